@@ -1,0 +1,43 @@
+//! `lumo_endpoints`: how each configured endpoint fares.
+
+use sea_orm::entity::prelude::*;
+
+use crate::id::EndpointName;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
+pub enum State {
+    Active,
+    Failing,
+    Suspended,
+    Paused,
+}
+
+impl State {
+    /// The name that the column holds.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Failing => "failing",
+            Self::Suspended => "suspended",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "lumo_endpoints")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub name: EndpointName,
+    pub state: State,
+    pub since: DateTimeUtc,
+    pub consecutive_failures: i32,
+    pub last_success_at: Option<DateTimeUtc>,
+    /// Until when the endpoint asked not to be called.
+    pub hold_until: Option<DateTimeUtc>,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

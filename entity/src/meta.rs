@@ -1,0 +1,18 @@
+//! `lumo_meta`: facts about this set of tables.
+
+use sea_orm::entity::prelude::*;
+
+/// A random text made with the tables. It is part of the id of every event that can repeat, so that tables built anew,
+/// whose versions begin at 1 again, never reuse an id for another fact.
+pub const GENERATION: &str = "generation";
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "lumo_meta")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub name: String,
+    pub value: String,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,20 @@
+//! `lumo_streams`: the last number given in each stream. The stream [`ALL`] counts every event, [`DELIVERIES`] every
+//! delivery; whoever writes events locks the row of [`ALL`] first.
+
+use sea_orm::entity::prelude::*;
+
+/// The counter of all events, and the gate in front of the outbox.
+pub const ALL: &str = "*";
+/// The counter that delivery ids are made from.
+pub const DELIVERIES: &str = "*deliveries";
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "lumo_streams")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub stream: String,
+    pub last_seq: i64,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

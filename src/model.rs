@@ -1,0 +1,18 @@
+//! What the bridge is about, as plain values and functions: no async, no IO, no clock, no logging.
+
+pub mod diff;
+pub mod draft;
+pub mod event;
+pub mod facts;
+pub mod fingerprint;
+pub mod listing;
+pub mod pattern;
+pub mod record;
+pub mod retry;
+pub mod retry_after;
+pub mod sign;
+pub mod subscriber;
+pub mod suggest;
+
+pub use listing::Listing;
+pub use lumo_bridge_entity::{Amount, id};

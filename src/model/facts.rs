@@ -1,0 +1,142 @@
+//! From changes to events: which change is which event, for whom it counts, and what it says.
+//!
+//! Every stored change is exactly one event, with two exceptions: history that a first import finds is announced as the
+//! configuration says, and a change of balances alone is an event only where an endpoint names it.
+
+mod deposit;
+mod wallet;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+pub use deposit::deposit_event;
+pub use wallet::{Predecessor, wallet_event};
+
+use crate::model::draft::Origin;
+use crate::model::fingerprint::Members;
+
+/// What a listing's first import tells of the things that it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum History {
+    Silent,
+    Notify,
+    /// Only what was created at or after this time.
+    Since(DateTime<Utc>),
+}
+
+/// What becomes of things that were not known before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announce {
+    /// They are news.
+    News,
+    /// The first import is under way: what was created before it began is history.
+    Import { started_at: DateTime<Utc>, history: History },
+}
+
+impl Announce {
+    /// As what a thing is announced that appeared; none if it is stored without a word.
+    #[must_use]
+    pub fn origin(self, created_at: Option<DateTime<Utc>>) -> Option<Origin> {
+        let Self::Import { started_at, history } = self else { return Some(Origin::Live) };
+        if created_at.is_some_and(|time| time >= started_at) {
+            return Some(Origin::Live);
+        }
+        let announced = match history {
+            History::Silent => false,
+            History::Notify => true,
+            History::Since(since) => created_at.is_some_and(|time| time >= since),
+        };
+        announced.then_some(Origin::Import)
+    }
+}
+
+/// What all events of one page share.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Tells these tables from any built before; see [`crate::model::draft::repeated`].
+    pub generation: &'a str,
+    pub announce: Announce,
+    /// Whether any endpoint names `wallet.balance_changed`.
+    pub balances: bool,
+    pub now: DateTime<Utc>,
+}
+
+/// `data.changes`: what differs between two states of a thing, by field.
+#[derive(Debug, Default)]
+struct Changes(BTreeMap<String, FromTo>);
+
+#[derive(Debug, Serialize)]
+struct FromTo {
+    from: Box<RawValue>,
+    to: Box<RawValue>,
+}
+
+impl Changes {
+    /// Notes a field if it differs.
+    fn note<T: Serialize + PartialEq>(&mut self, field: &str, from: &T, to: &T) {
+        if from != to {
+            self.insert(field.to_owned(), from, to);
+        }
+    }
+
+    /// Notes the members of the item that no typed field stands for, under `upstream.` and their own name.
+    fn note_members(&mut self, old: &str, new: &str, typed: &[&str]) {
+        // Both were listed once and were objects then.
+        let (Ok(old), Ok(new)) = (Members::parse(old), Members::parse(new)) else { return };
+        let raw = |text: Option<&str>| text.map(serde_json::from_str::<Box<RawValue>>).transpose();
+        for key in old.changed(&new).into_iter().filter(|key| !typed.contains(key)) {
+            if let (Ok(from), Ok(to)) = (raw(old.get(key)), raw(new.get(key))) {
+                self.insert(format!("upstream.{key}"), &from, &to);
+            }
+        }
+    }
+
+    fn insert<T: Serialize>(&mut self, field: String, from: &T, to: &T) {
+        if let (Ok(from), Ok(to)) = (to_raw_value(from), to_raw_value(to)) {
+            self.0.insert(field, FromTo { from, to });
+        }
+    }
+
+    fn only(&self, fields: &[&str]) -> bool {
+        !self.0.is_empty() && self.0.keys().all(|field| fields.contains(&field.as_str()))
+    }
+
+    fn has(&self, field: &str) -> bool {
+        self.0.contains_key(field)
+    }
+
+    fn to_json(&self) -> serde_json::Result<Box<RawValue>> {
+        to_raw_value(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn an_import_announces_history_only_as_configured() {
+        let started_at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let (before, after) = (started_at - TimeDelta::days(1), started_at + TimeDelta::seconds(1));
+        let import = |history| Announce::Import { started_at, history };
+        for (announce, created_at, expected) in [
+            (Announce::News, Some(before), Some(Origin::Live)),
+            (Announce::News, None, Some(Origin::Live)),
+            (import(History::Silent), Some(before), None),
+            (import(History::Silent), Some(after), Some(Origin::Live)),
+            (import(History::Silent), None, None),
+            (import(History::Notify), Some(before), Some(Origin::Import)),
+            (import(History::Notify), None, Some(Origin::Import)),
+            (import(History::Since(before)), Some(before), Some(Origin::Import)),
+            (import(History::Since(after)), Some(before), None),
+            (import(History::Since(before)), None, None),
+        ] {
+            assert_eq!(announce.origin(created_at), expected, "{announce:?} {created_at:?}");
+        }
+    }
+}

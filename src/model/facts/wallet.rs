@@ -1,0 +1,138 @@
+//! Events about wallets.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::value::to_raw_value;
+
+use super::{Changes, Context};
+use crate::model::Amount;
+use crate::model::diff::Change;
+use crate::model::draft::{self, Draft, Origin, rfc3339};
+use crate::model::event::EventType;
+use crate::model::id::WalletId;
+use crate::model::record::Wallet;
+
+/// The wallet that the same user had before this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Predecessor {
+    pub id: WalletId,
+    pub address: String,
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(Serialize)]
+struct Object<'a> {
+    kind: &'static str,
+    id: &'a str,
+    version: i64,
+    company_id: &'a str,
+    external_id: &'a str,
+    address: &'a str,
+    is_blocked: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    block_reason: Option<&'a str>,
+    last_usdt_balance: &'a Amount,
+    last_trx_balance: &'a Amount,
+    created_at: String,
+}
+
+const BALANCES: [&str; 2] = ["last_usdt_balance", "last_trx_balance"];
+
+/// The members of a listed wallet that [`Object`] has fields for.
+const TYPED: [&str; 9] = [
+    "id",
+    "companyId",
+    "externalId",
+    "address",
+    "isBlocked",
+    "blockReason",
+    "lastUsdtBalance",
+    "lastTrxBalance",
+    "createdAt",
+];
+
+/// The event of one change of a wallet; none if it is to be stored without a word.
+///
+/// `predecessor` is the newest wallet of the same user that is older than this one.
+///
+/// # Errors
+/// Only if serialising fails, which plain texts and numbers give no cause for.
+pub fn wallet_event(
+    change: &Change<Wallet>,
+    predecessor: Option<&Predecessor>,
+    context: &Context<'_>,
+) -> serde_json::Result<Option<Draft>> {
+    let wallet = change.new_record();
+    let company = wallet.company_id.as_str();
+    let object_id = wallet.id.as_str();
+    let (kind, id, origin, occurred_at, changes) = match change {
+        Change::Appeared(_) => {
+            let Some(origin) = context.announce.origin(Some(wallet.created_at)) else { return Ok(None) };
+            let replaced = predecessor.map(|old| {
+                let mut changes = Changes::default();
+                changes.note("wallet_id", &old.id, &wallet.id);
+                changes.note("address", &old.address, &wallet.address);
+                changes
+            });
+            let kind = if replaced.is_some() { EventType::WalletReplaced } else { EventType::WalletCreated };
+            (kind, draft::once(company, kind, object_id), origin, wallet.created_at, replaced)
+        }
+        Change::Changed { old, .. } => {
+            let changes = changes(&old.record, wallet, old.missing_since);
+            let kind = if changes.has("is_blocked") {
+                if wallet.is_blocked { EventType::WalletBlocked } else { EventType::WalletUnblocked }
+            } else if changes.only(&BALANCES) {
+                if !context.balances {
+                    return Ok(None);
+                }
+                EventType::WalletBalanceChanged
+            } else {
+                EventType::WalletUpdated
+            };
+            let id = draft::repeated(company, kind, object_id, change.version(), context.generation);
+            (kind, id, Origin::Live, context.now, Some(changes))
+        }
+    };
+    let object = Object {
+        kind: "wallet",
+        id: object_id,
+        version: change.version(),
+        company_id: company,
+        external_id: wallet.external_id.as_str(),
+        address: &wallet.address,
+        is_blocked: wallet.is_blocked,
+        block_reason: wallet.block_reason.as_deref(),
+        last_usdt_balance: &wallet.last_usdt_balance,
+        last_trx_balance: &wallet.last_trx_balance,
+        created_at: rfc3339(wallet.created_at),
+    };
+    Ok(Some(Draft {
+        id,
+        kind,
+        stream: format!("user:{}", wallet.external_id),
+        object_kind: "wallet",
+        object_id: object_id.to_owned(),
+        external_id: Some(wallet.external_id.clone()),
+        occurred_at,
+        detected_at: context.now,
+        origin,
+        object: to_raw_value(&object)?,
+        changes: changes.map(|changes| changes.to_json()).transpose()?,
+        upstream: Some(serde_json::from_str(&wallet.raw)?),
+    }))
+}
+
+fn changes(old: &Wallet, new: &Wallet, missing_since: Option<DateTime<Utc>>) -> Changes {
+    let mut changes = Changes::default();
+    changes.note("company_id", &old.company_id, &new.company_id);
+    changes.note("external_id", &old.external_id, &new.external_id);
+    changes.note("address", &old.address, &new.address);
+    changes.note("is_blocked", &old.is_blocked, &new.is_blocked);
+    changes.note("block_reason", &old.block_reason, &new.block_reason);
+    changes.note("last_usdt_balance", &old.last_usdt_balance, &new.last_usdt_balance);
+    changes.note("last_trx_balance", &old.last_trx_balance, &new.last_trx_balance);
+    changes.note("created_at", &rfc3339(old.created_at), &rfc3339(new.created_at));
+    changes.note("missing_since", &missing_since.map(rfc3339), &None);
+    changes.note_members(&old.raw, &new.raw, &TYPED);
+    changes
+}

@@ -1,0 +1,30 @@
+//! Tells whether two readings of one item say the same, however they are spelled.
+//!
+//! A server may list an item today as `{"amount":1.10,"id":"a"}` and tomorrow as `{"id": "a", "amount": 11e-1}`. Nothing
+//! happened in between, so nothing may be stored or told. A fingerprint therefore covers what the text means: the order
+//! of keys, white space, escapes in strings and the spelling of numbers do not count, at any depth. Numbers never become
+//! floats; those beyond the range of [`crate::model::Amount`] count by their text.
+
+mod canonical;
+mod members;
+
+pub use canonical::decode_string;
+pub use members::{MAX_DEPTH, Malformed, Members};
+
+/// A 64-bit hash (XXH3) of what the JSON object `raw` says. A text that is no object is hashed as it stands.
+#[must_use]
+pub fn fingerprint(raw: &str) -> i64 {
+    Members::parse(raw).map_or_else(|_| canonical::hash(raw.as_bytes()), |members| members.fingerprint())
+}
+
+/// Whether two items differ in no other top-level member than the `ignored` ones.
+#[must_use]
+pub fn same_except(old_raw: &str, new_raw: &str, ignored: &[&str]) -> bool {
+    match (Members::parse(old_raw), Members::parse(new_raw)) {
+        (Ok(old), Ok(new)) => old.changed(&new).iter().all(|key| ignored.contains(key)),
+        _ => old_raw == new_raw,
+    }
+}
+
+#[cfg(test)]
+mod tests;

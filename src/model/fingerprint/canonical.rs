@@ -1,0 +1,89 @@
+//! One byte form for everything that JSON can spell in several ways.
+//!
+//! The form is never read back and never stored, only compared and hashed. Texts carry their length and every kind of
+//! value a tag, so different values cannot run together into equal bytes. It is free to change: a changed form makes
+//! every row be compared once more, nothing else.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+use twox_hash::XxHash3_64;
+
+use super::members::{MAX_DEPTH, Member, split};
+use crate::model::Amount;
+
+/// XXH3 with 64 bits, in the type that every database has.
+pub(super) fn hash(bytes: &[u8]) -> i64 {
+    XxHash3_64::oneshot(bytes).cast_signed()
+}
+
+/// Whether two JSON values say the same.
+pub(super) fn same(a: &str, b: &str) -> bool {
+    let form = |text: &str| {
+        let mut out = Vec::with_capacity(text.len() + 16);
+        write_value(text, MAX_DEPTH, &mut out);
+        out
+    };
+    a == b || form(a) == form(b)
+}
+
+/// Appends an object, `levels` deep; what lies deeper counts by its text.
+pub(super) fn write_members(members: &[Member<'_>], levels: usize, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (key, value) in members {
+        write_chunk(b'k', key, out);
+        write_value(value, levels.saturating_sub(1), out);
+    }
+    out.push(b'}');
+}
+
+fn write_value(text: &str, levels: usize, out: &mut Vec<u8>) {
+    match text.as_bytes().first() {
+        Some(b'"') => match decode_string(text) {
+            Some(said) => write_chunk(b's', &said, out),
+            None => write_chunk(b'?', text, out),
+        },
+        Some(b'-' | b'0'..=b'9') => write_chunk(b'n', &canonical_number(text), out),
+        Some(b'{') if levels > 0 => match split(text) {
+            Some(members) => write_members(&members, levels, out),
+            None => write_chunk(b'?', text, out),
+        },
+        Some(b'[') if levels > 0 => match serde_json::from_str::<Vec<&RawValue>>(text) {
+            Ok(elements) => {
+                out.push(b'[');
+                for element in elements {
+                    write_value(element.get(), levels - 1, out);
+                }
+                out.push(b']');
+            }
+            Err(_) => write_chunk(b'?', text, out),
+        },
+        _ => write_chunk(b'?', text, out),
+    }
+}
+
+fn write_chunk(tag: u8, text: &str, out: &mut Vec<u8>) {
+    out.push(tag);
+    out.extend_from_slice(&text.len().to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// What the text of a JSON string says; nothing if it is no string or holds half a surrogate pair.
+#[must_use]
+pub fn decode_string(text: &str) -> Option<Cow<'_, str>> {
+    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') { serde_json::from_str(text).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
+}
+
+fn canonical_number(text: &str) -> Cow<'_, str> {
+    if is_canonical(text) {
+        return Cow::Borrowed(text);
+    }
+    text.parse::<Amount>().map_or(Cow::Borrowed(text), |amount| Cow::Owned(amount.into()))
+}
+
+/// Whether a JSON number is surely spelled as [`Amount`] would spell it, which spares the usual number an allocation.
+fn is_canonical(text: &str) -> bool {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
+    plain && text != "-0" && (!text.contains('.') || !text.ends_with('0'))
+}

@@ -1,0 +1,77 @@
+//! What the upstream said, parsed once at the edge: exact amounts, open statuses, and the item's own text beside them.
+
+use chrono::{DateTime, Utc};
+
+use crate::model::Amount;
+use crate::model::id::{CompanyId, DepositId, ExternalId, WalletId};
+
+/// A user wallet as listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wallet {
+    pub id: WalletId,
+    pub company_id: CompanyId,
+    pub external_id: ExternalId,
+    pub address: String,
+    pub is_blocked: bool,
+    pub block_reason: Option<String>,
+    pub last_usdt_balance: Amount,
+    pub last_trx_balance: Amount,
+    /// Whole microseconds.
+    pub created_at: DateTime<Utc>,
+    /// The item exactly as listed.
+    pub raw: String,
+    /// See [`crate::model::fingerprint`].
+    pub fingerprint: i64,
+}
+
+/// A deposit as listed; what could not be found in it is absent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deposit {
+    pub id: DepositId,
+    pub company_id: Option<CompanyId>,
+    pub wallet_id: Option<WalletId>,
+    pub external_id: Option<ExternalId>,
+    pub address: Option<String>,
+    pub from_address: Option<String>,
+    pub tx_hash: Option<String>,
+    pub amount: Option<Amount>,
+    pub currency: Option<String>,
+    /// `new`, or whatever the server says; `unknown` where it says nothing.
+    pub status: String,
+    pub confirmations: Option<i64>,
+    pub block_number: Option<i64>,
+    pub created_at: Option<DateTime<Utc>>,
+    pub updated_at: Option<DateTime<Utc>>,
+    /// The item exactly as listed.
+    pub raw: String,
+    /// See [`crate::model::fingerprint`].
+    pub fingerprint: i64,
+}
+
+/// One page of a listing. A bad item never sinks its page.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// The items that could be read, in the server's order, each id once.
+    pub items: Vec<T>,
+    /// The items that could not be read, or stood twice in the page with different content.
+    pub rejects: Vec<Reject>,
+    /// How many items the page had, readable or not.
+    pub returned: usize,
+    /// The server's `total`; absent if it was missing or no number.
+    pub total: Option<u64>,
+    /// The upstream's clock when it answered (`Date` header, whole seconds).
+    pub served_at: Option<DateTime<Utc>>,
+}
+
+/// An item that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// Position in the page, from 0.
+    pub position: usize,
+    /// The id, where the item had one that could be read.
+    pub id: Option<String>,
+    /// Where in the item, for example `amount` or `wallet.id`.
+    pub field: String,
+    /// What is wrong with it, as a fragment.
+    pub problem: String,
+}

@@ -1,0 +1,48 @@
+//! Who wants which events, and in what order: an endpoint as the outbox sees it.
+
+use twox_hash::XxHash3_128;
+
+use crate::model::event::EventType;
+use crate::model::id::EndpointName;
+use crate::model::pattern::Patterns;
+
+/// What must go out one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Everything about one user.
+    User,
+    /// Everything to the endpoint.
+    Endpoint,
+    /// Nothing.
+    None,
+}
+
+/// An endpoint, reduced to what decides about a new event.
+#[derive(Clone, Debug)]
+pub struct Subscriber {
+    pub endpoint: EndpointName,
+    pub patterns: Patterns,
+    pub order: Order,
+}
+
+impl Subscriber {
+    #[must_use]
+    pub fn wants(&self, kind: EventType) -> bool {
+        self.patterns.wants(kind)
+    }
+
+    /// The lane in which an event of this stream waits; none where order does not matter. A hash, so that the index over
+    /// it stays small whatever the merchant's ids look like; streams that collide would merely wait for each other.
+    #[must_use]
+    pub fn lane(&self, stream: &str) -> Option<String> {
+        match self.order {
+            Order::User => Some(lane_of(stream)),
+            Order::Endpoint => Some("*".to_owned()),
+            Order::None => None,
+        }
+    }
+}
+
+fn lane_of(stream: &str) -> String {
+    format!("{:032x}", XxHash3_128::oneshot(stream.as_bytes()))
+}

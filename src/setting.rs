@@ -1,0 +1,32 @@
+//! The value types of the configuration: what a user writes, parsed once.
+//!
+//! Each type reads a text of its own form, says what is wrong with another one in words that can be shown as they are,
+//! and writes itself back the same way, so `config show` prints what may be pasted into a file. A secret is the
+//! exception: it can be named and resolved, never printed.
+
+mod cron_line;
+mod http_url;
+mod percent;
+mod rate;
+mod secret;
+mod span;
+mod text;
+
+pub use cron_line::CronLine;
+pub use http_url::HttpUrl;
+pub use percent::Percent;
+pub use rate::Rate;
+pub use secret::{Secret, SecretSource, SettingError};
+pub use span::Span;
+pub use text::Text;
+
+/// Why a text is not a value of its type: a fragment that quotes the text, says what is wrong and how to write it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Malformed(String);
+
+impl Malformed {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}

@@ -1,0 +1,166 @@
+//! Secrets: where one is to be found, and the thing itself.
+//!
+//! A source is exactly one of `{ env: NAME }`, `{ file: PATH }` and `{ value: … }`. It is resolved when something needs
+//! it, so a command that needs no secret runs without any. Neither type ever shows the secret: not in `Debug`, not when
+//! serialised, not in an error.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::setting::Text;
+
+const REDACTED: &str = "[redacted]";
+const FORM: &str = "exactly one of `{ env: NAME }`, `{ file: PATH }` and `{ value: … }`";
+
+/// A key, token or password in memory. `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself, for the one place that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(secret: String) -> Self {
+        Self(secret)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+/// Where a secret comes from: exactly one of `{ env: NAME }`, `{ file: PATH }` and `{ value: … }`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretSource {
+    /// The name of an environment variable.
+    Env(String),
+    /// The path of a file; one newline at its end does not count.
+    File(PathBuf),
+    /// The secret itself.
+    #[serde(serialize_with = "redact")]
+    Value(#[schemars(with = "String")] Secret),
+}
+
+/// Why a secret is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingError {
+    #[error("{key}: the environment variable `{name}` is not set; set it, or name another source")]
+    Unset { key: String, name: String },
+    #[error("{key}: the environment variable `{name}` is not UTF-8; set it to plain text")]
+    NotText { key: String, name: String },
+    #[error("{key}: the file `{}` cannot be read; check the path and its permissions", path.display())]
+    Unreadable {
+        key: String,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{key}: the secret is empty; give it a value")]
+    Empty { key: String },
+}
+
+impl SecretSource {
+    /// Fetches the secret. `key` is the setting that names this source, for example `lumo.api_key`.
+    pub fn resolve(&self, key: &str) -> Result<Secret, SettingError> {
+        let secret = match self {
+            Self::Env(name) => Secret(std::env::var(name).map_err(|error| match error {
+                std::env::VarError::NotPresent => SettingError::Unset { key: key.to_owned(), name: name.clone() },
+                std::env::VarError::NotUnicode(_) => SettingError::NotText { key: key.to_owned(), name: name.clone() },
+            })?),
+            Self::File(path) => {
+                let mut text = std::fs::read_to_string(path).map_err(|source| SettingError::Unreadable {
+                    key: key.to_owned(),
+                    path: path.clone(),
+                    source,
+                })?;
+                if text.ends_with('\n') {
+                    text.pop();
+                    if text.ends_with('\r') {
+                        text.pop();
+                    }
+                }
+                Secret(text)
+            }
+            Self::Value(secret) => secret.clone(),
+        };
+        if secret.0.is_empty() { Err(SettingError::Empty { key: key.to_owned() }) } else { Ok(secret) }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn redact<S: Serializer>(_: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(REDACTED)
+}
+
+impl<'de> Deserialize<'de> for SecretSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneSource)
+    }
+}
+
+/// By hand, because a derived one would quote a misplaced secret in its error.
+struct OneSource;
+
+impl OneSource {
+    fn misplaced<E: de::Error>() -> Result<SecretSource, E> {
+        Err(E::custom(format_args!("is not the name of a source; write {FORM}")))
+    }
+}
+
+impl<'de> Visitor<'de> for OneSource {
+    type Value = SecretSource;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(FORM)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SecretSource, A::Error> {
+        let mut found = None;
+        let mut keys = 0_usize;
+        while let Some(key) = map.next_key::<String>()? {
+            keys += 1;
+            found = match key.as_str() {
+                "env" => Some(SecretSource::Env(map.next_value::<Text>()?.to_string())),
+                "file" => Some(SecretSource::File(PathBuf::from(map.next_value::<Text>()?.as_str()))),
+                "value" => Some(SecretSource::Value(Secret(map.next_value::<Text>()?.to_string()))),
+                _ => return Err(de::Error::custom(format_args!("`{key}` is no source of a secret; write {FORM}"))),
+            };
+        }
+        match found {
+            Some(source) if keys == 1 => Ok(source),
+            _ => Err(de::Error::custom(format_args!("names {keys} sources of one secret; write {FORM}"))),
+        }
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<SecretSource, E> {
+        Self::misplaced()
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<SecretSource, E> {
+        Self::misplaced()
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<SecretSource, E> {
+        Self::misplaced()
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<SecretSource, E> {
+        Self::misplaced()
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<SecretSource, E> {
+        Self::misplaced()
+    }
+}

@@ -1,0 +1,206 @@
+//! The merchant's database: every statement of the bridge is below this module.
+//!
+//! Writes exist only on a [`Tx`], and a `Tx` comes only from [`Store::tx`], which names it, retries it when it collides
+//! with another, and commits it as a whole. No request to anybody is made while one is open: on SQLite it holds the only
+//! writer. Rows, events, deliveries and progress of a page share one transaction, so there is no moment at which a change
+//! is stored and its callback can still be lost.
+
+mod claim;
+pub mod config;
+mod connect;
+mod endpoints;
+mod error;
+mod ingest;
+pub mod manual;
+mod mirror;
+mod outbox;
+mod progress;
+pub mod query;
+pub mod schema;
+mod settle;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait, IsolationLevel, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
+};
+use tokio::sync::{OnceCell, watch};
+
+use lumo_bridge_entity::meta;
+
+pub use claim::{Claimed, Lease};
+pub use config::Config;
+pub use error::Error;
+pub use ingest::{Batch, Ingested, Told};
+pub use mirror::Mirrored;
+pub use progress::{Progress, Run};
+pub use settle::{Attempted, Settlement};
+
+use crate::model::subscriber::Subscriber;
+
+/// How often a transaction that collides with another is tried.
+const TRIES: u32 = 8;
+
+/// A handle on the database; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// Where transactions are opened. One connection on SQLite, which has one writer.
+    write: DatabaseConnection,
+    /// Where everything else is read.
+    read: DatabaseConnection,
+    backend: DbBackend,
+    subscribers: Vec<Subscriber>,
+    generation: OnceCell<String>,
+    queued: watch::Sender<()>,
+}
+
+/// Proof of being inside a named transaction.
+pub struct Tx {
+    session: DatabaseTransaction,
+    store: Store,
+    queued: std::sync::atomic::AtomicBool,
+}
+
+/// Whether a transaction is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Commit,
+    /// Everything is done and then undone: for showing what would happen.
+    RollBack,
+}
+
+impl Store {
+    /// Connects; the tables may not be there yet. `subscribers` are the endpoints that new events are queued for.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if the database does not answer.
+    pub async fn open(config: &Config, subscribers: Vec<Subscriber>) -> Result<Self, Error> {
+        let connect::Pools { write, read } = connect::pools(config).await?;
+        let backend = write.get_database_backend();
+        let generation = OnceCell::new();
+        let inner = Inner { write, read, backend, subscribers, generation, queued: watch::Sender::new(()) };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Runs `work` in a transaction. A collision (deadlock, busy writer, a key that another writer took first) runs it
+    /// again from the start, after a short, jittered wait; so `work` must do nothing but database work.
+    ///
+    /// # Errors
+    /// What `work` returned, or [`Error::Conflict`] if every try collided. Nothing is stored then.
+    pub async fn tx<T>(&self, name: &'static str, work: impl AsyncFn(&Tx) -> Result<T, Error>) -> Result<T, Error> {
+        self.tx_ending(name, Ending::Commit, work).await
+    }
+
+    /// Like [`Store::tx`], with a choice of ending.
+    ///
+    /// # Errors
+    /// As [`Store::tx`].
+    pub async fn tx_ending<T>(
+        &self,
+        name: &'static str,
+        ending: Ending,
+        work: impl AsyncFn(&Tx) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.attempt(ending, &work).await {
+                Err(Error::Collision(source)) if tries < TRIES => {
+                    tracing::debug!(tx = name, tries, error = %source, "transaction collided");
+                    let wait = rand::rng().random_range(2..=10 * u64::from(tries));
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                }
+                Err(Error::Collision(source)) => return Err(Error::Conflict { name, source }),
+                other => return other,
+            }
+        }
+    }
+
+    async fn attempt<T>(&self, ending: Ending, work: &impl AsyncFn(&Tx) -> Result<T, Error>) -> Result<T, Error> {
+        let options = TransactionOptions {
+            // Repeatable read would lock gaps of the outbox's index on MySQL, and show a writer a past that others have
+            // changed; what must not move is locked row by row.
+            isolation_level: (self.inner.backend != DbBackend::Sqlite).then_some(IsolationLevel::ReadCommitted),
+            access_mode: None,
+            // A deferred transaction that turns from reading to writing fails at once when another wrote in between.
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        };
+        let session = self.inner.write.begin_with_options(options).await?;
+        let tx = Tx { session, store: self.clone(), queued: false.into() };
+        match work(&tx).await {
+            Ok(value) if ending == Ending::Commit => {
+                tx.session.commit().await?;
+                if tx.queued.into_inner() {
+                    self.inner.queued.send_replace(());
+                }
+                Ok(value)
+            }
+            Ok(value) => {
+                tx.session.rollback().await?;
+                Ok(value)
+            }
+            Err(error) => {
+                // The error that ended the work is the one to report; a connection that cannot roll back is dropped by
+                // the pool, and the database rolls back for it.
+                if let Err(rollback) = tx.session.rollback().await {
+                    tracing::debug!(error = %rollback, "rollback failed");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Tells when deliveries were queued by this process. A hint: other processes queue as well.
+    #[must_use]
+    pub fn queued(&self) -> watch::Receiver<()> {
+        self.inner.queued.subscribe()
+    }
+
+    /// The endpoints that new events are queued for.
+    #[must_use]
+    pub fn subscribers(&self) -> &[Subscriber] {
+        &self.inner.subscribers
+    }
+
+    /// The random name of this set of tables; see [`meta::GENERATION`].
+    ///
+    /// # Errors
+    /// If the tables are not there.
+    pub async fn generation(&self) -> Result<&str, Error> {
+        let read = || async {
+            let row = meta::Entity::find_by_id(meta::GENERATION).one(&self.inner.read).await?;
+            row.map(|row| row.value).ok_or(Error::NotMigrated)
+        };
+        self.inner.generation.get_or_try_init(read).await.map(String::as_str)
+    }
+
+    /// Closes every connection; on SQLite this folds the write-ahead log into the file.
+    pub async fn close(&self) {
+        for pool in [&self.inner.read, &self.inner.write] {
+            if let Err(error) = pool.close_by_ref().await {
+                tracing::debug!(error = %error, "connections not closed cleanly");
+            }
+        }
+    }
+
+    fn read(&self) -> &DatabaseConnection {
+        &self.inner.read
+    }
+
+    fn backend(&self) -> DbBackend {
+        self.inner.backend
+    }
+}
+
+impl Tx {
+    fn backend(&self) -> DbBackend {
+        self.store.backend()
+    }
+}

@@ -1,0 +1,89 @@
+//! The pools, with what each database must be told.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+
+use super::config::Backend;
+use super::{Config, Error};
+
+pub(super) struct Pools {
+    pub(super) write: DatabaseConnection,
+    pub(super) read: DatabaseConnection,
+}
+
+/// Readers of an SQLite file; its writer is one connection of its own.
+const SQLITE_READERS: u32 = 4;
+
+/// Enough for every statement text that the bridge has. Evicting one costs MySQL a round trip of 40 ms.
+const STATEMENTS: usize = 1000;
+
+/// What every connection needs.
+fn options(config: &Config) -> ConnectOptions {
+    let url = config.url.expose();
+    let mut options = match url.strip_prefix("mariadb:") {
+        Some(rest) => ConnectOptions::new(format!("mysql:{rest}")),
+        None => ConnectOptions::new(url),
+    };
+    options
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        .connect_timeout(Duration::from_secs(10))
+        .acquire_timeout(Duration::from_secs(10))
+        .idle_timeout(Duration::from_secs(300))
+        .max_connections(config.max_connections)
+        .set_application_name("lumo-bridge");
+    if let Some(schema) = &config.schema {
+        options.set_schema_search_path(schema.as_str());
+    }
+    options.map_sqlx_mysql_opts(|mysql| mysql.statement_cache_capacity(STATEMENTS));
+    options.map_sqlx_postgres_opts(|postgres| postgres.statement_cache_capacity(STATEMENTS));
+    options.map_sqlx_sqlite_opts(|sqlite| {
+        sqlite
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // NORMAL can forget the last commits in a power cut, after their callbacks went out.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(10))
+            .pragma("wal_autocheckpoint", "10000")
+            .pragma("cache_size", "-32768")
+            .statement_cache_capacity(STATEMENTS)
+    });
+    options
+}
+
+/// One connection, for work that belongs to a session: advisory locks and schema changes.
+pub(super) async fn single(config: &Config) -> Result<DatabaseConnection, Error> {
+    let mut options = options(config);
+    options.max_connections(1).idle_timeout(None);
+    connect(options).await
+}
+
+pub(super) async fn pools(config: &Config) -> Result<Pools, Error> {
+    if config.url.backend() != Backend::Sqlite {
+        let pool = connect(options(config)).await?;
+        return Ok(Pools { write: pool.clone(), read: pool });
+    }
+    let write = single(config).await?;
+    let mut readers = options(config);
+    readers.max_connections(SQLITE_READERS);
+    readers.map_sqlx_sqlite_opts(|sqlite| {
+        sqlite
+            .create_if_missing(false)
+            .journal_mode(SqliteJournalMode::Wal)
+            .busy_timeout(Duration::from_secs(10))
+            .pragma("query_only", "on")
+            .statement_cache_capacity(STATEMENTS)
+    });
+    Ok(Pools { write, read: connect(readers).await? })
+}
+
+async fn connect(options: ConnectOptions) -> Result<DatabaseConnection, Error> {
+    match Database::connect(options).await {
+        Ok(connection) => Ok(connection),
+        // Whatever stops the first connection, there is no database to work with.
+        Err(error @ (DbErr::Conn(_) | DbErr::ConnectionAcquire(_))) => Err(Error::Unavailable(error)),
+        Err(error) => Err(Error::from(error)),
+    }
+}

@@ -1,0 +1,88 @@
+//! How the configured endpoints fare: `lumo_endpoints`.
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::endpoint::{self, State};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+
+use super::{Error, Store};
+use crate::model::id::EndpointName;
+
+impl Store {
+    /// Makes a row for each subscriber that has none.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn register_endpoints(&self, now: DateTime<Utc>) -> Result<(), Error> {
+        self.tx("endpoint.register", async |tx| {
+            let known = endpoint::Entity::find().all(&tx.session).await?;
+            for subscriber in tx.store.subscribers() {
+                if known.iter().any(|row| row.name == subscriber.endpoint) {
+                    continue;
+                }
+                let row = endpoint::ActiveModel {
+                    name: Set(subscriber.endpoint.clone()),
+                    state: Set(State::Active),
+                    since: Set(now),
+                    consecutive_failures: Set(0),
+                    last_success_at: Set(None),
+                    hold_until: Set(None),
+                };
+                endpoint::Entity::insert(row).exec_without_returning(&tx.session).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// One endpoint's row.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn endpoint(&self, name: &EndpointName) -> Result<Option<endpoint::Model>, Error> {
+        Ok(endpoint::Entity::find_by_id(name.clone()).one(self.read()).await?)
+    }
+
+    /// Every endpoint that ever was configured.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn endpoints(&self) -> Result<Vec<endpoint::Model>, Error> {
+        Ok(endpoint::Entity::find().order_by_asc(endpoint::Column::Name).all(self.read()).await?)
+    }
+
+    /// Sets the state, by order of the operator. Returns whether there is such an endpoint.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn set_endpoint_state(
+        &self,
+        name: &EndpointName,
+        state: State,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Error> {
+        let found = self
+            .tx("endpoint.state", async |tx| {
+                let Some(row) = endpoint::Entity::find_by_id(name.clone()).one(&tx.session).await? else {
+                    return Ok(false);
+                };
+                if row.state != state {
+                    endpoint::Entity::update_many()
+                        .set(endpoint::ActiveModel {
+                            state: Set(state),
+                            since: Set(now),
+                            hold_until: Set(None),
+                            ..Default::default()
+                        })
+                        .filter(endpoint::Column::Name.eq(name.clone()))
+                        .exec(&tx.session)
+                        .await?;
+                }
+                Ok(true)
+            })
+            .await?;
+        if found {
+            self.inner.queued.send_replace(());
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,105 @@
+//! What can go wrong with the database, by what the caller does about it.
+
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
+
+/// An error of the store. The source is for the log; the variant tells what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server or the file cannot be reached: try again later.
+    #[error("database not reachable")]
+    Unavailable(#[source] DbErr),
+    /// The transaction met another one; [`crate::store::Store::tx`] runs it again.
+    #[error("transaction collided with another")]
+    Collision(#[source] DbErr),
+    /// It still met others after many tries.
+    #[error("transaction `{name}` kept colliding with others")]
+    Conflict {
+        name: &'static str,
+        #[source]
+        source: DbErr,
+    },
+    /// The tables are missing or older than this program.
+    #[error("the lumo_ tables are missing or out of date; run `lumo-bridge migrate up`")]
+    NotMigrated,
+    /// A stored row cannot be read.
+    #[error("row {id} of {table} cannot be read")]
+    Corrupt {
+        table: &'static str,
+        id: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The database refused a statement.
+    #[error("database refused a statement")]
+    Statement(#[source] DbErr),
+    /// An event could not be turned into its document.
+    #[error("event not serialised")]
+    Serialise(#[from] serde_json::Error),
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) {
+            return Self::Collision(error);
+        }
+        match &error {
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => Self::Unavailable(error),
+            DbErr::Exec(RuntimeErr::SqlxError(source)) | DbErr::Query(RuntimeErr::SqlxError(source)) => {
+                match source.as_ref() {
+                    sqlx::Error::Database(database) => match refusal(database.as_ref()) {
+                        Refusal::Collision => Self::Collision(error),
+                        Refusal::Unavailable => Self::Unavailable(error),
+                        Refusal::NoTable => Self::NotMigrated,
+                        Refusal::Other => Self::Statement(error),
+                    },
+                    sqlx::Error::Io(_)
+                    | sqlx::Error::Tls(_)
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::PoolClosed
+                    | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
+                    _ => Self::Statement(error),
+                }
+            }
+            _ => Self::Statement(error),
+        }
+    }
+}
+
+enum Refusal {
+    Collision,
+    Unavailable,
+    NoTable,
+    Other,
+}
+
+fn refusal(error: &dyn sqlx::error::DatabaseError) -> Refusal {
+    let state = error.code().unwrap_or_default();
+    if let Some(mysql) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        return match mysql.number() {
+            // Lock wait timeout, deadlock, record changed since last read.
+            1205 | 1213 | 1020 => Refusal::Collision,
+            // Too many connections, shutdown in progress, read-only (a failover under way).
+            1040 | 1053 | 1290 | 1792 => Refusal::Unavailable,
+            1146 => Refusal::NoTable,
+            _ => Refusal::Other,
+        };
+    }
+    if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+        return match &*state {
+            // Serialization failure, deadlock, lock not available.
+            "40001" | "40P01" | "55P03" => Refusal::Collision,
+            // Shutting down, starting up, too many connections, read-only (a failover under way).
+            "57P01" | "57P02" | "57P03" | "53300" | "25006" => Refusal::Unavailable,
+            "42P01" => Refusal::NoTable,
+            _ => Refusal::Other,
+        };
+    }
+    // SQLite's extended codes keep the plain one in their low byte.
+    match state.parse::<i32>().map(|code| code & 0xff) {
+        Ok(5 | 6) => Refusal::Collision,
+        // I/O error, disk full, file cannot be opened.
+        Ok(10 | 13 | 14) => Refusal::Unavailable,
+        Ok(1) if error.message().starts_with("no such table") => Refusal::NoTable,
+        _ => Refusal::Other,
+    }
+}

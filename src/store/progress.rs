@@ -1,0 +1,118 @@
+//! Where each listing stands, and the history of passes.
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::progress;
+use lumo_bridge_entity::run::{self, Outcome};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect};
+
+use super::{Error, Store, Tx};
+use crate::model::Listing;
+
+/// Where a listing stands.
+pub type Progress = progress::Model;
+
+/// One pass, for the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    pub listing: Listing,
+    pub started_at: DateTime<Utc>,
+    pub finished_at: DateTime<Utc>,
+    pub outcome: Outcome,
+    pub requests: u64,
+    pub rows: u64,
+    pub appeared: u64,
+    pub changed: u64,
+    pub rejected: u64,
+    pub error: Option<String>,
+}
+
+fn fresh(listing: Listing) -> Progress {
+    Progress {
+        listing: listing.as_str().to_owned(),
+        import_started_at: None,
+        import_done_at: None,
+        page_limit: None,
+        last_total: None,
+        complete_through: None,
+        last_run_at: None,
+        last_error: None,
+    }
+}
+
+impl Store {
+    /// Where a listing stands.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn progress(&self, listing: Listing) -> Result<Progress, Error> {
+        let row = progress::Entity::find_by_id(listing.as_str()).one(self.read()).await?;
+        Ok(row.unwrap_or_else(|| fresh(listing)))
+    }
+
+    /// The last passes over a listing, newest first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn runs(&self, listing: Listing, limit: u64) -> Result<Vec<run::Model>, Error> {
+        let query = run::Entity::find().filter(run::Column::Listing.eq(listing.as_str()));
+        Ok(query.order_by_desc(run::Column::StartedAt).limit(limit).all(self.read()).await?)
+    }
+
+    /// Forgets passes that ended before this time.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn forget_runs(&self, before: DateTime<Utc>) -> Result<(), Error> {
+        self.tx("run.forget", async |tx| {
+            run::Entity::delete_many().filter(run::Column::FinishedAt.lt(before)).exec(&tx.session).await?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Tx {
+    /// Stores where a listing stands.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn save_progress(&self, progress: &Progress) -> Result<(), Error> {
+        let row = progress::ActiveModel {
+            listing: Set(progress.listing.clone()),
+            import_started_at: Set(progress.import_started_at),
+            import_done_at: Set(progress.import_done_at),
+            page_limit: Set(progress.page_limit),
+            last_total: Set(progress.last_total),
+            complete_through: Set(progress.complete_through),
+            last_run_at: Set(progress.last_run_at),
+            last_error: Set(progress.last_error.clone()),
+        };
+        let columns = progress::Column::iter().filter(|column| !matches!(column, progress::Column::Listing));
+        let on_conflict = OnConflict::column(progress::Column::Listing).update_columns(columns).to_owned();
+        progress::Entity::insert(row).on_conflict(on_conflict).exec_without_returning(&self.session).await?;
+        Ok(())
+    }
+
+    /// Adds a pass to the history.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn record_run(&self, run: &Run) -> Result<(), Error> {
+        let count = |number: u64| Set(i64::try_from(number).unwrap_or(i64::MAX));
+        let row = run::ActiveModel {
+            listing: Set(run.listing.as_str().to_owned()),
+            started_at: Set(run.started_at),
+            finished_at: Set(run.finished_at),
+            outcome: Set(run.outcome),
+            requests: count(run.requests),
+            rows: count(run.rows),
+            appeared: count(run.appeared),
+            changed: count(run.changed),
+            rejected: count(run.rejected),
+            error: Set(run.error.clone()),
+        };
+        run::Entity::insert(row).exec_without_returning(&self.session).await?;
+        Ok(())
+    }
+}

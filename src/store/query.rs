@@ -1,0 +1,175 @@
+//! What people ask: lists, single things, counts. Reads only.
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::delivery::{self, State};
+use lumo_bridge_entity::{attempt, deposit, event, wallet};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+
+use super::{Error, Store};
+use crate::model::Listing;
+use crate::model::id::{DeliveryId, DepositId, EndpointName, EventId, ExternalId, WalletId};
+
+/// Which wallets to list, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct WalletFilter {
+    pub external_id: Option<ExternalId>,
+    pub blocked: Option<bool>,
+    pub since: Option<DateTime<Utc>>,
+    pub limit: u64,
+}
+
+/// Which deposits to list, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct DepositFilter {
+    pub external_id: Option<ExternalId>,
+    pub status: Option<String>,
+    pub since: Option<DateTime<Utc>>,
+    pub limit: u64,
+}
+
+/// Which events to list, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    pub external_id: Option<ExternalId>,
+    pub kind: Option<String>,
+    pub since: Option<DateTime<Utc>>,
+    pub limit: u64,
+}
+
+/// Which deliveries to list, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryFilter {
+    pub state: Option<State>,
+    pub endpoint: Option<EndpointName>,
+    pub event: Option<EventId>,
+    pub limit: u64,
+}
+
+/// How many deliveries an endpoint has in a state, and since when the oldest of them waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    pub endpoint: EndpointName,
+    pub state: State,
+    pub deliveries: i64,
+    pub oldest: DateTime<Utc>,
+}
+
+impl Store {
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_wallets(&self, filter: &WalletFilter) -> Result<Vec<wallet::Model>, Error> {
+        let query = wallet::Entity::find()
+            .apply_if(filter.external_id.clone(), |query, id| query.filter(wallet::Column::ExternalId.eq(id)))
+            .apply_if(filter.blocked, |query, blocked| query.filter(wallet::Column::IsBlocked.eq(blocked)))
+            .apply_if(filter.since, |query, since| query.filter(wallet::Column::CreatedAt.gte(since)))
+            .order_by_desc(wallet::Column::CreatedAt)
+            .order_by_asc(wallet::Column::Id)
+            .limit(filter.limit);
+        Ok(query.all(self.read()).await?)
+    }
+
+    /// # Errors
+    /// If the database fails.
+    pub async fn wallet(&self, id: &WalletId) -> Result<Option<wallet::Model>, Error> {
+        Ok(wallet::Entity::find_by_id(id.clone()).one(self.read()).await?)
+    }
+
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_deposits(&self, filter: &DepositFilter) -> Result<Vec<deposit::Model>, Error> {
+        let query = deposit::Entity::find()
+            .apply_if(filter.external_id.clone(), |query, id| query.filter(deposit::Column::ExternalId.eq(id)))
+            .apply_if(filter.status.clone(), |query, status| query.filter(deposit::Column::Status.eq(status)))
+            .apply_if(filter.since, |query, since| query.filter(deposit::Column::CreatedAt.gte(since)))
+            .order_by_desc(deposit::Column::CreatedAt)
+            .order_by_asc(deposit::Column::Id)
+            .limit(filter.limit);
+        Ok(query.all(self.read()).await?)
+    }
+
+    /// # Errors
+    /// If the database fails.
+    pub async fn deposit(&self, id: &DepositId) -> Result<Option<deposit::Model>, Error> {
+        Ok(deposit::Entity::find_by_id(id.clone()).one(self.read()).await?)
+    }
+
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_events(&self, filter: &EventFilter) -> Result<Vec<event::Model>, Error> {
+        let query = event::Entity::find()
+            .apply_if(filter.external_id.clone(), |query, id| query.filter(event::Column::ExternalId.eq(id)))
+            .apply_if(filter.kind.clone(), |query, kind| query.filter(event::Column::Kind.eq(kind)))
+            .apply_if(filter.since, |query, since| query.filter(event::Column::DetectedAt.gte(since)))
+            .order_by_desc(event::Column::Seq)
+            .limit(filter.limit);
+        Ok(query.all(self.read()).await?)
+    }
+
+    /// # Errors
+    /// If the database fails.
+    pub async fn event(&self, id: &EventId) -> Result<Option<event::Model>, Error> {
+        Ok(event::Entity::find_by_id(id.clone()).one(self.read()).await?)
+    }
+
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<delivery::Model>, Error> {
+        let query = delivery::Entity::find()
+            .apply_if(filter.state, |query, state| query.filter(delivery::Column::State.eq(state)))
+            .apply_if(filter.endpoint.clone(), |query, name| query.filter(delivery::Column::Endpoint.eq(name)))
+            .apply_if(filter.event.clone(), |query, id| query.filter(delivery::Column::EventId.eq(id)))
+            .order_by_desc(delivery::Column::Id)
+            .limit(filter.limit);
+        Ok(query.all(self.read()).await?)
+    }
+
+    /// # Errors
+    /// If the database fails.
+    pub async fn delivery(&self, id: &DeliveryId) -> Result<Option<delivery::Model>, Error> {
+        Ok(delivery::Entity::find_by_id(id.clone()).one(self.read()).await?)
+    }
+
+    /// A delivery's attempts, oldest first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn attempts(&self, id: &DeliveryId) -> Result<Vec<attempt::Model>, Error> {
+        let query = attempt::Entity::find().filter(attempt::Column::DeliveryId.eq(id.clone()));
+        Ok(query.order_by_asc(attempt::Column::Attempt).all(self.read()).await?)
+    }
+
+    /// Deliveries that are not delivered, counted by endpoint and state.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn undelivered(&self) -> Result<Vec<Count>, Error> {
+        let rows: Vec<(EndpointName, State, i64, DateTime<Utc>)> = delivery::Entity::find()
+            .select_only()
+            .columns([delivery::Column::Endpoint, delivery::Column::State])
+            .column_as(delivery::Column::Id.count(), "deliveries")
+            .column_as(delivery::Column::CreatedAt.min(), "oldest")
+            .filter(delivery::Column::State.ne(State::Delivered))
+            .group_by(delivery::Column::Endpoint)
+            .group_by(delivery::Column::State)
+            .into_tuple()
+            .all(self.read())
+            .await?;
+        let count = |(endpoint, state, deliveries, oldest)| Count { endpoint, state, deliveries, oldest };
+        Ok(rows.into_iter().map(count).collect())
+    }
+
+    /// How many rows a listing has; for the blocked list, how many wallets are blocked.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn rows(&self, listing: Listing) -> Result<u64, Error> {
+        let count = match listing {
+            Listing::Wallets => wallet::Entity::find().count(self.read()).await?,
+            Listing::Blocked => {
+                wallet::Entity::find().filter(wallet::Column::IsBlocked.eq(true)).count(self.read()).await?
+            }
+            Listing::Deposits => deposit::Entity::find().count(self.read()).await?,
+        };
+        Ok(count)
+    }
+}
