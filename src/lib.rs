@@ -1,7 +1,20 @@
 //! lumo-bridge.
+#![doc = include_str!("../ARCHITECTURE.md")]
 
+pub mod admin;
+pub mod app;
+pub mod callback;
 pub mod chain;
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod deliver;
+pub mod lifecycle;
+pub mod lumo;
 pub mod model;
+pub mod schedule;
 pub mod setting;
 pub mod store;
+pub mod sync;
+pub mod telemetry;
+pub mod wallets;

@@ -1,5 +1,6 @@
 //! What the bridge is about, as plain values and functions: no async, no IO, no clock, no logging.
 
+pub mod capture;
 pub mod diff;
 pub mod draft;
 pub mod event;

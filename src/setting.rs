@@ -11,6 +11,8 @@ mod rate;
 mod secret;
 mod span;
 mod text;
+mod whole;
+mod word;
 
 pub use cron_line::CronLine;
 pub use http_url::HttpUrl;
@@ -19,6 +21,8 @@ pub use rate::Rate;
 pub use secret::{Secret, SecretSource, SettingError};
 pub use span::Span;
 pub use text::Text;
+pub(crate) use whole::{optional_whole, whole};
+pub(crate) use word::{optional_word, word};
 
 /// Why a text is not a value of its type: a fragment that quotes the text, says what is wrong and how to write it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

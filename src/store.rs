@@ -20,6 +20,7 @@ pub mod schema;
 mod settle;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rand::RngExt;
@@ -62,10 +63,12 @@ struct Inner {
 }
 
 /// Proof of being inside a named transaction.
-pub struct Tx {
+pub struct Tx(Arc<Session>);
+
+struct Session {
     session: DatabaseTransaction,
     store: Store,
-    queued: std::sync::atomic::AtomicBool,
+    queued: AtomicBool,
 }
 
 /// Whether a transaction is kept.
@@ -94,7 +97,10 @@ impl Store {
     ///
     /// # Errors
     /// What `work` returned, or [`Error::Conflict`] if every try collided. Nothing is stored then.
-    pub async fn tx<T>(&self, name: &'static str, work: impl AsyncFn(&Tx) -> Result<T, Error>) -> Result<T, Error> {
+    pub async fn tx<T, Work>(&self, name: &'static str, work: impl Fn(Tx) -> Work) -> Result<T, Error>
+    where
+        Work: Future<Output = Result<T, Error>>,
+    {
         self.tx_ending(name, Ending::Commit, work).await
     }
 
@@ -102,28 +108,39 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::tx`].
-    pub async fn tx_ending<T>(
+    // The transaction is handed over and not lent: a closure over a borrowed one makes a future that the compiler cannot
+    // prove to be `Send` for every lifetime, and everything here runs in spawned tasks.
+    pub async fn tx_ending<T, Work>(
         &self,
         name: &'static str,
         ending: Ending,
-        work: impl AsyncFn(&Tx) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+        work: impl Fn(Tx) -> Work,
+    ) -> Result<T, Error>
+    where
+        Work: Future<Output = Result<T, Error>>,
+    {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.attempt(ending, &work).await {
+            let session = self.begin().await?;
+            let result = match work(Tx(Arc::clone(&session))).await {
+                Ok(value) => self.end(session, ending).await.map(|()| value),
+                // Dropping the session rolls back.
+                Err(error) => Err(error),
+            };
+            match result {
                 Err(Error::Collision(source)) if tries < TRIES => {
                     tracing::debug!(tx = name, tries, error = %source, "transaction collided");
                     let wait = rand::rng().random_range(2..=10 * u64::from(tries));
                     tokio::time::sleep(Duration::from_millis(wait)).await;
                 }
                 Err(Error::Collision(source)) => return Err(Error::Conflict { name, source }),
-                other => return other,
+                result => return result,
             }
         }
     }
 
-    async fn attempt<T>(&self, ending: Ending, work: &impl AsyncFn(&Tx) -> Result<T, Error>) -> Result<T, Error> {
+    async fn begin(&self) -> Result<Arc<Session>, Error> {
         let options = TransactionOptions {
             // Repeatable read would lock gaps of the outbox's index on MySQL, and show a writer a past that others have
             // changed; what must not move is locked row by row.
@@ -133,28 +150,22 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         };
         let session = self.inner.write.begin_with_options(options).await?;
-        let tx = Tx { session, store: self.clone(), queued: false.into() };
-        match work(&tx).await {
-            Ok(value) if ending == Ending::Commit => {
-                tx.session.commit().await?;
-                if tx.queued.into_inner() {
+        Ok(Arc::new(Session { session, store: self.clone(), queued: AtomicBool::new(false) }))
+    }
+
+    async fn end(&self, session: Arc<Session>, ending: Ending) -> Result<(), Error> {
+        // The work has ended, and with it every other handle; one that was kept could only write to nowhere.
+        let Some(Session { session, queued, .. }) = Arc::into_inner(session) else { return Err(Error::Leaked) };
+        match ending {
+            Ending::RollBack => session.rollback().await?,
+            Ending::Commit => {
+                session.commit().await?;
+                if queued.into_inner() {
                     self.inner.queued.send_replace(());
                 }
-                Ok(value)
-            }
-            Ok(value) => {
-                tx.session.rollback().await?;
-                Ok(value)
-            }
-            Err(error) => {
-                // The error that ended the work is the one to report; a connection that cannot roll back is dropped by
-                // the pool, and the database rolls back for it.
-                if let Err(rollback) = tx.session.rollback().await {
-                    tracing::debug!(error = %rollback, "rollback failed");
-                }
-                Err(error)
             }
         }
+        Ok(())
     }
 
     /// Tells when deliveries were queued by this process. A hint: other processes queue as well.
@@ -169,16 +180,25 @@ impl Store {
         &self.inner.subscribers
     }
 
-    /// The random name of this set of tables; see [`meta::GENERATION`].
+    /// The random name of this set of tables; see [`meta::GENERATION`]. Read once.
     ///
     /// # Errors
     /// If the tables are not there.
     pub async fn generation(&self) -> Result<&str, Error> {
-        let read = || async {
-            let row = meta::Entity::find_by_id(meta::GENERATION).one(&self.inner.read).await?;
-            row.map(|row| row.value).ok_or(Error::NotMigrated)
-        };
-        self.inner.generation.get_or_try_init(read).await.map(String::as_str)
+        self.inner.generation.get_or_try_init(|| self.read_generation()).await.map(String::as_str)
+    }
+
+    /// Asks the database whether it answers and has the tables.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.read_generation().await.map(drop)
+    }
+
+    async fn read_generation(&self) -> Result<String, Error> {
+        let row = meta::Entity::find_by_id(meta::GENERATION).one(&self.inner.read).await?;
+        row.map(|row| row.value).ok_or(Error::NotMigrated)
     }
 
     /// Closes every connection; on SQLite this folds the write-ahead log into the file.
@@ -200,7 +220,20 @@ impl Store {
 }
 
 impl Tx {
+    fn session(&self) -> &DatabaseTransaction {
+        &self.0.session
+    }
+
+    fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Notes that there will be something to deliver once the transaction is committed.
+    fn note_queued(&self) {
+        self.0.queued.store(true, Ordering::Relaxed);
+    }
+
     fn backend(&self) -> DbBackend {
-        self.store.backend()
+        self.store().backend()
     }
 }

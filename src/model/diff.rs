@@ -17,6 +17,7 @@ pub trait Record: Clone + Debug + Send + Sync + 'static {
     type Id: Clone + Debug + Eq + Hash + Ord + Send + Sync + 'static;
 
     fn id(&self) -> &Self::Id;
+    fn id_str(&self) -> &str;
     fn fingerprint(&self) -> i64;
     fn created_at(&self) -> Option<DateTime<Utc>>;
 }
@@ -26,6 +27,10 @@ impl Record for Wallet {
 
     fn id(&self) -> &WalletId {
         &self.id
+    }
+
+    fn id_str(&self) -> &str {
+        self.id.as_str()
     }
 
     fn fingerprint(&self) -> i64 {
@@ -42,6 +47,10 @@ impl Record for Deposit {
 
     fn id(&self) -> &DepositId {
         &self.id
+    }
+
+    fn id_str(&self) -> &str {
+        self.id.as_str()
     }
 
     fn fingerprint(&self) -> i64 {

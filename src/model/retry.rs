@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use rand::{Rng, RngExt};
 
 /// What one attempt met. Never an error: the other side's failure is data.
@@ -76,7 +76,8 @@ impl Policy {
         let Some(step) = self.step(attempts) else { return Verdict::Dead };
         let wait = self.wait(step, hint);
         let wait = TimeDelta::from_std(wait.saturating_add(self.jitter(wait, rng))).unwrap_or(TimeDelta::MAX);
-        Verdict::RetryAt(now.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC))
+        let at = now.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        Verdict::RetryAt(at.trunc_subsecs(6))
     }
 
     /// How long the whole endpoint is to be left alone, if it asked for that: `Retry-After` on 429 and 503. No shorter

@@ -13,7 +13,8 @@ use crate::setting::Malformed;
 /// An `http://` or `https://` address without credentials, query or fragment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-pub struct HttpUrl(#[schemars(with = "String")] Url);
+#[schemars(with = "String", extend("format" = "uri"))]
+pub struct HttpUrl(Url);
 
 impl HttpUrl {
     /// The parsed address.
@@ -68,5 +69,30 @@ impl fmt::Display for HttpUrl {
 impl From<HttpUrl> for String {
     fn from(url: HttpUrl) -> Self {
         url.0.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_parsed_and_written_back() {
+        let url: HttpUrl = "https://b2b.example.com/base".parse().unwrap();
+        assert_eq!(url.get().path(), "/base");
+        assert_eq!(url.to_string(), "https://b2b.example.com/base");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_without_quoting_it() {
+        for (text, problem) in [
+            ("b2b.example.com", "is not a url"),
+            ("ftp://example.com", "is neither an http:// nor an https:// url"),
+            ("https://me:hunter2@example.com", "has credentials in the url"),
+            ("https://example.com/?key=hunter2", "has a query or a fragment"),
+        ] {
+            let error = text.parse::<HttpUrl>().unwrap_err().to_string();
+            assert!(error.starts_with(problem) && !error.contains("hunter2"), "{error}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use crate::setting::Malformed;
 /// A whole percentage from `1%` to `100%`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct Percent(u8);
 
 impl Percent {
@@ -50,5 +51,26 @@ impl fmt::Display for Percent {
 impl From<Percent> for String {
     fn from(percent: Percent) -> Self {
         percent.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentage_is_a_share_and_written_as_it_is_read() {
+        let percent: Percent = "25%".parse().unwrap();
+        assert!((percent.fraction() - 0.25).abs() < f64::EPSILON);
+        assert_eq!(percent.to_string(), "25%");
+        assert!((Percent::from_str("100%").unwrap().fraction() - 1.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn what_is_no_percentage_is_refused() {
+        for text in ["", "25", "0%", "101%", "-1%", "2.5%", "%"] {
+            let error = text.parse::<Percent>().unwrap_err().to_string();
+            assert!(error.contains("write `1%` to `100%`"), "{error}");
+        }
     }
 }

@@ -12,10 +12,9 @@ use crate::setting::Malformed;
 /// A number of times per second, minute or hour, for example `20/s`, `600/m` or `5/h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct Rate {
-    #[schemars(skip)]
     times: NonZeroU32,
-    #[schemars(skip)]
     unit: Unit,
 }
 
@@ -86,5 +85,28 @@ impl fmt::Display for Rate {
 impl From<Rate> for String {
     fn from(rate: Rate) -> Self {
         rate.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_counted_per_second_and_written_as_it_is_read() {
+        for (text, per_second) in [("20/s", 20.0), ("600/m", 10.0), ("1800/h", 0.5)] {
+            let rate: Rate = text.parse().unwrap();
+            assert!((rate.per_second() - per_second).abs() < f64::EPSILON, "{text}");
+            assert_eq!(rate.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_rate_is_refused() {
+        for text in ["", "20", "/s", "20/d", "-1/s", "1.5/s", "20/s/s"] {
+            let error = text.parse::<Rate>().unwrap_err().to_string();
+            assert!(error.contains("is not a rate; write for example `20/s`"), "{error}");
+        }
+        assert!("0/s".parse::<Rate>().unwrap_err().to_string().contains("above zero"));
     }
 }

@@ -73,6 +73,9 @@ pub enum SettingError {
 
 impl SecretSource {
     /// Fetches the secret. `key` is the setting that names this source, for example `lumo.api_key`.
+    ///
+    /// # Errors
+    /// It is not there, cannot be read, or is empty.
     pub fn resolve(&self, key: &str) -> Result<Secret, SettingError> {
         let secret = match self {
             Self::Env(name) => Secret(std::env::var(name).map_err(|error| match error {
@@ -99,7 +102,6 @@ impl SecretSource {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn redact<S: Serializer>(_: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(REDACTED)
 }
@@ -162,5 +164,80 @@ impl<'de> Visitor<'de> for OneSource {
 
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<SecretSource, E> {
         Self::misplaced()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn source(json: serde_json::Value) -> Result<SecretSource, String> {
+        serde_json::from_value(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_secret_comes_from_one_of_three_sources() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), " from a file \r\n").unwrap();
+        for (json, secret) in [
+            (json!({ "value": "inline" }), "inline".to_owned()),
+            (json!({ "file": file.path() }), " from a file ".to_owned()),
+            (json!({ "env": "PATH" }), std::env::var("PATH").unwrap()),
+        ] {
+            assert_eq!(source(json).unwrap().resolve("lumo.api_key").unwrap().expose(), secret);
+        }
+    }
+
+    #[test]
+    fn only_one_newline_at_the_end_of_a_file_is_dropped() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "a\n\n").unwrap();
+        assert_eq!(SecretSource::File(file.path().into()).resolve("key").unwrap().expose(), "a\n");
+    }
+
+    #[test]
+    fn what_is_not_to_be_had_names_the_key_and_the_fix() {
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        for (json, message) in [
+            (
+                json!({ "env": "LUMO_TEST_NO_SUCH_VARIABLE" }),
+                "lumo.api_key: the environment variable `LUMO_TEST_NO_SUCH_VARIABLE` is not set; \
+                 set it, or name another source",
+            ),
+            (
+                json!({ "file": "/no/such/file" }),
+                "lumo.api_key: the file `/no/such/file` cannot be read; check the path and its permissions",
+            ),
+            (json!({ "file": empty.path() }), "lumo.api_key: the secret is empty; give it a value"),
+            (json!({ "value": "" }), "lumo.api_key: the secret is empty; give it a value"),
+        ] {
+            assert_eq!(source(json).unwrap().resolve("lumo.api_key").unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn a_source_is_exactly_one_and_never_quoted() {
+        for json in [
+            json!({}),
+            json!({ "env": "A", "file": "B" }),
+            json!({ "vault": "hunter2" }),
+            json!("hunter2"),
+            json!(["hunter2"]),
+            json!(null),
+            json!({ "value": 123_456 }),
+        ] {
+            let error = source(json).unwrap_err();
+            assert!(!error.contains("hunter2") && !error.contains("123456"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let source = source(json!({ "value": "hunter2" })).unwrap();
+        assert_eq!(format!("{source:?}"), "Value([redacted])");
+        assert_eq!(serde_json::to_string(&source).unwrap(), r#"{"value":"[redacted]"}"#);
+        assert_eq!(format!("{:?}", source.resolve("key").unwrap()), "[redacted]");
     }
 }

@@ -12,7 +12,8 @@ use crate::setting::Malformed;
 /// A duration with its unit, for example `30s`, `1m 30s` or `14d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-pub struct Span(#[schemars(with = "String")] pub Duration);
+#[schemars(with = "String")]
+pub struct Span(pub Duration);
 
 impl Span {
     /// The time as the standard library holds it.
@@ -46,13 +47,52 @@ impl TryFrom<String> for Span {
 }
 
 impl fmt::Display for Span {
+    /// Days and smaller, each unit once; a month or a year would depend on the calendar.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_duration(self.0).fmt(f)
+        let seconds = self.0.as_secs();
+        let nanos = u64::from(self.0.subsec_nanos());
+        let parts = [
+            (seconds / 86_400, "d"),
+            (seconds / 3_600 % 24, "h"),
+            (seconds / 60 % 60, "m"),
+            (seconds % 60, "s"),
+            (nanos / 1_000_000, "ms"),
+            (nanos / 1_000 % 1_000, "us"),
+            (nanos % 1_000, "ns"),
+        ];
+        let mut written = false;
+        for (count, unit) in parts.into_iter().filter(|(count, _)| *count > 0) {
+            write!(f, "{}{count}{unit}", if written { " " } else { "" })?;
+            written = true;
+        }
+        if written { Ok(()) } else { f.write_str("0s") }
     }
 }
 
 impl From<Span> for String {
     fn from(span: Span) -> Self {
         span.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_written_as_it_is_read() {
+        for text in ["30s", "1m 30s", "14d", "1d 12h", "250ms", "1s 5us 7ns", "0s"] {
+            assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
+        }
+        assert_eq!("24h".parse::<Span>().unwrap(), "1d".parse().unwrap());
+    }
+
+    #[test]
+    fn what_is_no_span_is_refused_with_an_example() {
+        assert_eq!("5".parse::<Span>().unwrap_err().to_string(), "`5` has no unit; write for example `5s`");
+        for text in ["", "soon", "-5s", "5 parsecs"] {
+            let error = text.parse::<Span>().unwrap_err().to_string();
+            assert!(error.contains("write for example `30s`"), "{error}");
+        }
     }
 }

@@ -63,19 +63,20 @@ impl Store {
     pub async fn claim(
         &self,
         endpoint: &EndpointName,
-        limit: u64,
+        limit: usize,
         lease: Duration,
         now: DateTime<Utc>,
     ) -> Result<Vec<Claimed>, Error> {
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
         let token: i64 = rand::random();
         let until = now + TimeDelta::from_std(lease).unwrap_or(TimeDelta::hours(1));
         let mut due = match self.backend() {
             DbBackend::MySql => self.claim_by_ids(endpoint, limit, token, until, now).await?,
             DbBackend::Sqlite => {
                 // Through the one writer, in a transaction that begins as a writer.
-                self.tx("delivery.claim", async |tx| {
+                self.tx("delivery.claim", |tx| async move {
                     let statement = claim_statement(DbBackend::Sqlite, endpoint, limit, token, until, now);
-                    let rows = Due::find_by_statement(statement).all(&tx.session).await?;
+                    let rows = Due::find_by_statement(statement).all(tx.session()).await?;
                     Ok(rows)
                 })
                 .await?
@@ -109,7 +110,7 @@ impl Store {
         until: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<Vec<Due>, Error> {
-        self.tx("delivery.claim", async |tx| {
+        self.tx("delivery.claim", |tx| async move {
             let due: Vec<Due> = delivery::Entity::find()
                 .select_only()
                 .columns([
@@ -124,7 +125,7 @@ impl Store {
                 .limit(limit)
                 .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
                 .into_model()
-                .all(&tx.session)
+                .all(tx.session())
                 .await?;
             if !due.is_empty() {
                 delivery::Entity::update_many()
@@ -135,7 +136,7 @@ impl Store {
                         ..Default::default()
                     })
                     .filter(delivery::Column::Id.is_in(padded(due.iter().map(|due| due.id.clone()))))
-                    .exec(&tx.session)
+                    .exec(tx.session())
                     .await?;
             }
             Ok(due)

@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::setting::{Malformed, Text};
+use crate::setting::{self, Malformed, Text};
+
+const MASK: &str = "***";
 
 /// The merchant's own database.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +19,7 @@ pub struct Config {
     /// PostgreSQL: keep the tables in this schema.
     pub schema: Option<Text>,
     /// Most connections to open.
+    #[serde(deserialize_with = "setting::whole")]
     #[schemars(range(min = 1))]
     pub max_connections: u32,
     /// Bring the schema up to date when the daemon starts.
@@ -34,10 +37,9 @@ pub enum Backend {
 /// The url of a database. It is never shown with its password.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct DatabaseUrl {
-    #[schemars(skip)]
     url: String,
-    #[schemars(skip)]
     backend: Backend,
 }
 
@@ -88,10 +90,24 @@ impl TryFrom<String> for DatabaseUrl {
 }
 
 impl fmt::Display for DatabaseUrl {
+    /// The password is masked wherever a driver would look for one: before the host and in the query.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Ok(mut url) = Url::parse(&self.url) else { return f.write_str("***") };
-        if url.password().is_some() && url.set_password(Some("***")).is_err() {
-            return f.write_str("***");
+        if self.backend == Backend::Sqlite {
+            return f.write_str(&self.url);
+        }
+        let Ok(mut url) = Url::parse(&self.url) else { return f.write_str(MASK) };
+        if url.password().is_some() && url.set_password(Some(MASK)).is_err() {
+            return f.write_str(MASK);
+        }
+        if let Some(query) = url.query() {
+            let masked: Vec<_> = query
+                .split('&')
+                .map(|pair| match pair.split_once('=') {
+                    Some((name, _)) if name.to_ascii_lowercase().contains("password") => format!("{name}={MASK}"),
+                    _ => pair.to_owned(),
+                })
+                .collect();
+            url.set_query(Some(&masked.join("&")));
         }
         url.fmt(f)
     }
@@ -106,5 +122,44 @@ impl fmt::Debug for DatabaseUrl {
 impl From<DatabaseUrl> for String {
     fn from(url: DatabaseUrl) -> Self {
         url.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_password() {
+        for (text, backend, shown) in [
+            ("sqlite://lumo-bridge.db", Backend::Sqlite, "sqlite://lumo-bridge.db"),
+            ("sqlite::memory:", Backend::Sqlite, "sqlite::memory:"),
+            ("postgres://me:hunter2@db/shop", Backend::Postgres, "postgres://me:***@db/shop"),
+            ("postgresql://me@db/shop", Backend::Postgres, "postgresql://me@db/shop"),
+            (
+                "mysql://me:hunter2@db:3306/shop?ssl-mode=required",
+                Backend::MySql,
+                "mysql://me:***@db:3306/shop?ssl-mode=required",
+            ),
+            (
+                "postgres://db/shop?user=me&password=hunter2",
+                Backend::Postgres,
+                "postgres://db/shop?user=me&password=***",
+            ),
+        ] {
+            let url: DatabaseUrl = text.parse().unwrap();
+            assert_eq!(url.backend(), backend);
+            assert_eq!(url.expose(), text);
+            assert_eq!(url.to_string(), shown);
+            assert_eq!(format!("{url:?}"), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_no_database_is_refused_without_quoting_it() {
+        for text in ["lumo-bridge.db", "mongodb://me:hunter2@db", "postgres://me:hunter2@db:port/shop", ""] {
+            let error = text.parse::<DatabaseUrl>().unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
     }
 }

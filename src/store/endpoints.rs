@@ -13,9 +13,9 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn register_endpoints(&self, now: DateTime<Utc>) -> Result<(), Error> {
-        self.tx("endpoint.register", async |tx| {
-            let known = endpoint::Entity::find().all(&tx.session).await?;
-            for subscriber in tx.store.subscribers() {
+        self.tx("endpoint.register", |tx| async move {
+            let known = endpoint::Entity::find().all(tx.session()).await?;
+            for subscriber in tx.store().subscribers() {
                 if known.iter().any(|row| row.name == subscriber.endpoint) {
                     continue;
                 }
@@ -27,7 +27,7 @@ impl Store {
                     last_success_at: Set(None),
                     hold_until: Set(None),
                 };
-                endpoint::Entity::insert(row).exec_without_returning(&tx.session).await?;
+                endpoint::Entity::insert(row).exec_without_returning(tx.session()).await?;
             }
             Ok(())
         })
@@ -61,8 +61,8 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<bool, Error> {
         let found = self
-            .tx("endpoint.state", async |tx| {
-                let Some(row) = endpoint::Entity::find_by_id(name.clone()).one(&tx.session).await? else {
+            .tx("endpoint.state", |tx| async move {
+                let Some(row) = endpoint::Entity::find_by_id(name.clone()).one(tx.session()).await? else {
                     return Ok(false);
                 };
                 if row.state != state {
@@ -74,7 +74,7 @@ impl Store {
                             ..Default::default()
                         })
                         .filter(endpoint::Column::Name.eq(name.clone()))
-                        .exec(&tx.session)
+                        .exec(tx.session())
                         .await?;
                 }
                 Ok(true)

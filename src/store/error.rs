@@ -18,6 +18,9 @@ pub enum Error {
         #[source]
         source: DbErr,
     },
+    /// A part of the program kept a transaction beyond its end; it was rolled back.
+    #[error("transaction was kept beyond its end")]
+    Leaked,
     /// The tables are missing or older than this program.
     #[error("the lumo_ tables are missing or out of date; run `lumo-bridge migrate up`")]
     NotMigrated,

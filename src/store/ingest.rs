@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::TryGetable;
 
 use super::{Ending, Error, Mirrored, Progress, Store, Tx};
 use crate::model::diff::{Change, diff};
@@ -54,33 +53,34 @@ impl Store {
     ///
     /// # Errors
     /// If the database fails; nothing of the batch is stored then.
-    pub async fn ingest<R: Told>(&self, batch: Batch<R>, now: DateTime<Utc>) -> Result<Ingested, Error>
-    where
-        R::Id: TryGetable,
-    {
+    pub async fn ingest<R: Told>(&self, batch: Batch<R>, now: DateTime<Utc>) -> Result<Ingested, Error> {
         let heads = self.heads(&batch.records).await?;
         let known = |record: &R| heads.get(record.id()).is_some_and(|head| head.matches(record));
-        let suspects: Vec<R> = batch.records.into_iter().filter(|record| !known(record)).collect();
+        let mut batch = batch;
+        let records = std::mem::take(&mut batch.records);
+        let suspects: Vec<R> = records.into_iter().filter(|record| !known(record)).collect();
         if suspects.is_empty() && batch.progress.is_none() {
             return Ok(Ingested::default());
         }
         let generation = self.generation().await?;
         let balances = self.subscribers().iter().any(|subscriber| subscriber.wants(EventType::WalletBalanceChanged));
         let context = Context { generation, announce: batch.announce, balances, now };
-        self.tx_ending("sync.page", batch.ending, async |tx| {
-            let stored = tx.stored(&suspects).await?;
-            let mut changes = diff(suspects.iter().cloned(), &stored, batch.read_at);
-            R::complete(tx, &mut changes).await?;
+        let (suspects, context) = (&suspects, &context);
+        let Batch { read_at, ending, progress, .. } = &batch;
+        self.tx_ending("sync.page", *ending, |tx| async move {
+            let stored = tx.stored(suspects).await?;
+            let mut changes = diff(suspects.iter().cloned(), &stored, *read_at);
+            R::complete(&tx, &mut changes).await?;
             tx.apply(&changes, now).await?;
-            let mut drafts = R::events(tx, &changes, &context).await?;
+            let mut drafts = R::events(&tx, &changes, context).await?;
             // Newest-first lists tell a user's story backwards.
             drafts.sort_by_key(|draft| draft.occurred_at);
-            let preview = match batch.ending {
+            let preview = match ending {
                 Ending::Commit => Vec::new(),
                 Ending::RollBack => drafts.iter().map(|draft| (draft.kind, draft.object_id.clone())).collect(),
             };
             let events = tx.publish(drafts, now).await?;
-            if let Some(progress) = &batch.progress {
+            if let Some(progress) = progress {
                 tx.save_progress(progress).await?;
             }
             let appeared = changes.iter().filter(|change| matches!(change, Change::Appeared(_))).count();

@@ -27,9 +27,9 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn retry_delivery(&self, id: &DeliveryId, now: DateTime<Utc>) -> Result<Retried, Error> {
-        self.tx("delivery.retry", async |tx| {
+        self.tx("delivery.retry", |tx| async move {
             tx.lock_counter(stream::ALL).await?;
-            let Some(row) = delivery::Entity::find_by_id(id.clone()).one(&tx.session).await? else {
+            let Some(row) = delivery::Entity::find_by_id(id.clone()).one(tx.session()).await? else {
                 return Ok(Retried::Unknown);
             };
             if matches!(row.state, State::Delivered | State::Sending) {
@@ -43,9 +43,9 @@ impl Store {
                 .filter(delivery::Column::Id.eq(id.clone()))
                 .filter(delivery::Column::State.eq(row.state))
                 .filter(Expr::col(delivery::Column::State).ne(State::Sending.as_str()))
-                .exec(&tx.session)
+                .exec(tx.session())
                 .await?;
-            tx.queued.store(true, std::sync::atomic::Ordering::Relaxed);
+            tx.note_queued();
             Ok(Retried::Due)
         })
         .await

@@ -28,7 +28,7 @@ use crate::model::record::Wallet;
 const ROWS: usize = 200;
 
 /// A record that has a table.
-pub trait Mirrored: Record<Id: Into<Value>> {
+pub trait Mirrored: Record<Id: Into<Value> + TryGetable> {
     type Entity: EntityTrait;
 
     const ID: <Self::Entity as EntityTrait>::Column;
@@ -47,10 +47,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn heads<R: Mirrored>(&self, records: &[R]) -> Result<HashMap<R::Id, Head>, Error>
-    where
-        R::Id: TryGetable,
-    {
+    pub async fn heads<R: Mirrored>(&self, records: &[R]) -> Result<HashMap<R::Id, Head>, Error> {
         if records.is_empty() {
             return Ok(HashMap::new());
         }
@@ -78,7 +75,7 @@ impl Tx {
         }
         let ids = records.iter().map(|record| record.id().clone());
         let query = R::Entity::find().filter(R::ID.is_in(padded(ids))).order_by_asc(R::ID).lock_exclusive();
-        let rows = query.all(&self.session).await?;
+        let rows = query.all(self.session()).await?;
         Ok(rows.into_iter().map(|row| R::stored(row)).map(|stored| (stored.record.id().clone(), stored)).collect())
     }
 
@@ -122,7 +119,7 @@ impl Tx {
             if let Some(on_conflict) = &on_conflict {
                 insert.on_conflict(on_conflict.clone());
             }
-            self.session.execute(&insert).await?;
+            self.session().execute(&insert).await?;
         }
         Ok(())
     }
@@ -144,7 +141,7 @@ impl Tx {
             .filter(wallets::Column::ExternalId.is_in(users))
             .order_by_asc(wallets::Column::CreatedAt)
             .into_tuple()
-            .all(&self.session)
+            .all(self.session())
             .await?;
         let mut by_user: HashMap<ExternalId, Vec<Predecessor>> = HashMap::new();
         for (user, id, address, created_at) in rows {
@@ -175,7 +172,7 @@ impl Tx {
             .columns([wallets::Column::Id, wallets::Column::ExternalId])
             .filter(wallets::Column::Id.is_in(ids))
             .into_tuple()
-            .all(&self.session)
+            .all(self.session())
             .await?;
         Ok(rows.into_iter().collect())
     }
@@ -192,7 +189,7 @@ impl Tx {
             .filter(deposits::Column::WalletId.is_in(padded(owners.keys().cloned())))
             .filter(deposits::Column::ExternalId.is_null())
             .into_tuple()
-            .all(&self.session)
+            .all(self.session())
             .await?;
         for wallet in orphans {
             let Some(owner) = owners.get(&wallet) else { continue };
@@ -200,7 +197,7 @@ impl Tx {
                 .col_expr(deposits::Column::ExternalId, Expr::value(owner.clone()))
                 .filter(deposits::Column::WalletId.eq(wallet))
                 .filter(deposits::Column::ExternalId.is_null())
-                .exec(&self.session)
+                .exec(self.session())
                 .await?;
         }
         Ok(())

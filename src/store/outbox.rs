@@ -5,7 +5,6 @@
 //! queueing behind it, no delivery of that lane can be settled, because settling takes the same lock in share mode.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, Utc};
 use data_encoding::BASE32HEX_NOPAD;
@@ -53,7 +52,7 @@ impl Tx {
             let stream_seq = sequences.entry(draft.stream.clone()).or_insert(0);
             *stream_seq += 1;
             let body = draft.body(*stream_seq)?;
-            queued.extend(self.store.subscribers().iter().filter(|subscriber| subscriber.wants(draft.kind)).map(
+            queued.extend(self.store().subscribers().iter().filter(|subscriber| subscriber.wants(draft.kind)).map(
                 |subscriber| Queued {
                     event: draft.id.clone(),
                     endpoint: subscriber.endpoint.clone(),
@@ -84,7 +83,7 @@ impl Tx {
         self.save_counters(sequences).await?;
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
-            event::Entity::insert_many(rows.by_ref().take(ROWS)).exec_without_returning(&self.session).await?;
+            event::Entity::insert_many(rows.by_ref().take(ROWS)).exec_without_returning(self.session()).await?;
         }
         self.queue(queued, now).await?;
         Ok(count)
@@ -131,15 +130,15 @@ impl Tx {
         self.save_counters([(stream::DELIVERIES.to_owned(), next)]).await?;
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
-            delivery::Entity::insert_many(rows.by_ref().take(ROWS)).exec_without_returning(&self.session).await?;
+            delivery::Entity::insert_many(rows.by_ref().take(ROWS)).exec_without_returning(self.session()).await?;
         }
-        self.queued.store(true, Ordering::Relaxed);
+        self.note_queued();
         Ok(ids)
     }
 
     /// Locks a counter until the transaction ends and reads it.
     pub(super) async fn lock_counter(&self, name: &str) -> Result<i64, Error> {
-        let row = stream::Entity::find_by_id(name).lock_exclusive().one(&self.session).await?;
+        let row = stream::Entity::find_by_id(name).lock_exclusive().one(self.session()).await?;
         row.map(|row| row.last_seq).ok_or(Error::NotMigrated)
     }
 
@@ -150,10 +149,10 @@ impl Tx {
             DbBackend::MySql => {
                 let sql = "SELECT last_seq FROM lumo_streams WHERE stream = ? LOCK IN SHARE MODE";
                 let statement = Statement::from_sql_and_values(DbBackend::MySql, sql, [stream::ALL.into()]);
-                self.session.query_one_raw(statement).await?;
+                self.session().query_one_raw(statement).await?;
             }
             _ => {
-                stream::Entity::find_by_id(stream::ALL).lock_shared().one(&self.session).await?;
+                stream::Entity::find_by_id(stream::ALL).lock_shared().one(self.session()).await?;
             }
         }
         Ok(())
@@ -168,7 +167,7 @@ impl Tx {
                 .column(event::Column::Id)
                 .filter(event::Column::Id.is_in(padded(chunk.iter().map(|draft| draft.id.clone()))))
                 .into_tuple()
-                .all(&self.session)
+                .all(self.session())
                 .await?;
             known.extend(ids);
         }
@@ -183,7 +182,7 @@ impl Tx {
         for chunk in streams.chunks(500) {
             let rows = stream::Entity::find()
                 .filter(stream::Column::Stream.is_in(padded(chunk.iter().copied())))
-                .all(&self.session)
+                .all(self.session())
                 .await?;
             sequences.extend(rows.into_iter().map(|row| (row.stream, row.last_seq)));
         }
@@ -201,7 +200,7 @@ impl Tx {
             insert.on_conflict(
                 OnConflict::column(stream::Column::Stream).update_column(stream::Column::LastSeq).to_owned(),
             );
-            self.session.execute(&insert).await?;
+            self.session().execute(&insert).await?;
         }
         Ok(())
     }
@@ -230,7 +229,7 @@ impl Tx {
                     .columns([delivery::Column::Lane, delivery::Column::HoldUntil])
                     .filter(delivery::Column::Id.in_subquery(last))
                     .into_tuple()
-                    .all(&self.session)
+                    .all(self.session())
                     .await?;
                 ends.extend(rows.into_iter().map(|(lane, until)| ((endpoint.clone(), lane), until)));
             }

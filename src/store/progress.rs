@@ -59,13 +59,25 @@ impl Store {
         Ok(query.order_by_desc(run::Column::StartedAt).limit(limit).all(self.read()).await?)
     }
 
+    /// Stores where a listing stands after a pass, and the pass.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn finish_pass(&self, progress: &Progress, run: &Run) -> Result<(), Error> {
+        self.tx("sync.finish", |tx| async move {
+            tx.save_progress(progress).await?;
+            tx.record_run(run).await
+        })
+        .await
+    }
+
     /// Forgets passes that ended before this time.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn forget_runs(&self, before: DateTime<Utc>) -> Result<(), Error> {
-        self.tx("run.forget", async |tx| {
-            run::Entity::delete_many().filter(run::Column::FinishedAt.lt(before)).exec(&tx.session).await?;
+        self.tx("run.forget", |tx| async move {
+            run::Entity::delete_many().filter(run::Column::FinishedAt.lt(before)).exec(tx.session()).await?;
             Ok(())
         })
         .await
@@ -90,15 +102,11 @@ impl Tx {
         };
         let columns = progress::Column::iter().filter(|column| !matches!(column, progress::Column::Listing));
         let on_conflict = OnConflict::column(progress::Column::Listing).update_columns(columns).to_owned();
-        progress::Entity::insert(row).on_conflict(on_conflict).exec_without_returning(&self.session).await?;
+        progress::Entity::insert(row).on_conflict(on_conflict).exec_without_returning(self.session()).await?;
         Ok(())
     }
 
-    /// Adds a pass to the history.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn record_run(&self, run: &Run) -> Result<(), Error> {
+    async fn record_run(&self, run: &Run) -> Result<(), Error> {
         let count = |number: u64| Set(i64::try_from(number).unwrap_or(i64::MAX));
         let row = run::ActiveModel {
             listing: Set(run.listing.as_str().to_owned()),
@@ -112,7 +120,7 @@ impl Tx {
             rejected: count(run.rejected),
             error: Set(run.error.clone()),
         };
-        run::Entity::insert(row).exec_without_returning(&self.session).await?;
+        run::Entity::insert(row).exec_without_returning(self.session()).await?;
         Ok(())
     }
 }

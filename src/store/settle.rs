@@ -72,7 +72,7 @@ impl Store {
         if settlements.is_empty() {
             return Ok(Vec::new());
         }
-        self.tx("delivery.settle", async |tx| tx.settle(settlements, now).await).await
+        self.tx("delivery.settle", |tx| async move { tx.settle(settlements, now).await }).await
     }
 }
 
@@ -136,7 +136,7 @@ impl Tx {
             placeholders.join(", ")
         );
         let statement = Statement::from_sql_and_values(self.backend(), sql, ids.into_iter().map(Value::from));
-        let rows = Standing::find_by_statement(statement).all(&self.session).await?;
+        let rows = Standing::find_by_statement(statement).all(self.session()).await?;
         Ok(rows.into_iter().map(|row| (row.id.clone(), row)).collect())
     }
 
@@ -153,7 +153,7 @@ impl Tx {
                 .col_expr(delivery::Column::Lane, Expr::value(Option::<String>::None))
                 .col_expr(delivery::Column::LeaseToken, Expr::value(Option::<i64>::None))
                 .filter(delivery::Column::Id.is_in(padded(chunk.iter().cloned())))
-                .exec(&self.session)
+                .exec(self.session())
                 .await?;
         }
         Ok(())
@@ -181,14 +181,14 @@ impl Tx {
                 ..Default::default()
             })
             .filter(delivery::Column::Id.eq(row.id.clone()))
-            .exec(&self.session)
+            .exec(self.session())
             .await?;
         if let (None, Some(_), Some(successor)) = (row.hold_until, &row.lane, &row.successor) {
             delivery::Entity::update_many()
                 .col_expr(delivery::Column::NextAttemptAt, Expr::value(hold_until))
                 .filter(delivery::Column::Id.eq(successor.clone()))
                 .filter(delivery::Column::NextAttemptAt.is_null())
-                .exec(&self.session)
+                .exec(self.session())
                 .await?;
         }
         Ok(())
@@ -206,9 +206,9 @@ impl Tx {
                         .add(delivery::Column::NextAttemptAt.is_null())
                         .add(delivery::Column::NextAttemptAt.gt(now)),
                 )
-                .exec(&self.session)
+                .exec(self.session())
                 .await?;
-            self.queued.store(true, std::sync::atomic::Ordering::Relaxed);
+            self.note_queued();
         }
         Ok(())
     }
@@ -228,7 +228,7 @@ impl Tx {
         });
         let rows: Vec<_> = rows.collect();
         for chunk in rows.chunks(500) {
-            attempt::Entity::insert_many(chunk.to_vec()).exec_without_returning(&self.session).await?;
+            attempt::Entity::insert_many(chunk.to_vec()).exec_without_returning(self.session()).await?;
         }
         Ok(())
     }
@@ -263,7 +263,7 @@ impl Tx {
                     .col_expr(endpoint::Column::State, Expr::value(endpoint::State::Suspended.as_str()))
                     .col_expr(endpoint::Column::Since, Expr::value(now));
             }
-            update.exec(&self.session).await?;
+            update.exec(self.session()).await?;
         }
         Ok(())
     }

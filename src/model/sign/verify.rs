@@ -98,10 +98,12 @@ pub fn verify(
         .ok_or_else(|| candidates.mistake(secrets, request.body).map_or(VerifyError::Mismatch, VerifyError::Mistake))?;
 
     let (allowed, off) = (tolerance.as_secs(), timestamp.abs_diff(now));
-    match off <= allowed {
-        true => Ok(Verified { secret, timestamp }),
-        false if timestamp < now => Err(VerifyError::TooOld { age: off, allowed }),
-        false => Err(VerifyError::TooFarAhead { ahead: off, allowed }),
+    if off <= allowed {
+        Ok(Verified { secret, timestamp })
+    } else if timestamp < now {
+        Err(VerifyError::TooOld { age: off, allowed })
+    } else {
+        Err(VerifyError::TooFarAhead { ahead: off, allowed })
     }
 }
 

@@ -1,0 +1,81 @@
+//! What a receiver answered: its status, what it asks for, and the beginning of what it said.
+//!
+//! A 2xx counts once its body has arrived, or 16 KiB of it; a receiver that goes silent in the middle may have failed
+//! in the middle. Any other status counts as it stands: a broken body does not make a refusal less of one.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use reqwest::header::{AUTHORIZATION, HeaderMap, RETRY_AFTER};
+use reqwest::{Response, StatusCode};
+
+use crate::callback::fault::Fault;
+use crate::model::retry::Outcome;
+use crate::model::retry_after::retry_after;
+
+/// As much of a body as is waited for.
+const READ_BYTES: usize = 16 * 1024;
+/// As much of it as is kept.
+const KEPT_BYTES: usize = 4 * 1024;
+
+/// An answer, as far as it came.
+pub(super) struct Answer {
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    body: Vec<u8>,
+    /// What ended the body before its end.
+    fault: Option<Fault>,
+}
+
+impl Answer {
+    /// Reads the answer. A body beyond [`READ_BYTES`] is left unread, which costs the connection.
+    pub(super) async fn read(mut response: Response, now: DateTime<Utc>) -> Self {
+        let hint = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = hint.and_then(|hint| retry_after(hint, now));
+        let mut answer = Self { status: response.status(), retry_after, body: Vec::new(), fault: None };
+        while answer.body.len() <= READ_BYTES {
+            match response.chunk().await {
+                Ok(Some(chunk)) => answer.body.extend_from_slice(&chunk),
+                Ok(None) => break,
+                Err(error) => {
+                    answer.fault = Some(error.into());
+                    break;
+                }
+            }
+        }
+        answer.body.truncate(READ_BYTES);
+        answer
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        let status = self.status.as_u16();
+        match &self.fault {
+            _ if !self.status.is_success() => Outcome::Refused { status, retry_after: self.retry_after },
+            Some(fault) => Outcome::Unreachable(fault.kind),
+            None => Outcome::Accepted { status },
+        }
+    }
+
+    /// What is wrong with the answer, if it is no success.
+    pub(super) fn error(&self) -> Option<String> {
+        match &self.fault {
+            _ if self.status.is_redirection() => Some(format!("answered {}; redirects are not followed", self.status)),
+            _ if !self.status.is_success() => Some(format!("answered {}", self.status)),
+            Some(fault) => Some(format!("answered {}, but not to its end: {}", self.status, fault.text)),
+            None => None,
+        }
+    }
+
+    /// The beginning of the body, as text that any database keeps. A receiver that repeats the credentials of the
+    /// request does not get them kept.
+    pub(super) fn excerpt(&self, sent: &HeaderMap) -> Option<String> {
+        let mut text = String::from_utf8_lossy(&self.body).replace('\0', "");
+        let credentials = sent.get(AUTHORIZATION).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+        let secret = credentials.map(|value| value.split_once(' ').map_or(value, |(_, secret)| secret));
+        if let Some(secret) = secret {
+            text = text.replace(secret, "[redacted]");
+        }
+        text.truncate(text.floor_char_boundary(KEPT_BYTES));
+        (!text.is_empty()).then_some(text)
+    }
+}

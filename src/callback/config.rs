@@ -1,0 +1,245 @@
+//! Section `callbacks`: who is told, of what, how, and how patiently.
+//!
+//! An endpoint takes every setting of `defaults` that it does not name itself; [`Defaults::overridden_by`] is the one
+//! place where the two are laid over each other.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::setting::{self, Rate, SecretSource, Span, Text};
+
+/// The callbacks.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Config {
+    /// How long the past is kept.
+    pub retention: Retention,
+    /// Where callbacks may go, and how they get there.
+    pub egress: Egress,
+    /// What holds for every endpoint that does not say otherwise.
+    pub defaults: Defaults,
+    /// The receivers, by name: `[a-z0-9][a-z0-9_-]{0,63}`.
+    pub endpoints: BTreeMap<String, EndpointConfig>,
+}
+
+/// How long the past is kept.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Retention {
+    /// Delivered callbacks.
+    pub delivered: Span,
+    /// Dead ones, which can be replayed until then.
+    pub dead: Span,
+    /// The record of each attempt.
+    pub attempts: Span,
+}
+
+/// Where callbacks may go, and how they get there.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Egress {
+    /// Networks that no callback is sent to, whatever a name resolves to.
+    #[serde(deserialize_with = "read_networks", serialize_with = "write_networks")]
+    #[schemars(with = "Vec<String>")]
+    pub deny: Vec<IpNet>,
+    /// An HTTP proxy for every callback.
+    pub proxy: Option<Text>,
+}
+
+/// What holds for every endpoint that does not say otherwise.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Defaults {
+    /// Longest wait for one answer: connection, headers and body.
+    pub timeout: Span,
+    /// Callbacks in flight at once.
+    #[serde(deserialize_with = "setting::whole")]
+    #[schemars(range(min = 1))]
+    pub concurrency: u32,
+    /// Most callbacks; null for no limit.
+    pub rate: Option<Rate>,
+    /// What waits for what.
+    pub ordering: Ordering,
+    /// When to try again, and when to give up.
+    pub retry: Retry,
+}
+
+/// What waits for what.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Ordering {
+    /// Whose callbacks keep their order.
+    #[serde(deserialize_with = "setting::word")]
+    pub by: OrderBy,
+    /// Longest time that a callback waits for the one before it.
+    pub max_hold: Span,
+}
+
+/// Whose callbacks keep their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OrderBy {
+    /// Those about one user.
+    User,
+    /// All of the endpoint.
+    Endpoint,
+    /// None.
+    None,
+}
+
+/// When to try again, and when to give up.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Retry {
+    /// The wait after the first, second, … failed attempt; after the last of them the delivery is dead.
+    pub schedule: Vec<Span>,
+    /// Share of a wait that may be added to it at random, 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
+    pub jitter: f64,
+    /// Longest `Retry-After` that is believed.
+    pub retry_after_cap: Span,
+}
+
+/// A receiver. What it leaves out is taken from `callbacks.defaults`.
+///
+/// What it needs is not asked for by serde, which would stop at the first thing that is missing; the rules of the whole
+/// configuration do.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct EndpointConfig {
+    /// Where callbacks are sent: an `http://` or `https://` address. Needed.
+    #[serde(default)]
+    pub url: Text,
+    /// The events it wants: names or patterns such as `deposit.*`; a leading `!` excludes. Needed.
+    #[serde(default)]
+    pub events: Vec<Text>,
+    /// The signing secrets (`whsec_` and base64), several while rotating; the first signs first. Needed.
+    #[serde(default)]
+    pub secrets: Vec<SecretSource>,
+    /// Headers to add to each request.
+    #[serde(default, deserialize_with = "headers")]
+    pub headers: BTreeMap<String, Text>,
+    /// How the bridge proves itself to the receiver, beside the signature.
+    #[serde(default)]
+    pub auth: Option<Auth>,
+    /// The HTTP method.
+    #[serde(default, deserialize_with = "method")]
+    pub method: Method,
+    /// A MiniJinja template of the body, for receivers that want a shape of their own; null for the body as stored.
+    #[serde(default)]
+    pub body: Option<Text>,
+    /// Overrides `callbacks.defaults.timeout`.
+    #[serde(default)]
+    pub timeout: Option<Span>,
+    /// Overrides `callbacks.defaults.concurrency`.
+    #[serde(default, deserialize_with = "setting::optional_whole")]
+    #[schemars(range(min = 1))]
+    pub concurrency: Option<u32>,
+    /// Overrides `callbacks.defaults.rate`.
+    #[serde(default)]
+    pub rate: Option<Rate>,
+    /// Overrides parts of `callbacks.defaults.ordering`.
+    #[serde(default)]
+    pub ordering: Option<OrderingOverride>,
+    /// Overrides parts of `callbacks.defaults.retry`.
+    #[serde(default)]
+    pub retry: Option<RetryOverride>,
+}
+
+/// Parts of [`Ordering`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct OrderingOverride {
+    /// Whose callbacks keep their order.
+    #[serde(deserialize_with = "setting::optional_word")]
+    pub by: Option<OrderBy>,
+    /// Longest time that a callback waits for the one before it.
+    pub max_hold: Option<Span>,
+}
+
+/// Parts of [`Retry`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RetryOverride {
+    /// The wait after the first, second, … failed attempt; replaces the whole list.
+    pub schedule: Option<Vec<Span>>,
+    /// Share of a wait that may be added to it at random, 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
+    pub jitter: Option<f64>,
+    /// Longest `Retry-After` that is believed.
+    pub retry_after_cap: Option<Span>,
+}
+
+/// How the bridge proves itself: exactly one of the two.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Auth {
+    /// `Authorization: Bearer …`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bearer: Option<SecretSource>,
+    /// `Authorization: Basic …`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basic: Option<Basic>,
+}
+
+/// A user name and a password.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Basic {
+    /// The user name.
+    pub username: Text,
+    /// The password.
+    pub password: SecretSource,
+}
+
+/// The HTTP method of a callback.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    #[default]
+    Post,
+    Put,
+    Patch,
+}
+
+impl Defaults {
+    /// What holds for one endpoint.
+    #[must_use]
+    pub fn overridden_by(&self, endpoint: &EndpointConfig) -> Self {
+        let ordering = endpoint.ordering.clone().unwrap_or_default();
+        let retry = endpoint.retry.clone().unwrap_or_default();
+        Self {
+            timeout: endpoint.timeout.unwrap_or(self.timeout),
+            concurrency: endpoint.concurrency.unwrap_or(self.concurrency),
+            rate: endpoint.rate.or(self.rate),
+            ordering: Ordering {
+                by: ordering.by.unwrap_or(self.ordering.by),
+                max_hold: ordering.max_hold.unwrap_or(self.ordering.max_hold),
+            },
+            retry: Retry {
+                schedule: retry.schedule.unwrap_or_else(|| self.retry.schedule.clone()),
+                jitter: retry.jitter.unwrap_or(self.retry.jitter),
+                retry_after_cap: retry.retry_after_cap.unwrap_or(self.retry.retry_after_cap),
+            },
+        }
+    }
+}
+
+/// Nothing under the key is as good as no key.
+fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Text>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fn method<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Method, D::Error> {
+    Ok(setting::optional_word(deserializer)?.unwrap_or_default())
+}
+
+fn read_networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    Vec::<Text>::deserialize(deserializer)?
+        .into_iter()
+        .map(|text| {
+            text.parse().map_err(|_| {
+                serde::de::Error::custom(format_args!("`{text}` is not a network; write for example `10.0.0.0/8`"))
+            })
+        })
+        .collect()
+}
+
+fn write_networks<S: Serializer>(networks: &[IpNet], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(networks.iter().map(ToString::to_string))
+}

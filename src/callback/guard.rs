@@ -1,0 +1,140 @@
+//! Which addresses may be called: what `callbacks.egress.deny` lists is refused, however a name resolves.
+//!
+//! A name is looked up here and the denied addresses are taken out, so the address that was checked is the one that is
+//! connected to; a name that changes its mind in between gains nothing. An address that stands in the url itself is
+//! never looked up, and is checked before the request.
+//!
+//! Behind a proxy it is the proxy that looks names up and connects. Then only an address that stands in the url can be
+//! checked here, and the rest is for the proxy's own rules.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+/// The networks that no callback goes to.
+#[derive(Clone, Debug)]
+pub(super) struct Guard {
+    deny: Arc<[IpNet]>,
+}
+
+/// An address that may not be called.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{address} is in a network that `callbacks.egress.deny` lists")]
+pub(super) struct Denied {
+    address: IpAddr,
+}
+
+/// Why a name gave no address to call.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LookupError {
+    #[error("the name does not resolve")]
+    Unresolved(#[source] Option<io::Error>),
+    #[error(transparent)]
+    Denied(Denied),
+}
+
+impl Guard {
+    pub(super) fn new(deny: &[IpNet]) -> Self {
+        Self { deny: deny.into() }
+    }
+
+    /// Checks an address that stands in the url itself.
+    pub(super) fn check(&self, url: &Url) -> Result<(), Denied> {
+        match url.host() {
+            Some(Host::Ipv4(address)) => self.admit(address.into()),
+            Some(Host::Ipv6(address)) => self.admit(address.into()),
+            Some(Host::Domain(_)) | None => Ok(()),
+        }
+    }
+
+    fn admit(&self, address: IpAddr) -> Result<(), Denied> {
+        let denied = readings(address).iter().any(|reading| self.deny.iter().any(|network| network.contains(reading)));
+        if denied { Err(Denied { address }) } else { Ok(()) }
+    }
+
+    async fn lookup(&self, name: &str) -> Result<Vec<SocketAddr>, LookupError> {
+        // The port is filled in by the client.
+        let found = tokio::net::lookup_host((name, 0)).await.map_err(|error| LookupError::Unresolved(Some(error)))?;
+        let (mut admitted, mut denied) = (Vec::new(), None);
+        for address in found {
+            match self.admit(address.ip()) {
+                Ok(()) => admitted.push(address),
+                Err(reason) => denied = Some(reason),
+            }
+        }
+        match denied {
+            _ if !admitted.is_empty() => Ok(admitted),
+            Some(reason) => Err(LookupError::Denied(reason)),
+            None => Err(LookupError::Unresolved(None)),
+        }
+    }
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = self.clone();
+        Box::pin(async move {
+            let addresses = guard.lookup(name.as_str()).await?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// What a connection to the address may end up at: itself, the IPv4 address inside an IPv6 one, and for the unspecified
+/// address this machine.
+fn readings(address: IpAddr) -> [IpAddr; 3] {
+    let plain = address.to_canonical();
+    let target = match plain {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        other => other,
+    };
+    [address, plain, target]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_denied(deny: &[&str], url: &str) -> bool {
+        let networks: Vec<IpNet> = deny.iter().map(|network| network.parse().unwrap()).collect();
+        Guard::new(&networks).check(&url.parse().unwrap()).is_err()
+    }
+
+    #[test]
+    fn an_address_is_denied_in_every_spelling() {
+        for url in [
+            "http://169.254.169.254/latest",
+            "http://0xa9fea9fe/",
+            "http://2852039166/",
+            "http://169.254.43518/",
+            "http://[::ffff:169.254.169.254]/",
+            "http://[::ffff:a9fe:a9fe]:8080/",
+        ] {
+            assert!(is_denied(&["169.254.0.0/16"], url), "{url}");
+        }
+        assert!(is_denied(&["127.0.0.0/8"], "http://0.0.0.0:80/"));
+        assert!(is_denied(&["::1/128"], "http://[::]/"));
+        assert!(is_denied(&["fe80::/10"], "http://[fe80::1]/"));
+        assert!(is_denied(&["::ffff:0:0/96"], "http://[::ffff:10.0.0.1]/"));
+    }
+
+    #[test]
+    fn what_is_not_listed_is_admitted() {
+        for url in ["http://169.253.0.1/", "http://[::1]/", "https://example.com/", "http://169.254.1.1.example.com/"] {
+            assert!(!is_denied(&["169.254.0.0/16"], url), "{url}");
+        }
+        assert!(!is_denied(&[], "http://127.0.0.1/"));
+    }
+
+    #[tokio::test]
+    async fn a_name_resolves_to_admitted_addresses_only() {
+        let guard = Guard::new(&["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
+        assert!(matches!(guard.lookup("localhost").await, Err(LookupError::Denied(_))));
+        assert!(matches!(Guard::new(&[]).lookup("localhost").await, Ok(found) if !found.is_empty()));
+    }
+}

@@ -1,0 +1,132 @@
+//! Sends callbacks: one attempt per call, bounded in time and memory, whatever the other side does.
+//!
+//! One HTTP client serves all endpoints, so that those on one host share its connections. It follows no redirects,
+//! because a signed request is meant for the address in the configuration; it heeds no proxy variables of the
+//! environment; and it speaks HTTP/1.1, which every receiver does.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Proxy};
+use url::Url;
+
+use crate::callback::answer::Answer;
+use crate::callback::config::Egress;
+use crate::callback::endpoint::Endpoint;
+use crate::callback::fault::Fault;
+use crate::callback::guard::Guard;
+use crate::callback::problem::{ConfigError, Problem};
+use crate::callback::request::{Callback, prepare};
+use crate::model::retry::Outcome;
+
+/// An endpoint's timeout covers all of an attempt; this is for the part that decides whether anyone is there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Below the keep-alive of common servers, so that they do not close a connection as it is being used again.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What came of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    pub outcome: Outcome,
+    pub duration: Duration,
+    /// What went wrong, in a line; absent on success.
+    pub error: Option<String>,
+    /// The first 4 KiB of what was answered: valid text without U+0000.
+    pub response_body: Option<String>,
+}
+
+/// The way out for callbacks. Cheap to clone.
+#[derive(Clone)]
+pub struct Sender {
+    client: Client,
+    guard: Guard,
+}
+
+impl Sender {
+    /// Connections are kept for as many requests at once as the busiest of `endpoints` may make. A rustls provider must
+    /// have been installed.
+    ///
+    /// # Errors
+    /// A proxy that is none, or a TLS setup without any roots to trust.
+    pub fn new<'a>(egress: &Egress, endpoints: impl IntoIterator<Item = &'a Endpoint>) -> Result<Self, ConfigError> {
+        let guard = Guard::new(&egress.deny);
+        let builder = Client::builder()
+            .http1_only()
+            .redirect(Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(endpoints.into_iter().map(Endpoint::concurrency).max().unwrap_or_default())
+            .tcp_nodelay(true);
+        let builder = match &egress.proxy {
+            // The only name looked up on this side is then the proxy's, which the operator chose.
+            Some(url) => builder.proxy(proxy(url)?),
+            None => builder.dns_resolver(Arc::new(guard.clone())),
+        };
+        let client = builder.build().map_err(Problem::Client)?;
+        Ok(Self { client, guard })
+    }
+
+    /// Makes one attempt, which ends within the endpoint's timeout. Dropping the future abandons the request, which may
+    /// have arrived or not.
+    pub async fn send(&self, endpoint: &Endpoint, callback: &Callback<'_>, now: DateTime<Utc>) -> Attempt {
+        let started = Instant::now();
+        let exchanged = self.exchange(endpoint, callback, now).await;
+        let duration = started.elapsed();
+        match exchanged {
+            Ok(answer) => Attempt {
+                outcome: answer.outcome(),
+                duration,
+                error: answer.error(),
+                response_body: answer.excerpt(&endpoint.headers),
+            },
+            Err(fault) => Attempt {
+                outcome: Outcome::Unreachable(fault.kind),
+                duration,
+                error: Some(fault.text),
+                response_body: None,
+            },
+        }
+    }
+
+    async fn exchange(
+        &self,
+        endpoint: &Endpoint,
+        callback: &Callback<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Answer, Fault> {
+        self.guard.check(&endpoint.url)?;
+        let prepared = prepare(endpoint, callback, now)?;
+        let request = self
+            .client
+            .request(endpoint.method.clone(), endpoint.url.clone())
+            .headers(prepared.headers)
+            .body(prepared.body)
+            .timeout(endpoint.timeout());
+        let response = request.send().await?;
+        Ok(Answer::read(response, now).await)
+    }
+}
+
+/// The client would show the credentials of a proxy.
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("guard", &self.guard).finish_non_exhaustive()
+    }
+}
+
+/// The error does not quote the address: it may carry a password.
+fn proxy(text: &str) -> Result<Proxy, Problem> {
+    let invalid = || Problem::Invalid {
+        key: "callbacks.egress.proxy".to_owned(),
+        problem: "is neither an http:// nor an https:// url; write for example `http://proxy.internal:3128`".to_owned(),
+    };
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(invalid)?;
+    Proxy::all(url).map_err(|_| invalid())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! The command line: one file per group of commands, each a thin function over the layers below.
+//!
+//! Data goes to standard output, words and progress to standard error. A command ends with 0 when it has done its work, 1
+//! when the work failed, and 2 when it was asked wrongly or the configuration is wrong.
+
+mod context;
+mod failure;
+mod printer;
+mod run;
+mod sync;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgAction, Parser, Subcommand};
+use tokio_util::task::TaskTracker;
+
+use context::Context;
+use failure::Failure;
+use printer::Printer;
+
+use crate::lifecycle::{self, Stop};
+
+/// Keeps a merchant's database in step with the Lumo B2B API, and tells the merchant's own systems about every change.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lumo-bridge",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, clap::Args)]
+struct Global {
+    /// The configuration file [default: ./config/lumo-bridge.yaml, else /etc/lumo-bridge/config.yaml]
+    #[arg(long, short, global = true, env = "LUMO_BRIDGE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print data as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// Log more; twice for everything
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// Log only errors, and show no progress
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: sync on schedule, deliver callbacks, serve the admin HTTP
+    Run,
+    /// Make one pass over the listings now
+    Sync(sync::Args),
+    /// Run the upstream simulator alone
+    Simulate(lumo_simulator::cli::Args),
+}
+
+/// Runs the command that the arguments ask for.
+pub async fn run(cli: Cli) -> ExitCode {
+    let Cli { global, command } = cli;
+    let printer = Printer::new(global.json, global.quiet);
+    let stop = Stop::default();
+    let tasks = TaskTracker::new();
+    if let Err(error) = lifecycle::watch_signals(&stop, &tasks) {
+        return Failure::work(anyhow::Error::new(error).context("signals cannot be listened to")).report(&printer);
+    }
+    let context = Context::new(global, printer.clone(), stop);
+    let result = match command {
+        Command::Run => run::run(&context).await,
+        Command::Sync(args) => sync::run(&context, args).await,
+        Command::Simulate(args) => {
+            let stopped = context.stop().soft.clone().cancelled_owned();
+            lumo_simulator::cli::run(args, stopped).await.map_err(|error| Failure::work(error.into()))
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(&printer),
+    }
+}

@@ -1,0 +1,94 @@
+//! What commands work with, made when first asked for.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::Global;
+use super::failure::Failure;
+use super::printer::Printer;
+use crate::app;
+use crate::callback::Endpoint;
+use crate::clock::Clock;
+use crate::config::{self, Config, Loaded};
+use crate::lifecycle::Stop;
+use crate::lumo::Client;
+use crate::store::Store;
+use crate::telemetry;
+
+/// The setting of one command.
+pub(super) struct Context {
+    global: Global,
+    printer: Printer,
+    stop: Stop,
+    clock: Clock,
+}
+
+impl Context {
+    pub(super) fn new(global: Global, printer: Printer, stop: Stop) -> Self {
+        Self { global, printer, stop, clock: Clock::system() }
+    }
+
+    pub(super) fn printer(&self) -> &Printer {
+        &self.printer
+    }
+
+    pub(super) fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Loads the configuration and starts logging as it says, or as `-v` and `-q` do.
+    pub(super) fn load(&self) -> Result<Loaded, Failure> {
+        let mut loaded = Config::load(self.global.config.as_deref(), config::environment())?;
+        self.start_log(&mut loaded.config.log, None)?;
+        Ok(loaded)
+    }
+
+    /// As [`Context::load`], for a command that is done in a moment: unless asked, only warnings are logged.
+    pub(super) fn load_quietly(&self) -> Result<Loaded, Failure> {
+        let mut loaded = Config::load(self.global.config.as_deref(), config::environment())?;
+        self.start_log(&mut loaded.config.log, Some("warn"))?;
+        Ok(loaded)
+    }
+
+    fn start_log(&self, log: &mut telemetry::Config, unasked: Option<&str>) -> Result<(), Failure> {
+        let level = match (self.global.quiet, self.global.verbose) {
+            (true, _) => Some("error"),
+            (_, 0) => unasked,
+            (_, 1) => Some("info,lumo_bridge=debug"),
+            _ => Some("debug,lumo_bridge=trace"),
+        };
+        if let Some(level) = level {
+            log.level = level.to_owned().into();
+        }
+        Ok(telemetry::start(log)?)
+    }
+
+    /// The database, without the endpoints: for commands that only look.
+    pub(super) async fn store(&self, config: &Config) -> Result<Store, Failure> {
+        self.open(config, &[]).await
+    }
+
+    /// The database and the endpoints: for commands that may cause events.
+    pub(super) async fn store_and_endpoints(&self, config: &Config) -> Result<(Store, Vec<Arc<Endpoint>>), Failure> {
+        let endpoints = app::endpoints(&config.callbacks)?;
+        let store = self.open(config, &endpoints).await?;
+        Ok((store, endpoints))
+    }
+
+    async fn open(&self, config: &Config, endpoints: &[Arc<Endpoint>]) -> Result<Store, Failure> {
+        let store = Store::open(&config.database, app::subscribers(endpoints)).await.context("database not opened")?;
+        store.ping().await.context("database not ready")?;
+        Ok(store)
+    }
+
+    /// A client of the Lumo API.
+    pub(super) fn client(&self, config: &Config) -> Result<Client, Failure> {
+        let key = config.lumo.api_key.resolve("lumo.api_key")?;
+        Ok(Client::new(&config.lumo, key).context("client for Lumo not set up")?)
+    }
+}

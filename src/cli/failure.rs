@@ -1,0 +1,102 @@
+//! How a command fails: what is said, with which hint, and the exit code.
+
+use std::process::ExitCode;
+
+use super::printer::Printer;
+use crate::callback::ConfigError;
+use crate::chain::Chain;
+use crate::config::LoadError;
+use crate::setting::SettingError;
+
+/// A command that did not do its work.
+#[derive(Debug)]
+pub(super) struct Failure {
+    code: u8,
+    /// What was wrong, one line for each; nothing if it was said already.
+    problems: Vec<String>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// The work failed: exit code 1.
+    pub(super) fn work(error: anyhow::Error) -> Self {
+        let hint = hint(&error);
+        Self { code: 1, problems: vec![Chain(error.as_ref()).to_string()], hint }
+    }
+
+    /// The work failed, and why has been said: exit code 1.
+    pub(super) fn said() -> Self {
+        Self { code: 1, problems: Vec::new(), hint: None }
+    }
+
+    /// It was asked wrongly, or the configuration is wrong: exit code 2.
+    pub(super) fn usage(problem: impl Into<String>) -> Self {
+        Self { code: 2, problems: vec![problem.into()], hint: None }
+    }
+
+    /// Adds what to do about it.
+    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says what is to be said and gives the exit code.
+    pub(super) fn report(self, printer: &Printer) -> ExitCode {
+        for problem in &self.problems {
+            printer.error(problem);
+        }
+        if let Some(hint) = &self.hint {
+            printer.hint(hint);
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+/// What to do about well-known errors.
+fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        if let Some(error) = cause.downcast_ref::<crate::lumo::Error>() {
+            return error.hint().map(str::to_owned);
+        }
+        match cause.downcast_ref::<crate::store::Error>()? {
+            crate::store::Error::Unavailable(_) => {
+                Some("check that the database of `database.url` runs and can be reached from here".to_owned())
+            }
+            crate::store::Error::NotMigrated => Some("run `lumo-bridge migrate up`".to_owned()),
+            _ => None,
+        }
+    })
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::work(error)
+    }
+}
+
+impl From<crate::store::Error> for Failure {
+    fn from(error: crate::store::Error) -> Self {
+        Self::work(error.into())
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        let problems = Chain(&error).to_string().lines().map(str::to_owned).collect();
+        Self { code: 2, problems, hint: None }
+    }
+}
+
+impl From<SettingError> for Failure {
+    fn from(error: SettingError) -> Self {
+        Self::usage(Chain(&error).to_string())
+    }
+}
+
+impl From<Vec<ConfigError>> for Failure {
+    fn from(errors: Vec<ConfigError>) -> Self {
+        let problems =
+            errors.iter().flat_map(|error| Chain(error).to_string().lines().map(str::to_owned).collect::<Vec<_>>());
+        Self { code: 2, problems: problems.collect(), hint: None }
+    }
+}

@@ -1,0 +1,162 @@
+//! `sync`: one pass now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lumo_bridge_entity::run::Outcome;
+use serde::Serialize;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::printer::{BOLD, DIM, GREEN, YELLOW};
+use crate::app;
+use crate::model::Listing;
+use crate::store::Ending;
+use crate::sync::{Options, Report, Tally};
+
+/// What to sync.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: lumo-bridge sync deposits --dry-run")]
+pub(super) struct Args {
+    /// wallets, blocked, deposits or all
+    #[arg(default_value = "all", value_parser = parse_listings, value_name = "LISTING")]
+    listings: Listings,
+    /// Ask for the configured page size again, whatever the server was seen to keep to
+    #[arg(long)]
+    full: bool,
+    /// Show what would change, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+type Listings = Arc<[Listing]>;
+
+fn parse_listings(text: &str) -> Result<Listings, String> {
+    if text == "all" {
+        return Ok(Listing::ALL.into());
+    }
+    text.parse()
+        .map(|listing| Arc::from([listing]))
+        .map_err(|_| format!("`{text}` is no listing; take wallets, blocked, deposits or all"))
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    listing: &'a str,
+    outcome: &'a str,
+    requests: u64,
+    rows: u64,
+    appeared: u64,
+    changed: u64,
+    events: u64,
+    rejected: u64,
+    duration_ms: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubt: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    would_announce: Vec<Announcement<'a>>,
+}
+
+#[derive(Serialize)]
+struct Announcement<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    object: &'a str,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let config = context.load_quietly()?.config;
+    let client = context.client(&config)?;
+    if config.database.migrate && !args.dry_run {
+        crate::store::schema::up(&config.database).await.context("tables not brought up to date")?;
+    }
+    let (store, _) = context.store_and_endpoints(&config).await?;
+    let syncer = app::syncer(&config, store.clone(), client, context.clock().clone());
+    let ending = if args.dry_run { Ending::RollBack } else { Ending::Commit };
+
+    let mut lines = Vec::new();
+    let mut all_complete = true;
+    for &listing in &*args.listings {
+        let bar = progress_bar(context, listing);
+        let observe = |tally: &Tally| {
+            if let Some(total) = tally.total {
+                bar.set_length(total.max(tally.rows));
+            }
+            bar.set_position(tally.rows);
+        };
+        let options = Options { ending, probe_page_size: args.full, observe: &observe };
+        let result = syncer.pass(listing, &options, &context.stop().soft).await;
+        bar.finish_and_clear();
+        let report = result
+            .map_err(|error| Failure::work(anyhow::Error::new(error).context(format!("{listing} not synced"))))?;
+        all_complete &= report.outcome == Outcome::Complete;
+        if !context.printer().json() {
+            print(context, &report, args.dry_run);
+        }
+        lines.push(report);
+    }
+    if context.printer().json() {
+        context.printer().document(&lines.iter().map(line).collect::<Vec<_>>())?;
+    }
+    store.close().await;
+    if all_complete { Ok(()) } else { Err(Failure::said()) }
+}
+
+fn progress_bar(context: &Context, listing: Listing) -> ProgressBar {
+    if !context.printer().shows_progress() {
+        return ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+    }
+    let bar = ProgressBar::new(0).with_prefix(listing.as_str());
+    let template = "{prefix:>9} {bar:32.cyan/dim} {human_pos}/{human_len} rows  {per_sec}  {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("━╸─"));
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+fn line(report: &Report) -> Line<'_> {
+    let Tally { requests, rows, appeared, changed, events, rejected, .. } = report.tally;
+    Line {
+        listing: report.listing.as_str(),
+        outcome: report.outcome.as_str(),
+        requests,
+        rows,
+        appeared,
+        changed,
+        events,
+        rejected,
+        duration_ms: report.duration_ms(),
+        doubt: report.doubt.as_deref(),
+        would_announce: report
+            .preview
+            .iter()
+            .map(|(kind, object)| Announcement { kind: kind.as_str(), object })
+            .collect(),
+    }
+}
+
+fn print(context: &Context, report: &Report, dry_run: bool) {
+    let printer = context.printer();
+    let Tally { requests, rows, appeared, changed, events, .. } = report.tally;
+    let mark = match report.outcome {
+        Outcome::Complete => format!("{GREEN}✓{GREEN:#}"),
+        _ => format!("{YELLOW}!{YELLOW:#}"),
+    };
+    let duration_ms = report.duration_ms();
+    printer.line(format!(
+        "{mark} {BOLD}{:<8}{BOLD:#} {rows} rows, {appeared} new, {changed} changed, {events} events  \
+         {DIM}{requests} requests, {duration_ms} ms{DIM:#}",
+        report.listing.as_str(),
+    ));
+    if let Some(doubt) = &report.doubt {
+        printer.line(format!("           not complete: {doubt}"));
+    }
+    if dry_run {
+        for (kind, object) in &report.preview {
+            printer.line(format!("           would announce {kind} {object}"));
+        }
+    }
+}

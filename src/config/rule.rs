@@ -1,0 +1,189 @@
+//! What a type alone cannot tell: values out of range, settings that contradict each other, secrets that are not there.
+//!
+//! Each rule names the key that has to change, what is wrong and the fix. None of them quotes an url or a secret.
+
+mod endpoint;
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use crate::chain::Chain;
+use crate::config::{Config, Problem};
+use crate::model::suggest::nearest;
+use crate::setting::{SecretSource, Span, Text};
+use crate::store::config::Backend;
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// What is wrong with a configuration whose values are all of their types.
+pub(super) fn check(config: &Config) -> Vec<Problem> {
+    let mut rules = Rules::default();
+    rules.database(config);
+    rules.lumo(config);
+    rules.callbacks(config);
+    rules.server(config);
+    rules.log(config);
+    rules.problems
+}
+
+/// The secrets that are not to be had.
+pub(super) fn secrets(config: &Config) -> Vec<Problem> {
+    let mut rules = Rules::default();
+    rules.secret("lumo.api_key", &config.lumo.api_key);
+    if let Some(token) = &config.server.token {
+        rules.secret("server.token", token);
+    }
+    for (name, endpoint) in &config.callbacks.endpoints {
+        let key = format!("callbacks.endpoints.{name}");
+        for (at, secret) in endpoint.secrets.iter().enumerate() {
+            rules.secret(&format!("{key}.secrets[{at}]"), secret);
+        }
+        let Some(auth) = &endpoint.auth else { continue };
+        if let Some(bearer) = &auth.bearer {
+            rules.secret(&format!("{key}.auth.bearer"), bearer);
+        }
+        if let Some(basic) = &auth.basic {
+            rules.secret(&format!("{key}.auth.basic.password"), &basic.password);
+        }
+    }
+    rules.problems
+}
+
+/// Collects what the rules find.
+#[derive(Default)]
+struct Rules {
+    problems: Vec<Problem>,
+}
+
+impl Rules {
+    /// `text` is the problem and, after a semicolon, the fix.
+    fn add(&mut self, key: impl Into<String>, text: impl Into<String>) {
+        self.problems.push(Problem::new(key, text));
+    }
+
+    fn within<T: PartialOrd + Display>(&mut self, key: &str, value: T, range: RangeInclusive<T>) {
+        if !range.contains(&value) {
+            self.add(key, format!("{value} is out of range; write {} to {}", range.start(), range.end()));
+        }
+    }
+
+    fn above_zero(&mut self, key: &str, span: Span) {
+        if span.0.is_zero() {
+            self.add(key, "is zero; give it some time, for example `15s`");
+        }
+    }
+
+    fn secret(&mut self, key: &str, source: &SecretSource) {
+        if let Err(error) = source.resolve(key) {
+            let text = Chain(&error).to_string();
+            let text = text.strip_prefix(key).and_then(|text| text.strip_prefix(": ")).unwrap_or(&text);
+            self.add(key, text);
+        }
+    }
+
+    fn database(&mut self, config: &Config) {
+        let database = &config.database;
+        if let Some(schema) = &database.schema {
+            if database.url.backend() != Backend::Postgres {
+                self.add("database.schema", "is for PostgreSQL, but database.url is not; take it out");
+            } else if schema.is_empty() {
+                self.add("database.schema", "is an empty name; name a schema, or write null");
+            }
+        }
+        self.within("database.max_connections", database.max_connections, 1..=1_000);
+    }
+
+    fn lumo(&mut self, config: &Config) {
+        let lumo = &config.lumo;
+        self.above_zero("lumo.timeout", lumo.timeout);
+        self.within("lumo.page_size", lumo.page_size, 1..=10_000);
+        self.within("lumo.concurrency", lumo.concurrency, 1..=64);
+        for (field, places) in lumo.deposit_fields.iter() {
+            let empty = places.iter().any(|place| place.split('.').any(str::is_empty));
+            if empty {
+                self.add(
+                    format!("lumo.deposit_fields.{field}"),
+                    "has a path with an empty name; write names joined by single dots, for example wallet.id",
+                );
+            }
+        }
+    }
+
+    fn callbacks(&mut self, config: &Config) {
+        let callbacks = &config.callbacks;
+        if let Some(proxy) = &callbacks.egress.proxy {
+            self.web_address("callbacks.egress.proxy", proxy);
+        }
+        let defaults = &callbacks.defaults;
+        let base = "callbacks.defaults";
+        self.above_zero(&format!("{base}.timeout"), defaults.timeout);
+        self.within(&format!("{base}.concurrency"), defaults.concurrency, 1..=1_000);
+        self.above_zero(&format!("{base}.ordering.max_hold"), defaults.ordering.max_hold);
+        self.retry(base, &defaults.retry.schedule, defaults.retry.jitter);
+        for (name, endpoint) in &callbacks.endpoints {
+            self.endpoint(name, endpoint);
+        }
+    }
+
+    fn retry(&mut self, base: &str, schedule: &[Span], jitter: f64) {
+        if schedule.is_empty() {
+            self.add(format!("{base}.retry.schedule"), "is empty; give at least one wait, for example [5s]");
+        }
+        self.within(&format!("{base}.retry.jitter"), jitter, 0.0..=1.0);
+    }
+
+    fn web_address(&mut self, key: &str, text: &Text) {
+        if text.is_empty() {
+            self.add(key, "is missing; write for example `https://example.com/hooks`");
+            return;
+        }
+        match Url::parse(text) {
+            Err(_) => self.add(key, "is not a url; write for example `https://example.com/hooks`"),
+            Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+                self.add(key, "is neither an http:// nor an https:// url; begin it with one of them");
+            }
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                self.add(key, "has credentials in the url; take them out, an endpoint has the key `auth` for them");
+            }
+            Ok(_) => {}
+        }
+    }
+
+    fn server(&mut self, config: &Config) {
+        let server = &config.server;
+        if let Some(listen) = server.listen
+            && !listen.ip().is_loopback()
+            && server.token.is_none()
+        {
+            self.add(
+                "server.token",
+                format!("is missing although {listen} can be reached from outside; set it, or listen on 127.0.0.1"),
+            );
+        }
+    }
+
+    fn log(&mut self, config: &Config) {
+        let level = &config.log.level;
+        let directives = level.split(',').map(str::trim);
+        // The filter would take a mistyped level for the name of a module, and then log next to nothing.
+        for word in directives.filter(|directive| !directive.contains(['=', '['])) {
+            if !LEVELS.contains(&word.to_ascii_lowercase().as_str()) {
+                let fix = nearest(word, LEVELS).map_or_else(
+                    || format!("write one of {}", LEVELS.join(", ")),
+                    |level| format!("did you mean `{level}`?"),
+                );
+                self.add("log.level", format!("`{word}` is no level; {fix}"));
+                return;
+            }
+        }
+        if EnvFilter::builder().parse(level).is_err() {
+            self.add(
+                "log.level",
+                format!("`{level}` is no filter; write a level, or for example `info,lumo_bridge::sync=debug`"),
+            );
+        }
+    }
+}

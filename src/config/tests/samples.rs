@@ -1,0 +1,193 @@
+//! The files in `config/`, what is shown of a configuration, and its schema.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../config/example.yaml");
+
+/// A configuration as JSON.
+fn json(config: &Config) -> Value {
+    serde_json::to_value(config).unwrap()
+}
+
+#[test]
+fn every_sample_loads() {
+    for sample in [DEFAULTS, EXAMPLE, STARTER] {
+        loaded(sample, &[]);
+    }
+    assert!(loaded(EXAMPLE, &[]).check_secrets().is_empty());
+}
+
+#[test]
+fn the_defaults_are_those_of_the_documentation() {
+    let mut defaults = json(&loaded("", &[]));
+    let fields = defaults["lumo"].as_object_mut().unwrap().remove("deposit_fields").unwrap();
+    // The documented places come first; more may follow.
+    for (field, documented) in [
+        ("amount", ["amount", "amountUsdt", "usdtAmount", "value"]),
+        ("tx_hash", ["txHash", "transactionHash", "txId", "hash"]),
+    ] {
+        assert_eq!(fields[field].as_array().unwrap()[..4], documented);
+    }
+    let documented = json!({
+        "database": { "url": "sqlite://lumo-bridge.db", "schema": null, "max_connections": 8, "migrate": true },
+        "lumo": {
+            "base_url": "https://b2b.lumowallet.io/",
+            "api_key": { "env": "LUMO_API_KEY" },
+            "timeout": "20s",
+            "page_size": 100,
+            "concurrency": 4,
+            "rate": "20/s",
+        },
+        "sync": {
+            "deposits": { "schedule": "*/10 * * * * *" },
+            "blocked": { "schedule": "*/30 * * * * *" },
+            "wallets": { "schedule": "0 * * * * *" },
+            "sweep": { "schedule": "0 0 * * * *", "budget": "25%" },
+            "first_import": "silent",
+        },
+        "callbacks": {
+            "retention": { "delivered": "14d", "dead": "90d", "attempts": "14d" },
+            "egress": { "deny": ["169.254.0.0/16", "fe80::/10"], "proxy": null },
+            "defaults": {
+                "timeout": "15s",
+                "concurrency": 8,
+                "rate": null,
+                "ordering": { "by": "user", "max_hold": "15m" },
+                "retry": {
+                    "schedule": ["5s", "30s", "2m", "10m", "30m", "1h", "2h", "4h", "8h", "12h", "1d", "1d"],
+                    "jitter": 0.1,
+                    "retry_after_cap": "12h",
+                },
+            },
+            "endpoints": {},
+        },
+        "server": { "listen": "127.0.0.1:8600", "token": null },
+        "log": { "format": "text", "level": "info" },
+    });
+    assert_eq!(defaults, documented);
+}
+
+#[test]
+fn every_key_of_the_defaults_has_a_comment() {
+    let mut above = None;
+    for line in DEFAULTS.lines() {
+        if let Some(comment) = line.trim_start().strip_prefix('#') {
+            above = Some(comment.trim());
+            continue;
+        }
+        let above = above.take();
+        if !line.contains(':') {
+            continue;
+        }
+        let comment = line.split_once(" # ").map(|(_, comment)| comment.trim()).or(above);
+        assert!(comment.is_some_and(|comment| comment.len() > 5), "no comment: {line}");
+    }
+}
+
+#[test]
+fn the_defaults_name_every_setting() {
+    fn compare(shown: &Value, written: &Value, at: &str) {
+        let (Some(shown), Some(written)) = (shown.as_object(), written.as_object()) else { return };
+        assert_eq!(shown.keys().collect::<Vec<_>>(), written.keys().collect::<Vec<_>>(), "{at}");
+        for (key, value) in shown {
+            compare(value, &written[key], &format!("{at}.{key}"));
+        }
+    }
+    let written: config::Map<String, config::Value> =
+        config::Format::parse(&config::FileFormat::Yaml, None, DEFAULTS).unwrap();
+    let written: Value = config::Value::new(None, config::ValueKind::Table(written)).try_deserialize().unwrap();
+    compare(&json(&loaded("", &[])), &written, "");
+}
+
+#[test]
+fn what_is_shown_reads_back_as_the_same() {
+    let text = "
+database: { url: 'postgres://me@db/shop', schema: 'yes' }
+lumo: { api_key: { file: /run/key } }
+sync: { first_import: { since: 2026-01-01T00:00:00Z } }
+callbacks:
+  endpoints:
+    shop:
+      url: 'https://shop.example.com/?a=1#b'
+      events: ['*', '!wallet.missing']
+      secrets: [{ env: A }, { file: /b }]
+      headers: { X-Number: '0123', X-Text: 'a, b: c' }
+      auth: { basic: { username: me, password: { env: P } } }
+      body: \"{\\n  \\\"a\\\": {{ data }}\\n}\\n\"
+";
+    let config = loaded(text, &[]);
+    let again = loaded(&config.show(), &[]);
+    assert_eq!(json(&again), json(&config), "{}", config.show());
+    let shown = loaded("", &[]).show();
+    assert!(
+        shown.starts_with(
+        "database:\n  url: sqlite://lumo-bridge.db\n  schema: null\n  max_connections: 8\n  migrate: true\nlumo:\n  \
+         base_url: https://b2b.lumowallet.io/\n  api_key: { env: LUMO_API_KEY }\n"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn no_secret_is_ever_shown() {
+    let text = "
+database: { url: 'mysql://me:hunter2@db/shop' }
+lumo: { api_key: { value: hunter2 } }
+server: { token: { value: hunter2 } }
+callbacks:
+  endpoints:
+    shop:
+      url: https://shop.example.com
+      events: ['*']
+      secrets: [{ value: hunter2 }]
+      auth: { bearer: { value: hunter2 } }
+";
+    let config = loaded(text, &[]);
+    let (shown, debug, json) = (config.show(), format!("{config:?}"), json(&config).to_string());
+    for text in [&shown, &debug, &json] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    assert!(shown.contains("api_key: { value: \"[redacted]\" }"), "{shown}");
+    assert!(shown.contains("mysql://me:***@db/shop"), "{shown}");
+}
+
+#[test]
+fn misplaced_secrets_are_not_quoted_by_errors() {
+    let text = "
+database: { url: 'mysql//me:hunter2@db/shop' }
+lumo: { api_key: hunter2 }
+server: { token: { values: hunter2 } }
+callbacks:
+  egress: { proxy: 'http://me:hunter2@proxy' }
+  endpoints:
+    a: { url: 'https://me:hunter2@a', events: ['*'], secrets: hunter2, auth: hunter2 }
+    b: { url: 'https://b', events: ['*'], secrets: [hunter2], auth: { basic: 'me:hunter2' } }
+    c: { url: 'https://c', events: ['*'], secrets: [{ value: 42 }], auth: { bearer: hunter2 } }
+    d: hunter2
+";
+    let problems = problems(text, &[]).join("\n");
+    assert!(!problems.contains("hunter2"), "{problems}");
+    assert!(!problems.contains("42"), "{problems}");
+    assert_eq!(problems.lines().count(), 12, "{problems}");
+}
+
+#[test]
+fn the_schema_knows_every_key_and_allows_no_other() {
+    fn compare(value: &Value, schema: &Value, at: &str) {
+        let Some(object) = value.as_object().filter(|_| !at.ends_with(".api_key")) else { return };
+        assert_eq!(schema["additionalProperties"], json!(false), "{at}");
+        for (key, value) in object.iter().filter(|(key, _)| *key != "endpoints") {
+            let property = &schema["properties"][key];
+            assert!(property.is_object(), "{at}.{key} is not in the schema");
+            assert!(property["description"].is_string(), "{at}.{key} has no description");
+            compare(value, property, &format!("{at}.{key}"));
+        }
+    }
+    let schema = Config::schema();
+    compare(&json(&loaded("", &[])), &schema, "");
+    assert!(schema.get("required").is_none());
+    let endpoint = &schema["properties"]["callbacks"]["properties"]["endpoints"]["additionalProperties"];
+    assert!(endpoint["properties"]["secrets"]["description"].is_string(), "{endpoint}");
+    assert!(!schema.to_string().contains("$ref"));
+}

@@ -1,0 +1,165 @@
+//! Lumo's B2B API: the three listings and the three writes, as records of [`crate::model`].
+//!
+//! This is the only place that speaks to Lumo and knows how its answers are spelled. An answer is checked where it
+//! enters; behind it are only values that every database can hold. The [`Client`] paces itself for all its clones
+//! together and never retries. What it does not do: store, decide, log.
+
+mod config;
+mod error;
+mod http;
+mod pace;
+mod refusal;
+mod retry_after;
+mod wire;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use url::{Url, form_urlencoded};
+
+pub use self::config::{Config, DepositFields};
+pub use self::error::{Error, Outage};
+use self::http::{Answer, Http, LISTING_CAP, OBJECT_CAP};
+use self::wire::Fields;
+use crate::model::id::{ExternalId, WalletId};
+use crate::model::record::{Deposit, Page, Wallet};
+use crate::setting::Secret;
+
+/// Which part of a listing to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListQuery {
+    /// Most items to return, from 1. The server may return fewer, or more.
+    pub limit: u32,
+    /// How many items to skip.
+    pub offset: u64,
+    /// Only what belongs to this user.
+    pub external_id: Option<ExternalId>,
+    /// Only deposits in this status; without effect on wallets.
+    pub status: Option<String>,
+}
+
+/// The API, with the key of one company. Cheap to clone; clones share connections and pace.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    http: Http,
+    base_url: Url,
+    fields: Fields,
+}
+
+impl Client {
+    /// Needs a process-wide rustls provider.
+    pub fn new(config: &Config, api_key: Secret) -> Result<Self, Error> {
+        Ok(Self(Arc::new(Inner {
+            http: Http::new(config, api_key)?,
+            base_url: config.base_url.get().clone(),
+            fields: Fields::compile(&config.deposit_fields),
+        })))
+    }
+
+    /// Requests per second that the client allows itself at present; the configured rate, or less after being throttled.
+    #[must_use]
+    pub fn current_rate(&self) -> f64 {
+        self.0.http.current_rate()
+    }
+
+    /// One page of all user wallets.
+    pub async fn list_wallets(&self, query: &ListQuery) -> Result<Page<Wallet>, Error> {
+        let answer = self.list(&["user-wallets"], query, None).await?;
+        wire::wallets(&answer.body, answer.served_at)
+    }
+
+    /// One page of the blocked user wallets.
+    pub async fn list_blocked(&self, query: &ListQuery) -> Result<Page<Wallet>, Error> {
+        let answer = self.list(&["user-wallets", "blocked"], query, None).await?;
+        wire::wallets(&answer.body, answer.served_at)
+    }
+
+    /// One page of the user deposits.
+    pub async fn list_deposits(&self, query: &ListQuery) -> Result<Page<Deposit>, Error> {
+        let answer = self.list(&["user-wallets", "deposits"], query, query.status.as_deref()).await?;
+        wire::deposits(&answer.body, answer.served_at, &self.0.fields)
+    }
+
+    /// Creates the wallet of a user, or returns the one that is there. Asking twice does no harm.
+    pub async fn create_wallet(&self, external_id: &ExternalId) -> Result<Wallet, Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Create<'a> {
+            external_id: &'a str,
+        }
+
+        self.write(&["user-wallets"], &Create { external_id: external_id.as_str() }).await
+    }
+
+    /// Blocks a wallet and returns it as it is then.
+    pub async fn block_wallet(&self, id: &WalletId, reason: &str) -> Result<Wallet, Error> {
+        self.write(&["user-wallets", segment(id)?, "block"], &Because { reason }).await
+    }
+
+    /// Replaces a wallet and returns the new one, which has another id and address. Not idempotent: after an error that
+    /// leaves open whether the request arrived, look before asking again.
+    pub async fn replace_wallet(&self, id: &WalletId, reason: &str) -> Result<Wallet, Error> {
+        self.write(&["user-wallets", segment(id)?, "replace"], &Because { reason }).await
+    }
+
+    async fn list(&self, path: &[&str], query: &ListQuery, status: Option<&str>) -> Result<Answer, Error> {
+        let mut url = self.url(path);
+        url.set_query(Some(&query_string(query, status)));
+        self.0.http.get(url, LISTING_CAP).await
+    }
+
+    async fn write(&self, path: &[&str], request: &impl Serialize) -> Result<Wallet, Error> {
+        let json = serde_json::to_vec(request).map_err(|error| Error::Setup {
+            problem: "the request cannot be spelled",
+            source: Some(Box::new(error)),
+        })?;
+        let answer = self.0.http.post(self.url(path), json, OBJECT_CAP).await?;
+        wire::wallet(&answer.body)
+    }
+
+    /// The base URL and `path` below it, each segment encoded.
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.0.base_url.clone();
+        // An http(s) URL always has a path.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+}
+
+/// What to list, as the query of a URL.
+fn query_string(query: &ListQuery, status: Option<&str>) -> String {
+    let mut pairs = form_urlencoded::Serializer::new(String::new());
+    if let Some(external_id) = &query.external_id {
+        pairs.append_pair("externalId", external_id.as_str());
+    }
+    if let Some(status) = status {
+        pairs.append_pair("status", status);
+    }
+    pairs.append_pair("limit", &query.limit.to_string());
+    pairs.append_pair("offset", &query.offset.to_string());
+    // A form spells a space as `+`, which not every server reads as one; every server reads `%20`. A real plus is `%2B`
+    // by now.
+    pairs.finish().replace('+', "%20")
+}
+
+/// The body of a block or a replacement.
+#[derive(Serialize)]
+struct Because<'a> {
+    reason: &'a str,
+}
+
+/// An id as a segment of a path. Two ids cannot be one in any spelling: URLs read them as "here" and "up".
+fn segment(id: &WalletId) -> Result<&str, Error> {
+    match id.as_str() {
+        "." | ".." => Err(Error::NotFound { message: "no wallet can have this id".to_owned() }),
+        id => Ok(id),
+    }
+}
+
+#[cfg(test)]
+mod tests;

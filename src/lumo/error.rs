@@ -1,0 +1,125 @@
+//! What can go wrong between the bridge and Lumo, sorted by what the caller does about it.
+//!
+//! No message contains the API key, a URL's query or more than a short excerpt of what a server sent; causes are in
+//! `source()`, where [`crate::chain::Chain`] finds them.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+/// Why a request to Lumo brought no usable answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// 401: the key was rotated or never was right. Asking again with the same key is of no use.
+    #[error("Lumo does not accept the API key")]
+    Unauthorized,
+
+    /// 429, or 503 with a `Retry-After`. The client has slowed itself down already.
+    #[error("Lumo asks for fewer requests")]
+    Throttled {
+        /// How long Lumo wants to be left alone, at most 15 minutes.
+        retry_after: Option<Duration>,
+    },
+
+    /// No answer, half an answer, or a 5xx: the same request may succeed later.
+    #[error("Lumo is unavailable: {outage}")]
+    Unavailable {
+        outage: Outage,
+        #[source]
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    },
+
+    /// 404: what the request named is not there.
+    #[error("Lumo does not know it: {message}")]
+    NotFound { message: String },
+
+    /// Any other answer that is neither a success nor an outage; it would be the same next time.
+    #[error("Lumo refused the request with {status}: {message}")]
+    Refused { status: u16, message: String },
+
+    /// A success whose body is not what the API's reference promises.
+    #[error("Lumo's answer is not as documented: `{path}` {problem}")]
+    Contract {
+        /// Where in the body, for example `wallets` or `createdAt`; `body` for all of it.
+        path: String,
+        problem: String,
+    },
+
+    /// The client cannot be built from its configuration.
+    #[error("client for Lumo not set up: {problem}")]
+    Setup {
+        problem: &'static str,
+        #[source]
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    },
+}
+
+/// How Lumo was unavailable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outage {
+    /// No connection: name resolution, TCP, TLS.
+    Connect,
+    /// The answer was not complete in time.
+    Timeout,
+    /// The connection broke before the end of the answer.
+    Broken,
+    /// An answer that speaks of the server's own trouble.
+    Answered { status: u16, message: String },
+}
+
+impl fmt::Display for Outage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect => f.write_str("no connection"),
+            Self::Timeout => f.write_str("no complete answer in time"),
+            Self::Broken => f.write_str("connection broken"),
+            Self::Answered { status, message } => write!(f, "answer {status}: {message}"),
+        }
+    }
+}
+
+impl Error {
+    /// Whether the same request may succeed later without anyone doing anything.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Throttled { .. } | Self::Unavailable { .. })
+    }
+
+    /// What an operator can do, where that is not obvious from the message.
+    #[must_use]
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Unauthorized => {
+                Some("a company login or a regenerated key makes the old key void; put the current one in lumo.api_key")
+            }
+            Self::Refused { status: 403, .. } => {
+                Some("the key may not do this, or a firewall in front of the API keeps this address out")
+            }
+            Self::Refused { status: 300..=399, .. } => {
+                Some("redirects are not followed, so that the key stays where it belongs; check lumo.base_url")
+            }
+            Self::NotFound { .. } | Self::Contract { .. } => {
+                Some("if this concerns every request, check lumo.base_url")
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn contract(path: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Contract { path: path.into(), problem: problem.into() }
+    }
+}
+
+/// An exchange that ended before its answer did. The URL is taken out: it may name a user.
+impl From<reqwest::Error> for Error {
+    fn from(error: reqwest::Error) -> Self {
+        let outage = if error.is_connect() {
+            Outage::Connect
+        } else if error.is_timeout() {
+            Outage::Timeout
+        } else {
+            Outage::Broken
+        };
+        Self::Unavailable { outage, source: Some(Box::new(error.without_url())) }
+    }
+}

@@ -1,0 +1,162 @@
+//! One exchange with Lumo: a paced request, an answer read within its bounds, or the error that it amounts to.
+//!
+//! HTTP/1.1 only, no redirects (they would carry the key elsewhere), and no proxy from the environment, because a
+//! variable that was set for other programs must not decide where the key travels. There are no retries here: whoever
+//! asks knows best whether it still wants to know.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{RequestBuilder, Response, StatusCode};
+use url::Url;
+
+use crate::clock::Clock;
+use crate::lumo::pace::{Feedback, Pace};
+use crate::lumo::{Config, Error, Outage, refusal, retry_after};
+use crate::setting::Secret;
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const USER_AGENT: &str = concat!("lumo-bridge/", env!("CARGO_PKG_VERSION"));
+
+/// Longest wait for a connection, within the configured time for the whole exchange.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Idle connections are dropped before the usual server would do it.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Largest body of a listing.
+pub(super) const LISTING_CAP: usize = 16 * 1024 * 1024;
+/// Largest body of any other answer.
+pub(super) const OBJECT_CAP: usize = 1024 * 1024;
+/// What is read of the body of a refusal, and for how long.
+const REFUSAL_CAP: usize = 4 * 1024;
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A success, read to its end.
+pub(super) struct Answer {
+    pub(super) body: Vec<u8>,
+    /// The server's clock.
+    pub(super) served_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Http {
+    client: reqwest::Client,
+    api_key: Secret,
+    pace: Pace,
+}
+
+impl Http {
+    pub(super) fn new(config: &Config, api_key: Secret) -> Result<Self, Error> {
+        let mut key = HeaderValue::from_str(api_key.expose()).map_err(|_| Error::Setup {
+            problem: "the API key has characters that no HTTP header may have",
+            source: None,
+        })?;
+        key.set_sensitive(true);
+        let headers = HeaderMap::from_iter([(API_KEY, key), (ACCEPT, HeaderValue::from_static("application/json"))]);
+
+        let concurrency = usize::try_from(config.concurrency).unwrap_or(usize::MAX).clamp(1, 64);
+        let client = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .default_headers(headers)
+            .http1_only()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .timeout(config.timeout.get())
+            .connect_timeout(CONNECT_TIMEOUT.min(config.timeout.get()))
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(concurrency)
+            .build()
+            .map_err(|error| Error::Setup {
+                problem: "the HTTP client cannot be built",
+                source: Some(Box::new(error)),
+            })?;
+        Ok(Self { client, api_key, pace: Pace::new(config.rate.per_second(), concurrency) })
+    }
+
+    pub(super) fn current_rate(&self) -> f64 {
+        self.pace.current_rate()
+    }
+
+    /// Cancel safe: a request that is given up may or may not have reached the server, nothing here is out of step.
+    pub(super) async fn get(&self, url: Url, cap: usize) -> Result<Answer, Error> {
+        self.send(self.client.get(url), cap).await
+    }
+
+    /// Cancel safe in the same sense as [`Self::get`].
+    pub(super) async fn post(&self, url: Url, json: Vec<u8>, cap: usize) -> Result<Answer, Error> {
+        let json_type = HeaderValue::from_static("application/json");
+        self.send(self.client.post(url).header(CONTENT_TYPE, json_type).body(json), cap).await
+    }
+
+    async fn send(&self, request: RequestBuilder, cap: usize) -> Result<Answer, Error> {
+        let permit = self.pace.enter().await;
+        let result = self.exchange(request, cap).await;
+        permit.settle(feedback(&result));
+        result
+    }
+
+    async fn exchange(&self, request: RequestBuilder, cap: usize) -> Result<Answer, Error> {
+        let mut response = request.send().await?;
+        let status = response.status();
+        let served_at = header(&response, DATE).and_then(retry_after::http_date);
+        if status.is_success() {
+            let body = read(&mut response, cap).await?;
+            return Ok(Answer { body, served_at });
+        }
+        let now = served_at.unwrap_or_else(|| Clock::system().now());
+        let wait = header(&response, RETRY_AFTER).and_then(|value| retry_after::parse(value, now));
+        let excerpt = read_excerpt(&mut response).await;
+        Err(refusal::classify(status, wait, || refusal::message(&excerpt, self.api_key.expose())))
+    }
+}
+
+/// What an exchange says about the pace. A refusal is as good as a success: the server kept up.
+fn feedback(result: &Result<Answer, Error>) -> Feedback {
+    const OVERLOADED: u16 = StatusCode::SERVICE_UNAVAILABLE.as_u16();
+    match result {
+        Err(Error::Throttled { retry_after }) => Feedback::Throttled(*retry_after),
+        Err(Error::Unavailable { outage: Outage::Answered { status: OVERLOADED, .. }, .. }) => {
+            Feedback::Throttled(None)
+        }
+        Err(Error::Unavailable { .. }) => Feedback::Unclear,
+        _ => Feedback::Clean,
+    }
+}
+
+fn header(response: &Response, name: HeaderName) -> Option<&str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+/// Reads a body to its end, unless it turns out larger than `cap`.
+async fn read(response: &mut Response, cap: usize) -> Result<Vec<u8>, Error> {
+    let too_large = || Error::contract("body", format!("is larger than {} MiB", cap / (1024 * 1024)));
+    let announced = response.content_length().map_or(Ok(0), usize::try_from).map_err(|_| too_large())?;
+    if announced > cap {
+        return Err(too_large());
+    }
+    let mut body = Vec::with_capacity(announced);
+    while let Some(chunk) = response.chunk().await? {
+        if chunk.len() > cap - body.len() {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Reads the beginning of a refusal's body; as much as comes soon is enough.
+async fn read_excerpt(response: &mut Response) -> Vec<u8> {
+    let mut excerpt = Vec::new();
+    let reading = async {
+        while excerpt.len() < REFUSAL_CAP
+            && let Ok(Some(chunk)) = response.chunk().await
+        {
+            excerpt.extend(chunk.iter().take(REFUSAL_CAP - excerpt.len()));
+        }
+    };
+    // Being cut short is all right here: what was read so far stays.
+    tokio::time::timeout(REFUSAL_TIMEOUT, reading).await.ok();
+    excerpt
+}

@@ -1,0 +1,59 @@
+//! The `Retry-After` header: seconds or a date, bounded.
+//!
+//! A date is compared with the answer's own `Date`, so the two machines' clocks need not agree. What cannot be read
+//! counts as not sent, what has passed as zero, and nobody keeps the bridge away for longer than [`CAP`].
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+/// Longest wait that is believed.
+pub(super) const CAP: Duration = Duration::from_secs(15 * 60);
+
+/// How long to wait, `now` being the server's time where it said so.
+pub(super) fn parse(value: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Digits that do not fit are a very long time.
+        return Some(value.parse().map_or(CAP, Duration::from_secs).min(CAP));
+    }
+    let until = http_date(value)?;
+    Some((until - now).to_std().unwrap_or(Duration::ZERO).min(CAP))
+}
+
+/// A date as HTTP writes it, for example `Fri, 02 Jan 2026 03:04:05 GMT`.
+pub(super) fn http_date(value: &str) -> Option<DateTime<Utc>> {
+    httpdate::parse_http_date(value).ok().map(DateTime::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_is_bounded() {
+        let now = http_date("Fri, 02 Jan 2026 03:04:05 GMT").unwrap();
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        for (value, expected) in [
+            ("0", seconds(0)),
+            ("7", seconds(7)),
+            (" 120 ", seconds(120)),
+            ("86400", Some(CAP)),
+            ("99999999999999999999999999", Some(CAP)),
+            ("Fri, 02 Jan 2026 03:04:35 GMT", seconds(30)),
+            ("Friday, 02-Jan-26 03:04:35 GMT", seconds(30)),
+            ("Fri Jan  2 03:04:35 2026", seconds(30)),
+            ("Fri, 02 Jan 2026 03:04:00 GMT", seconds(0)),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", seconds(0)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(CAP)),
+            ("", None),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("2026-01-02T03:04:35Z", None),
+            ("٣", None),
+        ] {
+            assert_eq!(parse(value, now), expected, "{value}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! From the bytes of an answer to records.
+//!
+//! A listing is split into its items, and each item is read on its own: one that cannot be read becomes a
+//! [`Reject`] and leaves the others alone. What is wrong with the answer as a whole is [`Error::Contract`]. Numbers are
+//! taken from their digits, the text of each item is kept as it came, and messages never quote what the server sent.
+
+mod deposit;
+mod envelope;
+mod fields;
+mod value;
+mod wallet;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+pub(super) use self::fields::Fields;
+use crate::lumo::Error;
+use crate::model::fingerprint::Members;
+use crate::model::id::DepositId;
+use crate::model::record::{Deposit, Page, Reject, Wallet};
+
+/// Longest text of one item, in bytes; a real one has a few hundred.
+const MAX_ITEM_BYTES: usize = 256 * 1024;
+
+/// Reads a listing of wallets.
+pub(super) fn wallets(body: &[u8], served_at: Option<DateTime<Utc>>) -> Result<Page<Wallet>, Error> {
+    page(body, "wallets", served_at, wallet::read)
+}
+
+/// Reads a listing of deposits.
+pub(super) fn deposits(body: &[u8], served_at: Option<DateTime<Utc>>, fields: &Fields) -> Result<Page<Deposit>, Error> {
+    page(body, "deposits", served_at, |raw, members| deposit::read(raw, members, fields))
+}
+
+/// Reads the one wallet that a write answers with.
+pub(super) fn wallet(body: &[u8]) -> Result<Wallet, Error> {
+    let text = std::str::from_utf8(body).map_err(|_| Error::contract("body", "is not UTF-8"))?.trim();
+    // Only to tell broken JSON from JSON of another kind, with a position.
+    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| envelope::not_json(text, &error))?;
+    let members = Members::parse(text).map_err(|malformed| Error::contract("body", malformed.to_string()))?;
+    wallet::read(text, &members).map_err(|fault| Error::contract(fault.field, fault.problem))
+}
+
+/// A record that can stand in a page.
+trait Item {
+    fn id(&self) -> &str;
+    fn fingerprint(&self) -> i64;
+}
+
+/// Where and why an item cannot be read.
+#[derive(Debug)]
+struct Fault {
+    field: String,
+    problem: String,
+}
+
+impl Fault {
+    fn new(field: impl Into<String>, problem: impl fmt::Display) -> Self {
+        Self { field: field.into(), problem: problem.to_string() }
+    }
+
+    /// About the item as a whole.
+    fn whole(problem: impl fmt::Display) -> Self {
+        Self::new("item", problem)
+    }
+}
+
+fn page<T: Item>(
+    body: &[u8],
+    list: &'static str,
+    served_at: Option<DateTime<Utc>>,
+    read: impl Fn(&str, &Members<'_>) -> Result<T, Fault>,
+) -> Result<Page<T>, Error> {
+    // A body that is not UTF-8 is repaired, and its repaired items, which are not what the server meant, are rejected.
+    let text = std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed);
+    let repaired = matches!(text, Cow::Owned(_));
+    let envelope = envelope::open(&text, list)?;
+
+    let returned = envelope.items.len();
+    let mut page = Page { items: Vec::with_capacity(returned), rejects: Vec::new(), returned, total: None, served_at };
+    page.total = envelope.total;
+    let mut seen: HashMap<String, i64> = HashMap::with_capacity(returned);
+    for (position, raw) in envelope.items.into_iter().map(|item| item.get()).enumerate() {
+        let item = match read_item(raw, repaired, &read) {
+            Ok(item) => item,
+            Err((id, Fault { field, problem })) => {
+                page.rejects.push(Reject { position, id, field, problem });
+                continue;
+            }
+        };
+        match seen.entry(item.id().to_owned()) {
+            Entry::Vacant(entry) => {
+                entry.insert(item.fingerprint());
+                page.items.push(item);
+            }
+            Entry::Occupied(first) if *first.get() == item.fingerprint() => {}
+            // Nothing tells which of the two is newer. The first stays, so that the same page always means the same,
+            // and the reject keeps the pass from passing for complete.
+            Entry::Occupied(first) => page.rejects.push(Reject {
+                position,
+                id: Some(first.key().clone()),
+                field: "id".to_owned(),
+                problem: "stands twice in the page with different content".to_owned(),
+            }),
+        }
+    }
+    Ok(page)
+}
+
+/// Reads one item, or tells what is wrong with it and its id where there is one.
+fn read_item<T>(
+    raw: &str,
+    repaired: bool,
+    read: impl Fn(&str, &Members<'_>) -> Result<T, Fault>,
+) -> Result<T, (Option<String>, Fault)> {
+    if raw.len() > MAX_ITEM_BYTES {
+        return Err((None, Fault::whole(format_args!("is larger than {MAX_ITEM_BYTES} bytes"))));
+    }
+    let members = Members::parse(raw).map_err(|malformed| (None, Fault::whole(malformed)))?;
+    let result = if repaired && raw.contains(char::REPLACEMENT_CHARACTER) {
+        Err(Fault::whole("is not UTF-8"))
+    } else {
+        read(raw, &members)
+    };
+    result.map_err(|fault| {
+        let id = members.get("id").and_then(|id| value::id_or_number::<DepositId>(id).ok());
+        (id.map(String::from), fault)
+    })
+}
+
+#[cfg(test)]
+mod tests;

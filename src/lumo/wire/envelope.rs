@@ -1,0 +1,125 @@
+//! What surrounds the items of a listing: `{"wallets": […], "total": 5}`.
+//!
+//! The items stay text here, and everything beside the two members is skipped. serde_json skips a value without
+//! recursion, so depth is no danger at this point; the size of the body and [`MAX_ITEMS`] bound the rest.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+
+use super::value;
+use crate::lumo::Error;
+
+/// Most items in one page. Items of ordinary size reach the limit of a body first.
+const MAX_ITEMS: usize = 50_000;
+
+pub(super) struct Envelope<'a> {
+    pub(super) items: Vec<&'a RawValue>,
+    pub(super) total: Option<u64>,
+}
+
+/// Splits a listing's body into its items. A list that is `null` is empty, as some servers spell an empty list.
+pub(super) fn open<'a>(body: &'a str, list: &'static str) -> Result<Envelope<'a>, Error> {
+    let mut json = serde_json::Deserializer::from_str(body);
+    let (items, total) = Listing { list }
+        .deserialize(&mut json)
+        .and_then(|envelope| json.end().map(|()| envelope))
+        .map_err(|error| refuse(body, list, &error))?;
+    let items = items.ok_or_else(|| Error::contract(list, "is missing"))?;
+    Ok(Envelope { items, total })
+}
+
+/// Says what is wrong with a body without quoting it, which serde_json would.
+fn refuse(body: &str, list: &str, error: &serde_json::Error) -> Error {
+    match error.classify() {
+        Category::Data if body.trim_start().starts_with('{') => {
+            Error::contract(list, format!("is not a list of at most {MAX_ITEMS} items"))
+        }
+        Category::Data => Error::contract("body", "is not a JSON object"),
+        Category::Syntax | Category::Eof | Category::Io => not_json(body, error),
+    }
+}
+
+/// Says how a body fails to be JSON.
+pub(super) fn not_json(body: &str, error: &serde_json::Error) -> Error {
+    let problem: Cow<'static, str> = if body.trim().is_empty() {
+        "is empty".into()
+    } else if body.trim_start().starts_with('<') {
+        "is HTML or XML, not JSON".into()
+    } else {
+        let what = if error.is_eof() { "ends before its JSON does" } else { "is not JSON" };
+        format!("{what}, line {} column {}", error.line(), error.column()).into()
+    };
+    Error::contract("body", problem)
+}
+
+struct Listing {
+    list: &'static str,
+}
+
+impl<'de> DeserializeSeed<'de> for Listing {
+    type Value = (Option<Vec<&'de RawValue>>, Option<u64>);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Listing {
+    type Value = (Option<Vec<&'de RawValue>>, Option<u64>);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut items, mut total) = (None, None);
+        while let Some(key) = map.next_key::<String>()? {
+            if key == self.list {
+                items = Some(map.next_value_seed(Items)?);
+            } else if key == "total" {
+                let text = map.next_value::<&RawValue>()?.get();
+                total = value::integer(text).ok().and_then(|total| total.try_into().ok());
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok((items, total))
+    }
+}
+
+struct Items;
+
+impl<'de> DeserializeSeed<'de> for Items {
+    type Value = Vec<&'de RawValue>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Items {
+    type Value = Vec<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            if items.len() == MAX_ITEMS {
+                return Err(A::Error::custom("too many items"));
+            }
+            items.push(item);
+        }
+        Ok(items)
+    }
+}

@@ -1,0 +1,166 @@
+//! The walk against a model of a list that changes between requests.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A server: a list of ids, a page cap, and what it says of the total.
+struct Server {
+    rows: Vec<u64>,
+    cap: u64,
+    refuses: bool,
+    tells_total: bool,
+}
+
+impl Server {
+    fn of(rows: u64, cap: u64) -> Self {
+        Self { rows: (1..=rows).collect(), cap, refuses: false, tells_total: true }
+    }
+
+    fn page(&self, read: Read) -> Option<Seen> {
+        let limit = u64::from(read.limit);
+        if self.refuses && limit > self.cap {
+            return None;
+        }
+        let from = usize::try_from(read.offset).unwrap().min(self.rows.len());
+        let until = (from + usize::try_from(limit.min(self.cap)).unwrap()).min(self.rows.len());
+        let ids = self.rows[from..until].to_vec();
+        let total = self.tells_total.then_some(self.rows.len() as u64);
+        Some(Seen { returned: ids.len() as u64, ids, total })
+    }
+}
+
+/// Walks to the end, letting `meddle` change the server before each request. Returns what was seen and how it ended.
+fn walk(server: &mut Server, mut walk: Walk, mut meddle: impl FnMut(&mut Server, u64)) -> (HashSet<u64>, Step, u64) {
+    let mut seen = HashSet::new();
+    let mut read = walk.next();
+    for request in 0..100_000 {
+        meddle(server, request);
+        let Some(page) = server.page(read) else {
+            read = walk.refused().expect("a single row is never refused here");
+            continue;
+        };
+        seen.extend(page.ids.iter().copied());
+        match walk.absorb(&page) {
+            Step::Read(next) => read = next,
+            end => return (seen, end, request + 1),
+        }
+    }
+    panic!("the walk does not end");
+}
+
+fn quiet(_: &mut Server, _: u64) {}
+
+#[test]
+fn a_quiet_list_is_read_once() {
+    for rows in [0, 1, 24, 25, 26, 50, 99, 100, 101, 1_000] {
+        let (seen, end, requests) = walk(&mut Server::of(rows, 1_000), Walk::new(25, Some(25)), quiet);
+        assert_eq!((seen.len() as u64, end), (rows, Step::End));
+        assert!(requests <= rows / 21 + 2, "{rows} rows took {requests} requests");
+    }
+}
+
+#[test]
+fn a_clamped_limit_is_noticed_and_loses_nothing() {
+    for cap in [2, 5, 7, 25, 99] {
+        let mut server = Server::of(500, cap);
+        let mut state = Walk::new(100, None);
+        let mut read = state.next();
+        let mut seen = HashSet::new();
+        while let Step::Read(next) = {
+            let page = server.page(read).unwrap();
+            seen.extend(page.ids.iter().copied());
+            state.absorb(&page)
+        } {
+            read = next;
+        }
+        server.rows.clear();
+        assert_eq!(seen.len(), 500, "cap {cap}");
+        assert_eq!(state.learned_cap(100), Some(u32::try_from(cap).unwrap()));
+    }
+}
+
+#[test]
+fn a_refused_limit_is_halved_until_it_is_taken() {
+    let mut server = Server { refuses: true, ..Server::of(500, 50) };
+    let (seen, end, _) = walk(&mut server, Walk::new(400, None), quiet);
+    assert_eq!((seen.len(), end), (500, Step::End));
+}
+
+#[test]
+fn without_a_total_the_list_is_read_but_not_proved() {
+    let mut server = Server { tells_total: false, ..Server::of(130, 50) };
+    let (seen, end, _) = walk(&mut server, Walk::new(50, None), quiet);
+    assert_eq!((seen.len(), end), (130, Step::Unproved(Doubt::NoTotal)));
+}
+
+#[test]
+fn pages_of_one_row_prove_nothing() {
+    let (seen, end, _) = walk(&mut Server::of(20, 1), Walk::new(50, None), quiet);
+    assert_eq!((seen.len(), end), (20, Step::Unproved(Doubt::SingleRows)));
+}
+
+#[test]
+fn a_list_that_fits_one_page_is_read_twice_before_it_is_believed() {
+    let (_, end, requests) = walk(&mut Server::of(10, 1_000), Walk::new(100, None), quiet);
+    assert_eq!((end, requests), (Step::End, 2));
+}
+
+#[test]
+fn removing_the_page_before_makes_the_walk_step_back() {
+    let mut server = Server::of(200, 25);
+    let throughout: HashSet<u64> = (51..=200).collect();
+    let (seen, end, _) = walk(&mut server, Walk::new(25, Some(25)), |server, request| {
+        if request == 3 {
+            server.rows.drain(0..50);
+        }
+    });
+    assert_eq!(end, Step::End);
+    assert!(throughout.is_subset(&seen));
+}
+
+#[test]
+fn arrivals_faster_than_reading_are_called_unproved() {
+    let mut server = Server::of(100, 10);
+    let mut id = 1_000;
+    let (_, end, _) = walk(&mut server, Walk::new(10, Some(10)), |server, _| {
+        for _ in 0..20 {
+            id += 1;
+            server.rows.push(id);
+        }
+    });
+    assert_eq!(end, Step::Unproved(Doubt::OutOfBudget));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// Whatever is inserted and removed between the requests, and wherever: a row that was there throughout is seen.
+    #[test]
+    fn no_row_that_was_there_throughout_is_lost(
+        rows in 0..400_u64,
+        cap in 5..60_u64,
+        writes in proptest::collection::vec((any::<u64>(), 0..4_u8), 0..120),
+    ) {
+        let mut server = Server::of(rows, cap);
+        let mut throughout: HashSet<u64> = server.rows.iter().copied().collect();
+        let mut writes = writes.into_iter();
+        let mut next_id = 1_000_000;
+        let (seen, end, _) = walk(&mut server, Walk::new(50, None), |server, request| {
+            let per_request = if request == 0 { 0 } else { 3 };
+            for (place, kind) in writes.by_ref().take(per_request) {
+                let len = server.rows.len() as u64;
+                if kind == 0 || len == 0 {
+                    next_id += 1;
+                    server.rows.insert(usize::try_from(place % (len + 1)).unwrap(), next_id);
+                } else {
+                    let gone = server.rows.remove(usize::try_from(place % len).unwrap());
+                    throughout.remove(&gone);
+                }
+            }
+        });
+        if end == Step::End {
+            prop_assert!(throughout.is_subset(&seen), "lost {:?}", throughout.difference(&seen).collect::<Vec<_>>());
+        }
+    }
+}
