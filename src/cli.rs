@@ -4,10 +4,13 @@
 //! when the work failed, and 2 when it was asked wrongly or the configuration is wrong.
 
 mod context;
+mod demo;
 mod failure;
 mod printer;
+mod progress;
 mod run;
 mod sync;
+mod text;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,6 +59,8 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See everything at work in one process, with no configuration: simulator, bridge, receiver
+    Demo(demo::Args),
     /// Run the daemon: sync on schedule, deliver callbacks, serve the admin HTTP
     Run,
     /// Make one pass over the listings now
@@ -75,6 +80,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     }
     let context = Context::new(global, printer.clone(), stop);
     let result = match command {
+        Command::Demo(args) => demo::run(&context, args).await,
         Command::Run => run::run(&context).await,
         Command::Sync(args) => sync::run(&context, args).await,
         Command::Simulate(args) => {

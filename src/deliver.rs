@@ -25,7 +25,7 @@ use health::Health;
 use crate::callback::{Attempt, Callback, Endpoint, Sender};
 use crate::chain::Chain;
 use crate::clock::Clock;
-use crate::model::retry::{Outcome, Verdict};
+use crate::model::retry::Outcome;
 use crate::store::{Attempted, Claimed, Settlement, Store};
 
 /// The longest time without a look at the table: other processes queue deliveries too, and clocks are stepped.

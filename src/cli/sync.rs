@@ -1,16 +1,15 @@
 //! `sync`: one pass now.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lumo_bridge_entity::run::Outcome;
 use serde::Serialize;
 
 use super::context::Context;
 use super::failure::Failure;
 use super::printer::{BOLD, DIM, GREEN, YELLOW};
+use super::progress;
 use crate::app;
 use crate::model::Listing;
 use crate::store::Ending;
@@ -79,13 +78,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let mut lines = Vec::new();
     let mut all_complete = true;
     for &listing in &*args.listings {
-        let bar = progress_bar(context, listing);
-        let observe = |tally: &Tally| {
-            if let Some(total) = tally.total {
-                bar.set_length(total.max(tally.rows));
-            }
-            bar.set_position(tally.rows);
-        };
+        let bar = progress::bar(context.printer(), listing);
+        let observe = |tally: &Tally| progress::show(&bar, tally);
         let options = Options { ending, probe_page_size: args.full, observe: &observe };
         let result = syncer.pass(listing, &options, &context.stop().soft).await;
         bar.finish_and_clear();
@@ -102,19 +96,6 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     store.close().await;
     if all_complete { Ok(()) } else { Err(Failure::said()) }
-}
-
-fn progress_bar(context: &Context, listing: Listing) -> ProgressBar {
-    if !context.printer().shows_progress() {
-        return ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-    }
-    let bar = ProgressBar::new(0).with_prefix(listing.as_str());
-    let template = "{prefix:>9} {bar:32.cyan/dim} {human_pos}/{human_len} rows  {per_sec}  {eta} left";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("━╸─"));
-    }
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
 }
 
 fn line(report: &Report) -> Line<'_> {

@@ -1,0 +1,154 @@
+//! What the demonstration prints.
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::run::Outcome;
+use lumo_simulator::{Received, Receiver, Simulator, Step};
+
+use super::verdict::Verdict;
+use crate::cli::printer::{BOLD, CYAN, DIM, GREEN, Printer, RED, YELLOW};
+use crate::cli::text;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::sync::{Report, Tally};
+
+/// Columns for a user, and for what is told of them; with the rest of a line they fit into 100.
+const USER: usize = 16;
+const WHAT: usize = 24;
+/// Columns for a sentence about the world.
+const SENTENCE: usize = 78;
+
+/// The voice of the demonstration.
+pub(super) struct Show {
+    printer: Printer,
+}
+
+impl Show {
+    pub(super) fn new(printer: Printer) -> Self {
+        Self { printer }
+    }
+
+    pub(super) fn opening(&self, simulator: &Simulator, receiver: &Receiver, config: &Config) {
+        self.line(format!(
+            "{BOLD}lumo-bridge demo{BOLD:#}  {DIM}everything in this process, nothing to configure{DIM:#}"
+        ));
+        self.line("");
+        self.line(format!("  upstream   {}  {DIM}a simulated Lumo B2B API{DIM:#}", simulator.base_url()));
+        self.line(format!("  database   {}", config.database.url));
+        self.line(format!("  receiver   {}  {DIM}verifies every signature{DIM:#}", receiver.url("/hooks/lumo")));
+        self.line("");
+    }
+
+    pub(super) fn imported(&self, report: &Report) {
+        let Tally { rows, requests, .. } = report.tally;
+        let mark = if report.outcome == Outcome::Complete { good("✓") } else { bad("✗") };
+        let listing = report.listing.as_str();
+        let duration_ms = report.duration_ms();
+        self.line(format!(
+            "  {mark} first import   {listing:<9} {rows:>6} rows  {DIM}{requests} requests, {duration_ms} ms{DIM:#}"
+        ));
+        if report.listing == crate::model::Listing::Deposits {
+            self.line("");
+            self.line(format!(
+                "  {DIM}from here on the simulated world changes by itself; Ctrl-C ends and compares{DIM:#}"
+            ));
+            self.line("");
+        }
+    }
+
+    /// Something happened upstream.
+    pub(super) fn change(&self, step: &Step) {
+        let sentence = text::fit(&text::plain(&step.to_string()), SENTENCE);
+        self.line(format!("  {DIM}{} upstream  {sentence}{DIM:#}", clock_time(Clock::system().now())));
+    }
+
+    /// A callback arrived.
+    pub(super) fn callback(&self, callback: &Received) {
+        let json: serde_json::Value = serde_json::from_slice(&callback.body).unwrap_or_default();
+        let object = &json["data"]["object"];
+        let field =
+            |name: &str| object[name].as_str().map(|value| text::fit(&text::plain(value), WHAT)).unwrap_or_default();
+        let user = field("external_id");
+        let what = match object["kind"].as_str() {
+            Some("deposit") if json["type"] == "deposit.created" => {
+                format!("{} {}", field("amount"), field("currency"))
+            }
+            Some("deposit") => field("status"),
+            _ if object["is_blocked"] == true => field("block_reason"),
+            _ => String::new(),
+        };
+        let kind = callback.event_type.as_deref().unwrap_or("?");
+        let sequence = callback.sequence.unwrap_or_default();
+        let attempt = callback.attempt.unwrap_or(1);
+        let user = text::pad(&text::fit(&user, USER), USER);
+        let what = text::pad(&what, WHAT);
+        let outcome = if callback.succeeded() {
+            let again = if attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+            good(&format!("✓ {}{again}", callback.verdict))
+        } else {
+            warn(&format!("✗ answered {}, will be retried", callback.answered))
+        };
+        self.line(format!(
+            "  {} {CYAN}callback{CYAN:#}  {BOLD}{kind:<22}{BOLD:#} {user} {what} {DIM}#{sequence:<3}{DIM:#} {outcome}",
+            clock_time(callback.at)
+        ));
+    }
+
+    pub(super) fn summary(&self, verdict: &Verdict) -> anyhow::Result<()> {
+        if self.printer.json() {
+            return self.printer.document(verdict);
+        }
+        let row = |name: &str, value: String, note: &str| {
+            self.line(format!("  {name:<22} {BOLD}{value:>9}{BOLD:#}  {DIM}{note}{DIM:#}"));
+        };
+        self.line("");
+        self.line(format!("  {BOLD}Summary{BOLD:#}"));
+        row(
+            "wallets upstream",
+            verdict.wallets.to_string(),
+            &format!("{} differ in the table", verdict.wallets_differing),
+        );
+        row(
+            "deposits upstream",
+            verdict.deposits.to_string(),
+            &format!("{} differ in the table", verdict.deposits_differing),
+        );
+        row("changes made", verdict.changes.to_string(), "balances change without an event");
+        row("events", verdict.events.to_string(), "");
+        row("callbacks delivered", verdict.delivered.to_string(), "each with a signature that verifies");
+        row("attempts refused", verdict.refused.to_string(), "on purpose, and repeated until they were taken");
+        row("signatures invalid", verdict.invalid.to_string(), "");
+        row("out of order", verdict.out_of_order.to_string(), "per user");
+        if let Some(median) = verdict.median_ms {
+            row("change to callback", format!("{:.1} s", median / 1000.0), "median, with a pass every second");
+        }
+        self.line("");
+        self.line(if verdict.is_good() {
+            format!("  {}", good("✓ nothing lost, nothing twice, everything in order"))
+        } else {
+            format!("  {}", bad("✗ something was lost; see above"))
+        });
+        Ok(())
+    }
+
+    fn line(&self, text: impl AsRef<str>) {
+        if !self.printer.json() || text.as_ref().starts_with('{') {
+            self.printer.line(text);
+        }
+    }
+}
+
+fn clock_time(time: DateTime<Utc>) -> String {
+    time.format("%H:%M:%S").to_string()
+}
+
+fn good(text: &str) -> String {
+    format!("{GREEN}{text}{GREEN:#}")
+}
+
+fn warn(text: &str) -> String {
+    format!("{YELLOW}{text}{YELLOW:#}")
+}
+
+fn bad(text: &str) -> String {
+    format!("{RED}{text}{RED:#}")
+}
