@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use context::Context;
@@ -79,17 +80,33 @@ pub async fn run(cli: Cli) -> ExitCode {
         return Failure::work(anyhow::Error::new(error).context("signals cannot be listened to")).report(&printer);
     }
     let context = Context::new(global, printer.clone(), stop);
-    let result = match command {
-        Command::Demo(args) => demo::run(&context, args).await,
-        Command::Run => run::run(&context).await,
-        Command::Sync(args) => sync::run(&context, args).await,
+    let given_up = given_up(&command, context.stop());
+    match given_up.run_until_cancelled(execute(&context, command)).await {
+        Some(Ok(())) => ExitCode::SUCCESS,
+        Some(Err(failure)) => failure.report(&printer),
+        None => ExitCode::FAILURE,
+    }
+}
+
+/// When a command is dropped as it stands: what was not committed by then is rolled back.
+fn given_up(command: &Command, stop: &Stop) -> CancellationToken {
+    match command {
+        // Ends by itself, within the time to drain.
+        Command::Run => CancellationToken::new(),
+        // End in good order at the first signal, at once at the second.
+        Command::Demo(_) | Command::Sync(_) | Command::Simulate(_) => stop.hard.clone(),
+        _ => stop.soft.clone(),
+    }
+}
+
+async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Demo(args) => demo::run(context, args).await,
+        Command::Run => run::run(context).await,
+        Command::Sync(args) => sync::run(context, args).await,
         Command::Simulate(args) => {
             let stopped = context.stop().soft.clone().cancelled_owned();
             lumo_simulator::cli::run(args, stopped).await.map_err(|error| Failure::work(error.into()))
         }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(&printer),
     }
 }

@@ -30,6 +30,8 @@ use crate::store::{Attempted, Claimed, Settlement, Store};
 
 /// The longest time without a look at the table: other processes queue deliveries too, and clocks are stepped.
 const POLL: Duration = Duration::from_secs(1);
+/// The wait after a claim that found what was due in the hands of another process.
+const AFTER_NOTHING: Duration = Duration::from_millis(20);
 /// The wait after the database failed.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Deliveries in one claim.
@@ -93,7 +95,7 @@ impl Courier {
         let mut allowance = Allowance::new(endpoint.rate().map(|rate| rate.per_second()));
         let health = Arc::new(Health::default());
         let mut queued = self.store.queued();
-        loop {
+        while !soft.is_cancelled() {
             let Some(Ok(permit)) = soft.run_until_cancelled(Arc::clone(&permits).acquire_owned()).await else { return };
             // Register first, then look: what is queued after the look wakes the wait below.
             queued.mark_unchanged();
@@ -132,6 +134,9 @@ impl Courier {
                     continue;
                 }
             };
+            if claimed.is_empty() {
+                tokio::time::sleep(AFTER_NOTHING).await;
+            }
             allowance.spend(claimed.len(), tokio::time::Instant::now());
             for (claimed, permit) in claimed.into_iter().zip(taken) {
                 let span = tracing::debug_span!("deliver.attempt", delivery.id = %claimed.lease.delivery());
