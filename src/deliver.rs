@@ -193,7 +193,7 @@ impl Courier {
             Outcome::Unreachable(_) => None,
         };
         health.log(&endpoint, &event_type, attempts, status, error.as_deref(), &verdict, duration);
-        let hold = endpoint.policy().hold(attempts, &outcome).and_then(|hold| chrono::TimeDelta::from_std(hold).ok());
+        let hold = endpoint.policy().hold(attempts, &outcome);
         let settlement = Settlement {
             lease,
             endpoint: endpoint.name().clone(),

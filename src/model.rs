@@ -6,6 +6,8 @@ pub mod draft;
 pub mod event;
 pub mod facts;
 pub mod fingerprint;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod listing;
 pub mod pattern;
 pub mod record;

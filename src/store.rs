@@ -122,13 +122,7 @@ impl Store {
         let mut tries = 0;
         loop {
             tries += 1;
-            let session = self.begin().await?;
-            let result = match work(Tx(Arc::clone(&session))).await {
-                Ok(value) => self.end(session, ending).await.map(|()| value),
-                // Dropping the session rolls back.
-                Err(error) => Err(error),
-            };
-            match result {
+            match self.attempt(ending, &work).await {
                 Err(Error::Collision(source)) if tries < TRIES => {
                     tracing::debug!(tx = name, tries, error = %source, "transaction collided");
                     let wait = rand::rng().random_range(2..=10 * u64::from(tries));
@@ -138,6 +132,17 @@ impl Store {
                 result => return result,
             }
         }
+    }
+
+    /// One try. Dropping a session that was not committed rolls it back.
+    async fn attempt<T, Work>(&self, ending: Ending, work: &impl Fn(Tx) -> Work) -> Result<T, Error>
+    where
+        Work: Future<Output = Result<T, Error>>,
+    {
+        let session = self.begin().await?;
+        let value = work(Tx(Arc::clone(&session))).await?;
+        self.end(session, ending).await?;
+        Ok(value)
     }
 
     async fn begin(&self) -> Result<Arc<Session>, Error> {

@@ -137,3 +137,6 @@ pub fn diff<R: Record>(
     });
     changes.collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -139,3 +139,53 @@ struct Data<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<&'a RawValue>,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::model::fixture::noon;
+
+    /// Computed by another implementation: an id that changed would tell every receiver everything again.
+    #[test]
+    fn event_ids_are_what_they_always_were() {
+        let id = once("c-1", EventType::DepositCreated, "d-1");
+        assert_eq!(id.as_str(), "evt_fngrklu4yiyladfd3hkzftj2dc");
+        let id = repeated("c-1", EventType::WalletBlocked, "w-1", 2, "gen");
+        assert_eq!(id.as_str(), "evt_2qxeehgzdbdx72lbszdzsowyqi");
+    }
+
+    #[test]
+    fn parts_of_an_identity_do_not_run_together() {
+        assert_ne!(once("ab", EventType::DepositCreated, "c"), once("a", EventType::DepositCreated, "bc"));
+    }
+
+    #[test]
+    fn the_body_is_the_documented_one_and_upstream_numbers_keep_their_digits() {
+        let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
+        let draft = Draft {
+            id: once("c-1", EventType::DepositCreated, "d-1"),
+            kind: EventType::DepositCreated,
+            stream: "user:42".to_owned(),
+            object_kind: "deposit",
+            object_id: "d-1".to_owned(),
+            external_id: None,
+            occurred_at: noon(),
+            detected_at: noon() + chrono::TimeDelta::milliseconds(1500),
+            origin: Origin::Live,
+            object: raw(r#"{"kind":"deposit"}"#),
+            changes: None,
+            upstream: Some(raw(r#"{"amount": 123456789012.1234560, "x": 1e-7}"#)),
+        };
+        assert_eq!(
+            draft.body(17).unwrap(),
+            concat!(
+                r#"{"id":"evt_fngrklu4yiyladfd3hkzftj2dc","type":"deposit.created","schema":1,"#,
+                r#""timestamp":"2026-05-04T12:00:00Z","detected_at":"2026-05-04T12:00:01.500Z","origin":"live","#,
+                r#""stream":"user:42","sequence":17,"data":{"object":{"kind":"deposit"},"changes":null,"#,
+                r#""upstream":{"amount": 123456789012.1234560, "x": 1e-7}}}"#
+            )
+        );
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use rand::{Rng, RngExt};
 
 /// What one attempt met. Never an error: the other side's failure is data.
@@ -54,6 +54,9 @@ pub enum Verdict {
     Dead,
 }
 
+/// No wait is longer, so that every time can be stored.
+const LONGEST_WAIT: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+
 /// When to try again, and when to give up.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -75,9 +78,8 @@ impl Policy {
         };
         let Some(step) = self.step(attempts) else { return Verdict::Dead };
         let wait = self.wait(step, hint);
-        let wait = TimeDelta::from_std(wait.saturating_add(self.jitter(wait, rng))).unwrap_or(TimeDelta::MAX);
-        let at = now.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC);
-        Verdict::RetryAt(at.trunc_subsecs(6))
+        let wait = wait.saturating_add(self.jitter(wait, rng)).min(LONGEST_WAIT);
+        Verdict::RetryAt((now + wait).trunc_subsecs(6))
     }
 
     /// How long the whole endpoint is to be left alone, if it asked for that: `Retry-After` on 429 and 503. No shorter
@@ -99,7 +101,7 @@ impl Policy {
 
     /// A hint makes a wait longer, never shorter, and never longer than it is believed.
     fn wait(&self, step: Duration, hint: Option<Duration>) -> Duration {
-        hint.map_or(step, |hint| hint.min(self.retry_after_cap).max(step))
+        hint.map_or(step, |hint| hint.min(self.retry_after_cap).max(step)).min(LONGEST_WAIT)
     }
 
     fn jitter(&self, wait: Duration, rng: &mut impl Rng) -> Duration {
@@ -188,7 +190,7 @@ mod tests {
         for jitter in [f64::NAN, f64::INFINITY, -1.0, 1.0] {
             let policy = Policy { schedule: vec![Duration::MAX], jitter, retry_after_cap: Duration::MAX };
             let verdict = policy.judge(1, &refused(503, Some(u64::MAX)), now(), &mut StdRng::seed_from_u64(1));
-            assert_eq!(verdict, Verdict::RetryAt(DateTime::<Utc>::MAX_UTC));
+            assert_eq!(verdict, Verdict::RetryAt(now() + LONGEST_WAIT));
         }
     }
 
