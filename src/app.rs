@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use chrono::TimeDelta;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use crate::callback::{self, Endpoint, Sender};
@@ -107,15 +108,16 @@ impl Daemon {
         let syncer = Arc::new(syncer(&config, store.clone(), client(&config)?, clock.clone()));
 
         let tasks = TaskTracker::new();
+        let mut parts = Vec::new();
         if let Some(address) = config.server.listen {
             let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
             tracing::info!(%address, "admin HTTP is up");
             let serve = admin::serve(listener, store.clone(), stop.soft.clone());
-            supervise(&tasks, stop, "admin HTTP", async move {
+            parts.push(supervise(&tasks, stop, "admin HTTP", async move {
                 if let Err(error) = serve.await {
                     tracing::error!(error = %Chain(&error), "admin HTTP stopped");
                 }
-            });
+            }));
         }
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
@@ -125,30 +127,48 @@ impl Daemon {
             "started"
         );
         let courier = Courier::new(store.clone(), sender, clock.clone(), endpoints);
-        supervise(&tasks, stop, "deliveries", courier.run(stop.soft.clone(), stop.hard.clone()));
-        supervise(&tasks, stop, "sync", keep_in_step(config, syncer, store.clone(), clock, stop.clone()));
+        let deliveries = courier.run(stop.soft.clone(), stop.hard.clone());
+        parts.push(supervise(&tasks, stop, "deliveries", deliveries));
+        let in_step = keep_in_step(config, syncer, store.clone(), clock, stop.clone());
+        parts.push(supervise(&tasks, stop, "sync", in_step));
 
         stop.soft.cancelled().await;
-        tasks.close();
-        tasks.wait().await;
+        let mut failed = Vec::new();
+        for part in parts {
+            if !part.task.await.unwrap_or(false) {
+                failed.push(part.name);
+            }
+        }
         store.close().await;
+        anyhow::ensure!(failed.is_empty(), "ended unexpectedly: {}", failed.join(", "));
         tracing::info!("stopped");
         Ok(())
     }
 }
 
+/// A part of the daemon.
+struct Part {
+    name: &'static str,
+    /// Gives whether the part ended because it was told to.
+    task: JoinHandle<bool>,
+}
+
 /// Spawns a part of the daemon whose end, by a panic too, ends everything: half a daemon helps nobody.
-fn supervise(tasks: &TaskTracker, stop: &Stop, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
+fn supervise(
+    tasks: &TaskTracker,
+    stop: &Stop,
+    name: &'static str,
+    part: impl Future<Output = ()> + Send + 'static,
+) -> Part {
     let guard = stop.guard();
     let soft = stop.soft.clone();
     let part = stop.hard.clone().run_until_cancelled_owned(part);
-    tasks.spawn(async move {
+    let task = tasks.spawn(async move {
         let _guard = guard;
         part.await;
-        if !soft.is_cancelled() {
-            tracing::error!(part = name, "ended unexpectedly; stopping");
-        }
+        soft.is_cancelled()
     });
+    Part { name, task }
 }
 
 /// The first import, if there is one to make, and then every listing on its schedule.

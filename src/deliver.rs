@@ -15,6 +15,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::endpoint::State;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -57,29 +58,28 @@ impl Courier {
 
     /// Delivers until `soft` is cancelled, then finishes what is in hand. When `hard` is cancelled what is left is
     /// dropped; it is claimed again when its leases end.
+    ///
+    /// # Panics
+    /// If one of its loops did: an endpoint that is silently no longer served would be worse.
     pub async fn run(self, soft: CancellationToken, hard: CancellationToken) {
         let courier = Arc::new(self);
-        let tracker = TaskTracker::new();
         let (settle, settlements) = mpsc::channel(BACKLOG);
+        let mut loops = JoinSet::new();
         let settler = settler::run(courier.store.clone(), courier.clock.clone(), settlements);
-        let settler = tracker.spawn(hard.clone().run_until_cancelled_owned(settler));
+        loops.spawn(hard.clone().run_until_cancelled_owned(settler));
         for endpoint in &courier.endpoints {
-            let serve = Arc::clone(&courier).serve(
-                Arc::clone(endpoint),
-                settle.clone(),
-                tracker.clone(),
-                soft.clone(),
-                hard.clone(),
-            );
             let span = tracing::debug_span!("deliver", endpoint = %endpoint.name());
-            tracker.spawn(hard.clone().run_until_cancelled_owned(serve).instrument(span));
+            let serve = Arc::clone(&courier).serve(Arc::clone(endpoint), settle.clone(), soft.clone(), hard.clone());
+            loops.spawn(hard.clone().run_until_cancelled_owned(serve).instrument(span));
         }
         // With the last sender gone the settler writes what it has and ends.
         drop(settle);
-        tracker.close();
-        tracker.wait().await;
-        if let Err(panic) = settler.await {
-            tracing::error!(error = %panic, "the settler ended early; what it held is delivered again");
+        while let Some(ended) = loops.join_next().await {
+            if let Err(error) = ended
+                && let Ok(panic) = error.try_into_panic()
+            {
+                std::panic::resume_unwind(panic);
+            }
         }
     }
 
@@ -87,16 +87,16 @@ impl Courier {
         self: Arc<Self>,
         endpoint: Arc<Endpoint>,
         settle: mpsc::Sender<Settlement>,
-        tracker: TaskTracker,
         soft: CancellationToken,
         hard: CancellationToken,
     ) {
+        let attempts = TaskTracker::new();
         let permits = Arc::new(Semaphore::new(endpoint.concurrency()));
         let mut allowance = Allowance::new(endpoint.rate().map(|rate| rate.per_second()));
         let health = Arc::new(Health::default());
         let mut queued = self.store.queued();
         while !soft.is_cancelled() {
-            let Some(Ok(permit)) = soft.run_until_cancelled(Arc::clone(&permits).acquire_owned()).await else { return };
+            let Some(Ok(permit)) = soft.run_until_cancelled(Arc::clone(&permits).acquire_owned()).await else { break };
             // Register first, then look: what is queued after the look wakes the wait below.
             queued.mark_unchanged();
             let now = self.clock.now();
@@ -112,7 +112,7 @@ impl Courier {
             if let Some(wait) = wait {
                 drop(permit);
                 tokio::select! {
-                    () = soft.cancelled() => return,
+                    () = soft.cancelled() => {}
                     _ = queued.changed() => {}
                     () = tokio::time::sleep(wait) => {}
                 }
@@ -143,9 +143,11 @@ impl Courier {
                 let (courier, endpoint) = (Arc::clone(&self), Arc::clone(&endpoint));
                 let attempt = courier.attempt(endpoint, claimed, Arc::clone(&health), settle.clone(), permit);
                 let attempt = attempt.instrument(span);
-                tracker.spawn(hard.clone().run_until_cancelled_owned(attempt).in_current_span());
+                attempts.spawn(hard.clone().run_until_cancelled_owned(attempt).in_current_span());
             }
         }
+        attempts.close();
+        attempts.wait().await;
     }
 
     /// When the endpoint may be called and has something to be called for; none while it is not to be called at all.
