@@ -100,10 +100,11 @@ fn given_up(command: &Command, stop: &Stop) -> CancellationToken {
 }
 
 async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
+    // Boxed, because the futures of whole commands nest deeper than the compiler follows.
     match command {
-        Command::Demo(args) => demo::run(context, args).await,
-        Command::Run => run::run(context).await,
-        Command::Sync(args) => sync::run(context, args).await,
+        Command::Demo(args) => Box::pin(demo::run(context, args)).await,
+        Command::Run => Box::pin(run::run(context)).await,
+        Command::Sync(args) => Box::pin(sync::run(context, args)).await,
         Command::Simulate(args) => {
             let stopped = context.stop().soft.clone().cancelled_owned();
             lumo_simulator::cli::run(args, stopped).await.map_err(|error| Failure::work(error.into()))

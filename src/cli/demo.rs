@@ -99,7 +99,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let daemon = Daemon { config, clock: context.clock().clone(), endpoints };
     let end = ending(context, &stage, &args);
     let (daemon, verdict, ()) = tokio::join!(
-        daemon.run(&stop),
+        Box::pin(daemon.run(&stop)),
         async {
             let changes = change(&stage, &args, &show, end).await;
             let verdict = verdict::reach(&stage, changes, CATCH_UP).await;

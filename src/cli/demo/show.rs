@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::sync::{Report, Tally};
 
 /// Columns for a user, and for what is told of them; with the rest of a line they fit into 100.
-const USER: usize = 16;
+const USER: usize = 14;
 const WHAT: usize = 24;
 /// Columns for a sentence about the world.
 const SENTENCE: usize = 78;
@@ -82,10 +82,10 @@ impl Show {
         let user = text::pad(&text::fit(&user, USER), USER);
         let what = text::pad(&what, WHAT);
         let outcome = if callback.succeeded() {
-            let again = if attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+            let again = if attempt > 1 { format!(", try {attempt}") } else { String::new() };
             good(&format!("✓ {}{again}", callback.verdict))
         } else {
-            warn(&format!("✗ answered {}, will be retried", callback.answered))
+            warn(&format!("✗ {}, will retry", callback.answered))
         };
         self.line(format!(
             "  {} {CYAN}callback{CYAN:#}  {BOLD}{kind:<22}{BOLD:#} {user} {what} {DIM}#{sequence:<3}{DIM:#} {outcome}",
