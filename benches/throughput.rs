@@ -3,7 +3,11 @@
 //! `cargo bench --bench throughput` measures on SQLite; with `LUMO_BENCH_DATABASE_URL` set, on that database, whose `lumo_`
 //! tables are dropped before and afterwards. Simulator, receiver and bridge share the machine's cores.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot be made has no result to give")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a measurement that cannot be made has no result to give"
+)]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -92,12 +96,19 @@ callbacks:
         let endpoints = app::endpoints(&self.config.callbacks).unwrap();
         let endpoint = &endpoints[0];
         let sender = Sender::new(&self.config.callbacks.egress, [&**endpoint]).unwrap();
-        let filter = EventFilter { kind: Some("deposit.created".to_owned()), limit: DEPOSITS as u64, ..Default::default() };
+        let filter =
+            EventFilter { kind: Some("deposit.created".to_owned()), limit: DEPOSITS as u64, ..Default::default() };
         let events = store.list_events(&filter).await.unwrap();
         let started = Instant::now();
         let now = Clock::system().now();
         let posts = futures_util::stream::iter(&events).map(|event| {
-            let callback = Callback { event_id: &event.id, event_type: &event.kind, attempt: 1, reason: "live", body: &event.body };
+            let callback = Callback {
+                event_id: &event.id,
+                event_type: &event.kind,
+                attempt: 1,
+                reason: "live",
+                body: &event.body,
+            };
             let (sender, endpoint) = (&sender, endpoint);
             async move { sender.send(endpoint, &callback, now).await }
         });

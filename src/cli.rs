@@ -3,14 +3,30 @@
 //! Data goes to standard output, words and progress to standard error. A command ends with 0 when it has done its work, 1
 //! when the work failed, and 2 when it was asked wrongly or the configuration is wrong.
 
+mod callback;
+mod check;
+mod config;
 mod context;
+mod delivery;
 mod demo;
+mod deposit;
+mod endpoint;
+mod event;
 mod failure;
+mod fields;
+mod filter;
+mod migrate;
 mod printer;
 mod progress;
 mod run;
+mod safe;
+mod status;
 mod sync;
+mod table;
 mod text;
+mod time;
+mod view;
+mod wallet;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,6 +82,35 @@ enum Command {
     Run,
     /// Make one pass over the listings now
     Sync(sync::Args),
+    /// Examine the configuration, the database, the API key and every endpoint
+    Check(check::Args),
+    /// Show how far each listing is synced and how each endpoint fares
+    #[command(after_help = "Example: lumo-bridge status --json")]
+    Status,
+    /// Bring the tables up to date, take them back, or show where they stand
+    #[command(subcommand)]
+    Migrate(migrate::Command),
+    /// Create, block and replace wallets at Lumo; list those that are known
+    #[command(subcommand)]
+    Wallet(wallet::Command),
+    /// List the deposits that are known
+    #[command(subcommand)]
+    Deposit(deposit::Command),
+    /// List what happened
+    #[command(subcommand)]
+    Event(event::Command),
+    /// List what was sent, is waiting, or failed; try again
+    #[command(subcommand)]
+    Delivery(delivery::Command),
+    /// List the endpoints; pause and resume them
+    #[command(subcommand)]
+    Endpoint(endpoint::Command),
+    /// Help for whoever writes a receiver: verify a captured callback, listen for callbacks
+    #[command(subcommand)]
+    Callback(callback::Command),
+    /// Write a starter file, show what is in force, print the JSON Schema
+    #[command(subcommand)]
+    Config(config::Command),
     /// Run the upstream simulator alone
     Simulate(lumo_simulator::cli::Args),
 }
@@ -94,7 +139,12 @@ fn given_up(command: &Command, stop: &Stop) -> CancellationToken {
         // Ends by itself, within the time to drain.
         Command::Run => CancellationToken::new(),
         // End in good order at the first signal, at once at the second.
-        Command::Demo(_) | Command::Sync(_) | Command::Simulate(_) => stop.hard.clone(),
+        Command::Demo(_)
+        | Command::Sync(_)
+        | Command::Migrate(_)
+        | Command::Wallet(_)
+        | Command::Callback(_)
+        | Command::Simulate(_) => stop.hard.clone(),
         _ => stop.soft.clone(),
     }
 }
@@ -105,6 +155,16 @@ async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Demo(args) => Box::pin(demo::run(context, args)).await,
         Command::Run => Box::pin(run::run(context)).await,
         Command::Sync(args) => Box::pin(sync::run(context, args)).await,
+        Command::Check(args) => Box::pin(check::run(context, args)).await,
+        Command::Status => Box::pin(status::run(context)).await,
+        Command::Migrate(command) => Box::pin(migrate::run(context, command)).await,
+        Command::Wallet(command) => Box::pin(wallet::run(context, command)).await,
+        Command::Deposit(command) => Box::pin(deposit::run(context, command)).await,
+        Command::Event(command) => Box::pin(event::run(context, command)).await,
+        Command::Delivery(command) => Box::pin(delivery::run(context, command)).await,
+        Command::Endpoint(command) => Box::pin(endpoint::run(context, command)).await,
+        Command::Callback(command) => Box::pin(callback::run(context, command)).await,
+        Command::Config(command) => config::run(context, command),
         Command::Simulate(args) => {
             let stopped = context.stop().soft.clone().cancelled_owned();
             lumo_simulator::cli::run(args, stopped).await.map_err(|error| Failure::work(error.into()))

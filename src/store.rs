@@ -8,6 +8,7 @@
 mod claim;
 pub mod config;
 mod connect;
+mod doctor;
 mod endpoints;
 mod error;
 mod ingest;
@@ -34,6 +35,7 @@ use lumo_bridge_entity::meta;
 
 pub use claim::{Claimed, Lease};
 pub use config::Config;
+pub use doctor::Allowed;
 pub use error::Error;
 pub use ingest::{Batch, Ingested, Told};
 pub use mirror::Mirrored;

@@ -41,6 +41,11 @@ impl Context {
         &self.clock
     }
 
+    /// Whether more was asked for than usual.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.global.verbose > 0
+    }
+
     /// Loads the configuration and starts logging as it says, or as `-v` and `-q` do.
     pub(super) fn load(&self) -> Result<Loaded, Failure> {
         let mut loaded = Config::load(self.global.config.as_deref(), config::environment())?;
@@ -68,9 +73,29 @@ impl Context {
         Ok(telemetry::start(log)?)
     }
 
+    /// Brings the tables up to date, unless the configuration leaves that to the operator: for commands that store.
+    pub(super) async fn migrate(&self, config: &Config) -> Result<(), Failure> {
+        if config.database.migrate {
+            crate::store::schema::up(&config.database).await.context("tables not brought up to date")?;
+        }
+        Ok(())
+    }
+
     /// The database, without the endpoints: for commands that only look.
     pub(super) async fn store(&self, config: &Config) -> Result<Store, Failure> {
         self.open(config, &[]).await
+    }
+
+    /// Loads the configuration, opens the database, works with it and closes it: the whole of a command that looks.
+    pub(super) async fn with_store<T>(
+        &self,
+        work: impl AsyncFnOnce(&Config, &Store) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let config = self.load_quietly()?.config;
+        let store = self.store(&config).await?;
+        let result = work(&config, &store).await;
+        store.close().await;
+        result
     }
 
     /// The database and the endpoints: for commands that may cause events.

@@ -1,5 +1,6 @@
 //! How a command fails: what is said, with which hint, and the exit code.
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use super::printer::Printer;
@@ -34,6 +35,21 @@ impl Failure {
         Self { code: 2, problems: vec![problem.into()], hint: None }
     }
 
+    /// There is no such thing: exit code 1.
+    pub(super) fn absent(noun: &str, id: impl Display, hint: &str) -> Self {
+        Self { code: 1, problems: vec![format!("no such {noun}: {id}")], hint: Some(hint.to_owned()) }
+    }
+
+    /// What was wrong, one line for each.
+    pub(super) fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// The same failure, after everything about it has been said.
+    pub(super) fn told(self) -> Self {
+        Self { problems: Vec::new(), hint: None, ..self }
+    }
+
     /// Adds what to do about it.
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -62,7 +78,6 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             crate::store::Error::Unavailable(_) => {
                 Some("check that the database of `database.url` runs and can be reached from here".to_owned())
             }
-            crate::store::Error::NotMigrated => Some("run `lumo-bridge migrate up`".to_owned()),
             _ => None,
         }
     })

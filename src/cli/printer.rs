@@ -3,10 +3,15 @@
 //! Colour is an addition, never the only carrier of a meaning; it is left out where the stream is no terminal or
 //! `NO_COLOR` is set.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
+use console::Term;
 use serde::Serialize;
+
+use super::fields::Fields;
+use super::safe;
+use super::table::Table;
 
 pub(super) const BOLD: Style = Style::new().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
@@ -37,42 +42,81 @@ impl Printer {
         !self.quiet && !self.json && std::io::stderr().is_terminal()
     }
 
-    /// A line of data.
+    /// Whether data is shown in colour.
+    pub(super) fn shows_colour(&self) -> bool {
+        anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
+    }
+
+    /// A line of data. What came from elsewhere must have gone through [`safe`].
     pub(super) fn line(&self, text: impl AsRef<str>) {
-        write_line(anstream::stdout(), text.as_ref());
+        self.write(anstream::stdout(), text.as_ref());
+    }
+
+    fn write(&self, mut stream: impl Write, text: &str) {
+        match writeln!(stream, "{text}") {
+            Ok(()) => {}
+            // A reader that went away (`| head`) is no error of ours; there is nobody left to tell.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+            Err(error) => {
+                self.error(&format!("output cannot be written: {error}"));
+                std::process::exit(1);
+            }
+        }
+    }
+
+    /// A table, fitted to the terminal if there is one.
+    pub(super) fn table(&self, table: &Table) {
+        let width = Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+        table.lines(width.filter(|_| stdout_is_terminal())).iter().for_each(|line| self.line(line));
+    }
+
+    /// One thing in full.
+    pub(super) fn fields(&self, fields: &Fields) {
+        fields.lines().iter().for_each(|line| self.line(line));
     }
 
     /// Data as one JSON document.
     pub(super) fn document(&self, data: &impl Serialize) -> anyhow::Result<()> {
-        self.line(serde_json::to_string_pretty(data)?);
+        self.json_text(&serde_json::to_string_pretty(data)?);
         Ok(())
+    }
+
+    /// Data as a line of JSON, one of many.
+    pub(super) fn record(&self, data: &impl Serialize) -> anyhow::Result<()> {
+        self.json_text(&serde_json::to_string(data)?);
+        Ok(())
+    }
+
+    /// Piped, every byte is as it was serialised; a terminal gets the same document without what could act on it.
+    fn json_text(&self, text: &str) {
+        let stdout = std::io::stdout();
+        if stdout_is_terminal() { self.write(stdout, &safe::json(text)) } else { self.write(stdout, text) }
     }
 
     /// A line of words.
     pub(super) fn say(&self, text: impl AsRef<str>) {
         if !self.quiet {
-            write_line(anstream::stderr(), text.as_ref());
+            raise(text.as_ref());
         }
     }
 
     /// What went wrong.
     pub(super) fn error(&self, text: &str) {
-        self.raise(&format!("{RED}{BOLD}error{BOLD:#}{RED:#}: {text}"));
+        raise(&format!("{RED}{BOLD}error{BOLD:#}{RED:#}: {}", safe::lines(text)));
     }
 
     /// What to do about it.
     pub(super) fn hint(&self, text: &str) {
-        self.raise(&format!("{CYAN}hint{CYAN:#}: {text}"));
-    }
-
-    fn raise(&self, text: &str) {
-        write_line(anstream::stderr(), text);
+        raise(&format!("{CYAN}hint{CYAN:#}: {}", safe::lines(text)));
     }
 }
 
-/// A reader that went away (`| head`) is no error of ours; there is nobody left to tell.
-fn write_line(mut stream: impl Write, text: &str) {
-    if writeln!(stream, "{text}").is_err() {
-        std::process::exit(0);
-    }
+/// Words that nobody reads are no reason to stop working.
+fn raise(text: &str) {
+    writeln!(anstream::stderr(), "{text}").ok();
+}
+
+/// Whether data is read by a person.
+fn stdout_is_terminal() -> bool {
+    std::io::stdout().is_terminal()
 }

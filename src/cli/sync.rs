@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use lumo_bridge_entity::run::Outcome;
 use serde::Serialize;
 
@@ -10,6 +9,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::printer::{BOLD, DIM, GREEN, YELLOW};
 use super::progress;
+use super::safe;
 use crate::app;
 use crate::model::Listing;
 use crate::store::Ending;
@@ -68,8 +68,8 @@ struct Announcement<'a> {
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load_quietly()?.config;
     let client = context.client(&config)?;
-    if config.database.migrate && !args.dry_run {
-        crate::store::schema::up(&config.database).await.context("tables not brought up to date")?;
+    if !args.dry_run {
+        context.migrate(&config).await?;
     }
     let (store, _) = context.store_and_endpoints(&config).await?;
     let syncer = app::syncer(&config, store.clone(), client, context.clock().clone());
@@ -133,11 +133,11 @@ fn print(context: &Context, report: &Report, dry_run: bool) {
         report.listing.as_str(),
     ));
     if let Some(doubt) = &report.doubt {
-        printer.line(format!("           not complete: {doubt}"));
+        printer.line(format!("           not complete: {}", safe::text(doubt)));
     }
     if dry_run {
         for (kind, object) in &report.preview {
-            printer.line(format!("           would announce {kind} {object}"));
+            printer.line(format!("           would announce {kind} {}", safe::text(object)));
         }
     }
 }

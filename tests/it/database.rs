@@ -69,11 +69,14 @@ impl Database {
 
     async fn on_server(variable: &str) -> Self {
         let Ok(admin) = std::env::var(variable) else {
-            panic!("{variable} is not set: run the tests with `tests/run`, which starts the database servers they need");
+            panic!(
+                "{variable} is not set: run the tests with `tests/run`, which starts the database servers they need"
+            );
         };
         let admin = Url::parse(&admin).unwrap_or_else(|error| panic!("{variable} is not a URL: {error}"));
         let name = format!("lumo_test_{:016x}", rand::random::<u64>());
-        let server = connect(admin.as_str()).await.unwrap_or_else(|error| panic!("{variable} does not answer: {error}"));
+        let server =
+            connect(admin.as_str()).await.unwrap_or_else(|error| panic!("{variable} does not answer: {error}"));
         server.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("database not created");
         server.close().await.expect("connection not closed");
         let mut url = admin.clone();

@@ -1,0 +1,59 @@
+//! The database: whether it answers, what it is, and whether the tables are there or could be made.
+
+use super::finding::{Finding, Report};
+use crate::chain::Chain;
+use crate::config::Config;
+use crate::store::{Allowed, Error, Store, schema};
+
+const SUBJECT: &str = "database";
+const TABLES: &str = "tables";
+
+pub(super) async fn check(report: &mut Report<'_>, config: &Config) {
+    let url = &config.database.url;
+    let store = match Store::open(&config.database, Vec::new()).await {
+        Ok(store) => store,
+        Err(error) => {
+            let hint =
+                "check that it runs, that it can be reached from here, and the user and password of `database.url`";
+            report.add(Finding::fail(SUBJECT, format_args!("{url}: {}", Chain(&error))).hint(hint));
+            return;
+        }
+    };
+    report.add(match store.server_version().await {
+        Ok(version) => Finding::ok(SUBJECT, format_args!("{url}, {version}")),
+        Err(error) => failed(SUBJECT, &error),
+    });
+    tables(report, &store, config).await;
+    store.close().await;
+}
+
+async fn tables(report: &mut Report<'_>, store: &Store, config: &Config) {
+    let steps = match schema::status(&config.database).await {
+        Ok(steps) => steps,
+        Err(error) => return report.add(failed(TABLES, &error)),
+    };
+    let pending = steps.iter().filter(|step| !step.applied).count();
+    if pending == 0 {
+        return report.add(match store.ping().await {
+            Ok(()) => Finding::ok(TABLES, "up to date"),
+            Err(error) => failed(TABLES, &error),
+        });
+    }
+    let pending = format!("{pending} of {} steps pending", steps.len());
+    let schema = config.database.schema.as_ref().map(|schema| schema.as_str());
+    report.add(match store.may_create_tables(schema).await {
+        Ok(Allowed::Yes) if config.database.migrate => {
+            Finding::ok(TABLES, format_args!("{pending}; `lumo-bridge run` applies them"))
+        }
+        Ok(Allowed::Yes) => Finding::warn(TABLES, pending).hint("run `lumo-bridge migrate up`"),
+        Ok(Allowed::No { right, refusal }) => {
+            Finding::fail(TABLES, format_args!("{pending}, and tables may not be created: {}", Chain(&refusal)))
+                .hint(format!("grant the database's user the right {right}"))
+        }
+        Err(error) => failed(TABLES, &error),
+    });
+}
+
+fn failed(subject: &str, error: &Error) -> Finding {
+    Finding::fail(subject, Chain(error))
+}

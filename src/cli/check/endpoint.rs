@@ -1,0 +1,182 @@
+//! The endpoints: whether each could be called, and with `--send-test` whether it takes a signed callback.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use ipnet::IpNet;
+use lumo_bridge_entity::delivery::Reason;
+use serde::Serialize;
+use serde_json::value::to_raw_value;
+use tokio::net::{TcpStream, lookup_host};
+use url::Url;
+
+use super::finding::{Finding, Report};
+use crate::callback::{Attempt, Callback, Egress, Endpoint, Problem, Sender};
+use crate::chain::Chain;
+use crate::cli::context::Context;
+use crate::config::Config;
+use crate::model::draft::{Draft, Origin, repeated};
+use crate::model::event::EventType;
+use crate::model::retry::{Outcome, Unreachable};
+
+/// Longest wait for a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+const REACH: &str = "check that the receiver runs, can be reached from here, and answers in time";
+const ALLOW: &str = "take the network out of `callbacks.egress.deny`, if this is meant";
+
+/// Where no callback may go.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is in a network that `callbacks.egress.deny` lists")]
+struct Denied(IpAddr);
+
+pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &Config, send_test: bool) {
+    let callbacks = &config.callbacks;
+    if callbacks.endpoints.is_empty() {
+        report.add(
+            Finding::warn("endpoints", "none is configured: changes are stored, nobody is told")
+                .hint("add one under `callbacks.endpoints`"),
+        );
+    }
+    for (name, endpoint) in &callbacks.endpoints {
+        let subject = format!("endpoint {name}");
+        match Endpoint::compile(name, endpoint, &callbacks.defaults) {
+            Err(error) => {
+                let (secrets, others): (Vec<_>, Vec<_>) =
+                    error.problems().iter().partition(|problem| matches!(problem, Problem::Secret(_)));
+                for problem in others {
+                    report.add(Finding::fail(subject.as_str(), Chain(problem)));
+                }
+                // Which, and why, is told with the other secrets.
+                if !secrets.is_empty() {
+                    report.add(Finding::fail(subject, "not tried, as a secret is not at hand"));
+                }
+            }
+            Ok(endpoint) if send_test => {
+                let finding = match send(context, &callbacks.egress, &endpoint).await {
+                    Ok(attempt) => answered(subject, &endpoint, &attempt),
+                    Err(error) => Finding::fail(subject, Chain(error.as_ref())),
+                };
+                report.add(finding);
+            }
+            Ok(compiled) => {
+                report.add(match reach(&callbacks.egress, &endpoint.url).await {
+                    Ok(words) => Finding::ok(subject, format_args!("{} {words}", compiled.origin())),
+                    Err(error) => {
+                        let hint = if error.is::<Denied>() { ALLOW } else { REACH };
+                        Finding::fail(subject, format_args!("{}: {}", compiled.origin(), Chain(error.as_ref())))
+                            .hint(hint)
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// Opens a connection to where the callbacks would go.
+async fn reach(egress: &Egress, url: &str) -> anyhow::Result<String> {
+    let target = egress.proxy.as_deref().unwrap_or(url);
+    // Neither is quoted in an error: both may carry a password.
+    let target = Url::parse(target).ok().context("the address cannot be read")?;
+    let (Some(host), Some(port)) = (target.host_str(), target.port_or_known_default()) else {
+        bail!("the address has no host");
+    };
+    let host = host.trim_matches(['[', ']']);
+    let started = Instant::now();
+    let connected = tokio::time::timeout(PATIENCE, connect(host, port, denied(egress))).await;
+    connected.with_context(|| format!("no connection to port {port} within {} s", PATIENCE.as_secs()))??;
+    let way =
+        if egress.proxy.is_some() { "through the proxy, which accepts connections" } else { "accepts connections" };
+    Ok(format!("{way}, {} ms", started.elapsed().as_millis()))
+}
+
+async fn connect(host: &str, port: u16, denied: &[IpNet]) -> anyhow::Result<()> {
+    let found: Vec<SocketAddr> = lookup_host((host, port)).await.context("the name does not resolve")?.collect();
+    let is_denied = |address: &SocketAddr| {
+        let (plain, canonical) = (address.ip(), address.ip().to_canonical());
+        denied.iter().any(|network| network.contains(&plain) || network.contains(&canonical))
+    };
+    let Some(denied) = found.first().copied() else { bail!("the name does not resolve") };
+    let admitted: Vec<_> = found.into_iter().filter(|address| !is_denied(address)).collect();
+    if admitted.is_empty() {
+        return Err(Denied(denied.ip()).into());
+    }
+    TcpStream::connect(admitted.as_slice()).await.with_context(|| format!("no connection to port {port}"))?;
+    Ok(())
+}
+
+/// The proxy is the operator's choice; only what is called directly is denied.
+fn denied(egress: &Egress) -> &[IpNet] {
+    if egress.proxy.is_some() { &[] } else { &egress.deny }
+}
+
+/// Sends a signed `bridge.test`, which is stored nowhere.
+async fn send(context: &Context, egress: &Egress, endpoint: &Endpoint) -> anyhow::Result<Attempt> {
+    #[derive(Serialize)]
+    struct Object<'a> {
+        kind: &'static str,
+        id: &'a str,
+    }
+
+    let name = endpoint.name().as_str();
+    let now = context.clock().now();
+    let test = Draft {
+        id: repeated("", EventType::BridgeTest, name, now.timestamp_micros(), ""),
+        kind: EventType::BridgeTest,
+        stream: format!("endpoint:{name}"),
+        object_kind: "endpoint",
+        object_id: name.to_owned(),
+        external_id: None,
+        occurred_at: now,
+        detected_at: now,
+        origin: Origin::Test,
+        object: to_raw_value(&Object { kind: "endpoint", id: name })?,
+        changes: None,
+        upstream: None,
+    };
+    let callback = Callback {
+        event_id: &test.id,
+        event_type: test.kind.as_str(),
+        attempt: 1,
+        reason: Reason::Test.as_str(),
+        body: &test.body(0)?,
+    };
+    Ok(Sender::new(egress, [endpoint])?.send(endpoint, &callback, now).await)
+}
+
+fn answered(subject: String, endpoint: &Endpoint, attempt: &Attempt) -> Finding {
+    let (origin, took) = (endpoint.origin(), attempt.duration.as_millis());
+    let hint = match attempt.outcome {
+        Outcome::Accepted { status } => {
+            return Finding::ok(subject, format_args!("{origin} took the test, answer {status}, {took} ms"));
+        }
+        Outcome::Refused { status: 401 | 403, .. } => {
+            "compare the secret of the receiver; `lumo-bridge callback verify` says what is wrong with a captured request"
+        }
+        Outcome::Refused { status: 404 | 405, .. } => "compare the path and the method of the receiver",
+        Outcome::Refused { status: 410, .. } => "410 asks for no more callbacks; a real one would suspend the endpoint",
+        Outcome::Refused { status: 300..=399, .. } => "name the address that the redirect leads to",
+        Outcome::Refused { .. } => {
+            "the log of the receiver may tell more; it must answer 2xx to events that it does not know"
+        }
+        Outcome::Unreachable(Unreachable::Denied) => {
+            "take the network out of `callbacks.egress.deny`, if this is meant"
+        }
+        Outcome::Unreachable(Unreachable::Request) => "the endpoint's `body` template does not fit this event",
+        Outcome::Unreachable(Unreachable::Tls) => "compare the name in the certificate, its end, and who issued it",
+        Outcome::Unreachable(_) => REACH,
+    };
+    let problem = attempt.error.as_deref().unwrap_or("no success");
+    let body = attempt.response_body.as_deref().map(excerpt).unwrap_or_default();
+    Finding::fail(subject, format_args!("{origin}: {problem}{body}, {took} ms")).hint(hint)
+}
+
+/// The beginning of an answer, on one line.
+fn excerpt(body: &str) -> String {
+    const MOST: usize = 200;
+    let line = body.split_whitespace().collect::<Vec<_>>().join(" ");
+    let beginning: String = line.chars().take(MOST).collect();
+    let more = if beginning.len() < line.len() { "…" } else { "" };
+    format!(" ({beginning}{more})")
+}

@@ -1,0 +1,171 @@
+//! The API: whether it takes the key, how its clock goes, and how it does what its reference leaves open.
+
+use chrono::{DateTime, Utc};
+
+use super::finding::{Finding, Report};
+use crate::chain::Chain;
+use crate::cli::context::Context;
+use crate::config::Config;
+use crate::lumo::{Client, Error, ListQuery};
+use crate::model::record::{Page, Wallet};
+
+const KEY: &str = "API key";
+const PAGES: &str = "page size";
+const ORDER: &str = "order";
+const CLOCK: &str = "clock";
+
+/// More than this between two clocks makes receivers refuse timestamps before long.
+const MOST_SKEW_SECONDS: u64 = 30;
+
+pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &Config) {
+    let base_url = &config.lumo.base_url;
+    // That the key is not to be had is told with the other secrets.
+    let Ok(key) = config.lumo.api_key.resolve("lumo.api_key") else {
+        return report.add(Finding::fail(KEY, "not tried, as it is not at hand"));
+    };
+    let client = match Client::new(&config.lumo, key) {
+        Ok(client) => client,
+        Err(error) => return report.add(failed(KEY, &error)),
+    };
+    let first = match read(&client, 1).await {
+        Ok(page) => page,
+        Err(error) => return report.add(failed(KEY, &error)),
+    };
+    let total =
+        first.total.map_or_else(|| "and tells no total".to_owned(), |total| format!("and lists {total} wallets"));
+    report.add(Finding::ok(KEY, format_args!("{base_url} takes it {total}")));
+    if let Some(served_at) = first.served_at {
+        report.add(clock(served_at, context.clock().now()));
+    }
+    pages(report, &client, config.lumo.page_size, first.total).await;
+}
+
+async fn read(client: &Client, limit: u32) -> Result<Page<Wallet>, Error> {
+    client.list_wallets(&ListQuery { limit, offset: 0, external_id: None, status: None }).await
+}
+
+/// Asks for a whole page; where that is refused, for half of it, and so on.
+async fn pages(report: &mut Report<'_>, client: &Client, wished: u32, total: Option<u64>) {
+    let mut limit = wished;
+    let page = loop {
+        match read(client, limit).await {
+            Ok(page) => break page,
+            Err(Error::Refused { status: 400..=499, .. }) if limit > 1 => limit /= 2,
+            Err(error) => return report.add(failed(PAGES, &error)),
+        }
+    };
+    if let Some(finding) = page_size(wished, limit, page.returned, total) {
+        report.add(finding);
+    }
+    if let Some(reject) = page.rejects.first() {
+        let message = format!(
+            "{} of {} cannot be read: `{}` {}",
+            page.rejects.len(),
+            page.returned,
+            reject.field,
+            reject.problem
+        );
+        report.add(Finding::warn("wallets", message).hint("they are left out, and no pass counts as complete"));
+    }
+    let created: Vec<_> = page.items.iter().map(|wallet| wallet.created_at).collect();
+    if let Some(order) = order(&created) {
+        report.add(Finding::ok(ORDER, order));
+    }
+}
+
+/// What the server made of the page that was wished for; nothing where the list is too short to tell.
+fn page_size(wished: u32, asked: u32, returned: usize, total: Option<u64>) -> Option<Finding> {
+    if asked < wished {
+        return Some(Finding::ok(PAGES, format_args!("{wished} is refused, {asked} is not; the bridge finds its way")));
+    }
+    let (returned, wished) = (u64::try_from(returned).ok()?, u64::from(wished));
+    if returned > wished {
+        return Some(Finding::ok(
+            PAGES,
+            format_args!("{wished} is ignored: {returned} came; the bridge takes them all"),
+        ));
+    }
+    if returned == wished {
+        return Some(Finding::ok(PAGES, format_args!("{wished} is honoured")));
+    }
+    let is_clamped = total.is_some_and(|total| total > returned);
+    is_clamped.then(|| Finding::ok(PAGES, format_args!("{wished} is clamped to {returned}; the bridge goes by that")))
+}
+
+/// By which order of creation wallets are listed; nothing where there are too few to tell.
+fn order(created: &[DateTime<Utc>]) -> Option<&'static str> {
+    let is_uniform = created.iter().all(|time| Some(time) == created.first());
+    if is_uniform {
+        None
+    } else if created.is_sorted() {
+        Some("oldest first")
+    } else if created.is_sorted_by(|a, b| a >= b) {
+        Some("newest first")
+    } else {
+        Some("neither oldest nor newest first")
+    }
+}
+
+fn clock(theirs: DateTime<Utc>, ours: DateTime<Utc>) -> Finding {
+    // Their time is in whole seconds.
+    let skew = ours.timestamp().abs_diff(theirs.timestamp());
+    let side = if ours < theirs { "behind" } else { "ahead of" };
+    if skew > MOST_SKEW_SECONDS {
+        Finding::warn(CLOCK, format_args!("this machine is {skew} s {side} the API"))
+            .hint("set this machine's clock, for example with NTP: receivers refuse callbacks that are minutes off")
+    } else {
+        Finding::ok(CLOCK, format_args!("within {MOST_SKEW_SECONDS} s of the API's"))
+    }
+}
+
+fn failed(subject: &str, error: &Error) -> Finding {
+    Finding::fail(subject, Chain(error)).maybe_hint(error.hint())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_size_is_told_only_where_it_shows() {
+        let told = |wished, asked, returned, total| {
+            page_size(wished, asked, returned, total)
+                .map(|finding| serde_json::to_value(finding).unwrap()["message"].clone())
+        };
+        for (wished, asked, returned, total, expected) in [
+            (100, 100, 100, Some(500), Some("100 is honoured")),
+            (100, 100, 50, Some(500), Some("100 is clamped to 50; the bridge goes by that")),
+            (100, 100, 50, Some(50), None),
+            (100, 100, 50, None, None),
+            (100, 50, 50, Some(500), Some("100 is refused, 50 is not; the bridge finds its way")),
+            (100, 100, 500, Some(500), Some("100 is ignored: 500 came; the bridge takes them all")),
+        ] {
+            assert_eq!(told(wished, asked, returned, total), expected.map(Into::into));
+        }
+    }
+
+    #[test]
+    fn an_order_needs_two_times() {
+        let times = |seconds: &[i64]| -> Vec<_> {
+            seconds.iter().map(|seconds| DateTime::from_timestamp(*seconds, 0).unwrap()).collect()
+        };
+        for (seconds, expected) in [
+            (&[][..], None),
+            (&[1], None),
+            (&[1, 1], None),
+            (&[1, 1, 2], Some("oldest first")),
+            (&[2, 1, 1], Some("newest first")),
+            (&[1, 3, 2], Some("neither oldest nor newest first")),
+        ] {
+            assert_eq!(order(&times(seconds)), expected);
+        }
+    }
+
+    #[test]
+    fn a_clock_may_be_half_a_minute_off() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        for (theirs, level) in [(1_000, "ok"), (970, "ok"), (1_030, "ok"), (969, "warn"), (1_031, "warn")] {
+            assert_eq!(serde_json::to_value(clock(at(theirs), at(1_000))).unwrap()["level"], level);
+        }
+    }
+}

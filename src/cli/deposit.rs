@@ -1,0 +1,49 @@
+//! `deposit`: the deposits that are known.
+
+use super::context::Context;
+use super::failure::Failure;
+use super::filter::{User, Window};
+use super::view;
+use crate::model::id::DepositId;
+use crate::store::query::DepositFilter;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// List deposits, the newest first
+    #[command(after_help = "Example: lumo-bridge deposit list --status new --since 2h")]
+    List {
+        #[command(flatten)]
+        user: User,
+        /// Only in this status, as Lumo spells it
+        #[arg(long)]
+        status: Option<String>,
+        #[command(flatten)]
+        window: Window,
+    },
+    /// Show one deposit, with the item as the API listed it
+    #[command(after_help = "Example: lumo-bridge deposit show 0d3f7c52-8f0e-4c39-a7f5-6b1f9a2c8d11 --json")]
+    Show {
+        /// The deposit's id at Lumo
+        id: DepositId,
+    },
+}
+
+pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::List { user, status, window } => {
+            let filter = DepositFilter {
+                external_id: user.external_id,
+                status,
+                since: window.since(context),
+                limit: window.limit().probe(),
+            };
+            let deposits = context.with_store(async |_, store| Ok(store.list_deposits(&filter).await?)).await?;
+            view::list_to_limit(context, deposits, window.limit())
+        }
+        Command::Show { id } => {
+            let deposit = context.with_store(async |_, store| Ok(store.deposit(&id).await?)).await?;
+            let hint = "`lumo-bridge deposit list` shows those that are known, `lumo-bridge sync` fetches the rest";
+            view::show(context, &deposit.ok_or_else(|| Failure::absent("deposit", &id, hint))?)
+        }
+    }
+}

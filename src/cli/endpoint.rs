@@ -1,0 +1,94 @@
+//! `endpoint`: how the endpoints fare; pausing and resuming them.
+
+use lumo_bridge_entity::endpoint::State;
+use serde::Serialize;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::view;
+use super::view::endpoint::Endpoint;
+use crate::config::Config;
+use crate::model::id::EndpointName;
+use crate::model::suggest::nearest;
+use crate::store::Store;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// List the endpoints, those that were taken out of the configuration too
+    #[command(after_help = "Example: lumo-bridge endpoint list --json")]
+    List,
+    /// Stop calling an endpoint; what is for it waits
+    #[command(after_help = "Example: lumo-bridge endpoint pause shop")]
+    Pause {
+        /// Its name in the configuration
+        name: EndpointName,
+    },
+    /// Call an endpoint again that is paused, suspended or failing; what waits goes out, in order
+    #[command(after_help = "Example: lumo-bridge endpoint resume shop")]
+    Resume {
+        /// Its name in the configuration
+        name: EndpointName,
+    },
+}
+
+pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::List => {
+            let endpoints = context.with_store(async |config, store| load(config, store).await).await?;
+            view::list(context, &endpoints)
+        }
+        Command::Pause { name } => set(context, &name, State::Paused).await,
+        Command::Resume { name } => set(context, &name, State::Active).await,
+    }
+}
+
+/// Every endpoint that is configured, or once was.
+pub(super) async fn load(config: &Config, store: &Store) -> Result<Vec<Endpoint>, Failure> {
+    let (rows, counts) = (store.endpoints().await?, store.undelivered().await?);
+    Ok(Endpoint::gather(&config.callbacks.endpoints, rows, counts))
+}
+
+/// An endpoint's new state.
+#[derive(Serialize)]
+struct Changed<'a> {
+    name: &'a EndpointName,
+    state: &'static str,
+}
+
+async fn set(context: &Context, name: &EndpointName, state: State) -> Result<(), Failure> {
+    let now = context.clock().now();
+    let set = context.with_store(async |config, store| {
+        if store.set_endpoint_state(name, state, now).await? {
+            return Ok(());
+        }
+        if !config.callbacks.endpoints.contains_key(name.as_str()) {
+            return Err(unknown(config, name));
+        }
+        // It is configured, and nothing has run since.
+        let (store, _) = context.store_and_endpoints(config).await?;
+        store.register_endpoints(now).await?;
+        store.set_endpoint_state(name, state, now).await?;
+        store.close().await;
+        Ok(())
+    });
+    set.await?;
+    let printer = context.printer();
+    if printer.json() {
+        return Ok(printer.document(&Changed { name, state: state.as_str() })?);
+    }
+    printer.say(match state {
+        State::Paused => format!("{name} is paused; what is for it waits until `lumo-bridge endpoint resume {name}`"),
+        _ => format!("{name} is active; what waits for it goes out while the daemon runs"),
+    });
+    Ok(())
+}
+
+fn unknown(config: &Config, name: &EndpointName) -> Failure {
+    let known = || config.callbacks.endpoints.keys().map(String::as_str);
+    let hint = match nearest(name.as_str(), known()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None if known().next().is_none() => "no endpoint is configured".to_owned(),
+        None => format!("there are {}", known().collect::<Vec<_>>().join(", ")),
+    };
+    Failure::absent("endpoint", name, &hint)
+}

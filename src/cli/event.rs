@@ -1,0 +1,66 @@
+//! `event`: what happened.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use super::context::Context;
+use super::failure::Failure;
+use super::filter::{User, Window};
+use super::view::{self, event::Told};
+use crate::model::event::EventType;
+use crate::model::id::EventId;
+use crate::store::query::{DeliveryFilter, EventFilter};
+
+/// More deliveries than this of one event are not shown.
+const DELIVERIES: u64 = 1_000;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// List events, the newest first
+    #[command(after_help = "Example: lumo-bridge event list --type deposit.created --since 2h")]
+    List {
+        /// Only of this type
+        #[arg(long = "type", value_name = "TYPE", value_parser = types(), hide_possible_values = true)]
+        kind: Option<String>,
+        #[command(flatten)]
+        user: User,
+        #[command(flatten)]
+        window: Window,
+    },
+    /// Show one event, with its body and its deliveries
+    #[command(after_help = "Example: lumo-bridge event show evt_ibk3j2m7zq4cy5e6w7r2t3u4v5 --json")]
+    Show {
+        /// The event's id, which a receiver knows as `webhook-id`
+        id: EventId,
+    },
+}
+
+fn types() -> impl TypedValueParser<Value = String> {
+    PossibleValuesParser::new(EventType::ALL.iter().map(|kind| kind.as_str()))
+}
+
+pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::List { kind, user, window } => {
+            let filter = EventFilter {
+                external_id: user.external_id,
+                kind,
+                since: window.since(context),
+                limit: window.limit().probe(),
+            };
+            let events = context.with_store(async |_, store| Ok(store.list_events(&filter).await?)).await?;
+            view::list_to_limit(context, events, window.limit())
+        }
+        Command::Show { id } => show(context, &id).await,
+    }
+}
+
+async fn show(context: &Context, id: &EventId) -> Result<(), Failure> {
+    let filter = DeliveryFilter { event: Some(id.clone()), limit: DELIVERIES, ..DeliveryFilter::default() };
+    let told = context.with_store(async |_, store| {
+        let Some(event) = store.event(id).await? else { return Ok(None) };
+        Ok(Some(Told { event, deliveries: store.list_deliveries(&filter).await? }))
+    });
+    let hint = "`lumo-bridge event list` shows the newest";
+    let told = told.await?.ok_or_else(|| Failure::absent("event", id, hint))?;
+    view::show_with(context, &told, &told.deliveries)
+}

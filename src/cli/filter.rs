@@ -1,0 +1,58 @@
+//! The filters that lists share.
+
+use chrono::{DateTime, Utc};
+
+use super::context::Context;
+use super::time::Since;
+use crate::model::id::ExternalId;
+
+/// How much of a list, and from when.
+#[derive(Debug, clap::Args)]
+pub(super) struct Window {
+    /// Only from then on: a time such as 2026-01-01T00:00:00Z, or how long ago, such as 2h
+    #[arg(long, value_name = "TIME")]
+    since: Option<Since>,
+    #[command(flatten)]
+    limit: Limit,
+}
+
+/// How much of a list.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct Limit {
+    /// At most so many, the newest first
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    limit: u64,
+}
+
+/// Whose.
+#[derive(Debug, clap::Args)]
+pub(super) struct User {
+    /// Only of the user with this id in your own system
+    #[arg(long, value_name = "ID")]
+    pub(super) external_id: Option<ExternalId>,
+}
+
+impl Window {
+    pub(super) fn since(&self, context: &Context) -> Option<DateTime<Utc>> {
+        self.since.map(|since| since.before(context.clock().now()))
+    }
+
+    pub(super) const fn limit(&self) -> Limit {
+        self.limit
+    }
+}
+
+impl Limit {
+    /// How many to load: one more than is shown, to know whether there are more.
+    pub(super) const fn probe(self) -> u64 {
+        self.limit + 1
+    }
+
+    /// Takes the list back to the limit. Returns whether there was more.
+    pub(super) fn cut<T>(self, items: &mut Vec<T>) -> bool {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let has_more = items.len() > limit;
+        items.truncate(limit);
+        has_more
+    }
+}

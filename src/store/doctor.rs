@@ -1,0 +1,91 @@
+//! What the doctor asks of the database: who it is, and whether it would let the tables be made. Leaves no trace.
+
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+
+use super::{Ending, Error, Store};
+
+/// The right that is missing, if a probe for it was refused.
+#[derive(Debug)]
+pub enum Allowed {
+    Yes,
+    /// The right that has to be granted.
+    No {
+        right: &'static str,
+        refusal: Error,
+    },
+}
+
+/// No such table is ever left behind.
+const PROBE: &str = "lumo_probe";
+
+impl Store {
+    /// The database's name and version, for people.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn server_version(&self) -> Result<String, Error> {
+        let (name, function) = match self.backend() {
+            DbBackend::Sqlite => ("SQLite", "sqlite_version()"),
+            DbBackend::MySql => ("MySQL", "version()"),
+            _ => ("PostgreSQL", "current_setting('server_version')"),
+        };
+        let statement = Statement::from_string(self.backend(), format!("SELECT {function} AS version"));
+        let row = self.read().query_one_raw(statement).await?;
+        let version: String = row.map(|row| row.try_get("", "version")).transpose()?.unwrap_or_default();
+        let name = if version.contains("MariaDB") { "MariaDB" } else { name };
+        Ok(format!("{name} {version}"))
+    }
+
+    /// Whether tables may be created, and the schema, if one is named and not there yet. Everything is rolled back.
+    ///
+    /// # Errors
+    /// If the database fails otherwise than by refusing.
+    pub async fn may_create_tables(&self, schema: Option<&str>) -> Result<Allowed, Error> {
+        if self.backend() == DbBackend::MySql {
+            return self.may_create_on_mysql().await;
+        }
+        let schema = schema.filter(|_| self.backend() == DbBackend::Postgres);
+        let made = self.tx_ending("doctor.create", Ending::RollBack, |tx| async move {
+            if let Some(schema) = schema {
+                let name = schema.replace('"', "\"\"");
+                tx.session().execute_unprepared(&format!("CREATE SCHEMA IF NOT EXISTS \"{name}\"")).await?;
+            }
+            tx.session().execute_unprepared(&format!("CREATE TABLE {PROBE} (id INTEGER)")).await?;
+            Ok(())
+        });
+        match made.await {
+            Ok(()) => Ok(Allowed::Yes),
+            Err(refusal @ (Error::Statement(_) | Error::Unavailable(_))) => {
+                let right = match self.backend() {
+                    DbBackend::Sqlite => "to write the file and its folder",
+                    _ if schema.is_some() => "CREATE on the database, or on the schema if it is there",
+                    _ => "CREATE on the schema",
+                };
+                Ok(Allowed::No { right, refusal })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// MySQL cannot roll a table back. It checks the right first and the columns after that, so a table that names a column
+    /// twice is never made, and the error tells which of the two it met.
+    async fn may_create_on_mysql(&self) -> Result<Allowed, Error> {
+        const DUPLICATE_COLUMN: u16 = 1060;
+        let probe = format!("CREATE TABLE {PROBE} (id INTEGER, id INTEGER)");
+        let Err(refusal) = self.inner.write.execute_unprepared(&probe).await else { return Ok(Allowed::Yes) };
+        if mysql_number(&refusal) == Some(DUPLICATE_COLUMN) {
+            return Ok(Allowed::Yes);
+        }
+        match Error::from(refusal) {
+            refusal @ Error::Statement(_) => Ok(Allowed::No { right: "CREATE on the database", refusal }),
+            error => Err(error),
+        }
+    }
+}
+
+fn mysql_number(error: &sea_orm::DbErr) -> Option<u16> {
+    let (sea_orm::DbErr::Exec(error) | sea_orm::DbErr::Query(error)) = error else { return None };
+    let sea_orm::RuntimeErr::SqlxError(error) = error else { return None };
+    let error = error.as_database_error()?;
+    error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>().map(sqlx::mysql::MySqlDatabaseError::number)
+}

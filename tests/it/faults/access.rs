@@ -1,0 +1,82 @@
+//! Keys that are refused and databases that are not there: said in one clear line, and nothing is lost.
+
+use std::time::Duration;
+
+use lumo_simulator::{Operation, Quirks, World};
+use serde_json::json;
+
+use crate::database::{Database, on_each_database};
+use crate::world::{PATIENCE, Stage, eventually, random_changes, seed};
+
+on_each_database!(a_key_that_is_rotated_in_mid_pass_loses_nothing);
+
+const REFUSED: &str = "Lumo does not accept the API key";
+
+async fn a_key_that_is_rotated_in_mid_pass_loses_nothing(database: Database) {
+    let world = World::live(seed());
+    world.seed(100, 100);
+    let mut stage = Stage::with(database, world.clone(), Quirks::default(), Duration::from_millis(50)).await;
+    stage.settings.set("lumo.page_size", json!(10));
+    let sync = stage.start(&["sync"]);
+    let asked = || stage.simulator.requests().of(Operation::ListWallets);
+    eventually!(PATIENCE, "some pages were read", asked() >= 4);
+    world.rotate_key();
+    let finished = sync.finished(PATIENCE).await;
+    assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+    assert!(finished.stderr.contains(&format!("wallets not synced: page not read: {REFUSED}")), "{}", finished.stderr);
+    assert!(finished.stderr.contains("put the current one in lumo.api_key"), "{}", finished.stderr);
+    let stored = stage.database.count("lumo_user_wallets", "1 = 1").await;
+    assert!((1..100).contains(&stored), "{stored} wallets were stored before the key was refused");
+    let error = stage.database.value("SELECT last_error FROM lumo_sync_state WHERE listing = 'wallets'").await;
+    assert!(error.contains(REFUSED), "{error}");
+    assert_eq!(stage.database.count("lumo_sync_runs", "outcome = 'complete'").await, 0);
+
+    // A daemon with the old key stays up and says so.
+    let mut bridge = stage.daemon();
+    bridge.until_logged("Lumo refuses the API key", PATIENCE).await;
+    assert!(bridge.is_running());
+    bridge.stop().await;
+    assert_eq!(stage.database.count("lumo_user_wallets", "1 = 1").await, stored);
+
+    stage.settings.set("lumo.api_key", json!({ "value": world.api_key() }));
+    let finished = stage.command(&["sync"]).await;
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    stage.assert_mirrored().await;
+    let errors = stage.database.count("lumo_sync_state", "last_error IS NOT NULL").await;
+    assert_eq!(errors, 0, "what is over is not reported any more");
+    let announced = stage.announced().await;
+    let bridge = stage.daemon();
+    random_changes(&world, 20);
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    stage.assert_told_once_and_in_order(&announced).await;
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_not_there_is_one_clear_line() {
+    let mut stage = Stage::new(Database::sqlite().await, World::new(1)).await;
+    let closed = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
+    let places = [
+        (format!("postgres://shop:hush@{closed}/shop"), closed.to_string()),
+        (format!("mysql://shop:hush@{closed}/shop"), closed.to_string()),
+        ("sqlite:///no/such/directory/shop.db".to_owned(), "/no/such/directory/shop.db".to_owned()),
+    ];
+    for (url, named) in places {
+        stage.settings.set("database.url", json!(url));
+        for command in ["run", "sync"] {
+            let finished = stage.command(&[command]).await;
+            assert_eq!(finished.status.code(), Some(1), "{command} with {url}: {finished:?}");
+            let errors: Vec<&str> = finished.stderr.lines().filter(|line| line.starts_with("error")).collect();
+            assert_eq!(errors.len(), 1, "one line about {url}: {}", finished.stderr);
+            assert!(errors[0].contains("database not reachable"), "{}", errors[0]);
+            assert!(errors[0].contains(&named), "{command} names the database {named}: {}", errors[0]);
+            for unwanted in ["panicked", "backtrace", "hush"] {
+                assert!(!finished.stderr.contains(unwanted), "{}", finished.stderr);
+            }
+        }
+    }
+}

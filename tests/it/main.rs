@@ -1,0 +1,14 @@
+//! The tests of the whole: real sockets, real databases, real processes, real signals.
+//!
+//! A test waits for what it says, with a deadline, and never for time to pass. What is random comes from a seed that is
+//! printed; `LUMO_TEST_SEED` repeats it.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where something is not as it must be")]
+
+mod database;
+mod deliver;
+mod e2e;
+mod faults;
+mod quirks;
+mod restart;
+mod shutdown;
+mod world;

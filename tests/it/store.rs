@@ -1,0 +1,15 @@
+//! The store on each of the three databases: what it promises to everything above it, looked at from outside and in plain
+//! SQL. Time is an argument everywhere, so nothing here waits for a clock.
+
+mod claim;
+mod crowd;
+mod events;
+pub(crate) mod fixture;
+mod ingest;
+mod lanes;
+mod manual;
+mod outbox;
+mod race;
+mod settle;
+mod turns;
+mod values;

@@ -1,0 +1,176 @@
+//! Claiming: who gets what, in which order, and for how long.
+
+use std::collections::HashSet;
+
+use lumo_bridge::model::retry::Verdict;
+use lumo_bridge::model::subscriber::Order;
+use lumo_bridge::store::Claimed;
+use lumo_bridge_entity::delivery::{Reason, State};
+use tokio::task::JoinSet;
+
+use super::fixture::{
+    LEASE, at, claim, deliveries, delivery, draft, endpoint, migrated, publish, publish_in, settle, settled, subscriber,
+};
+use crate::database::{Database, on_each_database};
+
+on_each_database!(
+    the_oldest_are_claimed_first_and_no_more_than_asked_for,
+    what_is_due_at_the_same_time_is_claimed_in_the_order_of_the_events,
+    a_claimed_delivery_is_nobody_elses_until_its_lease_ends,
+    a_lost_lease_changes_nothing_and_is_told,
+    an_endpoint_sees_only_its_own_deliveries,
+    many_that_claim_at_once_share_without_overlap,
+    the_next_due_time_is_that_of_the_first,
+);
+
+fn unordered() -> Vec<lumo_bridge::model::subscriber::Subscriber> {
+    vec![subscriber("shop", &["*"], Order::None)]
+}
+
+/// The streams of what was claimed, which the tests use as names.
+fn streams(claimed: &[Claimed]) -> Vec<String> {
+    let body = |claimed: &Claimed| serde_json::from_str::<serde_json::Value>(&claimed.body).unwrap();
+    claimed.iter().map(|claimed| body(claimed)["stream"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn the_oldest_are_claimed_first_and_no_more_than_asked_for(database: Database) {
+    let store = migrated(&database, &unordered()).await;
+    for (stream, seconds) in [("c", 30), ("a", 10), ("d", 35), ("b", 20)] {
+        publish_in(&store, &[stream], at(seconds)).await;
+    }
+    assert!(claim(&store, "shop", 9, at(9)).await.is_empty(), "nothing is due yet");
+    assert!(claim(&store, "shop", 0, at(36)).await.is_empty());
+    assert_eq!(streams(&claim(&store, "shop", 9, at(10)).await), ["a"], "due means now or before");
+    let mut two = streams(&claim(&store, "shop", 2, at(36)).await);
+    two.sort();
+    assert_eq!(two, ["b", "c"]);
+    let claimed = claim(&store, "shop", 9, at(36)).await;
+    assert_eq!(streams(&claimed), ["d"]);
+    let row = delivery(&store, claimed[0].lease.delivery()).await;
+    assert_eq!(
+        (row.state, row.next_attempt_at, claimed[0].lease.until),
+        (State::Sending, Some(at(36) + LEASE), at(36) + LEASE)
+    );
+    assert_eq!((claimed[0].reason, claimed[0].attempts), (Reason::Live, 0));
+}
+
+async fn what_is_due_at_the_same_time_is_claimed_in_the_order_of_the_events(database: Database) {
+    let store = migrated(&database, &unordered()).await;
+    let names: Vec<String> = (0..30).map(|number| format!("{number:02}")).collect();
+    publish_in(&store, &names.iter().map(String::as_str).collect::<Vec<_>>(), at(0)).await;
+    // Rows move in the table as they are written; their order must not come from where they lie.
+    let later = claim(&store, "shop", 30, at(1)).await;
+    let (even, odd): (Vec<_>, Vec<_>) = later.into_iter().enumerate().partition(|(number, _)| number % 2 == 0);
+    for part in [odd, even] {
+        let part = part.into_iter().map(|(_, claimed)| claimed).collect();
+        settle(&store, part, "shop", Verdict::RetryAt(at(5)), at(2)).await;
+    }
+    let mut claimed = Vec::new();
+    for _ in 0..3 {
+        claimed.extend(streams(&claim(&store, "shop", 10, at(6)).await));
+    }
+    assert_eq!(claimed, names);
+}
+
+async fn a_claimed_delivery_is_nobody_elses_until_its_lease_ends(database: Database) {
+    let store = migrated(&database, &unordered()).await;
+    publish_in(&store, &["a"], at(0)).await;
+    let until = at(1) + LEASE;
+    let first = claim(&store, "shop", 9, at(1)).await;
+    assert_eq!(first.len(), 1);
+    assert!(claim(&store, "shop", 9, until - chrono::TimeDelta::microseconds(1)).await.is_empty());
+
+    let second = claim(&store, "shop", 9, until).await;
+    assert_eq!(streams(&second), ["a"]);
+    assert_eq!(second[0].attempts, 0, "an attempt that nobody saw the end of is not counted");
+    settle(&store, second, "shop", Verdict::Done, until).await;
+    assert!(claim(&store, "shop", 9, at(100_000)).await.is_empty());
+}
+
+async fn a_lost_lease_changes_nothing_and_is_told(database: Database) {
+    let store = migrated(&database, &unordered()).await;
+    publish(&store, &[draft("a", "1"), draft("b", "2")], at(0)).await;
+    let mut slow = claim(&store, "shop", 9, at(1)).await;
+    let again = claim(&store, "shop", 1, at(500)).await;
+    let id = again[0].lease.delivery().clone();
+    slow.sort_by_key(|claimed| *claimed.lease.delivery() != id);
+    let kept = slow.pop().unwrap();
+    let lost = slow.pop().unwrap();
+    let before = delivery(&store, &id).await;
+
+    // In one batch with one that is not lost, which must be written.
+    let kept_id = kept.lease.delivery().clone();
+    let late = [settled(lost, "shop", Verdict::Dead, at(501)), settled(kept, "shop", Verdict::Done, at(501))];
+    assert_eq!(store.settle(&late, at(501)).await.unwrap(), std::slice::from_ref(&id));
+
+    assert_eq!(delivery(&store, &id).await, before);
+    assert_eq!(
+        delivery(&store, &kept_id).await.state,
+        State::Delivered,
+        "a lease that ended is good until it is claimed"
+    );
+    assert!(store.attempts(&id).await.unwrap().is_empty());
+    assert_eq!(store.endpoint(&endpoint("shop")).await.unwrap().unwrap().consecutive_failures, 0);
+
+    settle(&store, again, "shop", Verdict::Done, at(502)).await;
+    assert!(deliveries(&store).await.iter().all(|row| row.state == State::Delivered && row.attempts == 1));
+}
+
+async fn an_endpoint_sees_only_its_own_deliveries(database: Database) {
+    let subscribers = ["crm", "shop"].map(|name| subscriber(name, &["*"], Order::User));
+    let store = migrated(&database, &subscribers).await;
+    publish_in(&store, &["user:a", "user:a"], at(0)).await;
+
+    // One endpoint's trouble holds no other.
+    let taken = claim(&store, "crm", 9, at(1)).await;
+    assert_eq!(taken.len(), 1);
+    settle(&store, taken, "crm", Verdict::RetryAt(at(1000)), at(2)).await;
+    for _ in 0..2 {
+        let taken = claim(&store, "shop", 9, at(3)).await;
+        assert_eq!(taken.len(), 1);
+        settle(&store, taken, "shop", Verdict::Done, at(3)).await;
+    }
+    assert!(claim(&store, "crm", 9, at(3)).await.is_empty());
+    assert!(claim(&store, "stranger", 9, at(3)).await.is_empty());
+    let failures = async |name: &str| store.endpoint(&endpoint(name)).await.unwrap().unwrap().consecutive_failures;
+    assert_eq!((failures("crm").await, failures("shop").await), (1, 0));
+}
+
+async fn many_that_claim_at_once_share_without_overlap(database: Database) {
+    let store = migrated(&database, &unordered()).await;
+    let names: Vec<String> = (0..200).map(|number| format!("{number}")).collect();
+    publish_in(&store, &names.iter().map(String::as_str).collect::<Vec<_>>(), at(0)).await;
+    let mut tasks = JoinSet::new();
+    for _ in 0..8 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            let mut mine = Vec::new();
+            // Until there is nothing left; another may hold rows at this moment, so that once is not enough.
+            while store.next_due(&endpoint("shop")).await.unwrap().is_some_and(|due| due <= at(1)) {
+                let claimed = claim(&store, "shop", 7, at(1)).await;
+                assert!(claimed.len() <= 7, "{}", claimed.len());
+                mine.extend(claimed.into_iter().map(|claimed| claimed.lease.delivery().clone()));
+            }
+            mine
+        });
+    }
+    let all = tasks.join_all().await.concat();
+    assert_eq!(all.len(), 200);
+    assert_eq!(all.into_iter().collect::<HashSet<_>>().len(), 200);
+}
+
+async fn the_next_due_time_is_that_of_the_first(database: Database) {
+    let store = migrated(&database, &unordered()).await;
+    let shop = endpoint("shop");
+    assert_eq!(store.next_due(&shop).await.unwrap(), None);
+    publish_in(&store, &["b"], at(7)).await;
+    publish_in(&store, &["a"], at(5)).await;
+    assert_eq!(store.next_due(&shop).await.unwrap(), Some(at(5)));
+    let taken = claim(&store, "shop", 1, at(6)).await;
+    assert_eq!(store.next_due(&shop).await.unwrap(), Some(at(7)), "the end of the lease is later");
+    settle(&store, taken, "shop", Verdict::Done, at(6)).await;
+    let taken = claim(&store, "shop", 1, at(8)).await;
+    assert_eq!(store.next_due(&shop).await.unwrap(), Some(at(8) + LEASE));
+    settle(&store, taken, "shop", Verdict::Dead, at(9)).await;
+    assert_eq!(store.next_due(&shop).await.unwrap(), None);
+}
