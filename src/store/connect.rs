@@ -1,9 +1,14 @@
 //! The pools, with what each database must be told.
 
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
-use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
+use sqlx::mysql::MySqlConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection};
 
 use super::config::Backend;
 use super::{Config, Error};
@@ -13,11 +18,22 @@ pub(super) struct Pools {
     pub(super) read: DatabaseConnection,
 }
 
+/// How long a connection may take to come about.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Readers of an SQLite file; its writer is one connection of its own.
 const SQLITE_READERS: u32 = 4;
 
 /// Enough for every statement text that the bridge has. Evicting one costs MySQL a round trip of 40 ms.
 const STATEMENTS: usize = 1000;
+
+/// What becomes of an SQLite file that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Absent {
+    Create,
+    /// Looking must not leave an empty file behind, least of all at a mistyped path.
+    Refuse,
+}
 
 /// What every connection needs.
 fn options(config: &Config) -> ConnectOptions {
@@ -29,8 +45,8 @@ fn options(config: &Config) -> ConnectOptions {
     options
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
-        .connect_timeout(Duration::from_secs(10))
-        .acquire_timeout(Duration::from_secs(10))
+        .connect_timeout(PATIENCE)
+        .acquire_timeout(PATIENCE)
         .idle_timeout(Duration::from_secs(300))
         .max_connections(config.max_connections)
         .set_application_name("lumo-bridge");
@@ -54,7 +70,11 @@ fn options(config: &Config) -> ConnectOptions {
 }
 
 /// One connection, for work that belongs to a session: advisory locks and schema changes.
-pub(super) async fn single(config: &Config) -> Result<DatabaseConnection, Error> {
+pub(super) async fn single(config: &Config, absent: Absent) -> Result<DatabaseConnection, Error> {
+    if absent == Absent::Refuse && is_missing(config) {
+        return Err(Error::NotMigrated);
+    }
+    reach(config).await?;
     let mut options = options(config);
     options.max_connections(1).idle_timeout(None);
     connect(options).await
@@ -62,10 +82,11 @@ pub(super) async fn single(config: &Config) -> Result<DatabaseConnection, Error>
 
 pub(super) async fn pools(config: &Config) -> Result<Pools, Error> {
     if config.url.backend() != Backend::Sqlite {
+        reach(config).await?;
         let pool = connect(options(config)).await?;
         return Ok(Pools { write: pool.clone(), read: pool });
     }
-    let write = single(config).await?;
+    let write = single(config, Absent::Refuse).await?;
     let mut readers = options(config);
     readers.max_connections(SQLITE_READERS);
     readers.map_sqlx_sqlite_opts(|sqlite| {
@@ -77,6 +98,29 @@ pub(super) async fn pools(config: &Config) -> Result<Pools, Error> {
             .statement_cache_capacity(STATEMENTS)
     });
     Ok(Pools { write, read: connect(readers).await? })
+}
+
+/// Whether an SQLite file is to be used that does not exist.
+fn is_missing(config: &Config) -> bool {
+    let options = config.url.expose().parse::<SqliteConnectOptions>();
+    config.url.backend() == Backend::Sqlite && options.is_ok_and(|options| !options.get_filename().exists())
+}
+
+/// Opens one plain connection and drops it: a pool that gets no connection says only that time ran out, not why.
+async fn reach(config: &Config) -> Result<(), Error> {
+    let url = config.url.expose();
+    let open = async {
+        match config.url.backend() {
+            Backend::Sqlite => Ok(()),
+            Backend::Postgres => url.parse::<PgConnectOptions>()?.connect().await?.close().await,
+            Backend::MySql => url.parse::<MySqlConnectOptions>()?.connect().await?.close().await,
+        }
+    };
+    let unavailable = |error| Error::Unavailable(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
+    match tokio::time::timeout(PATIENCE, open).await {
+        Ok(opened) => opened.map_err(unavailable),
+        Err(_) => Err(unavailable(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))),
+    }
 }
 
 async fn connect(options: ConnectOptions) -> Result<DatabaseConnection, Error> {

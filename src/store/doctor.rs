@@ -2,6 +2,7 @@
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
+use super::schema::make_schema;
 use super::{Ending, Error, Store};
 
 /// The right that is missing, if a probe for it was refused.
@@ -47,8 +48,7 @@ impl Store {
         let schema = schema.filter(|_| self.backend() == DbBackend::Postgres);
         let made = self.tx_ending("doctor.create", Ending::RollBack, |tx| async move {
             if let Some(schema) = schema {
-                let name = schema.replace('"', "\"\"");
-                tx.session().execute_unprepared(&format!("CREATE SCHEMA IF NOT EXISTS \"{name}\"")).await?;
+                make_schema(tx.session(), schema).await?;
             }
             tx.session().execute_unprepared(&format!("CREATE TABLE {PROBE} (id INTEGER)")).await?;
             Ok(())

@@ -1,10 +1,12 @@
 //! How the configured endpoints fare: `lumo_endpoints`.
 
 use chrono::{DateTime, Utc};
+use lumo_bridge_entity::delivery;
 use lumo_bridge_entity::endpoint::{self, State};
+use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
-use super::{Error, Store};
+use super::{Error, Store, Tx};
 use crate::model::id::EndpointName;
 
 impl Store {
@@ -77,6 +79,9 @@ impl Store {
                         .exec(tx.session())
                         .await?;
                 }
+                if state == State::Active {
+                    tx.begin_anew(name, now).await?;
+                }
                 Ok(true)
             })
             .await?;
@@ -84,5 +89,24 @@ impl Store {
             self.inner.queued.send_replace(());
         }
         Ok(found)
+    }
+}
+
+impl Tx {
+    /// An endpoint that is called again is judged anew, and what failed while it was away need not wait any longer.
+    async fn begin_anew(&self, name: &EndpointName, now: DateTime<Utc>) -> Result<(), Error> {
+        endpoint::Entity::update_many()
+            .col_expr(endpoint::Column::ConsecutiveFailures, Expr::value(0))
+            .filter(endpoint::Column::Name.eq(name.clone()))
+            .exec(self.session())
+            .await?;
+        delivery::Entity::update_many()
+            .col_expr(delivery::Column::NextAttemptAt, Expr::value(now))
+            .filter(delivery::Column::Endpoint.eq(name.clone()))
+            .filter(delivery::Column::NextAttemptAt.gt(now))
+            .filter(delivery::Column::State.eq(delivery::State::Retrying))
+            .exec(self.session())
+            .await?;
+        Ok(())
     }
 }

@@ -16,7 +16,7 @@ pub enum Retried {
     Due,
     /// There is no such delivery.
     Unknown,
-    /// It is delivered, or under way; nothing was changed.
+    /// It is delivered, under way, or waits behind another of its lane; nothing was changed.
     Untouched(State),
 }
 
@@ -32,7 +32,8 @@ impl Store {
             let Some(row) = delivery::Entity::find_by_id(id.clone()).one(tx.session()).await? else {
                 return Ok(Retried::Unknown);
             };
-            if matches!(row.state, State::Delivered | State::Sending) {
+            let waits_its_turn = row.next_attempt_at.is_none() && row.lane.is_some();
+            if matches!(row.state, State::Delivered | State::Sending) || waits_its_turn {
                 return Ok(Retried::Untouched(row.state));
             }
             let waiting = matches!(row.state, State::Pending | State::Held);

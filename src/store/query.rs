@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::delivery::{self, State};
 use lumo_bridge_entity::{attempt, deposit, event, wallet};
+use sea_orm::sea_query::{Expr, ExprTrait, Func};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
 use super::{Error, Store};
@@ -80,8 +81,8 @@ impl Store {
         let query = deposit::Entity::find()
             .apply_if(filter.external_id.clone(), |query, id| query.filter(deposit::Column::ExternalId.eq(id)))
             .apply_if(filter.status.clone(), |query, status| query.filter(deposit::Column::Status.eq(status)))
-            .apply_if(filter.since, |query, since| query.filter(deposit::Column::CreatedAt.gte(since)))
-            .order_by_desc(deposit::Column::CreatedAt)
+            .apply_if(filter.since, |query, since| query.filter(deposit_time().gte(since)))
+            .order_by_desc(deposit_time())
             .order_by_asc(deposit::Column::Id)
             .limit(filter.limit);
         Ok(query.all(self.read()).await?)
@@ -172,4 +173,9 @@ impl Store {
         };
         Ok(count)
     }
+}
+
+/// When a deposit was made, or, where the API does not say, when it was first seen.
+fn deposit_time() -> Expr {
+    Func::coalesce([Expr::col(deposit::Column::CreatedAt), Expr::col(deposit::Column::FirstSeenAt)]).into()
 }

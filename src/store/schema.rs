@@ -8,7 +8,8 @@ use lumo_bridge_entity::meta;
 use lumo_bridge_migration::{MigrationStatus, Migrator, MigratorTrait};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, Statement};
 
-use super::{Config, Error, connect};
+use super::connect::{self, Absent};
+use super::{Config, Error};
 
 /// One step of the schema's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,11 +27,10 @@ const LOCK_NUMBER: i64 = 0x6c75_6d6f;
 /// # Errors
 /// If the database is not reachable or refuses, for example for want of the right to create tables.
 pub async fn up(config: &Config) -> Result<usize, Error> {
-    let connection = connect::single(config).await?;
+    let connection = connect::single(config, Absent::Create).await?;
     let result = locked(&connection, async || {
         if let Some(schema) = &config.schema {
-            let name = schema.as_str().replace('"', "\"\"");
-            connection.execute_unprepared(&format!("CREATE SCHEMA IF NOT EXISTS \"{name}\"")).await?;
+            make_schema(&connection, schema).await?;
         }
         let pending = Migrator::get_pending_migrations(&connection).await?.len();
         Migrator::up(&connection, None).await?;
@@ -47,7 +47,7 @@ pub async fn up(config: &Config) -> Result<usize, Error> {
 /// # Errors
 /// As [`up`].
 pub async fn down(config: &Config, steps: u32) -> Result<usize, Error> {
-    let connection = connect::single(config).await?;
+    let connection = connect::single(config, Absent::Refuse).await?;
     let result = locked(&connection, async || {
         let applied = Migrator::get_applied_migrations(&connection).await?.len();
         Migrator::down(&connection, Some(steps)).await?;
@@ -64,11 +64,29 @@ pub async fn down(config: &Config, steps: u32) -> Result<usize, Error> {
 /// # Errors
 /// If the database is not reachable.
 pub async fn status(config: &Config) -> Result<Vec<Migration>, Error> {
-    let connection = connect::single(config).await?;
+    let connection = match connect::single(config, Absent::Refuse).await {
+        Err(Error::NotMigrated) => {
+            let steps = Migrator::get_migration_files();
+            return Ok(steps.iter().map(|step| Migration { name: step.name().to_owned(), applied: false }).collect());
+        }
+        connection => connection?,
+    };
     let result = Migrator::get_migration_with_status_read_only(&connection).await;
     close(connection).await;
     let state = |status| status == MigrationStatus::Applied;
     Ok(result?.iter().map(|step| Migration { name: step.name().to_owned(), applied: state(step.status()) }).collect())
+}
+
+/// Makes the schema, unless it is there: even `IF NOT EXISTS` asks for the right to create schemas, which a user with a
+/// schema of its own need not have.
+pub(super) async fn make_schema(connection: &impl ConnectionTrait, name: &str) -> Result<(), Error> {
+    let sql = "SELECT 1 FROM pg_namespace WHERE nspname = $1";
+    let known = Statement::from_sql_and_values(DbBackend::Postgres, sql, [name.into()]);
+    if connection.query_one_raw(known).await?.is_none() {
+        let quoted = name.replace('"', "\"\"");
+        connection.execute_unprepared(&format!("CREATE SCHEMA IF NOT EXISTS \"{quoted}\"")).await?;
+    }
+    Ok(())
 }
 
 async fn locked<T>(connection: &DatabaseConnection, work: impl AsyncFnOnce() -> Result<T, Error>) -> Result<T, Error> {

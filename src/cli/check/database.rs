@@ -12,6 +12,14 @@ pub(super) async fn check(report: &mut Report<'_>, config: &Config) {
     let url = &config.database.url;
     let store = match Store::open(&config.database, Vec::new()).await {
         Ok(store) => store,
+        Err(Error::NotMigrated) => {
+            let absent = format_args!("{url}: there is no such file yet");
+            return report.add(if config.database.migrate {
+                Finding::ok(SUBJECT, format_args!("{absent}; `lumo-bridge run` makes it"))
+            } else {
+                Finding::warn(SUBJECT, absent).hint("run `lumo-bridge migrate up`")
+            });
+        }
         Err(error) => {
             let hint =
                 "check that it runs, that it can be reached from here, and the user and password of `database.url`";

@@ -6,7 +6,7 @@ use lumo_simulator::{Received, Receiver, Simulator, Step};
 
 use super::verdict::Verdict;
 use crate::cli::printer::{BOLD, CYAN, DIM, GREEN, Printer, RED, YELLOW};
-use crate::cli::text;
+use crate::cli::{safe, text};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::sync::{Report, Tally};
@@ -57,7 +57,7 @@ impl Show {
 
     /// Something happened upstream.
     pub(super) fn change(&self, step: &Step) {
-        let sentence = text::fit(&text::plain(&step.to_string()), SENTENCE);
+        let sentence = text::fit(&safe::text(&step.to_string()), SENTENCE);
         self.line(format!("  {DIM}{} upstream  {sentence}{DIM:#}", clock_time(Clock::system().now())));
     }
 
@@ -66,7 +66,7 @@ impl Show {
         let json: serde_json::Value = serde_json::from_slice(&callback.body).unwrap_or_default();
         let object = &json["data"]["object"];
         let field =
-            |name: &str| object[name].as_str().map(|value| text::fit(&text::plain(value), WHAT)).unwrap_or_default();
+            |name: &str| object[name].as_str().map(|value| text::fit(&safe::text(value), WHAT)).unwrap_or_default();
         let user = field("external_id");
         let what = match object["kind"].as_str() {
             Some("deposit") if json["type"] == "deposit.created" => {
