@@ -47,15 +47,13 @@ async fn a_failing_delivery_is_retried_by_the_schedule_and_then_dead_and_listed(
     let parts = announced_users(&mut stage, 1).await;
     let delivering = parts.deliver();
 
-    let mut attempts = 1;
-    for wait in waits {
+    for (attempts, wait) in (1..).zip(waits) {
         eventually!(PATIENCE, "an attempt is settled", {
             stage.database.count("lumo_delivery_attempts", "status = 500").await == attempts
         });
         one_waiting_for(&stage, parts.clock.now() + TimeDelta::seconds(wait)).await;
         assert_eq!(stage.database.count("lumo_undelivered", "state = 'retrying' AND last_status = 500").await, 1);
         parts.clock.advance(TimeDelta::seconds(wait));
-        attempts += 1;
     }
     let dead = "SELECT COUNT(*) FROM lumo_deliveries WHERE state = 'dead' AND attempts = 4 AND next_attempt_at IS NULL";
     stage.database.until_at_least(1, PATIENCE, dead).await;
@@ -97,7 +95,7 @@ async fn retry_after_holds_the_whole_endpoint(database: Database) {
     // What was under way when the first answer came is all that was tried.
     let shop = || stage.receiver.received().iter().filter(|request| request.path == "/shop").count();
     let tried = shop();
-    assert!((1..=10).contains(&tried), "{tried} of 100 deliveries were tried");
+    assert!((1..=2).contains(&tried), "{tried} deliveries were tried, and two at a time are allowed");
     let untouched = "endpoint = 'shop' AND state = 'pending' AND attempts = 0";
     assert_eq!(stage.database.count("lumo_deliveries", untouched).await, 100 - i64::try_from(tried).unwrap());
 
@@ -130,7 +128,7 @@ async fn a_410_suspends_the_endpoint_and_no_other(database: Database) {
     });
     let shop = || stage.receiver.received().iter().filter(|request| request.path == "/shop").count();
     let tried = shop();
-    assert!((1..=10).contains(&tried), "{tried} of 100 deliveries were tried");
+    assert!((1..=2).contains(&tried), "{tried} deliveries were tried, and two at a time are allowed");
 
     // Nothing more is sent, whatever is due; nothing is lost either.
     parts.clock.advance(TimeDelta::seconds(120));

@@ -3,6 +3,7 @@
 //! A test waits for what it says, with a deadline, and never for time to pass. What is random comes from a seed that is
 //! printed; `LUMO_TEST_SEED` repeats it.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where something is not as it must be")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a failing test saw is shown with it")]
 
 mod database;
 mod deliver;
@@ -10,5 +11,8 @@ mod e2e;
 mod faults;
 mod quirks;
 mod restart;
+mod schema;
 mod shutdown;
+mod store;
+mod tidy;
 mod world;

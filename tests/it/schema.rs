@@ -173,6 +173,13 @@ async fn what_is_not_delivered_is_in_the_view(database: Database) {
     );
     assert_eq!(database.count("lumo_undelivered", "external_id IS NULL AND since IS NOT NULL").await, 5);
 
+    // A replay that got through settles the matter for its event and endpoint.
+    let dead = "event_id = (SELECT id FROM lumo_events WHERE stream = 'user:c') AND endpoint = 'shop'";
+    let columns = "event_id, endpoint, attempts, created_at";
+    let replay = format!("SELECT 'dlv_replay', 'delivered', 'replay', {columns} FROM lumo_deliveries WHERE {dead}");
+    database.execute(&format!("INSERT INTO lumo_deliveries (id, state, reason, {columns}) {replay}")).await;
+    assert_eq!(database.count("lumo_undelivered", "endpoint = 'shop'").await, 1);
+
     let everything = claim(&store, "crm", 9, at(4)).await;
     settle(&store, everything, "crm", Verdict::Done, at(4)).await;
     assert_eq!(database.count("lumo_undelivered", "endpoint = 'crm'").await, 0);

@@ -145,6 +145,7 @@ impl Stage {
     pub(crate) async fn until_mirrored(&self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
+            let start = Instant::now();
             let differences = self.differences().await;
             if differences.is_empty() {
                 return;
@@ -152,7 +153,8 @@ impl Stage {
             if Instant::now() >= deadline {
                 complain(&differences);
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            // Comparing a large world takes a while; the bridge must get its share of the machine.
+            tokio::time::sleep(2 * start.elapsed()).await;
         }
     }
 

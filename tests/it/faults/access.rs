@@ -39,8 +39,11 @@ async fn a_key_that_is_rotated_in_mid_pass_loses_nothing(database: Database) {
     assert_eq!(stage.database.count("lumo_user_wallets", "1 = 1").await, stored);
 
     stage.settings.set("lumo.api_key", json!({ "value": world.api_key() }));
-    let finished = stage.command(&["sync"]).await;
+    let finished = stage.command(&["--json", "sync"]).await;
     assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    let passes: serde_json::Value = serde_json::from_str(&finished.stdout).expect("standard output is JSON");
+    let outcomes: Vec<_> = passes.as_array().unwrap().iter().map(|pass| &pass["outcome"]).collect();
+    assert_eq!(outcomes, ["complete", "complete", "complete"]);
     stage.assert_mirrored().await;
     let errors = stage.database.count("lumo_sync_state", "last_error IS NOT NULL").await;
     assert_eq!(errors, 0, "what is over is not reported any more");

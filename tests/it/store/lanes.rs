@@ -23,7 +23,7 @@ on_each_database!(whatever_happens_a_lane_is_in_order_and_nothing_is_stuck);
 const ENDPOINTS: [(&str, Order); 3] = [("all", Order::Endpoint), ("none", Order::None), ("user", Order::User)];
 const STREAMS: [&str; 3] = ["user:a", "user:b", "user:c"];
 const SEEDS: std::ops::Range<u64> = 0..6;
-const STEPS: usize = 70;
+const STEPS: usize = 100;
 
 /// A delivery as the model knows it.
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ impl World {
     }
 
     async fn publish(&mut self) {
-        let count = self.random.random_range(1..=3);
+        let count = self.random.random_range(1..=2);
         let mut drafts = Vec::new();
         for _ in 0..count {
             self.published += 1;
@@ -165,16 +165,16 @@ impl World {
 
     fn verdict(&mut self) -> Verdict {
         match self.random.random_range(0..10) {
-            0..5 => Verdict::Done,
-            5..9 => Verdict::RetryAt(self.now + TimeDelta::seconds(self.random.random_range(1..100))),
+            0..4 => Verdict::Done,
+            4..9 => Verdict::RetryAt(self.now + TimeDelta::seconds(self.random.random_range(1..25))),
             _ => Verdict::Dead,
         }
     }
 
     async fn step(&mut self) {
         match self.random.random_range(0..12) {
-            0..2 => self.publish().await,
-            2..6 => {
+            0 => self.publish().await,
+            1..6 => {
                 let limit = self.random.random_range(1..=4);
                 self.claim(limit).await;
             }

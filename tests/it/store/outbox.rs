@@ -91,14 +91,13 @@ impl Cells for Vec<Option<String>> {
 
 async fn whoever_remembers_the_last_number_misses_none(database: Database) {
     let mut tasks = publishers(&database).await;
-    let (mut last, mut looks) = (0, 0);
+    let mut last = 0;
     while last < (PUBLISHERS * ROUNDS * 3) as i64 {
         let rows = database.rows(&format!("SELECT seq FROM lumo_events WHERE seq > {last} ORDER BY seq")).await;
         for row in rows {
             last += 1;
             assert_eq!(row, [Some(last.to_string())], "a number was committed after a greater one");
         }
-        looks += 1;
         if tasks.is_empty() {
             assert_eq!(database.count("lumo_events", &format!("seq > {last}")).await, 0);
         }
@@ -106,7 +105,6 @@ async fn whoever_remembers_the_last_number_misses_none(database: Database) {
             done.unwrap();
         }
     }
-    assert!(looks > 2, "everything was published before the first look");
 }
 
 async fn an_undone_transaction_takes_no_number(database: Database) {

@@ -10,6 +10,8 @@ pub(super) fn code(text: &str) -> String {
         let mid_word = out.ends_with(is_part_of_a_name);
         let length = if rest.starts_with("//") {
             rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            rest.find("*/").map_or(rest.len(), |at| at + 2)
         } else if let Some(raw) = raw.filter(|_| !mid_word) {
             let hashes = raw.len() - raw.trim_start_matches('#').len();
             let end = format!("\"{}", "#".repeat(hashes));
@@ -78,6 +80,8 @@ pub(super) fn imports(code: &str) -> Vec<&str> {
 fn comments_and_quotes_are_no_code() {
     let text = r###"//! reqwest
 use a::b; // reqwest
+/* reqwest
+ * reqwest */ use c::d;
 /// ```
 fn f<'a>(x: &'a str) -> char { let _ = "reqwest \\\" reqwest"; let r = r#"reqwest " "#; br#"reqwest "";"#; '"' }
 const URL: &str = "https://reqwest
@@ -86,7 +90,7 @@ second line"; use sqlx;
 "###;
     let code = code(text);
     assert!(!code.contains("reqwest"), "{code}");
-    for name in ["a::b", "fn f", "const URL", "let r", "use sqlx;", "sqlx2"] {
+    for name in ["a::b", "c::d", "fn f", "const URL", "let r", "use sqlx;", "sqlx2"] {
         assert!(code.contains(name), "{name}: {code}");
     }
     assert_eq!(code.lines().count(), text.lines().count());
