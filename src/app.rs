@@ -96,12 +96,16 @@ impl Daemon {
     pub async fn run(self, stop: &Stop) -> anyhow::Result<()> {
         let Self { config, clock, endpoints } = self;
         if config.database.migrate {
-            let applied = store::schema::up(&config.database).await.context("tables not brought up to date")?;
+            let applied = store::schema::up(&config.database)
+                .await
+                .with_context(|| format!("tables not brought up to date in {}", config.database.url))?;
             if applied > 0 {
                 tracing::info!(applied, "tables brought up to date");
             }
         }
-        let store = Store::open(&config.database, subscribers(&endpoints)).await.context("database not opened")?;
+        let store = Store::open(&config.database, subscribers(&endpoints))
+            .await
+            .with_context(|| format!("{} not opened", config.database.url))?;
         store.ping().await.context("database not ready")?;
         store.register_endpoints(clock.now()).await?;
         let sender = Sender::new(&config.callbacks.egress, endpoints.iter().map(|endpoint| &**endpoint))?;
@@ -216,6 +220,7 @@ fn on_schedule<Run: Future<Output = ()>>(
 async fn import(syncer: &Syncer, stop: &Stop) {
     for listing in Listing::ALL {
         match syncer.import_pending(listing).await {
+            _ if stop.soft.is_cancelled() => return,
             Ok(false) => {}
             Ok(true) => {
                 tracing::info!(%listing, "first import");

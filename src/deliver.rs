@@ -42,6 +42,13 @@ const LEASE_MARGIN: Duration = Duration::from_secs(15);
 /// Settlements that may wait to be written before sending waits for them.
 const BACKLOG: usize = 1000;
 
+/// A settlement on its way. What closes the endpoint keeps its permit until that is written: nobody else is to be called
+/// before the table says so.
+struct Settling {
+    settlement: Settlement,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
 /// Delivers to all endpoints of the configuration.
 pub struct Courier {
     store: Store,
@@ -86,7 +93,7 @@ impl Courier {
     async fn serve(
         self: Arc<Self>,
         endpoint: Arc<Endpoint>,
-        settle: mpsc::Sender<Settlement>,
+        settle: mpsc::Sender<Settling>,
         soft: CancellationToken,
         hard: CancellationToken,
     ) {
@@ -172,7 +179,7 @@ impl Courier {
         endpoint: Arc<Endpoint>,
         claimed: Claimed,
         health: Arc<Health>,
-        settle: mpsc::Sender<Settlement>,
+        settle: mpsc::Sender<Settling>,
         permit: OwnedSemaphorePermit,
     ) {
         let Claimed { lease, event_id, event_type, body, reason, attempts } = claimed;
@@ -187,7 +194,6 @@ impl Courier {
         let started_at = self.clock.now();
         let Attempt { outcome, duration, error, response_body } =
             self.sender.send(&endpoint, &callback, started_at).await;
-        drop(permit);
         let now = self.clock.now();
         let verdict = endpoint.policy().judge(attempts, &outcome, now, &mut rand::rng());
         let status = match outcome {
@@ -206,7 +212,9 @@ impl Courier {
             endpoint_hold: hold.map(|hold| now + hold),
             gone: status == Some(410),
         };
-        if settle.send(settlement).await.is_err() {
+        let closes = settlement.gone || settlement.endpoint_hold.is_some();
+        let settling = Settling { settlement, permit: closes.then_some(permit) };
+        if settle.send(settling).await.is_err() {
             tracing::warn!("attempt not settled; it is made again when its lease ends");
         }
     }

@@ -18,8 +18,8 @@ pub use config::{Config, Format};
 /// If the level is no filter, or logging was started before.
 pub fn start(config: &Config) -> anyhow::Result<()> {
     let level = config.level.as_str();
-    // What the migrator says at `info` is said by whoever calls it, once and in context.
-    let filter = EnvFilter::try_new(format!("sea_orm_migration=warn,{level}"))
+    // What the migrator says at `info`, and PostgreSQL of it, is said by whoever calls it, once and in context.
+    let filter = EnvFilter::try_new(format!("sea_orm_migration=warn,sqlx::postgres::notice=warn,{level}"))
         .with_context(|| format!("log.level: `{level}` is no filter"))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -76,7 +76,9 @@ impl Context {
     /// Brings the tables up to date, unless the configuration leaves that to the operator: for commands that store.
     pub(super) async fn migrate(&self, config: &Config) -> Result<(), Failure> {
         if config.database.migrate {
-            crate::store::schema::up(&config.database).await.context("tables not brought up to date")?;
+            crate::store::schema::up(&config.database)
+                .await
+                .with_context(|| format!("tables not brought up to date in {}", config.database.url))?;
         }
         Ok(())
     }
@@ -106,7 +108,9 @@ impl Context {
     }
 
     async fn open(&self, config: &Config, endpoints: &[Arc<Endpoint>]) -> Result<Store, Failure> {
-        let store = Store::open(&config.database, app::subscribers(endpoints)).await.context("database not opened")?;
+        let store = Store::open(&config.database, app::subscribers(endpoints))
+            .await
+            .with_context(|| format!("{} not opened", config.database.url))?;
         store.ping().await.context("database not ready")?;
         Ok(store)
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::Settling;
 use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::store::{Error, Settlement, Store};
@@ -15,11 +16,13 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 
 /// Settles until the channel is closed and empty. While one batch is written the next one gathers, so the batches grow
 /// with the load and a single settlement waits for nothing.
-pub(super) async fn run(store: Store, clock: Clock, mut settlements: mpsc::Receiver<Settlement>) {
+pub(super) async fn run(store: Store, clock: Clock, mut settlements: mpsc::Receiver<Settling>) {
     let mut batch = Vec::with_capacity(BATCH);
     while settlements.recv_many(&mut batch, BATCH).await > 0 {
-        settle(&store, &clock, &batch).await;
-        batch.clear();
+        let (settled, permits): (Vec<_>, Vec<_>) =
+            batch.drain(..).map(|Settling { settlement, permit }| (settlement, permit)).unzip();
+        settle(&store, &clock, &settled).await;
+        drop(permits);
     }
 }
 

@@ -85,18 +85,21 @@ impl Store {
 }
 
 impl Tx {
-    /// Stores where a listing stands.
+    /// Stores where a listing stands. What another process has reached meanwhile stays reached: a pass knows only what
+    /// was stored when it began.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn save_progress(&self, progress: &Progress) -> Result<(), Error> {
+        let query = progress::Entity::find_by_id(progress.listing.clone()).lock_exclusive();
+        let known = query.one(self.session()).await?.unwrap_or_else(|| progress.clone());
         let row = progress::ActiveModel {
             listing: Set(progress.listing.clone()),
-            import_started_at: Set(progress.import_started_at),
-            import_done_at: Set(progress.import_done_at),
+            import_started_at: Set(known.import_started_at.or(progress.import_started_at)),
+            import_done_at: Set(known.import_done_at.or(progress.import_done_at)),
             page_limit: Set(progress.page_limit),
             last_total: Set(progress.last_total),
-            complete_through: Set(progress.complete_through),
+            complete_through: Set(known.complete_through.max(progress.complete_through)),
             last_run_at: Set(progress.last_run_at),
             last_error: Set(progress.last_error.clone()),
         };

@@ -1,7 +1,7 @@
 //! Brings the tables to the version that this program knows, on its own connection and under a lock.
 //!
-//! Two processes that start together would otherwise create the same table twice. SQLite needs no lock of its own: its
-//! single writer is one.
+//! Two processes that start together would otherwise create the same table twice. SQLite has no locks by name; there one
+//! transaction around everything is the lock, and makes it all or nothing.
 
 use data_encoding::BASE32_NOPAD;
 use lumo_bridge_entity::meta;
@@ -100,7 +100,12 @@ async fn locked<T>(connection: &DatabaseConnection, work: impl AsyncFnOnce() -> 
             let name = format!("CONCAT('{LOCK}/', DATABASE())");
             (format!("SELECT GET_LOCK({name}, 120)"), format!("SELECT RELEASE_LOCK({name})"))
         }
-        _ => return work().await,
+        _ => {
+            connection.execute_unprepared("BEGIN IMMEDIATE").await?;
+            let result = work().await;
+            connection.execute_unprepared(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+            return result;
+        }
     };
     connection.query_one_raw(Statement::from_string(backend, lock)).await?;
     let result = work().await;

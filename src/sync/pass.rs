@@ -192,6 +192,12 @@ impl Syncer {
             let seen = seen(&page);
             let Page { items, rejects, served_at, .. } = page;
             state.note_rejects(listing, &rejects);
+            if state.progress.import_done_at.is_none() {
+                // Another process may have completed the first import meanwhile; what appears from then on is news.
+                let stored = self.store.progress(listing).await?;
+                state.progress.import_started_at = stored.import_started_at.or(state.progress.import_started_at);
+                state.progress.import_done_at = stored.import_done_at;
+            }
             let first_ever = state.progress.import_started_at.is_none();
             let import_started_at = *state.progress.import_started_at.get_or_insert(served_at.unwrap_or(read_at));
             let announce = match state.progress.import_done_at {

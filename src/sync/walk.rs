@@ -66,6 +66,8 @@ pub struct Walk {
     retreat: u64,
     /// The size of the latest page that was not the last one.
     mid_page: Option<u64>,
+    /// How many pages there were that were not the last one.
+    mid_pages: u64,
     sizes_vary: bool,
     /// The page that looked like the end, and is read once more.
     confirming: Option<Vec<u64>>,
@@ -89,6 +91,7 @@ impl Walk {
             covered: HashSet::new(),
             retreat: 0,
             mid_page: known_cap.map(u64::from),
+            mid_pages: 0,
             sizes_vary: false,
             confirming: None,
             total_missing: false,
@@ -115,7 +118,9 @@ impl Walk {
     /// that it did not refuse.
     #[must_use]
     pub fn learned_cap(&self, wished: u32) -> Option<u32> {
-        let seen = self.mid_page.filter(|_| !self.sizes_vary).and_then(|size| u32::try_from(size).ok());
+        // Where no total is told, the first page of a short list looks like one in mid-list.
+        let is_sure = !self.sizes_vary && (!self.total_missing || self.mid_pages > 1);
+        let seen = self.mid_page.filter(|_| is_sure).and_then(|size| u32::try_from(size).ok());
         let cap = seen.map_or(self.limit, |size| size.min(self.limit));
         (cap < wished).then_some(cap)
     }
@@ -151,13 +156,14 @@ impl Walk {
         }
         self.retreat = 0;
         let fresh = seen.ids.iter().filter(|id| self.covered.insert(**id)).count();
-        if self.looks_like_end(seen) {
+        if self.looks_like_end(seen, fresh) {
             return self.end(seen, fresh);
         }
         self.confirming = None;
         if seen.returned > 0 {
             self.sizes_vary |= self.mid_page.is_some_and(|size| size != seen.returned);
             self.mid_page = Some(seen.returned);
+            self.mid_pages += 1;
         }
         // A page without news may have lost rows to its left as fast as it gained them; all but one row is overlap enough.
         let overlap = if fresh == 0 { 1 } else { OVERLAP };
@@ -178,9 +184,12 @@ impl Walk {
     }
 
     /// The page reaches `total`, where one is told, and is shorter than pages in mid-list.
-    fn looks_like_end(&self, seen: &Seen) -> bool {
+    /// Without `total`, and before the size of pages in mid-list is known, a short page may be a server that clamps: only
+    /// one without news looks like the end.
+    fn looks_like_end(&self, seen: &Seen, fresh: usize) -> bool {
         let short = seen.returned < u64::from(self.limit) && self.mid_page.is_none_or(|size| seen.returned < size);
-        self.reaches_total(seen) && short
+        let could_be_clamped = seen.total.is_none() && self.mid_pages == 0 && fresh > 0;
+        self.reaches_total(seen) && short && !could_be_clamped
     }
 
     fn reaches_total(&self, seen: &Seen) -> bool {

@@ -95,6 +95,15 @@ fn without_a_total_the_list_is_read_but_not_proved() {
 }
 
 #[test]
+fn a_server_that_clamps_and_tells_no_total_is_read_to_the_end_all_the_same() {
+    for (rows, cap) in [(300, 7), (300, 25), (8, 7), (7, 7), (6, 7), (2, 7), (0, 7)] {
+        let mut server = Server { tells_total: false, ..Server::of(rows, cap) };
+        let (seen, end, _) = walk(&mut server, Walk::new(100, None), quiet);
+        assert_eq!((seen.len() as u64, end), (rows, Step::Unproved(Doubt::NoTotal)), "cap {cap}");
+    }
+}
+
+#[test]
 fn pages_of_one_row_prove_nothing() {
     let (seen, end, _) = walk(&mut Server::of(20, 1), Walk::new(50, None), quiet);
     assert_eq!((seen.len(), end), (20, Step::Unproved(Doubt::SingleRows)));
