@@ -16,11 +16,15 @@ pub const MAX_ID_CHARS: usize = 128;
 /// Longest external id that is stored, in characters; MySQL can index no more in a four-byte character set.
 pub const MAX_EXTERNAL_ID_CHARS: usize = 700;
 
+/// Longest id that is stored, in bytes; PostgreSQL can index little more, which 700 characters of four bytes exceed.
+pub const MAX_ID_BYTES: usize = 2600;
+
 /// Why a text is not an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdError {
     Empty,
     TooLong { limit: usize },
+    TooManyBytes,
     ControlCharacter,
 }
 
@@ -29,6 +33,7 @@ impl fmt::Display for IdError {
         match self {
             Self::Empty => f.write_str("is empty"),
             Self::TooLong { limit } => write!(f, "is longer than {limit} characters"),
+            Self::TooManyBytes => write!(f, "is longer than {MAX_ID_BYTES} bytes"),
             Self::ControlCharacter => f.write_str("contains a control character"),
         }
     }
@@ -42,6 +47,9 @@ fn check(text: &str, limit: usize) -> Result<(), IdError> {
     }
     if text.len() > limit && text.chars().count() > limit {
         return Err(IdError::TooLong { limit });
+    }
+    if text.len() > MAX_ID_BYTES {
+        return Err(IdError::TooManyBytes);
     }
     if text.chars().any(char::is_control) {
         return Err(IdError::ControlCharacter);

@@ -118,7 +118,7 @@ const TABLES: &[Table] = &[
         indexes: &[
             Index {
                 name: "lumo_deliveries_due",
-                columns: "endpoint, next_attempt_at",
+                columns: "endpoint, next_attempt_at, id",
                 unique: false,
                 only: Some("next_attempt_at IS NOT NULL"),
             },

@@ -122,6 +122,7 @@ impl Store {
                 .filter(delivery::Column::Endpoint.eq(endpoint.clone()))
                 .filter(delivery::Column::NextAttemptAt.lte(now))
                 .order_by_asc(delivery::Column::NextAttemptAt)
+                .order_by_asc(delivery::Column::Id)
                 .limit(limit)
                 .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
                 .into_model()
@@ -192,7 +193,7 @@ fn claim_statement(
             "WITH due AS MATERIALIZED (
                 SELECT id FROM lumo_deliveries
                 WHERE endpoint = $3 AND next_attempt_at <= $4
-                ORDER BY next_attempt_at LIMIT $5 FOR UPDATE SKIP LOCKED
+                ORDER BY next_attempt_at, id LIMIT $5 FOR UPDATE SKIP LOCKED
              )
              UPDATE lumo_deliveries d SET state = 'sending', lease_token = $1, next_attempt_at = $2
              FROM due WHERE d.id = due.id
@@ -203,7 +204,7 @@ fn claim_statement(
              WHERE id IN (
                 SELECT id FROM lumo_deliveries
                 WHERE endpoint = $3 AND next_attempt_at <= $4
-                ORDER BY next_attempt_at LIMIT $5
+                ORDER BY next_attempt_at, id LIMIT $5
              )
              RETURNING id, event_id, reason, attempts"
         }

@@ -52,7 +52,7 @@ impl From<DbErr> for Error {
                     sqlx::Error::Database(database) => match refusal(database.as_ref()) {
                         Refusal::Collision => Self::Collision(error),
                         Refusal::Unavailable => Self::Unavailable(error),
-                        Refusal::NoTable => Self::NotMigrated,
+                        Refusal::NotMigrated => Self::NotMigrated,
                         Refusal::Other => Self::Statement(error),
                     },
                     sqlx::Error::Io(_)
@@ -71,7 +71,7 @@ impl From<DbErr> for Error {
 enum Refusal {
     Collision,
     Unavailable,
-    NoTable,
+    NotMigrated,
     Other,
 }
 
@@ -83,7 +83,8 @@ fn refusal(error: &dyn sqlx::error::DatabaseError) -> Refusal {
             1205 | 1213 | 1020 => Refusal::Collision,
             // Too many connections, shutdown in progress, read-only (a failover under way).
             1040 | 1053 | 1290 | 1792 => Refusal::Unavailable,
-            1146 => Refusal::NoTable,
+            // No such table, no such column.
+            1146 | 1054 => Refusal::NotMigrated,
             _ => Refusal::Other,
         };
     }
@@ -93,7 +94,8 @@ fn refusal(error: &dyn sqlx::error::DatabaseError) -> Refusal {
             "40001" | "40P01" | "55P03" => Refusal::Collision,
             // Shutting down, starting up, too many connections, read-only (a failover under way).
             "57P01" | "57P02" | "57P03" | "53300" | "25006" => Refusal::Unavailable,
-            "42P01" => Refusal::NoTable,
+            // No such table, no such column.
+            "42P01" | "42703" => Refusal::NotMigrated,
             _ => Refusal::Other,
         };
     }
@@ -102,7 +104,13 @@ fn refusal(error: &dyn sqlx::error::DatabaseError) -> Refusal {
         Ok(5 | 6) => Refusal::Collision,
         // I/O error, disk full, file cannot be opened.
         Ok(10 | 13 | 14) => Refusal::Unavailable,
-        Ok(1) if error.message().starts_with("no such table") => Refusal::NoTable,
+        Ok(1)
+            if ["no such table", "no such column", "has no column named"]
+                .iter()
+                .any(|part| error.message().contains(part)) =>
+        {
+            Refusal::NotMigrated
+        }
         _ => Refusal::Other,
     }
 }

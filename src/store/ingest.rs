@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
+use lumo_bridge_entity::stream;
+
 use super::{Ending, Error, Mirrored, Progress, Store, Tx};
 use crate::model::diff::{Change, diff};
 use crate::model::draft::Draft;
@@ -68,6 +70,9 @@ impl Store {
         let (suspects, context) = (&suspects, &context);
         let Batch { read_at, ending, progress, .. } = &batch;
         self.tx_ending("sync.page", *ending, |tx| async move {
+            // Pages are stored one after the other: a wallet and a deposit of it that come at the same time would each
+            // miss the other, and two new wallets of one user would not see which of them replaces which.
+            tx.lock_counter(stream::ALL).await?;
             let stored = tx.stored(suspects).await?;
             let mut changes = diff(suspects.iter().cloned(), &stored, *read_at);
             R::complete(&tx, &mut changes).await?;

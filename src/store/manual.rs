@@ -32,7 +32,7 @@ impl Store {
             let Some(row) = delivery::Entity::find_by_id(id.clone()).one(tx.session()).await? else {
                 return Ok(Retried::Unknown);
             };
-            let waits_its_turn = row.next_attempt_at.is_none() && row.lane.is_some();
+            let waits_its_turn = row.state == State::Pending && row.next_attempt_at.is_none();
             if matches!(row.state, State::Delivered | State::Sending) || waits_its_turn {
                 return Ok(Retried::Untouched(row.state));
             }

@@ -223,3 +223,12 @@ fn amount(amount: Option<Amount>, backend: DbBackend) -> Value {
         (amount, _) => amount.into(),
     }
 }
+
+/// A time that the upstream told, as the driver wants it. A `DateTime<Utc>` is sent to MySQL as a TIMESTAMP, and MariaDB
+/// makes NULL of one before 1970 or after 2038, whatever the column could hold.
+pub(super) fn time(time: Option<DateTime<Utc>>, backend: DbBackend) -> Value {
+    match backend {
+        DbBackend::MySql => Value::ChronoDateTime(time.map(|time| time.naive_utc())),
+        _ => time.into(),
+    }
+}

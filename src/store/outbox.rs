@@ -12,10 +12,11 @@ use lumo_bridge_entity::delivery::{self, Reason, State};
 use lumo_bridge_entity::{event, stream};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, Statement,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, Iterable, QueryFilter, QuerySelect,
+    Statement, Value,
 };
 
-use super::mirror::padded;
+use super::mirror::{padded, time};
 use super::{Error, Tx};
 use crate::model::draft::Draft;
 use crate::model::id::{DeliveryId, EndpointName, EventId};
@@ -60,20 +61,21 @@ impl Tx {
                     reason: Reason::Live,
                 },
             ));
-            rows.push(event::ActiveModel {
-                id: Set(draft.id),
-                seq: Set(seq),
-                kind: Set(draft.kind.as_str().to_owned()),
-                stream: Set(draft.stream),
-                stream_seq: Set(*stream_seq),
-                object_kind: Set(draft.object_kind.to_owned()),
-                object_id: Set(draft.object_id),
-                external_id: Set(draft.external_id),
-                occurred_at: Set(draft.occurred_at),
-                detected_at: Set(draft.detected_at),
-                origin: Set(draft.origin.as_str().to_owned()),
-                body: Set(body),
-            });
+            // In the order of the entity's columns.
+            rows.push([
+                draft.id.into(),
+                seq.into(),
+                draft.kind.as_str().into(),
+                draft.stream.into(),
+                (*stream_seq).into(),
+                draft.object_kind.into(),
+                draft.object_id.into(),
+                draft.external_id.into(),
+                time(Some(draft.occurred_at), self.backend()),
+                time(Some(draft.detected_at), self.backend()),
+                draft.origin.as_str().into(),
+                body.into(),
+            ]);
         }
         let count = rows.len();
         if count == 0 {
@@ -83,7 +85,12 @@ impl Tx {
         self.save_counters(sequences).await?;
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
-            event::Entity::insert_many(rows.by_ref().take(ROWS)).exec_without_returning(self.session()).await?;
+            let mut insert = Query::insert();
+            insert.into_table(event::Entity).columns(event::Column::iter());
+            for row in rows.by_ref().take(ROWS) {
+                insert.values_panic(row.map(Expr::val::<Value>));
+            }
+            self.session().execute(&insert).await?;
         }
         self.queue(queued, now).await?;
         Ok(count)

@@ -3,7 +3,7 @@
 use lumo_bridge_entity::deposit::{Column, Entity, Model};
 use sea_orm::{DbBackend, Value};
 
-use super::{Mirrored, amount};
+use super::{Mirrored, amount, time};
 use crate::model::diff::Stored;
 use crate::model::record::Deposit;
 
@@ -56,14 +56,14 @@ impl Mirrored for Deposit {
             deposit.status.into(),
             deposit.confirmations.into(),
             deposit.block_number.into(),
-            deposit.created_at.into(),
-            deposit.updated_at.into(),
+            time(deposit.created_at, backend),
+            time(deposit.updated_at, backend),
             deposit.raw.into(),
             deposit.fingerprint.into(),
             stored.version.into(),
-            stored.first_seen_at.into(),
-            stored.changed_at.into(),
-            stored.missing_since.into(),
+            time(Some(stored.first_seen_at), backend),
+            time(Some(stored.changed_at), backend),
+            time(stored.missing_since, backend),
         ]
     }
 }

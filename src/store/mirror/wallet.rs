@@ -3,7 +3,7 @@
 use lumo_bridge_entity::wallet::{Column, Entity, Model};
 use sea_orm::{DbBackend, Value};
 
-use super::{Mirrored, amount};
+use super::{Mirrored, amount, time};
 use crate::model::diff::Stored;
 use crate::model::record::Wallet;
 
@@ -47,13 +47,13 @@ impl Mirrored for Wallet {
             wallet.block_reason.into(),
             amount(Some(wallet.last_usdt_balance), backend),
             amount(Some(wallet.last_trx_balance), backend),
-            wallet.created_at.into(),
+            time(Some(wallet.created_at), backend),
             wallet.raw.into(),
             wallet.fingerprint.into(),
             stored.version.into(),
-            stored.first_seen_at.into(),
-            stored.changed_at.into(),
-            stored.missing_since.into(),
+            time(Some(stored.first_seen_at), backend),
+            time(Some(stored.changed_at), backend),
+            time(stored.missing_since, backend),
         ]
     }
 }

@@ -249,9 +249,9 @@ async fn progress_is_stored_with_its_page(database: Database) {
     let listing = lumo_bridge::model::Listing::Deposits;
     let mut progress = store.progress(listing).await.unwrap();
     assert_eq!((progress.listing.as_str(), progress.last_total), ("deposits", None));
+    progress.import_started_at = Some(at(1));
     for total in [1, 2] {
         progress.last_total = Some(total);
-        progress.import_started_at = Some(at(total));
         // The page of the second time holds nothing new; the progress does.
         let batch = Batch { progress: Some(progress.clone()), ..page(&[deposit("d")], at(total)) };
         store.ingest(batch, at(total)).await.unwrap();

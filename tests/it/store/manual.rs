@@ -11,6 +11,7 @@ use crate::database::{Database, on_each_database};
 on_each_database!(
     a_retry_makes_due_what_can_be_tried,
     a_retry_leaves_alone_what_is_delivered_or_under_way,
+    a_retry_does_not_overtake_what_goes_first,
     a_retry_of_nothing_says_so,
     a_dead_one_that_is_tried_again_holds_nobody,
 );
@@ -28,13 +29,9 @@ async fn in_state(database: &Database, store: &Store, stream: &str, state: &str)
 
 async fn a_retry_makes_due_what_can_be_tried(database: Database) {
     let store = migrated(&database, &shop()).await;
-    for (state, after) in [
-        ("pending", State::Pending),
-        ("held", State::Held),
-        ("retrying", State::Retrying),
-        ("dead", State::Retrying),
-        ("skipped", State::Retrying),
-    ] {
+    for (state, after) in
+        [("held", State::Held), ("retrying", State::Retrying), ("dead", State::Retrying), ("skipped", State::Retrying)]
+    {
         let row = in_state(&database, &store, &format!("user:{state}"), state).await;
         let mut queued = store.queued();
         queued.mark_unchanged();
@@ -58,6 +55,15 @@ async fn a_retry_leaves_alone_what_is_delivered_or_under_way(database: Database)
         assert_eq!(delivery(&store, &row.id).await, row);
     }
     assert!(claim(&store, "shop", 9, at(9)).await.is_empty());
+}
+
+async fn a_retry_does_not_overtake_what_goes_first(database: Database) {
+    let store = migrated(&database, &shop()).await;
+    publish_in(&store, &["user:a", "user:a"], at(0)).await;
+    let rows = deliveries(&store).await;
+    let waiting = rows.iter().find(|row| row.next_attempt_at.is_none()).unwrap();
+    assert_eq!(store.retry_delivery(&waiting.id, at(7)).await.unwrap(), Retried::Untouched(State::Pending));
+    assert_eq!(delivery(&store, &waiting.id).await, *waiting);
 }
 
 async fn a_retry_of_nothing_says_so(database: Database) {
