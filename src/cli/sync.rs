@@ -22,7 +22,7 @@ pub(super) struct Args {
     /// wallets, blocked, deposits or all
     #[arg(default_value = "all", value_parser = parse_listings, value_name = "LISTING")]
     listings: Listings,
-    /// Ask for the configured page size again, whatever the server was seen to keep to
+    /// Read everything, in pages of the configured size, whatever size the server was seen to keep to
     #[arg(long)]
     full: bool,
     /// Show what would change, and write nothing

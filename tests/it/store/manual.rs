@@ -16,32 +16,38 @@ on_each_database!(
     a_dead_one_that_is_tried_again_holds_nobody,
 );
 
-/// One delivery in the state, which no method of the store makes.
-async fn in_state(database: &Database, store: &Store, stream: &str, state: &str) -> Model {
+/// One delivery in the state, which no method of the store makes: a finished one has left its lane, any other has a time
+/// that is far away.
+async fn in_state(database: &Database, store: &Store, stream: &str, state: State) -> Model {
     publish_in(store, &[stream], at(0)).await;
     let row = deliveries(store).await.pop().unwrap();
-    let id = row.id.as_str();
-    database
-        .execute(&format!("UPDATE lumo_deliveries SET state = '{state}', next_attempt_at = NULL WHERE id = '{id}'"))
-        .await;
+    let time = if database.is_sqlite() { "'2027-01-01T00:00:00+00:00'" } else { "'2027-01-01 00:00:00'" };
+    let place =
+        if state.is_final() { "lane = NULL, next_attempt_at = NULL" } else { &format!("next_attempt_at = {time}") };
+    let (id, state) = (row.id.as_str(), state.as_str());
+    database.execute(&format!("UPDATE lumo_deliveries SET state = '{state}', {place} WHERE id = '{id}'")).await;
     delivery(store, &row.id).await
 }
 
 async fn a_retry_makes_due_what_can_be_tried(database: Database) {
     let store = migrated(&database, &shop()).await;
-    for (state, after) in
-        [("held", State::Held), ("retrying", State::Retrying), ("dead", State::Retrying), ("skipped", State::Retrying)]
-    {
-        let row = in_state(&database, &store, &format!("user:{state}"), state).await;
+    for (state, after) in [
+        (State::Pending, State::Pending),
+        (State::Held, State::Held),
+        (State::Retrying, State::Retrying),
+        (State::Dead, State::Retrying),
+        (State::Skipped, State::Retrying),
+    ] {
+        let row = in_state(&database, &store, &format!("user:{state:?}"), state).await;
         let mut queued = store.queued();
         queued.mark_unchanged();
-        assert_eq!(store.retry_delivery(&row.id, at(7)).await.unwrap(), Retried::Due, "{state}");
+        assert_eq!(store.retry_delivery(&row.id, at(7)).await.unwrap(), Retried::Due, "{state:?}");
         let expected = Model { state: after, next_attempt_at: Some(at(7)), ..row };
-        assert_eq!(delivery(&store, &expected.id).await, expected, "{state}");
-        assert!(queued.has_changed().unwrap(), "{state}: the delivery was not woken");
+        assert_eq!(delivery(&store, &expected.id).await, expected, "{state:?}");
+        assert!(queued.has_changed().unwrap(), "{state:?}: the delivery was not woken");
 
         let claimed = claim(&store, "shop", 9, at(7)).await;
-        assert_eq!(claimed.len(), 1, "{state}");
+        assert_eq!(claimed.len(), 1, "{state:?}");
         assert_eq!(*claimed[0].lease.delivery(), expected.id);
         settle(&store, claimed, "shop", Verdict::Done, at(8)).await;
     }
@@ -49,8 +55,8 @@ async fn a_retry_makes_due_what_can_be_tried(database: Database) {
 
 async fn a_retry_leaves_alone_what_is_delivered_or_under_way(database: Database) {
     let store = migrated(&database, &shop()).await;
-    for (name, state) in [("delivered", State::Delivered), ("sending", State::Sending)] {
-        let row = in_state(&database, &store, &format!("user:{name}"), name).await;
+    for state in [State::Delivered, State::Sending] {
+        let row = in_state(&database, &store, &format!("user:{state:?}"), state).await;
         assert_eq!(store.retry_delivery(&row.id, at(7)).await.unwrap(), Retried::Untouched(state));
         assert_eq!(delivery(&store, &row.id).await, row);
     }
@@ -59,11 +65,19 @@ async fn a_retry_leaves_alone_what_is_delivered_or_under_way(database: Database)
 
 async fn a_retry_does_not_overtake_what_goes_first(database: Database) {
     let store = migrated(&database, &shop()).await;
-    publish_in(&store, &["user:a", "user:a"], at(0)).await;
-    let rows = deliveries(&store).await;
-    let waiting = rows.iter().find(|row| row.next_attempt_at.is_none()).unwrap();
-    assert_eq!(store.retry_delivery(&waiting.id, at(7)).await.unwrap(), Retried::Untouched(State::Pending));
-    assert_eq!(delivery(&store, &waiting.id).await, *waiting);
+    publish_in(&store, &["user:a", "user:a", "user:a"], at(0)).await;
+    let first = claim(&store, "shop", 9, at(1)).await;
+    let waiting = deliveries(&store).await.split_off(1);
+    for row in &waiting {
+        assert_eq!(store.retry_delivery(&row.id, at(2)).await.unwrap(), Retried::Untouched(State::Pending));
+    }
+    assert_eq!(deliveries(&store).await.split_off(1), waiting);
+    assert!(claim(&store, "shop", 9, at(2)).await.is_empty());
+
+    // The next in line waits for the hold of the one before, and has a time: that the operator may move.
+    settle(&store, first, "shop", Verdict::RetryAt(at(900)), at(3)).await;
+    assert_eq!(store.retry_delivery(&waiting[0].id, at(4)).await.unwrap(), Retried::Due);
+    assert_eq!(*claim(&store, "shop", 9, at(4)).await[0].lease.delivery(), waiting[0].id);
 }
 
 async fn a_retry_of_nothing_says_so(database: Database) {

@@ -163,6 +163,8 @@ async fn an_endpoint_that_is_gone_is_suspended(database: Database) {
     assert!(store.set_endpoint_state(&endpoint("shop"), Health::Active, at(3)).await.unwrap());
     let row = health(&store, "shop").await;
     assert_eq!((row.state, row.since, row.hold_until), (Health::Active, at(3), None));
+    assert_eq!(row.consecutive_failures, 0, "it is judged anew");
+    assert_eq!(claim(&store, "shop", 9, at(3)).await.len(), 1, "what failed need not wait any longer");
     assert!(!store.set_endpoint_state(&endpoint("nobody"), Health::Active, at(3)).await.unwrap());
 }
 
