@@ -10,7 +10,7 @@ pub struct Model {
     pub listing: String,
     /// When the first import began, by the upstream's clock: what was created before it is history.
     pub import_started_at: Option<DateTimeUtc>,
-    /// When the first complete pass ended; null until then.
+    /// When a pass first read the listing to its end; null until then.
     pub import_done_at: Option<DateTimeUtc>,
     /// The largest `limit` that the server was seen to honour; null until it refused or clamped one.
     pub page_limit: Option<i32>,

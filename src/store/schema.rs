@@ -6,7 +6,7 @@
 use data_encoding::BASE32_NOPAD;
 use lumo_bridge_entity::meta;
 use lumo_bridge_migration::{MigrationStatus, Migrator, MigratorTrait};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, Statement};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, Statement};
 
 use super::connect::{self, Absent};
 use super::{Config, Error};
@@ -107,7 +107,11 @@ async fn locked<T>(connection: &DatabaseConnection, work: impl AsyncFnOnce() -> 
             return result;
         }
     };
-    connection.query_one_raw(Statement::from_string(backend, lock)).await?;
+    let taken = connection.query_one_raw(Statement::from_string(backend, lock)).await?;
+    if backend == DbBackend::MySql && taken.is_none_or(|row| row.try_get_by_index(0).unwrap_or(0_i64) != 1) {
+        let busy = "another process has been changing the tables for two minutes";
+        return Err(Error::Unavailable(DbErr::Custom(busy.to_owned())));
+    }
     let result = work().await;
     connection.query_one_raw(Statement::from_string(backend, unlock)).await?;
     result

@@ -139,9 +139,13 @@ impl Syncer {
                 progress.page_limit = walk.learned_cap(self.page_size).and_then(|cap| i32::try_from(cap).ok());
                 progress.last_total = tally.total.and_then(|total| i64::try_from(total).ok());
             }
+            if matches!(ended, Ok(Some(Ok(()) | Err(Doubt::NoTotal | Doubt::SingleRows)))) {
+                // The list was read to its end. Whatever turns up from now on is told: an item that could not be read this
+                // time, or whose age nobody knows, must not count as history for ever.
+                progress.import_done_at = progress.import_done_at.or(Some(finished_at));
+            }
             if outcome == Outcome::Complete {
                 progress.complete_through = Some(started_at);
-                progress.import_done_at = progress.import_done_at.or(Some(finished_at));
             }
             let run = Run {
                 listing,
