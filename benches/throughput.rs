@@ -143,13 +143,15 @@ callbacks:
 fn show(what: &str, count: usize, took: Duration, limit: Option<(&str, Duration)>) {
     let rate = |took: Duration| count as f64 / took.as_secs_f64();
     let share = limit.map(|(name, limit)| format!("{:>5.0} % of {name}", 100.0 * rate(took) / rate(limit)));
-    println!("| {what:<34} | {:>9.0}/s | {} |", rate(took), share.unwrap_or_else(|| "the limit".to_owned()));
+    println!("| {what:<38} | {:>9.0}/s | {} |", rate(took), share.unwrap_or_else(|| "the limit".to_owned()));
 }
 
 #[tokio::main]
 async fn main() {
     drop(rustls::crypto::ring::default_provider().install_default());
     let bench = Bench::new().await;
+    // Whatever a run that was stopped has left behind goes first.
+    schema::up(&bench.config.database).await.unwrap();
     schema::down(&bench.config.database, u32::MAX).await.unwrap();
     schema::up(&bench.config.database).await.unwrap();
     let endpoints = app::endpoints(&bench.config.callbacks).unwrap();
@@ -164,8 +166,8 @@ async fn main() {
     bench.receiver.clear();
     let draining = bench.drain(&store).await;
 
-    println!("| work                               | rate        | share |");
-    println!("|------------------------------------|-------------|-------|");
+    println!("| work                                   | rate        | share |");
+    println!("|----------------------------------------|-------------|-------|");
     show("read and parse all pages, no tables", rows, reading, None);
     show("first import with an event per row", rows, importing, Some(("reading", reading)));
     show("pass over unchanged rows", rows, comparing, Some(("reading", reading)));
