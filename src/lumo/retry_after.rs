@@ -7,18 +7,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::model::retry_after::retry_after;
+
 /// Longest wait that is believed.
 pub(super) const CAP: Duration = Duration::from_secs(15 * 60);
 
 /// How long to wait, `now` being the server's time where it said so.
 pub(super) fn parse(value: &str, now: DateTime<Utc>) -> Option<Duration> {
-    let value = value.trim();
-    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // Digits that do not fit are a very long time.
-        return Some(value.parse().map_or(CAP, Duration::from_secs).min(CAP));
-    }
-    let until = http_date(value)?;
-    Some((until - now).to_std().unwrap_or(Duration::ZERO).min(CAP))
+    retry_after(value, now).map(|wait| wait.min(CAP))
 }
 
 /// A date as HTTP writes it, for example `Fri, 02 Jan 2026 03:04:05 GMT`.

@@ -37,15 +37,6 @@ impl Origin {
     }
 }
 
-/// One field that changed; absent values are JSON null.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FieldChange {
-    #[serde(skip)]
-    pub field: String,
-    pub from: Option<String>,
-    pub to: Option<String>,
-}
-
 /// An event without its place in the order.
 #[derive(Clone, Debug)]
 pub struct Draft {

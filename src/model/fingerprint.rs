@@ -17,14 +17,5 @@ pub fn fingerprint(raw: &str) -> i64 {
     Members::parse(raw).map_or_else(|_| canonical::hash(raw.as_bytes()), |members| members.fingerprint())
 }
 
-/// Whether two items differ in no other top-level member than the `ignored` ones.
-#[must_use]
-pub fn same_except(old_raw: &str, new_raw: &str, ignored: &[&str]) -> bool {
-    match (Members::parse(old_raw), Members::parse(new_raw)) {
-        (Ok(old), Ok(new)) => old.changed(&new).iter().all(|key| ignored.contains(key)),
-        _ => old_raw == new_raw,
-    }
-}
-
 #[cfg(test)]
 mod tests;

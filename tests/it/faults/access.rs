@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use lumo_bridge::model::Listing;
+use lumo_bridge::sync::Options;
 use lumo_simulator::{Operation, Quirks, World};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::database::{Database, on_each_database};
 use crate::world::{PATIENCE, Stage, eventually, random_changes, seed};
@@ -11,6 +14,29 @@ use crate::world::{PATIENCE, Stage, eventually, random_changes, seed};
 on_each_database!(a_key_that_is_rotated_in_mid_pass_loses_nothing);
 
 const REFUSED: &str = "Lumo does not accept the API key";
+
+/// The schedule goes on ticking; what it asks of a server that has just refused the key is nothing.
+#[tokio::test]
+async fn a_listing_is_left_alone_after_the_key_was_refused_and_probed_again_later() {
+    let world = World::new(seed());
+    world.seed(5, 5);
+    let stage = Stage::with(Database::sqlite().await, world.clone(), Quirks::default(), Duration::ZERO).await;
+    let parts = stage.parts().await;
+    world.rotate_key();
+    let asked = || stage.simulator.requests().of(Operation::ListWallets);
+    let (options, stop) = (Options::default(), CancellationToken::new());
+    for _ in 0..3 {
+        parts.syncer.tick(Listing::Wallets, &options, &stop).await;
+        assert_eq!(asked(), 1);
+    }
+    parts.syncer.tick(Listing::Deposits, &options, &stop).await;
+    assert_eq!(stage.simulator.requests().of(Operation::ListDeposits), 1, "each listing finds out for itself");
+
+    let impatient = parts.syncer.with_probe_after(Duration::ZERO);
+    impatient.tick(Listing::Blocked, &options, &stop).await;
+    impatient.tick(Listing::Blocked, &options, &stop).await;
+    assert_eq!(stage.simulator.requests().of(Operation::ListBlockedWallets), 2, "the wait is over, nothing was asked");
+}
 
 async fn a_key_that_is_rotated_in_mid_pass_loses_nothing(database: Database) {
     let world = World::live(seed());
