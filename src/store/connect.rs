@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
+use sqlx::error::DatabaseError;
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteError, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection};
+use tokio::time::Instant;
 
 use super::config::Backend;
 use super::{Config, Error};
@@ -124,10 +126,26 @@ async fn reach(config: &Config) -> Result<(), Error> {
 }
 
 async fn connect(options: ConnectOptions) -> Result<DatabaseConnection, Error> {
-    match Database::connect(options).await {
-        Ok(connection) => Ok(connection),
-        // Whatever stops the first connection, there is no database to work with.
-        Err(error @ (DbErr::Conn(_) | DbErr::ConnectionAcquire(_))) => Err(Error::Unavailable(error)),
-        Err(error) => Err(Error::from(error)),
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match Database::connect(options.clone()).await {
+            Ok(connection) => return Ok(connection),
+            // SQLite does not wait for another process that is just turning a new file's log to write-ahead.
+            Err(DbErr::Conn(error)) if is_busy(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            // Whatever stops the first connection, there is no database to work with.
+            Err(error @ (DbErr::Conn(_) | DbErr::ConnectionAcquire(_))) => return Err(Error::Unavailable(error)),
+            Err(error) => return Err(Error::from(error)),
+        }
     }
+}
+
+fn is_busy(error: &RuntimeErr) -> bool {
+    let RuntimeErr::SqlxError(error) = error else { return false };
+    let Some(sqlite) = error.as_database_error().and_then(|error| error.try_downcast_ref::<SqliteError>()) else {
+        return false;
+    };
+    // The extended codes keep the plain one, SQLITE_BUSY, in their low byte.
+    sqlite.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
