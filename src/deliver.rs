@@ -79,8 +79,11 @@ impl Courier {
             let serve = Arc::clone(&courier).serve(Arc::clone(endpoint), settle.clone(), soft.clone(), hard.clone());
             loops.spawn(hard.clone().run_until_cancelled_owned(serve).instrument(span));
         }
-        // With the last sender gone the settler writes what it has and ends.
-        drop(settle);
+        // With the last sender gone the settler writes what it has and ends; with no endpoint at all, not before its time.
+        loops.spawn(hard.clone().run_until_cancelled_owned(async move {
+            soft.cancelled().await;
+            drop(settle);
+        }));
         while let Some(ended) = loops.join_next().await {
             if let Err(error) = ended
                 && let Ok(panic) = error.try_into_panic()
