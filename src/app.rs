@@ -7,6 +7,7 @@ use anyhow::Context;
 use chrono::TimeDelta;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::callback::{self, Endpoint, Sender};
@@ -23,13 +24,21 @@ use crate::schedule::{self, First};
 use crate::setting::CronLine;
 use crate::store::{self, Store};
 use crate::sync::config::FirstImport;
-use crate::sync::{Options, Syncer};
+use crate::sync::{Lead, Settings, Syncer};
 use crate::{admin, callback::config::OrderBy};
 
 /// How long passes stay in the history.
 const RUNS_KEPT: TimeDelta = TimeDelta::days(14);
 /// How often the history of passes is pruned.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+/// A listing has fallen behind after so long, …
+const STALLED_AFTER: TimeDelta = TimeDelta::minutes(5);
+/// … or so many rounds, without a complete one.
+const STALLED_ROUNDS: i32 = 3;
+/// How often to look whether a sweep cannot wait for its time.
+const SWEEP_LOOK: Duration = Duration::from_secs(10);
+/// Pages that a sweep reads before it hands over what it has learned.
+const SWEEP_SLICE: u64 = 50;
 
 /// The endpoints of the configuration, ready to be called.
 ///
@@ -67,18 +76,39 @@ pub fn subscribers(endpoints: &[Arc<Endpoint>]) -> Vec<Subscriber> {
 /// If the key is not to be had.
 pub fn client(config: &Config) -> anyhow::Result<Client> {
     let key = config.lumo.api_key.resolve("lumo.api_key")?;
-    Ok(Client::new(&config.lumo, key)?)
+    Ok(Client::new(&config.lumo, key)?.with_sweep_budget(config.sync.sweep.budget))
 }
 
-/// What walks the listings.
+/// What reads the listings.
 #[must_use]
-pub fn syncer(config: &Config, store: Store, client: Client, clock: Clock) -> Syncer {
+pub fn syncer(config: &Config, store: Store, client: Client, clock: Clock) -> Syncer<Client> {
     let history = match config.sync.first_import {
         FirstImport::Silent => History::Silent,
         FirstImport::Notify => History::Notify,
         FirstImport::Since(since) => History::Since(since),
     };
-    Syncer::new(store, client, clock, history, config.lumo.page_size)
+    let now = clock.now();
+    let stalled_after = Listing::ALL.map(|listing| {
+        let mut due = schedule_of(config, listing).due_after(now);
+        let between = due.next().zip(due.next()).map(|(first, second)| second - first);
+        STALLED_AFTER.max(between.unwrap_or_default() * STALLED_ROUNDS)
+    });
+    let settings = Settings {
+        stalled_after,
+        history,
+        page_size: config.lumo.page_size,
+        concurrency: usize::try_from(config.lumo.concurrency).unwrap_or(1),
+        ..Settings::default()
+    };
+    Syncer::new(store, client, clock, settings)
+}
+
+fn schedule_of(config: &Config, listing: Listing) -> &CronLine {
+    match listing {
+        Listing::Wallets => &config.sync.wallets.schedule,
+        Listing::Blocked => &config.sync.blocked.schedule,
+        Listing::Deposits => &config.sync.deposits.schedule,
+    }
 }
 
 /// The daemon: everything that runs until it is told to stop.
@@ -175,56 +205,100 @@ fn supervise(
     Part { name, task }
 }
 
-/// The first import, if there is one to make, and then every listing on its schedule.
-async fn keep_in_step(config: Config, syncer: Arc<Syncer>, store: Store, clock: Clock, stop: Stop) {
-    import(&syncer, &stop).await;
-    let listed = |listing| match listing {
-        Listing::Wallets => &config.sync.wallets.schedule,
-        Listing::Blocked => &config.sync.blocked.schedule,
-        Listing::Deposits => &config.sync.deposits.schedule,
+/// The first import, if there is one to make, and then every listing on its schedule; all of it only while this process
+/// is the one that reads.
+async fn keep_in_step(config: Config, syncer: Arc<Syncer<Client>>, store: Store, clock: Clock, stop: Stop) {
+    let lead = Lead::new(store.clone(), clock.clone());
+    let (lead, syncer, stop) = (&lead, &syncer, &stop);
+    let listings = async {
+        if lead.held(&stop.soft).await {
+            import(syncer, stop).await;
+        }
+        let rounds = Listing::ALL.map(|listing| {
+            let round = move || async move {
+                if lead.is_held() {
+                    syncer.on_schedule(listing, &stop.soft).await;
+                }
+            };
+            Box::pin(schedule::run(
+                listing.as_str(),
+                schedule_of(&config, listing),
+                First::WhenDue,
+                &clock,
+                &stop.soft,
+                round,
+            ))
+        });
+        let begin = || sweep(syncer, lead, stop, Sweeps::All);
+        let sweeps =
+            Box::pin(schedule::run("sweep", &config.sync.sweep.schedule, First::WhenDue, &clock, &stop.soft, begin));
+        let urgent = Box::pin(every(SWEEP_LOOK, stop, || sweep(syncer, lead, stop, Sweeps::Due)));
+        let [wallets, blocked, deposits] = rounds;
+        tokio::join!(wallets, blocked, deposits, sweeps, urgent);
     };
-    let (syncer, stop) = (&syncer, &stop);
-    let passes = Listing::ALL.map(|listing| {
-        let tick = move || async move { syncer.tick(listing, &Options::default(), &stop.soft).await };
-        on_schedule(listing.as_str(), listed(listing), &clock, stop, tick)
+    let prune = every(PRUNE_EVERY, stop, || async {
+        if let Err(error) = store.forget_runs(clock.now() - RUNS_KEPT).await {
+            tracing::warn!(error = %Chain(&error), "history of passes not pruned");
+        }
     });
-    let sweep = || async {
-        for listing in Listing::ALL {
-            let options = Options { probe_page_size: true, ..Options::default() };
-            syncer.tick(listing, &options, &stop.soft).await;
-        }
+    // The lease is given back last, when no round is under way any more.
+    let over = CancellationToken::new();
+    let working = async {
+        tokio::join!(listings, prune);
+        over.cancel();
     };
-    let sweeps = on_schedule("sweep", &config.sync.sweep.schedule, &clock, stop, sweep);
-    let prune = async {
-        while stop.soft.run_until_cancelled(tokio::time::sleep(PRUNE_EVERY)).await.is_some() {
-            if let Err(error) = store.forget_runs(clock.now() - RUNS_KEPT).await {
-                tracing::warn!(error = %Chain(&error), "history of passes not pruned");
-            }
-        }
-    };
-    let [wallets, blocked, deposits] = passes;
-    tokio::join!(wallets, blocked, deposits, sweeps, prune);
+    tokio::join!(Box::pin(working), Box::pin(lead.keep(syncer, &over)));
 }
 
-fn on_schedule<Run: Future<Output = ()>>(
-    name: &'static str,
-    line: &CronLine,
-    clock: &Clock,
-    stop: &Stop,
-    job: impl FnMut() -> Run,
-) -> impl Future<Output = ()> {
-    schedule::run(name, line, First::WhenDue, clock, &stop.soft, job)
+/// Does something again and again, until the process is to end.
+async fn every<Job: Future<Output = ()>>(pause: Duration, stop: &Stop, mut job: impl FnMut() -> Job) {
+    while stop.soft.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+        job().await;
+    }
+}
+
+/// Which sweeps to go on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sweeps {
+    All,
+    /// Those that a restart interrupted, and those that cannot wait for their time.
+    Due,
+}
+
+/// Sweeps the listings, one after the other, each to its end.
+async fn sweep(syncer: &Syncer<Client>, lead: &Lead, stop: &Stop, which: Sweeps) {
+    for listing in Listing::ALL {
+        let wanted = match which {
+            Sweeps::All => !syncer.import_pending(listing).await.unwrap_or(true),
+            Sweeps::Due => syncer.sweep_is_due(listing).await.unwrap_or(false),
+        };
+        while wanted && lead.is_held() && !stop.soft.is_cancelled() {
+            match syncer.sweep(listing, SWEEP_SLICE, &stop.soft).await {
+                Ok(Some(report)) => {
+                    report.log("sweep");
+                    break;
+                }
+                Ok(None) => {}
+                // The rounds say so already.
+                Err(error) if error.is_unauthorized() => break,
+                Err(error) => {
+                    tracing::warn!(%listing, error = %Chain(&error), "sweep interrupted; it goes on from where it was");
+                    break;
+                }
+            }
+        }
+    }
 }
 
 /// Wallets before deposits, so that a deposit that names only its wallet finds its user.
-async fn import(syncer: &Syncer, stop: &Stop) {
+async fn import(syncer: &Syncer<Client>, stop: &Stop) {
     for listing in Listing::ALL {
         match syncer.import_pending(listing).await {
             _ if stop.soft.is_cancelled() => return,
             Ok(false) => {}
             Ok(true) => {
                 tracing::info!(%listing, "first import");
-                syncer.tick(listing, &Options::default(), &stop.soft).await;
+                syncer.on_schedule(listing, &stop.soft).await;
             }
             Err(error) => tracing::warn!(%listing, error = %Chain(&error), "progress cannot be read"),
         }

@@ -19,11 +19,13 @@ use url::{Url, form_urlencoded};
 
 pub use self::config::{Config, DepositFields};
 pub use self::error::{Error, Outage};
-use self::http::{Answer, Http, LISTING_CAP, OBJECT_CAP};
+use self::http::{Answer, Http};
+pub use self::pace::Lane;
 use self::wire::Fields;
+use crate::model::Listing;
 use crate::model::id::{ExternalId, WalletId};
 use crate::model::record::{Deposit, Page, Wallet};
-use crate::setting::Secret;
+use crate::setting::{Percent, Secret};
 
 /// Which part of a listing to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,27 +61,36 @@ impl Client {
         })))
     }
 
-    /// Requests per second that the client allows itself at present; the configured rate, or less after being throttled.
+    /// Leaves the sweep this share of the rate that there is at a time, for all clones. Without it, or with all of the
+    /// rate, the sweep takes what nobody else wants, and every second turn where others wait.
+    #[must_use]
+    pub fn with_sweep_budget(self, share: Percent) -> Self {
+        self.0.http.set_sweep_budget(share.fraction());
+        self
+    }
+
+    /// Requests per second that the client allows itself at present; the configured rate, or less after being throttled
+    /// or while answers take longer than usual.
     #[must_use]
     pub fn current_rate(&self) -> f64 {
         self.0.http.current_rate()
     }
 
     /// One page of all user wallets.
-    pub async fn list_wallets(&self, query: &ListQuery) -> Result<Page<Wallet>, Error> {
-        let answer = self.list(&["user-wallets"], query, None).await?;
+    pub async fn list_wallets(&self, lane: Lane, query: &ListQuery) -> Result<Page<Wallet>, Error> {
+        let answer = self.list(lane, Listing::Wallets, query).await?;
         wire::wallets(&answer.body, answer.served_at)
     }
 
     /// One page of the blocked user wallets.
-    pub async fn list_blocked(&self, query: &ListQuery) -> Result<Page<Wallet>, Error> {
-        let answer = self.list(&["user-wallets", "blocked"], query, None).await?;
+    pub async fn list_blocked(&self, lane: Lane, query: &ListQuery) -> Result<Page<Wallet>, Error> {
+        let answer = self.list(lane, Listing::Blocked, query).await?;
         wire::wallets(&answer.body, answer.served_at)
     }
 
     /// One page of the user deposits.
-    pub async fn list_deposits(&self, query: &ListQuery) -> Result<Page<Deposit>, Error> {
-        let answer = self.list(&["user-wallets", "deposits"], query, query.status.as_deref()).await?;
+    pub async fn list_deposits(&self, lane: Lane, query: &ListQuery) -> Result<Page<Deposit>, Error> {
+        let answer = self.list(lane, Listing::Deposits, query).await?;
         wire::deposits(&answer.body, answer.served_at, &self.0.fields)
     }
 
@@ -105,10 +116,15 @@ impl Client {
         self.write(&["user-wallets", segment(id)?, "replace"], &Because { reason }).await
     }
 
-    async fn list(&self, path: &[&str], query: &ListQuery, status: Option<&str>) -> Result<Answer, Error> {
+    async fn list(&self, lane: Lane, listing: Listing, query: &ListQuery) -> Result<Answer, Error> {
+        let (path, status): (&[&str], _) = match listing {
+            Listing::Blocked => (&["user-wallets", "blocked"], None),
+            Listing::Deposits => (&["user-wallets", "deposits"], query.status.as_deref()),
+            Listing::Wallets => (&["user-wallets"], None),
+        };
         let mut url = self.url(path);
         url.set_query(Some(&query_string(query, status)));
-        self.0.http.get(url, LISTING_CAP).await
+        self.0.http.get(lane, listing, url).await
     }
 
     async fn write(&self, path: &[&str], request: &impl Serialize) -> Result<Wallet, Error> {
@@ -116,7 +132,7 @@ impl Client {
             problem: "the request cannot be spelled",
             source: Some(Box::new(error)),
         })?;
-        let answer = self.0.http.post(self.url(path), json, OBJECT_CAP).await?;
+        let answer = self.0.http.post(self.url(path), json).await?;
         wire::wallet(&answer.body)
     }
 

@@ -5,6 +5,7 @@
 //! writer. Rows, events, deliveries and progress of a page share one transaction, so there is no moment at which a change
 //! is stored and its callback can still be lost.
 
+mod census;
 mod claim;
 pub mod config;
 mod connect;
@@ -12,13 +13,18 @@ mod doctor;
 mod endpoints;
 mod error;
 mod ingest;
+mod lead;
 pub mod manual;
 mod mirror;
 mod outbox;
 mod progress;
 pub mod query;
+mod remember;
 pub mod schema;
 mod settle;
+mod standing;
+mod sweep;
+mod vanish;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,14 +39,19 @@ use tokio::sync::{OnceCell, watch};
 
 use lumo_bridge_entity::meta;
 
+pub use census::{Census, Whereabouts};
 pub use claim::{Claimed, Lease};
 pub use config::Config;
 pub use doctor::Allowed;
 pub use error::Error;
-pub use ingest::{Batch, Ingested, Told};
+pub use ingest::{Batch, Ingested, Preview, Told};
+pub use lead::Fence;
 pub use mirror::Mirrored;
 pub use progress::{Progress, Run};
 pub use settle::{Attempted, Settlement};
+pub use sweep::{Checkpoint, SweepState};
+
+pub use crate::model::diff::{Fate, Regressions};
 
 use crate::model::subscriber::Subscriber;
 

@@ -1,64 +1,178 @@
-//! Passes: a listing is walked page by page, and every page is stored with its events before the next one is read.
+//! Rounds over the listings: what is listed is read so that no row can be missed, and every page is stored with its
+//! events before what was learned from it counts.
 //!
-//! A pass takes no input but the listing. Timer, command and crash recovery run the same code: what is stored already
-//! costs one read and is passed over. One listing is never walked twice at the same time by this process; should another
-//! process walk it too, the keys of the tables make the race harmless.
+//! A round takes no input but the listing. Timer, command and crash recovery run the same code: what is stored already
+//! costs one read and is passed over. One listing never has two rounds at the same time in this process; a sweep goes on
+//! beside them. Should another process read it too, the keys of the tables make the race harmless.
 
+pub mod bitmap;
+mod conclude;
 pub mod config;
-mod pass;
-mod source;
+mod crossing;
+pub mod ends;
+mod find;
+mod finish;
+pub mod gap;
+mod hot;
+mod lead;
+pub mod locate;
+mod memory;
+pub mod order;
+mod reader;
+pub mod recheck;
+mod report;
+mod round;
+mod sweep;
+mod tick;
+mod upstream;
 pub mod walk;
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex as Plain, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-use lumo_bridge_entity::run::Outcome;
+use twox_hash::XxHash3_64;
 
 pub use config::Config;
-pub use pass::{Error, Options, Report, Tally};
+pub use lead::Lead;
+pub use report::{Options, Preview, Report, Tally};
+pub use upstream::{Milestone, Upstream};
 
+use crate::chain::Chain;
 use crate::clock::Clock;
-use crate::lumo::Client;
+use crate::lumo;
 use crate::model::Listing;
-use crate::model::event::EventType;
 use crate::model::facts::History;
 use crate::model::record::{Deposit, Wallet};
-use crate::store::Store;
+use crate::store::{self, Ending, Fence, Store};
+use locate::Blocks;
+use round::Round;
+use sweep::Sweeping;
+use upstream::Source;
 
-/// How long a listing is left alone after the key was refused. Keys rotate, and the new one may be on its way.
-const PROBE_AFTER: Duration = Duration::from_secs(60);
+/// Users that were seen to be active are remembered up to so many.
+const HINTS: usize = 200;
 
-/// Walks listings.
-pub struct Syncer {
-    store: Store,
-    client: Client,
-    clock: Clock,
-    history: History,
+/// How to go about reading.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What a first import tells.
+    pub history: History,
     /// The `limit` to ask for, as configured.
-    page_size: u32,
-    /// How long to wait after a 401.
-    probe_after: Duration,
-    /// One pass at a time over each listing; inside, until when it is left alone.
-    gates: [Mutex<Option<Instant>>; Listing::ALL.len()],
+    pub page_size: u32,
+    /// How many pages of a listing may be under way.
+    pub concurrency: usize,
+    /// The longest wait before a page is tried a second time; it doubles with each further try.
+    pub first_wait: Duration,
+    /// How long a listing is left alone after the key was refused. Keys rotate, and the new one may be on its way.
+    pub probe_after: Duration,
+    /// How long each listing may go without a complete round before that is told.
+    pub stalled_after: [TimeDelta; Listing::ALL.len()],
 }
 
-impl Syncer {
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            history: History::Silent,
+            page_size: 100,
+            concurrency: 4,
+            first_wait: Duration::from_secs(1),
+            probe_after: Duration::from_secs(60),
+            stalled_after: [TimeDelta::minutes(5); Listing::ALL.len()],
+        }
+    }
+}
+
+/// Reads listings.
+pub struct Syncer<U> {
+    store: Store,
+    upstream: U,
+    clock: Clock,
+    settings: Settings,
+    right: Plain<Right>,
+    /// One round at a time over each listing; inside, until when it is left alone.
+    gates: [Mutex<Option<Instant>>; Listing::ALL.len()],
+    /// The sweep that is under way over each listing.
+    sweeps: [Mutex<Option<Sweeping>>; Listing::ALL.len()],
+    /// Where the blocks of each listing began when it was last read whole.
+    blocks: [Plain<Option<Blocks>>; Listing::ALL.len()],
+    /// Users whose wallets have changed: their deposits may have, too.
+    hints: Plain<BTreeSet<String>>,
+}
+
+/// How far a round came.
+enum Ended {
+    /// Everything that was listed when it began is in the tables.
+    Complete,
+    /// It was done, but why everything should be in the tables it cannot say.
+    Incomplete(String),
+    /// The process is to end.
+    Stopped,
+}
+
+/// What stopped a round.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("page not read")]
+    Upstream(#[from] lumo::Error),
+    #[error("page not stored")]
+    Store(#[from] store::Error),
+}
+
+impl Error {
+    /// Whether the key was refused.
     #[must_use]
-    pub fn new(store: Store, client: Client, clock: Clock, history: History, page_size: u32) -> Self {
-        Self { store, client, clock, history, page_size, probe_after: PROBE_AFTER, gates: Default::default() }
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Upstream(lumo::Error::Unauthorized))
+    }
+
+    /// Whether another process has taken over.
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        matches!(self, Self::Store(store::Error::Fenced))
+    }
+
+    fn log(&self, listing: Listing) {
+        if self.is_unauthorized() {
+            tracing::error!(
+                %listing,
+                "Lumo refuses the API key; nothing is read until a valid one is configured. Keys change at every login and \
+                 when they are regenerated"
+            );
+        } else {
+            tracing::error!(%listing, error = %Chain(self), "pass failed; the next one starts over, nothing stored is lost");
+        }
+    }
+}
+
+impl<U: Upstream> Syncer<U> {
+    #[must_use]
+    pub fn new(store: Store, upstream: U, clock: Clock, settings: Settings) -> Self {
+        Self {
+            store,
+            upstream,
+            clock,
+            settings,
+            right: Plain::default(),
+            gates: Default::default(),
+            sweeps: Default::default(),
+            blocks: Default::default(),
+            hints: Plain::default(),
+        }
     }
 
     /// Sets how long a listing is left alone after the key was refused.
     #[must_use]
     pub fn with_probe_after(mut self, probe_after: Duration) -> Self {
-        self.probe_after = probe_after;
+        self.settings.probe_after = probe_after;
         self
     }
 
-    /// Reads the listing from end to end. If another pass over it is under way, waits for its end first.
+    /// Reads the listing from end to end. If a round over it is under way, waits for its end first.
     ///
     /// # Errors
     /// What stopped the pass. What it had read by then is stored.
@@ -68,69 +182,167 @@ impl Syncer {
         options: &Options<'_>,
         stop: &CancellationToken,
     ) -> Result<Report, Error> {
+        self.run_any(listing, options, Reach::Whole, stop).await
+    }
+
+    /// A round as the schedule wants it: what is new and what is likely to have changed.
+    ///
+    /// # Errors
+    /// What stopped the round. What it had read by then is stored.
+    pub async fn tick(
+        &self,
+        listing: Listing,
+        options: &Options<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Report, Error> {
+        self.run_any(listing, options, Reach::Needed, stop).await
+    }
+
+    /// A round that is left out while another is under way or the key was refused a moment ago, and is reported in the log.
+    pub async fn on_schedule(&self, listing: Listing, stop: &CancellationToken) {
+        if self.gate(listing).try_lock().is_err() {
+            return tracing::debug!(%listing, "a round is under way; this one is left out");
+        }
+        if self.is_refused(listing) {
+            return tracing::debug!(%listing, "the key was refused; the next probe has yet to come");
+        }
+        match self.tick(listing, &Options::default(), stop).await {
+            Ok(report) => report.log("round"),
+            Err(error) => error.log(listing),
+        }
+    }
+
+    async fn run_any(
+        &self,
+        listing: Listing,
+        options: &Options<'_>,
+        reach: Reach,
+        stop: &CancellationToken,
+    ) -> Result<Report, Error> {
+        // Boxed, because what a round holds while it waits is much, and rounds wait side by side.
+        match listing {
+            Listing::Wallets | Listing::Blocked => Box::pin(self.run::<Wallet>(listing, options, reach, stop)).await,
+            Listing::Deposits => Box::pin(self.run::<Deposit>(listing, options, reach, stop)).await,
+        }
+    }
+
+    async fn run<R: Source>(
+        &self,
+        listing: Listing,
+        options: &Options<'_>,
+        reach: Reach,
+        stop: &CancellationToken,
+    ) -> Result<Report, Error> {
         let mut gate = self.gate(listing).lock().await;
-        let result = match listing {
-            Listing::Wallets | Listing::Blocked => self.walk::<Wallet>(listing, options, stop).await,
-            Listing::Deposits => self.walk::<Deposit>(listing, options, stop).await,
+        let mut round = Round::begin(self, listing, options).await?;
+        let was_unauthorized = round.progress.unauthorized_since.is_some();
+        let ended = match reach {
+            Reach::Needed if self.is_guest() => round.whole::<R>(stop).await,
+            Reach::Whole => round.whole::<R>(stop).await,
+            Reach::Needed => round.tick::<R>(stop).await,
         };
-        *gate = matches!(&result, Err(error) if error.is_unauthorized()).then(|| Instant::now() + self.probe_after);
+        round.remember();
+        let result = round.finish(ended).await;
+        let unauthorized = matches!(&result, Err(error) if error.is_unauthorized());
+        *gate = unauthorized.then(|| self.probe_at());
+        if options.ending == Ending::Commit && (unauthorized || (was_unauthorized && result.is_ok())) {
+            self.store.note_unauthorized(listing, unauthorized, self.fence(), self.clock.now()).await?;
+        }
         result
     }
 
-    /// A pass as the schedule wants it: left out while another is under way or the key was refused a moment ago, and
-    /// reported in the log.
-    pub async fn tick(&self, listing: Listing, options: &Options<'_>, stop: &CancellationToken) {
-        match self.gate(listing).try_lock().map(|gate| *gate) {
-            Err(_) => return tracing::debug!(%listing, "a pass is under way; this one is left out"),
-            Ok(Some(until)) if Instant::now() < until => {
-                return tracing::debug!(%listing, "the key was refused; the next probe has yet to come");
-            }
-            Ok(_) => {}
-        }
-        match self.pass(listing, options, stop).await {
-            Ok(report) => report.log(),
-            Err(error) => error.log(listing),
-        }
+    fn probe_at(&self) -> Instant {
+        Instant::now() + self.settings.probe_after
+    }
+
+    /// Whether the key was refused a moment ago.
+    fn is_refused(&self, listing: Listing) -> bool {
+        self.gate(listing).try_lock().is_ok_and(|gate| gate.is_some_and(|until| Instant::now() < until))
+    }
+
+    /// Leaves a listing alone from now on, as its key was refused.
+    async fn leave_alone(&self, listing: Listing) {
+        *self.gate(listing).lock().await = Some(self.probe_at());
     }
 
     /// Whether a first import has yet to be completed.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn import_pending(&self, listing: Listing) -> Result<bool, crate::store::Error> {
+    pub async fn import_pending(&self, listing: Listing) -> Result<bool, store::Error> {
         Ok(self.store.progress(listing).await?.import_done_at.is_none())
+    }
+
+    /// From now on everything is written by this right.
+    pub fn write_by(&self, right: Right) {
+        *lock(&self.right) = right;
+    }
+
+    fn fence(&self) -> Option<Fence> {
+        match *lock(&self.right) {
+            Right::Lease(fence) => Some(fence),
+            Right::Alone | Right::Guest => None,
+        }
+    }
+
+    fn is_guest(&self) -> bool {
+        *lock(&self.right) == Right::Guest
     }
 
     fn gate(&self, listing: Listing) -> &Mutex<Option<Instant>> {
         &self.gates[listing as usize]
     }
-}
 
-/// What a pass over a list would announce, for a dry run.
-pub type Preview = Vec<(EventType, String)>;
+    fn keep_blocks(&self, listing: Listing, blocks: Blocks) {
+        *lock(&self.blocks[listing as usize]) = Some(blocks);
+    }
 
-impl Report {
-    fn log(&self) {
-        let Self { listing, outcome, tally, doubt, .. } = self;
-        let Tally { requests, rows, appeared, changed, events, rejected, .. } = tally;
-        let duration_ms = self.duration_ms();
-        match outcome {
-            Outcome::Complete => {
-                tracing::info!(%listing, requests, rows, appeared, changed, events, duration_ms, "pass complete");
-            }
-            Outcome::Cancelled => tracing::info!(%listing, requests, rows, duration_ms, "pass stopped"),
-            Outcome::Incomplete | Outcome::Failed => {
-                let reason = doubt.as_deref().unwrap_or("some items could not be read");
-                tracing::warn!(
-                    %listing, requests, rows, appeared, changed, events, rejected, duration_ms, reason, "pass incomplete"
-                );
-            }
+    fn take_blocks(&self, listing: Listing) -> Option<Blocks> {
+        lock(&self.blocks[listing as usize]).take()
+    }
+
+    fn hint(&self, user: &str) {
+        let mut hints = lock(&self.hints);
+        if hints.len() < HINTS {
+            hints.insert(user.to_owned());
         }
     }
 
-    /// How long the pass took.
-    #[must_use]
-    pub fn duration_ms(&self) -> i64 {
-        (self.finished_at - self.started_at).num_milliseconds()
+    fn take_hints(&self) -> BTreeSet<String> {
+        std::mem::take(&mut lock(&self.hints))
     }
+}
+
+/// By what right a process writes what it has read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Right {
+    /// There is no other process.
+    #[default]
+    Alone,
+    /// It has the lease.
+    Lease(Fence),
+    /// Another process has the lease. Rows and events may be stored all the same, the keys see to that; what the other one
+    /// remembers is not touched, so lists are read whole.
+    Guest,
+}
+
+/// How much of a listing a round reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    Whole,
+    Needed,
+}
+
+/// A lock held for a line; a panic elsewhere says nothing about the value.
+fn lock<T>(mutex: &Plain<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn hash(id: &str) -> u64 {
+    XxHash3_64::oneshot(id.as_bytes())
+}
+
+/// Whether the server may have refused the size of the page and not the request.
+fn refuses_limit(error: &lumo::Error) -> bool {
+    matches!(error, lumo::Error::Refused { status: 400 | 413 | 422, .. })
 }

@@ -11,7 +11,7 @@ use crate::lumo::{self, Client};
 use crate::model::facts::Announce;
 use crate::model::id::{ExternalId, WalletId};
 use crate::model::record::Wallet;
-use crate::store::{self, Batch, Ending, Store};
+use crate::store::{self, Batch, Checkpoint, Ending, Regressions, Store};
 
 /// Makes wallets what the merchant wants them to be.
 pub struct Wallets {
@@ -65,10 +65,15 @@ impl Wallets {
         let now = self.clock.now();
         let batch = Batch {
             records: vec![wallet],
+            heads: None,
             // The answer is the newest that can be known.
             read_at: now,
             announce: Announce::News,
-            progress: None,
+            // Who acts need not wait until it is seen twice.
+            regressions: Regressions::Apply,
+            checkpoint: Checkpoint::default(),
+            // A command is no part of the sync, whoever leads that.
+            fence: None,
             ending: Ending::Commit,
         };
         self.store.ingest(batch, now).await.map_err(Error::NotStored)?;

@@ -78,6 +78,9 @@ impl FromStr for Amount {
         if (whole.is_empty() && fraction.is_empty()) || !all_digits(whole) || !all_digits(fraction) {
             return Err(AmountError::Syntax);
         }
+        if exponent == 0 {
+            return plain(negative, whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+        }
 
         // The value is 0.DIGITS × 10^point with neither leading nor trailing zeros in DIGITS.
         let digits = format!("{whole}{fraction}");
@@ -106,6 +109,23 @@ impl FromStr for Amount {
             format!("{sign}{before}.{after}")
         }))
     }
+}
+
+/// The usual number: no exponent, so nothing moves. Both parts come without the zeros that say nothing.
+fn plain(negative: bool, whole: &str, fraction: &str) -> Result<Amount, AmountError> {
+    if whole.len() > MAX_INTEGER_DIGITS || fraction.len() > MAX_FRACTION_DIGITS {
+        return Err(AmountError::OutOfRange);
+    }
+    let mut text = String::with_capacity(whole.len() + fraction.len() + 3);
+    if negative && !(whole.is_empty() && fraction.is_empty()) {
+        text.push('-');
+    }
+    text.push_str(if whole.is_empty() { "0" } else { whole });
+    if !fraction.is_empty() {
+        text.push('.');
+        text.push_str(fraction);
+    }
+    Ok(Amount(text))
 }
 
 /// An exponent that is digits but does not fit is a number out of range, everything else is not a number.

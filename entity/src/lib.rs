@@ -21,7 +21,9 @@ pub mod lease;
 pub mod meta;
 pub mod progress;
 pub mod run;
+pub mod seen;
 pub mod stream;
+pub mod sweep;
 
 pub mod deposit;
 pub mod wallet;

@@ -16,12 +16,23 @@ pub struct Model {
     pub page_limit: Option<i32>,
     /// `total` as last told.
     pub last_total: Option<i64>,
-    /// Everything visible upstream before it is in the tables: the start of the last complete pass.
+    /// Everything visible upstream before it is in the tables, as far as the listing's order and `total` can be relied on.
     pub complete_through: Option<DateTimeUtc>,
     /// When the last pass ended, complete or not.
     pub last_run_at: Option<DateTimeUtc>,
     /// Why the last pass was not complete; null if it was.
     pub last_error: Option<String>,
+    /// Everything visible upstream before it is in the tables, proved by reading the listing from end to end: the start of
+    /// the last pass that did.
+    pub proved_through: Option<DateTimeUtc>,
+    /// How many more rows the upstream counts than are known and listed; negative while known rows are gone upstream.
+    pub gap: Option<i64>,
+    /// Since when the listing has not been kept up to date; null while it is.
+    pub stalled_since: Option<DateTimeUtc>,
+    /// Since when the key is refused; null while it is not.
+    pub unauthorized_since: Option<DateTimeUtc>,
+    /// What the sync engine remembers of the listing, as JSON of its own.
+    pub memory: Option<String>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

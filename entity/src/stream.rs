@@ -1,5 +1,5 @@
 //! `lumo_streams`: the last number given in each stream. The stream [`ALL`] counts every event, [`DELIVERIES`] every
-//! delivery; whoever writes events locks the row of [`ALL`] first.
+//! delivery; whoever writes events locks the row of [`ALL`] first. [`WALLETS`] and [`DEPOSITS`] count the rows of the mirror.
 
 use sea_orm::entity::prelude::*;
 
@@ -7,6 +7,10 @@ use sea_orm::entity::prelude::*;
 pub const ALL: &str = "*";
 /// The counter that delivery ids are made from.
 pub const DELIVERIES: &str = "*deliveries";
+/// The last `row_no` given to a wallet.
+pub const WALLETS: &str = "*wallets";
+/// The last `row_no` given to a deposit.
+pub const DEPOSITS: &str = "*deposits";
 
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

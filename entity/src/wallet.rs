@@ -29,6 +29,8 @@ pub struct Model {
     pub changed_at: DateTimeUtc,
     /// Since when the API no longer lists it; null while it does.
     pub missing_since: Option<DateTimeUtc>,
+    /// 1, 2, 3 … over all rows of the table, without holes; given when the row is first stored, for ever.
+    pub row_no: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

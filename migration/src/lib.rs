@@ -6,6 +6,7 @@
 
 mod dialect;
 mod m20260101_000001_initial;
+mod m20260301_000002_sync_engine;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -16,7 +17,7 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20260101_000001_initial::Migration)]
+        vec![Box::new(m20260101_000001_initial::Migration), Box::new(m20260301_000002_sync_engine::Migration)]
     }
 
     fn migration_table_name() -> DynIden {

@@ -36,6 +36,10 @@ struct StandingJson<'a> {
     rows: u64,
     last_total: Option<i64>,
     complete_through: Option<DateTime<Utc>>,
+    proved_through: Option<DateTime<Utc>>,
+    gap: Option<i64>,
+    stalled_since: Option<DateTime<Utc>>,
+    unauthorized_since: Option<DateTime<Utc>>,
     import: &'static str,
     import_started_at: Option<DateTime<Utc>>,
     import_done_at: Option<DateTime<Utc>>,
@@ -74,6 +78,13 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     }
     view::list(context, &standings)?;
     for Standing { listing, progress, .. } in &standings {
+        let now = context.clock().now();
+        if let Some(since) = progress.unauthorized_since {
+            printer.line(format!("{RED}!{RED:#} {listing}: the API key is refused, first {}", ago(since, now)));
+        }
+        if let Some(since) = progress.stalled_since {
+            printer.line(format!("{RED}!{RED:#} {listing}: stalled, last complete {}", ago(since, now)));
+        }
         if let Some(error) = &progress.last_error {
             printer.line(format!("{YELLOW}!{YELLOW:#} {listing}: {}", safe::text(error)));
         }
@@ -110,6 +121,7 @@ impl Listed for Standing {
             Column::new("LISTING"),
             Column::new("ROWS").right(),
             Column::new("COMPLETE THROUGH"),
+            Column::new("PROVED THROUGH"),
             Column::new("LAST PASS"),
             Column::new("ENDED"),
             Column::new("IMPORT"),
@@ -129,6 +141,7 @@ impl Listed for Standing {
             Cell::new(self.listing),
             Cell::new(self.rows),
             aged(self.progress.complete_through),
+            aged(self.progress.proved_through),
             Cell::maybe(outcome.map(Outcome::as_str)).styled(style),
             aged(self.progress.last_run_at),
             Cell::new(self.import()),
@@ -137,13 +150,27 @@ impl Listed for Standing {
 
     fn json(&self) -> StandingJson<'_> {
         let Progress {
-            import_started_at, import_done_at, page_limit, last_total, complete_through, last_run_at, ..
+            import_started_at,
+            import_done_at,
+            page_limit,
+            last_total,
+            complete_through,
+            proved_through,
+            gap,
+            stalled_since,
+            unauthorized_since,
+            last_run_at,
+            ..
         } = self.progress;
         StandingJson {
             listing: self.listing.as_str(),
             rows: self.rows,
             last_total,
             complete_through,
+            proved_through,
+            gap,
+            stalled_since,
+            unauthorized_since,
             import: self.import(),
             import_started_at,
             import_done_at,

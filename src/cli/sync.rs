@@ -1,9 +1,11 @@
 //! `sync`: one pass now.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lumo_bridge_entity::run::Outcome;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::failure::Failure;
@@ -11,9 +13,13 @@ use super::printer::{BOLD, DIM, GREEN, YELLOW};
 use super::progress;
 use super::safe;
 use crate::app;
+use crate::lumo::Client;
 use crate::model::Listing;
 use crate::store::Ending;
-use crate::sync::{Options, Report, Tally};
+use crate::sync::{Lead, Options, Report, Syncer, Tally};
+
+/// The wait before a list is read once more that could not be proved.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What to sync.
 #[derive(Debug, clap::Args)]
@@ -22,9 +28,12 @@ pub(super) struct Args {
     /// wallets, blocked, deposits or all
     #[arg(default_value = "all", value_parser = parse_listings, value_name = "LISTING")]
     listings: Listings,
-    /// Read everything, in pages of the configured size, whatever size the server was seen to keep to
+    /// Read every list from end to end, in pages of the configured size, whatever size the server was seen to keep to
     #[arg(long)]
     full: bool,
+    /// Read every list from end to end, again if need be, until everything that is listed now is certain to be in the tables
+    #[arg(long, conflicts_with = "dry_run")]
+    until_complete: bool,
     /// Show what would change, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -73,29 +82,56 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     let (store, _) = context.store_and_endpoints(&config).await?;
     let syncer = app::syncer(&config, store.clone(), client, context.clock().clone());
-    let ending = if args.dry_run { Ending::RollBack } else { Ending::Commit };
-
-    let mut lines = Vec::new();
-    let mut all_complete = true;
-    for &listing in &*args.listings {
-        let bar = progress::bar(context.printer(), listing);
-        let observe = |tally: &Tally| progress::show(&bar, tally);
-        let options = Options { ending, probe_page_size: args.full, observe: &observe };
-        let result = syncer.pass(listing, &options, &context.stop().soft).await;
-        bar.finish_and_clear();
-        let report = result
-            .map_err(|error| Failure::work(anyhow::Error::new(error).context(format!("{listing} not synced"))))?;
-        all_complete &= report.outcome == Outcome::Complete;
-        if !context.printer().json() {
-            print(context, &report, args.dry_run);
-        }
-        lines.push(report);
-    }
+    let lines = if args.dry_run {
+        listings(context, &args, &syncer).await?
+    } else {
+        let lead = Lead::new(store.clone(), context.clock().clone());
+        let over = CancellationToken::new();
+        let work = async {
+            lead.decided().await;
+            let lines = listings(context, &args, &syncer).await;
+            over.cancel();
+            lines
+        };
+        tokio::join!(work, lead.keep(&syncer, &over)).0?
+    };
+    let all_complete = lines.iter().all(|report| report.outcome == Outcome::Complete);
     if context.printer().json() {
         context.printer().document(&lines.iter().map(line).collect::<Vec<_>>())?;
     }
     store.close().await;
     if all_complete { Ok(()) } else { Err(Failure::said()) }
+}
+
+/// Reads the listings and prints what came of each.
+async fn listings(context: &Context, args: &Args, syncer: &Syncer<Client>) -> Result<Vec<Report>, Failure> {
+    let ending = if args.dry_run { Ending::RollBack } else { Ending::Commit };
+    let mut reports = Vec::new();
+    for &listing in &*args.listings {
+        let bar = progress::bar(context.printer(), listing);
+        let observe = |tally: &Tally| progress::show(&bar, tally);
+        let options = Options { ending, probe_page_size: args.full, observe: &observe };
+        let stop = &context.stop().soft;
+        let whole = args.full || args.dry_run || args.until_complete || syncer.import_pending(listing).await?;
+        let result = loop {
+            let result = match whole {
+                true => syncer.pass(listing, &options, stop).await,
+                false => syncer.tick(listing, &options, stop).await,
+            };
+            let again = matches!(&result, Ok(report) if report.outcome == Outcome::Incomplete);
+            if !args.until_complete || !again || stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+                break result;
+            }
+        };
+        bar.finish_and_clear();
+        let report = result
+            .map_err(|error| Failure::work(anyhow::Error::new(error).context(format!("{listing} not synced"))))?;
+        if !context.printer().json() {
+            print(context, &report, args.dry_run);
+        }
+        reports.push(report);
+    }
+    Ok(reports)
 }
 
 fn line(report: &Report) -> Line<'_> {

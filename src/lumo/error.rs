@@ -7,6 +7,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use crate::lumo::retry_after;
+
 /// Why a request to Lumo brought no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -15,9 +17,9 @@ pub enum Error {
     Unauthorized,
 
     /// 429, or 503 with a `Retry-After`. The client has slowed itself down already.
-    #[error("Lumo asks for fewer requests")]
+    #[error("Lumo asks for fewer requests{}", long_rest(*.retry_after))]
     Throttled {
-        /// How long Lumo wants to be left alone, at most 15 minutes.
+        /// How long Lumo wants to be left alone, at most 15 minutes; that long also where it wants more.
         retry_after: Option<Duration>,
     },
 
@@ -52,6 +54,12 @@ pub enum Error {
         #[source]
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
+}
+
+/// Said of a wait that was cut, so that whoever logs the error warns of it.
+fn long_rest(retry_after: Option<Duration>) -> &'static str {
+    let cut = retry_after.is_some_and(|wait| wait >= retry_after::CAP);
+    if cut { ", and for none in the next 15 minutes or longer; it is left alone for 15" } else { "" }
 }
 
 /// How Lumo was unavailable.

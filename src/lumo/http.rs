@@ -12,8 +12,9 @@ use reqwest::{RequestBuilder, Response, StatusCode};
 use url::Url;
 
 use crate::clock::Clock;
-use crate::lumo::pace::{Feedback, Pace};
+use crate::lumo::pace::{Feedback, Lane, Pace};
 use crate::lumo::{Config, Error, Outage, refusal, retry_after};
+use crate::model::Listing;
 use crate::setting::Secret;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -27,7 +28,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest body of a listing.
 pub(super) const LISTING_CAP: usize = 16 * 1024 * 1024;
 /// Largest body of any other answer.
-pub(super) const OBJECT_CAP: usize = 1024 * 1024;
+const OBJECT_CAP: usize = 1024 * 1024;
 /// What is read of the body of a refusal, and for how long.
 const REFUSAL_CAP: usize = 4 * 1024;
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -79,21 +80,33 @@ impl Http {
         self.pace.current_rate()
     }
 
-    /// Cancel safe: a request that is given up may or may not have reached the server, nothing here is out of step.
-    pub(super) async fn get(&self, url: Url, cap: usize) -> Result<Answer, Error> {
-        self.send(self.client.get(url), cap).await
+    pub(super) fn set_sweep_budget(&self, share: f64) {
+        self.pace.set_sweep_budget(share);
     }
 
-    /// Cancel safe in the same sense as [`Self::get`].
-    pub(super) async fn post(&self, url: Url, json: Vec<u8>, cap: usize) -> Result<Answer, Error> {
+    /// Reads a listing. Cancel safe: a request that is given up may or may not have reached the server, nothing here is
+    /// out of step.
+    pub(super) async fn get(&self, lane: Lane, listing: Listing, url: Url) -> Result<Answer, Error> {
+        self.send(lane, Some(listing), self.client.get(url), LISTING_CAP).await
+    }
+
+    /// Writes. Cancel safe in the same sense as [`Self::get`].
+    pub(super) async fn post(&self, url: Url, json: Vec<u8>) -> Result<Answer, Error> {
         let json_type = HeaderValue::from_static("application/json");
-        self.send(self.client.post(url).header(CONTENT_TYPE, json_type).body(json), cap).await
+        let request = self.client.post(url).header(CONTENT_TYPE, json_type).body(json);
+        self.send(Lane::Fresh, None, request, OBJECT_CAP).await
     }
 
-    async fn send(&self, request: RequestBuilder, cap: usize) -> Result<Answer, Error> {
-        let permit = self.pace.enter().await;
+    async fn send(
+        &self,
+        lane: Lane,
+        listing: Option<Listing>,
+        request: RequestBuilder,
+        cap: usize,
+    ) -> Result<Answer, Error> {
+        let permit = self.pace.enter(lane).await;
         let result = self.exchange(request, cap).await;
-        permit.settle(feedback(&result));
+        permit.settle(listing, feedback(&result));
         result
     }
 

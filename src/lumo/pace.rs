@@ -1,122 +1,137 @@
 //! Keeps all requests of a client within what Lumo wants: so many in flight, so many a second, none while it asks for
 //! peace.
 //!
-//! The decisions are made by [`throttle`]; this is the waiting around them. Permit first, then token, so those who wait
-//! are served in the order in which they came, as far as the number in flight goes.
+//! The decisions are made by [`turns`]; this is the waiting around them. There are two lines, one of the sweep and one
+//! of everything else, and each is served in the order in which requests came to it.
 
+mod latency;
 mod throttle;
+mod turns;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex as Line, Notify};
 use tokio::time::Instant;
 
 pub(super) use self::throttle::Feedback;
-use self::throttle::Throttle;
+use self::turns::{Turns, Wait};
+use crate::model::Listing;
+
+/// What a request is for, which decides who goes first where not all can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// What is new in a listing, and what a person or a merchant's system waits for.
+    Fresh,
+    /// What is likely to have changed; it has the same rights as [`Lane::Fresh`].
+    Hot,
+    /// Everything once more, in the background: within its budget, and behind the other two.
+    Sweep,
+}
+
+impl Lane {
+    const fn is_sweep(self) -> bool {
+        matches!(self, Self::Sweep)
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Pace {
-    in_flight: Semaphore,
-    throttle: Mutex<Throttle>,
+    turns: Mutex<Turns>,
+    /// Whoever is first in its line holds it.
+    sweeps: Line<()>,
+    others: Line<()>,
+    /// Something has changed that those at the head of the lines may have been waiting for.
+    changed: Notify,
 }
 
 /// Leave to send one request; held until its answer is read.
 #[derive(Debug)]
 pub(super) struct Permit<'a> {
     pace: &'a Pace,
+    lane: Lane,
     asked_at: Instant,
-    _slot: Option<SemaphorePermit<'a>>,
+}
+
+/// A request in line.
+struct Waiting<'a> {
+    pace: &'a Pace,
+    lane: Lane,
 }
 
 impl Pace {
-    /// `ceiling` requests a second, `concurrency` at a time.
+    /// `ceiling` requests a second, `concurrency` at a time; no budget for the sweep but these.
     pub(super) fn new(ceiling: f64, concurrency: usize) -> Self {
         Self {
-            in_flight: Semaphore::new(concurrency.max(1)),
-            throttle: Mutex::new(Throttle::new(ceiling, Instant::now())),
+            turns: Mutex::new(Turns::new(ceiling, concurrency, Instant::now())),
+            sweeps: Line::new(()),
+            others: Line::new(()),
+            changed: Notify::new(),
         }
     }
 
+    /// Leaves the sweep `share` of the rate, above 0 and up to 1.
+    pub(super) fn set_sweep_budget(&self, share: f64) {
+        self.change(|turns| turns.set_sweep_budget(share, Instant::now()));
+    }
+
     /// Waits until one more request may be sent. Cancel safe: a wait that is given up takes nothing.
-    pub(super) async fn enter(&self) -> Permit<'_> {
-        // The semaphore is never closed, so there always is a slot.
-        let slot = self.in_flight.acquire().await.ok();
+    pub(super) async fn enter(&self, lane: Lane) -> Permit<'_> {
+        let _waiting = Waiting::new(self, lane);
+        let _head = if lane.is_sweep() { self.sweeps.lock().await } else { self.others.lock().await };
         loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            // From here on, so that nothing is missed between the look and the wait.
+            changed.as_mut().enable();
             let now = Instant::now();
-            let taken = self.throttle().take(now);
-            match taken {
-                Ok(()) => return Permit { pace: self, asked_at: now, _slot: slot },
-                Err(wait) => tokio::time::sleep(wait).await,
+            let admitted = self.turns().admit(lane, now);
+            match admitted {
+                Ok(()) => return Permit { pace: self, lane, asked_at: now },
+                Err(Wait::Change) => changed.await,
+                Err(Wait::At(time)) => drop(tokio::time::timeout_at(time, changed).await),
             }
         }
     }
 
     /// Requests per second at present.
     pub(super) fn current_rate(&self) -> f64 {
-        self.throttle().rate()
+        self.turns().rate()
     }
 
-    fn throttle(&self) -> MutexGuard<'_, Throttle> {
-        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Turns)) {
+        change(&mut self.turns());
+        self.changed.notify_waiters();
+    }
+}
+
+impl<'a> Waiting<'a> {
+    fn new(pace: &'a Pace, lane: Lane) -> Self {
+        pace.change(|turns| turns.join(lane));
+        Self { pace, lane }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.pace.change(|turns| turns.leave(self.lane));
     }
 }
 
 impl Permit<'_> {
-    /// Ends the request with what its answer said about the pace.
-    pub(super) fn settle(self, feedback: Feedback) {
-        self.pace.throttle().learn(feedback, self.asked_at, Instant::now());
+    /// Ends the request with what its answer said about the pace; `listing` is what was read, if anything was.
+    pub(super) fn settle(self, listing: Option<Listing>, feedback: Feedback) {
+        self.pace.turns().learn(self.lane, listing, feedback, self.asked_at, Instant::now());
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.pace.change(|turns| turns.end(self.lane));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    const SHORT: Duration = Duration::from_millis(20);
-    const LONG: Duration = Duration::from_secs(20);
-
-    #[tokio::test]
-    async fn requests_are_spread_over_time() {
-        let pace = Pace::new(200.0, 4);
-        let start = Instant::now();
-        for _ in 0..240 {
-            pace.enter().await.settle(Feedback::Clean);
-        }
-        assert!(start.elapsed() >= Duration::from_millis(195), "{:?}", start.elapsed());
-    }
-
-    #[tokio::test]
-    async fn no_more_are_in_flight_than_allowed() {
-        let pace = Pace::new(1000.0, 2);
-        let first = pace.enter().await;
-        let _second = pace.enter().await;
-        assert!(tokio::time::timeout(SHORT, pace.enter()).await.is_err());
-        first.settle(Feedback::Clean);
-        assert!(tokio::time::timeout(LONG, pace.enter()).await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn one_throttled_request_holds_up_all_others() {
-        let pace = Pace::new(100.0, 8);
-        let start = Instant::now();
-        pace.enter().await.settle(Feedback::Throttled(Some(10 * SHORT)));
-        let (..) = tokio::join!(pace.enter(), pace.enter());
-        assert!(start.elapsed() >= 10 * SHORT);
-        assert!((pace.current_rate() - 50.0).abs() < 1e-9);
-    }
-
-    #[tokio::test]
-    async fn a_wait_that_is_given_up_takes_nothing() {
-        let pace = Pace::new(4.0, 1);
-        for _ in 0..4 {
-            pace.enter().await.settle(Feedback::Clean);
-        }
-        for _ in 0..50 {
-            let given_up = tokio::time::timeout(Duration::from_millis(1), pace.enter()).await;
-            drop(given_up);
-        }
-        assert!(tokio::time::timeout(LONG, pace.enter()).await.is_ok());
-    }
-}
+mod tests;

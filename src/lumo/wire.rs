@@ -16,6 +16,7 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
 
 pub(super) use self::fields::Fields;
 use crate::lumo::Error;
@@ -39,9 +40,8 @@ pub(super) fn deposits(body: &[u8], served_at: Option<DateTime<Utc>>, fields: &F
 /// Reads the one wallet that a write answers with.
 pub(super) fn wallet(body: &[u8]) -> Result<Wallet, Error> {
     let text = std::str::from_utf8(body).map_err(|_| Error::contract("body", "is not UTF-8"))?.trim();
-    // Only to tell broken JSON from JSON of another kind, with a position.
-    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| envelope::not_json(text, &error))?;
-    let members = Members::parse(text).map_err(|malformed| Error::contract("body", malformed.to_string()))?;
+    let value = serde_json::from_str(text).map_err(|error| envelope::not_json(text, &error))?;
+    let members = Members::of(value).map_err(|malformed| Error::contract("body", malformed.to_string()))?;
     wallet::read(text, &members).map_err(|fault| Error::contract(fault.field, fault.problem))
 }
 
@@ -83,44 +83,61 @@ fn page<T: Item>(
     let returned = envelope.items.len();
     let mut page = Page { items: Vec::with_capacity(returned), rejects: Vec::new(), returned, total: None, served_at };
     page.total = envelope.total;
-    let mut seen: HashMap<String, i64> = HashMap::with_capacity(returned);
-    for (position, raw) in envelope.items.into_iter().map(|item| item.get()).enumerate() {
-        let item = match read_item(raw, repaired, &read) {
-            Ok(item) => item,
-            Err((id, Fault { field, problem })) => {
-                page.rejects.push(Reject { position, id, field, problem });
-                continue;
+    let mut positions = Vec::with_capacity(returned);
+    for (position, raw) in envelope.items.into_iter().enumerate() {
+        match read_item(raw, repaired, &read) {
+            Ok(item) => {
+                positions.push(position);
+                page.items.push(item);
             }
-        };
-        match seen.entry(item.id().to_owned()) {
+            Err((id, Fault { field, problem })) => page.rejects.push(Reject { position, id, field, problem }),
+        }
+    }
+    leave_out_repeated(&mut page, &positions);
+    Ok(page)
+}
+
+/// Keeps the first of the items that have an id in common; `positions` are where the items stood.
+fn leave_out_repeated<T: Item>(page: &mut Page<T>, positions: &[usize]) {
+    let mut firsts = HashMap::with_capacity(positions.len());
+    let mut is_first = Vec::with_capacity(positions.len());
+    for (item, &position) in page.items.iter().zip(positions) {
+        match firsts.entry(item.id()) {
             Entry::Vacant(entry) => {
                 entry.insert(item.fingerprint());
-                page.items.push(item);
+                is_first.push(true);
+                continue;
             }
             Entry::Occupied(first) if *first.get() == item.fingerprint() => {}
             // Nothing tells which of the two is newer. The first stays, so that the same page always means the same,
             // and the reject keeps the pass from passing for complete.
-            Entry::Occupied(first) => page.rejects.push(Reject {
+            Entry::Occupied(_) => page.rejects.push(Reject {
                 position,
-                id: Some(first.key().clone()),
+                id: Some(item.id().to_owned()),
                 field: "id".to_owned(),
                 problem: "stands twice in the page with different content".to_owned(),
             }),
         }
+        is_first.push(false);
     }
-    Ok(page)
+    if is_first.contains(&false) {
+        let mut is_first = is_first.into_iter();
+        page.items.retain(|_| is_first.next().unwrap_or(true));
+        page.rejects.sort_by_key(|reject| reject.position);
+    }
 }
 
 /// Reads one item, or tells what is wrong with it and its id where there is one.
 fn read_item<T>(
-    raw: &str,
+    item: &RawValue,
     repaired: bool,
     read: impl Fn(&str, &Members<'_>) -> Result<T, Fault>,
 ) -> Result<T, (Option<String>, Fault)> {
+    let raw = item.get();
     if raw.len() > MAX_ITEM_BYTES {
         return Err((None, Fault::whole(format_args!("is larger than {MAX_ITEM_BYTES} bytes"))));
     }
-    let members = Members::parse(raw).map_err(|malformed| (None, Fault::whole(malformed)))?;
+    let members = Members::of(item).map_err(|malformed| (None, Fault::whole(malformed)))?;
     let result = if repaired && raw.contains(char::REPLACEMENT_CHARACTER) {
         Err(Fault::whole("is not UTF-8"))
     } else {

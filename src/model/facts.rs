@@ -4,6 +4,7 @@
 //! configuration says, and a change of balances alone is an event only where an endpoint names it.
 
 mod deposit;
+mod standing;
 mod wallet;
 
 use std::collections::BTreeMap;
@@ -13,10 +14,14 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 pub use deposit::deposit_event;
+pub use standing::{Standing, Trouble, standing_event};
 pub use wallet::{Predecessor, wallet_event};
 
-use crate::model::draft::Origin;
+use crate::model::draft::{Origin, rfc3339};
 use crate::model::fingerprint::Members;
+
+/// Stands for the company in the identity of events that are about none, or about things that do not name theirs.
+const NO_COMPANY: &str = "-";
 
 /// What a listing's first import tells of the things that it finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +80,13 @@ struct FromTo {
 }
 
 impl Changes {
+    /// That a thing is no longer listed.
+    fn vanished(now: DateTime<Utc>) -> Self {
+        let mut changes = Self::default();
+        changes.note("missing_since", &None, &Some(rfc3339(now)));
+        changes
+    }
+
     /// Notes a field if it differs.
     fn note<T: Serialize + PartialEq>(&mut self, field: &str, from: &T, to: &T) {
         if from != to {

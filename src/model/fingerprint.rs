@@ -7,6 +7,7 @@
 
 mod canonical;
 mod members;
+mod split;
 
 pub use canonical::decode_string;
 pub use members::{MAX_DEPTH, Malformed, Members};

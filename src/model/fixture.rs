@@ -71,5 +71,5 @@ pub(crate) fn deposit(id: &str, status: &str, amount: &str) -> Deposit {
 /// The record as a row that was stored an hour ago.
 pub(crate) fn stored<R>(record: R) -> Stored<R> {
     let at = noon() - TimeDelta::hours(1);
-    Stored { record, version: 1, first_seen_at: at, changed_at: at, missing_since: None }
+    Stored { record, version: 1, first_seen_at: at, changed_at: at, missing_since: None, row_no: 1 }
 }

@@ -18,6 +18,9 @@ pub enum Error {
         #[source]
         source: DbErr,
     },
+    /// Another process has taken the lead: what this one was about to do is that one's to do. Nothing was stored.
+    #[error("another process leads now")]
+    Fenced,
     /// A part of the program kept a transaction beyond its end; it was rolled back.
     #[error("transaction was kept beyond its end")]
     Leaked,

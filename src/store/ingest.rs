@@ -1,4 +1,4 @@
-//! From listed records to stored rows, events and deliveries: everything that one page causes, in one transaction.
+//! From listed records to stored rows, events and deliveries: everything that a batch causes, in one transaction.
 
 use std::collections::HashMap;
 
@@ -6,24 +6,34 @@ use chrono::{DateTime, Utc};
 
 use lumo_bridge_entity::stream;
 
-use super::{Ending, Error, Mirrored, Progress, Store, Tx};
-use crate::model::diff::{Change, diff};
+use super::{Checkpoint, Ending, Error, Fence, Mirrored, Store, Tx};
+use crate::model::diff::{Change, Diff, Fate, Head, Record, Regressions, diff};
 use crate::model::draft::Draft;
 use crate::model::event::EventType;
 use crate::model::facts::{Announce, Context, deposit_event, wallet_event};
+use crate::model::id::WalletId;
 use crate::model::record::{Deposit, Wallet};
 
 /// Records as read, and how to take them.
-#[derive(Debug)]
-pub struct Batch<R> {
+#[derive(Clone, Debug)]
+pub struct Batch<R: Record> {
+    /// Of one page or of several; if an id repeats, what it says last counts.
     pub records: Vec<R>,
+    /// What [`Store::heads`] told of them, if it was asked; they were read before the batch came to be, which does no harm.
+    pub heads: Option<HashMap<R::Id, Head>>,
     /// A time before the request was sent; see [`diff`].
     pub read_at: DateTime<Utc>,
     pub announce: Announce,
-    /// Stored with the rows, where it changed.
-    pub progress: Option<Progress>,
+    pub regressions: Regressions<R::Id>,
+    /// Stored with the rows.
+    pub checkpoint: Checkpoint,
+    /// Checked if anything is stored.
+    pub fence: Option<Fence>,
     pub ending: Ending,
 }
+
+/// Events by type and object.
+pub type Preview = Vec<(EventType, String)>;
 
 /// What a batch caused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,12 +42,17 @@ pub struct Ingested {
     pub changed: u64,
     /// Events that were new.
     pub events: u64,
-    /// The events by type and object, where the transaction was undone and nothing else tells.
-    pub preview: Vec<(EventType, String)>,
+    /// The events, where the transaction was undone and nothing else tells.
+    pub preview: Preview,
+    /// What became of each record, in their order.
+    pub fates: Vec<Fate>,
 }
 
 /// A record whose changes are events.
 pub trait Told: Mirrored {
+    /// Locks what must not change while these records are stored. Comes after the outbox and before the records' own counter.
+    fn lock_neighbours(tx: &Tx, records: &[Self]) -> impl Future<Output = Result<(), Error>> + Send;
+
     /// Fills in what other tables know, before the rows are written.
     fn complete(tx: &Tx, changes: &mut [Change<Self>]) -> impl Future<Output = Result<(), Error>> + Send;
 
@@ -49,90 +64,195 @@ pub trait Told: Mirrored {
     ) -> impl Future<Output = Result<Vec<Draft>, Error>> + Send;
 }
 
+/// What one transaction is about.
+struct Work<'a, R: Record> {
+    /// The records that may differ from their rows, each id once.
+    suspects: &'a [R],
+    /// Whether one of them may be new.
+    unknown: bool,
+    /// Whether nothing of it will be told.
+    silent: bool,
+    read_at: DateTime<Utc>,
+    regressions: &'a Regressions<R::Id>,
+    checkpoint: &'a Checkpoint,
+    context: &'a Context<'a>,
+    fence: Option<Fence>,
+    ending: Ending,
+}
+
 impl Store {
     /// Compares the records with the tables and stores what changed, with its events and their deliveries, in one
-    /// transaction. Records that are stored as they are cost one read and no transaction.
+    /// transaction. Records that are stored as they are, and nothing to remember, cost one read and no transaction.
     ///
     /// # Errors
-    /// If the database fails; nothing of the batch is stored then.
+    /// If the database fails, or somebody else leads now; nothing of the batch is stored then.
     pub async fn ingest<R: Told>(&self, batch: Batch<R>, now: DateTime<Utc>) -> Result<Ingested, Error> {
-        let heads = self.heads(&batch.records).await?;
-        let known = |record: &R| heads.get(record.id()).is_some_and(|head| head.matches(record));
-        let mut batch = batch;
-        let records = std::mem::take(&mut batch.records);
-        let suspects: Vec<R> = records.into_iter().filter(|record| !known(record)).collect();
-        if suspects.is_empty() && batch.progress.is_none() {
-            return Ok(Ingested::default());
+        let Batch { records, heads, read_at, announce, regressions, checkpoint, fence, ending } = batch;
+        let heads = match heads {
+            Some(heads) => heads,
+            None => self.heads(&records).await?,
+        };
+        let Sorted { suspects, places } = sort_out(records, &heads);
+        if suspects.is_empty() && checkpoint.is_empty() {
+            return Ok(Ingested { fates: vec![Fate::Known; places.len()], ..Ingested::default() });
         }
         let generation = self.generation().await?;
         let balances = self.subscribers().iter().any(|subscriber| subscriber.wants(EventType::WalletBalanceChanged));
-        let context = Context { generation, announce: batch.announce, balances, now };
-        let (suspects, context) = (&suspects, &context);
-        let Batch { read_at, ending, progress, .. } = &batch;
-        self.tx_ending("sync.page", *ending, |tx| async move {
-            // Pages are stored one after the other: a wallet and a deposit of it that come at the same time would each
-            // miss the other, and two new wallets of one user would not see which of them replaces which.
-            tx.lock_counter(stream::ALL).await?;
-            let stored = tx.stored(suspects).await?;
-            let mut changes = diff(suspects.iter().cloned(), &stored, *read_at);
-            R::complete(&tx, &mut changes).await?;
-            tx.apply(&changes, now).await?;
-            let mut drafts = R::events(&tx, &changes, context).await?;
-            // Newest-first lists tell a user's story backwards.
-            drafts.sort_by_key(|draft| draft.occurred_at);
-            let preview = match ending {
-                Ending::Commit => Vec::new(),
-                Ending::RollBack => drafts.iter().map(|draft| (draft.kind, draft.object_id.clone())).collect(),
-            };
-            let events = tx.publish(drafts, now).await?;
-            if let Some(progress) = progress {
-                tx.save_progress(progress).await?;
-            }
-            let appeared = changes.iter().filter(|change| matches!(change, Change::Appeared(_))).count();
-            let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-            Ok(Ingested {
-                appeared: count(appeared),
-                changed: count(changes.len() - appeared),
-                events: count(events),
-                preview,
-            })
-        })
-        .await
+        let context = Context { generation, announce, balances, now };
+        let is_new = |record: &R| !heads.contains_key(record.id());
+        let mut work = Work {
+            suspects: &suspects,
+            unknown: suspects.iter().any(is_new),
+            silent: suspects.iter().all(|record| is_new(record) && announce.origin(record.created_at()).is_none()),
+            read_at,
+            regressions: &regressions,
+            checkpoint: &checkpoint,
+            context: &context,
+            fence,
+            ending,
+        };
+        let mut ingested = None;
+        if work.silent {
+            let work = &work;
+            ingested = self.tx_ending("sync.page", ending, |tx| async move { tx.take_in(work).await }).await?;
+        }
+        if ingested.is_none() {
+            work.silent = false;
+            let work = &work;
+            ingested = self.tx_ending("sync.page", ending, |tx| async move { tx.take_in(work).await }).await?;
+        }
+        let mut ingested = ingested.unwrap_or_default();
+        let fate = |place: Option<usize>| place.and_then(|place| ingested.fates.get(place).copied());
+        ingested.fates = places.into_iter().map(|place| fate(place).unwrap_or(Fate::Known)).collect();
+        Ok(ingested)
     }
 }
 
+impl Tx {
+    /// Stores the suspects. None, and nothing stored, if it was to be silent and something must be told after all.
+    ///
+    /// Locks are taken in one order: the fence, the row `*`, the counter of wallets, the counter of deposits, rows. Under
+    /// the row `*` batches are stored one after the other, and two processes that read the same page queue up.
+    ///
+    /// A silent batch, history of a first import, does without the row `*`: it publishes nothing, so it needs no place in the
+    /// order of events, and does not hold up those who do. What else that row sees to is kept:
+    /// - two new wallets of one user see each other: new wallets take numbers, and the counter of wallets is held until
+    ///   the commit, with `*` or without;
+    /// - a wallet and a deposit of it that come at the same time do not miss each other: a deposit that needs its wallet to know
+    ///   its user shares the counter of wallets, so either the wallet is there, or it comes later and finds the deposit.
+    async fn take_in<R: Told>(&self, work: &Work<'_, R>) -> Result<Option<Ingested>, Error> {
+        let Work { suspects, context, .. } = work;
+        self.hold(work.fence).await?;
+        if !work.silent {
+            self.lock_counter(stream::ALL).await?;
+        }
+        R::lock_neighbours(self, suspects).await?;
+        let last = if work.unknown { Some(self.lock_counter(R::COUNTER).await?) } else { None };
+        let stored = self.stored::<R>(suspects.iter().map(|record| record.id().clone()).collect()).await?;
+        let Diff { mut changes, fates } = diff(suspects.iter().cloned(), &stored, work.read_at, work.regressions);
+        if work.silent && changes.iter().any(|change| !matches!(change, Change::Appeared(_))) {
+            // Somebody stored it between the first look and the lock, and it has changed since. Telling that takes the row
+            // `*`, which must come first.
+            return Ok(None);
+        }
+        R::complete(self, &mut changes).await?;
+        self.apply(&changes, last, context.now).await?;
+        let mut drafts = R::events(self, &changes, context).await?;
+        // Newest-first lists tell a user's story backwards.
+        drafts.sort_by_key(|draft| draft.occurred_at);
+        let preview = match work.ending {
+            Ending::Commit => Vec::new(),
+            Ending::RollBack => drafts.iter().map(|draft| (draft.kind, draft.object_id.clone())).collect(),
+        };
+        let events = self.publish(drafts, context.now).await?;
+        self.save_checkpoint(work.checkpoint, context.now).await?;
+        let appeared = changes.iter().filter(|change| matches!(change, Change::Appeared(_))).count();
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        Ok(Some(Ingested {
+            appeared: count(appeared),
+            changed: count(changes.len() - appeared),
+            events: count(events),
+            preview,
+            fates,
+        }))
+    }
+}
+
+struct Sorted<R> {
+    suspects: Vec<R>,
+    /// For each listed record, which suspect speaks for it; none if it is stored as it is.
+    places: Vec<Option<usize>>,
+}
+
+/// Leaves out what is stored as it is listed, and of records of one id all but the last.
+fn sort_out<R: Record>(records: Vec<R>, heads: &HashMap<R::Id, Head>) -> Sorted<R> {
+    let mut last = HashMap::with_capacity(records.len());
+    for (position, record) in records.iter().enumerate() {
+        last.insert(record.id(), position);
+    }
+    let known = |record: &R| heads.get(record.id()).is_some_and(|head| head.matches(record));
+    let (mut count, mut place_of) = (0, HashMap::new());
+    for (position, record) in records.iter().enumerate() {
+        if last.get(record.id()) == Some(&position) && !known(record) {
+            place_of.insert(position, count);
+            count += 1;
+        }
+    }
+    let place = |record: &R| last.get(record.id()).and_then(|position| place_of.get(position)).copied();
+    let places = records.iter().map(place).collect();
+    let suspects = records.into_iter().enumerate();
+    let suspects = suspects.filter(|(position, _)| place_of.contains_key(position)).map(|(_, record)| record).collect();
+    Sorted { suspects, places }
+}
+
 impl Told for Wallet {
+    async fn lock_neighbours(_: &Tx, _: &[Self]) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn complete(_: &Tx, _: &mut [Change<Self>]) -> Result<(), Error> {
         Ok(())
     }
 
     async fn events(tx: &Tx, changes: &[Change<Self>], context: &Context<'_>) -> Result<Vec<Draft>, Error> {
-        let mut appeared: Vec<&Wallet> =
-            changes.iter().filter(|change| matches!(change, Change::Appeared(_))).map(Change::new_record).collect();
-        appeared.sort_by_key(|wallet| wallet.created_at);
-        let mut predecessors = HashMap::new();
+        let appeared: Vec<&Wallet> =
+            changes.iter().filter(|change| matches!(change, Change::Appeared(_))).map(Change::record).collect();
         if !appeared.is_empty() {
             let owners = appeared.iter().map(|wallet| (wallet.id.clone(), wallet.external_id.clone())).collect();
             tx.adopt_deposits(&owners).await?;
-            predecessors = tx.predecessors(&appeared).await?;
         }
-        let event = |change: &Change<Self>| wallet_event(change, predecessors.get(&change.new_record().id), context);
+        let told = |wallet: &&Wallet| context.announce.origin(Some(wallet.created_at)).is_some();
+        let told: Vec<&Wallet> = appeared.into_iter().filter(told).collect();
+        let predecessors = if told.is_empty() { HashMap::new() } else { tx.predecessors(&told).await? };
+        let event = |change: &Change<Self>| wallet_event(change, predecessors.get(&change.record().id), context);
         Ok(changes.iter().filter_map(|change| event(change).transpose()).collect::<Result<_, _>>()?)
     }
 }
 
+/// The wallet that alone tells whose the deposit is.
+fn only_clue(deposit: &Deposit) -> Option<&WalletId> {
+    deposit.wallet_id.as_ref().filter(|_| deposit.external_id.is_none())
+}
+
 impl Told for Deposit {
+    async fn lock_neighbours(tx: &Tx, records: &[Self]) -> Result<(), Error> {
+        if records.iter().any(|deposit| only_clue(deposit).is_some()) {
+            tx.share_counter(stream::WALLETS).await?;
+        }
+        Ok(())
+    }
+
     /// A deposit that names only its wallet belongs to that wallet's user.
     async fn complete(tx: &Tx, changes: &mut [Change<Self>]) -> Result<(), Error> {
-        let nameless = |deposit: &Deposit| deposit.external_id.is_none().then(|| deposit.wallet_id.clone()).flatten();
-        let owners = tx.owners(changes.iter().filter_map(|change| nameless(change.new_record()))).await?;
+        let owners = tx.owners(changes.iter().filter_map(|change| only_clue(change.record()).cloned())).await?;
         for change in changes {
             let (deposit, before) = match change {
                 Change::Appeared(new) => (new, None),
                 Change::Changed { old, new } => (new, old.record.external_id.clone()),
+                Change::Vanished(_) => continue,
             };
-            if let Some(wallet) = nameless(deposit) {
-                deposit.external_id = owners.get(&wallet).cloned().or(before);
+            if let Some(wallet) = only_clue(deposit) {
+                deposit.external_id = owners.get(wallet).cloned().or(before);
             }
         }
         Ok(())

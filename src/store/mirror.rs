@@ -5,17 +5,17 @@
 //! one stored. Changed rows are locked before they are compared, so no change can slip in between.
 
 mod deposit;
+mod many;
 mod wallet;
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::{deposit as deposits, wallet as wallets};
-use sea_orm::sea_query::{Expr, OnConflict, Query};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect, TryGetable,
-    Value,
-};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, TryGetable, Value};
+
+use many::{Existing, among, at_once};
 
 use super::{Error, Store, Tx};
 use crate::model::Amount;
@@ -24,8 +24,8 @@ use crate::model::facts::Predecessor;
 use crate::model::id::{ExternalId, WalletId};
 use crate::model::record::Wallet;
 
-/// Rows in one statement; with 20 columns far below the 32,766 parameters that SQLite takes.
-const ROWS: usize = 200;
+/// What never changes of a row.
+const FIXED: Existing = Existing::Overwrite { except: &["id", "row_no", "first_seen_at"] };
 
 /// A record that has a table.
 pub trait Mirrored: Record<Id: Into<Value> + TryGetable> {
@@ -34,6 +34,10 @@ pub trait Mirrored: Record<Id: Into<Value> + TryGetable> {
     const ID: <Self::Entity as EntityTrait>::Column;
     const FINGERPRINT: <Self::Entity as EntityTrait>::Column;
     const MISSING_SINCE: <Self::Entity as EntityTrait>::Column;
+    const EXTERNAL_ID: <Self::Entity as EntityTrait>::Column;
+    const ROW_NO: <Self::Entity as EntityTrait>::Column;
+    /// The counter of the table's rows.
+    const COUNTER: &'static str;
 
     /// The row of one entity.
     fn stored(model: <Self::Entity as EntityTrait>::Model) -> Stored<Self>;
@@ -48,80 +52,93 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn heads<R: Mirrored>(&self, records: &[R]) -> Result<HashMap<R::Id, Head>, Error> {
-        if records.is_empty() {
-            return Ok(HashMap::new());
+        let ids: Vec<R::Id> = records.iter().map(|record| record.id().clone()).collect();
+        let mut heads = HashMap::with_capacity(ids.len());
+        for chunk in ids.chunks(at_once(self.backend())) {
+            let rows = R::Entity::find()
+                .select_only()
+                .columns([R::ID, R::FINGERPRINT, R::MISSING_SINCE, R::ROW_NO])
+                .filter(among(self.backend(), R::ID, chunk.iter().cloned()))
+                .into_tuple::<(R::Id, i64, Option<DateTime<Utc>>, i64)>()
+                .all(self.read())
+                .await?;
+            heads.extend(rows.into_iter().map(|(id, fingerprint, missing, row_no)| {
+                (id, Head { fingerprint, missing: missing.is_some(), row_no })
+            }));
         }
-        let ids = records.iter().map(|record| record.id().clone());
-        let rows: Vec<(R::Id, i64, Option<DateTime<Utc>>)> = R::Entity::find()
-            .select_only()
-            .columns([R::ID, R::FINGERPRINT, R::MISSING_SINCE])
-            .filter(R::ID.is_in(padded(ids)))
-            .into_tuple()
-            .all(self.read())
-            .await?;
-        let head = |fingerprint, missing: Option<_>| Head { fingerprint, missing: missing.is_some() };
-        Ok(rows.into_iter().map(|(id, fingerprint, missing)| (id, head(fingerprint, missing))).collect())
+        Ok(heads)
     }
 }
 
 impl Tx {
-    /// The whole rows of these records, locked until the transaction ends.
+    /// The whole rows of these ids, locked until the transaction ends.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn stored<R: Mirrored>(&self, records: &[R]) -> Result<HashMap<R::Id, Stored<R>>, Error> {
-        if records.is_empty() {
-            return Ok(HashMap::new());
+    pub async fn stored<R: Mirrored>(&self, mut ids: Vec<R::Id>) -> Result<HashMap<R::Id, Stored<R>>, Error> {
+        // Writers that lock in the same order cannot lock each other out.
+        ids.sort();
+        let mut stored = HashMap::new();
+        for chunk in ids.chunks(at_once(self.backend())) {
+            let known = among(self.backend(), R::ID, chunk.iter().cloned());
+            let query = R::Entity::find().filter(known).order_by_asc(R::ID).lock_exclusive();
+            let rows = query.all(self.session()).await?;
+            let by_id = |row| {
+                let stored = R::stored(row);
+                (stored.record.id().clone(), stored)
+            };
+            stored.extend(rows.into_iter().map(by_id));
         }
-        let ids = records.iter().map(|record| record.id().clone());
-        let query = R::Entity::find().filter(R::ID.is_in(padded(ids))).order_by_asc(R::ID).lock_exclusive();
-        let rows = query.all(self.session()).await?;
-        Ok(rows.into_iter().map(|row| R::stored(row)).map(|stored| (stored.record.id().clone(), stored)).collect())
+        Ok(stored)
     }
 
-    /// Writes the changes.
+    /// Writes the changes. `last` is the last row number given, if the counter is locked already.
     ///
     /// # Errors
     /// [`Error::Collision`] if another writer stored one of the new rows first.
-    pub async fn apply<R: Mirrored>(&self, changes: &[Change<R>], now: DateTime<Utc>) -> Result<(), Error> {
+    pub async fn apply<R: Mirrored>(
+        &self,
+        changes: &[Change<R>],
+        last: Option<i64>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
         let (mut appeared, mut changed) = (Vec::new(), Vec::new());
         for change in changes {
-            let (first_seen_at, rows) = match change {
-                Change::Appeared(_) => (now, &mut appeared),
-                Change::Changed { old, .. } => (old.first_seen_at, &mut changed),
+            let (first_seen_at, row_no, missing_since, rows) = match change {
+                Change::Appeared(_) => (now, 0, None, &mut appeared),
+                Change::Changed { old, .. } => (old.first_seen_at, old.row_no, None, &mut changed),
+                Change::Vanished(old) => (old.first_seen_at, old.row_no, Some(now), &mut changed),
             };
-            let record = change.new_record().clone();
+            let record = change.record().clone();
             rows.push(Stored {
                 record,
                 version: change.version(),
                 first_seen_at,
                 changed_at: now,
-                missing_since: None,
+                missing_since,
+                row_no,
             });
         }
-        self.write(appeared, None).await?;
-        let columns = <R::Entity as EntityTrait>::Column::iter()
-            .filter(|column| column.as_column_ref().1 != R::ID.as_column_ref().1);
-        let on_conflict = OnConflict::column(R::ID).update_columns(columns).to_owned();
-        self.write(changed, Some(on_conflict)).await
+        if !appeared.is_empty() {
+            let mut last = match last {
+                Some(last) => last,
+                None => self.lock_counter(R::COUNTER).await?,
+            };
+            for row in &mut appeared {
+                last += 1;
+                row.row_no = last;
+            }
+            self.save_counters([(R::COUNTER.to_owned(), last)]).await?;
+            self.write(appeared, Existing::Refuse).await?;
+        }
+        self.write(changed, FIXED).await
     }
 
-    async fn write<R: Mirrored>(&self, mut rows: Vec<Stored<R>>, on_conflict: Option<OnConflict>) -> Result<(), Error> {
+    async fn write<R: Mirrored>(&self, mut rows: Vec<Stored<R>>, existing: Existing) -> Result<(), Error> {
         // Writers that lock in the same order cannot lock each other out.
         rows.sort_by(|a, b| a.record.id().cmp(b.record.id()));
-        let mut rows = rows.into_iter().peekable();
-        while rows.peek().is_some() {
-            let mut insert = Query::insert();
-            insert.into_table(R::Entity::default()).columns(<R::Entity as EntityTrait>::Column::iter());
-            for row in rows.by_ref().take(ROWS) {
-                insert.values_panic(R::values(row, self.backend()).into_iter().map(Expr::val));
-            }
-            if let Some(on_conflict) = &on_conflict {
-                insert.on_conflict(on_conflict.clone());
-            }
-            self.session().execute(&insert).await?;
-        }
-        Ok(())
+        let rows = rows.into_iter().map(|row| R::values(row, self.backend())).collect();
+        Ok(many::write::<R::Entity>(self.session(), R::ID, rows, existing).await?)
     }
 
     /// For each of these wallets the newest one that the same user had before it, as far as one is known.
@@ -129,23 +146,27 @@ impl Tx {
     /// # Errors
     /// If the database fails.
     pub async fn predecessors(&self, wallets: &[&Wallet]) -> Result<HashMap<WalletId, Predecessor>, Error> {
-        let users = padded(wallets.iter().map(|wallet| wallet.external_id.clone()));
-        let rows: Vec<(ExternalId, WalletId, String, DateTime<Utc>)> = wallets::Entity::find()
-            .select_only()
-            .columns([
-                wallets::Column::ExternalId,
-                wallets::Column::Id,
-                wallets::Column::Address,
-                wallets::Column::CreatedAt,
-            ])
-            .filter(wallets::Column::ExternalId.is_in(users))
-            .order_by_asc(wallets::Column::CreatedAt)
-            .into_tuple()
-            .all(self.session())
-            .await?;
+        let mut users: Vec<ExternalId> = wallets.iter().map(|wallet| wallet.external_id.clone()).collect();
+        users.sort();
+        users.dedup();
         let mut by_user: HashMap<ExternalId, Vec<Predecessor>> = HashMap::new();
-        for (user, id, address, created_at) in rows {
-            by_user.entry(user).or_default().push(Predecessor { id, address, created_at });
+        for chunk in users.chunks(at_once(self.backend())) {
+            let rows: Vec<(ExternalId, WalletId, String, DateTime<Utc>)> = wallets::Entity::find()
+                .select_only()
+                .columns([
+                    wallets::Column::ExternalId,
+                    wallets::Column::Id,
+                    wallets::Column::Address,
+                    wallets::Column::CreatedAt,
+                ])
+                .filter(among(self.backend(), wallets::Column::ExternalId, chunk.iter().cloned()))
+                .order_by_asc(wallets::Column::CreatedAt)
+                .into_tuple()
+                .all(self.session())
+                .await?;
+            for (user, id, address, created_at) in rows {
+                by_user.entry(user).or_default().push(Predecessor { id, address, created_at });
+            }
         }
         let before = |wallet: &Wallet| {
             let all = by_user.get(&wallet.external_id)?;
@@ -163,18 +184,21 @@ impl Tx {
         &self,
         ids: impl IntoIterator<Item = WalletId>,
     ) -> Result<HashMap<WalletId, ExternalId>, Error> {
-        let ids = padded(ids);
-        if ids.is_empty() {
-            return Ok(HashMap::new());
+        let mut ids: Vec<WalletId> = ids.into_iter().collect();
+        ids.sort();
+        ids.dedup();
+        let mut owners = HashMap::new();
+        for chunk in ids.chunks(at_once(self.backend())) {
+            let rows: Vec<(WalletId, ExternalId)> = wallets::Entity::find()
+                .select_only()
+                .columns([wallets::Column::Id, wallets::Column::ExternalId])
+                .filter(among(self.backend(), wallets::Column::Id, chunk.iter().cloned()))
+                .into_tuple()
+                .all(self.session())
+                .await?;
+            owners.extend(rows);
         }
-        let rows: Vec<(WalletId, ExternalId)> = wallets::Entity::find()
-            .select_only()
-            .columns([wallets::Column::Id, wallets::Column::ExternalId])
-            .filter(wallets::Column::Id.is_in(ids))
-            .into_tuple()
-            .all(self.session())
-            .await?;
-        Ok(rows.into_iter().collect())
+        Ok(owners)
     }
 
     /// Gives the deposits of newly known wallets, which came before them and did not name their user, their user.
@@ -182,15 +206,19 @@ impl Tx {
     /// # Errors
     /// If the database fails.
     pub async fn adopt_deposits(&self, owners: &HashMap<WalletId, ExternalId>) -> Result<(), Error> {
-        let orphans: Vec<WalletId> = deposits::Entity::find()
-            .select_only()
-            .column(deposits::Column::WalletId)
-            .distinct()
-            .filter(deposits::Column::WalletId.is_in(padded(owners.keys().cloned())))
-            .filter(deposits::Column::ExternalId.is_null())
-            .into_tuple()
-            .all(self.session())
-            .await?;
+        let wallets: Vec<WalletId> = owners.keys().cloned().collect();
+        let mut orphans: Vec<WalletId> = Vec::new();
+        for chunk in wallets.chunks(at_once(self.backend())) {
+            let query = deposits::Entity::find()
+                .select_only()
+                .column(deposits::Column::WalletId)
+                .distinct()
+                .filter(among(self.backend(), deposits::Column::WalletId, chunk.iter().cloned()))
+                .filter(deposits::Column::ExternalId.is_null());
+            orphans.extend(query.into_tuple::<WalletId>().all(self.session()).await?);
+        }
+        // Writers that lock in the same order cannot lock each other out.
+        orphans.sort();
         for wallet in orphans {
             let Some(owner) = owners.get(&wallet) else { continue };
             deposits::Entity::update_many()

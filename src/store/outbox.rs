@@ -151,15 +151,20 @@ impl Tx {
 
     /// Holds off publishers, but not others that settle, until the transaction ends.
     pub(super) async fn share_outbox(&self) -> Result<(), Error> {
+        self.share_counter(stream::ALL).await
+    }
+
+    /// Keeps a counter where it is until the transaction ends, and lets others do the same.
+    pub(super) async fn share_counter(&self, name: &str) -> Result<(), Error> {
         match self.backend() {
             // MariaDB does not know FOR SHARE, which is all that the builder writes.
             DbBackend::MySql => {
                 let sql = "SELECT last_seq FROM lumo_streams WHERE stream = ? LOCK IN SHARE MODE";
-                let statement = Statement::from_sql_and_values(DbBackend::MySql, sql, [stream::ALL.into()]);
+                let statement = Statement::from_sql_and_values(DbBackend::MySql, sql, [name.into()]);
                 self.session().query_one_raw(statement).await?;
             }
             _ => {
-                stream::Entity::find_by_id(stream::ALL).lock_shared().one(self.session()).await?;
+                stream::Entity::find_by_id(name).lock_shared().one(self.session()).await?;
             }
         }
         Ok(())
@@ -196,7 +201,7 @@ impl Tx {
         Ok(sequences)
     }
 
-    async fn save_counters(&self, counters: impl IntoIterator<Item = (String, i64)>) -> Result<(), Error> {
+    pub(super) async fn save_counters(&self, counters: impl IntoIterator<Item = (String, i64)>) -> Result<(), Error> {
         let mut counters = counters.into_iter().peekable();
         while counters.peek().is_some() {
             let mut insert = Query::insert();

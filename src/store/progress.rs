@@ -6,7 +6,7 @@ use lumo_bridge_entity::run::{self, Outcome};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect};
 
-use super::{Error, Store, Tx};
+use super::{Error, Fence, Store, Tx};
 use crate::model::Listing;
 
 /// Where a listing stands.
@@ -27,9 +27,9 @@ pub struct Run {
     pub error: Option<String>,
 }
 
-fn fresh(listing: Listing) -> Progress {
+fn fresh(listing: &str) -> Progress {
     Progress {
-        listing: listing.as_str().to_owned(),
+        listing: listing.to_owned(),
         import_started_at: None,
         import_done_at: None,
         page_limit: None,
@@ -37,6 +37,11 @@ fn fresh(listing: Listing) -> Progress {
         complete_through: None,
         last_run_at: None,
         last_error: None,
+        proved_through: None,
+        gap: None,
+        stalled_since: None,
+        unauthorized_since: None,
+        memory: None,
     }
 }
 
@@ -47,7 +52,7 @@ impl Store {
     /// If the database fails.
     pub async fn progress(&self, listing: Listing) -> Result<Progress, Error> {
         let row = progress::Entity::find_by_id(listing.as_str()).one(self.read()).await?;
-        Ok(row.unwrap_or_else(|| fresh(listing)))
+        Ok(row.unwrap_or_else(|| fresh(listing.as_str())))
     }
 
     /// The last passes over a listing, newest first.
@@ -62,9 +67,10 @@ impl Store {
     /// Stores where a listing stands after a pass, and the pass.
     ///
     /// # Errors
-    /// If the database fails.
-    pub async fn finish_pass(&self, progress: &Progress, run: &Run) -> Result<(), Error> {
+    /// If the database fails, or somebody else leads now.
+    pub async fn finish_pass(&self, progress: &Progress, run: &Run, fence: Option<Fence>) -> Result<(), Error> {
         self.tx("sync.finish", |tx| async move {
+            tx.hold(fence).await?;
             tx.save_progress(progress).await?;
             tx.record_run(run).await
         })
@@ -86,27 +92,43 @@ impl Store {
 
 impl Tx {
     /// Stores where a listing stands. What another process has reached meanwhile stays reached: a pass knows only what
-    /// was stored when it began.
+    /// was stored when it began. The troubles are not its business: [`Store::note_stalled`], [`Store::note_unauthorized`].
     ///
     /// # Errors
     /// If the database fails.
     pub async fn save_progress(&self, progress: &Progress) -> Result<(), Error> {
-        let query = progress::Entity::find_by_id(progress.listing.clone()).lock_exclusive();
-        let known = query.one(self.session()).await?.unwrap_or_else(|| progress.clone());
-        let row = progress::ActiveModel {
-            listing: Set(progress.listing.clone()),
-            import_started_at: Set(known.import_started_at.or(progress.import_started_at)),
-            import_done_at: Set(known.import_done_at.or(progress.import_done_at)),
-            page_limit: Set(progress.page_limit),
-            last_total: Set(progress.last_total),
-            complete_through: Set(known.complete_through.max(progress.complete_through)),
-            last_run_at: Set(progress.last_run_at),
-            last_error: Set(progress.last_error.clone()),
-        };
-        let columns = progress::Column::iter().filter(|column| !matches!(column, progress::Column::Listing));
-        let on_conflict = OnConflict::column(progress::Column::Listing).update_columns(columns).to_owned();
-        progress::Entity::insert(row).on_conflict(on_conflict).exec_without_returning(self.session()).await?;
+        let known = self.own_progress(&progress.listing).await?;
+        progress::Entity::update_many()
+            .set(progress::ActiveModel {
+                import_started_at: Set(known.import_started_at.or(progress.import_started_at)),
+                import_done_at: Set(known.import_done_at.or(progress.import_done_at)),
+                page_limit: Set(progress.page_limit),
+                last_total: Set(progress.last_total),
+                complete_through: Set(known.complete_through.max(progress.complete_through)),
+                last_run_at: Set(progress.last_run_at),
+                last_error: Set(progress.last_error.clone()),
+                proved_through: Set(known.proved_through.max(progress.proved_through)),
+                gap: Set(progress.gap),
+                memory: Set(progress.memory.clone()),
+                ..Default::default()
+            })
+            .filter(progress::Column::Listing.eq(progress.listing.as_str()))
+            .exec(self.session())
+            .await?;
         Ok(())
+    }
+
+    /// Where a listing stands, locked until the transaction ends. There is a row for it from now on.
+    pub(super) async fn own_progress(&self, listing: &str) -> Result<Progress, Error> {
+        let query = progress::Entity::find_by_id(listing).lock_exclusive();
+        if let Some(row) = query.one(self.session()).await? {
+            return Ok(row);
+        }
+        let row = fresh(listing);
+        progress::Entity::insert(progress::ActiveModel::from(row.clone()))
+            .exec_without_returning(self.session())
+            .await?;
+        Ok(row)
     }
 
     async fn record_run(&self, run: &Run) -> Result<(), Error> {
@@ -123,7 +145,12 @@ impl Tx {
             rejected: count(run.rejected),
             error: Set(run.error.clone()),
         };
-        run::Entity::insert(row).exec_without_returning(self.session()).await?;
+        // Two that began at the same microsecond, by a clock that was set back: the history can do without the first.
+        let columns =
+            run::Column::iter().filter(|column| !matches!(column, run::Column::Listing | run::Column::StartedAt));
+        let key = [run::Column::Listing, run::Column::StartedAt];
+        let on_conflict = OnConflict::columns(key).update_columns(columns).to_owned();
+        run::Entity::insert(row).on_conflict(on_conflict).exec_without_returning(self.session()).await?;
         Ok(())
     }
 }

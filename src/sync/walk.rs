@@ -5,16 +5,21 @@
 //! them. Where a page shares none, rows were removed before it, and the walk steps back, further each time. The end is not
 //! a short page (the server may clamp), nor an empty one (rows may have moved), nor `total` (it may be stale): it is a
 //! page that reaches `total` and is shorter than pages in mid-list are; in doubt it is read twice.
+//!
+//! The proof does not ask when a page was read. So a walk may be laid aside and taken up days later, and the pages that it
+//! will most likely ask for next may be read early, as many at once as one likes.
 
-use std::collections::HashSet;
+mod budget;
+mod checkpoint;
+mod window;
+
+pub use checkpoint::Checkpoint;
+pub(super) use window::Window;
+
+use budget::Budget;
 
 /// Rows that consecutive pages share, so that a removal or two between them is no reason to step back.
 const OVERLAP: u64 = 4;
-
-/// How many times the ideal number of requests a walk may take before it gives up proving the end.
-const BUDGET_FACTOR: u64 = 12;
-/// What is granted on top, for short lists.
-const BUDGET_FLOOR: u64 = 32;
 
 /// What to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,23 +64,36 @@ pub enum Doubt {
 #[derive(Debug)]
 pub struct Walk {
     limit: u32,
+    /// Where the chain begins. A page read there is a part of it, whatever it holds.
+    start: u64,
     offset: u64,
     requests: u64,
-    covered: HashSet<u64>,
+    rows: u64,
+    /// How many chains were given up for a new one.
+    chains: u64,
+    covered: Window,
     /// How far the last step back went; 0 while the chain holds.
     retreat: u64,
+    /// Where the walk stood before it leapt ahead to find the chain again.
+    leapt_from: Option<u64>,
     /// The size of the latest page that was not the last one.
     mid_page: Option<u64>,
-    /// How many pages there were that were not the last one.
+    /// How many pages there were that were not the last one, since the limit was last refused.
     mid_pages: u64,
+    /// Whether the first of them may have been the last one all the same.
+    is_guess: bool,
     sizes_vary: bool,
     /// The page that looked like the end, and is read once more.
     confirming: Option<Vec<u64>>,
     total_missing: bool,
-    /// `total` on the first page.
-    first_total: Option<u64>,
-    /// How near the walk has come to `total`, and with which request.
-    nearest: (u64, u64),
+    /// Whether pages of a single row were strung together on trust.
+    is_loose: bool,
+    /// `total` on the latest page of the chain.
+    last_total: Option<u64>,
+    budget: Budget,
+    /// Where the list was proved to end before.
+    proved_end: Option<u64>,
+    ended_at: Option<u64>,
 }
 
 impl Walk {
@@ -83,21 +101,44 @@ impl Walk {
     /// that one would wish for.
     #[must_use]
     pub fn new(limit: u32, known_cap: Option<u32>) -> Self {
+        Self::starting_at(limit, known_cap, 0)
+    }
+
+    /// A walk from somewhere inside the list: its first page counts as anchored wherever it is. At the end, every row
+    /// that was listed throughout and lies behind the first row of the chain was seen.
+    #[must_use]
+    pub fn starting_at(limit: u32, known_cap: Option<u32>, offset: u64) -> Self {
         let limit = known_cap.map_or(limit, |cap| cap.min(limit)).max(1);
         Self {
             limit,
-            offset: 0,
+            start: offset,
+            offset,
             requests: 0,
-            covered: HashSet::new(),
+            rows: 0,
+            chains: 0,
+            covered: Window::default(),
             retreat: 0,
+            leapt_from: None,
             mid_page: known_cap.map(u64::from),
             mid_pages: 0,
+            is_guess: false,
             sizes_vary: false,
             confirming: None,
             total_missing: false,
-            first_total: None,
-            nearest: (u64::MAX, 0),
+            is_loose: false,
+            last_total: None,
+            budget: Budget::new(),
+            proved_end: None,
+            ended_at: None,
         }
+    }
+
+    /// Tells the walk where the list was proved to end before. A page that ends there again need not be read twice where
+    /// no cap is known: it would have to be cut at that very row while `total` is just as stale.
+    #[must_use]
+    pub fn ending_as_before_at(mut self, length: u64) -> Self {
+        self.proved_end = Some(length);
+        self
     }
 
     /// The page to read.
@@ -106,10 +147,29 @@ impl Walk {
         Read { offset: self.offset, limit: self.limit }
     }
 
+    /// The `n` pages that the walk will ask for after [`Walk::next`] if nothing moves. None while it does not know how
+    /// far the list goes, or looks for the chain, or makes sure of the end: a page that is read again must be read anew.
+    #[must_use]
+    pub fn ahead(&self, n: usize) -> Vec<Read> {
+        let is_steady = !self.is_broken() && self.confirming.is_none() && self.ended_at.is_none();
+        let total = self.last_total.filter(|_| is_steady).unwrap_or(0);
+        let page = self.limit_in_force();
+        let mut read = self.next();
+        let following = std::iter::from_fn(|| {
+            // Behind a page that is not full there is nothing to read.
+            let is_full = read.offset.saturating_add(page) <= total;
+            read.offset = read.offset.saturating_add(stride(page, OVERLAP));
+            (is_full && read.offset < total).then_some(read)
+        });
+        following.take(n).collect()
+    }
+
     /// The server refused the limit. Returns the page to read instead; none if a single row is too much.
     pub fn refused(&mut self) -> Option<Read> {
         self.limit = (self.limit > 1).then_some(self.limit / 2)?;
         self.mid_page = None;
+        (self.mid_pages, self.is_guess) = (0, false);
+        self.confirming = None;
         self.requests += 1;
         Some(self.next())
     }
@@ -118,23 +178,53 @@ impl Walk {
     /// that it did not refuse.
     #[must_use]
     pub fn learned_cap(&self, wished: u32) -> Option<u32> {
-        // Where no total is told, the first page of a short list looks like one in mid-list.
-        let is_sure = !self.sizes_vary && (!self.total_missing || self.mid_pages > 1);
-        let seen = self.mid_page.filter(|_| is_sure).and_then(|size| u32::try_from(size).ok());
-        let cap = seen.map_or(self.limit, |size| size.min(self.limit));
+        let cap = self.page_size().map_or(self.limit, |size| size.min(self.limit));
         (cap < wished).then_some(cap)
     }
 
-    /// How many distinct ids were seen.
+    /// The page size that the server was seen to keep to, or was known to before, the limit itself included.
     #[must_use]
-    pub fn rows(&self) -> u64 {
-        u64::try_from(self.covered.len()).unwrap_or(u64::MAX)
+    pub fn page_size(&self) -> Option<u32> {
+        // Where no total is told, or a wrong one, the first page of a short list looks like one in mid-list.
+        let is_sure = !self.sizes_vary && (!(self.total_missing || self.is_guess) || self.mid_pages > 1);
+        self.mid_page.filter(|_| is_sure).and_then(|size| u32::try_from(size).ok())
     }
 
-    /// Whether the id was on an earlier page of this walk.
+    /// How many distinct ids the chain holds. An id that comes back after tens of thousands of others counts again; a
+    /// chain that starts anew counts from nothing.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// How many pages were asked for, the refused ones included.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Whether the id was on an earlier page of this walk, as far as it remembers.
     #[must_use]
     pub fn has_seen(&self, id: u64) -> bool {
-        self.covered.contains(&id)
+        self.covered.contains(id)
+    }
+
+    /// Whether the latest page shares no row with the chain, so that it proves nothing yet.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.retreat > 0 || self.leapt_from.is_some()
+    }
+
+    /// How many chains were given up, the latest page being the first of a new one after each.
+    #[must_use]
+    pub fn chains_lost(&self) -> u64 {
+        self.chains
+    }
+
+    /// The length of the list as read, once its end was.
+    #[must_use]
+    pub fn end_offset(&self) -> Option<u64> {
+        self.ended_at
     }
 
     /// Takes note of the page that was read.
@@ -144,87 +234,130 @@ impl Walk {
         if self.is_out_of_budget(seen) {
             return Step::Unproved(Doubt::OutOfBudget);
         }
-        if self.mid_page == Some(1) && self.reaches_total(seen) && (seen.total.is_some() || seen.returned == 0) {
+        // Only an empty page shows the end of such a list; `total` may be too low.
+        if self.mid_page == Some(1) && seen.returned == 0 && self.reaches_total(seen) {
+            self.note_end(seen);
             return Step::Unproved(Doubt::SingleRows);
         }
-        let anchored = self.offset == 0
-            || seen.ids.iter().any(|id| self.covered.contains(id))
-            // Pages of one row cannot overlap; such a walk is never called complete.
-            || (seen.returned == 1 && self.limit_in_force() == 1);
-        if !anchored {
-            return self.step_back();
+        let shares = seen.ids.iter().any(|id| self.covered.contains(*id));
+        let at_start = self.offset == self.start;
+        // Pages of one row cannot overlap; such a walk is never called complete.
+        let is_single = seen.returned == 1 && self.limit_in_force() == 1;
+        if !(shares || at_start || is_single) {
+            return self.search(seen);
         }
-        self.retreat = 0;
-        let fresh = seen.ids.iter().filter(|id| self.covered.insert(**id)).count();
-        if self.looks_like_end(seen, fresh) {
+        if at_start && self.starts_anew(shares) {
+            self.covered = Window::default();
+            (self.rows, self.is_loose) = (0, false);
+            self.budget.start_anew();
+            self.chains += 1;
+        }
+        self.is_loose |= !shares && !at_start;
+        (self.retreat, self.leapt_from) = (0, None);
+        self.last_total = seen.total;
+        let fresh = self.covered.insert(&seen.ids);
+        self.rows += fresh;
+        if fresh > 0 {
+            self.budget.note_news();
+        }
+        let looks_like_end = self.looks_like_end(seen);
+        if looks_like_end && !self.could_be_cut(seen) {
             return self.end(seen, fresh);
         }
         self.confirming = None;
         if seen.returned > 0 {
+            self.is_guess |= looks_like_end;
             self.sizes_vary |= self.mid_page.is_some_and(|size| size != seen.returned);
             self.mid_page = Some(seen.returned);
             self.mid_pages += 1;
         }
         // A page without news may have lost rows to its left as fast as it gained them; all but one row is overlap enough.
         let overlap = if fresh == 0 { 1 } else { OVERLAP };
-        let stride = seen.returned.saturating_sub(overlap).max(1);
-        self.offset += stride;
+        self.offset = self.offset.saturating_add(stride(seen.returned, overlap));
         Step::Read(self.next())
+    }
+
+    /// Whether a page at the start begins a new chain. From the top it could go on with the old one, which begins there
+    /// too; but rows that were forgotten would be counted twice, and ones that were never anchored be trusted. From
+    /// elsewhere, where it begins is moot once it shares no row with the chain.
+    fn starts_anew(&self, shares: bool) -> bool {
+        let is_lost = if self.start == 0 { self.covered.has_forgotten() || self.is_loose } else { !shares };
+        is_lost && !self.covered.is_empty()
     }
 
     fn limit_in_force(&self) -> u64 {
         self.mid_page.unwrap_or(u64::from(self.limit)).min(u64::from(self.limit))
     }
 
-    fn step_back(&mut self) -> Step {
+    /// Looks for the chain after a page that shares no row with it. Rows that went pull the chain to the left, so the walk
+    /// steps back. If very many came, the chain may have moved to the right instead, out of what is remembered.
+    fn search(&mut self, seen: &Seen) -> Step {
         self.confirming = None;
-        self.retreat = if self.retreat == 0 { OVERLAP } else { self.retreat * 2 };
-        self.offset = self.offset.saturating_sub(self.retreat);
+        let growth = seen.total.unwrap_or(0).saturating_sub(self.last_total.unwrap_or(u64::MAX));
+        if !self.is_broken() && growth > self.limit_in_force() / 2 {
+            self.leapt_from = Some(self.offset);
+            self.offset = self.offset.saturating_add(growth);
+            return Step::Read(self.next());
+        }
+        self.retreat = if self.retreat == 0 { OVERLAP } else { self.retreat.saturating_mul(2) };
+        let from = self.leapt_from.take().unwrap_or(self.offset);
+        self.offset = from.saturating_sub(self.retreat).max(self.start);
         Step::Read(self.next())
     }
 
     /// The page reaches `total`, where one is told, and is shorter than pages in mid-list.
-    /// Without `total`, and before the size of pages in mid-list is known, a short page may be a server that clamps: only
-    /// one without news looks like the end.
-    fn looks_like_end(&self, seen: &Seen, fresh: usize) -> bool {
+    fn looks_like_end(&self, seen: &Seen) -> bool {
         let short = seen.returned < u64::from(self.limit) && self.mid_page.is_none_or(|size| seen.returned < size);
-        let could_be_clamped = seen.total.is_none() && self.mid_pages == 0 && fresh > 0;
-        self.reaches_total(seen) && short && !could_be_clamped
+        self.reaches_total(seen) && short
+    }
+
+    /// Before a page in mid-list was read, a short page may be one that the server cut. A `total` that is reached, and no
+    /// more than that, says it is not; none, or one that this very page refutes, says nothing, so the walk looks further.
+    fn could_be_cut(&self, seen: &Seen) -> bool {
+        let end = self.offset.saturating_add(seen.returned);
+        let is_told = seen.total.is_some_and(|total| total >= end);
+        let is_as_before = self.mid_page.is_some() && self.proved_end == Some(end);
+        self.mid_pages == 0 && !seen.ids.is_empty() && !is_told && !is_as_before
     }
 
     fn reaches_total(&self, seen: &Seen) -> bool {
-        seen.total.is_none_or(|total| self.offset + seen.returned >= total)
+        seen.total.is_none_or(|total| self.offset.saturating_add(seen.returned) >= total)
     }
 
-    fn end(&mut self, seen: &Seen, fresh: usize) -> Step {
-        let sure = self.mid_page.is_some() && !self.sizes_vary && seen.total.is_some();
+    fn end(&mut self, seen: &Seen, fresh: u64) -> Step {
+        let is_as_before = self.proved_end == Some(self.offset.saturating_add(seen.returned));
+        let is_short_for_sure = self.mid_page.is_some() || is_as_before;
+        let sure = is_short_for_sure && !self.sizes_vary && seen.total.is_some();
         let confirmed = fresh == 0 && self.confirming.as_ref() == Some(&seen.ids);
         if !sure && !confirmed {
             self.confirming = Some(seen.ids.clone());
             return Step::Read(self.next());
         }
-        if self.total_missing {
-            return Step::Unproved(Doubt::NoTotal);
+        self.note_end(seen);
+        match (self.total_missing, self.is_loose) {
+            (true, _) => Step::Unproved(Doubt::NoTotal),
+            (false, true) => Step::Unproved(Doubt::SingleRows),
+            (false, false) => Step::End,
         }
-        Step::End
     }
 
-    /// Whether the walk has taken many times the requests that it should, or has not come nearer to the end for as long.
+    fn note_end(&mut self, seen: &Seen) {
+        let end = self.offset.saturating_add(seen.returned);
+        // Where an empty page stands says little of the length.
+        let end = if seen.returned == 0 { seen.total.map_or(end, |total| total.min(end)) } else { end };
+        self.ended_at = Some(end);
+    }
+
     fn is_out_of_budget(&mut self, seen: &Seen) -> bool {
-        let first_total = *self.first_total.get_or_insert(seen.total.unwrap_or(0));
-        let left = seen.total.map_or(0, |total| total.saturating_sub(self.offset + seen.returned));
-        if left == 0 || left < self.nearest.0 {
-            self.nearest = (left.max(1), self.requests);
-        }
-        self.requests > self.budget(first_total.max(self.rows()))
-            || self.requests - self.nearest.1 > self.budget(first_total)
-    }
-
-    fn budget(&self, rows: u64) -> u64 {
-        let stride = self.limit_in_force().saturating_sub(OVERLAP).max(1);
-        BUDGET_FLOOR.saturating_add(BUDGET_FACTOR.saturating_mul(rows / stride + 1))
+        let left = |from: u64| seen.total.map_or(0, |total| total.saturating_sub(from));
+        let (ahead, left) = (left(self.start), left(self.offset.saturating_add(seen.returned)));
+        self.budget.is_spent(self.requests, seen.returned, left, ahead)
     }
 }
 
+fn stride(returned: u64, overlap: u64) -> u64 {
+    returned.saturating_sub(overlap).max(1)
+}
+
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

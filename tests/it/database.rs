@@ -125,6 +125,11 @@ impl Database {
         self.connection.execute_unprepared(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
+    /// Like [`Database::execute`], where the database may refuse.
+    pub(crate) async fn try_execute(&self, sql: &str) -> Result<(), DbErr> {
+        self.connection.execute_unprepared(sql).await.map(drop)
+    }
+
     /// The rows of a query, each cell as text: integers in decimal, booleans as 0 and 1, times as RFC 3339. Amounts must
     /// be read through [`Database::text`].
     pub(crate) async fn rows(&self, sql: &str) -> Vec<Vec<Cell>> {

@@ -6,6 +6,7 @@ mod access;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use lumo_bridge::model::Listing;
 use lumo_simulator::{Fault, Operation, RetryAfter, World};
 use serde_json::json;
@@ -72,7 +73,9 @@ async fn loses_nothing(fault: Fault) {
     world.seed(30, 150);
     let mut stage = Stage::new(Database::sqlite().await, world.clone()).await;
     stage.settings.set("lumo.page_size", json!(25));
-    let parts = stage.parts().await;
+    // One page at a time, so that the tries of one page are what a dose is spent on.
+    stage.settings.set("lumo.concurrency", json!(1));
+    let parts = stage.parts_with_standing_clock().await;
     parts.sync().await;
     let announced = stage.announced().await;
     random_changes(&world, 40);
@@ -100,6 +103,9 @@ async fn loses_nothing(fault: Fault) {
         random_changes(&world, 10);
     }
 
+    parts.sync().await;
+    // That a block was lifted is believed the second time.
+    parts.clock.advance(TimeDelta::seconds(31));
     parts.sync().await;
     stage.assert_mirrored().await;
     assert_eq!(stage.database.value(LAST_OUTCOME).await, "complete");

@@ -73,7 +73,7 @@ async fn a_process_that_is_killed_over_and_over_loses_nothing(database: Database
 }
 
 /// A receiver that refuses some events at first, lets others wait longer than the timeout, and takes its time over all.
-fn temper(request: &Received) -> Answer {
+pub(crate) fn temper(request: &Received) -> Answer {
     let mut hasher = DefaultHasher::new();
     request.id.hash(&mut hasher);
     let (fate, attempt) = (hasher.finish() % 20, request.attempt.unwrap_or(1));

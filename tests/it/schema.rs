@@ -5,17 +5,20 @@ use lumo_bridge::model::retry::Verdict;
 use lumo_bridge::model::subscriber::Order;
 use lumo_bridge::store::{Config, Error, Store, schema};
 use lumo_bridge_entity::{
-    ack, attempt, delivery, deposit, endpoint, event, lease, meta, progress, run, stream, wallet,
+    ack, attempt, delivery, deposit, endpoint, event, lease, meta, progress, run, seen, stream, sweep, wallet,
 };
 use sea_orm::{ActiveValue::Set, EntityTrait};
 
 use crate::database::{Database, on_each_database};
-use crate::store::fixture::{at, claim, config, draft, ingest, migrated, publish, settle, shop, subscriber};
+use crate::store::fixture::{
+    at, claim, config, deposit, draft, ingest, migrated, publish, settle, shop, subscriber, wallet,
+};
 
 on_each_database!(
     an_empty_database_gets_tables_that_every_entity_reads,
     the_way_up_and_down_can_be_gone_again,
     going_up_twice_is_harmless,
+    rows_of_the_first_tables_get_their_numbers,
     many_may_migrate_at_once,
     what_is_not_delivered_is_in_the_view,
     missing_tables_are_named_with_the_command_that_makes_them,
@@ -44,7 +47,10 @@ async fn ours(database: &Database) -> Vec<String> {
     names
 }
 
-const TABLES: [&str; 13] = [
+/// How many steps there are.
+const STEPS: usize = 2;
+
+const TABLES: [&str; 15] = [
     "lumo_acks",
     "lumo_deliveries",
     "lumo_delivery_attempts",
@@ -53,6 +59,8 @@ const TABLES: [&str; 13] = [
     "lumo_leases",
     "lumo_meta",
     "lumo_streams",
+    "lumo_sweep_seen",
+    "lumo_sweeps",
     "lumo_sync_runs",
     "lumo_sync_state",
     "lumo_undelivered",
@@ -61,7 +69,7 @@ const TABLES: [&str; 13] = [
 ];
 
 async fn an_empty_database_gets_tables_that_every_entity_reads(database: Database) {
-    assert_eq!(schema::up(&config(&database)).await.unwrap(), 1);
+    assert_eq!(schema::up(&config(&database)).await.unwrap(), STEPS);
     assert_eq!(ours(&database).await, TABLES);
 
     let connection = database.connection();
@@ -70,11 +78,11 @@ async fn an_empty_database_gets_tables_that_every_entity_reads(database: Databas
             $(assert!($entity::Entity::find().all(connection).await.unwrap().is_empty(), stringify!($entity));)+
         };
     }
-    empty!(ack, attempt, delivery, deposit, endpoint, event, lease, progress, run, wallet);
+    empty!(ack, attempt, delivery, deposit, endpoint, event, lease, progress, run, seen, sweep, wallet);
     let mut counters = stream::Entity::find().all(connection).await.unwrap();
     counters.sort_by(|a, b| a.stream.cmp(&b.stream));
     let counter = |name: &str| stream::Model { stream: name.to_owned(), last_seq: 0 };
-    assert_eq!(counters, [counter(stream::ALL), counter(stream::DELIVERIES)]);
+    assert_eq!(counters, [stream::ALL, stream::DELIVERIES, stream::DEPOSITS, stream::WALLETS].map(counter));
     let facts = meta::Entity::find().all(connection).await.unwrap();
     assert!(matches!(facts.as_slice(), [fact] if fact.name == meta::GENERATION && fact.value.len() == 16), "{facts:?}");
 
@@ -103,26 +111,26 @@ async fn generation(database: &Database) -> String {
 
 async fn the_way_up_and_down_can_be_gone_again(database: Database) {
     let config = config(&database);
-    assert_eq!(applied(&config).await, [false]);
+    assert_eq!(applied(&config).await, [false; STEPS]);
     assert_eq!(ours(&database).await, Vec::<String>::new(), "looking at the status made something");
 
-    assert_eq!(schema::up(&config).await.unwrap(), 1);
-    assert_eq!(applied(&config).await, [true]);
+    assert_eq!(schema::up(&config).await.unwrap(), STEPS);
+    assert_eq!(applied(&config).await, [true; STEPS]);
     let first = generation(&database).await;
 
-    assert_eq!(schema::down(&config, 1).await.unwrap(), 1);
+    assert_eq!(schema::down(&config, 9).await.unwrap(), STEPS);
     assert_eq!(ours(&database).await, Vec::<String>::new());
-    assert_eq!(applied(&config).await, [false]);
+    assert_eq!(applied(&config).await, [false; STEPS]);
     assert_eq!(schema::down(&config, 1).await.unwrap(), 0, "there is nothing to take back");
 
-    assert_eq!(schema::up(&config).await.unwrap(), 1);
+    assert_eq!(schema::up(&config).await.unwrap(), STEPS);
     assert_eq!(ours(&database).await, TABLES);
     assert_ne!(generation(&database).await, first, "tables built anew must not reuse event ids");
 }
 
 async fn going_up_twice_is_harmless(database: Database) {
     let store = migrated(&database, &shop()).await;
-    ingest(&store, &[crate::store::fixture::wallet("w", "bob")], at(1)).await;
+    ingest(&store, &[wallet("w", "bob")], at(1)).await;
     let first = generation(&database).await;
 
     assert_eq!(schema::up(&config(&database)).await.unwrap(), 0);
@@ -133,13 +141,57 @@ async fn going_up_twice_is_harmless(database: Database) {
     assert_eq!(database.count("lumo_events", "seq = 2 AND stream_seq = 2").await, 1, "a counter was set back");
 }
 
+/// The numbers of a table's rows, by id.
+async fn numbers(database: &Database, table: &str) -> Vec<(String, i64)> {
+    let rows = database.rows(&format!("SELECT id, row_no FROM {table} ORDER BY row_no")).await;
+    rows.into_iter().map(|row| (row[0].clone().unwrap(), row[1].clone().unwrap().parse().unwrap())).collect()
+}
+
+async fn counter(database: &Database, name: &str) -> i64 {
+    database.number(&format!("SELECT last_seq FROM lumo_streams WHERE stream = '{name}'")).await
+}
+
+async fn rows_of_the_first_tables_get_their_numbers(database: Database) {
+    let config = config(&database);
+    let store = migrated(&database, &shop()).await;
+    // Rows as the first tables held them, more than one of the same moment.
+    for (now, ids) in [(at(2), ["b", "a", "c"]), (at(1), ["z", "y", "x"])] {
+        ingest(&store, &ids.map(|id| wallet(id, id)), now).await;
+    }
+    ingest(&store, &[deposit("d")], at(1)).await;
+    store.close().await;
+    assert_eq!(schema::down(&config, 1).await.unwrap(), 1);
+    let before = database.rows("SELECT id, raw, version FROM lumo_user_wallets ORDER BY id").await;
+    assert_eq!(before.len(), 6, "the way down took rows with it");
+    assert_eq!(database.count("lumo_streams", "stream = '*wallets' OR stream = '*deposits'").await, 0);
+    assert_eq!(ours(&database).await.len(), TABLES.len() - 2);
+
+    // Twice: on MySQL a step can be interrupted anywhere, and is run again from its start.
+    for _ in 0..2 {
+        assert_eq!(schema::up(&config).await.unwrap(), 1);
+        let expected = ["x", "y", "z", "a", "b", "c"].map(str::to_owned).into_iter().zip(1..).collect::<Vec<_>>();
+        assert_eq!(numbers(&database, "lumo_user_wallets").await, expected);
+        assert_eq!((counter(&database, "*wallets").await, counter(&database, "*deposits").await), (6, 1));
+        database.execute("DELETE FROM lumo_migrations WHERE version LIKE '%_000002_%'").await;
+    }
+    assert_eq!(schema::up(&config).await.unwrap(), 1);
+    assert_eq!(database.rows("SELECT id, raw, version FROM lumo_user_wallets ORDER BY id").await, before);
+
+    // Numbers go on where they ended.
+    let store = Store::open(&config, shop()).await.unwrap();
+    ingest(&store, &[wallet("new", "new")], at(3)).await;
+    assert_eq!(numbers(&database, "lumo_user_wallets").await.pop(), Some(("new".to_owned(), 7)));
+    let twice = "UPDATE lumo_user_wallets SET row_no = 7 WHERE id = 'a'";
+    assert!(database.try_execute(twice).await.is_err(), "two rows may have one number");
+}
+
 async fn many_may_migrate_at_once(database: Database) {
     let config = config(&database);
     let steps: Vec<_> = join_all((0..4).map(|_| schema::up(&config))).await.into_iter().map(Result::unwrap).collect();
-    assert_eq!(steps.iter().sum::<usize>(), 1, "{steps:?}");
+    assert_eq!(steps.iter().sum::<usize>(), STEPS, "{steps:?}");
     assert_eq!(ours(&database).await, TABLES);
     assert_eq!(database.count("lumo_meta", "1 = 1").await, 1);
-    assert_eq!(database.count("lumo_streams", "last_seq = 0").await, 2);
+    assert_eq!(database.count("lumo_streams", "last_seq = 0").await, 4);
 }
 
 async fn what_is_not_delivered_is_in_the_view(database: Database) {
@@ -202,7 +254,7 @@ async fn missing_tables_are_named_with_the_command_that_makes_them(database: Dat
     assert_not_migrated("endpoints", store.endpoints().await);
     assert_not_migrated("register", store.register_endpoints(at(0)).await);
     assert_not_migrated("claim", store.claim(&"shop".parse().unwrap(), 1, crate::store::fixture::LEASE, at(0)).await);
-    let page = crate::store::fixture::page(&[crate::store::fixture::wallet("w", "bob")], at(0));
+    let page = crate::store::fixture::page(&[wallet("w", "bob")], at(0));
     assert_not_migrated("ingest", store.ingest(page, at(0)).await);
 
     schema::up(&config(&database)).await.unwrap();
@@ -243,21 +295,21 @@ mod schemas {
             // Names that need quoting, and one that differs from it by case only.
             for schema in ["bridge", "Bridge", "my bridge"] {
                 let config = Config { schema: Some(schema.into()), ..config(&database) };
-                assert_eq!(schema::up(&config).await.unwrap(), 1, "{schema}");
+                assert_eq!(schema::up(&config).await.unwrap(), STEPS, "{schema}");
                 let mut expected = TABLES.to_vec();
                 expected.push("lumo_migrations");
                 expected.sort_unstable();
                 assert_eq!(tables_in(&database, schema).await, expected);
 
                 let store = Store::open(&config, shop()).await.unwrap();
-                ingest(&store, &[crate::store::fixture::wallet("w", "bob")], at(1)).await;
+                ingest(&store, &[wallet("w", "bob")], at(1)).await;
                 assert_eq!(claim(&store, "shop", 9, at(1)).await.len(), 1, "{schema}");
                 assert_eq!(database.count(&format!("\"{schema}\".lumo_events"), "seq = 1").await, 1);
             }
             assert_eq!(tables_in(&database, "public").await, Vec::<String>::new());
 
             let config = Config { schema: Some("bridge".into()), ..config(&database) };
-            assert_eq!(schema::down(&config, 1).await.unwrap(), 1);
+            assert_eq!(schema::down(&config, 9).await.unwrap(), STEPS);
             assert_eq!(tables_in(&database, "bridge").await, ["lumo_migrations"]);
             assert_eq!(tables_in(&database, "Bridge").await.len(), TABLES.len() + 1);
         }

@@ -83,8 +83,7 @@ pub(crate) fn block_reason(rng: &mut StdRng) -> &'static str {
 /// The status of a deposit that has been there for a while: confirmed, mostly.
 pub(crate) fn settled_status(rng: &mut StdRng) -> &'static str {
     match rng.random_range(0..100) {
-        0 => "new",
-        1..=3 => "processing",
+        0..=3 => "processing",
         4..=8 => "failed",
         _ => "confirmed",
     }

@@ -6,7 +6,7 @@ use super::finding::{Finding, Report};
 use crate::chain::Chain;
 use crate::cli::context::Context;
 use crate::config::Config;
-use crate::lumo::{Client, Error, ListQuery};
+use crate::lumo::{Client, Error, Lane, ListQuery};
 use crate::model::record::{Page, Wallet};
 
 const KEY: &str = "API key";
@@ -41,7 +41,7 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
 }
 
 async fn read(client: &Client, limit: u32) -> Result<Page<Wallet>, Error> {
-    client.list_wallets(&ListQuery { limit, offset: 0, external_id: None, status: None }).await
+    client.list_wallets(Lane::Fresh, &ListQuery { limit, offset: 0, external_id: None, status: None }).await
 }
 
 /// Asks for a whole page; where that is refused, for half of it, and so on.

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::lumo::http::LISTING_CAP;
 
 /// A server that says what it is told to, byte for byte, to each connection, and then does `then`.
 fn raw_server(answer: Vec<u8>, then: fn(&mut TcpStream)) -> String {
@@ -31,7 +32,7 @@ fn drip(stream: &mut TcpStream) {
 }
 
 async fn outage(url: &str, timeout: &str) -> Outage {
-    match impatient_client(url, timeout).list_wallets(&query(1, 0)).await {
+    match impatient_client(url, timeout).list_wallets(Lane::Fresh, &query(1, 0)).await {
         Err(Error::Unavailable { outage, source: Some(_) }) => outage,
         other => panic!("{other:?}"),
     }
@@ -62,7 +63,7 @@ async fn a_slow_body_is_given_up_in_time() {
 #[tokio::test]
 async fn a_slow_refusal_is_told_by_what_came_of_it() {
     let url = raw_server(b"HTTP/1.1 400 Bad\r\ncontent-length: 100000\r\n\r\nno such status".to_vec(), drip);
-    let error = client(&url).list_wallets(&query(1, 0)).await.unwrap_err();
+    let error = client(&url).list_wallets(Lane::Fresh, &query(1, 0)).await.unwrap_err();
     assert!(matches!(&error, Error::Refused { message, .. } if message == "no such status"), "{error:?}");
 }
 
@@ -75,7 +76,7 @@ async fn an_oversized_body_is_not_read() {
     streamed.resize(LISTING_CAP + 100, b' ');
     for answer in [announced.into_bytes(), streamed] {
         let url = raw_server(answer, drip);
-        let error = client(&url).list_wallets(&query(1, 0)).await.unwrap_err();
+        let error = client(&url).list_wallets(Lane::Fresh, &query(1, 0)).await.unwrap_err();
         assert!(
             matches!(&error, Error::Contract { path, problem } if path == "body" && problem == "is larger than 16 MiB"),
             "{error:?}"
@@ -94,7 +95,7 @@ async fn a_success_of_another_kind_is_a_breach() {
         (204, "", "is empty"),
     ] {
         let server = answering(status, &[("content-type", "application/json")], body).await;
-        let error = client(&server.url()).list_wallets(&query(1, 0)).await.unwrap_err();
+        let error = client(&server.url()).list_wallets(Lane::Fresh, &query(1, 0)).await.unwrap_err();
         assert!(matches!(&error, Error::Contract { problem, .. } if problem == expected), "{error:?}");
         assert!(!error.is_transient());
     }

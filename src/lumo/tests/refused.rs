@@ -6,7 +6,7 @@ use crate::chain::Chain;
 async fn refusal(status: usize, headers: &[(&str, &str)], body: &str) -> (Error, f64) {
     let server = answering(status, headers, body).await;
     let client = client(&server.url());
-    (client.list_wallets(&query(1, 0)).await.unwrap_err(), client.current_rate())
+    (client.list_wallets(Lane::Fresh, &query(1, 0)).await.unwrap_err(), client.current_rate())
 }
 
 #[tokio::test]
@@ -49,6 +49,9 @@ async fn a_throttled_client_halves_its_rate() {
         assert!(matches!(error, Error::Throttled { retry_after } if retry_after == expected), "{value}: {error:?}");
         assert!((rate - 50.0).abs() < 1e-9, "{value}: {rate}");
     }
+    let told = async |seconds| refusal(429, &[("retry-after", seconds)], "").await.0.to_string();
+    assert_eq!(told("899").await, "Lumo asks for fewer requests");
+    assert!(told("86400").await.ends_with("it is left alone for 15"));
     let (error, rate) = refusal(503, &[], "").await;
     assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
     assert!((rate - 50.0).abs() < 1e-9, "{rate}");
@@ -60,7 +63,7 @@ async fn retry_after_holds_up_the_next_request() {
     let client = client(&server.url());
     let start = std::time::Instant::now();
     for _ in 0..2 {
-        assert!(client.clone().list_wallets(&query(1, 0)).await.is_err());
+        assert!(client.clone().list_wallets(Lane::Fresh, &query(1, 0)).await.is_err());
     }
     assert!(start.elapsed() >= Duration::from_secs(1));
 }
@@ -89,7 +92,7 @@ async fn an_error_shows_neither_key_nor_query_nor_a_whole_body() {
     let address = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let secretive = ListQuery { external_id: Some("somebody".parse().unwrap()), ..query(1, 0) };
-    let error = client(&address).list_wallets(&secretive).await.unwrap_err();
+    let error = client(&address).list_wallets(Lane::Fresh, &secretive).await.unwrap_err();
     assert!(matches!(&error, Error::Unavailable { outage: Outage::Connect, .. }), "{error:?}");
     let shown = format!("{} {error:?}", Chain(&error));
     assert!(!shown.contains("somebody") && !shown.contains(KEY), "{shown}");

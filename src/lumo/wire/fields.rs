@@ -4,8 +4,6 @@
 //! empty string, and a list or object where a plain value belongs are passed over. A hit that cannot be read makes the
 //! fact absent: a wrong amount would be worse than none, and the next path may well mean something else.
 
-use std::cmp::Ordering;
-
 use super::value::{is_number, is_string};
 use crate::lumo::config::DepositFields;
 use crate::model::fingerprint::Members;
@@ -14,8 +12,6 @@ use crate::setting::Text;
 /// [`DepositFields`], prepared.
 #[derive(Clone, Debug)]
 pub(in crate::lumo) struct Fields {
-    /// The first segments of all paths: sorted [`by_length`], each once.
-    heads: Vec<String>,
     pub(super) wallet_id: Vec<Path>,
     pub(super) external_id: Vec<Path>,
     pub(super) company_id: Vec<Path>,
@@ -31,15 +27,13 @@ pub(in crate::lumo) struct Fields {
     pub(super) updated_at: Vec<Path>,
 }
 
-/// A dotted path, its first segment replaced by that segment's place among the heads.
+/// A dotted path, split at its dots.
 #[derive(Clone, Debug)]
 pub(super) struct Path {
-    head: usize,
-    rest: Vec<String>,
+    /// The objects to descend into.
+    parents: Vec<String>,
+    last: String,
 }
-
-/// The members of one item that some path begins with, in the order of the heads.
-pub(super) struct Found<'a>(Vec<Option<&'a str>>);
 
 impl Fields {
     pub(in crate::lumo) fn compile(config: &DepositFields) -> Self {
@@ -58,30 +52,10 @@ impl Fields {
             created_at,
             updated_at,
         } = config;
-        let all = [
-            wallet_id,
-            external_id,
-            company_id,
-            address,
-            from_address,
-            tx_hash,
-            amount,
-            currency,
-            status,
-            confirmations,
-            block_number,
-            created_at,
-            updated_at,
-        ];
-        let mut heads: Vec<String> =
-            all.into_iter().flatten().filter_map(|path| path.split('.').next()).map(str::to_owned).collect();
-        heads.sort_unstable_by(|a, b| by_length(a, b));
-        heads.dedup();
-
         let path = |path: &Text| {
-            let mut segments = path.split('.');
-            let head = segments.next().and_then(|head| heads.binary_search_by(|known| by_length(known, head)).ok())?;
-            Some(Path { head, rest: segments.map(str::to_owned).collect() })
+            let mut parents: Vec<String> = path.split('.').map(str::to_owned).collect();
+            let last = parents.pop()?;
+            Some(Path { parents, last })
         };
         let paths = |list: &[Text]| list.iter().filter_map(path).collect();
         Self {
@@ -98,47 +72,28 @@ impl Fields {
             block_number: paths(block_number),
             created_at: paths(created_at),
             updated_at: paths(updated_at),
-            heads,
         }
-    }
-
-    /// Picks out of an item what any path may want, in one go.
-    pub(super) fn find<'a>(&self, members: &Members<'a>) -> Found<'a> {
-        let mut found = vec![None; self.heads.len()];
-        for (key, value) in members.iter() {
-            let head = self.heads.binary_search_by(|known| by_length(known, key));
-            if let Some(slot) = head.ok().and_then(|head| found.get_mut(head)) {
-                *slot = Some(value);
-            }
-        }
-        Found(found)
     }
 }
 
-impl<'a> Found<'a> {
-    /// The first path's value that is a string.
-    pub(super) fn string(&self, paths: &[Path]) -> Option<&'a str> {
-        self.first(paths, is_string)
-    }
-
-    /// The first path's value that is a string or a number.
-    pub(super) fn string_or_number(&self, paths: &[Path]) -> Option<&'a str> {
-        self.first(paths, |value| is_string(value) || is_number(value))
-    }
-
-    fn first(&self, paths: &[Path], usable: impl Fn(&str) -> bool) -> Option<&'a str> {
-        paths.iter().filter_map(|path| self.value(path)).find(|value| usable(value) && *value != "\"\"")
-    }
-
-    fn value(&self, path: &Path) -> Option<&'a str> {
-        let head = *self.0.get(path.head)?;
-        path.rest.iter().try_fold(head?, |value, segment| {
-            if value.starts_with('{') { Members::parse(value).ok()?.get(segment) } else { None }
-        })
-    }
+/// The first path's value that is a string.
+pub(super) fn string<'a>(members: &Members<'a>, paths: &[Path]) -> Option<&'a str> {
+    first(members, paths, is_string)
 }
 
-/// Shorter first, because most keys differ in length already and every member of every item is looked up.
-fn by_length(a: &str, b: &str) -> Ordering {
-    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
+/// The first path's value that is a string or a number.
+pub(super) fn string_or_number<'a>(members: &Members<'a>, paths: &[Path]) -> Option<&'a str> {
+    first(members, paths, |value| is_string(value) || is_number(value))
+}
+
+fn first<'a>(members: &Members<'a>, paths: &[Path], usable: impl Fn(&str) -> bool) -> Option<&'a str> {
+    paths.iter().filter_map(|path| path.value(members)).find(|value| usable(value) && *value != "\"\"")
+}
+
+impl Path {
+    fn value<'a>(&self, members: &Members<'a>) -> Option<&'a str> {
+        let Some((first, others)) = self.parents.split_first() else { return members.get(&self.last) };
+        let parent = members.descend(first)?;
+        others.iter().try_fold(parent, |parent, segment| parent.descend(segment))?.get(&self.last)
+    }
 }

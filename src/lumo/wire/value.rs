@@ -56,7 +56,9 @@ pub(super) fn line(value: &str) -> Result<String, Problem> {
     if text.len() > MAX_CHARS && text.chars().count() > MAX_CHARS {
         return Err(Problem::TooLong);
     }
-    if text.chars().any(char::is_control) {
+    // The usual text is seen to be harmless many bytes at a time.
+    let plain = text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+    if !plain && text.chars().any(char::is_control) {
         return Err(Problem::ControlCharacter);
     }
     Ok(text.into_owned())

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
-use super::{Changes, Context};
+use super::{Changes, Context, NO_COMPANY};
 use crate::model::Amount;
 use crate::model::diff::{Change, Stored};
 use crate::model::draft::{self, Draft, Origin, rfc3339};
@@ -43,15 +43,12 @@ struct Object<'a> {
     updated_at: Option<String>,
 }
 
-/// Stands for the company in the identity of events about deposits that do not name theirs.
-const NO_COMPANY: &str = "-";
-
 /// The event of one change of a deposit; none if it is to be stored without a word.
 ///
 /// # Errors
 /// Only if serialising fails, which plain texts and numbers give no cause for.
 pub fn deposit_event(change: &Change<Deposit>, context: &Context<'_>) -> serde_json::Result<Option<Draft>> {
-    let deposit = change.new_record();
+    let deposit = change.record();
     let company = deposit.company_id.as_ref().map_or(NO_COMPANY, |id| id.as_str());
     let object_id = deposit.id.as_str();
     let (kind, id, origin, occurred_at, changes) = match change {
@@ -67,6 +64,11 @@ pub fn deposit_event(change: &Change<Deposit>, context: &Context<'_>) -> serde_j
             let id = draft::repeated(company, kind, object_id, change.version(), context.generation);
             let updated = deposit.updated_at.filter(|time| old.record.updated_at.is_none_or(|before| before < *time));
             (kind, id, Origin::Live, updated.unwrap_or(context.now), Some(changes))
+        }
+        Change::Vanished(_) => {
+            let kind = EventType::DepositMissing;
+            let id = draft::repeated(company, kind, object_id, change.version(), context.generation);
+            (kind, id, Origin::Live, context.now, Some(Changes::vanished(context.now)))
         }
     };
     let object = Object {

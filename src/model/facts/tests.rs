@@ -153,3 +153,43 @@ fn what_could_not_be_derived_is_absent_from_the_object() {
     });
     assert_eq!(object, expected);
 }
+
+#[test]
+fn what_is_no_longer_listed_is_told_with_what_it_was() {
+    let draft = wallet_event(&Change::Vanished(stored(wallet("w-1", "42"))), None, &news()).unwrap().unwrap();
+    assert_eq!((draft.kind, draft.stream.as_str(), draft.occurred_at), (EventType::WalletMissing, "user:42", noon()));
+    let expected = json!({ "missing_since": { "from": null, "to": "2026-05-04T12:00:00Z" } });
+    assert_eq!(changes_of(&draft), expected);
+    let object: Value = serde_json::from_str(draft.object.get()).unwrap();
+    assert_eq!((&object["version"], &object["address"]), (&json!(2), &json!("T-w-1")));
+
+    let draft = deposit_event(&Change::Vanished(stored(deposit("d-1", "new", "1"))), &news()).unwrap().unwrap();
+    assert_eq!((draft.kind, changes_of(&draft)), (EventType::DepositMissing, expected));
+}
+
+#[test]
+fn each_time_that_a_trouble_begins_or_ends_is_an_event_of_its_own() {
+    let standing = |trouble, before, after| Standing {
+        listing: crate::model::Listing::Wallets,
+        trouble,
+        before,
+        after,
+        complete_through: None,
+        proved_through: None,
+        error: None,
+    };
+    let event = |standing: &Standing<'_>, now| standing_event(standing, "gen", now).unwrap();
+    let later = noon() + TimeDelta::microseconds(1);
+    let mut ids = Vec::new();
+    for (trouble, kind) in
+        [(Trouble::Stalled, EventType::SyncStalled), (Trouble::Unauthorized, EventType::SyncUnauthorized)]
+    {
+        let begins = standing(trouble, None, Some(noon()));
+        assert_eq!(event(&begins, noon()).kind, kind);
+        ids.extend([event(&begins, noon()).id, event(&begins, later).id]);
+        assert_eq!(event(&standing(trouble, Some(noon()), None), later).kind, EventType::SyncRecovered);
+    }
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 4);
+}

@@ -62,7 +62,7 @@ pub fn wallet_event(
     predecessor: Option<&Predecessor>,
     context: &Context<'_>,
 ) -> serde_json::Result<Option<Draft>> {
-    let wallet = change.new_record();
+    let wallet = change.record();
     let company = wallet.company_id.as_str();
     let object_id = wallet.id.as_str();
     let (kind, id, origin, occurred_at, changes) = match change {
@@ -91,6 +91,11 @@ pub fn wallet_event(
             };
             let id = draft::repeated(company, kind, object_id, change.version(), context.generation);
             (kind, id, Origin::Live, context.now, Some(changes))
+        }
+        Change::Vanished(_) => {
+            let kind = EventType::WalletMissing;
+            let id = draft::repeated(company, kind, object_id, change.version(), context.generation);
+            (kind, id, Origin::Live, context.now, Some(Changes::vanished(context.now)))
         }
     };
     let object = Object {

@@ -1,16 +1,15 @@
 //! A JSON object as its members: decoded keys, each once and sorted, beside the untouched text of their values.
 //!
 //! Values stay text until someone wants one, so a number never passes through a float and an unknown field costs
-//! nothing. serde_json bounds the depth of what it decodes, but skips a raw value without recursion to any depth;
-//! [`MAX_DEPTH`] is therefore checked here, for the sake of everyone who decodes the text later.
+//! nothing. serde_json says whether a text is JSON at all; it skips a raw value without recursion to any depth, so
+//! [`MAX_DEPTH`] is checked here, for the sake of everyone who decodes the text later.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::cmp::Ordering;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::canonical;
+use super::{canonical, split};
 
 /// Most levels of objects and arrays in one item, itself included.
 pub const MAX_DEPTH: usize = 64;
@@ -20,7 +19,18 @@ pub const MAX_DEPTH: usize = 64;
 pub struct Members<'a>(Vec<Member<'a>>);
 
 /// A decoded key and the text of its value.
-pub(super) type Member<'a> = (Cow<'a, str>, &'a str);
+#[derive(Clone, Debug)]
+pub(super) struct Member<'a> {
+    prefix: u64,
+    pub(super) key: Cow<'a, str>,
+    pub(super) value: &'a str,
+}
+
+impl Member<'_> {
+    fn order(&self, prefix: u64, key: &str) -> Ordering {
+        self.prefix.cmp(&prefix).then_with(|| self.key.as_ref().cmp(key))
+    }
+}
 
 /// Why a text has no members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,29 +44,38 @@ pub enum Malformed {
 impl<'a> Members<'a> {
     /// Splits one JSON object.
     pub fn parse(text: &'a str) -> Result<Self, Malformed> {
-        let members = split(text).ok_or(Malformed::NotAnObject)?;
-        if members.iter().any(|(_, value)| depth(value) >= MAX_DEPTH) {
-            return Err(Malformed::TooDeep);
-        }
-        Ok(Self(members))
+        serde_json::from_str(text).map_err(|_| Malformed::NotAnObject).and_then(Self::of)
+    }
+
+    /// Splits one JSON value that serde_json has looked at already.
+    pub fn of(value: &'a RawValue) -> Result<Self, Malformed> {
+        let (members, deepest) = split(value.get()).ok_or(Malformed::NotAnObject)?;
+        if deepest >= MAX_DEPTH { Err(Malformed::TooDeep) } else { Ok(Self(members)) }
     }
 
     /// The text of a member's value.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&'a str> {
-        let position = self.0.binary_search_by(|(known, _)| known.as_ref().cmp(key)).ok()?;
-        self.0.get(position).map(|(_, value)| *value)
+        let prefix = prefix(key);
+        let position = self.0.binary_search_by(|member| member.order(prefix, key)).ok()?;
+        self.0.get(position).map(|member| member.value)
+    }
+
+    /// The members of a member that is an object.
+    #[must_use]
+    pub fn descend(&self, key: &str) -> Option<Self> {
+        split(self.get(key)?).map(|(members, _)| Self(members))
     }
 
     /// Keys and the texts of their values, sorted by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
-        self.0.iter().map(|(key, value)| (key.as_ref(), *value))
+        self.0.iter().map(|member| (member.key.as_ref(), member.value))
     }
 
     /// What [`super::fingerprint`] says of the object's text.
     #[must_use]
     pub fn fingerprint(&self) -> i64 {
-        let size: usize = self.0.iter().map(|(key, value)| key.len() + value.len() + 24).sum();
+        let size: usize = self.0.iter().map(|member| member.key.len() + member.value.len() + 24).sum();
         let mut out = Vec::with_capacity(size);
         canonical::write_members(&self.0, MAX_DEPTH, &mut out);
         canonical::hash(&out)
@@ -74,104 +93,32 @@ impl<'a> Members<'a> {
     }
 }
 
-/// The members of an object sorted by key, or nothing if the text is no object.
-pub(super) fn split(text: &str) -> Option<Vec<Member<'_>>> {
-    let Unsorted(mut members) = serde_json::from_str(text).ok()?;
+/// The members of an object sorted by key, and the most levels that a value has; nothing if a key cannot be decoded, or
+/// the text is no object. It must be valid JSON.
+pub(super) fn split(object: &str) -> Option<(Vec<Member<'_>>, usize)> {
+    let mut members = Vec::with_capacity(16);
+    let mut deepest = 0;
+    for (key, value) in split::members(object)? {
+        let key = canonical::decode_string(key)?;
+        deepest = deepest.max(value.depth);
+        members.push(Member { prefix: prefix(&key), key, value: value.text });
+    }
     // The sort is stable, so the later of two equal keys comes second and takes the place of the first.
-    members.sort_by(|(a, _), (b, _)| a.cmp(b));
+    members.sort_by(|a, b| a.order(b.prefix, &b.key));
     members.dedup_by(|later, earlier| {
-        let twice = later.0 == earlier.0;
+        let twice = later.prefix == earlier.prefix && later.key == earlier.key;
         if twice {
             std::mem::swap(later, earlier);
         }
         twice
     });
-    Some(members)
+    Some((members, deepest))
 }
 
-/// How many levels of objects and arrays a valid JSON value has.
-fn depth(value: &str) -> usize {
-    if !value.starts_with(['{', '[']) {
-        return 0;
-    }
-    let (mut open, mut deepest) = (0_usize, 0_usize);
-    let mut bytes = value.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'{' | b'[' => {
-                open += 1;
-                deepest = deepest.max(open);
-            }
-            b'}' | b']' => open = open.saturating_sub(1),
-            b'"' => skip_string(&mut bytes),
-            _ => {}
-        }
-    }
-    deepest
-}
-
-/// Moves past the closing quote of a string.
-fn skip_string(bytes: &mut std::str::Bytes<'_>) {
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => return,
-            b'\\' => {
-                bytes.next();
-            }
-            _ => {}
-        }
-    }
-}
-
-struct Unsorted<'a>(Vec<Member<'a>>);
-
-impl<'de> Deserialize<'de> for Unsorted<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-
-        impl<'de> Visitor<'de> for Object {
-            type Value = Unsorted<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::with_capacity(16);
-                while let Some((Key(key), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-                    members.push((key, value.get()));
-                }
-                Ok(Unsorted(members))
-            }
-        }
-
-        deserializer.deserialize_map(Object)
-    }
-}
-
-/// A key, borrowed unless it has escapes.
-struct Key<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-
-        impl<'de> Visitor<'de> for Text {
-            type Value = Key<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(text.to_owned())))
-            }
-        }
-
-        deserializer.deserialize_str(Text)
+/// The first eight bytes as a number, which sorts as they do and mostly tells two keys apart.
+fn prefix(key: &str) -> u64 {
+    match key.as_bytes().first_chunk() {
+        Some(first) => u64::from_be_bytes(*first),
+        None => key.bytes().zip([56, 48, 40, 32, 24, 16, 8]).map(|(byte, shift)| u64::from(byte) << shift).sum(),
     }
 }

@@ -28,6 +28,61 @@ fn spelling_does_not_count() {
     }
 }
 
+/// They are stored in databases: another value here makes every row of every installation look changed.
+#[test]
+fn fingerprints_stay_what_they_were() {
+    for (text, expected) in [
+        ("{}", 1_389_868_326_933_519_382),
+        (
+            r#"{"id":"7a1e3d6c-4c1b-4b06-8d3f-6a8f0c5d2e11","companyId":"c0ffee00-0000-4000-8000-000000000001",
+            "externalId":"user 1/ж","address":"TQn9Y2khEsLJW1ChVWFMSMeRDow5KcbLSE","isBlocked":false,"blockReason":null,
+            "lastUsdtBalance":12.50,"lastTrxBalance":0,"createdAt":"2026-01-02T03:04:05.123456Z"}"#,
+            -191_831_438_939_122_176,
+        ),
+        (
+            r#"{"id":12345678901234567890123,"amount":1e-7,"big":1e400,"nested":{"b":[1,2.0,"x\n",{"c":-0}],"a":{}},
+            "half":"\ud800","id2":true}"#,
+            -9_205_057_340_393_033_558,
+        ),
+        ("[1]", 9_089_080_473_086_769_509),
+        ("<html>", -7_543_931_420_758_498_145),
+        ("", 3_244_421_341_483_603_138),
+    ] {
+        assert_eq!(fingerprint(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn an_object_comes_apart_where_its_members_end() {
+    let text = r#" { "a\"}" : "b\\" ,"c":[ {"]":"[\""} , 1 ],	"d":-1.5e3
+        ,"e":{ "f" : {} , "g":[]},"ж":"]}","h":"\\\"","":null} "#;
+    let members = Members::parse(text).unwrap();
+    let expected = [
+        ("", "null"),
+        ("a\"}", r#""b\\""#),
+        ("c", r#"[ {"]":"[\""} , 1 ]"#),
+        ("d", "-1.5e3"),
+        ("e", r#"{ "f" : {} , "g":[]}"#),
+        ("h", r#""\\\"""#),
+        ("ж", r#""]}""#),
+    ];
+    assert!(members.iter().eq(expected), "{members:?}");
+    let inner = members.descend("e").unwrap();
+    assert!(inner.iter().eq([("f", "{}"), ("g", "[]")]));
+    assert!(members.descend("c").is_none() && members.descend("x").is_none());
+}
+
+#[test]
+fn keys_sort_by_all_their_bytes() {
+    let keys = ["", "\0", "a", "a\0", "abcdefg", "abcdefgh", "abcdefgh\0", "abcdefghi", "abcdefgi", "ж", "жжжжж"];
+    let mut members: Vec<String> = keys.iter().map(|key| format!("{}:1", serde_json::json!(key))).collect();
+    members.reverse();
+    let text = format!("{{{}}}", members.join(","));
+    let members = Members::parse(&text).unwrap();
+    assert!(members.iter().map(|(key, _)| key).eq(keys));
+    assert!(keys.iter().all(|key| members.get(key) == Some("1")));
+}
+
 #[test]
 fn content_counts() {
     let texts = [
@@ -183,5 +238,28 @@ proptest! {
     #[test]
     fn no_text_is_too_odd(text: String) {
         prop_assert_eq!(fingerprint(&text), fingerprint(&text));
+    }
+
+    #[test]
+    fn members_are_those_that_serde_json_sees(
+        value in object(json()),
+        mut seed: u64,
+        at: prop::sample::Index,
+        slip in prop::sample::select(vec!["", "\"", "\\", "{", "}", "[", "]", ",", ":", "1", "-", ".", "e", "\u{1}"]),
+    ) {
+        let text = spell(&value, &mut seed);
+        let ends: Vec<usize> = text.char_indices().map(|(end, _)| end).collect();
+        let (before, after) = text.split_at(*at.get(&ends));
+        let inserted = format!("{before}{slip}{after}");
+        let replaced: String = before.chars().chain(slip.chars()).chain(after.chars().skip(1)).collect();
+        for text in [inserted, replaced] {
+            let seen = serde_json::from_str::<std::collections::BTreeMap<String, &serde_json::value::RawValue>>(&text);
+            match (Members::parse(&text), seen) {
+                (Ok(members), Ok(seen)) => {
+                    prop_assert!(members.iter().eq(seen.iter().map(|(key, value)| (key.as_str(), value.get()))));
+                }
+                (parsed, seen) => prop_assert!(parsed.is_err() && seen.is_err(), "{} {:?} {:?}", text, parsed, seen),
+            }
+        }
     }
 }

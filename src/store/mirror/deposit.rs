@@ -1,6 +1,7 @@
 //! Deposits and their rows.
 
 use lumo_bridge_entity::deposit::{Column, Entity, Model};
+use lumo_bridge_entity::stream;
 use sea_orm::{DbBackend, Value};
 
 use super::{Mirrored, amount, time};
@@ -13,6 +14,9 @@ impl Mirrored for Deposit {
     const ID: Column = Column::Id;
     const FINGERPRINT: Column = Column::Fingerprint;
     const MISSING_SINCE: Column = Column::MissingSince;
+    const EXTERNAL_ID: Column = Column::ExternalId;
+    const ROW_NO: Column = Column::RowNo;
+    const COUNTER: &'static str = stream::DEPOSITS;
 
     fn stored(row: Model) -> Stored<Self> {
         Stored {
@@ -20,6 +24,7 @@ impl Mirrored for Deposit {
             first_seen_at: row.first_seen_at,
             changed_at: row.changed_at,
             missing_since: row.missing_since,
+            row_no: row.row_no,
             record: Self {
                 id: row.id,
                 company_id: row.company_id,
@@ -64,6 +69,7 @@ impl Mirrored for Deposit {
             time(Some(stored.first_seen_at), backend),
             time(Some(stored.changed_at), backend),
             time(stored.missing_since, backend),
+            stored.row_no.into(),
         ]
     }
 }

@@ -4,20 +4,75 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod bounds;
+mod early;
+mod resumed;
+mod totals;
+
+use std::collections::HashSet;
+
 /// A server: a list of ids, a page cap, and what it says of the total.
-struct Server {
-    rows: Vec<u64>,
-    cap: u64,
-    refuses: bool,
-    tells_total: bool,
+#[derive(Clone)]
+pub(in crate::sync) struct Server {
+    pub(in crate::sync) rows: Vec<u64>,
+    pub(in crate::sync) cap: u64,
+    pub(in crate::sync) refuses: bool,
+    pub(in crate::sync) tells_total: bool,
+    /// No id comes twice.
+    next: u64,
+}
+
+/// What happens to a list between two requests.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::sync) enum Write {
+    Insert(u64),
+    Remove(u64),
+    /// New rows at the head.
+    Burst(u64),
+    /// The first rows go.
+    Behead(u64),
+    /// New rows at the tail.
+    Append(u64),
+}
+
+pub(in crate::sync) fn any_write() -> impl Strategy<Value = Write> {
+    prop_oneof![
+        3 => any::<u64>().prop_map(Write::Insert),
+        6 => any::<u64>().prop_map(Write::Remove),
+        1 => (1..80_u64).prop_map(Write::Burst),
+        1 => (1..80_u64).prop_map(Write::Behead),
+        2 => (1..10_u64).prop_map(Write::Append),
+    ]
 }
 
 impl Server {
-    fn of(rows: u64, cap: u64) -> Self {
-        Self { rows: (1..=rows).collect(), cap, refuses: false, tells_total: true }
+    pub(in crate::sync) fn of(rows: u64, cap: u64) -> Self {
+        Self { rows: (1..=rows).collect(), cap, refuses: false, tells_total: true, next: 1_000_000 }
     }
 
-    fn page(&self, read: Read) -> Option<Seen> {
+    /// Writes, and takes from `throughout` what was removed.
+    pub(in crate::sync) fn write(&mut self, write: Write, throughout: &mut HashSet<u64>) {
+        let len = self.rows.len() as u64;
+        let next = self.next;
+        self.next += 100;
+        let place = |place: u64| usize::try_from(place % (len + 1)).unwrap();
+        match write {
+            Write::Insert(at) => self.rows.insert(place(at), next),
+            Write::Remove(at) if len > 0 => {
+                throughout.remove(&self.rows.remove(usize::try_from(at % len).unwrap()));
+            }
+            Write::Remove(_) => {}
+            Write::Burst(count) => drop(self.rows.splice(0..0, next..next + count)),
+            Write::Behead(count) => {
+                self.rows.drain(..usize::try_from(count.min(len)).unwrap()).for_each(|id| {
+                    throughout.remove(&id);
+                });
+            }
+            Write::Append(count) => self.rows.extend(next..next + count),
+        }
+    }
+
+    pub(in crate::sync) fn page(&self, read: Read) -> Option<Seen> {
         let limit = u64::from(read.limit);
         if self.refuses && limit > self.cap {
             return None;
@@ -149,24 +204,14 @@ proptest! {
     fn no_row_that_was_there_throughout_is_lost(
         rows in 0..400_u64,
         cap in 5..60_u64,
-        writes in proptest::collection::vec((any::<u64>(), 0..4_u8), 0..120),
+        writes in proptest::collection::vec(any_write(), 0..120),
     ) {
         let mut server = Server::of(rows, cap);
         let mut throughout: HashSet<u64> = server.rows.iter().copied().collect();
         let mut writes = writes.into_iter();
-        let mut next_id = 1_000_000;
         let (seen, end, _) = walk(&mut server, Walk::new(50, None), |server, request| {
             let per_request = if request == 0 { 0 } else { 3 };
-            for (place, kind) in writes.by_ref().take(per_request) {
-                let len = server.rows.len() as u64;
-                if kind == 0 || len == 0 {
-                    next_id += 1;
-                    server.rows.insert(usize::try_from(place % (len + 1)).unwrap(), next_id);
-                } else {
-                    let gone = server.rows.remove(usize::try_from(place % len).unwrap());
-                    throughout.remove(&gone);
-                }
-            }
+            writes.by_ref().take(per_request).for_each(|write| server.write(write, &mut throughout));
         });
         if end == Step::End {
             prop_assert!(throughout.is_subset(&seen), "lost {:?}", throughout.difference(&seen).collect::<Vec<_>>());

@@ -57,7 +57,7 @@ async fn a_pass_that_fails_does_not_undo_the_import_that_another_process_has_fin
         eventually!(PATIENCE, "the slow one waits for its first page", faults.waiting() == 0);
         quick.pass(Listing::Deposits).await.expect("pass failed");
         assert_eq!(stage.database.count("lumo_sync_state", IMPORTED).await, 1);
-        faults.inject_on(Operation::ListDeposits, 4, Fault::Status { code: 500, retry_after: None });
+        faults.inject_on(Operation::ListDeposits, 100, Fault::Status { code: 500, retry_after: None });
     };
     let (failed, ()) = tokio::join!(failing, other);
     assert!(failed.is_err(), "{failed:?}");

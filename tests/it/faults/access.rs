@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use lumo_bridge::model::Listing;
-use lumo_bridge::sync::Options;
 use lumo_simulator::{Operation, Quirks, World};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -24,17 +23,17 @@ async fn a_listing_is_left_alone_after_the_key_was_refused_and_probed_again_late
     let parts = stage.parts().await;
     world.rotate_key();
     let asked = || stage.simulator.requests().of(Operation::ListWallets);
-    let (options, stop) = (Options::default(), CancellationToken::new());
+    let stop = CancellationToken::new();
     for _ in 0..3 {
-        parts.syncer.tick(Listing::Wallets, &options, &stop).await;
+        parts.syncer.on_schedule(Listing::Wallets, &stop).await;
         assert_eq!(asked(), 1);
     }
-    parts.syncer.tick(Listing::Deposits, &options, &stop).await;
+    parts.syncer.on_schedule(Listing::Deposits, &stop).await;
     assert_eq!(stage.simulator.requests().of(Operation::ListDeposits), 1, "each listing finds out for itself");
 
     let impatient = parts.syncer.with_probe_after(Duration::ZERO);
-    impatient.tick(Listing::Blocked, &options, &stop).await;
-    impatient.tick(Listing::Blocked, &options, &stop).await;
+    impatient.on_schedule(Listing::Blocked, &stop).await;
+    impatient.on_schedule(Listing::Blocked, &stop).await;
     assert_eq!(stage.simulator.requests().of(Operation::ListBlockedWallets), 2, "the wait is over, nothing was asked");
 }
 

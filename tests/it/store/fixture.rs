@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use lumo_bridge::model::diff::Record;
 use lumo_bridge::model::draft::{Draft, Origin, once, rfc3339};
 use lumo_bridge::model::event::EventType;
 use lumo_bridge::model::facts::Announce;
@@ -13,7 +14,9 @@ use lumo_bridge::model::record::{Deposit, Wallet};
 use lumo_bridge::model::retry::Verdict;
 use lumo_bridge::model::subscriber::{Order, Subscriber};
 use lumo_bridge::store::query::DeliveryFilter;
-use lumo_bridge::store::{Attempted, Batch, Claimed, Config, Ending, Ingested, Settlement, Store, Told, schema};
+use lumo_bridge::store::{
+    Attempted, Batch, Checkpoint, Claimed, Config, Ending, Ingested, Regressions, Settlement, Store, Told, schema,
+};
 use lumo_bridge_entity::delivery;
 use serde_json::value::RawValue;
 
@@ -122,12 +125,17 @@ pub(crate) fn noticed(deposit: Deposit) -> Deposit {
 }
 
 /// A page of news, read and stored at this time.
-pub(crate) fn page<R>(records: &[R], now: DateTime<Utc>) -> Batch<R>
-where
-    R: Clone,
-{
-    let records = records.to_vec();
-    Batch { records, read_at: now, announce: Announce::News, progress: None, ending: Ending::Commit }
+pub(crate) fn page<R: Record>(records: &[R], now: DateTime<Utc>) -> Batch<R> {
+    Batch {
+        records: records.to_vec(),
+        heads: None,
+        read_at: now,
+        announce: Announce::News,
+        regressions: Regressions::Apply,
+        checkpoint: Checkpoint::default(),
+        fence: None,
+        ending: Ending::Commit,
+    }
 }
 
 /// Stores a page of news.

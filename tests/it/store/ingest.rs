@@ -3,7 +3,7 @@
 use lumo_bridge::model::event::EventType;
 use lumo_bridge::model::facts::{Announce, History};
 use lumo_bridge::model::record::{Deposit, Wallet};
-use lumo_bridge::store::{Batch, Ending, Ingested, Store};
+use lumo_bridge::store::{Batch, Checkpoint, Ending, Fate, Ingested, Store};
 use lumo_bridge_entity::{deposit, wallet};
 use sea_orm::EntityTrait;
 
@@ -32,6 +32,11 @@ async fn stored_deposit(store: &Store, id: &str) -> deposit::Model {
     store.deposit(&id.parse().unwrap()).await.unwrap().unwrap()
 }
 
+/// What comes of one record that changes nothing.
+fn nothing(fate: Fate) -> Ingested {
+    Ingested { fates: vec![fate], ..Ingested::default() }
+}
+
 async fn what_appears_is_stored_told_and_queued(database: Database) {
     let store = migrated(&database, &shop()).await;
     let mut queued = store.queued();
@@ -39,7 +44,8 @@ async fn what_appears_is_stored_told_and_queued(database: Database) {
 
     let caused = ingest(&store, &[wallet("w1", "bob"), wallet("w2", "eve")], at(5)).await;
 
-    assert_eq!(caused, Ingested { appeared: 2, changed: 0, events: 2, preview: Vec::new() });
+    let fates = vec![Fate::Appeared; 2];
+    assert_eq!(caused, Ingested { appeared: 2, changed: 0, events: 2, preview: Vec::new(), fates });
     let row = stored_wallet(&store, "w1").await;
     assert_eq!((row.version, row.first_seen_at, row.changed_at, row.missing_since), (1, at(5), at(5), None));
     assert_eq!(row.raw, wallet("w1", "bob").raw);
@@ -56,7 +62,8 @@ async fn what_changes_is_one_version_further_and_one_event(database: Database) {
         let now = at(version * 1000);
         let changed = listed(Wallet { address: format!("T{version}"), ..wallet("w", "bob") });
         let caused = ingest(&store, &[changed], now).await;
-        assert_eq!(caused, Ingested { appeared: 0, changed: 1, events: 1, preview: Vec::new() });
+        let fates = vec![Fate::Changed];
+        assert_eq!(caused, Ingested { appeared: 0, changed: 1, events: 1, preview: Vec::new(), fates });
         let row = stored_wallet(&store, "w").await;
         assert_eq!((row.version, row.first_seen_at, row.changed_at), (version, at(1), now));
         assert_eq!(row.address, format!("T{version}"));
@@ -75,8 +82,8 @@ async fn what_is_listed_as_before_costs_nothing(database: Database) {
     queued.mark_unchanged();
 
     for now in [at(2), at(100_000)] {
-        assert_eq!(ingest(&store, &wallets, now).await, Ingested::default());
-        assert_eq!(ingest(&store, &deposits, now).await, Ingested::default());
+        assert_eq!(ingest(&store, &wallets, now).await, nothing(Fate::Known));
+        assert_eq!(ingest(&store, &deposits, now).await, nothing(Fate::Known));
     }
 
     assert_eq!(everything(&database).await, before);
@@ -90,7 +97,7 @@ async fn another_spelling_of_the_same_is_no_change(database: Database) {
     let before = everything(&database).await;
 
     let again = with_raw(wallet("w", "bob"), "{ \"s\": \"\\u00e9\", \"n\": 11e-1, \"id\": \"w\" }");
-    assert_eq!(ingest(&store, &[again], at(1000)).await, Ingested::default());
+    assert_eq!(ingest(&store, &[again], at(1000)).await, nothing(Fate::Known));
 
     assert_eq!(everything(&database).await, before);
 }
@@ -130,7 +137,7 @@ async fn a_page_that_was_read_before_the_last_change_is_ignored(database: Databa
 
     // It left before the change was stored, and arrived after it.
     let stale = Batch { read_at: at(59), ..page(&[wallet("w", "bob")], at(61)) };
-    assert_eq!(store.ingest(stale, at(61)).await.unwrap(), Ingested::default());
+    assert_eq!(store.ingest(stale, at(61)).await.unwrap(), nothing(Fate::Stale));
     assert!(stored_wallet(&store, "w").await.is_blocked);
 
     let fresh = Batch { read_at: at(60), ..page(&[wallet("w", "bob")], at(62)) };
@@ -181,7 +188,7 @@ async fn a_new_wallet_adopts_the_deposits_that_came_before_it(database: Database
         users.push(row.external_id.map(String::from));
     }
     assert_eq!(users, [Some("bob".to_owned()), None, Some("eve".to_owned())]);
-    assert_eq!(ingest(&store, &[of_wallet("d1", "w")], at(3)).await, Ingested::default());
+    assert_eq!(ingest(&store, &[of_wallet("d1", "w")], at(3)).await, nothing(Fate::Known));
 }
 
 /// All rows of all tables that a page can touch.
@@ -212,7 +219,7 @@ async fn a_dry_run_tells_what_would_happen_and_touches_nothing(database: Databas
     let progress = store.progress(lumo_bridge::model::Listing::Wallets).await.unwrap();
     let batch = Batch {
         ending: Ending::RollBack,
-        progress: Some(progress),
+        checkpoint: Checkpoint { progress: Some(progress), ..Checkpoint::default() },
         ..page(&[blocked, wallet("w2", "eve"), wallet("w3", "joe")], at(1000))
     };
     let shown = store.ingest(batch, at(1000)).await.unwrap();
@@ -253,7 +260,8 @@ async fn progress_is_stored_with_its_page(database: Database) {
     for total in [1, 2] {
         progress.last_total = Some(total);
         // The page of the second time holds nothing new; the progress does.
-        let batch = Batch { progress: Some(progress.clone()), ..page(&[deposit("d")], at(total)) };
+        let checkpoint = Checkpoint { progress: Some(progress.clone()), ..Checkpoint::default() };
+        let batch = Batch { checkpoint, ..page(&[deposit("d")], at(total)) };
         store.ingest(batch, at(total)).await.unwrap();
         assert_eq!(store.progress(listing).await.unwrap(), progress);
     }

@@ -153,7 +153,7 @@ async fn ids_of_what_happens_once_survive_a_rebuilt_table_and_others_do_not(data
         ingest(&store, std::slice::from_ref(&blocked), at(3000)).await;
         lives.push((ids(&database).await, store.generation().await.unwrap().to_owned()));
         store.close().await;
-        schema::down(&config, 1).await.unwrap();
+        schema::down(&config, 9).await.unwrap();
     }
     let (first, second) = (&lives[0].0, &lives[1].0);
     let kinds = ["wallet.created", "wallet.replaced", "wallet.blocked", "wallet.unblocked", "wallet.blocked"];

@@ -48,8 +48,10 @@ fn compare(kind: &str, expected: &Rows, stored: &Rows) -> Vec<String> {
             None => differences.push(format!("{kind} {id} is not stored: {row:?}")),
         }
     }
-    let unknown = stored.keys().filter(|id| !expected.contains_key(*id));
-    differences.extend(unknown.map(|id| format!("{kind} {id} is stored and not in the world")));
+    // What is gone from the world stays in the tables, and says since when it is missing.
+    let is_missing = |row: &[Cell]| row.last().is_some_and(Option::is_some);
+    let unknown = stored.iter().filter(|(id, row)| !expected.contains_key(*id) && !is_missing(row));
+    differences.extend(unknown.map(|(id, _)| format!("{kind} {id} is stored as listed and not in the world")));
     differences
 }
 

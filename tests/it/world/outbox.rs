@@ -25,6 +25,11 @@ impl Event {
         serde_json::from_str(&self.body).expect("an event's body is JSON")
     }
 
+    /// Whether it is about the bridge itself; endpoints that want everything of wallets and deposits do not get those.
+    fn is_operational(&self) -> bool {
+        self.stream.starts_with("sync:")
+    }
+
     fn version(&self) -> i64 {
         self.json()["data"]["object"]["version"].as_i64().expect("an event tells its object's version")
     }
@@ -87,7 +92,7 @@ pub(super) fn assert_dense(events: &[Event]) {
 /// Every version of a row that is not announced yet has one event, and nothing else has.
 pub(super) async fn assert_one_event_per_change(database: &Database, events: &[Event], announced: &Announced) {
     let mut told: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
-    for event in events {
+    for event in events.iter().filter(|event| !event.is_operational()) {
         told.entry(&event.object_id).or_default().push(event.version());
     }
     for (id, version) in versions(database).await {
@@ -110,7 +115,7 @@ pub(super) fn assert_received(events: &[Event], receiver: &Receiver, path: &str)
     }
     let known: BTreeSet<&str> = events.iter().map(|event| event.id.as_str()).collect();
     assert_eq!(known.len(), events.len(), "ids of events are distinct");
-    for event in events {
+    for event in events.iter().filter(|event| !event.is_operational()) {
         let requests = by_id.remove(event.id.as_str()).unwrap_or_default();
         assert!(requests.iter().any(|request| request.succeeded()), "never accepted: {event:?}");
         for request in requests {

@@ -9,6 +9,7 @@ use lumo_bridge::callback::{Endpoint, Sender};
 use lumo_bridge::clock::Clock;
 use lumo_bridge::config::Config;
 use lumo_bridge::deliver::Courier;
+use lumo_bridge::lumo::Client;
 use lumo_bridge::model::Listing;
 use lumo_bridge::store::{self, Store};
 use lumo_bridge::sync::{Error, Options, Report, Syncer, Tally};
@@ -20,7 +21,7 @@ pub(crate) struct Parts {
     pub(crate) config: Config,
     pub(crate) store: Store,
     pub(crate) clock: Clock,
-    pub(crate) syncer: Syncer,
+    pub(crate) syncer: Syncer<Client>,
     endpoints: Vec<Arc<Endpoint>>,
 }
 

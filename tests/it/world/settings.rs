@@ -20,7 +20,7 @@ impl Settings {
                 "wallets": each_second,
                 "blocked": each_second,
                 "deposits": each_second,
-                "sweep": { "schedule": "0 0 0 1 1 *" },
+                "sweep": { "schedule": "*/5 * * * * *", "budget": "100%" },
                 "first_import": "silent",
             },
             "callbacks": {

@@ -1,0 +1,146 @@
+//! Who may send the next request, as a value: slots for what is in flight and the [`Throttle`]'s tokens, given out
+//! between two lines, the sweep and everything else.
+//!
+//! The sweep comes second. It leaves one slot and, while nobody else waits, one token alone, so that whoever comes next
+//! need not wait for it; and it gives way to those who wait. It only does not give up its budget: once its own bucket
+//! is full, waiting longer would lose some of it, and it goes first, though never twice in a row.
+
+use tokio::time::Instant;
+
+use super::Lane;
+use super::throttle::{Feedback, SHORTEST_WAIT, Throttle};
+use crate::model::Listing;
+
+#[derive(Debug)]
+pub(super) struct Turns {
+    throttle: Throttle,
+    slots: usize,
+    /// How many of the slots the sweep may have at a time.
+    sweep_slots: usize,
+    in_flight: usize,
+    sweeps_in_flight: usize,
+    waiting: usize,
+    sweeps_waiting: usize,
+    /// Whether the last to go was a sweep, and others waited.
+    sweep_went_first: bool,
+}
+
+/// What has to come before a request may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Another request has to end, to go or to be given up.
+    Change,
+    /// It may work at this time, or after a change.
+    At(Instant),
+}
+
+impl Turns {
+    pub(super) fn new(ceiling: f64, concurrency: usize, now: Instant) -> Self {
+        let slots = concurrency.max(1);
+        Self {
+            throttle: Throttle::new(ceiling, now),
+            slots,
+            sweep_slots: (slots - 1).max(1),
+            in_flight: 0,
+            sweeps_in_flight: 0,
+            waiting: 0,
+            sweeps_waiting: 0,
+            sweep_went_first: false,
+        }
+    }
+
+    pub(super) fn set_sweep_budget(&mut self, share: f64, now: Instant) {
+        self.throttle.set_sweep_budget(share, now);
+    }
+
+    /// Requests per second at present.
+    pub(super) const fn rate(&self) -> f64 {
+        self.throttle.rate()
+    }
+
+    /// Someone comes to wait.
+    pub(super) const fn join(&mut self, lane: Lane) {
+        *self.line(lane) += 1;
+    }
+
+    /// Someone who has come waits no longer.
+    pub(super) const fn leave(&mut self, lane: Lane) {
+        let line = self.line(lane);
+        *line = line.saturating_sub(1);
+    }
+
+    /// Lets the head of a line go, or says what it waits for.
+    pub(super) fn admit(&mut self, lane: Lane, now: Instant) -> Result<(), Wait> {
+        let contended = self.waiting > 0;
+        if lane.is_sweep() {
+            self.admit_sweep(contended, now)?;
+            self.sweeps_in_flight += 1;
+            self.sweep_went_first = contended;
+        } else {
+            if self.in_flight >= self.slots {
+                return Err(Wait::Change);
+            }
+            if self.sweeps_waiting > 0 && self.sweep_slot() && self.sweep_is_due(now) && self.throttle.has_one(now) {
+                // Its line is looking at the same moment; the time is only there to rely on nobody.
+                return Err(Wait::At(now + SHORTEST_WAIT));
+            }
+            self.throttle.take(now).map_err(Wait::At)?;
+            self.sweep_went_first = false;
+        }
+        self.in_flight += 1;
+        Ok(())
+    }
+
+    fn admit_sweep(&mut self, contended: bool, now: Instant) -> Result<(), Wait> {
+        if !self.sweep_slot() {
+            return Err(Wait::Change);
+        }
+        if !contended {
+            return self.throttle.take_for_sweep(true, now).map_err(Wait::At);
+        }
+        if self.sweep_went_first {
+            return Err(Wait::Change);
+        }
+        if self.sweep_is_due(now) {
+            return self.throttle.take_for_sweep(false, now).map_err(Wait::At);
+        }
+        Err(Wait::At(self.throttle.sweep_full_at(now)))
+    }
+
+    /// Whether the sweep could have one more slot.
+    const fn sweep_slot(&self) -> bool {
+        self.in_flight < self.slots && self.sweeps_in_flight < self.sweep_slots
+    }
+
+    /// Whether the sweep goes before those who wait.
+    fn sweep_is_due(&mut self, now: Instant) -> bool {
+        !self.sweep_went_first && self.throttle.sweep_full_at(now) <= now
+    }
+
+    /// Learns from the answer to a request that went out at `asked_at`.
+    pub(super) fn learn(
+        &mut self,
+        lane: Lane,
+        listing: Option<Listing>,
+        feedback: Feedback,
+        asked_at: Instant,
+        now: Instant,
+    ) {
+        self.throttle.learn(lane, listing, feedback, asked_at, now);
+    }
+
+    /// A request that was let go is over.
+    pub(super) const fn end(&mut self, lane: Lane) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if lane.is_sweep() {
+            self.sweeps_in_flight = self.sweeps_in_flight.saturating_sub(1);
+        }
+    }
+
+    const fn line(&mut self, lane: Lane) -> &mut usize {
+        if lane.is_sweep() { &mut self.sweeps_waiting } else { &mut self.waiting }
+    }
+}
+
+#[cfg(test)]
+mod tests;

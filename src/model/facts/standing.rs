@@ -1,0 +1,97 @@
+//! Events about how a listing fares: for the operator, not about anything that is listed.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::value::to_raw_value;
+
+use super::{Changes, NO_COMPANY};
+use crate::model::Listing;
+use crate::model::draft::{self, Draft, Origin, rfc3339};
+use crate::model::event::EventType;
+
+/// What may be wrong with a listing, each by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It has not been kept up to date.
+    Stalled,
+    /// The key is refused.
+    Unauthorized,
+}
+
+impl Trouble {
+    const fn field(self) -> &'static str {
+        match self {
+            Self::Stalled => "stalled_since",
+            Self::Unauthorized => "unauthorized_since",
+        }
+    }
+
+    const fn begins(self) -> EventType {
+        match self {
+            Self::Stalled => EventType::SyncStalled,
+            Self::Unauthorized => EventType::SyncUnauthorized,
+        }
+    }
+}
+
+/// How a listing stands as the trouble begins or ends.
+#[derive(Clone, Debug)]
+pub struct Standing<'a> {
+    pub listing: Listing,
+    pub trouble: Trouble,
+    /// Since when there was trouble before; none if it begins.
+    pub before: Option<DateTime<Utc>>,
+    /// Since when there is trouble; none if it ends.
+    pub after: Option<DateTime<Utc>>,
+    pub complete_through: Option<DateTime<Utc>>,
+    pub proved_through: Option<DateTime<Utc>>,
+    /// Why the last pass was not complete.
+    pub error: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Object<'a> {
+    kind: &'static str,
+    id: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    complete_through: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proved_through: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+/// The event of a trouble that begins or ends.
+///
+/// # Errors
+/// Only if serialising fails, which plain texts and numbers give no cause for.
+pub fn standing_event(standing: &Standing<'_>, generation: &str, now: DateTime<Utc>) -> serde_json::Result<Draft> {
+    let kind = if standing.after.is_some() { standing.trouble.begins() } else { EventType::SyncRecovered };
+    let id = standing.listing.as_str();
+    let object = Object {
+        kind: "listing",
+        id,
+        since: standing.after.or(standing.before).map(rfc3339),
+        complete_through: standing.complete_through.map(rfc3339),
+        proved_through: standing.proved_through.map(rfc3339),
+        error: standing.error,
+    };
+    let mut changes = Changes::default();
+    changes.note(standing.trouble.field(), &standing.before.map(rfc3339), &standing.after.map(rfc3339));
+    Ok(Draft {
+        id: draft::repeated(NO_COMPANY, kind, id, now.timestamp_micros(), generation),
+        kind,
+        stream: format!("sync:{id}"),
+        object_kind: "listing",
+        object_id: id.to_owned(),
+        external_id: None,
+        occurred_at: now,
+        detected_at: now,
+        origin: Origin::Live,
+        object: to_raw_value(&object)?,
+        changes: Some(changes.to_json()?),
+        upstream: None,
+    })
+}

@@ -1,0 +1,91 @@
+//! What is wrong with a listing, for the operator: noted once as it begins and once as it ends, each time with an event.
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::{progress, stream};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+
+use super::{Error, Fence, Progress, Store};
+use crate::model::Listing;
+use crate::model::facts::{Standing, Trouble, standing_event};
+
+impl Store {
+    /// Notes that a listing has not been kept up to date since then, or that it is again. Returns whether that is news.
+    ///
+    /// # Errors
+    /// If the database fails, or somebody else leads now.
+    pub async fn note_stalled(
+        &self,
+        listing: Listing,
+        since: Option<DateTime<Utc>>,
+        fence: Option<Fence>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Error> {
+        self.note(listing, Trouble::Stalled, since, fence, now).await
+    }
+
+    /// Notes that the key is refused, or that it is taken again. Returns whether that is news.
+    ///
+    /// # Errors
+    /// If the database fails, or somebody else leads now.
+    pub async fn note_unauthorized(
+        &self,
+        listing: Listing,
+        unauthorized: bool,
+        fence: Option<Fence>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Error> {
+        self.note(listing, Trouble::Unauthorized, unauthorized.then_some(now), fence, now).await
+    }
+
+    async fn note(
+        &self,
+        listing: Listing,
+        trouble: Trouble,
+        after: Option<DateTime<Utc>>,
+        fence: Option<Fence>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Error> {
+        let known = |before: Option<DateTime<Utc>>| before.is_some() == after.is_some();
+        // Asked after every pass, and nearly always nothing.
+        if known(since(&self.progress(listing).await?, trouble)) {
+            return Ok(false);
+        }
+        let generation = self.generation().await?;
+        self.tx("sync.note", |tx| async move {
+            tx.hold(fence).await?;
+            tx.lock_counter(stream::ALL).await?;
+            let standing = tx.own_progress(listing.as_str()).await?;
+            let before = since(&standing, trouble);
+            if known(before) {
+                return Ok(false);
+            }
+            progress::Entity::update_many()
+                .col_expr(column(trouble), Expr::value(after))
+                .filter(progress::Column::Listing.eq(listing.as_str()))
+                .exec(tx.session())
+                .await?;
+            let Progress { complete_through, proved_through, last_error, .. } = &standing;
+            let (complete_through, proved_through) = (*complete_through, *proved_through);
+            let error = last_error.as_deref();
+            let standing = Standing { listing, trouble, before, after, complete_through, proved_through, error };
+            tx.publish(vec![standing_event(&standing, generation, now)?], now).await?;
+            Ok(true)
+        })
+        .await
+    }
+}
+
+fn since(progress: &Progress, trouble: Trouble) -> Option<DateTime<Utc>> {
+    match trouble {
+        Trouble::Stalled => progress.stalled_since,
+        Trouble::Unauthorized => progress.unauthorized_since,
+    }
+}
+
+fn column(trouble: Trouble) -> progress::Column {
+    match trouble {
+        Trouble::Stalled => progress::Column::StalledSince,
+        Trouble::Unauthorized => progress::Column::UnauthorizedSince,
+    }
+}

@@ -1,0 +1,330 @@
+//! A crossing: one listing read from its first row to its last, whether in one go or in slices over hours.
+//!
+//! It is what a full pass, the first import and the rolling sweep have in common. The walk proves it; the bitmap of row
+//! numbers tells afterwards which known rows were not on any page. A crossing can be put down after any page and taken up
+//! by another process: what it needs is small and is stored with the rows.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::bitmap::Seen as Bitmap;
+use super::ends::Anchors;
+use super::locate::{Blocks, Builder};
+use super::reader::{Fetched, Reader, Scope};
+use super::round::{Haul, Heads, Round};
+use super::upstream::{Source, Upstream};
+use super::walk::{self, Doubt, Step, Walk};
+use super::{Error, refuses_limit};
+use crate::lumo::Lane;
+use crate::model::Listing;
+use crate::store::{Checkpoint, SweepState};
+
+/// So many rows at each end are remembered, more than anchors need.
+const ENDS: usize = 64;
+/// Pages that may share a transaction.
+const BATCH: usize = 16;
+/// How often a crossing that changes nothing puts down where it is.
+const SAVE_EVERY: TimeDelta = TimeDelta::seconds(1);
+
+/// Why a listing is crossed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// One pass, now; where it stands is nobody else's business.
+    Pass,
+    /// The first import, which a restart continues.
+    Import,
+    /// The rolling sweep, which a restart continues.
+    Sweep,
+}
+
+impl Purpose {
+    const fn lane(self) -> Lane {
+        match self {
+            Self::Pass | Self::Import => Lane::Fresh,
+            Self::Sweep => Lane::Sweep,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Crossing {
+    purpose: Purpose,
+    pub(super) started_at: DateTime<Utc>,
+    /// The last row number given when it began: only of rows up to it can the absence be noticed.
+    pub(super) known_until: i64,
+    pub(super) walk: Walk,
+    pub(super) seen: Bitmap,
+    kept: Kept,
+    saved_at: DateTime<Utc>,
+    blocks: Option<Builder>,
+}
+
+/// What a crossing carries over a restart, beside the walk and the bitmap.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Kept {
+    first: Vec<u64>,
+    last: Vec<u64>,
+    /// When the rows of a page in mid-list were created.
+    dates: Vec<Option<DateTime<Utc>>>,
+    rejected: u64,
+    requests: u64,
+    /// Whether rows that two pages share came in another order the second time.
+    disorder: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    walk: walk::Checkpoint,
+    kept: Kept,
+}
+
+/// How reading on ended.
+pub(super) enum Crossed {
+    /// The end of the list was reached.
+    Ended(Result<(), Doubt>),
+    /// So many pages as were wanted were read.
+    Paused,
+    /// The process is to end.
+    Stopped,
+}
+
+impl Crossing {
+    pub(super) fn new(purpose: Purpose, started_at: DateTime<Utc>, known_until: i64, walk: Walk) -> Self {
+        Self {
+            purpose,
+            started_at,
+            known_until,
+            walk,
+            seen: Bitmap::default(),
+            kept: Kept::default(),
+            saved_at: started_at,
+            blocks: Some(Blocks::builder()),
+        }
+    }
+
+    /// Takes up a crossing that was put down; none if what was stored cannot be read.
+    pub(super) fn resume(purpose: Purpose, state: &SweepState, chunks: Vec<(i32, Vec<u8>)>) -> Option<Self> {
+        let Saved { walk, kept } = serde_json::from_str(&state.state).ok()?;
+        Some(Self {
+            purpose,
+            started_at: state.started_at,
+            known_until: state.known_until,
+            walk: Walk::resume(walk),
+            seen: Bitmap::load(chunks),
+            kept,
+            saved_at: state.started_at,
+            // Where the list's blocks begin was seen by the process that read them.
+            blocks: None,
+        })
+    }
+
+    pub(super) fn first(&self) -> Anchors {
+        Anchors::from_head(&self.kept.first)
+    }
+
+    pub(super) fn last(&self) -> Anchors {
+        Anchors::from_tail(&self.kept.last)
+    }
+
+    pub(super) fn dates(&self) -> &[Option<DateTime<Utc>>] {
+        &self.kept.dates
+    }
+
+    pub(super) fn disorder(&self) -> bool {
+        self.kept.disorder
+    }
+
+    pub(super) fn rejected(&self) -> u64 {
+        self.kept.rejected
+    }
+
+    pub(super) fn requests(&self) -> u64 {
+        self.kept.requests
+    }
+
+    pub(super) fn take_blocks(&mut self) -> Option<Blocks> {
+        self.blocks.take().map(Builder::build)
+    }
+
+    fn absorb<R: Source>(&mut self, page: &Fetched<R>) -> Step {
+        let seen = page.seen();
+        let room = ENDS.saturating_sub(self.kept.first.len());
+        if page.read.offset == 0 {
+            self.kept.first = seen.ids.iter().copied().take(ENDS).collect();
+        } else if room > 0 {
+            let news = seen.ids.iter().filter(|id| !self.kept.first.contains(id)).take(room);
+            let news: Vec<u64> = news.copied().collect();
+            self.kept.first.extend(news);
+        }
+        if self.kept.dates.len() < page.page.items.len() && page.read.offset > 0 {
+            self.kept.dates = page.page.items.iter().map(R::created_at).collect();
+        }
+        self.kept.rejected += u64::try_from(page.page.rejects.len()).unwrap_or(u64::MAX);
+        let is_fresh = |id: &u64| !self.walk.has_seen(*id);
+        let fresh: Vec<u64> = seen.ids.iter().copied().filter(is_fresh).collect();
+        let step = self.walk.absorb(&seen);
+        if !self.walk.is_broken() {
+            self.note_last(&seen.ids, !fresh.is_empty());
+            if let Some(blocks) = &mut self.blocks {
+                blocks.push(&fresh, u64::try_from(fresh.len()).unwrap_or(u64::MAX));
+            }
+        }
+        step
+    }
+
+    /// Keeps the last rows of the chain in their order, and notices where two pages disagree about it.
+    fn note_last(&mut self, ids: &[u64], is_fresh: bool) {
+        let last = &mut self.kept.last;
+        let shared: Vec<usize> = ids.iter().filter_map(|id| last.iter().position(|last| last == id)).collect();
+        self.kept.disorder |= !shared.is_sorted();
+        match shared.first() {
+            // The walk may have stepped back: the page stands where the first row stood that they share.
+            Some(first) => last.truncate(*first),
+            None if is_fresh => last.clear(),
+            None => return,
+        }
+        last.extend(ids);
+        last.drain(..last.len().saturating_sub(ENDS));
+    }
+
+    fn mark<R: Source>(&mut self, heads: &Heads<R>) {
+        for head in heads.values().filter(|head| head.row_no <= self.known_until) {
+            self.seen.insert(head.row_no);
+        }
+    }
+
+    fn state(&self, listing: Listing) -> Option<SweepState> {
+        let saved = Saved { walk: self.walk.checkpoint(), kept: self.kept.clone() };
+        let state = serde_json::to_string(&saved).ok()?;
+        Some(SweepState { listing, started_at: self.started_at, known_until: self.known_until, state })
+    }
+
+    fn is_kept(&self) -> bool {
+        self.purpose != Purpose::Pass
+    }
+}
+
+impl<U: Upstream> Round<'_, U> {
+    /// Reads on from where the crossing stands and stores what it finds, for at most so many pages.
+    pub(super) async fn cross<R: Source>(
+        &mut self,
+        crossing: &mut Crossing,
+        most: u64,
+        stop: &CancellationToken,
+    ) -> Result<Crossed, Error> {
+        let scope = Scope::all(self.listing, crossing.purpose.lane());
+        let mut reader: Reader<U, R> = self.reader(scope, crossing.purpose == Purpose::Import);
+        let mut left = most;
+        while left > 0 {
+            let read = crossing.walk.next();
+            let ahead = crossing.walk.ahead(reader.window());
+            let taken = stop.run_until_cancelled(reader.take(read, &ahead)).await;
+            crossing.kept.requests += self.note_requests(&reader);
+            let page = match taken {
+                None => {
+                    self.put_down(crossing).await?;
+                    return Ok(Crossed::Stopped);
+                }
+                Some(Ok(page)) => page,
+                Some(Err(error)) if refuses_limit(&error) => match crossing.walk.refused() {
+                    Some(_) => continue,
+                    None => return Err(error.into()),
+                },
+                Some(Err(error)) => {
+                    self.put_down(crossing).await?;
+                    return Err(error.into());
+                }
+            };
+            let mut step = crossing.absorb(&page);
+            let mut pages = vec![page];
+            let mut broken = None;
+            while let Step::Read(next) = step
+                && pages.len() < BATCH
+                && u64::try_from(pages.len()).is_ok_and(|pages| pages < left)
+            {
+                match reader.ready(next) {
+                    Some(Ok(page)) => {
+                        step = crossing.absorb(&page);
+                        pages.push(page);
+                    }
+                    Some(Err(error)) => {
+                        broken = Some(error);
+                        break;
+                    }
+                    None => break,
+                }
+            }
+            left = left.saturating_sub(u64::try_from(pages.len()).unwrap_or(u64::MAX));
+            if let Step::Read(next) = step
+                && left > 0
+                && broken.is_none()
+            {
+                // While the database works, the next pages are on their way.
+                reader.expect(next, &crossing.walk.ahead(reader.window()));
+            }
+            self.take_in(crossing, pages).await?;
+            self.tally.rows = crossing.walk.rows();
+            (self.options.observe)(&self.tally);
+            if let Some(error) = broken.filter(|error| !refuses_limit(error)) {
+                return Err(error.into());
+            }
+            match step {
+                Step::Read(_) => {}
+                Step::End => return Ok(Crossed::Ended(Ok(()))),
+                Step::Unproved(doubt) => return Ok(Crossed::Ended(Err(doubt))),
+            }
+        }
+        self.put_down(crossing).await?;
+        Ok(Crossed::Paused)
+    }
+
+    /// Stores pages, and with them, where something is stored at all or it is time, where the crossing stands.
+    async fn take_in<R: Source>(&mut self, crossing: &mut Crossing, pages: Vec<Fetched<R>>) -> Result<(), Error> {
+        let places: Vec<(u64, usize)> = pages.iter().map(|page| (page.read.offset, page.page.items.len())).collect();
+        let haul = Haul::of(pages);
+        let heads = self.heads(&haul).await?;
+        crossing.mark::<R>(&heads);
+        let now = self.now();
+        let matches = |record: &R| heads.get(record.id()).is_some_and(|head| head.matches(record));
+        let quiet = haul.records.iter().all(matches);
+        let mut checkpoint = Checkpoint::default();
+        let is_time = now < crossing.saved_at || now - crossing.saved_at >= SAVE_EVERY;
+        if crossing.is_kept() && (!quiet || is_time) {
+            checkpoint.sweep = crossing.state(self.listing);
+            checkpoint.seen = crossing.seen.take_dirty();
+            crossing.saved_at = now;
+        }
+        let fates = self.keep_haul(haul, Some(heads), checkpoint).await?;
+        let mut fates = fates.as_slice();
+        for (offset, items) in places {
+            let (page, rest) = fates.split_at(items.min(fates.len()));
+            self.note_places(offset, page, self.tally.total);
+            fates = rest;
+        }
+        Ok(())
+    }
+
+    /// Stores where a crossing stands that is to go on later.
+    async fn put_down(&self, crossing: &mut Crossing) -> Result<(), Error> {
+        if let Some(state) = crossing.state(self.listing).filter(|_| crossing.is_kept()) {
+            let dirty = crossing.seen.take_dirty();
+            self.syncer.store.save_sweep(&state, &dirty, self.syncer.fence(), self.now()).await?;
+        }
+        Ok(())
+    }
+
+    /// A reader of this round's pages; an eager one has more pages under way than there may be requests.
+    pub(super) fn reader<R: Source>(&self, scope: Scope, eager: bool) -> Reader<U, R> {
+        let settings = &self.syncer.settings;
+        let window = if eager { settings.concurrency * 4 } else { settings.concurrency };
+        Reader::new(&self.syncer.upstream, &self.syncer.clock, scope, settings.first_wait, window.max(1))
+    }
+
+    /// Counts the requests that a reader has made.
+    pub(super) fn note_requests<R: Source>(&mut self, reader: &Reader<U, R>) -> u64 {
+        let requests = reader.take_requests();
+        self.tally.requests += requests;
+        requests
+    }
+}

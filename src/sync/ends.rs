@@ -1,0 +1,244 @@
+//! Passes over one end of a list: a page or two that prove that nothing new joined there.
+//!
+//! From the head: the pages are a chain from offset 0, so every row listed throughout that lies before the end of the run
+//! was seen. A row behind the run that is still unknown joined after the pass that left the anchors, as that pass left
+//! nothing unknown behind them, and it joined behind at least [`DEPTH`] anchors, which the run holds. If rows join no
+//! deeper, there is none, and the rows at the head are the new anchors.
+//!
+//! From the tail, in the mirror: the pages are a chain from some row to the proved end, so every row listed throughout
+//! that lies behind the beginning of the run was seen. The anchors of the run lie between an unknown row before it and the
+//! end. Where the chain begins is of no matter, so it begins as near to the end as is likely to do;
+//! reading is always forward, since rows that join push others out of the way of a reader who goes backward.
+//!
+//! Anchors must be replaced only when the pass says [`EndStep::Met`] or [`EndStep::WholeList`].
+
+mod run;
+
+use std::collections::VecDeque;
+
+pub use run::{ANCHORS, Anchors, DEPTH, Row, Run};
+
+use super::walk::{Doubt, Read, Seen, Step, Walk};
+
+/// How far before the end a tail pass begins, at the least: room for the anchors, some of which may be gone.
+const MARGIN: u64 = 48;
+/// What the first page of a tail pass should leave free for new rows.
+const ROOM: u64 = 12;
+
+/// What follows from a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndStep {
+    Read(Read),
+    /// What is known was met: no row listed throughout is unknown, unless one joined deeper than rows do.
+    Met,
+    /// The list was read whole, with proof.
+    WholeList,
+    /// What looks like the end was reached, but nothing is proved.
+    Unproved(Doubt),
+}
+
+/// A pass over the first rows.
+#[derive(Debug)]
+pub struct HeadPass {
+    walk: Walk,
+    run: Run,
+    known: Anchors,
+    first: Vec<u64>,
+    pages: usize,
+}
+
+impl HeadPass {
+    /// `cap` as for [`Walk::new`].
+    #[must_use]
+    pub fn new(limit: u32, cap: Option<u32>, anchors: &Anchors) -> Self {
+        let (walk, run) = (Walk::new(limit, cap), Run::new(anchors));
+        Self { walk, run, known: anchors.clone(), first: Vec::with_capacity(ANCHORS), pages: 0 }
+    }
+
+    /// The page to read.
+    #[must_use]
+    pub fn next(&self) -> Read {
+        self.walk.next()
+    }
+
+    /// Pages that may be wanted after it, `n` of them at most: the further the pass had to go, the more.
+    #[must_use]
+    pub fn ahead(&self, n: usize) -> Vec<Read> {
+        if self.run.is_met() { Vec::new() } else { self.walk.ahead(n.min(self.pages)) }
+    }
+
+    /// The server refused the limit. Returns the page to read instead; none if a single row is too much.
+    pub fn refused(&mut self) -> Option<Read> {
+        self.walk.refused()
+    }
+
+    /// Takes note of the page that was read. `rows` as for [`Run::absorb`].
+    pub fn absorb(&mut self, seen: &Seen, rows: &[Row]) -> EndStep {
+        self.pages += 1;
+        let room = ANCHORS - self.first.len().min(ANCHORS);
+        let fresh: Vec<u64> = fresh(&self.walk, rows).take(room).collect();
+        let chains = self.walk.chains_lost();
+        let step = self.walk.absorb(seen);
+        if self.walk.chains_lost() > chains {
+            self.run = Run::new(&self.known);
+        }
+        if is_chained(&self.walk, step) {
+            self.first.extend(fresh);
+            note(&mut self.run, seen, rows);
+        }
+        match step {
+            Step::End => EndStep::WholeList,
+            _ if self.run.is_met() => EndStep::Met,
+            Step::Read(read) => EndStep::Read(read),
+            Step::Unproved(doubt) => EndStep::Unproved(doubt),
+        }
+    }
+
+    /// The rows that the next pass has to meet, once this one has ended well.
+    #[must_use]
+    pub fn anchors(&self) -> Anchors {
+        Anchors::from_head(&self.first).before(&self.known)
+    }
+
+    /// The walk below, for what it has learned and counted.
+    #[must_use]
+    pub fn walk(&self) -> &Walk {
+        &self.walk
+    }
+}
+
+/// A pass over the last rows.
+#[derive(Debug)]
+pub struct TailPass {
+    limit: u32,
+    known: Anchors,
+    walk: Walk,
+    run: Run,
+    last: VecDeque<u64>,
+    /// How far before the end the chain began.
+    reach: u64,
+    start: u64,
+    length: u64,
+    /// Pages read by the walks that began too near to the end.
+    requests: u64,
+}
+
+impl TailPass {
+    /// `length` is how long the list was when its end was last read, `cap` the page size that the server was seen to keep
+    /// to, be it the limit itself. Where it is not known, and rows have joined, the end is read twice.
+    #[must_use]
+    pub fn new(limit: u32, cap: Option<u32>, anchors: &Anchors, length: u64) -> Self {
+        let page = u64::from(cap.map_or(limit, |cap| cap.min(limit)).max(1));
+        let reach = match page {
+            // Half a page for what is new; the page must not be full, or it is not the last.
+            60.. => MARGIN.max(page / 2),
+            40..60 => page - ROOM,
+            _ => MARGIN,
+        };
+        // Without anchors there is nothing to meet.
+        let start = if anchors.is_empty() { 0 } else { length.saturating_sub(reach) };
+        let walk = Walk::starting_at(limit, cap, start).ending_as_before_at(length);
+        let (known, run) = (anchors.clone(), Run::new(anchors));
+        Self { limit, known, walk, run, last: VecDeque::new(), reach, start, length, requests: 0 }
+    }
+
+    /// The page to read.
+    #[must_use]
+    pub fn next(&self) -> Read {
+        self.walk.next()
+    }
+
+    /// Pages that will be wanted after it if nothing moves, `n` of them at most.
+    #[must_use]
+    pub fn ahead(&self, n: usize) -> Vec<Read> {
+        self.walk.ahead(n)
+    }
+
+    /// The server refused the limit. Returns the page to read instead; none if a single row is too much.
+    pub fn refused(&mut self) -> Option<Read> {
+        let read = self.walk.refused()?;
+        self.limit = read.limit;
+        Some(read)
+    }
+
+    /// Takes note of the page that was read. `rows` as for [`Run::absorb`].
+    pub fn absorb(&mut self, seen: &Seen, rows: &[Row]) -> EndStep {
+        let fresh: Vec<u64> = fresh(&self.walk, rows).collect();
+        let chains = self.walk.chains_lost();
+        let step = self.walk.absorb(seen);
+        if self.walk.chains_lost() > chains {
+            self.run = Run::new(&self.known);
+            self.last.clear();
+        }
+        if is_chained(&self.walk, step) {
+            self.last.extend(fresh);
+            note(&mut self.run, seen, rows);
+        }
+        self.last.drain(..self.last.len().saturating_sub(ANCHORS));
+        self.length = self.walk.end_offset().unwrap_or(self.length);
+        match step {
+            Step::Read(read) => EndStep::Read(read),
+            Step::Unproved(doubt) => EndStep::Unproved(doubt),
+            Step::End if self.start == 0 => EndStep::WholeList,
+            Step::End if self.run.is_met() => EndStep::Met,
+            Step::End => self.start_further_back(),
+        }
+    }
+
+    fn start_further_back(&mut self) -> EndStep {
+        self.reach = self.reach.saturating_mul(2);
+        self.start = self.start.min(self.length).min(self.length.saturating_sub(self.reach));
+        self.requests += self.walk.requests();
+        self.walk = Walk::starting_at(self.limit, self.walk.page_size(), self.start).ending_as_before_at(self.length);
+        self.run = Run::new(&self.known);
+        self.last.clear();
+        EndStep::Read(self.walk.next())
+    }
+
+    /// The rows that the next pass has to meet, once this one has ended well.
+    #[must_use]
+    pub fn anchors(&self) -> Anchors {
+        let last: Vec<u64> = self.last.iter().copied().collect();
+        Anchors::from_tail(&last).before(&self.known)
+    }
+
+    /// The length of the list, as read at its end.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// How many pages were asked for, the refused ones included.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests + self.walk.requests()
+    }
+
+    /// The walk below, for what it has learned.
+    #[must_use]
+    pub fn walk(&self) -> &Walk {
+        &self.walk
+    }
+}
+
+/// The rows that the walk has not seen.
+fn fresh(walk: &Walk, rows: &[Row]) -> impl Iterator<Item = u64> {
+    rows.iter().map(|row| row.id).filter(|id| !walk.has_seen(*id))
+}
+
+/// Whether the page became a part of the chain.
+fn is_chained(walk: &Walk, step: Step) -> bool {
+    !walk.is_broken() && !matches!(step, Step::Unproved(Doubt::OutOfBudget | Doubt::SingleRows))
+}
+
+fn note(run: &mut Run, seen: &Seen, rows: &[Row]) {
+    if u64::try_from(rows.len()).is_ok_and(|told| told >= seen.returned) {
+        return run.absorb(rows);
+    }
+    // Where the rows that were not told lie, nobody knows.
+    let suspects: Vec<Row> = rows.iter().map(|row| Row { unchanged: false, ..*row }).collect();
+    run.absorb(&suspects);
+}
+
+#[cfg(test)]
+mod tests;

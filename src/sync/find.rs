@@ -1,0 +1,70 @@
+//! Looking for rows that the count tells of, in a list whose order says nothing about where they are.
+
+use tokio_util::sync::CancellationToken;
+
+use super::Error;
+use super::gap::Judged;
+use super::locate::{Locate, LocateStep, Stretch};
+use super::order::Order;
+use super::reader::{Reader, Scope};
+use super::round::Round;
+use super::upstream::{Source, Upstream};
+use super::walk::{Read, Seen};
+use crate::lumo::Lane;
+
+impl<U: Upstream> Round<'_, U> {
+    /// Looks for `missing` rows, where the blocks of the list are known. Returns whether the counts agree then.
+    pub(super) async fn find<R: Source>(
+        &mut self,
+        total: Option<u64>,
+        missing: u64,
+        stop: &CancellationToken,
+    ) -> Result<bool, Error> {
+        let (Some(total), Order::Scattered) = (total, self.memory.order.order()) else { return Ok(false) };
+        let Some(blocks) = self.syncer.take_blocks(self.listing) else { return Ok(false) };
+        let mut locate = Locate::new(blocks, total).expecting(missing);
+        let mut reader: Reader<U, R> = self.reader(Scope::all(self.listing, Lane::Fresh), false);
+        let mut total = Some(total);
+        loop {
+            match locate.step() {
+                LocateStep::Done => break,
+                LocateStep::TooCostly => return Ok(false),
+                LocateStep::Probe(read) => {
+                    let Some(seen) = self.probe(&mut reader, read, stop).await? else { return Ok(false) };
+                    total = seen.total.or(total);
+                    locate.absorb(&seen);
+                }
+                LocateStep::Stretch { from, until } => {
+                    let page_size = self.syncer.settings.page_size;
+                    let mut stretch = Stretch::new(page_size, self.known_cap(), from, until);
+                    let mut next = Some(stretch.next());
+                    while let Some(read) = next {
+                        let Some(seen) = self.probe(&mut reader, read, stop).await? else { return Ok(false) };
+                        total = seen.total.or(total);
+                        next = stretch.absorb(&seen);
+                    }
+                    locate.found(stretch.ids());
+                }
+            }
+        }
+        self.syncer.keep_blocks(self.listing, locate.into_blocks());
+        let listed = self.syncer.store.census(self.listing).await?.listed;
+        Ok(!matches!(self.memory.gap.judge(total, listed), Judged::Risen(_)))
+    }
+
+    /// One page, read and stored; none if stopped.
+    async fn probe<R: Source>(
+        &mut self,
+        reader: &mut Reader<U, R>,
+        read: Read,
+        stop: &CancellationToken,
+    ) -> Result<Option<Seen>, Error> {
+        let taken = stop.run_until_cancelled(reader.take(read, &[])).await;
+        self.note_requests(reader);
+        let Some(page) = taken else { return Ok(None) };
+        let page = page?;
+        let seen = page.seen();
+        self.keep(page).await?;
+        Ok(Some(seen))
+    }
+}

@@ -1,0 +1,70 @@
+//! What the engine remembers of a listing from one round to the next: where its ends were, in what order it is, how its
+//! `total` compares with the table, and which rows are to be looked at again.
+//!
+//! It is stored with the marks of the round that learned it, as one JSON text that belongs to the engine alone. What
+//! cannot be read (an older or a newer version wrote it) is forgotten: everything in it can be learned again.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::ends::Anchors;
+use super::gap::Gap;
+use super::order::Evidence;
+use super::recheck::Rechecks;
+use crate::store::Progress;
+
+/// How long what was learned of the server's ways is believed.
+const BELIEVED_FOR: TimeDelta = TimeDelta::days(1);
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Memory {
+    /// How many rounds there were.
+    pub(super) rounds: u64,
+    /// In what order the listing is.
+    pub(super) order: Evidence,
+    pub(super) head: Anchors,
+    pub(super) tail: Anchors,
+    /// How many rows the listing had when it was last read to its end.
+    pub(super) length: u64,
+    /// How many rows a page in mid-list has.
+    pub(super) page: Option<u32>,
+    /// When the configured page size was last asked for although the server had refused or clamped it.
+    pub(super) probed_at: Option<DateTime<Utc>>,
+    pub(super) gap: Gap,
+    pub(super) rechecks: Rechecks,
+    /// A row is missing from the table and nobody knows which: the next sweep must not wait for its time.
+    pub(super) urgent: bool,
+    /// Since when the server is known not to filter by status; deposits only.
+    pub(super) unfiltered_since: Option<DateTime<Utc>>,
+    pub(super) day_read_at: Option<DateTime<Utc>>,
+    pub(super) week_read_at: Option<DateTime<Utc>>,
+    /// So many rows were gone at once that none of them is believed to be.
+    pub(super) alarmed: bool,
+}
+
+impl Memory {
+    pub(super) fn of(progress: &Progress) -> Self {
+        let text = progress.memory.as_deref();
+        text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    }
+
+    pub(super) fn to_json(&self) -> Option<String> {
+        serde_json::to_string(self).ok()
+    }
+
+    /// Whether it is time to ask for the configured page size once more.
+    pub(super) fn probe_due(&self, now: DateTime<Utc>) -> bool {
+        is_past(self.probed_at, BELIEVED_FOR, now)
+    }
+
+    /// Whether the server may filter by status.
+    pub(super) fn filters(&self, now: DateTime<Utc>) -> bool {
+        is_past(self.unfiltered_since, BELIEVED_FOR, now)
+    }
+}
+
+/// Whether it never was, or that long ago. A time in the future is a clock that was set back, and counts as long ago.
+pub(super) fn is_past(at: Option<DateTime<Utc>>, span: TimeDelta, now: DateTime<Utc>) -> bool {
+    at.is_none_or(|at| now < at || now - at >= span)
+}

@@ -1,0 +1,214 @@
+//! Reads pages, some of them before they are asked for.
+//!
+//! The walk decides alone, page after page; what it will most likely ask for next is requested early and kept. A guess that
+//! comes true saves the wait, one that does not is thrown away. When a page was read does not matter to the walk's proof,
+//! so guessing cannot weaken it.
+
+use std::collections::HashMap;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::task::{JoinError, JoinSet};
+
+use super::upstream::{Milestone, Source, Upstream};
+use super::walk::{Read, Seen};
+use crate::chain::Chain;
+use crate::clock::Clock;
+use crate::lumo::{Error, Lane, ListQuery};
+use crate::model::Listing;
+use crate::model::id::ExternalId;
+use crate::model::record::Page;
+
+/// How often a page is asked for before the reader gives up.
+const TRIES: u32 = 4;
+
+/// Which rows to read, and how.
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    pub(super) listing: Listing,
+    pub(super) lane: Lane,
+    /// Only this user's rows.
+    pub(super) user: Option<ExternalId>,
+    /// Only deposits in this status.
+    pub(super) status: Option<String>,
+}
+
+impl Scope {
+    /// The whole listing.
+    pub(super) fn all(listing: Listing, lane: Lane) -> Self {
+        Self { listing, lane, user: None, status: None }
+    }
+}
+
+/// A page, and a time before it was asked for.
+#[derive(Debug)]
+pub(super) struct Fetched<R> {
+    pub(super) read_at: DateTime<Utc>,
+    pub(super) read: Read,
+    pub(super) page: Page<R>,
+}
+
+impl<R: Source> Fetched<R> {
+    /// What the walk needs to know of it.
+    pub(super) fn seen(&self) -> Seen {
+        let readable = self.page.items.iter().map(R::id_str);
+        let unreadable = self.page.rejects.iter().filter_map(|reject| reject.id.as_deref());
+        Seen {
+            returned: u64::try_from(self.page.returned).unwrap_or(u64::MAX),
+            ids: readable.chain(unreadable).map(super::hash).collect(),
+            total: self.page.total,
+        }
+    }
+}
+
+type Answer<R> = Result<Fetched<R>, Error>;
+
+/// Reads one scope.
+pub(super) struct Reader<U, R> {
+    upstream: U,
+    clock: Clock,
+    scope: Arc<Scope>,
+    first_wait: Duration,
+    /// How many pages may be under way or wait to be asked for.
+    window: usize,
+    requests: Arc<AtomicU64>,
+    under_way: JoinSet<(Read, Answer<R>)>,
+    /// What was asked for, and the answer once it is there.
+    asked: HashMap<(u64, u32), Option<Answer<R>>>,
+}
+
+impl<U: Upstream, R: Source> Reader<U, R> {
+    /// `first_wait` comes before the second try of a page, and doubles with each.
+    pub(super) fn new(upstream: &U, clock: &Clock, scope: Scope, first_wait: Duration, window: usize) -> Self {
+        Self {
+            upstream: upstream.clone(),
+            clock: clock.clone(),
+            scope: Arc::new(scope),
+            first_wait,
+            window,
+            requests: Arc::default(),
+            under_way: JoinSet::new(),
+            asked: HashMap::new(),
+        }
+    }
+
+    /// How many pages may be under way.
+    pub(super) fn window(&self) -> usize {
+        self.window
+    }
+
+    /// How many requests were made since this was last asked.
+    pub(super) fn take_requests(&self) -> u64 {
+        self.requests.swap(0, Ordering::Relaxed)
+    }
+
+    /// The page, and meanwhile those that will follow. Cancel safe.
+    ///
+    /// # Errors
+    /// What the upstream answered, after patience.
+    pub(super) async fn take(&mut self, read: Read, ahead: &[Read]) -> Answer<R> {
+        self.expect(read, ahead);
+        loop {
+            if let Some(answer) = self.arrived(read) {
+                return answer;
+            }
+            match self.under_way.join_next().await {
+                Some(joined) => self.note(joined),
+                // Nothing is under way and yet something was asked for: it was given up; ask once more.
+                None => self.ask(read),
+            }
+        }
+    }
+
+    /// The page, if it is there already.
+    pub(super) fn ready(&mut self, read: Read) -> Option<Answer<R>> {
+        while let Some(joined) = self.under_way.try_join_next() {
+            self.note(joined);
+        }
+        self.arrived(read)
+    }
+
+    /// Asks for what is wanted and was not asked for; what was guessed wrongly is given up.
+    pub(super) fn expect(&mut self, read: Read, ahead: &[Read]) {
+        if !self.asked.contains_key(&key(read)) && !self.asked.is_empty() {
+            self.under_way.abort_all();
+            self.asked.clear();
+        }
+        for read in [&read].into_iter().chain(ahead).take(self.window.max(1)) {
+            if !self.asked.contains_key(&key(*read)) {
+                self.ask(*read);
+            }
+        }
+    }
+
+    fn ask(&mut self, read: Read) {
+        self.asked.insert(key(read), None);
+        let (upstream, clock, scope) = (self.upstream.clone(), self.clock.clone(), Arc::clone(&self.scope));
+        let (requests, first_wait) = (Arc::clone(&self.requests), self.first_wait);
+        self.under_way
+            .spawn(async move { (read, fetch(&upstream, &clock, &scope, read, first_wait, &requests).await) });
+    }
+
+    fn note(&mut self, joined: Result<(Read, Answer<R>), JoinError>) {
+        match joined {
+            Ok((read, answer)) => {
+                if let Some(place) = self.asked.get_mut(&key(read)) {
+                    *place = Some(answer);
+                }
+            }
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            Err(_) => {}
+        }
+    }
+
+    fn arrived(&mut self, read: Read) -> Option<Answer<R>> {
+        self.asked.get(&key(read))?.as_ref()?;
+        self.asked.remove(&key(read))?
+    }
+}
+
+const fn key(read: Read) -> (u64, u32) {
+    (read.offset, read.limit)
+}
+
+/// One page, with patience: what may go better the next time is tried again.
+async fn fetch<U: Upstream, R: Source>(
+    upstream: &U,
+    clock: &Clock,
+    scope: &Scope,
+    read: Read,
+    first_wait: Duration,
+    requests: &AtomicU64,
+) -> Answer<R> {
+    let Scope { listing, lane, user, status } = scope;
+    let query = ListQuery { limit: read.limit, offset: read.offset, external_id: user.clone(), status: status.clone() };
+    let mut longest = first_wait;
+    let mut tries = 1;
+    loop {
+        requests.fetch_add(1, Ordering::Relaxed);
+        let read_at = clock.now();
+        let error = match R::fetch(upstream, *listing, *lane, &query).await {
+            Ok(page) => {
+                upstream.milestone(Milestone::PageRead).await;
+                return Ok(Fetched { read_at, read, page });
+            }
+            Err(error) if tries < TRIES && may_pass(&error) => error,
+            Err(error) => return Err(error),
+        };
+        tracing::warn!(%listing, offset = read.offset, tries, error = %Chain(&error), "page not read; trying again");
+        if !longest.is_zero() {
+            // Full jitter: many bridges that fail together must not come back together.
+            tokio::time::sleep(longest.mul_f64(rand::random())).await;
+        }
+        longest *= 2;
+        tries += 1;
+    }
+}
+
+/// An outage, or an answer that is broken; the next one may not be.
+fn may_pass(error: &Error) -> bool {
+    error.is_transient() || matches!(error, Error::Contract { .. })
+}

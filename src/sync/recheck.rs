@@ -1,0 +1,311 @@
+//! Rows that must be looked at one by one: suspected of having gone, or in a state that one page alone does not prove.
+//!
+//! A list that is asked for a single user fits one page, so its answer is a snapshot. What nobody expects (that a row went,
+//! that a wallet is not blocked any more) is believed when two such answers agree that are half a minute apart, as one of
+//! them may come from a replica that lags behind.
+
+use std::collections::{BTreeMap, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+/// How far apart two answers must be.
+const APART: TimeDelta = TimeDelta::seconds(30);
+/// How many rows may wait. Those that find no room are found again by the next sweep.
+const MOST: usize = 1_000;
+
+/// Why a row is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// A sweep did not come upon it.
+    Absent,
+    /// It went back to a state that it had left.
+    Regression,
+    /// A deposit is listed among the new ones no more.
+    LeftNew,
+    /// A wallet is listed among the blocked ones no more.
+    Unblocked,
+    /// Its user did something a moment ago.
+    Active,
+}
+
+const REASONS: [Reason; 5] = [Reason::Absent, Reason::Regression, Reason::LeftNew, Reason::Unblocked, Reason::Active];
+
+/// A row to look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Whom to ask for. Empty if that is not known: then the row waits to be come upon.
+    pub external_id: String,
+    /// The row; empty if whatever the user has is of interest.
+    pub id: String,
+    pub reason: Reason,
+    /// When what is to be confirmed was first seen.
+    pub first_seen_at: Option<DateTime<Utc>>,
+    pub due_at: DateTime<Utc>,
+}
+
+/// Whether something is proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Wait,
+    Confirmed,
+}
+
+/// The rows to look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Entry>", into = "Vec<Entry>")]
+pub struct Rechecks {
+    /// By the row, or by the user where the row is not known.
+    entries: BTreeMap<(String, Reason), Entry>,
+}
+
+impl Rechecks {
+    /// Asks for a row to be looked at. One that waits for the same reason waits on as it was. False if there is no room:
+    /// users who were active make way for all else.
+    pub fn want(&mut self, entry: Entry) -> bool {
+        if self.entries.contains_key(&key(&entry)) {
+            return true;
+        }
+        if self.entries.len() >= MOST && (entry.reason == Reason::Active || !self.make_room()) {
+            return false;
+        }
+        self.entries.insert(key(&entry), entry);
+        true
+    }
+
+    fn make_room(&mut self) -> bool {
+        let active = self.entries.iter().filter(|(_, entry)| entry.reason == Reason::Active);
+        let last = active.max_by_key(|(_, entry)| entry.due_at).map(|(key, _)| key.clone());
+        last.is_some_and(|key| self.entries.remove(&key).is_some())
+    }
+
+    /// The rows to look at now, the longest due first, `most` of them at most. They stay due until something is said
+    /// about them.
+    #[must_use]
+    pub fn due(&self, now: DateTime<Utc>, most: usize) -> Vec<Entry> {
+        let may_ask = |entry: &&Entry| entry.due_at <= now && !entry.external_id.is_empty();
+        let mut due: Vec<Entry> = self.entries.values().filter(may_ask).cloned().collect();
+        due.sort_by_key(|entry| entry.due_at);
+        due.truncate(most);
+        due
+    }
+
+    /// The row was asked for and is not listed. Confirmed the second time; then it waits no more, for any reason.
+    pub fn seen_absent(&mut self, id: &str, now: DateTime<Utc>) -> Verdict {
+        let verdict = self.seen(id, Reason::Absent, now);
+        if verdict == Verdict::Confirmed {
+            self.present(id);
+        }
+        verdict
+    }
+
+    /// The row is listed, in a state that needs no confirmation or was given it: it waits no more. Whether it did.
+    pub fn present(&mut self, id: &str) -> bool {
+        let count = self.entries.len();
+        if !id.is_empty() {
+            for reason in REASONS {
+                self.entries.remove(&(id.to_owned(), reason));
+            }
+        }
+        self.entries.len() < count
+    }
+
+    /// The entry was looked at, and there is nothing more to it.
+    pub fn done(&mut self, entry: &Entry) {
+        self.entries.remove(&key(entry));
+    }
+
+    /// The entry was looked at, and the answer proved nothing: it is looked at again later.
+    pub fn put_off(&mut self, entry: &Entry, until: DateTime<Utc>) {
+        if let Some(entry) = self.entries.get_mut(&key(entry)) {
+            entry.due_at = until;
+        }
+    }
+
+    /// The row was seen in a state that it had left. If confirmed, it stays so until the row is called present.
+    pub fn regressed(&mut self, id: &str, now: DateTime<Utc>) -> Verdict {
+        self.seen(id, Reason::Regression, now)
+    }
+
+    /// The rows whose going back was seen long enough ago: it holds if it is seen now.
+    #[must_use]
+    pub fn confirmed_regressions(&self, now: DateTime<Utc>) -> HashSet<String> {
+        let regressions = self.entries.values().filter(|entry| entry.reason == Reason::Regression);
+        let confirmed = regressions.filter(|entry| entry.first_seen_at.is_some_and(|first| now - first >= APART));
+        confirmed.map(|entry| entry.id.clone()).collect()
+    }
+
+    /// How many rows wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn seen(&mut self, id: &str, reason: Reason, now: DateTime<Utc>) -> Verdict {
+        if !self.entries.contains_key(&(id.to_owned(), reason)) {
+            let others = REASONS.iter().filter_map(|reason| self.entries.get(&(id.to_owned(), *reason)));
+            let external_id =
+                others.map(|entry| entry.external_id.clone()).find(|id| !id.is_empty()).unwrap_or_default();
+            let entry = Entry { external_id, id: id.to_owned(), reason, first_seen_at: None, due_at: now };
+            // Without room, each time is the first.
+            self.want(entry);
+        }
+        let Some(entry) = self.entries.get_mut(&(id.to_owned(), reason)) else { return Verdict::Wait };
+        // A clock that was set back has seen nothing yet.
+        let first = entry.first_seen_at.map_or(now, |first| first.min(now));
+        entry.first_seen_at = Some(first);
+        entry.due_at = first + APART;
+        if now - first >= APART { Verdict::Confirmed } else { Verdict::Wait }
+    }
+}
+
+fn key(entry: &Entry) -> (String, Reason) {
+    let id = if entry.id.is_empty() { format!("user {}", entry.external_id) } else { entry.id.clone() };
+    (id, entry.reason)
+}
+
+impl From<Vec<Entry>> for Rechecks {
+    fn from(entries: Vec<Entry>) -> Self {
+        let mut rechecks = Self::default();
+        for entry in entries {
+            rechecks.want(entry);
+        }
+        rechecks
+    }
+}
+
+impl From<Rechecks> for Vec<Entry> {
+    fn from(rechecks: Rechecks) -> Self {
+        rechecks.entries.into_values().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(second)
+    }
+
+    fn entry(id: &str, reason: Reason, due: i64) -> Entry {
+        Entry { external_id: format!("of {id}"), id: id.to_owned(), reason, first_seen_at: None, due_at: at(due) }
+    }
+
+    fn ids(entries: Vec<Entry>) -> Vec<String> {
+        entries.into_iter().map(|entry| entry.id).collect()
+    }
+
+    #[test]
+    fn a_row_waits_once_for_each_reason() {
+        let mut rechecks = Rechecks::default();
+        assert!(rechecks.want(entry("a", Reason::Absent, 5)));
+        assert!(rechecks.want(entry("a", Reason::Absent, 1)));
+        assert!(rechecks.want(entry("a", Reason::LeftNew, 3)));
+        assert_eq!(rechecks.len(), 2);
+        assert_eq!(rechecks.due(at(4), 9), [entry("a", Reason::LeftNew, 3)]);
+        assert!(rechecks.present("a"));
+        assert!(rechecks.is_empty() && !rechecks.present("a"));
+    }
+
+    #[test]
+    fn the_longest_due_come_first() {
+        let mut rechecks = Rechecks::default();
+        for (id, due) in [("a", 30), ("b", 10), ("c", 20), ("d", 99)] {
+            rechecks.want(entry(id, Reason::Absent, due));
+        }
+        assert_eq!(ids(rechecks.due(at(40), 2)), ["b", "c"]);
+        assert_eq!(ids(rechecks.due(at(40), 9)), ["b", "c", "a"]);
+    }
+
+    #[test]
+    fn a_row_is_gone_when_two_answers_half_a_minute_apart_say_so() {
+        let mut rechecks = Rechecks::default();
+        rechecks.want(entry("a", Reason::Absent, 0));
+        assert_eq!(rechecks.seen_absent("a", at(1)), Verdict::Wait);
+        assert!(rechecks.due(at(30), 9).is_empty());
+        assert_eq!(rechecks.seen_absent("a", at(30)), Verdict::Wait);
+        assert_eq!(ids(rechecks.due(at(31), 9)), ["a"]);
+        assert_eq!(rechecks.seen_absent("a", at(31)), Verdict::Confirmed);
+        assert!(rechecks.is_empty());
+    }
+
+    #[test]
+    fn a_row_that_is_back_in_between_is_not_gone() {
+        let mut rechecks = Rechecks::default();
+        assert_eq!(rechecks.seen_absent("a", at(0)), Verdict::Wait);
+        rechecks.present("a");
+        assert_eq!(rechecks.seen_absent("a", at(40)), Verdict::Wait);
+    }
+
+    #[test]
+    fn a_row_that_left_the_new_ones_and_is_absent_is_asked_for_again() {
+        let mut rechecks = Rechecks::default();
+        rechecks.want(entry("a", Reason::LeftNew, 0));
+        rechecks.seen_absent("a", at(0));
+        rechecks.done(&entry("a", Reason::LeftNew, 0));
+        let due = rechecks.due(at(30), 9);
+        assert_eq!((due[0].reason, due[0].external_id.as_str()), (Reason::Absent, "of a"));
+    }
+
+    #[test]
+    fn a_regression_holds_until_it_is_applied_or_taken_back() {
+        let mut rechecks = Rechecks::default();
+        assert_eq!(rechecks.regressed("a", at(0)), Verdict::Wait);
+        assert!(rechecks.confirmed_regressions(at(29)).is_empty());
+        assert_eq!(rechecks.confirmed_regressions(at(30)), HashSet::from(["a".to_owned()]));
+        assert_eq!(rechecks.regressed("a", at(30)), Verdict::Confirmed);
+        assert_eq!(rechecks.regressed("a", at(31)), Verdict::Confirmed);
+        rechecks.present("a");
+        assert_eq!(rechecks.regressed("a", at(32)), Verdict::Wait);
+        // Nobody knows whom to ask for.
+        assert!(rechecks.due(at(99), 9).is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_starts_the_wait_anew() {
+        let mut rechecks = Rechecks::default();
+        rechecks.want(entry("a", Reason::Absent, 0));
+        rechecks.seen_absent("a", at(1_000));
+        assert_eq!(rechecks.seen_absent("a", at(10)), Verdict::Wait);
+        assert_eq!(ids(rechecks.due(at(40), 9)), ["a"]);
+        assert_eq!(rechecks.seen_absent("a", at(40)), Verdict::Confirmed);
+    }
+
+    #[test]
+    fn active_users_make_way_and_the_number_is_bounded() {
+        let user = |n: i64| Entry { id: String::new(), ..entry(&n.to_string(), Reason::Active, n) };
+        let mut rechecks = Rechecks::default();
+        (0..1_000).for_each(|n| assert!(rechecks.want(user(n))));
+        assert!(!rechecks.want(user(1_000)));
+        assert!(rechecks.want(entry("a", Reason::Absent, 0)));
+        assert_eq!(rechecks.len(), 1_000);
+        assert!(rechecks.due(at(5_000), 5_000).iter().all(|entry| entry.external_id != "of 999"));
+        for n in 0..1_500 {
+            assert_eq!(rechecks.want(entry(&format!("row {n}"), Reason::Absent, 0)), n < 999);
+        }
+        assert_eq!(rechecks.len(), 1_000);
+        assert!(!rechecks.want(entry("b", Reason::Absent, 0)));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_comes_back(entries in proptest::collection::vec(("[a-c]{0,2}", "[a-c]{1,2}", 0..5_usize, any::<bool>()), 0..40)) {
+            let mut rechecks = Rechecks::default();
+            for (id, external_id, reason, was_seen) in entries {
+                let first_seen_at = was_seen.then(|| at(7));
+                rechecks.want(Entry { external_id, id, reason: REASONS[reason], first_seen_at, due_at: at(9) });
+            }
+            let text = serde_json::to_string(&rechecks).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Rechecks>(&text).unwrap(), rechecks);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What is asked of a round, and what it tells when it is over.
+
+use chrono::{DateTime, Utc};
+
+use lumo_bridge_entity::run::Outcome;
+
+use crate::model::Listing;
+use crate::model::event::EventType;
+use crate::store::Ending;
+
+/// How to go about a pass.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// Whether to keep what is found.
+    pub ending: Ending,
+    /// Ask for the configured page size again, whatever the server was seen to keep to.
+    pub probe_page_size: bool,
+    /// Told after every page.
+    pub observe: &'a (dyn Fn(&Tally) + Send + Sync),
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self { ending: Ending::Commit, probe_page_size: false, observe: &|_| {} }
+    }
+}
+
+/// What a round has done so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Rows seen; those that were read twice may count twice.
+    pub rows: u64,
+    /// How many rows the server says there are.
+    pub total: Option<u64>,
+    pub requests: u64,
+    pub appeared: u64,
+    pub changed: u64,
+    pub events: u64,
+    /// Items that could not be read.
+    pub rejected: u64,
+}
+
+/// How a round ended.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub listing: Listing,
+    pub started_at: DateTime<Utc>,
+    pub finished_at: DateTime<Utc>,
+    pub outcome: Outcome,
+    pub tally: Tally,
+    /// Why the round proves nothing, if it does not.
+    pub doubt: Option<String>,
+    /// What would have been announced, after a dry run.
+    pub preview: Preview,
+}
+
+/// What a pass over a list would announce, for a dry run.
+pub type Preview = Vec<(EventType, String)>;
+
+impl Report {
+    /// Writes it to the log; `what` it is a report of.
+    pub fn log(&self, what: &'static str) {
+        let Self { listing, outcome, tally, doubt, .. } = self;
+        let Tally { requests, rows, appeared, changed, events, rejected, .. } = tally;
+        let duration_ms = self.duration_ms();
+        match outcome {
+            Outcome::Complete => {
+                tracing::info!(
+                    %listing, requests, rows, appeared, changed, events, duration_ms, "{what} complete"
+                );
+            }
+            Outcome::Cancelled => tracing::info!(%listing, requests, rows, duration_ms, "{what} stopped"),
+            Outcome::Incomplete | Outcome::Failed => {
+                let reason = doubt.as_deref().unwrap_or("some items could not be read");
+                tracing::warn!(
+                    %listing, requests, rows, appeared, changed, events, rejected, duration_ms, reason,
+                    "{what} incomplete"
+                );
+            }
+        }
+    }
+
+    /// How long the round took.
+    #[must_use]
+    pub fn duration_ms(&self) -> i64 {
+        (self.finished_at - self.started_at).num_milliseconds()
+    }
+}

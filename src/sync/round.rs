@@ -1,0 +1,250 @@
+//! What one round over a listing has in hand, and how pages go from it into the tables.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+
+use super::hot::Edge;
+use super::memory::Memory;
+use super::order::Place;
+use super::reader::Fetched;
+use super::recheck::{Entry, Reason};
+use super::upstream::{Milestone, Source, Upstream};
+use super::{Error, Options, Preview, Syncer, Tally, hash};
+use crate::model::Listing;
+use crate::model::diff::Head;
+use crate::model::facts::Announce;
+use crate::model::record::Reject;
+use crate::store::{Batch, Checkpoint, Ending, Fate, Progress, Regressions};
+
+/// Items that could not be read are logged one by one up to this many a round.
+const REJECTS_LOGGED: u64 = 20;
+
+/// So near to an end a new row counts as having joined there.
+const NEAR: u64 = 32;
+
+/// A reason to ask for a user's rows.
+#[derive(Clone, Debug)]
+pub(super) struct Want {
+    pub(super) user: String,
+    /// The row that gives reason to ask; empty if it is the user.
+    pub(super) id: String,
+    pub(super) reason: Reason,
+}
+
+/// What pages held, for the tables.
+pub(super) struct Haul<R> {
+    pub(super) records: Vec<R>,
+    rejects: Vec<Reject>,
+    /// A time before the first of them was asked for.
+    read_at: Option<DateTime<Utc>>,
+    served_at: Option<DateTime<Utc>>,
+    total: Option<u64>,
+}
+
+impl<R> Haul<R> {
+    pub(super) fn of(pages: Vec<Fetched<R>>) -> Self {
+        let mut haul = Self { records: Vec::new(), rejects: Vec::new(), read_at: None, served_at: None, total: None };
+        for Fetched { read_at, page, .. } in pages {
+            haul.read_at = Some(haul.read_at.map_or(read_at, |earlier| earlier.min(read_at)));
+            haul.served_at = haul.served_at.or(page.served_at);
+            haul.total = page.total;
+            haul.records.extend(page.items);
+            haul.rejects.extend(page.rejects);
+        }
+        haul
+    }
+}
+
+pub(super) struct Round<'a, U> {
+    pub(super) syncer: &'a Syncer<U>,
+    pub(super) listing: Listing,
+    pub(super) options: &'a Options<'a>,
+    pub(super) started_at: DateTime<Utc>,
+    pub(super) progress: Progress,
+    pub(super) memory: Memory,
+    /// What came up on the way; goes into the memory when the round ends.
+    pub(super) wants: Vec<Want>,
+    /// Where in the list new rows turned up.
+    pub(super) places: Vec<Place>,
+    pub(super) tally: Tally,
+    pub(super) preview: Preview,
+    /// Whether this round has read the list from end to end.
+    pub(super) is_read_whole: bool,
+    /// How far this round has read the end where new rows join.
+    pub(super) edge: Option<Edge>,
+    /// What a dry run has shown: nothing of it was kept, and the next page may show it again.
+    shown: HashSet<u64>,
+}
+
+/// The rows that pages listed, as the tables knew them before.
+pub(super) type Heads<R> = HashMap<<R as crate::model::diff::Record>::Id, Head>;
+
+impl<'a, U: Upstream> Round<'a, U> {
+    pub(super) async fn begin(
+        syncer: &'a Syncer<U>,
+        listing: Listing,
+        options: &'a Options<'a>,
+    ) -> Result<Self, Error> {
+        let started_at = syncer.clock.now();
+        let progress = syncer.store.progress(listing).await?;
+        let memory = Memory::of(&progress);
+        Ok(Self {
+            syncer,
+            listing,
+            options,
+            started_at,
+            progress,
+            memory,
+            wants: Vec::new(),
+            places: Vec::new(),
+            tally: Tally::default(),
+            preview: Preview::new(),
+            is_read_whole: false,
+            edge: None,
+            shown: HashSet::new(),
+        })
+    }
+
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.syncer.clock.now()
+    }
+
+    /// The page size that the server is known to keep to.
+    pub(super) fn known_cap(&self) -> Option<u32> {
+        let cap = self.progress.page_limit.and_then(|cap| u32::try_from(cap).ok());
+        cap.or(self.memory.page)
+    }
+
+    /// Stores what the pages changed, with its events. Returns what became of each item, page by page.
+    pub(super) async fn keep<R: Source>(&mut self, page: Fetched<R>) -> Result<Vec<Fate>, Error> {
+        self.keep_haul(Haul::of(vec![page]), None, Checkpoint::default()).await
+    }
+
+    /// What the tables know of the rows of a haul.
+    pub(super) async fn heads<R: Source>(&self, haul: &Haul<R>) -> Result<Heads<R>, Error> {
+        Ok(self.syncer.store.heads(&haul.records).await?)
+    }
+
+    /// Stores what a haul changed, with its events and the checkpoint. Returns what became of each record.
+    pub(super) async fn keep_haul<R: Source>(
+        &mut self,
+        haul: Haul<R>,
+        heads: Option<Heads<R>>,
+        mut checkpoint: Checkpoint,
+    ) -> Result<Vec<Fate>, Error> {
+        let Haul { mut records, rejects, read_at, served_at, total } = haul;
+        let now = self.now();
+        let read_at = read_at.unwrap_or(now);
+        self.note_rejects(&rejects);
+        self.tally.total = total;
+        let announce = self.announce(served_at.unwrap_or(read_at), &mut checkpoint).await?;
+        if self.options.ending == Ending::RollBack {
+            records.retain(|record| self.shown.insert(hash(record.id_str())));
+        }
+        let confirmed = self.memory.rechecks.confirmed_regressions(now);
+        let allowed = records.iter().filter(|record| confirmed.contains(record.id_str()));
+        let allowed = allowed.map(|record| record.id().clone()).collect();
+        let watched = !self.memory.rechecks.is_empty();
+        let name = |record: &R| (record.id_str().to_owned(), record.user().map(|user| user.as_str().to_owned()));
+        let names: Vec<_> = records.iter().map(name).collect();
+        let batch = Batch {
+            records,
+            heads,
+            read_at,
+            announce,
+            regressions: Regressions::HoldUnless(allowed),
+            checkpoint,
+            fence: self.syncer.fence(),
+            ending: self.options.ending,
+        };
+        let ingested = self.syncer.store.ingest(batch, now).await?;
+        if self.options.ending == Ending::Commit {
+            self.syncer.upstream.milestone(Milestone::PageStored).await;
+        }
+        self.tally.appeared += ingested.appeared;
+        self.tally.changed += ingested.changed;
+        self.tally.events += ingested.events;
+        self.preview.extend(ingested.preview);
+        for ((id, user), fate) in names.iter().zip(&ingested.fates) {
+            match (fate, user) {
+                (Fate::Held, user) => self.want(user.as_deref().unwrap_or_default(), id, Reason::Regression),
+                (Fate::Changed, Some(user)) if R::HOME == Listing::Wallets => self.syncer.hint(user),
+                (Fate::Known | Fate::Changed, _) if watched => {
+                    self.memory.rechecks.present(id);
+                }
+                _ => {}
+            }
+        }
+        Ok(ingested.fates)
+    }
+
+    /// Whether what appears is news. Notes in the checkpoint when the first import began, if it begins now.
+    async fn announce(&mut self, served_at: DateTime<Utc>, checkpoint: &mut Checkpoint) -> Result<Announce, Error> {
+        if self.progress.import_done_at.is_none() {
+            // Another process may have completed the first import meanwhile; what appears from then on is news.
+            let stored = self.syncer.store.progress(self.listing).await?;
+            self.progress.import_started_at = stored.import_started_at.or(self.progress.import_started_at);
+            self.progress.import_done_at = stored.import_done_at;
+        }
+        if self.progress.import_done_at.is_some() {
+            return Ok(Announce::News);
+        }
+        let started_at = match self.progress.import_started_at {
+            Some(started_at) => started_at,
+            None => {
+                self.progress.import_started_at = Some(served_at);
+                checkpoint.progress = Some(self.progress.clone());
+                served_at
+            }
+        };
+        Ok(Announce::Import { started_at, history: self.syncer.settings.history })
+    }
+
+    /// Notes where in the list new rows turned up, which tells in what order it is.
+    pub(super) fn note_places(&mut self, offset: u64, fates: &[Fate], total: Option<u64>) {
+        let Some(total) = total.filter(|_| self.progress.import_done_at.is_some()) else { return };
+        // Many may have joined at once: those that came before them in this round are no distance.
+        let near = NEAR + self.tally.appeared;
+        for (place, _) in (offset..).zip(fates).filter(|(_, fate)| **fate == Fate::Appeared) {
+            match (place < near, place + near >= total) {
+                (true, false) => self.places.push(Place::Head),
+                (false, true) => self.places.push(Place::Tail),
+                (false, false) => self.places.push(Place::Middle),
+                // Of a list this short, every place is near both ends.
+                (true, true) => {}
+            }
+        }
+    }
+
+    /// Puts what came up on the way into the memory.
+    pub(super) fn remember(&mut self) {
+        let now = self.now();
+        for place in std::mem::take(&mut self.places) {
+            self.memory.order.note(place);
+        }
+        for Want { user, id, reason } in std::mem::take(&mut self.wants) {
+            let regressed = (reason == Reason::Regression).then(|| id.clone());
+            self.memory.rechecks.want(Entry { external_id: user, id, reason, first_seen_at: None, due_at: now });
+            if let Some(id) = regressed {
+                self.memory.rechecks.regressed(&id, now);
+            }
+        }
+    }
+
+    pub(super) fn want(&mut self, user: &str, id: &str, reason: Reason) {
+        self.wants.push(Want { user: user.to_owned(), id: id.to_owned(), reason });
+    }
+
+    fn note_rejects(&mut self, rejects: &[Reject]) {
+        let listing = self.listing;
+        for reject in rejects {
+            self.tally.rejected += 1;
+            if self.tally.rejected <= REJECTS_LOGGED {
+                let Reject { position, id, field, problem } = reject;
+                let id = id.as_deref().unwrap_or("without an id");
+                tracing::warn!(%listing, position, id, field, problem, "item cannot be read and is left out");
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The rolling sweep: a crossing in slices, at its own share of the rate, beside the rounds of the schedule.
+//!
+//! A slice holds nothing that a round needs; only what the sweep has learned is handed over at the end of a slice, and for
+//! that it waits until no round is under way.
+
+use tokio_util::sync::CancellationToken;
+
+use super::crossing::{Crossed, Crossing, Purpose};
+use super::round::Round;
+use super::upstream::{Source, Upstream};
+use super::{Ended, Error, Options, Report, Syncer, Tally};
+use crate::lumo;
+use crate::model::Listing;
+use crate::model::record::{Deposit, Wallet};
+use crate::store::Fence;
+
+/// A sweep that this process has under way.
+#[derive(Debug)]
+pub(super) struct Sweeping {
+    crossing: Crossing,
+    tally: Tally,
+    /// Under which right it was taken up: if another process led meanwhile, what is stored is further.
+    fence: Option<Fence>,
+}
+
+impl<U: Upstream> Syncer<U> {
+    /// Sweeps on for at most so many pages, from where the last slice, or a process before this one, left off; begins a new
+    /// sweep if none is under way. Gives the report of the sweep once it is over.
+    ///
+    /// # Errors
+    /// What stopped the slice. The next one goes on from what was stored.
+    pub async fn sweep(&self, listing: Listing, pages: u64, stop: &CancellationToken) -> Result<Option<Report>, Error> {
+        match listing {
+            Listing::Wallets | Listing::Blocked => Box::pin(self.sweep_on::<Wallet>(listing, pages, stop)).await,
+            Listing::Deposits => Box::pin(self.sweep_on::<Deposit>(listing, pages, stop)).await,
+        }
+    }
+
+    /// Whether a sweep was begun and has yet to end, or is wanted at once.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn sweep_is_due(&self, listing: Listing) -> Result<bool, Error> {
+        let options = Options::default();
+        let round = Round::begin(self, listing, &options).await?;
+        if round.progress.import_done_at.is_none() {
+            return Ok(false);
+        }
+        Ok(round.memory.urgent || self.store.sweep(listing).await?.is_some())
+    }
+
+    async fn sweep_on<R: Source>(
+        &self,
+        listing: Listing,
+        pages: u64,
+        stop: &CancellationToken,
+    ) -> Result<Option<Report>, Error> {
+        let mut place = self.sweeps[listing as usize].lock().await;
+        if self.is_refused(listing) {
+            return Err(lumo::Error::Unauthorized.into());
+        }
+        let options = Options::default();
+        let mut round = Round::begin(self, listing, &options).await?;
+        if round.progress.import_done_at.is_none() {
+            // The first import reads the whole list anyway.
+            return Ok(None);
+        }
+        // Whatever goes wrong below, the next slice starts from what is stored: pages that were counted as read may not be.
+        let taken = place.take().filter(|sweeping| sweeping.fence == self.fence());
+        let mut sweeping = match taken {
+            Some(sweeping) => sweeping,
+            None => self.take_up(&mut round).await?,
+        };
+        round.tally = sweeping.tally.clone();
+        let crossed = match round.cross::<R>(&mut sweeping.crossing, pages, stop).await {
+            Err(error) if error.is_unauthorized() => {
+                self.leave_alone(listing).await;
+                return Err(error);
+            }
+            crossed => crossed?,
+        };
+        sweeping.tally = round.tally.clone();
+        let Crossed::Ended(ended) = crossed else {
+            self.hand_over(&mut round).await?;
+            *place = Some(sweeping);
+            return Ok(None);
+        };
+        self.conclude_sweep::<R>(round, sweeping, ended).await.map(Some)
+    }
+
+    /// The sweep that is under way, or a new one.
+    async fn take_up(&self, round: &mut Round<'_, U>) -> Result<Sweeping, Error> {
+        let stored = self.store.sweep(round.listing).await?;
+        let crossing = stored.and_then(|(state, chunks)| Crossing::resume(Purpose::Sweep, &state, chunks));
+        let crossing = match crossing {
+            Some(crossing) => crossing,
+            None => round.crossing(Purpose::Sweep).await?,
+        };
+        let tally = Tally { requests: crossing.requests(), ..Tally::default() };
+        Ok(Sweeping { crossing, tally, fence: self.fence() })
+    }
+
+    /// Gives the rounds what came up in a slice.
+    async fn hand_over(&self, round: &mut Round<'_, U>) -> Result<(), Error> {
+        let (wants, places) = (std::mem::take(&mut round.wants), std::mem::take(&mut round.places));
+        let probed_at = round.memory.probed_at;
+        if wants.is_empty() && places.is_empty() {
+            return Ok(());
+        }
+        let _gate = self.gate(round.listing).lock().await;
+        let mut fresh = Round::begin(self, round.listing, round.options).await?;
+        fresh.memory.probed_at = fresh.memory.probed_at.max(probed_at);
+        (fresh.wants, fresh.places) = (wants, places);
+        fresh.remember();
+        fresh.save().await
+    }
+
+    async fn conclude_sweep<R: Source>(
+        &self,
+        round: Round<'_, U>,
+        mut sweeping: Sweeping,
+        ended: Result<(), super::walk::Doubt>,
+    ) -> Result<Report, Error> {
+        let _gate = self.gate(round.listing).lock().await;
+        let mut fresh = Round::begin(self, round.listing, round.options).await?;
+        fresh.memory.probed_at = fresh.memory.probed_at.max(round.memory.probed_at);
+        fresh.tally = round.tally;
+        (fresh.wants, fresh.places) = (round.wants, round.places);
+        fresh.started_at = sweeping.crossing.started_at;
+        let doubt = fresh.conclude::<R>(&mut sweeping.crossing, ended).await?;
+        if fresh.memory.length == 0 {
+            fresh.adopt_ends(&sweeping.crossing);
+        }
+        fresh.remember();
+        self.store.end_sweep(fresh.listing, self.fence()).await?;
+        let ended = doubt.map_or(Ended::Complete, Ended::Incomplete);
+        fresh.finish(Ok(ended)).await
+    }
+}

@@ -1,0 +1,279 @@
+//! One round as the schedule wants it: what is new, whether the counts agree, what is likely to have changed.
+//!
+//! A list of a few pages is simply read whole. A longer one is read at the ends where new rows join, as far as its order is
+//! known, and its `total` compared with the table; a surplus that reading again does not explain is looked for by
+//! bisection where that is possible, and otherwise makes the sweep urgent.
+
+use tokio_util::sync::CancellationToken;
+
+use super::crossing::{Crossed, Crossing, Purpose};
+use super::ends::{EndStep, HeadPass, Row, TailPass};
+use super::gap::Judged;
+use super::hot::Edge;
+use super::order::Order;
+use super::reader::{Fetched, Reader, Scope};
+use super::round::Round;
+use super::upstream::{Source, Upstream};
+use super::walk::{Doubt, Read, Walk};
+use super::{Ended, Error, refuses_limit};
+use crate::lumo::Lane;
+use crate::store::Fate;
+
+/// A list of at most so many pages is read whole.
+const SHORT: u64 = 8;
+/// How often the ends are read before a surplus counts as unexplained.
+const LOOKS: u32 = 3;
+const UNTRUE: &str =
+    "`total` is not the number of rows that are listed, so a missed row would not be noticed but by a sweep";
+
+const LEAVING: &str = "rows leave the list all the time, which hides those that join it; the sweep finds them";
+
+/// What reading the ends has shown.
+struct Ends {
+    certified: Result<(), Doubt>,
+    total: Option<u64>,
+}
+
+impl<U: Upstream> Round<'_, U> {
+    pub(super) async fn tick<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
+        self.memory.rounds += 1;
+        let ended = if self.progress.import_done_at.is_none() {
+            self.import::<R>(stop).await?
+        } else if self.is_short() {
+            self.whole::<R>(stop).await?
+        } else {
+            self.ends_and_count::<R>(stop).await?
+        };
+        if let Ended::Stopped = ended {
+            return Ok(ended);
+        }
+        self.hot::<R>(stop).await?;
+        Ok(ended)
+    }
+
+    fn is_short(&self) -> bool {
+        let total = self.progress.last_total.and_then(|total| u64::try_from(total).ok()).unwrap_or(0);
+        let page = u64::from(self.known_cap().unwrap_or(self.syncer.settings.page_size));
+        self.memory.length.max(total) <= SHORT * page
+    }
+
+    /// The first import, from where it stands.
+    async fn import<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
+        let stored = self.syncer.store.sweep(self.listing).await?;
+        let crossing = stored.and_then(|(state, chunks)| Crossing::resume(Purpose::Import, &state, chunks));
+        let mut crossing = match crossing {
+            Some(crossing) => crossing,
+            None => self.crossing(Purpose::Import).await?,
+        };
+        let ended = self.all_of_it::<R>(&mut crossing, stop).await?;
+        if !matches!(ended, Ended::Stopped) {
+            self.syncer.store.end_sweep(self.listing, self.syncer.fence()).await?;
+        }
+        Ok(ended)
+    }
+
+    /// The whole list, now.
+    pub(super) async fn whole<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
+        let mut crossing = self.crossing(Purpose::Pass).await?;
+        self.all_of_it::<R>(&mut crossing, stop).await
+    }
+
+    /// A crossing that begins now.
+    pub(super) async fn crossing(&mut self, purpose: Purpose) -> Result<Crossing, Error> {
+        let now = self.now();
+        let refused = self.progress.page_limit.is_some();
+        let probe = self.options.probe_page_size || (refused && self.memory.probe_due(now));
+        if probe {
+            self.memory.probed_at = Some(now);
+        }
+        let walk = Walk::new(self.syncer.settings.page_size, self.known_cap().filter(|_| !probe));
+        let walk = if self.memory.length > 0 { walk.ending_as_before_at(self.memory.length) } else { walk };
+        let census = self.syncer.store.census(self.listing).await?;
+        Ok(Crossing::new(purpose, now, census.last_row_no, walk))
+    }
+
+    async fn all_of_it<R: Source>(
+        &mut self,
+        crossing: &mut Crossing,
+        stop: &CancellationToken,
+    ) -> Result<Ended, Error> {
+        match self.cross::<R>(crossing, u64::MAX, stop).await? {
+            Crossed::Stopped | Crossed::Paused => Ok(Ended::Stopped),
+            Crossed::Ended(ended) => {
+                self.is_read_whole = true;
+                let reached = ended.is_ok();
+                let doubt = self.conclude::<R>(crossing, ended).await?;
+                if reached {
+                    self.adopt_ends(crossing);
+                }
+                Ok(doubt.map_or(Ended::Complete, Ended::Incomplete))
+            }
+        }
+    }
+
+    async fn ends_and_count<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
+        let mut looks = 0;
+        let (ends, judged) = loop {
+            looks += 1;
+            let Some(ends) = self.ends::<R>(stop).await? else { return Ok(Ended::Stopped) };
+            let listed = self.syncer.store.census(self.listing).await?.listed;
+            let judged = self.memory.gap.judge(ends.total, listed);
+            self.progress.gap = ends.total.and_then(|total| Some(i64::try_from(total).ok()? - listed));
+            // Writes may be in flight; and a row that left must not hide one that joins later.
+            let is_odd = matches!(judged, Judged::Risen(_) | Judged::Fallen);
+            if !is_odd || ends.certified.is_err() || looks == LOOKS {
+                break (ends, judged);
+            }
+        };
+        self.progress.last_total = ends.total.and_then(|total| i64::try_from(total).ok());
+        if self.tally.rejected > 0 {
+            return Ok(Ended::Incomplete(format!("{} items could not be read", self.tally.rejected)));
+        }
+        if let Err(doubt) = ends.certified {
+            return Ok(Ended::Incomplete(doubt.to_string()));
+        }
+        match judged {
+            Judged::Even => {}
+            Judged::Fallen if self.memory.order.order() == Order::Scattered => {
+                return Ok(Ended::Incomplete(LEAVING.to_owned()));
+            }
+            Judged::Fallen => {}
+            Judged::Untold if self.memory.gap.is_trusted() => {
+                return Ok(Ended::Incomplete(Doubt::NoTotal.to_string()));
+            }
+            Judged::Untold => return Ok(Ended::Incomplete(UNTRUE.to_owned())),
+            Judged::Risen(missing) => {
+                if !self.find::<R>(ends.total, missing, stop).await? {
+                    self.memory.urgent = true;
+                    return Ok(Ended::Incomplete(format!(
+                        "`total` tells of {missing} more rows than were found; a sweep looks for them"
+                    )));
+                }
+            }
+        }
+        self.progress.complete_through = self.progress.complete_through.max(Some(self.started_at));
+        Ok(Ended::Complete)
+    }
+
+    /// Reads the ends where rows may have joined.
+    async fn ends<R: Source>(&mut self, stop: &CancellationToken) -> Result<Option<Ends>, Error> {
+        let order = self.memory.order.order();
+        let rounds = self.memory.rounds;
+        let mut ends = Ends { certified: Ok(()), total: None };
+        if self.memory.order.wants_head(rounds) {
+            let cap = self.known_cap();
+            let mut pass = HeadPass::new(self.syncer.settings.page_size, cap, &self.memory.head);
+            let Some(step) = self.end::<R>(&mut End::Head(&mut pass, order), stop).await? else { return Ok(None) };
+            ends.total = self.tally.total;
+            match step {
+                EndStep::Unproved(doubt) => ends.certified = Err(doubt),
+                _ => self.memory.head = pass.anchors(),
+            }
+        }
+        // Where the list has no order to speak of, nothing but the count proves anything.
+        if self.memory.order.wants_tail(rounds) && order != Order::Unstable && ends.certified.is_ok() {
+            let cap = self.known_cap();
+            let length = self.memory.length;
+            let mut pass = TailPass::new(self.syncer.settings.page_size, cap, &self.memory.tail, length);
+            let Some(step) = self.end::<R>(&mut End::Tail(&mut pass), stop).await? else { return Ok(None) };
+            ends.total = self.tally.total;
+            match step {
+                EndStep::Unproved(doubt) => ends.certified = Err(doubt),
+                _ => {
+                    self.memory.tail = pass.anchors();
+                    self.memory.length = pass.length();
+                }
+            }
+        }
+        Ok(Some(ends))
+    }
+
+    /// Reads one end until it is proved; none if stopped.
+    async fn end<R: Source>(&mut self, end: &mut End<'_>, stop: &CancellationToken) -> Result<Option<EndStep>, Error> {
+        let mut reader: Reader<U, R> = self.reader(Scope::all(self.listing, Lane::Fresh), false);
+        loop {
+            let (read, ahead) = (end.next(), end.ahead(self.syncer.settings.concurrency));
+            let taken = stop.run_until_cancelled(reader.take(read, &ahead)).await;
+            self.note_requests(&reader);
+            let page = match taken {
+                None => return Ok(None),
+                Some(Ok(page)) => page,
+                Some(Err(error)) if refuses_limit(&error) && end.refused() => continue,
+                Some(Err(error)) => return Err(error.into()),
+            };
+            let seen = page.seen();
+            let rejects: Vec<usize> = page.page.rejects.iter().map(|reject| reject.position).collect();
+            self.note_edge(end, &page);
+            let fates = self.keep(page).await?;
+            self.tally.rows += seen.returned;
+            self.note_places(read.offset, &fates, seen.total);
+            // The ids of items that could not be read come after those of the others; nothing is known of them.
+            let unchanged = fates.iter().map(|fate| *fate == Fate::Known).chain(rejects.iter().map(|_| false));
+            let rows: Vec<Row> = seen.ids.iter().zip(unchanged).map(|(&id, unchanged)| Row { id, unchanged }).collect();
+            (self.options.observe)(&self.tally);
+            if let End::Head(_, Order::Scattered | Order::Unstable) = end {
+                // New rows turn up anywhere; the first page serves for its total alone.
+                end.absorb(&seen, &rows);
+                return Ok(Some(EndStep::Met));
+            }
+            match end.absorb(&seen, &rows) {
+                EndStep::Read(_) => {}
+                step => return Ok(Some(step)),
+            }
+        }
+    }
+
+    /// Notes how far the end where new rows join was read: the last page of the head, the first of the tail.
+    fn note_edge<R: Source>(&mut self, end: &End<'_>, page: &Fetched<R>) {
+        let mut dates = page.page.items.iter().filter_map(R::created_at);
+        let returned = u64::try_from(page.page.returned).unwrap_or(u64::MAX);
+        let edge = match (end, self.memory.order.order()) {
+            (End::Head(..), Order::Newest) => {
+                dates.last().map(|created_at| Edge { offset: page.read.offset.saturating_add(returned), created_at })
+            }
+            (End::Tail(_), Order::Oldest) => {
+                dates.next().map(|created_at| Edge { offset: page.read.offset, created_at })
+            }
+            _ => return,
+        };
+        let further = |edge: &Edge| self.edge.is_none_or(|known| edge.created_at < known.created_at);
+        self.edge = edge.filter(further).or(self.edge);
+    }
+}
+
+/// Either end, being read.
+enum End<'a> {
+    Head(&'a mut HeadPass, Order),
+    Tail(&'a mut TailPass),
+}
+
+impl End<'_> {
+    fn next(&self) -> Read {
+        match self {
+            Self::Head(pass, _) => pass.next(),
+            Self::Tail(pass) => pass.next(),
+        }
+    }
+
+    fn ahead(&self, most: usize) -> Vec<Read> {
+        match self {
+            Self::Head(_, Order::Scattered | Order::Unstable) => Vec::new(),
+            Self::Head(pass, _) => pass.ahead(most),
+            Self::Tail(pass) => pass.ahead(most),
+        }
+    }
+
+    fn refused(&mut self) -> bool {
+        match self {
+            Self::Head(pass, _) => pass.refused().is_some(),
+            Self::Tail(pass) => pass.refused().is_some(),
+        }
+    }
+
+    fn absorb(&mut self, seen: &super::walk::Seen, rows: &[Row]) -> EndStep {
+        match self {
+            Self::Head(pass, _) => pass.absorb(seen, rows),
+            Self::Tail(pass) => pass.absorb(seen, rows),
+        }
+    }
+}

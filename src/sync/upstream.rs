@@ -1,0 +1,115 @@
+//! Where listings are read, as the engine sees it.
+//!
+//! The client of Lumo's API is the one implementation; the other is the simulation that drives the engine through
+//! histories that no server would show on request.
+
+use std::future::ready;
+use std::str::FromStr;
+
+use crate::lumo::{Client, Error, Lane, ListQuery};
+use crate::model::Listing;
+use crate::model::id::ExternalId;
+use crate::model::record::{Deposit, Page, Wallet};
+use crate::store::Told;
+
+/// Something that lists wallets and deposits.
+pub trait Upstream: Clone + Send + Sync + 'static {
+    /// One page of all wallets.
+    fn wallets(&self, lane: Lane, query: &ListQuery) -> impl Future<Output = Result<Page<Wallet>, Error>> + Send;
+
+    /// One page of the blocked wallets.
+    fn blocked(&self, lane: Lane, query: &ListQuery) -> impl Future<Output = Result<Page<Wallet>, Error>> + Send;
+
+    /// One page of the deposits.
+    fn deposits(&self, lane: Lane, query: &ListQuery) -> impl Future<Output = Result<Page<Deposit>, Error>> + Send;
+
+    /// Told where a process may die with something half done. Only a simulation minds.
+    fn milestone(&self, _: Milestone) -> impl Future<Output = ()> + Send {
+        ready(())
+    }
+}
+
+/// A moment between two steps that do not happen together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Milestone {
+    /// A page was read and nothing of it is stored.
+    PageRead,
+    /// What was read is stored; where the walk stands may not be.
+    PageStored,
+    /// A round is over and its marks and anchors are stored.
+    Finished,
+}
+
+impl Upstream for Client {
+    async fn wallets(&self, lane: Lane, query: &ListQuery) -> Result<Page<Wallet>, Error> {
+        self.list_wallets(lane, query).await
+    }
+
+    async fn blocked(&self, lane: Lane, query: &ListQuery) -> Result<Page<Wallet>, Error> {
+        self.list_blocked(lane, query).await
+    }
+
+    async fn deposits(&self, lane: Lane, query: &ListQuery) -> Result<Page<Deposit>, Error> {
+        self.list_deposits(lane, query).await
+    }
+}
+
+/// A record that can be read page by page.
+pub(super) trait Source: Told<Id: FromStr> {
+    /// One page of the listing.
+    fn fetch<U: Upstream>(
+        upstream: &U,
+        listing: Listing,
+        lane: Lane,
+        query: &ListQuery,
+    ) -> impl Future<Output = Result<Page<Self>, Error>> + Send;
+
+    /// Whose it is, as far as the item itself says.
+    fn user(&self) -> Option<&ExternalId>;
+
+    /// Its status, if its kind has one.
+    fn status(&self) -> Option<&str>;
+
+    /// The listing whose rows these are.
+    const HOME: Listing;
+}
+
+impl Source for Wallet {
+    const HOME: Listing = Listing::Wallets;
+
+    async fn fetch<U: Upstream>(
+        upstream: &U,
+        listing: Listing,
+        lane: Lane,
+        query: &ListQuery,
+    ) -> Result<Page<Self>, Error> {
+        match listing {
+            Listing::Blocked => upstream.blocked(lane, query).await,
+            _ => upstream.wallets(lane, query).await,
+        }
+    }
+
+    fn user(&self) -> Option<&ExternalId> {
+        Some(&self.external_id)
+    }
+
+    fn status(&self) -> Option<&str> {
+        None
+    }
+}
+
+impl Source for Deposit {
+    const HOME: Listing = Listing::Deposits;
+
+    async fn fetch<U: Upstream>(upstream: &U, _: Listing, lane: Lane, query: &ListQuery) -> Result<Page<Self>, Error> {
+        upstream.deposits(lane, query).await
+    }
+
+    fn user(&self) -> Option<&ExternalId> {
+        self.external_id.as_ref()
+    }
+
+    fn status(&self) -> Option<&str> {
+        Some(&self.status)
+    }
+}

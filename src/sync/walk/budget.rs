@@ -1,0 +1,65 @@
+//! How many requests a walk may take before it gives up proving the end.
+//!
+//! It is measured by the largest page of the walk: the pages at the very end of a list are short, and where `total` counts
+//! rows that are never listed, the walk sees nothing else any more.
+
+use serde::{Deserialize, Serialize};
+
+/// How many times the ideal number of requests a walk may take.
+const FACTOR: u64 = 12;
+/// What is granted on top, for short lists.
+const FLOOR: u64 = 32;
+/// How many empty pages a walk may come upon where `total` promises rows, with nothing new in between. A `total` that is
+/// merely out of date should have been put right by then.
+const HOLLOW: u64 = 128;
+
+/// What a walk has spent, and for what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Budget {
+    /// How many rows there were to read, by the first page.
+    rows: Option<u64>,
+    /// How near the walk has come to `total`, and with which request.
+    nearest: (u64, u64),
+    largest_page: u64,
+    /// How many pages of the chain brought rows that were new.
+    news: u64,
+    /// How many empty pages there were since, at places where `total` promises rows.
+    hollow: u64,
+}
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        Self { rows: None, nearest: (u64::MAX, 0), largest_page: 0, news: 0, hollow: 0 }
+    }
+
+    /// Whether the walk has taken many times the requests that it should, or has not come nearer to the end for as long.
+    /// The latest request gave a page of `returned` rows with `left` to come, of `ahead` in all.
+    pub(super) fn is_spent(&mut self, requests: u64, returned: u64, left: u64, ahead: u64) -> bool {
+        let rows = *self.rows.get_or_insert(ahead);
+        self.largest_page = self.largest_page.max(returned);
+        if left == 0 || left < self.nearest.0 {
+            self.nearest = (left.max(1), requests);
+        }
+        self.hollow += u64::from(returned == 0 && left > 0);
+        let ideal = rows / super::stride(self.largest_page, super::OVERLAP) + 1;
+        // Pages that become smaller on the way, or a list that grows, are paid for by what they bring.
+        requests > granted(ideal.max(self.news))
+            || requests.saturating_sub(self.nearest.1) > granted(ideal)
+            || self.hollow > HOLLOW
+    }
+
+    /// Takes note of a page that brought something new.
+    pub(super) fn note_news(&mut self) {
+        self.news += 1;
+        self.hollow = 0;
+    }
+
+    /// The chain is given up for a new one.
+    pub(super) fn start_anew(&mut self) {
+        self.news = 0;
+    }
+}
+
+fn granted(ideal: u64) -> u64 {
+    FLOOR.saturating_add(FACTOR.saturating_mul(ideal))
+}

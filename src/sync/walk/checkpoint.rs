@@ -1,0 +1,104 @@
+//! A walk laid aside, to be taken up by another process or on another day.
+//!
+//! The chain does not ask when its pages were read, so a walk may rest for as long as it likes. What it must remember is
+//! where it stood and a few ids to hook the next page on: those of the last page, and one of each page before, as far as
+//! the list is likely to move in the meantime.
+
+use serde::{Deserialize, Serialize};
+
+use super::Walk;
+use super::budget::Budget;
+use super::window::Window;
+
+/// Of how many pages before the last one an id is kept.
+const TRAIL: usize = 128;
+
+/// Where a walk stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    limit: u32,
+    start: u64,
+    offset: u64,
+    requests: u64,
+    rows: u64,
+    chains: u64,
+    /// The first id of each of the pages before the last one.
+    trail: Vec<u64>,
+    /// The ids of the last page that was part of the chain.
+    last_page: Vec<u64>,
+    retreat: u64,
+    mid_page: Option<u64>,
+    mid_pages: u64,
+    is_guess: bool,
+    sizes_vary: bool,
+    total_missing: bool,
+    is_loose: bool,
+    last_total: Option<u64>,
+    budget: Budget,
+    proved_end: Option<u64>,
+}
+
+impl Walk {
+    /// What [`Walk::resume`] goes on from. A page that was to be read twice is read twice once more.
+    #[must_use]
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            limit: self.limit,
+            start: self.start,
+            // A leap that has yet to find the chain is tried again from where it began.
+            offset: self.leapt_from.unwrap_or(self.offset),
+            requests: self.requests,
+            rows: self.rows,
+            chains: self.chains,
+            trail: self.covered.trail(TRAIL),
+            last_page: self.covered.last_page().to_vec(),
+            retreat: self.retreat,
+            mid_page: self.mid_page,
+            mid_pages: self.mid_pages,
+            is_guess: self.is_guess,
+            sizes_vary: self.sizes_vary,
+            total_missing: self.total_missing,
+            is_loose: self.is_loose,
+            last_total: self.last_total,
+            budget: self.budget.clone(),
+            proved_end: self.proved_end,
+        }
+    }
+
+    /// The walk that was laid aside. Its next page must share an id with those that the checkpoint kept, or it steps back
+    /// as usual. Rows that it comes upon again and no longer remembers count again in `rows`.
+    #[must_use]
+    pub fn resume(checkpoint: Checkpoint) -> Self {
+        let mut covered = Window::default();
+        for page in [&checkpoint.trail, &checkpoint.last_page] {
+            if !page.is_empty() {
+                covered.insert(page);
+            }
+        }
+        if u64::try_from(covered.len()).is_ok_and(|remembered| remembered < checkpoint.rows) {
+            covered.forget_some();
+        }
+        Self {
+            limit: checkpoint.limit.max(1),
+            start: checkpoint.start,
+            offset: checkpoint.offset.max(checkpoint.start),
+            requests: checkpoint.requests,
+            rows: checkpoint.rows,
+            chains: checkpoint.chains,
+            covered,
+            retreat: checkpoint.retreat,
+            leapt_from: None,
+            mid_page: checkpoint.mid_page,
+            mid_pages: checkpoint.mid_pages,
+            is_guess: checkpoint.is_guess,
+            sizes_vary: checkpoint.sizes_vary,
+            confirming: None,
+            total_missing: checkpoint.total_missing,
+            is_loose: checkpoint.is_loose,
+            last_total: checkpoint.last_total,
+            budget: checkpoint.budget,
+            proved_end: checkpoint.proved_end,
+            ended_at: None,
+        }
+    }
+}

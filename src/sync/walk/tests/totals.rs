@@ -1,0 +1,198 @@
+//! Totals that are untrue: what they may cost, and that no row is lost to them.
+
+use super::*;
+
+/// Walks to the end of a list that stands still, with a `total` of the test's making.
+fn walk_told(server: &Server, state: &mut Walk, total: impl Fn(u64) -> u64) -> (u64, Step) {
+    let mut seen = HashSet::new();
+    for _ in 0..100_000 {
+        let Some(page) = server.page(state.next()) else {
+            state.refused().expect("a single row is never refused here");
+            continue;
+        };
+        seen.extend(page.ids.iter().copied());
+        let told = page.total.map(&total);
+        match state.absorb(&Seen { total: told, ..page }) {
+            Step::Read(_) => {}
+            end => return (seen.len() as u64, end),
+        }
+    }
+    panic!("the walk does not end");
+}
+
+/// What a walk over so many rows may cost at most.
+fn most_requests(rows: u64, page: u64) -> u64 {
+    // A page for the hidden row, one for the rest, and the request that is one too many.
+    32 + 12 * (rows / page.saturating_sub(4).max(1) + 2) + 1
+}
+
+#[test]
+fn a_total_that_counts_a_hidden_row_costs_a_bounded_number_of_requests() {
+    for page in [6, 22, 100] {
+        for rows in [1, 5, 100, 101, 182, 183, 500, 965] {
+            let mut state = Walk::new(page, None);
+            let (seen, end) = walk_told(&Server::of(rows, 1_000), &mut state, |rows| rows + 1);
+            assert_eq!((seen, end), (rows, Step::Unproved(Doubt::OutOfBudget)));
+            let most = most_requests(rows, u64::from(page).min(rows));
+            assert!(state.requests() <= most, "{rows} rows by {page}: {} requests", state.requests());
+        }
+    }
+}
+
+#[test]
+fn a_hidden_row_costs_a_long_list_little_more_than_reading_it() {
+    for hidden in [1, 7, 100_000] {
+        let mut state = Walk::new(100, None);
+        let (seen, end) = walk_told(&Server::of(100_000, 100), &mut state, |rows| rows + hidden);
+        assert_eq!((seen, end), (100_000, Step::Unproved(Doubt::OutOfBudget)));
+        assert!(state.requests() <= 100_000 / 96 + 600, "{} requests", state.requests());
+    }
+}
+
+#[test]
+fn a_walk_in_slices_has_one_budget() {
+    let (server, mut walk) = (Server::of(182, 22), Walk::new(22, None));
+    let step = loop {
+        walk = Walk::resume(walk.checkpoint());
+        let page = server.page(walk.next()).unwrap();
+        match walk.absorb(&Seen { total: Some(183), ..page }) {
+            Step::Read(_) => {}
+            end => break end,
+        }
+    };
+    assert_eq!(step, Step::Unproved(Doubt::OutOfBudget));
+    assert!(walk.requests() <= most_requests(182, 22), "{} requests", walk.requests());
+}
+
+#[test]
+fn pages_that_become_small_on_the_way_are_no_reason_to_give_up() {
+    let mut server = Server::of(3_000, 100);
+    let (seen, end, _) = walk(&mut server, Walk::new(100, None), |server, request| {
+        server.cap = if request < 10 { 100 } else { 5 };
+    });
+    assert_eq!((seen.len(), end), (3_000, Step::End));
+}
+
+#[test]
+fn a_total_that_its_own_page_refutes_is_not_the_end() {
+    for (rows, cap, limit) in [(27, 4, 19), (300, 7, 100), (300, 99, 100), (9, 5, 50), (8, 2, 19), (99, 60, 100)] {
+        for total in 0..cap {
+            for known in [None, Some(limit)] {
+                let mut state = Walk::new(limit, known);
+                let (seen, end) = walk_told(&Server::of(rows, cap), &mut state, |_| total);
+                assert_eq!((seen, end), (rows, Step::End), "cap {cap}, total {total}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_total_that_is_refuted_after_a_refusal_is_not_the_end() {
+    // The list outgrows a limit that was fine, then pages are cut as well; the first of them brings nothing new.
+    let (server, mut state) = (Server::of(200, 100), Walk::new(20, None));
+    state.absorb(&server.page(state.next()).unwrap());
+    assert_eq!(state.refused(), Some(Read { offset: 16, limit: 10 }));
+    let (seen, end) = walk_told(&Server { cap: 4, ..server }, &mut state, |_| 0);
+    assert_eq!((seen, end), (184, Step::End));
+}
+
+#[test]
+fn a_short_list_with_a_total_that_is_refuted_teaches_no_page_size() {
+    let mut state = Walk::new(100, None);
+    assert_eq!(walk_told(&Server::of(10, 1_000), &mut state, |_| 5), (10, Step::End));
+    assert_eq!((state.page_size(), state.learned_cap(100), state.end_offset()), (None, None, Some(10)));
+    assert_eq!(state.requests(), 2);
+}
+
+#[test]
+fn a_capped_total_hides_nothing_and_costs_nothing() {
+    for (rows, cap, limit, known) in [(500, 50, 50, Some(50)), (500, 50, 100, Some(50)), (500, 30, 100, None)] {
+        let (mut capped, mut honest) = (Walk::new(limit, known), Walk::new(limit, known));
+        let server = Server::of(rows, cap);
+        assert_eq!(walk_told(&server, &mut capped, |rows| rows.min(100)), (rows, Step::End));
+        assert_eq!(walk_told(&server, &mut honest, |rows| rows), (rows, Step::End));
+        assert_eq!(capped.requests(), honest.requests());
+    }
+}
+
+#[test]
+fn with_a_capped_total_an_end_where_it_was_before_is_believed_if_the_page_size_is_known() {
+    let server = Server::of(500, 100);
+    let mut state = Walk::starting_at(100, Some(100), 450).ending_as_before_at(500);
+    assert_eq!(walk_told(&server, &mut state, |_| 100), (50, Step::End));
+    assert_eq!(state.requests(), 1);
+    // A cap that nobody knows of, and that cuts the page right there.
+    let cut = Server::of(500, 50);
+    let mut state = Walk::starting_at(100, None, 400).ending_as_before_at(450);
+    assert_eq!(walk_told(&cut, &mut state, |_| 100), (100, Step::End));
+}
+
+#[test]
+fn single_rows_are_read_to_the_last_whatever_the_total_says() {
+    for total in [0, 1, 30, 167, 168] {
+        for known in [None, Some(1)] {
+            // A first page of one row and a total of one are a list of one row.
+            if total != 1 || known.is_some() {
+                let mut state = Walk::new(50, known);
+                let (seen, end) = walk_told(&Server::of(168, 1), &mut state, |rows| rows.min(total));
+                assert_eq!((seen, end), (168, Step::Unproved(Doubt::SingleRows)), "total {total}");
+                assert_eq!((state.rows(), state.requests()), (168, 169));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// A total that never changes, and may be anything but the size of the very page it comes with: nobody can tell such
+    /// a list from one that fits that page.
+    #[test]
+    fn no_row_is_lost_to_a_total_that_is_made_up(
+        rows in 0..300_u64,
+        cap in 1..40_u64,
+        limit in 1..60_u32,
+        knows_cap: bool,
+        total in 0..120_u64,
+    ) {
+        let server = Server::of(rows, cap);
+        let known = knows_cap.then(|| u32::try_from(cap).unwrap().min(limit));
+        prop_assume!(rows <= cap || total != cap || knows_cap);
+        let mut state = Walk::new(limit, known);
+        let (seen, end) = walk_told(&server, &mut state, |_| total);
+        prop_assert!(seen == rows || end == Step::Unproved(Doubt::OutOfBudget), "{seen} of {rows}: {end:?}");
+        if total <= rows {
+            prop_assert_eq!(seen, rows);
+        }
+        let most = most_requests(rows.max(total), cap.min(u64::from(limit)).min(rows));
+        prop_assert!(state.requests() <= most, "{} requests", state.requests());
+    }
+
+    /// The same while rows come and go: a total that is off by anything, on any page.
+    #[test]
+    fn no_row_is_lost_to_hidden_rows_and_capped_totals(
+        rows in 0..300_u64,
+        cap in 2..60_u64,
+        hidden in 0..3_u64,
+        most in 0..400_u64,
+        writes in proptest::collection::vec(any_write(), 0..60),
+    ) {
+        let mut server = Server::of(rows, cap);
+        let mut throughout: HashSet<u64> = server.rows.iter().copied().collect();
+        let mut writes = writes.into_iter();
+        let known = u32::try_from(cap).unwrap().min(50);
+        let mut state = Walk::new(50, Some(known));
+        let mut seen = HashSet::new();
+        let end = loop {
+            let page = server.page(state.next()).unwrap();
+            seen.extend(page.ids.iter().copied());
+            let total = page.total.map(|rows| (rows + hidden).min(most));
+            match state.absorb(&Seen { total, ..page }) {
+                Step::Read(_) => {}
+                end => break end,
+            }
+            writes.by_ref().take(2).for_each(|write| server.write(write, &mut throughout));
+        };
+        prop_assert!(end != Step::End || throughout.is_subset(&seen));
+    }
+}
