@@ -13,6 +13,7 @@ mod quirks;
 mod restart;
 mod schema;
 mod shutdown;
+mod soak;
 mod store;
 mod tidy;
 mod world;
