@@ -13,6 +13,7 @@ mod quirks;
 mod restart;
 mod schema;
 mod shutdown;
+mod sim;
 mod soak;
 mod store;
 mod tidy;

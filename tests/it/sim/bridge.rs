@@ -1,0 +1,216 @@
+//! The bridge as the simulation runs it: a store over a file of its own, the engine, a clock set by hand, and processes that
+//! die wherever the server wants it.
+
+use std::future::poll_fn;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::OnceLock;
+use std::task::Poll;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use lumo_bridge::clock::Clock;
+use lumo_bridge::model::Listing;
+use lumo_bridge::model::facts::History;
+use lumo_bridge::store::{Config, Store, schema};
+use lumo_bridge::sync::{Error, Options, Report, Right, Settings, Syncer};
+
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::server::{Server, TURNS};
+
+/// How long a lease lasts without being renewed.
+const LEASE: TimeDelta = TimeDelta::seconds(30);
+
+/// What the engine is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Tick(Listing),
+    Sweep(Listing, u64),
+    Pass(Listing),
+}
+
+impl Call {
+    pub(crate) const fn listing(self) -> Listing {
+        match self {
+            Self::Tick(listing) | Self::Sweep(listing, _) | Self::Pass(listing) => listing,
+        }
+    }
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Done(Report),
+    /// A slice of a sweep; with a report where it was the last.
+    Swept(Option<Report>),
+    Failed(Error),
+    Died,
+}
+
+/// How the engine is set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    pub(crate) history: History,
+    pub(crate) page_size: u32,
+    pub(crate) concurrency: usize,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self { history: History::Silent, page_size: 25, concurrency: 1 }
+    }
+}
+
+pub(crate) struct Bridge {
+    /// Goes with the bridge.
+    directory: TempDir,
+    config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) server: Server,
+    setting: Setting,
+    process: Option<Process>,
+}
+
+struct Process {
+    store: Store,
+    syncer: Syncer<Server>,
+}
+
+impl Bridge {
+    pub(crate) async fn new(server: Server, clock: Clock, setting: Setting) -> Self {
+        let directory = directory();
+        let path = directory.path().join("bridge.db");
+        std::fs::write(&path, template().await).expect("file not written");
+        let config = config(&path);
+        Self { directory, config, clock, server, setting, process: None }
+    }
+
+    /// Where the database is.
+    pub(crate) fn file(&self) -> std::path::PathBuf {
+        self.directory.path().join("bridge.db")
+    }
+
+    /// Asks for the lease under this name, and writes by it from now on if it is given; tells whether it is.
+    pub(crate) async fn lead(&mut self, owner: &str) -> bool {
+        let now = self.clock.now();
+        let Process { store, syncer } = self.process().await;
+        let fence = store.lead("sync", owner, LEASE, now).await.expect("lease not asked for");
+        if let Some(fence) = fence {
+            syncer.write_by(Right::Lease(fence));
+        }
+        fence.is_some()
+    }
+
+    async fn process(&mut self) -> &Process {
+        if self.process.is_none() {
+            let store = Store::open(&self.config, Vec::new()).await.expect("database not opened");
+            let Setting { history, page_size, concurrency } = self.setting;
+            let settings = Settings {
+                history,
+                page_size,
+                concurrency,
+                first_wait: Duration::ZERO,
+                probe_after: Duration::ZERO,
+                ..Settings::default()
+            };
+            let syncer = Syncer::new(store.clone(), self.server.clone(), self.clock.clone(), settings);
+            self.process = Some(Process { store, syncer });
+        }
+        self.process.as_ref().expect("it was started a line ago")
+    }
+
+    /// Another process over the same tables.
+    pub(crate) fn rival(&self) -> Self {
+        let config = config(&self.file());
+        let (clock, server, setting) = (self.clock.clone(), self.server.clone(), self.setting);
+        Self { directory: directory(), config, clock, server, setting, process: None }
+    }
+
+    /// Lets the engine do something, until it has done it or died of it.
+    pub(crate) async fn call(&mut self, call: Call) -> Ended {
+        let server = self.server.clone();
+        let turns = if self.setting.concurrency > 1 { TURNS } else { 0 };
+        let syncer = &self.process().await.syncer;
+        let (options, stop) = (Options::default(), CancellationToken::new());
+        let work = async {
+            match call {
+                Call::Tick(listing) => syncer.tick(listing, &options, &stop).await.map(Ended::Done),
+                Call::Pass(listing) => syncer.pass(listing, &options, &stop).await.map(Ended::Done),
+                Call::Sweep(listing, pages) => syncer.sweep(listing, pages, &stop).await.map(Ended::Swept),
+            }
+        };
+        let ended = tokio::select! {
+            biased;
+            () = server.died() => None,
+            ended = behind_all(Box::pin(work), turns) => Some(ended),
+        };
+        match ended {
+            Some(Ok(ended)) => ended,
+            Some(Err(error)) => Ended::Failed(error),
+            None => {
+                self.kill();
+                Ended::Died
+            }
+        }
+    }
+
+    /// Nothing of the process is left but what it stored.
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
+    }
+
+    pub(crate) fn pass_time(&self, by: TimeDelta) {
+        self.server.live().world.pass_time(by);
+    }
+}
+
+/// Goes on with the work only when everything else that can go on has done so. How long the database takes must not decide
+/// which of the requests under way were made, or a seed would not make the same run twice.
+async fn behind_all<Work: Future + Unpin>(mut work: Work, turns: u32) -> Work::Output {
+    let mut waited = 0;
+    let behind = poll_fn(|context| {
+        if waited < turns {
+            waited += 1;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        waited = 0;
+        Pin::new(&mut work).poll(context)
+    });
+    behind.await
+}
+
+/// When every simulation begins.
+pub(crate) fn dawn() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_777_890_000, 0).unwrap()
+}
+
+fn config(path: &Path) -> Config {
+    let url = format!("sqlite://{}", path.display()).parse().expect("a path makes a url");
+    Config { url, schema: None, max_connections: 2, migrate: false }
+}
+
+/// In memory, where the system has a place for that.
+fn directory() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.expect("no directory for a temporary file")
+}
+
+/// An SQLite file with the tables and nothing in them.
+async fn template() -> &'static [u8] {
+    static TEMPLATE: OnceLock<Vec<u8>> = OnceLock::new();
+    if let Some(bytes) = TEMPLATE.get() {
+        return bytes;
+    }
+    let directory = directory();
+    let path = directory.path().join("template.db");
+    let config = config(&path);
+    schema::up(&config).await.expect("tables not made");
+    // The last one to close the file folds the log into it.
+    Store::open(&config, Vec::new()).await.expect("database not opened").close().await;
+    let bytes = std::fs::read(&path).expect("file not read");
+    TEMPLATE.get_or_init(|| bytes)
+}

@@ -1,0 +1,262 @@
+//! One seed: a company lives, a bridge follows it and dies now and then, and after every step the oracle looks.
+
+use std::fmt::{self, Display};
+
+use chrono::TimeDelta;
+use lumo_bridge::clock::Clock;
+use lumo_bridge::model::Listing;
+use lumo_bridge::model::facts::History;
+use lumo_bridge::sync::Error;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::bridge::{Bridge, Call, Ended, Setting, dawn};
+use super::churn::GROWTH;
+use super::model::{Shown, World, kind};
+use super::oracle::{Assumptions, Breaches, Oracle};
+use super::quirks::{Churn, Plan, Quirks, Total};
+use super::server::{Logged, Server};
+
+/// How many rounds a world that stands still needs at most until the tables show it: a whole sweep, and what it suspects
+/// looked at twice, where many others may be due before it.
+const SETTLING: u32 = 12;
+
+/// In every so many of these rounds there is a sweep.
+const SWEEP_EVERY: u32 = 4;
+
+/// After so many requests no further round begins: two short seeds find more than a long one.
+const ENOUGH: usize = 80;
+
+/// As many pages as any sweep takes.
+const WHOLE: u64 = 100_000;
+
+/// How much of the log a failure shows.
+const SHOWN: usize = 4000;
+
+/// A seed that broke a promise.
+pub(crate) struct Failure {
+    plan: Plan,
+    breaches: Breaches,
+    steps: Vec<String>,
+    log: Vec<Logged>,
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "LUMO_TEST_SEED={} breaks what was promised:", self.plan.seed)?;
+        for breach in self.breaches.iter().take(12) {
+            writeln!(f, "  {breach}")?;
+        }
+        if self.breaches.len() > 12 {
+            writeln!(f, "  and {} more", self.breaches.len() - 12)?;
+        }
+        writeln!(f, "{:?}\nsteps:", self.plan)?;
+        for step in &self.steps {
+            writeln!(f, "  {step}")?;
+        }
+        writeln!(f, "the last of {} requests:", self.log.len())?;
+        for logged in self.log.iter().skip(self.log.len().saturating_sub(SHOWN)) {
+            let Logged { moment, asked, answered } = logged;
+            writeln!(
+                f,
+                "  {moment:4} {} {:?} {}+{}{}{}: {answered:?}",
+                asked.listing,
+                asked.lane,
+                asked.offset,
+                asked.limit,
+                asked.external_id.as_ref().map(|id| format!(" of {id}")).unwrap_or_default(),
+                asked.status.as_ref().map(|status| format!(" {status}")).unwrap_or_default(),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// One run under way.
+pub(crate) struct Driver {
+    pub(crate) plan: Plan,
+    pub(crate) bridge: Bridge,
+    pub(crate) oracle: Oracle,
+    rng: StdRng,
+    steps: Vec<String>,
+}
+
+/// Runs a seed to its end. Returns every request that was made.
+pub(crate) async fn simulate(seed: u64) -> Result<Vec<Logged>, Box<Failure>> {
+    let mut driver = Driver::new(seed).await;
+    let ran = driver.run().await;
+    if std::env::var_os("DBG").is_some() {
+        println!("{:?}", driver.plan);
+        for s in &driver.steps {
+            println!("{s}");
+        }
+    }
+    match ran {
+        Ok(()) => Ok(driver.bridge.server.live().log.clone()),
+        Err(breaches) => Err(Box::new(driver.failure(breaches))),
+    }
+}
+
+impl Driver {
+    pub(crate) async fn new(seed: u64) -> Self {
+        let rng = |of: u64| StdRng::seed_from_u64(seed.wrapping_mul(8).wrapping_add(of));
+        Self::with(Plan::of(seed, &mut rng(0)), rng(1), rng(2), rng(3)).await
+    }
+
+    pub(crate) async fn with(plan: Plan, ours: StdRng, worlds: StdRng, servers: StdRng) -> Self {
+        let clock = Clock::manual(dawn());
+        let shown = plan.quirks.map(|quirks| Shown {
+            order: quirks.order,
+            hides_blocked: plan.hides_blocked,
+            hides_replaced: plan.hides_replaced,
+        });
+        let mut world = World::new(clock.clone(), shown, worlds);
+        world.fill(Listing::Wallets, plan.wallets, 0);
+        world.fill(Listing::Deposits, plan.deposits, plan.young);
+        world.pass_time(TimeDelta::seconds(1));
+        let server = Server::new(world, plan.quirks, servers);
+        {
+            let mut live = server.live();
+            live.churn = Churn { most_rows: plan.wallets.max(plan.deposits) + GROWTH, ..plan.churn };
+            live.faults = plan.faults;
+            live.only_deposits = plan.only_deposits;
+            live.concurrent = plan.concurrency > 1;
+        }
+        let history = if plan.notify { History::Notify } else { History::Silent };
+        let setting = Setting { history, page_size: plan.page_size, concurrency: plan.concurrency };
+        let bridge = Bridge::new(server, clock, setting).await;
+        let assumed =
+            Assumptions { quirks: plan.quirks, faults: plan.faults, late: plan.churn.late > 0, notify: plan.notify };
+        let oracle = Oracle::new(&bridge.file(), assumed).await;
+        Self { plan, bridge, oracle, rng: ours, steps: Vec::new() }
+    }
+
+    pub(crate) async fn run(&mut self) -> Result<(), Breaches> {
+        for _ in 0..self.plan.rounds {
+            if self.bridge.server.live().log.len() > ENOUGH {
+                break;
+            }
+            for listing in self.listings() {
+                self.step(Call::Tick(*listing)).await?;
+            }
+            let listings = self.listings();
+            let listing = listings[self.rng.random_range(0..listings.len())];
+            if self.rng.random_bool(0.5) {
+                let pages = self.rng.random_range(1..12);
+                self.step(Call::Sweep(listing, pages)).await?;
+            }
+            if self.rng.random_bool(0.08) {
+                self.step(Call::Pass(listing)).await?;
+            }
+            let rest = if self.rng.random_bool(0.1) { 300 } else { self.rng.random_range(8..13) };
+            self.bridge.pass_time(TimeDelta::seconds(rest));
+        }
+        self.settle().await
+    }
+
+    /// The world stands still until the tables must show it.
+    pub(crate) async fn settle(&mut self) -> Result<(), Breaches> {
+        self.bridge.server.stand_still();
+        let mut gone = Vec::new();
+        for listing in self.listings() {
+            gone.push(self.oracle.gone(&self.bridge.server, kind(*listing)).await);
+        }
+        let mut breaches = Vec::new();
+        for round in 0..SETTLING {
+            for listing in self.listings() {
+                self.step(Call::Tick(*listing)).await?;
+                // What a sweep suspects is for the ticks after it to ask about.
+                if round % SWEEP_EVERY == 0 {
+                    self.step(Call::Sweep(*listing, WHOLE)).await?;
+                }
+            }
+            self.bridge.pass_time(TimeDelta::seconds(31));
+            breaches.clear();
+            for (listing, gone) in self.listings().iter().zip(&gone) {
+                breaches.extend(self.oracle.judge_settled(&self.bridge.server, kind(*listing), *gone).await);
+            }
+            if breaches.is_empty() {
+                return Ok(());
+            }
+        }
+        // A total that the pages refute lets an absence be proved late or never; a row that stays too long is no row lost.
+        let is_refuted = |quirks: &Quirks| matches!(quirks.total, Total::Zero | Total::Capped(_));
+        if self.plan.quirks.iter().any(is_refuted) {
+            breaches.retain(|breach| !breach.contains("is gone and not called missing"));
+        }
+        if breaches.is_empty() { Ok(()) } else { Err(breaches) }
+    }
+
+    fn listings(&self) -> &'static [Listing] {
+        if self.plan.only_deposits { &[Listing::Deposits] } else { &Listing::ALL }
+    }
+
+    /// One call that nothing may be said against.
+    async fn step(&mut self, call: Call) -> Result<(), Breaches> {
+        self.judged(call).await.map(drop)
+    }
+
+    /// What was done so far.
+    pub(crate) fn steps(&self) -> &[String] {
+        &self.steps
+    }
+
+    /// One call that nobody judges, as the time of day makes no sense.
+    pub(crate) async fn timeless(&mut self, call: Call) {
+        let ended = self.bridge.call(call).await;
+        assert!(!matches!(ended, Ended::Failed(_) | Ended::Died), "{call:?}: {ended:?}");
+    }
+
+    /// One call, and what the oracle says against it.
+    pub(crate) async fn judged(&mut self, call: Call) -> Result<Ended, Breaches> {
+        // No two rounds begin at the same time.
+        self.bridge.pass_time(TimeDelta::milliseconds(1));
+        let before = self.bridge.server.live().log.len();
+        let ended = self.bridge.call(call).await;
+        let requests = self.bridge.server.live().log.len() - before;
+        self.steps.push(format!("{before:4}: {call:?}: {}, {requests} requests", words(&ended)));
+        let listing = call.listing();
+        let server = self.bridge.server.clone();
+        let budget = self.budget(listing);
+        let mut breaches = self.oracle.judge(&server, listing).await;
+        if requests > budget {
+            breaches.push(format!("{call:?} took {requests} requests, more than {budget}"));
+        }
+        match &ended {
+            Ended::Failed(error) if is_ours(error) => breaches.push(format!("{call:?} failed: {error:?}")),
+            _ => {}
+        }
+        if breaches.is_empty() { Ok(ended) } else { Err(breaches) }
+    }
+
+    /// More requests than this no call may take: a pass that finds no end gives up at twelve times what is ideal, and a tick
+    /// has few of them.
+    fn budget(&self, listing: Listing) -> usize {
+        let rows = self.bridge.server.live().world.of(listing).len();
+        let least = self.plan.quirks[listing as usize].cap.least(self.plan.page_size);
+        let least = usize::try_from(least).unwrap();
+        let pass = 32 + 12 * (rows / least.saturating_sub(4).max(1) + 1);
+        let tries = if self.plan.faults.rate > 0.0 { 2 } else { 1 };
+        tries * (4 * pass + 100)
+    }
+
+    pub(crate) fn failure(self, breaches: Breaches) -> Failure {
+        let log = self.bridge.server.live().log.clone();
+        Failure { plan: self.plan, breaches, steps: self.steps, log }
+    }
+}
+
+/// Whether the server has no part in it.
+fn is_ours(error: &Error) -> bool {
+    matches!(error, Error::Store(_)) && !error.is_fenced()
+}
+
+fn words(ended: &Ended) -> String {
+    match ended {
+        Ended::Done(report) => format!("{:?} {}", report.outcome, report.doubt.as_deref().unwrap_or_default()),
+        Ended::Swept(None) => "goes on".to_owned(),
+        Ended::Swept(Some(report)) => format!("{:?} {}", report.outcome, report.doubt.as_deref().unwrap_or_default()),
+        Ended::Failed(error) => format!("failed, {error:?}"),
+        Ended::Died => "died".to_owned(),
+    }
+}

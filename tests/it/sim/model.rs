@@ -1,0 +1,290 @@
+//! The upstream as a model: rows that come, change and go, and the lists that show them.
+//!
+//! It remembers everything that it ever was, moment by moment, so that whoever judges the bridge can ask what was listed
+//! throughout a pass. What a page of a list looks like is the business of [`super::server`].
+
+pub(crate) mod row;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use lumo_bridge::clock::Clock;
+use lumo_bridge::model::Listing;
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+pub(crate) use row::{Kind, Moment, Row, State, Status};
+
+use super::quirks::Order;
+
+/// The distance between the ranks of two rows that join at the same end.
+const GAP: i64 = 1 << 24;
+
+/// Where a row joins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Head,
+    Tail,
+    /// Before the row that is at this position now.
+    At(usize),
+    /// Where the order of the list puts a new row.
+    AsOrdered,
+}
+
+/// How one list shows its rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown {
+    pub(crate) order: Order,
+    /// The list of all wallets leaves out the blocked ones.
+    pub(crate) hides_blocked: bool,
+    /// Wallets that were replaced are no longer listed.
+    pub(crate) hides_replaced: bool,
+}
+
+/// Everything that is there, was there, and when.
+pub(crate) struct World {
+    clock: Clock,
+    /// The time of each moment; the last one is now.
+    times: Vec<DateTime<Utc>>,
+    wallets: Vec<Row>,
+    deposits: Vec<Row>,
+    shown: [Shown; 3],
+    /// The smallest and the largest rank of a kind, those of rows that are gone included.
+    ends: [(i64, i64); 2],
+    /// Every list in order, until something changes.
+    sorted: [Option<Vec<usize>>; 3],
+    rng: StdRng,
+}
+
+impl World {
+    pub(crate) fn new(clock: Clock, shown: [Shown; 3], rng: StdRng) -> Self {
+        let times = vec![clock.now()];
+        let (wallets, deposits) = (Vec::new(), Vec::new());
+        Self { clock, times, wallets, deposits, shown, ends: [(0, 0); 2], sorted: [None, None, None], rng }
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        Moment::try_from(self.times.len() - 1).unwrap()
+    }
+
+    pub(crate) fn time(&self, moment: Moment) -> DateTime<Utc> {
+        self.times[usize::try_from(moment).unwrap()]
+    }
+
+    /// The last moment that was over before this time; none if there was none.
+    pub(crate) fn last_before(&self, time: DateTime<Utc>) -> Option<Moment> {
+        let later = self.times.partition_point(|then| *then < time);
+        later.checked_sub(1).map(|index| Moment::try_from(index).unwrap())
+    }
+
+    /// Lets time pass; what happens from here on happens in a moment of its own.
+    pub(crate) fn pass_time(&mut self, by: TimeDelta) {
+        self.clock.advance(by);
+        self.times.push(self.clock.now());
+    }
+
+    pub(crate) fn shown(&self, listing: Listing) -> Shown {
+        self.shown[listing as usize]
+    }
+
+    pub(crate) fn rows(&self, kind: Kind) -> &[Row] {
+        match kind {
+            Kind::Wallet => &self.wallets,
+            Kind::Deposit => &self.deposits,
+        }
+    }
+
+    pub(crate) fn of(&self, listing: Listing) -> &[Row] {
+        self.rows(kind(listing))
+    }
+
+    pub(crate) fn row(&self, listing: Listing, index: usize) -> &Row {
+        &self.of(listing)[index]
+    }
+
+    fn table(&mut self, kind: Kind) -> &mut Vec<Row> {
+        match kind {
+            Kind::Wallet => &mut self.wallets,
+            Kind::Deposit => &mut self.deposits,
+        }
+    }
+
+    /// Whether a row that is such is in the list.
+    pub(crate) fn lists(&self, listing: Listing, state: &State) -> bool {
+        let Shown { hides_blocked, hides_replaced, .. } = self.shown(listing);
+        if hides_replaced && state.replaced {
+            return false;
+        }
+        match listing {
+            Listing::Wallets => !(hides_blocked && state.blocked),
+            Listing::Blocked => state.blocked,
+            Listing::Deposits => true,
+        }
+    }
+
+    /// How many rows the list has now.
+    pub(crate) fn len(&mut self, listing: Listing) -> usize {
+        self.list(listing).len()
+    }
+
+    /// The list as it is now: the numbers of its rows, in order.
+    pub(crate) fn list(&mut self, listing: Listing) -> Vec<usize> {
+        let order = self.shown(listing).order;
+        if !order.is_fixed() {
+            return self.sort(listing, self.now());
+        }
+        if self.sorted[listing as usize].is_none() {
+            self.sorted[listing as usize] = Some(self.sort(listing, self.now()));
+        }
+        self.sorted[listing as usize].clone().unwrap_or_default()
+    }
+
+    /// The list as it was, for a replica that lags.
+    pub(crate) fn list_at(&mut self, listing: Listing, moment: Moment) -> Vec<usize> {
+        self.sort(listing, moment)
+    }
+
+    fn sort(&mut self, listing: Listing, moment: Moment) -> Vec<usize> {
+        let order = self.shown(listing).order;
+        let salt = if order.is_fixed() { 0 } else { self.rng.random() };
+        let rows = self.of(listing).iter().enumerate();
+        let listed = rows.filter_map(|(index, row)| {
+            let state = row.at(moment).filter(|state| self.lists(listing, state))?;
+            Some((order.key(row, &state, salt), index))
+        });
+        let mut listed: Vec<_> = listed.collect();
+        listed.sort_unstable();
+        listed.into_iter().map(|(_, index)| index).collect()
+    }
+
+    fn changed(&mut self) {
+        self.sorted = [None, None, None];
+    }
+}
+
+/// What changes a row or a list. All of it happens at the present moment.
+impl World {
+    /// A row joins; returns its index.
+    pub(crate) fn add(&mut self, listing: Listing, place: Place, user: Option<u64>) -> usize {
+        let order = self.shown(listing).order;
+        let place = if place == Place::AsOrdered { order.place() } else { place };
+        let rank = self.rank(listing, place);
+        let created_at = self.created_at(listing, place, rank);
+        let moment = self.now();
+        let kind = kind(listing);
+        let number = u64::try_from(self.rows(kind).len()).unwrap() + 1;
+        let user = user.unwrap_or(number);
+        let mut state = State::fresh(moment);
+        state.blocked = listing == Listing::Blocked;
+        let (first, last) = self.ends[kind as usize];
+        self.ends[kind as usize] = (first.min(rank), last.max(rank));
+        let row = Row { kind, number, user, rank, created_at, history: vec![(moment, Some(state))] };
+        self.table(kind).push(row);
+        self.changed();
+        self.rows(kind).len() - 1
+    }
+
+    fn rank(&mut self, listing: Listing, place: Place) -> i64 {
+        let (first, last) = self.ends[kind(listing) as usize];
+        match place {
+            Place::Head => first - GAP,
+            Place::Tail => last + GAP,
+            Place::AsOrdered => self.rng.random_range(-GAP * 4096..GAP * 4096),
+            Place::At(position) => {
+                let list = self.list(listing);
+                let rank = |index: usize| self.row(listing, index).rank;
+                let below = list.get(position).map_or_else(|| rank(*list.last().unwrap()) + GAP, |index| rank(*index));
+                let above = match position.checked_sub(1).and_then(|before| list.get(before)) {
+                    Some(index) => rank(*index),
+                    None => below - GAP,
+                };
+                above + (below - above) / 2
+            }
+        }
+    }
+
+    /// A row that is older or younger than its neighbours would not be where it is, where time is the order.
+    fn created_at(&mut self, listing: Listing, place: Place, rank: i64) -> DateTime<Utc> {
+        let now = self.time(self.now());
+        match (self.shown(listing).order, place) {
+            (Order::Newest | Order::Oldest, Place::At(_)) => {
+                let below = self.of(listing).iter().filter(|row| row.rank >= rank).min_by_key(|row| row.rank);
+                below.map_or(now, |row| row.created_at)
+            }
+            _ => now,
+        }
+    }
+
+    /// Lets the list have this many rows, as if they had been there for long. The youngest of them are still in status `new`.
+    pub(crate) fn fill(&mut self, listing: Listing, rows: usize, young: usize) {
+        let order = self.shown(listing).order;
+        let begun = self.time(self.now()) - TimeDelta::days(10);
+        for age in 0..rows {
+            let index = self.add(listing, if order == Order::Newest { Place::Head } else { Place::AsOrdered }, None);
+            let created_at = begun + TimeDelta::minutes(i64::try_from(age).unwrap());
+            let row = &mut self.table(kind(listing))[index];
+            row.created_at = created_at;
+            if let Some((_, Some(state))) = row.history.first_mut()
+                && age + young < rows
+            {
+                state.status = Status::Confirmed;
+            }
+        }
+    }
+
+    /// Changes what is listed of a row that is there.
+    pub(crate) fn change(&mut self, kind: Kind, index: usize, change: impl FnOnce(&mut State)) {
+        let moment = self.now();
+        let row = &mut self.table(kind)[index];
+        if let Some(mut state) = row.now() {
+            change(&mut state);
+            state.touched = moment;
+            row.set(moment, Some(state));
+            self.changed();
+        }
+    }
+
+    pub(crate) fn remove(&mut self, kind: Kind, index: usize) {
+        let moment = self.now();
+        self.table(kind)[index].set(moment, None);
+        self.changed();
+    }
+
+    /// Removes what is at this position of the list now.
+    pub(crate) fn remove_at(&mut self, listing: Listing, position: usize) -> usize {
+        let index = self.list(listing)[position];
+        self.remove(kind(listing), index);
+        index
+    }
+
+    /// Lets a row that is gone be there again, as it last was.
+    pub(crate) fn bring_back(&mut self, kind: Kind, index: usize) {
+        let moment = self.now();
+        let row = &mut self.table(kind)[index];
+        let before = row.history.iter().rev().find_map(|(_, state)| *state);
+        if let (None, Some(mut state)) = (row.now(), before) {
+            state.touched = moment;
+            row.set(moment, Some(state));
+            self.changed();
+        }
+    }
+
+    /// Gives a wallet's user another wallet.
+    pub(crate) fn replace(&mut self, index: usize) -> usize {
+        self.change(Kind::Wallet, index, |state| state.replaced = true);
+        let user = self.wallets[index].user;
+        self.add(Listing::Wallets, Place::AsOrdered, Some(user))
+    }
+
+    /// Lets the rows join that a list of this order gets after a moment's rest.
+    pub(crate) fn burst(&mut self, listing: Listing, rows: usize) {
+        for _ in 0..rows {
+            self.add(listing, Place::AsOrdered, None);
+        }
+    }
+}
+
+pub(crate) const fn kind(listing: Listing) -> Kind {
+    match listing {
+        Listing::Wallets | Listing::Blocked => Kind::Wallet,
+        Listing::Deposits => Kind::Deposit,
+    }
+}

@@ -1,0 +1,67 @@
+//! Once the world has stood still for long enough, the tables show it exactly.
+
+use lumo_bridge::model::Listing;
+
+use super::{Breaches, Oracle};
+use crate::sim::model::{Kind, State, World};
+use crate::sim::quirks::Order;
+use crate::sim::server::Server;
+
+/// So many rows that are gone at once are taken for a mistake of the server.
+const MASS: usize = 20;
+
+impl Oracle {
+    /// How many rows are stored as listed and are not: what the bridge has yet to notice.
+    pub(crate) async fn gone(&self, server: &Server, kind: Kind) -> usize {
+        let stored = self.tables.rows(kind).await;
+        let world = &server.live().world;
+        let gone = |number: u64| {
+            let row = &world.rows(kind)[usize::try_from(number - 1).unwrap()];
+            !row.now().is_some_and(|state| listed_anywhere(world, kind, &state))
+        };
+        stored.values().filter(|row| row.missing_since.is_none() && gone(row.number)).count()
+    }
+
+    /// Judges the tables of a world that stands still. `gone` is how many rows the bridge had yet to notice when it began to.
+    pub(crate) async fn judge_settled(&self, server: &Server, kind: Kind, gone: usize) -> Breaches {
+        let stored = self.tables.rows(kind).await;
+        let world = &server.live().world;
+        let listings = Listing::ALL.into_iter().filter(|listing| super::kind(*listing) == kind);
+        let quirks: Vec<_> = listings.map(|listing| self.quirks(listing)).collect();
+        let readable = quirks.iter().all(|quirks| {
+            let single = quirks.is_single() && quirks.says_too_little();
+            quirks.shows_its_end() && !single && quirks.order != Order::Unstable
+        });
+        let removable = gone <= MASS
+            && quirks.iter().all(|quirks| {
+                quirks.lets_itself_be_proved()
+                    && !quirks.ignores_external_id
+                    && quirks.order.is_fixed()
+                    && !quirks.is_single()
+            });
+        let mut breaches = Vec::new();
+        for row in world.rows(kind) {
+            let id = row.id();
+            let found = stored.get(&id);
+            match (row.now().filter(|state| listed_anywhere(world, kind, state)), found) {
+                (Some(_), None) if readable => breaches.push(format!("{id} is listed and not stored")),
+                (Some(_), Some(found)) if readable && found.missing_since.is_some() => {
+                    breaches.push(format!("{id} is listed and called missing: {found:?}"));
+                }
+                (Some(state), Some(found)) if readable && row.fingerprint(&state) != found.fingerprint => {
+                    breaches
+                        .push(format!("{id} is {state:?} and stored otherwise: {found:?}; it was {:?}", row.history));
+                }
+                (None, Some(found)) if removable && found.missing_since.is_none() => {
+                    breaches.push(format!("{id} is gone and not called missing: {found:?}; it was {:?}", row.history));
+                }
+                _ => {}
+            }
+        }
+        breaches
+    }
+}
+
+fn listed_anywhere(world: &World, kind: Kind, state: &State) -> bool {
+    Listing::ALL.iter().any(|listing| super::kind(*listing) == kind && world.lists(*listing, state))
+}

@@ -1,0 +1,15 @@
+//! The situations that break careless code, each by itself: what happens is scripted, what must come of it is exact.
+//!
+//! The numbers are those of the list that the engine was designed against. The oracle of the seeds looks here as well, after
+//! every step.
+
+mod anchors;
+mod changes;
+mod crashes;
+mod failures;
+mod pages;
+mod scale;
+mod scene;
+mod totals;
+mod walks;
+mod wallets;

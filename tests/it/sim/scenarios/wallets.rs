@@ -1,0 +1,83 @@
+//! Wallets that are blocked and replaced, and lists that no longer show them.
+
+use lumo_bridge::model::Listing;
+
+use super::scene::Scene;
+use crate::sim::bridge::Call;
+use crate::sim::model::{Kind, Place};
+use crate::sim::quirks::{Order, Plan};
+
+const WALLETS: Listing = Listing::Wallets;
+
+async fn tick_all(scene: &mut Scene) {
+    for listing in Listing::ALL {
+        scene.done(Call::Tick(listing)).await;
+    }
+    scene.rest(10);
+}
+
+#[tokio::test]
+async fn scenario_29_a_wallet_is_replaced_whether_the_old_one_is_listed_or_not() {
+    for hidden in [false, true] {
+        let mut plan = Plan::calm(Order::Newest, 3).with_wallets(40);
+        plan.hides_replaced = hidden;
+        let mut scene = Scene::imported(plan).await;
+        let new = scene.change(|world| world.replace(17)) + 1;
+        tick_all(&mut scene).await;
+        assert_eq!(scene.told(&format!("w{new}")).await, ["wallet.replaced"], "hidden: {hidden}");
+        scene.settles().await;
+        let old = scene.wallet("w18").await.expect("it was imported");
+        assert_eq!(old.missing_since.is_some(), hidden);
+        assert_eq!(scene.told("w18").await.len(), usize::from(hidden));
+    }
+}
+
+#[tokio::test]
+async fn scenario_30_a_blocked_wallet_that_the_plain_list_leaves_out_is_not_missing() {
+    let mut plan = Plan::calm(Order::Newest, 3).with_wallets(40);
+    plan.hides_blocked = true;
+    let mut scene = Scene::imported(plan).await;
+    scene.change(|world| world.change(Kind::Wallet, 17, |state| state.blocked = true));
+    for _ in 0..4 {
+        tick_all(&mut scene).await;
+        scene.done(Call::Sweep(WALLETS, 100_000)).await;
+        scene.rest(31);
+    }
+    assert_eq!(scene.told("w18").await, ["wallet.blocked"]);
+    scene.change(|world| world.change(Kind::Wallet, 17, |state| state.blocked = false));
+    scene.settles().await;
+    assert_eq!(scene.told("w18").await, ["wallet.blocked", "wallet.unblocked"]);
+}
+
+#[tokio::test]
+async fn a_wallet_that_is_blocked_is_told_with_the_next_tick_wherever_it_is() {
+    let mut scene = Scene::imported(Plan::calm(Order::Newest, 3).with_wallets(400)).await;
+    scene.change(|world| world.change(Kind::Wallet, 50, |state| state.blocked = true));
+    tick_all(&mut scene).await;
+    assert_eq!(scene.told("w51").await, ["wallet.blocked"]);
+}
+
+#[tokio::test]
+async fn a_wallet_that_leaves_the_blocked_list_is_told_when_that_was_seen_twice() {
+    let mut scene = Scene::imported(Plan::calm(Order::Newest, 3).with_wallets(400)).await;
+    scene.change(|world| world.change(Kind::Wallet, 50, |state| state.blocked = true));
+    tick_all(&mut scene).await;
+    scene.change(|world| world.change(Kind::Wallet, 50, |state| state.blocked = false));
+    for _ in 0..3 {
+        tick_all(&mut scene).await;
+        scene.rest(31);
+    }
+    assert_eq!(scene.told("w51").await, ["wallet.blocked", "wallet.unblocked"]);
+    scene.settles().await;
+}
+
+#[tokio::test]
+async fn a_wallet_that_is_new_and_already_blocked_is_stored_once() {
+    let mut plan = Plan::calm(Order::Newest, 3).with_wallets(40);
+    plan.hides_blocked = true;
+    let mut scene = Scene::imported(plan).await;
+    let new = scene.change(|world| world.add(Listing::Blocked, Place::Head, None)) + 1;
+    tick_all(&mut scene).await;
+    scene.settles().await;
+    assert_eq!(scene.told(&format!("w{new}")).await, ["wallet.created"]);
+}

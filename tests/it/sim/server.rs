@@ -1,0 +1,370 @@
+//! The model as an upstream: answers requests at once, without a socket, from a world that changes before each of them.
+//!
+//! Whatever is left to chance comes from one generator in the order of the requests, so the same seed makes the same run. A
+//! script, where a scenario has one, decides in its stead.
+
+mod failure;
+mod log;
+mod page;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use lumo_bridge::lumo::{self, Lane, ListQuery};
+use lumo_bridge::model::Listing;
+use lumo_bridge::model::record::{Deposit, Page, Reject, Wallet};
+use lumo_bridge::sync::{Milestone, Upstream};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tokio::sync::Notify;
+
+pub(crate) use failure::Failure;
+pub(crate) use log::{Answered, Asked, Logged};
+use page::Content;
+
+use super::churn::churn;
+use super::model::{Moment, Row, State, World};
+use super::quirks::{Cap, Churn, Faults, Quirks};
+
+/// More than any request takes, its repetitions included, where others go first in between.
+pub(crate) const TURNS: u32 = 10;
+
+/// What a script lets the server do with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// What it would do anyway.
+    Answer,
+    Fail(Failure),
+    /// The process that asked dies.
+    Die,
+    /// What it would do anyway, but only when the test says so.
+    Wait,
+    /// The page that begins so many rows later.
+    Shift(u64),
+    /// The page without this row, as if it were not there.
+    Omit(usize),
+    /// No row, though the total says otherwise.
+    Empty,
+    /// The page without its last row.
+    Short,
+    /// At most so many rows of the page.
+    Cut(u64),
+    /// The page as it was at this moment.
+    AsOf(Moment),
+    /// The page with the item at this position garbled.
+    Garble(usize),
+    /// The page with all of its rows as they never were.
+    Invent,
+    /// The page with this total.
+    Total(Option<u64>),
+}
+
+type Script = Box<dyn FnMut(&mut World, &Asked) -> Act + Send>;
+type Fatal = Box<dyn FnMut(&Milestone) -> bool + Send>;
+
+/// A handle on the server; clones share it.
+#[derive(Clone)]
+pub(crate) struct Server(Arc<Inner>);
+
+struct Inner {
+    live: Mutex<Live>,
+    died: Notify,
+    waits: Notify,
+    goes_on: Notify,
+}
+
+pub(crate) struct Live {
+    pub(crate) world: World,
+    pub(crate) quirks: [Quirks; 3],
+    pub(crate) churn: Churn,
+    pub(crate) faults: Faults,
+    pub(crate) log: Vec<Logged>,
+    pub(crate) only_deposits: bool,
+    /// Answers take turns only where requests can be under way at the same time.
+    pub(crate) concurrent: bool,
+    rng: StdRng,
+    /// Decides at which milestones the process dies. Where requests are under way at the same time, nobody knows how many
+    /// of them came before a milestone; they must not decide for one another.
+    fate: StdRng,
+    script: Option<Script>,
+    fatal: Option<Fatal>,
+    caps: [u64; 3],
+    totals: [Option<(Moment, u64)>; 3],
+    /// Until when every request is refused for its key.
+    locked_until: Moment,
+}
+
+/// What lies between a request and its answer.
+enum Pause {
+    /// So many chances for others to go on.
+    Turns(u32),
+    /// As long as the test wants.
+    Told,
+}
+
+/// A record as a listing shows it.
+trait Shaped: Sized {
+    fn shaped(row: &Row, state: &State) -> Self;
+    fn garbled(self) -> Reject;
+    fn invented(self) -> Self;
+}
+
+impl Shaped for Wallet {
+    fn shaped(row: &Row, state: &State) -> Self {
+        row.wallet(state)
+    }
+
+    fn garbled(self) -> Reject {
+        reject(self.id.as_str())
+    }
+
+    fn invented(mut self) -> Self {
+        self.fingerprint ^= 1;
+        self
+    }
+}
+
+impl Shaped for Deposit {
+    fn shaped(row: &Row, state: &State) -> Self {
+        row.deposit(state)
+    }
+
+    fn garbled(self) -> Reject {
+        reject(self.id.as_str())
+    }
+
+    fn invented(mut self) -> Self {
+        self.fingerprint ^= 1;
+        self
+    }
+}
+
+fn reject(id: &str) -> Reject {
+    Reject { position: 0, id: Some(id.to_owned()), field: "status".to_owned(), problem: "is an object".to_owned() }
+}
+
+impl Server {
+    pub(crate) fn new(world: World, quirks: [Quirks; 3], mut rng: StdRng) -> Self {
+        let live = Live {
+            world,
+            quirks,
+            churn: Churn::default(),
+            faults: Faults::default(),
+            log: Vec::new(),
+            only_deposits: false,
+            concurrent: false,
+            fate: StdRng::from_rng(&mut rng),
+            rng,
+            script: None,
+            fatal: None,
+            caps: quirks.map(|quirks| match quirks.cap {
+                Cap::Changing(first, _) => first,
+                _ => u64::MAX,
+            }),
+            totals: [None; 3],
+            locked_until: 0,
+        };
+        Self(Arc::new(Inner {
+            live: Mutex::new(live),
+            died: Notify::new(),
+            waits: Notify::new(),
+            goes_on: Notify::new(),
+        }))
+    }
+
+    pub(crate) fn live(&self) -> MutexGuard<'_, Live> {
+        self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a script decide from now on.
+    pub(crate) fn script(&self, script: impl FnMut(&mut World, &Asked) -> Act + Send + 'static) {
+        self.live().script = Some(Box::new(script));
+    }
+
+    /// Lets the process die at the milestones for which this holds.
+    pub(crate) fn die_when(&self, fatal: impl FnMut(&Milestone) -> bool + Send + 'static) {
+        self.live().fatal = Some(Box::new(fatal));
+    }
+
+    /// Nothing happens from now on, and nothing fails.
+    pub(crate) fn stand_still(&self) {
+        let mut live = self.live();
+        live.churn = Churn::default();
+        live.faults = Faults::default();
+        live.script = None;
+        live.fatal = None;
+        live.locked_until = 0;
+    }
+
+    /// What no script decides is left to chance again.
+    pub(crate) fn drop_script(&self) {
+        let mut live = self.live();
+        live.script = None;
+        live.fatal = None;
+    }
+
+    /// Returns when the process is to die.
+    pub(crate) async fn died(&self) {
+        self.0.died.notified().await;
+    }
+
+    /// Returns when a request waits for the test.
+    pub(crate) async fn waits(&self) {
+        self.0.waits.notified().await;
+    }
+
+    /// Lets the request that waits have its answer.
+    pub(crate) fn go_on(&self) {
+        self.0.goes_on.notify_one();
+    }
+
+    async fn die<T>(&self) -> T {
+        self.0.died.notify_one();
+        std::future::pending().await
+    }
+
+    async fn answer<R: Shaped>(&self, listing: Listing, lane: Lane, query: &ListQuery) -> Result<Page<R>, lumo::Error> {
+        let (answer, pause) = self.live().request(listing, lane, query);
+        match pause {
+            Pause::Turns(turns) => {
+                for _ in 0..turns {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Pause::Told => {
+                self.0.waits.notify_one();
+                self.0.goes_on.notified().await;
+            }
+        }
+        match answer {
+            Some(answer) => answer,
+            None => self.die().await,
+        }
+    }
+}
+
+impl Upstream for Server {
+    async fn wallets(&self, lane: Lane, query: &ListQuery) -> Result<Page<Wallet>, lumo::Error> {
+        self.answer(Listing::Wallets, lane, query).await
+    }
+
+    async fn blocked(&self, lane: Lane, query: &ListQuery) -> Result<Page<Wallet>, lumo::Error> {
+        self.answer(Listing::Blocked, lane, query).await
+    }
+
+    async fn deposits(&self, lane: Lane, query: &ListQuery) -> Result<Page<Deposit>, lumo::Error> {
+        self.answer(Listing::Deposits, lane, query).await
+    }
+
+    async fn milestone(&self, milestone: Milestone) {
+        let (fatal, turns) = {
+            let mut live = self.live();
+            let waits = live.concurrent && milestone != Milestone::PageRead;
+            (live.is_fatal(&milestone), if waits { TURNS } else { 0 })
+        };
+        // Whatever was asked for by now is asked for before anything else is decided, however fast the database is.
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+        if fatal {
+            self.die().await
+        }
+    }
+}
+
+impl Live {
+    fn is_fatal(&mut self, milestone: &Milestone) -> bool {
+        if let Some(fatal) = &mut self.fatal {
+            return fatal(milestone);
+        }
+        let rate = self.faults.crash;
+        rate > 0.0 && self.fate.random_bool(rate)
+    }
+
+    /// One request, from the changes before it to what is logged of it. None if the process dies of it.
+    fn request<R: Shaped>(
+        &mut self,
+        listing: Listing,
+        lane: Lane,
+        query: &ListQuery,
+    ) -> (Option<Result<Page<R>, lumo::Error>>, Pause) {
+        let asked = Asked {
+            number: u64::try_from(self.log.len()).unwrap() + 1,
+            listing,
+            lane,
+            offset: query.offset,
+            limit: query.limit,
+            external_id: query.external_id.as_ref().map(|id| id.as_str().to_owned()),
+            status: query.status.clone(),
+        };
+        // The engine reads the clock, and where requests are under way at the same time nobody knows how often it was moved
+        // by then: it stands until they are all answered.
+        let took = if self.concurrent { 0 } else { self.rng.random_range(1..40) };
+        self.world.pass_time(TimeDelta::milliseconds(took));
+        churn(&mut self.world, listing, &self.churn, self.only_deposits, &mut self.rng);
+        let act = match &mut self.script {
+            Some(script) => script(&mut self.world, &asked),
+            None => self.chance(),
+        };
+        let pause = match act {
+            Act::Wait => Pause::Told,
+            _ => Pause::Turns(if self.concurrent { self.rng.random_range(0..2) } else { 0 }),
+        };
+        let (answer, answered) = match act {
+            Act::Die => (None, Answered::Died),
+            Act::Fail(failure) => (Some(Err(failure.error())), Answered::Failed(failure)),
+            act => match self.content(&asked, &act) {
+                Err(failure) => (Some(Err(failure.error())), Answered::Failed(failure)),
+                Ok(content) => {
+                    let (page, answered) = self.page(listing, &content, &act);
+                    (Some(Ok(page)), answered)
+                }
+            },
+        };
+        self.log.push(Logged { moment: self.world.now(), asked, answered });
+        (answer, pause)
+    }
+
+    fn chance(&mut self) -> Act {
+        let Faults { rate, crash, .. } = self.faults;
+        if crash > 0.0 && self.rng.random_bool(crash) {
+            return Act::Die;
+        }
+        let now = self.world.now();
+        if now < self.locked_until {
+            return Act::Fail(Failure::Unauthorized);
+        }
+        if rate > 0.0 && self.rng.random_bool(rate) {
+            let failure = Failure::random(&mut self.rng);
+            if failure == Failure::Unauthorized {
+                self.locked_until = now + self.rng.random_range(1..6);
+            }
+            return Act::Fail(failure);
+        }
+        Act::Answer
+    }
+
+    fn page<R: Shaped>(&self, listing: Listing, content: &Content, act: &Act) -> (Page<R>, Answered) {
+        let row = |at: &(usize, State)| self.world.row(listing, at.0);
+        let mut items: Vec<R> = content.rows.iter().map(|at| R::shaped(row(at), &at.1)).collect();
+        let returned = items.len();
+        let mut rejects = Vec::new();
+        match act {
+            Act::Garble(position) if *position < returned => rejects.push(items.remove(*position).garbled()),
+            Act::Invent => items = items.into_iter().map(Shaped::invented).collect(),
+            _ => {}
+        }
+        let answered = Answered::Page {
+            returned,
+            total: content.total,
+            first: content.rows.first().map(|at| row(at).id()),
+            last: content.rows.last().map(|at| row(at).id()),
+        };
+        (Page { items, rejects, returned, total: content.total, served_at: Some(self.served_at()) }, answered)
+    }
+
+    /// Whole seconds, as the header has them.
+    fn served_at(&self) -> DateTime<Utc> {
+        self.world.time(self.world.now()).trunc_subsecs(0)
+    }
+}

@@ -1,0 +1,99 @@
+//! Which rows a page has, and what it says of the total: the list as it is, cut and counted as the server's quirks want it.
+
+use rand::RngExt;
+
+use super::{Act, Asked, Failure, Live};
+use crate::sim::model::State;
+use crate::sim::quirks::{Cap, Total};
+
+/// Longest page that any server gives.
+const MOST: u64 = 1_000;
+
+/// The rows of a page, as they are listed, and the total beside them.
+pub(super) struct Content {
+    pub(super) rows: Vec<(usize, State)>,
+    pub(super) total: Option<u64>,
+}
+
+impl Live {
+    pub(super) fn content(&mut self, asked: &Asked, act: &Act) -> Result<Content, Failure> {
+        let listing = asked.listing;
+        let cap = if let Act::Cut(rows) = act { *rows } else { u64::MAX }.min(self.cap(asked)?);
+        let lags = self.faults.lag_rate > 0.0 && self.rng.random_bool(self.faults.lag_rate);
+        let lag = if lags { self.rng.random_range(1..=self.faults.lag) } else { 0 };
+        let moment = if let Act::AsOf(moment) = act { *moment } else { self.world.now().saturating_sub(lag) };
+        let mut list =
+            if moment < self.world.now() { self.world.list_at(listing, moment) } else { self.world.list(listing) };
+        if let Act::Omit(omitted) = act {
+            list.retain(|index| index != omitted);
+        }
+        if !asked.is_plain() {
+            list.retain(|index| self.is_asked_for(asked, *index, moment));
+        }
+        let total = match act {
+            Act::Total(total) => *total,
+            _ => self.total(asked, u64::try_from(list.len()).unwrap()),
+        };
+        let shift = if let Act::Shift(rows) = act { *rows } else { 0 };
+        let from = usize::try_from(asked.offset + shift).unwrap_or(usize::MAX).min(list.len());
+        let until = from.saturating_add(usize::try_from(cap).unwrap()).min(list.len());
+        let page = match (act, &list[from..until]) {
+            (Act::Empty, _) | (Act::Short, []) => &[],
+            (Act::Short, [page @ .., _]) | (_, page) => page,
+        };
+        let listed = |index: &usize| Some((*index, self.world.row(listing, *index).at(moment)?));
+        Ok(Content { rows: page.iter().filter_map(listed).collect(), total })
+    }
+
+    fn is_asked_for(&self, asked: &Asked, index: usize, moment: u64) -> bool {
+        let quirks = self.quirks[asked.listing as usize];
+        let row = self.world.row(asked.listing, index);
+        let of_user = |user: &String| quirks.ignores_external_id || *user == row.external_id();
+        let of_status = |status: &String| {
+            quirks.ignores_status || row.at(moment).is_some_and(|state| status == state.status.as_str())
+        };
+        asked.external_id.as_ref().is_none_or(of_user) && asked.status.as_ref().is_none_or(of_status)
+    }
+
+    /// How many rows this answer has at most.
+    fn cap(&mut self, asked: &Asked) -> Result<u64, Failure> {
+        let limit = u64::from(asked.limit).min(MOST);
+        let last = &mut self.caps[asked.listing as usize];
+        Ok(match self.quirks[asked.listing as usize].cap {
+            Cap::None => limit,
+            Cap::Silent(cap) => limit.min(cap),
+            Cap::Refused(cap, status) if limit > cap => return Err(Failure::Refused(status)),
+            Cap::Refused(..) => limit,
+            Cap::Changing(one, other) => {
+                if self.rng.random_bool(0.1) {
+                    *last = if *last == one { other } else { one };
+                }
+                limit.min(*last)
+            }
+            Cap::OneShort if limit > 1 && self.rng.random_bool(0.2) => limit - 1,
+            Cap::OneShort => limit,
+            Cap::Random(least) => limit.min(self.rng.random_range(least..=limit.max(least))),
+        })
+    }
+
+    fn total(&mut self, asked: &Asked, length: u64) -> Option<u64> {
+        match self.quirks[asked.listing as usize].total {
+            Total::True => Some(length),
+            Total::Torn(_) if !self.rng.random_bool(0.3) => Some(length),
+            Total::Torn(off) => Some((length + self.rng.random_range(0..=2 * off)).saturating_sub(off)),
+            Total::Cached(age) if asked.is_plain() => {
+                let now = self.world.now();
+                let cached = self.totals[asked.listing as usize].filter(|(since, _)| now - since <= age);
+                let (since, total) = cached.unwrap_or((now, length));
+                self.totals[asked.listing as usize] = Some((since, total));
+                Some(total)
+            }
+            Total::Cached(_) => Some(length),
+            Total::Capped(most) => Some(length.min(most)),
+            Total::Zero => Some(0),
+            Total::Missing => None,
+            Total::CountsHidden(hidden) if asked.is_plain() => Some(length + hidden),
+            Total::CountsHidden(_) => Some(length),
+        }
+    }
+}
