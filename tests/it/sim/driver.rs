@@ -85,12 +85,6 @@ pub(crate) struct Driver {
 pub(crate) async fn simulate(seed: u64) -> Result<Vec<Logged>, Box<Failure>> {
     let mut driver = Driver::new(seed).await;
     let ran = driver.run().await;
-    if std::env::var_os("DBG").is_some() {
-        println!("{:?}", driver.plan);
-        for s in &driver.steps {
-            println!("{s}");
-        }
-    }
     match ran {
         Ok(()) => Ok(driver.bridge.server.live().log.clone()),
         Err(breaches) => Err(Box::new(driver.failure(breaches))),

@@ -44,6 +44,8 @@ pub(crate) struct Oracle {
     /// When the tables were last looked at.
     looked_at: Moment,
     marks: HashMap<Listing, tables::Marks>,
+    /// Up to when everything was proved when a listing was last called complete.
+    bases: HashMap<Listing, Option<DateTime<Utc>>>,
     missing: HashSet<(Kind, String)>,
     told: events::Told,
 }
@@ -58,6 +60,7 @@ impl Oracle {
             assumed,
             looked_at: 0,
             marks: HashMap::new(),
+            bases: HashMap::new(),
             missing: HashSet::new(),
             told: events::Told::default(),
         }

@@ -15,7 +15,7 @@ use crate::sim::quirks::{Order, Total};
 
 impl Oracle {
     pub(super) fn judge_marks(
-        &self,
+        &mut self,
         world: &mut World,
         listing: Listing,
         stored: &Rows,
@@ -27,6 +27,10 @@ impl Oracle {
             if now.proved_through < then.proved_through || now.complete_through < then.complete_through {
                 breaches.push(format!("a mark of {listing} went back from {then:?} to {now:?}"));
             }
+            if now.complete_through != then.complete_through {
+                // What was proved since says nothing about the count that this mark rests on.
+                self.bases.insert(*listing, then.proved_through);
+            }
         }
         let marks = marks.get(&listing).copied().unwrap_or_default();
         if !self.quirks(listing).order.is_fixed() || !self.quirks(listing).shows_its_end() {
@@ -35,6 +39,7 @@ impl Oracle {
         let order = self.quirks(listing).order;
         let proved = marks.proved_through.and_then(|mark| before(world, mark, self.lag()));
         let complete = marks.complete_through.and_then(|mark| before(world, mark, self.lag()));
+        let base = self.bases.get(&listing).copied().flatten().and_then(|mark| before(world, mark, self.lag()));
         let rows: Vec<(usize, Moment)> = world
             .of(listing)
             .iter()
@@ -60,7 +65,7 @@ impl Oracle {
                     Some(_) => {}
                 }
             } else if let (None, Some(mark)) = (found, complete.filter(|mark| since <= *mark && !touched(*mark)))
-                && self.must_be_found(world, listing, index, (proved, since))
+                && self.must_be_found(world, listing, index, (base, since))
             {
                 let id = world.row(listing, index).id();
                 breaches.push(format!(
@@ -70,13 +75,13 @@ impl Oracle {
         }
     }
 
-    /// Whether a row that joined then, after everything up to the other moment was proved, is one that ticks alone find.
+    /// Whether a row that joined then is one that ticks alone find, where the counts were last proved at the other moment.
     fn must_be_found(
         &self,
         world: &mut World,
         listing: Listing,
         index: usize,
-        (proved, since): (Option<Moment>, Moment),
+        (base, since): (Option<Moment>, Moment),
     ) -> bool {
         let list = world.list_at(listing, since);
         let Some(position) = list.iter().position(|listed| *listed == index) else { return false };
@@ -86,7 +91,7 @@ impl Oracle {
             Order::Oldest => !self.assumed.late && list.len() - position <= DEPTH,
             Order::Scattered => {
                 let true_count = self.quirks(listing).total == Total::True && self.lag() == 0;
-                let from = proved.unwrap_or(0).min(since);
+                let from = base.unwrap_or(0).min(since);
                 // The count follows what left only after some ticks; until then it may hide something that joined.
                 true_count && !(world.of(listing).iter().any(|row| left(world, listing, row, from)))
             }
