@@ -82,6 +82,8 @@ struct Session {
     session: DatabaseTransaction,
     store: Store,
     queued: AtomicBool,
+    /// Whether the work has not been tried before and collided.
+    first_try: bool,
 }
 
 /// Whether a transaction is kept.
@@ -135,7 +137,7 @@ impl Store {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.attempt(ending, &work).await {
+            match self.attempt(ending, tries == 1, &work).await {
                 Err(Error::Collision(source)) if tries < TRIES => {
                     tracing::debug!(tx = name, tries, error = %source, "transaction collided");
                     let wait = rand::rng().random_range(2..=10 * u64::from(tries));
@@ -148,17 +150,17 @@ impl Store {
     }
 
     /// One try. Dropping a session that was not committed rolls it back.
-    async fn attempt<T, Work>(&self, ending: Ending, work: &impl Fn(Tx) -> Work) -> Result<T, Error>
+    async fn attempt<T, Work>(&self, ending: Ending, first_try: bool, work: &impl Fn(Tx) -> Work) -> Result<T, Error>
     where
         Work: Future<Output = Result<T, Error>>,
     {
-        let session = self.begin().await?;
+        let session = self.begin(first_try).await?;
         let value = work(Tx(Arc::clone(&session))).await?;
         self.end(session, ending).await?;
         Ok(value)
     }
 
-    async fn begin(&self) -> Result<Arc<Session>, Error> {
+    async fn begin(&self, first_try: bool) -> Result<Arc<Session>, Error> {
         let options = TransactionOptions {
             // Repeatable read would lock gaps of the outbox's index on MySQL, and show a writer a past that others have
             // changed; what must not move is locked row by row.
@@ -168,7 +170,7 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         };
         let session = self.inner.write.begin_with_options(options).await?;
-        Ok(Arc::new(Session { session, store: self.clone(), queued: AtomicBool::new(false) }))
+        Ok(Arc::new(Session { session, store: self.clone(), queued: AtomicBool::new(false), first_try }))
     }
 
     async fn end(&self, session: Arc<Session>, ending: Ending) -> Result<(), Error> {
@@ -244,6 +246,11 @@ impl Tx {
 
     fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// Whether the work has not been tried before and collided.
+    fn is_first_try(&self) -> bool {
+        self.0.first_try
     }
 
     /// Notes that there will be something to deliver once the transaction is committed.

@@ -20,7 +20,7 @@ pub struct Batch<R: Record> {
     /// Of one page or of several; if an id repeats, what it says last counts.
     pub records: Vec<R>,
     /// What [`Store::heads`] told of them, if it was asked; they were read before the batch came to be, which does no harm.
-    pub heads: Option<HashMap<R::Id, Head>>,
+    pub heads: Option<Vec<Option<Head>>>,
     /// A time before the request was sent; see [`diff`].
     pub read_at: DateTime<Utc>,
     pub announce: Announce,
@@ -68,8 +68,8 @@ pub trait Told: Mirrored {
 struct Work<'a, R: Record> {
     /// The records that may differ from their rows, each id once.
     suspects: &'a [R],
-    /// Whether one of them may be new.
-    unknown: bool,
+    /// For each of them, whether it was not stored a moment ago.
+    new: &'a [bool],
     /// Whether nothing of it will be told.
     silent: bool,
     read_at: DateTime<Utc>,
@@ -92,18 +92,18 @@ impl Store {
             Some(heads) => heads,
             None => self.heads(&records).await?,
         };
-        let Sorted { suspects, places } = sort_out(records, &heads);
+        let Sorted { suspects, new, places } = sort_out(records, &heads);
         if suspects.is_empty() && checkpoint.is_empty() {
             return Ok(Ingested { fates: vec![Fate::Known; places.len()], ..Ingested::default() });
         }
         let generation = self.generation().await?;
         let balances = self.subscribers().iter().any(|subscriber| subscriber.wants(EventType::WalletBalanceChanged));
         let context = Context { generation, announce, balances, now };
-        let is_new = |record: &R| !heads.contains_key(record.id());
+        let all_new = new.iter().all(|new| *new);
         let mut work = Work {
             suspects: &suspects,
-            unknown: suspects.iter().any(is_new),
-            silent: suspects.iter().all(|record| is_new(record) && announce.origin(record.created_at()).is_none()),
+            new: &new,
+            silent: all_new && suspects.iter().all(|record| announce.origin(record.created_at()).is_none()),
             read_at,
             regressions: &regressions,
             checkpoint: &checkpoint,
@@ -147,8 +147,11 @@ impl Tx {
             self.lock_counter(stream::ALL).await?;
         }
         R::lock_neighbours(self, suspects).await?;
-        let last = if work.unknown { Some(self.lock_counter(R::COUNTER).await?) } else { None };
-        let stored = self.stored::<R>(suspects.iter().map(|record| record.id().clone()).collect()).await?;
+        let last = if work.new.contains(&true) { Some(self.lock_counter(R::COUNTER).await?) } else { None };
+        // What was not there a moment ago is hardly there now. If it is, its key refuses the insert, and the next try looks.
+        let first_try = self.is_first_try();
+        let known = suspects.iter().zip(work.new).filter(|(_, new)| !(first_try && **new));
+        let stored = self.stored::<R>(known.map(|(record, _)| record.id().clone()).collect()).await?;
         let Diff { mut changes, fates } = diff(suspects.iter().cloned(), &stored, work.read_at, work.regressions);
         if work.silent && changes.iter().any(|change| !matches!(change, Change::Appeared(_))) {
             // Somebody stored it between the first look and the lock, and it has changed since. Telling that takes the row
@@ -180,29 +183,35 @@ impl Tx {
 
 struct Sorted<R> {
     suspects: Vec<R>,
+    /// For each suspect, whether nothing is stored of it.
+    new: Vec<bool>,
     /// For each listed record, which suspect speaks for it; none if it is stored as it is.
     places: Vec<Option<usize>>,
 }
 
 /// Leaves out what is stored as it is listed, and of records of one id all but the last.
-fn sort_out<R: Record>(records: Vec<R>, heads: &HashMap<R::Id, Head>) -> Sorted<R> {
+fn sort_out<R: Record>(records: Vec<R>, heads: &[Option<Head>]) -> Sorted<R> {
+    let known = |(record, head): (&R, &Option<Head>)| head.is_some_and(|head| head.matches(record));
+    if records.iter().zip(heads).all(known) {
+        return Sorted { suspects: Vec::new(), new: Vec::new(), places: vec![None; records.len()] };
+    }
     let mut last = HashMap::with_capacity(records.len());
     for (position, record) in records.iter().enumerate() {
         last.insert(record.id(), position);
     }
-    let known = |record: &R| heads.get(record.id()).is_some_and(|head| head.matches(record));
-    let (mut count, mut place_of) = (0, HashMap::new());
-    for (position, record) in records.iter().enumerate() {
-        if last.get(record.id()) == Some(&position) && !known(record) {
-            place_of.insert(position, count);
-            count += 1;
+    let mut place_of = HashMap::new();
+    let mut new = Vec::new();
+    for (position, (record, head)) in records.iter().zip(heads).enumerate() {
+        if last.get(record.id()) == Some(&position) && !known((record, head)) {
+            place_of.insert(position, new.len());
+            new.push(head.is_none());
         }
     }
     let place = |record: &R| last.get(record.id()).and_then(|position| place_of.get(position)).copied();
     let places = records.iter().map(place).collect();
     let suspects = records.into_iter().enumerate();
     let suspects = suspects.filter(|(position, _)| place_of.contains_key(position)).map(|(_, record)| record).collect();
-    Sorted { suspects, places }
+    Sorted { suspects, new, places }
 }
 
 impl Told for Wallet {

@@ -5,6 +5,7 @@
 //! one stored. Changed rows are locked before they are compared, so no change can slip in between.
 
 mod deposit;
+mod heads;
 mod many;
 mod wallet;
 
@@ -19,7 +20,7 @@ use many::{Existing, among, at_once};
 
 use super::{Error, Store, Tx};
 use crate::model::Amount;
-use crate::model::diff::{Change, Head, Record, Stored};
+use crate::model::diff::{Change, Record, Stored};
 use crate::model::facts::Predecessor;
 use crate::model::id::{ExternalId, WalletId};
 use crate::model::record::Wallet;
@@ -44,30 +45,6 @@ pub trait Mirrored: Record<Id: Into<Value> + TryGetable> {
 
     /// The values of a row, in the order of the entity's columns.
     fn values(stored: Stored<Self>, backend: DbBackend) -> Vec<Value>;
-}
-
-impl Store {
-    /// What is stored of these records, in brief.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn heads<R: Mirrored>(&self, records: &[R]) -> Result<HashMap<R::Id, Head>, Error> {
-        let ids: Vec<R::Id> = records.iter().map(|record| record.id().clone()).collect();
-        let mut heads = HashMap::with_capacity(ids.len());
-        for chunk in ids.chunks(at_once(self.backend())) {
-            let rows = R::Entity::find()
-                .select_only()
-                .columns([R::ID, R::FINGERPRINT, R::MISSING_SINCE, R::ROW_NO])
-                .filter(among(self.backend(), R::ID, chunk.iter().cloned()))
-                .into_tuple::<(R::Id, i64, Option<DateTime<Utc>>, i64)>()
-                .all(self.read())
-                .await?;
-            heads.extend(rows.into_iter().map(|(id, fingerprint, missing, row_no)| {
-                (id, Head { fingerprint, missing: missing.is_some(), row_no })
-            }));
-        }
-        Ok(heads)
-    }
 }
 
 impl Tx {

@@ -188,8 +188,8 @@ impl Crossing {
         last.drain(..last.len().saturating_sub(ENDS));
     }
 
-    fn mark<R: Source>(&mut self, heads: &Heads<R>) {
-        for head in heads.values().filter(|head| head.row_no <= self.known_until) {
+    fn mark(&mut self, heads: &Heads) {
+        for head in heads.iter().flatten().filter(|head| head.row_no <= self.known_until) {
             self.seen.insert(head.row_no);
         }
     }
@@ -284,10 +284,9 @@ impl<U: Upstream> Round<'_, U> {
         let places: Vec<(u64, usize)> = pages.iter().map(|page| (page.read.offset, page.page.items.len())).collect();
         let haul = Haul::of(pages);
         let heads = self.heads(&haul).await?;
-        crossing.mark::<R>(&heads);
+        crossing.mark(&heads);
         let now = self.now();
-        let matches = |record: &R| heads.get(record.id()).is_some_and(|head| head.matches(record));
-        let quiet = haul.records.iter().all(matches);
+        let quiet = haul.is_stored(&heads);
         let mut checkpoint = Checkpoint::default();
         let is_time = now < crossing.saved_at || now - crossing.saved_at >= SAVE_EVERY;
         if crossing.is_kept() && (!quiet || is_time) {

@@ -1,6 +1,6 @@
 //! What one round over a listing has in hand, and how pages go from it into the tables.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 
@@ -12,7 +12,7 @@ use super::recheck::{Entry, Reason};
 use super::upstream::{Milestone, Source, Upstream};
 use super::{Error, Options, Preview, Syncer, Tally, hash};
 use crate::model::Listing;
-use crate::model::diff::Head;
+use crate::model::diff::{Head, Record};
 use crate::model::facts::Announce;
 use crate::model::record::Reject;
 use crate::store::{Batch, Checkpoint, Ending, Fate, Progress, Regressions};
@@ -54,6 +54,14 @@ impl<R> Haul<R> {
         }
         haul
     }
+
+    /// Whether the tables have all of it as it is listed.
+    pub(super) fn is_stored(&self, heads: &Heads) -> bool
+    where
+        R: Record,
+    {
+        self.records.iter().zip(heads).all(|(record, head)| head.is_some_and(|head| head.matches(record)))
+    }
 }
 
 pub(super) struct Round<'a, U> {
@@ -77,8 +85,8 @@ pub(super) struct Round<'a, U> {
     shown: HashSet<u64>,
 }
 
-/// The rows that pages listed, as the tables knew them before.
-pub(super) type Heads<R> = HashMap<<R as crate::model::diff::Record>::Id, Head>;
+/// Of each record that pages listed, what the tables knew of it before.
+pub(super) type Heads = Vec<Option<Head>>;
 
 impl<'a, U: Upstream> Round<'a, U> {
     pub(super) async fn begin(
@@ -122,7 +130,7 @@ impl<'a, U: Upstream> Round<'a, U> {
     }
 
     /// What the tables know of the rows of a haul.
-    pub(super) async fn heads<R: Source>(&self, haul: &Haul<R>) -> Result<Heads<R>, Error> {
+    pub(super) async fn heads<R: Source>(&self, haul: &Haul<R>) -> Result<Heads, Error> {
         Ok(self.syncer.store.heads(&haul.records).await?)
     }
 
@@ -130,9 +138,14 @@ impl<'a, U: Upstream> Round<'a, U> {
     pub(super) async fn keep_haul<R: Source>(
         &mut self,
         haul: Haul<R>,
-        heads: Option<Heads<R>>,
+        heads: Option<Heads>,
         mut checkpoint: Checkpoint,
     ) -> Result<Vec<Fate>, Error> {
+        let mut heads = match heads {
+            Some(heads) => heads,
+            None => self.heads(&haul).await?,
+        };
+        let is_stored = haul.is_stored(&heads);
         let Haul { mut records, rejects, read_at, served_at, total } = haul;
         let now = self.now();
         let read_at = read_at.unwrap_or(now);
@@ -140,17 +153,18 @@ impl<'a, U: Upstream> Round<'a, U> {
         self.tally.total = total;
         let announce = self.announce(served_at.unwrap_or(read_at), &mut checkpoint).await?;
         if self.options.ending == Ending::RollBack {
-            records.retain(|record| self.shown.insert(hash(record.id_str())));
+            let mut unseen = |(record, _): &(R, _)| self.shown.insert(hash(record.id_str()));
+            (records, heads) = records.into_iter().zip(heads).filter(|row| unseen(row)).unzip();
         }
         let confirmed = self.memory.rechecks.confirmed_regressions(now);
         let allowed = records.iter().filter(|record| confirmed.contains(record.id_str()));
         let allowed = allowed.map(|record| record.id().clone()).collect();
         let watched = !self.memory.rechecks.is_empty();
         let name = |record: &R| (record.id_str().to_owned(), record.user().map(|user| user.as_str().to_owned()));
-        let names: Vec<_> = records.iter().map(name).collect();
+        let names: Vec<_> = if is_stored && !watched { Vec::new() } else { records.iter().map(name).collect() };
         let batch = Batch {
             records,
-            heads,
+            heads: Some(heads),
             read_at,
             announce,
             regressions: Regressions::HoldUnless(allowed),

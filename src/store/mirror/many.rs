@@ -124,10 +124,10 @@ pub(crate) fn at_once(backend: DbBackend) -> usize {
 
 /// An array in PostgreSQL's notation: `{"a","b",NULL}`.
 #[derive(Default)]
-struct Array(String);
+pub(super) struct Array(String);
 
 impl Array {
-    fn push(&mut self, value: Value) {
+    pub(super) fn push(&mut self, value: Value) {
         self.0.push(if self.0.is_empty() { '{' } else { ',' });
         match value {
             Value::Bool(Some(value)) => self.0.push(if value { 't' } else { 'f' }),
@@ -164,7 +164,7 @@ impl Array {
         self.show(format_args!("\"{year:04}-{}{era}\"", time.format("%m-%d %H:%M:%S%.6f+00")));
     }
 
-    fn finish(mut self) -> String {
+    pub(super) fn finish(mut self) -> String {
         self.0.push_str(if self.0.is_empty() { "{}" } else { "}" });
         self.0
     }

@@ -21,7 +21,7 @@ on_each_database!(
 );
 
 async fn row_no(store: &Store, id: &str) -> i64 {
-    store.heads(&[wallet(id, "whoever")]).await.unwrap().values().next().unwrap().row_no
+    store.heads(&[wallet(id, "whoever")]).await.unwrap()[0].unwrap().row_no
 }
 
 fn history<R: lumo_bridge::model::diff::Record>(records: &[R], seconds: i64) -> Batch<R> {
