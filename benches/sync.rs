@@ -15,6 +15,7 @@ mod sync {
     pub(crate) mod process;
 }
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -27,6 +28,7 @@ use lumo_bridge::store::{Store, schema};
 use lumo_bridge::sync::{Options, Syncer};
 use lumo_bridge_entity::run::Outcome;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::sync::process::{Simulator, cpu_time, resident, resident_peak};
@@ -91,7 +93,7 @@ async fn read_all(config: &Config, bench: &Bench) -> Duration {
 
 /// Runs futures on all cores, so many at a time.
 async fn spread<F: Future<Output = usize> + Send + 'static>(futures: impl Iterator<Item = F>) {
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut tasks = JoinSet::new();
     for future in futures {
         if tasks.len() >= CONCURRENCY {
             tasks.join_next().await.unwrap().unwrap();
@@ -105,12 +107,19 @@ fn syncer(config: &Config, store: &Store, clock: Clock) -> Syncer<Client> {
     app::syncer(config, store.clone(), app::client(config).unwrap(), clock)
 }
 
-/// The first import, up to the end of both lists.
+/// The first import, up to the end of both lists, which are read side by side as the daemon does.
 async fn import(config: &Config, store: &Store) -> Duration {
-    let syncer = syncer(config, store, Clock::system());
+    let syncer = Arc::new(syncer(config, store, Clock::system()));
     let started = Instant::now();
+    let mut imports = JoinSet::new();
     for listing in READ {
-        syncer.tick(listing, &Options::default(), &CancellationToken::new()).await.unwrap();
+        let syncer = Arc::clone(&syncer);
+        imports.spawn(async move {
+            syncer.tick(listing, &Options::default(), &CancellationToken::new()).await.unwrap();
+        });
+    }
+    while let Some(ended) = imports.join_next().await {
+        ended.unwrap();
     }
     started.elapsed()
 }

@@ -212,7 +212,7 @@ async fn keep_in_step(config: Config, syncer: Arc<Syncer<Client>>, store: Store,
     let (lead, syncer, stop) = (&lead, &syncer, &stop);
     let listings = async {
         if lead.held(&stop.soft).await {
-            import(syncer, stop).await;
+            import(&config, syncer, stop).await;
         }
         let rounds = Listing::ALL.map(|listing| {
             let round = move || async move {
@@ -290,17 +290,27 @@ async fn sweep(syncer: &Syncer<Client>, lead: &Lead, stop: &Stop, which: Sweeps)
     }
 }
 
-/// Wallets before deposits, so that a deposit that names only its wallet finds its user.
-async fn import(syncer: &Syncer<Client>, stop: &Stop) {
-    for listing in Listing::ALL {
-        match syncer.import_pending(listing).await {
-            _ if stop.soft.is_cancelled() => return,
-            Ok(false) => {}
-            Ok(true) => {
-                tracing::info!(%listing, "first import");
-                syncer.on_schedule(listing, &stop.soft).await;
-            }
-            Err(error) => tracing::warn!(%listing, error = %Chain(&error), "progress cannot be read"),
+/// Wallets before deposits, so that the event of a deposit that names only its wallet names its user. Where nothing is
+/// told there is no such event, and the lists are read side by side.
+async fn import(config: &Config, syncer: &Syncer<Client>, stop: &Stop) {
+    let [wallets, blocked, deposits] = Listing::ALL.map(|listing| Box::pin(import_one(syncer, listing, stop)));
+    if config.sync.first_import == FirstImport::Silent {
+        tokio::join!(wallets, blocked, deposits);
+    } else {
+        wallets.await;
+        blocked.await;
+        deposits.await;
+    }
+}
+
+async fn import_one(syncer: &Syncer<Client>, listing: Listing, stop: &Stop) {
+    match syncer.import_pending(listing).await {
+        _ if stop.soft.is_cancelled() => {}
+        Ok(false) => {}
+        Ok(true) => {
+            tracing::info!(%listing, "first import");
+            syncer.on_schedule(listing, &stop.soft).await;
         }
+        Err(error) => tracing::warn!(%listing, error = %Chain(&error), "progress cannot be read"),
     }
 }
