@@ -82,6 +82,8 @@ pub struct Walk {
     mid_pages: u64,
     /// Whether the first of them may have been the last one all the same.
     is_guess: bool,
+    /// Whether there were rows behind the first of them.
+    went_on: bool,
     sizes_vary: bool,
     /// The page that looked like the end, and is read once more.
     confirming: Option<Vec<u64>>,
@@ -122,6 +124,7 @@ impl Walk {
             mid_page: known_cap.map(u64::from),
             mid_pages: 0,
             is_guess: false,
+            went_on: false,
             sizes_vary: false,
             confirming: None,
             total_missing: false,
@@ -168,7 +171,7 @@ impl Walk {
     pub fn refused(&mut self) -> Option<Read> {
         self.limit = (self.limit > 1).then_some(self.limit / 2)?;
         self.mid_page = None;
-        (self.mid_pages, self.is_guess) = (0, false);
+        (self.mid_pages, self.is_guess, self.went_on) = (0, false, false);
         self.confirming = None;
         self.requests += 1;
         Some(self.next())
@@ -185,9 +188,13 @@ impl Walk {
     /// The page size that the server was seen to keep to, or was known to before, the limit itself included.
     #[must_use]
     pub fn page_size(&self) -> Option<u32> {
-        // Where no total is told, or a wrong one, the first page of a short list looks like one in mid-list.
-        let is_sure = !self.sizes_vary && (!(self.total_missing || self.is_guess) || self.mid_pages > 1);
-        self.mid_page.filter(|_| is_sure).and_then(|size| u32::try_from(size).ok())
+        // Where no total is told, or a wrong one, the first page of a short list looks like one in mid-list; that it was
+        // one, the rows behind it tell.
+        let is_known = self.mid_pages == 0 || self.mid_pages > 1;
+        let is_sure = !self.sizes_vary && (is_known || (self.went_on && !(self.total_missing || self.is_guess)));
+        // To ask for single rows because a list had but one would be never to prove anything again.
+        let is_worth_it = |size: &u64| *size > 1 || self.limit == 1;
+        self.mid_page.filter(|_| is_sure).filter(is_worth_it).and_then(|size| u32::try_from(size).ok())
     }
 
     /// How many distinct ids the chain holds. An id that comes back after tens of thousands of others counts again; a
@@ -234,6 +241,12 @@ impl Walk {
         if self.is_out_of_budget(seen) {
             return Step::Unproved(Doubt::OutOfBudget);
         }
+        // The only row of a list, beside a `total` that promised more, is no page in mid-list.
+        if self.mid_page == Some(1) && self.mid_pages == 1 && seen.returned == 0 && self.limit > 1 {
+            (self.mid_page, self.mid_pages) = (None, 0);
+            self.offset = self.start;
+            return Step::Read(self.next());
+        }
         // Only an empty page shows the end of such a list; `total` may be too low.
         if self.mid_page == Some(1) && seen.returned == 0 && self.reaches_total(seen) {
             self.note_end(seen);
@@ -259,6 +272,7 @@ impl Walk {
         self.rows += fresh;
         if fresh > 0 {
             self.budget.note_news();
+            self.went_on |= self.mid_pages > 0;
         }
         let looks_like_end = self.looks_like_end(seen);
         if looks_like_end && !self.could_be_cut(seen) {
@@ -311,13 +325,20 @@ impl Walk {
         self.reaches_total(seen) && short
     }
 
-    /// Before a page in mid-list was read, a short page may be one that the server cut. A `total` that is reached, and no
-    /// more than that, says it is not; none, or one that this very page refutes, says nothing, so the walk looks further.
+    /// Before a page in mid-list was read, a short page may be one that the server cut, and a `total` that is reached may
+    /// be the number of rows on the page. So the walk looks further, unless the list was proved to end there before; if it
+    /// does end, the next page shows it by being shorter. Of a few rows there is no telling, and `total` is believed.
     fn could_be_cut(&self, seen: &Seen) -> bool {
+        if self.mid_pages > 0 || seen.ids.is_empty() {
+            return false;
+        }
         let end = self.offset.saturating_add(seen.returned);
-        let is_told = seen.total.is_some_and(|total| total >= end);
-        let is_as_before = self.mid_page.is_some() && self.proved_end == Some(end);
-        self.mid_pages == 0 && !seen.ids.is_empty() && !is_told && !is_as_before
+        let is_as_before = self.proved_end == Some(end);
+        // One that this very page refutes says nothing.
+        match seen.total.is_some_and(|total| total >= end) {
+            true => seen.returned > OVERLAP && !is_as_before,
+            false => !(is_as_before && self.mid_page.is_some()),
+        }
     }
 
     fn reaches_total(&self, seen: &Seen) -> bool {

@@ -231,7 +231,7 @@ impl Driver {
         let least = usize::try_from(least).unwrap();
         let pass = 32 + 12 * (rows / least.saturating_sub(4).max(1) + 1);
         let tries = if self.plan.faults.rate > 0.0 { 2 } else { 1 };
-        tries * (4 * pass + 100)
+        tries * (5 * pass + 100)
     }
 
     pub(crate) fn failure(self, breaches: Breaches) -> Failure {

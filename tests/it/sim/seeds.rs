@@ -74,3 +74,23 @@ fn the_same_seed_is_the_same_run() {
         }
     }
 }
+
+/// What a seed found once.
+fn keeps_its_promises(seed: u64) {
+    run(seed).unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+#[test]
+fn a_removal_that_hid_a_row_from_the_count_is_no_breach() {
+    keeps_its_promises(5098);
+}
+
+#[test]
+fn a_total_that_is_the_number_of_rows_on_the_page_is_not_the_end() {
+    [1_027_119, 1_042_235, 1_010_296].into_iter().for_each(keeps_its_promises);
+}
+
+#[test]
+fn the_only_row_beside_a_torn_total_teaches_no_page_size() {
+    [1_034_588, 1_016_214, 1_002_855, 1_012_083].into_iter().for_each(keeps_its_promises);
+}
