@@ -19,16 +19,19 @@ use crate::lifecycle::Stop;
 use crate::lumo::Client;
 use crate::model::Listing;
 use crate::model::facts::History;
+use crate::model::id::EndpointName;
 use crate::model::subscriber::{Order, Subscriber};
 use crate::schedule::{self, First};
 use crate::setting::CronLine;
-use crate::store::{self, Store};
+use crate::store::{self, Roll, Store};
 use crate::sync::config::FirstImport;
 use crate::sync::{Lead, Settings, Syncer};
 use crate::{admin, callback::config::OrderBy};
 
 /// How long passes stay in the history.
 const RUNS_KEPT: TimeDelta = TimeDelta::days(14);
+/// How often leases are looked at for holders that have died.
+const DEAD_LOOK: Duration = Duration::from_secs(5);
 /// How often the history of passes is pruned.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 /// A listing has fallen behind after so long, …
@@ -160,8 +163,10 @@ impl Daemon {
             endpoints = endpoints.len(),
             "started"
         );
+        let roll = store.enroll(&config.database).await?;
+        let names = endpoints.iter().map(|endpoint| endpoint.name().clone()).collect();
         let courier = Courier::new(store.clone(), sender, clock.clone(), endpoints);
-        let deliveries = courier.run(stop.soft.clone(), stop.hard.clone());
+        let deliveries = deliver(courier, roll, names, clock.clone(), stop.clone());
         parts.push(supervise(&tasks, stop, "deliveries", deliveries));
         let in_step = keep_in_step(config, syncer, store.clone(), clock, stop.clone());
         parts.push(supervise(&tasks, stop, "sync", in_step));
@@ -178,6 +183,23 @@ impl Daemon {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Delivers, beginning with what dead processes have left, and looks for more of them from time to time.
+async fn deliver(courier: Courier, mut roll: Roll, endpoints: Vec<EndpointName>, clock: Clock, stop: Stop) {
+    let mut at_once = true;
+    let mut look = async || match roll.take_back(&endpoints, std::mem::take(&mut at_once), clock.now()).await {
+        Ok(0) => {}
+        Ok(deliveries) => tracing::info!(deliveries, "what a process that died had in hand is due again"),
+        Err(error) => tracing::warn!(error = %Chain(&error), "cannot tell whether other processes live"),
+    };
+    look().await;
+    let watch = async {
+        while stop.soft.run_until_cancelled(tokio::time::sleep(DEAD_LOOK)).await.is_some() {
+            look().await;
+        }
+    };
+    tokio::join!(courier.run(stop.soft.clone(), stop.hard.clone()), watch);
 }
 
 /// A part of the daemon.

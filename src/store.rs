@@ -9,11 +9,13 @@ mod census;
 mod claim;
 pub mod config;
 mod connect;
+mod courier;
 mod doctor;
 mod endpoints;
 mod error;
 mod ingest;
 mod lead;
+mod look;
 pub mod manual;
 mod mirror;
 mod outbox;
@@ -24,6 +26,7 @@ pub mod schema;
 mod settle;
 mod standing;
 mod sweep;
+mod turn;
 mod vanish;
 
 use std::sync::Arc;
@@ -42,14 +45,17 @@ use lumo_bridge_entity::meta;
 pub use census::{Census, Whereabouts};
 pub use claim::{Claimed, Lease};
 pub use config::Config;
+pub use courier::Roll;
 pub use doctor::Allowed;
 pub use error::Error;
 pub use ingest::{Batch, Ingested, Preview, Told};
 pub use lead::Fence;
+pub use look::Look;
 pub use mirror::Mirrored;
 pub use progress::{Progress, Run};
-pub use settle::{Attempted, Settlement};
+pub use settle::{Attempted, Settled, Settlement};
 pub use sweep::{Checkpoint, SweepState};
+pub use turn::Turn;
 
 pub use crate::model::diff::{Fate, Regressions};
 
@@ -72,6 +78,8 @@ struct Inner {
     backend: DbBackend,
     subscribers: Vec<Subscriber>,
     generation: OnceCell<String>,
+    /// Stands for this process in the tokens of its leases.
+    instance: u32,
     queued: watch::Sender<()>,
 }
 
@@ -103,7 +111,8 @@ impl Store {
         let connect::Pools { write, read } = connect::pools(config).await?;
         let backend = write.get_database_backend();
         let generation = OnceCell::new();
-        let inner = Inner { write, read, backend, subscribers, generation, queued: watch::Sender::new(()) };
+        let (instance, queued) = (rand::random(), watch::Sender::new(()));
+        let inner = Inner { write, read, backend, subscribers, generation, instance, queued };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -228,6 +237,11 @@ impl Store {
                 tracing::debug!(error = %error, "connections not closed cleanly");
             }
         }
+    }
+
+    /// A token that no other lease has: the process in its upper half, chance in the lower.
+    fn new_token(&self) -> i64 {
+        i64::from(self.inner.instance.cast_signed()) << 32 | i64::from(rand::random::<u32>())
     }
 
     fn read(&self) -> &DatabaseConnection {

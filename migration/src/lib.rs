@@ -7,6 +7,7 @@
 mod dialect;
 mod m20260101_000001_initial;
 mod m20260301_000002_sync_engine;
+mod m20260501_000003_delivery_engine;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -17,7 +18,11 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20260101_000001_initial::Migration), Box::new(m20260301_000002_sync_engine::Migration)]
+        vec![
+            Box::new(m20260101_000001_initial::Migration),
+            Box::new(m20260301_000002_sync_engine::Migration),
+            Box::new(m20260501_000003_delivery_engine::Migration),
+        ]
     }
 
     fn migration_table_name() -> DynIden {

@@ -211,7 +211,7 @@ const TABLES: &[Table] = &[
     Table { name: "lumo_meta", columns: &[req("name", NAME), req("value", Type::Text)], primary: "name", indexes: &[] },
 ];
 
-const UNDELIVERED: &str = r#"
+pub(crate) const UNDELIVERED: &str = r#"
 SELECT d.event_id, e."type", e.stream, e.stream_seq, e.external_id, d.endpoint, d.id AS delivery_id, d.state,
        e.detected_at AS since, d.attempts, d.next_attempt_at, d.last_status, d.last_error
 FROM lumo_deliveries d

@@ -4,6 +4,7 @@
 //! configuration says, and a change of balances alone is an event only where an endpoint names it.
 
 mod deposit;
+mod operator;
 mod standing;
 mod wallet;
 
@@ -14,6 +15,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 pub use deposit::deposit_event;
+pub use operator::{Died, Turned, dead_event, endpoint_event};
 pub use standing::{Standing, Trouble, standing_event};
 pub use wallet::{Predecessor, wallet_event};
 

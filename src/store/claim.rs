@@ -1,21 +1,22 @@
-//! Claiming: due deliveries become leases, in one statement.
+//! Claiming: due deliveries become leases.
 //!
 //! A claim stamps each delivery with a token and with the end of the lease as its next attempt. If the process dies the
 //! lease ends and the same query finds the delivery again; if it comes back too late, its token is no longer there and what
-//! it settles is not written.
+//! it settles is not written. First attempts have a share of every claim that retries cannot take.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use lumo_bridge_entity::delivery::{self, Reason};
+use lumo_bridge_entity::delivery::{self, Reason, State};
 use lumo_bridge_entity::event;
-use sea_orm::sea_query::LockBehavior;
-use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement};
+use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType};
+use sea_orm::{
+    ColumnTrait, Condition, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement,
+};
 
-use super::mirror::padded;
-use super::{Error, Store};
+use super::mirror::{among, at_once};
+use super::{Error, Store, Tx};
 use crate::model::id::{DeliveryId, EndpointName, EventId};
 
 /// The right to settle a delivery, until it ends. Not `Clone`: settling consumes it, so nothing is settled twice.
@@ -45,18 +46,35 @@ pub struct Claimed {
     pub reason: Reason,
     /// Attempts made so far.
     pub attempts: u32,
+    /// When it would have been due; set where it is sent before its time.
+    pub not_due_until: Option<DateTime<Utc>>,
 }
 
+/// A delivery as its row says, without what is to be sent.
 #[derive(Debug, FromQueryResult)]
-struct Due {
+pub(super) struct Due {
     id: DeliveryId,
     event_id: EventId,
     reason: Reason,
     attempts: i32,
 }
 
+/// What a claim writes.
+#[derive(Clone, Copy)]
+pub(super) struct Stamp {
+    pub(super) token: i64,
+    pub(super) until: DateTime<Utc>,
+}
+
+impl Stamp {
+    pub(super) fn new(store: &Store, lease: Duration, now: DateTime<Utc>) -> Self {
+        Self { token: store.new_token(), until: now + TimeDelta::from_std(lease).unwrap_or(TimeDelta::hours(1)) }
+    }
+}
+
 impl Store {
-    /// Claims up to `limit` deliveries of the endpoint that are due, oldest first, for `lease`.
+    /// Claims up to `limit` deliveries of the endpoint that are due, for `lease`: first attempts up to half of them and
+    /// whatever the others leave, each kind oldest first.
     ///
     /// # Errors
     /// If the database fails; nothing is claimed then, or what is claimed is claimed again when the lease ends.
@@ -67,51 +85,179 @@ impl Store {
         lease: Duration,
         now: DateTime<Utc>,
     ) -> Result<Vec<Claimed>, Error> {
-        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-        let token: i64 = rand::random();
-        let until = now + TimeDelta::from_std(lease).unwrap_or(TimeDelta::hours(1));
-        let mut due = match self.backend() {
-            DbBackend::MySql => self.claim_by_ids(endpoint, limit, token, until, now).await?,
-            DbBackend::Sqlite => {
-                // Through the one writer, in a transaction that begins as a writer.
-                self.tx("delivery.claim", |tx| async move {
-                    let statement = claim_statement(DbBackend::Sqlite, endpoint, limit, token, until, now);
-                    let rows = Due::find_by_statement(statement).all(tx.session()).await?;
-                    Ok(rows)
-                })
-                .await?
+        let stamp = Stamp::new(self, lease, now);
+        let claimed = self.tx("delivery.claim", |tx| async move {
+            let half = limit / 2;
+            let shares = [
+                (State::Sending, half),
+                (State::Retrying, half),
+                (State::Pending, limit),
+                (State::Sending, limit),
+                (State::Retrying, limit),
+            ];
+            let mut due = Vec::new();
+            for (state, most) in shares {
+                due.extend(tx.stamp(endpoint, state, most.saturating_sub(due.len()), stamp, now).await?);
             }
-            backend => {
-                let statement = claim_statement(backend, endpoint, limit, token, until, now);
-                Due::find_by_statement(statement).all(&self.inner.write).await?
-            }
-        };
-        if due.is_empty() {
-            return Ok(Vec::new());
-        }
-        due.sort_by(|a, b| a.id.cmp(&b.id));
-        let mut events = self.bodies(&due).await?;
-        let claimed = due.into_iter().filter_map(|due| {
-            // An event is only pruned when it has no delivery to make, so it is there.
-            let (event_type, body) = events.remove(&due.id)?;
-            let lease = Lease { delivery: due.id, token, until };
-            let attempts = u32::try_from(due.attempts).unwrap_or(0);
-            Some(Claimed { lease, event_id: due.event_id, event_type, body, reason: due.reason, attempts })
+            tx.with_bodies(due, stamp).await
         });
-        Ok(claimed.collect())
+        claimed.await
     }
 
-    /// MySQL has no RETURNING: lock, read and stamp in one transaction.
-    async fn claim_by_ids(
+    /// Claims one delivery of an endpoint that fails, for `lease`, to see whether it is well again: the one that has waited
+    /// longest, if it failed before even ahead of its time. `tried_before` prefers such a one, else one that was never tried,
+    /// so that a delivery that fails for its own sake cannot be the probe every time.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn claim_probe(
         &self,
         endpoint: &EndpointName,
-        limit: u64,
-        token: i64,
-        until: DateTime<Utc>,
+        tried_before: bool,
+        lease: Duration,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Claimed>, Error> {
+        let stamp = Stamp::new(self, lease, now);
+        // What was never tried and has a time to come waits for another of its lane.
+        let (tried, untried) = ((State::Retrying, None), (State::Pending, Some(now)));
+        let [first, second] = if tried_before { [tried, untried] } else { [untried, tried] };
+        let claimed = self.tx("delivery.probe", |tx| async move {
+            for (state, due_by) in [first, second, (State::Sending, Some(now))] {
+                let mut due = tx.lock_due(endpoint, state, 1, due_by).await?;
+                let Some((due, at)) = due.pop() else { continue };
+                tx.mark(std::slice::from_ref(&due.id), stamp).await?;
+                let not_due_until = at.filter(|at| *at > now);
+                let claimed = tx.with_bodies(vec![due], stamp).await?.pop();
+                return Ok(claimed.map(|claimed| Claimed { not_due_until, ..claimed }));
+            }
+            Ok(None)
+        });
+        claimed.await
+    }
+
+    /// Gives back what was claimed and not sent: it is due again, now.
+    ///
+    /// # Errors
+    /// If the database fails; it is due when its lease ends then.
+    pub async fn release(&self, leases: Vec<Lease>, now: DateTime<Utc>) -> Result<(), Error> {
+        let mut by_token: HashMap<i64, Vec<DeliveryId>> = HashMap::new();
+        for lease in leases {
+            by_token.entry(lease.token).or_default().push(lease.delivery);
+        }
+        let by_token = &by_token;
+        self.tx("delivery.release", |tx| async move {
+            for (token, ids) in by_token {
+                for chunk in ids.chunks(at_once(tx.backend())) {
+                    let ours = Condition::all()
+                        .add(among(tx.backend(), delivery::Column::Id, chunk.iter().cloned()))
+                        .add(delivery::Column::LeaseToken.eq(*token));
+                    tx.put_back(ours, now).await?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Tx {
+    /// Claims due deliveries in one state.
+    async fn stamp(
+        &self,
+        endpoint: &EndpointName,
+        state: State,
+        limit: usize,
+        stamp: Stamp,
         now: DateTime<Utc>,
     ) -> Result<Vec<Due>, Error> {
-        self.tx("delivery.claim", |tx| async move {
-            let due: Vec<Due> = delivery::Entity::find()
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        if self.backend() == DbBackend::MySql {
+            let due: Vec<Due> =
+                self.lock_due(endpoint, state, limit, Some(now)).await?.into_iter().map(|(due, _)| due).collect();
+            let ids: Vec<DeliveryId> = due.iter().map(|due| due.id.clone()).collect();
+            self.mark(&ids, stamp).await?;
+            return Ok(due);
+        }
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let values = [
+            stamp.token.into(),
+            stamp.until.into(),
+            endpoint.clone().into(),
+            state.as_str().into(),
+            now.into(),
+            limit.into(),
+        ];
+        let sql = if self.backend() == DbBackend::Postgres { ON_POSTGRES } else { ON_SQLITE };
+        let statement = Statement::from_sql_and_values(self.backend(), sql, values);
+        Ok(Due::find_by_statement(statement).all(self.session()).await?)
+    }
+
+    /// Locks up to `limit` deliveries in this state that have a time, those due by `now` if it is given, each with its time.
+    async fn lock_due(
+        &self,
+        endpoint: &EndpointName,
+        state: State,
+        limit: usize,
+        now: Option<DateTime<Utc>>,
+    ) -> Result<Vec<(Due, Option<DateTime<Utc>>)>, Error> {
+        let mut query = delivery::Entity::find()
+            .select_only()
+            .columns([
+                delivery::Column::Id,
+                delivery::Column::EventId,
+                delivery::Column::Reason,
+                delivery::Column::Attempts,
+                delivery::Column::NextAttemptAt,
+            ])
+            .filter(delivery::Column::Endpoint.eq(endpoint.clone()))
+            .filter(delivery::Column::State.eq(state))
+            .filter(delivery::Column::NextAttemptAt.is_not_null());
+        if let Some(now) = now {
+            query = query.filter(delivery::Column::NextAttemptAt.lte(now));
+        }
+        let rows: Vec<(DeliveryId, EventId, Reason, i32, Option<DateTime<Utc>>)> = query
+            .order_by_asc(delivery::Column::NextAttemptAt)
+            .order_by_asc(delivery::Column::Id)
+            .limit(u64::try_from(limit).unwrap_or(u64::MAX))
+            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+            .into_tuple()
+            .all(self.session())
+            .await?;
+        let due = |(id, event_id, reason, attempts, at)| (Due { id, event_id, reason, attempts }, at);
+        Ok(rows.into_iter().map(due).collect())
+    }
+
+    /// Stamps deliveries that are locked.
+    async fn mark(&self, ids: &[DeliveryId], stamp: Stamp) -> Result<(), Error> {
+        for chunk in ids.chunks(at_once(self.backend())) {
+            delivery::Entity::update_many()
+                .col_expr(delivery::Column::State, Expr::value(State::Sending.as_str()))
+                .col_expr(delivery::Column::LeaseToken, Expr::value(stamp.token))
+                .col_expr(delivery::Column::NextAttemptAt, Expr::value(stamp.until))
+                .filter(among(self.backend(), delivery::Column::Id, chunk.iter().cloned()))
+                .exec(self.session())
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Claims those of these deliveries that are pending, due or not.
+    pub(super) async fn hand_over(&self, ids: &[DeliveryId], stamp: Stamp) -> Result<Vec<Claimed>, Error> {
+        for chunk in ids.chunks(at_once(self.backend())) {
+            delivery::Entity::update_many()
+                .col_expr(delivery::Column::State, Expr::value(State::Sending.as_str()))
+                .col_expr(delivery::Column::LeaseToken, Expr::value(stamp.token))
+                .col_expr(delivery::Column::NextAttemptAt, Expr::value(stamp.until))
+                .filter(among(self.backend(), delivery::Column::Id, chunk.iter().cloned()))
+                .filter(delivery::Column::State.eq(State::Pending))
+                .exec(self.session())
+                .await?;
+        }
+        let mut due = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(at_once(self.backend())) {
+            let rows: Vec<Due> = delivery::Entity::find()
                 .select_only()
                 .columns([
                     delivery::Column::Id,
@@ -119,100 +265,73 @@ impl Store {
                     delivery::Column::Reason,
                     delivery::Column::Attempts,
                 ])
-                .filter(delivery::Column::Endpoint.eq(endpoint.clone()))
-                .filter(delivery::Column::NextAttemptAt.lte(now))
-                .order_by_asc(delivery::Column::NextAttemptAt)
-                .order_by_asc(delivery::Column::Id)
-                .limit(limit)
-                .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+                .filter(among(self.backend(), delivery::Column::Id, chunk.iter().cloned()))
+                .filter(delivery::Column::LeaseToken.eq(stamp.token))
                 .into_model()
-                .all(tx.session())
+                .all(self.session())
                 .await?;
-            if !due.is_empty() {
-                delivery::Entity::update_many()
-                    .set(delivery::ActiveModel {
-                        state: sea_orm::ActiveValue::Set(delivery::State::Sending),
-                        lease_token: sea_orm::ActiveValue::Set(Some(token)),
-                        next_attempt_at: sea_orm::ActiveValue::Set(Some(until)),
-                        ..Default::default()
-                    })
-                    .filter(delivery::Column::Id.is_in(padded(due.iter().map(|due| due.id.clone()))))
-                    .exec(tx.session())
-                    .await?;
-            }
-            Ok(due)
-        })
-        .await
+            due.extend(rows);
+        }
+        self.with_bodies(due, stamp).await
     }
 
-    /// Type and body of each delivery's event.
-    async fn bodies(&self, due: &[Due]) -> Result<HashMap<DeliveryId, (String, String)>, Error> {
-        let rows: Vec<(EventId, String, String)> = event::Entity::find()
-            .select_only()
-            .columns([event::Column::Id, event::Column::Kind, event::Column::Body])
-            .filter(event::Column::Id.is_in(padded(due.iter().map(|due| due.event_id.clone()))))
-            .into_tuple()
-            .all(self.read())
-            .await?;
-        let events: HashMap<EventId, (String, String)> =
-            rows.into_iter().map(|(id, kind, body)| (id, (kind, body))).collect();
-        Ok(due.iter().filter_map(|due| Some((due.id.clone(), events.get(&due.event_id)?.clone()))).collect())
+    /// Deliveries with the type and body of their events, oldest first.
+    async fn with_bodies(&self, mut due: Vec<Due>, stamp: Stamp) -> Result<Vec<Claimed>, Error> {
+        due.sort_by(|a, b| a.id.cmp(&b.id));
+        let mut events: HashMap<EventId, (String, String)> = HashMap::with_capacity(due.len());
+        for chunk in due.chunks(at_once(self.backend())) {
+            let rows: Vec<(EventId, String, String)> = event::Entity::find()
+                .select_only()
+                .columns([event::Column::Id, event::Column::Kind, event::Column::Body])
+                .filter(among(self.backend(), event::Column::Id, chunk.iter().map(|due| due.event_id.clone())))
+                .into_tuple()
+                .all(self.session())
+                .await?;
+            events.extend(rows.into_iter().map(|(id, kind, body)| (id, (kind, body))));
+        }
+        let claimed = due.into_iter().filter_map(|Due { id, event_id, reason, attempts }| {
+            // An event is only pruned when it has no delivery to make, so it is there. It may have more than one.
+            let (event_type, body) = events.get(&event_id).cloned()?;
+            let lease = Lease { delivery: id, token: stamp.token, until: stamp.until };
+            let attempts = u32::try_from(attempts).unwrap_or(0);
+            Some(Claimed { lease, event_id, event_type, body, reason, attempts, not_due_until: None })
+        });
+        Ok(claimed.collect())
     }
 
-    /// When the endpoint's next delivery is due, if one has a time.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn next_due(&self, endpoint: &EndpointName) -> Result<Option<DateTime<Utc>>, Error> {
-        let due: Option<Option<DateTime<Utc>>> = delivery::Entity::find()
-            .select_only()
-            .column(delivery::Column::NextAttemptAt)
-            .filter(delivery::Column::Endpoint.eq(endpoint.clone()))
-            .filter(delivery::Column::NextAttemptAt.is_not_null())
-            .order_by_asc(delivery::Column::NextAttemptAt)
-            .limit(1)
-            .into_tuple()
-            .one(self.read())
+    /// Makes deliveries that were claimed due now, as what they were before.
+    pub(super) async fn put_back(&self, which: Condition, now: DateTime<Utc>) -> Result<u64, Error> {
+        let before = Expr::case(Expr::col(delivery::Column::Attempts).eq(0), State::Pending.as_str())
+            .finally(State::Retrying.as_str());
+        let updated = delivery::Entity::update_many()
+            .col_expr(delivery::Column::State, before.into())
+            .col_expr(delivery::Column::LeaseToken, Expr::value(Option::<i64>::None))
+            .col_expr(delivery::Column::NextAttemptAt, Expr::value(now))
+            .filter(which)
+            .filter(delivery::Column::State.eq(State::Sending))
+            .exec(self.session())
             .await?;
-        Ok(due.flatten())
+        Ok(updated.rows_affected)
     }
 }
 
-/// Raw SQL because the builder has neither a materialised CTE nor `UPDATE … FROM` a subquery. The CTE must be materialised:
-/// PostgreSQL may run a plain subquery more than once and then claims more than the limit.
-fn claim_statement(
-    backend: DbBackend,
-    endpoint: &EndpointName,
-    limit: u64,
-    token: i64,
-    until: DateTime<Utc>,
-    now: DateTime<Utc>,
-) -> Statement {
-    let sql = match backend {
-        DbBackend::Postgres => {
-            "WITH due AS MATERIALIZED (
-                SELECT id FROM lumo_deliveries
-                WHERE endpoint = $3 AND next_attempt_at <= $4
-                ORDER BY next_attempt_at, id LIMIT $5 FOR UPDATE SKIP LOCKED
-             )
-             UPDATE lumo_deliveries d SET state = 'sending', lease_token = $1, next_attempt_at = $2
-             FROM due WHERE d.id = due.id
-             RETURNING d.id, d.event_id, d.reason, d.attempts"
-        }
-        _ => {
-            "UPDATE lumo_deliveries SET state = 'sending', lease_token = $1, next_attempt_at = $2
-             WHERE id IN (
-                SELECT id FROM lumo_deliveries
-                WHERE endpoint = $3 AND next_attempt_at <= $4
-                ORDER BY next_attempt_at, id LIMIT $5
-             )
-             RETURNING id, event_id, reason, attempts"
-        }
-    };
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    Statement::from_sql_and_values(
-        backend,
-        sql,
-        [token.into(), until.into(), endpoint.clone().into(), now.into(), limit.into()],
-    )
-}
+/// Raw SQL because the builder has no materialised CTE. It must be materialised: PostgreSQL may run a plain subquery more than
+/// once and then claims more than the limit.
+const ON_POSTGRES: &str = "\
+WITH due AS MATERIALIZED (
+    SELECT id FROM lumo_deliveries
+    WHERE endpoint = $3 AND state = $4 AND next_attempt_at <= $5
+    ORDER BY next_attempt_at, id LIMIT $6 FOR UPDATE SKIP LOCKED
+)
+UPDATE lumo_deliveries d SET state = 'sending', lease_token = $1, next_attempt_at = $2
+FROM due WHERE d.id = due.id
+RETURNING d.id, d.event_id, d.reason, d.attempts";
+
+const ON_SQLITE: &str = "\
+UPDATE lumo_deliveries SET state = 'sending', lease_token = $1, next_attempt_at = $2
+WHERE id IN (
+    SELECT id FROM lumo_deliveries
+    WHERE endpoint = $3 AND state = $4 AND next_attempt_at <= $5
+    ORDER BY next_attempt_at, id LIMIT $6
+)
+RETURNING id, event_id, reason, attempts";

@@ -1,6 +1,7 @@
 //! The pools, with what each database must be told.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,10 +109,16 @@ pub(super) async fn pools(config: &Config) -> Result<Pools, Error> {
     Ok(Pools { write, read: connect(readers).await? })
 }
 
+/// The file of an SQLite database.
+pub(super) fn file_of(config: &Config) -> Option<PathBuf> {
+    let options = config.url.expose().parse::<SqliteConnectOptions>();
+    let options = options.ok().filter(|_| config.url.backend() == Backend::Sqlite)?;
+    Some(options.get_filename().to_owned())
+}
+
 /// Whether an SQLite file is to be used that does not exist.
 fn is_missing(config: &Config) -> bool {
-    let options = config.url.expose().parse::<SqliteConnectOptions>();
-    config.url.backend() == Backend::Sqlite && options.is_ok_and(|options| !options.get_filename().exists())
+    file_of(config).is_some_and(|file| !file.exists())
 }
 
 /// Opens one plain connection and drops it: a pool that gets no connection says only that time ran out, not why.

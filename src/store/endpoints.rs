@@ -94,7 +94,7 @@ impl Store {
 
 impl Tx {
     /// An endpoint that is called again is judged anew, and what failed while it was away need not wait any longer.
-    async fn begin_anew(&self, name: &EndpointName, now: DateTime<Utc>) -> Result<(), Error> {
+    pub(super) async fn begin_anew(&self, name: &EndpointName, now: DateTime<Utc>) -> Result<(), Error> {
         endpoint::Entity::update_many()
             .col_expr(endpoint::Column::ConsecutiveFailures, Expr::value(0))
             .filter(endpoint::Column::Name.eq(name.clone()))

@@ -37,7 +37,7 @@ impl Store {
                 return Ok(Retried::Untouched(row.state));
             }
             let waiting = matches!(row.state, State::Pending | State::Held);
-            let state = if waiting { row.state } else { State::Retrying };
+            let state = if waiting && row.attempts == 0 { State::Pending } else { State::Retrying };
             delivery::Entity::update_many()
                 .col_expr(delivery::Column::State, Expr::value(state.as_str()))
                 .col_expr(delivery::Column::NextAttemptAt, Expr::value(now))

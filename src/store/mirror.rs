@@ -16,7 +16,8 @@ use lumo_bridge_entity::{deposit as deposits, wallet as wallets};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, TryGetable, Value};
 
-use many::{Existing, among, at_once};
+use many::Existing;
+pub(super) use many::{among, at_once, insert};
 
 use super::{Error, Store, Tx};
 use crate::model::Amount;

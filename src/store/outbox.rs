@@ -11,12 +11,9 @@ use data_encoding::BASE32HEX_NOPAD;
 use lumo_bridge_entity::delivery::{self, Reason, State};
 use lumo_bridge_entity::{event, stream};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, Iterable, QueryFilter, QuerySelect,
-    Statement, Value,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, Statement};
 
-use super::mirror::{padded, time};
+use super::mirror::{among, at_once, insert, time};
 use super::{Error, Tx};
 use crate::model::draft::Draft;
 use crate::model::id::{DeliveryId, EndpointName, EventId};
@@ -39,6 +36,19 @@ impl Tx {
     /// # Errors
     /// If the database fails.
     pub async fn publish(&self, drafts: Vec<Draft>, now: DateTime<Utc>) -> Result<usize, Error> {
+        self.publish_but(drafts, None, now).await
+    }
+
+    /// Like [`Tx::publish`], but tells nothing to the endpoint that the events are about.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub(super) async fn publish_but(
+        &self,
+        drafts: Vec<Draft>,
+        about: Option<&EndpointName>,
+        now: DateTime<Utc>,
+    ) -> Result<usize, Error> {
         if drafts.is_empty() {
             return Ok(0);
         }
@@ -53,16 +63,16 @@ impl Tx {
             let stream_seq = sequences.entry(draft.stream.clone()).or_insert(0);
             *stream_seq += 1;
             let body = draft.body(*stream_seq)?;
-            queued.extend(self.store().subscribers().iter().filter(|subscriber| subscriber.wants(draft.kind)).map(
-                |subscriber| Queued {
-                    event: draft.id.clone(),
-                    endpoint: subscriber.endpoint.clone(),
-                    lane: subscriber.lane(&draft.stream),
-                    reason: Reason::Live,
-                },
-            ));
+            let told = self.store().subscribers().iter();
+            let told = told.filter(|subscriber| subscriber.wants(draft.kind) && Some(&subscriber.endpoint) != about);
+            queued.extend(told.map(|subscriber| Queued {
+                event: draft.id.clone(),
+                endpoint: subscriber.endpoint.clone(),
+                lane: subscriber.lane(&draft.stream),
+                reason: Reason::Live,
+            }));
             // In the order of the entity's columns.
-            rows.push([
+            rows.push(vec![
                 draft.id.into(),
                 seq.into(),
                 draft.kind.as_str().into(),
@@ -83,15 +93,7 @@ impl Tx {
         }
         sequences.insert(stream::ALL.to_owned(), seq);
         self.save_counters(sequences).await?;
-        let mut rows = rows.into_iter().peekable();
-        while rows.peek().is_some() {
-            let mut insert = Query::insert();
-            insert.into_table(event::Entity).columns(event::Column::iter());
-            for row in rows.by_ref().take(ROWS) {
-                insert.values_panic(row.map(Expr::val::<Value>));
-            }
-            self.session().execute(&insert).await?;
-        }
+        insert::<event::Entity>(self.session(), rows).await?;
         self.queue(queued, now).await?;
         Ok(count)
     }
@@ -117,28 +119,26 @@ impl Tx {
                 },
             };
             ids.push(id.clone());
-            rows.push(delivery::ActiveModel {
-                id: Set(id),
-                event_id: Set(event),
-                endpoint: Set(endpoint),
-                state: Set(State::Pending),
-                attempts: Set(0),
-                next_attempt_at: Set(next_attempt_at),
-                delivered_at: Set(None),
-                last_status: Set(None),
-                last_error: Set(None),
-                reason: Set(reason),
-                created_at: Set(now),
-                lane: Set(lane),
-                hold_until: Set(None),
-                lease_token: Set(None),
-            });
+            // In the order of the entity's columns.
+            rows.push(vec![
+                id.into(),
+                event.into(),
+                endpoint.into(),
+                State::Pending.as_str().into(),
+                0.into(),
+                next_attempt_at.into(),
+                Option::<DateTime<Utc>>::None.into(),
+                Option::<i32>::None.into(),
+                Option::<String>::None.into(),
+                reason.as_str().into(),
+                now.into(),
+                lane.into(),
+                Option::<DateTime<Utc>>::None.into(),
+                Option::<i64>::None.into(),
+            ]);
         }
         self.save_counters([(stream::DELIVERIES.to_owned(), next)]).await?;
-        let mut rows = rows.into_iter().peekable();
-        while rows.peek().is_some() {
-            delivery::Entity::insert_many(rows.by_ref().take(ROWS)).exec_without_returning(self.session()).await?;
-        }
+        insert::<delivery::Entity>(self.session(), rows).await?;
         self.note_queued();
         Ok(ids)
     }
@@ -173,11 +173,11 @@ impl Tx {
     /// The drafts whose events are not stored, each once.
     async fn unknown(&self, drafts: Vec<Draft>) -> Result<Vec<Draft>, Error> {
         let mut known: HashSet<EventId> = HashSet::new();
-        for chunk in drafts.chunks(500) {
+        for chunk in drafts.chunks(at_once(self.backend())) {
             let ids: Vec<EventId> = event::Entity::find()
                 .select_only()
                 .column(event::Column::Id)
-                .filter(event::Column::Id.is_in(padded(chunk.iter().map(|draft| draft.id.clone()))))
+                .filter(among(self.backend(), event::Column::Id, chunk.iter().map(|draft| draft.id.clone())))
                 .into_tuple()
                 .all(self.session())
                 .await?;
@@ -191,9 +191,9 @@ impl Tx {
         let streams: HashSet<&str> = drafts.iter().map(|draft| draft.stream.as_str()).collect();
         let streams: Vec<&str> = streams.into_iter().collect();
         let mut sequences = HashMap::new();
-        for chunk in streams.chunks(500) {
+        for chunk in streams.chunks(at_once(self.backend())) {
             let rows = stream::Entity::find()
-                .filter(stream::Column::Stream.is_in(padded(chunk.iter().copied())))
+                .filter(among(self.backend(), stream::Column::Stream, chunk.iter().copied()))
                 .all(self.session())
                 .await?;
             sequences.extend(rows.into_iter().map(|row| (row.stream, row.last_seq)));
@@ -228,12 +228,12 @@ impl Tx {
         let mut ends = HashMap::new();
         for (endpoint, lanes) in wanted {
             let lanes: Vec<&str> = lanes.into_iter().collect();
-            for chunk in lanes.chunks(500) {
+            for chunk in lanes.chunks(at_once(self.backend())) {
                 let last = Query::select()
                     .expr(Expr::col(delivery::Column::Id).max())
                     .from(delivery::Entity)
                     .and_where(delivery::Column::Endpoint.eq(endpoint.clone()))
-                    .and_where(delivery::Column::Lane.is_in(padded(chunk.iter().copied())))
+                    .and_where(among(self.backend(), delivery::Column::Lane, chunk.iter().copied()))
                     .group_by_col(delivery::Column::Lane)
                     .take();
                 let rows: Vec<(String, Option<DateTime<Utc>>)> = delivery::Entity::find()

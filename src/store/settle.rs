@@ -2,20 +2,24 @@
 //!
 //! A settlement whose token is gone is not written: somebody else has the delivery by now. The first failure of a delivery
 //! starts the time for which it may hold its lane; when that has passed, the next one of the lane is due by itself. The end
-//! of a delivery makes the next one of its lane due.
+//! of a delivery makes the next one of its lane due, or hands it over at once to whoever settled, which saves a claim.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::delivery::{self, State};
-use lumo_bridge_entity::{attempt, endpoint};
+use lumo_bridge_entity::{attempt, endpoint, stream};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ActiveValue::Set, ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, Statement, Value};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, DbBackend, EntityTrait, FromQueryResult, QueryFilter, Statement, Value,
+};
 
-use super::mirror::padded;
+use super::claim::{Claimed, Stamp};
+use super::mirror::{among, at_once, insert, padded};
 use super::{Error, Lease, Store, Tx};
-use crate::model::id::{DeliveryId, EndpointName};
+use crate::model::facts::{Died, dead_event};
+use crate::model::id::{DeliveryId, EndpointName, EventId};
 use crate::model::retry::Verdict;
 
 /// What an attempt met, for the history.
@@ -33,16 +37,30 @@ pub struct Attempted {
 pub struct Settlement {
     pub lease: Lease,
     pub endpoint: EndpointName,
-    /// Attempts made, this one included.
+    /// Attempts made, this one included if it counts.
     pub attempts: u32,
+    /// Whether the attempt counts; only what counts is in the history, and only a failure that counts starts the time for
+    /// which a delivery holds its lane.
+    pub counts: bool,
     pub attempted: Attempted,
     pub verdict: Verdict,
     /// For how long a failing delivery holds its lane, from its first failure.
     pub max_hold: Duration,
     /// Until when the endpoint asked not to be called.
     pub endpoint_hold: Option<DateTime<Utc>>,
-    /// The endpoint said that it is gone for good.
-    pub gone: bool,
+    /// For how long the next delivery of the lane is claimed, if it is to be.
+    pub hand_over: Option<Duration>,
+}
+
+/// What settling came to.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// Deliveries whose lease was lost and that were left as they are.
+    pub lost: Vec<DeliveryId>,
+    /// What was claimed on the way.
+    pub handed: Vec<(EndpointName, Claimed)>,
+    /// How the endpoints stand now.
+    pub endpoints: Vec<endpoint::Model>,
 }
 
 /// How a delivery ended; all that ended alike are written together.
@@ -57,6 +75,7 @@ struct End<'a> {
 #[derive(FromQueryResult)]
 struct Standing {
     id: DeliveryId,
+    event_id: EventId,
     lease_token: Option<i64>,
     lane: Option<String>,
     hold_until: Option<DateTime<Utc>>,
@@ -64,36 +83,44 @@ struct Standing {
 }
 
 impl Store {
-    /// Writes the settlements; returns those deliveries whose lease was lost and that were left as they are.
+    /// Writes the settlements.
     ///
     /// # Errors
     /// If the database fails; nothing is written then.
-    pub async fn settle(&self, settlements: &[Settlement], now: DateTime<Utc>) -> Result<Vec<DeliveryId>, Error> {
+    pub async fn settle(&self, settlements: &[Settlement], now: DateTime<Utc>) -> Result<Settled, Error> {
         if settlements.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Settled::default());
         }
-        self.tx("delivery.settle", |tx| async move { tx.settle(settlements, now).await }).await
+        let generation = self.generation().await?;
+        self.tx("delivery.settle", |tx| async move { tx.settle(settlements, generation, now).await }).await
     }
 }
 
 impl Tx {
-    async fn settle(&self, settlements: &[Settlement], now: DateTime<Utc>) -> Result<Vec<DeliveryId>, Error> {
-        self.share_outbox().await?;
+    async fn settle(&self, settlements: &[Settlement], generation: &str, now: DateTime<Utc>) -> Result<Settled, Error> {
+        // A death is told, and whoever tells locks first.
+        if settlements.iter().any(|settlement| settlement.verdict == Verdict::Dead) {
+            self.lock_counter(stream::ALL).await?;
+        } else {
+            self.share_outbox().await?;
+        }
         let standing = self.standing(settlements).await?;
-        let mut lost = Vec::new();
+        let mut settled = Settled::default();
         let mut kept = Vec::new();
         for settlement in settlements {
             match standing.get(&settlement.lease.delivery) {
                 Some(row) if row.lease_token == Some(settlement.lease.token) => kept.push((settlement, row)),
-                _ => lost.push(settlement.lease.delivery.clone()),
+                _ => settled.lost.push(settlement.lease.delivery.clone()),
             }
         }
         if kept.is_empty() {
-            return Ok(lost);
+            return Ok(settled);
         }
 
         let mut finished: BTreeMap<End<'_>, Vec<DeliveryId>> = BTreeMap::new();
         let mut freed = Vec::new();
+        let mut handed: BTreeMap<(&EndpointName, Duration), Vec<DeliveryId>> = BTreeMap::new();
+        let mut died = Vec::new();
         for (settlement, row) in &kept {
             let Attempted { status, error, .. } = &settlement.attempted;
             let end = match settlement.verdict {
@@ -102,47 +129,80 @@ impl Tx {
                     continue;
                 }
                 Verdict::Done => End { delivered: true, status: *status, error: None },
-                Verdict::Dead => End { delivered: false, status: *status, error: error.as_deref() },
+                Verdict::Dead => {
+                    died.push((settlement, &row.event_id));
+                    End { delivered: false, status: *status, error: error.as_deref() }
+                }
             };
             finished.entry(end).or_default().push(row.id.clone());
-            if row.lane.is_some() {
-                freed.extend(row.successor.clone());
+            if let (Some(_), Some(successor)) = (&row.lane, &row.successor) {
+                match settlement.hand_over {
+                    Some(lease) => handed.entry((&settlement.endpoint, lease)).or_default().push(successor.clone()),
+                    None => freed.push(successor.clone()),
+                }
             }
         }
         for (end, ids) in finished {
             self.finish(end, &ids, now).await?;
         }
         self.make_due(freed, now).await?;
+        for ((name, lease), ids) in handed {
+            let stamp = Stamp::new(self.store(), lease, now);
+            let claimed = self.hand_over(&ids, stamp).await?;
+            settled.handed.extend(claimed.into_iter().map(|claimed| (name.clone(), claimed)));
+        }
         self.record_attempts(kept.iter().map(|(settlement, _)| *settlement)).await?;
-        self.record_endpoints(kept.iter().map(|(settlement, _)| *settlement), now).await?;
-        Ok(lost)
+        settled.endpoints = self.record_endpoints(kept.iter().map(|(settlement, _)| *settlement), now).await?;
+        for (settlement, event_id) in died {
+            let died = Died {
+                delivery: &settlement.lease.delivery,
+                event: event_id,
+                endpoint: &settlement.endpoint,
+                attempts: settlement.attempts,
+                status: settlement.attempted.status,
+                error: settlement.attempted.error.as_deref(),
+            };
+            self.publish_but(vec![dead_event(&died, generation, now)?], Some(&settlement.endpoint), now).await?;
+        }
+        Ok(settled)
     }
 
     /// The rows to settle, locked, each with the next one in its lane. Raw SQL because the builder cannot correlate a
     /// scalar subquery with a limit.
     async fn standing(&self, settlements: &[Settlement]) -> Result<HashMap<DeliveryId, Standing>, Error> {
-        let ids = padded(settlements.iter().map(|settlement| settlement.lease.delivery.clone()));
-        let (placeholders, lock): (Vec<String>, _) = match self.backend() {
-            DbBackend::Postgres => ((1..=ids.len()).map(|n| format!("${n}")).collect(), " FOR UPDATE OF d"),
-            DbBackend::MySql => (vec!["?".to_owned(); ids.len()], " FOR UPDATE"),
-            _ => (vec!["?".to_owned(); ids.len()], ""),
+        let ids = settlements.iter().map(|settlement| settlement.lease.delivery.clone());
+        let (among, ids, lock): (String, Vec<Value>, _) = match self.backend() {
+            DbBackend::MySql => {
+                let ids: Vec<Value> = padded(ids).into_iter().map(Value::from).collect();
+                (vec!["?"; ids.len()].join(", "), ids, " FOR UPDATE")
+            }
+            backend => {
+                let ids: Vec<String> = ids.map(|id| id.as_str().to_owned()).collect();
+                let list = serde_json::Value::from(ids).to_string();
+                match backend {
+                    DbBackend::Postgres => {
+                        let unfold = "SELECT json_array_elements_text($1::text::json)";
+                        (unfold.to_owned(), vec![list.into()], " FOR UPDATE OF d")
+                    }
+                    _ => ("SELECT value FROM json_each($1)".to_owned(), vec![list.into()], ""),
+                }
+            }
         };
         let sql = format!(
-            "SELECT d.id, d.lease_token, d.lane, d.hold_until,
+            "SELECT d.id, d.event_id, d.lease_token, d.lane, d.hold_until,
                 (SELECT n.id FROM lumo_deliveries n
                  WHERE n.endpoint = d.endpoint AND n.lane = d.lane AND n.id > d.id
                  ORDER BY n.id LIMIT 1) AS successor
-             FROM lumo_deliveries d WHERE d.id IN ({}) ORDER BY d.id{lock}",
-            placeholders.join(", ")
+             FROM lumo_deliveries d WHERE d.id IN ({among}) ORDER BY d.id{lock}"
         );
-        let statement = Statement::from_sql_and_values(self.backend(), sql, ids.into_iter().map(Value::from));
+        let statement = Statement::from_sql_and_values(self.backend(), sql, ids);
         let rows = Standing::find_by_statement(statement).all(self.session()).await?;
         Ok(rows.into_iter().map(|row| (row.id.clone(), row)).collect())
     }
 
     async fn finish(&self, end: End<'_>, ids: &[DeliveryId], now: DateTime<Utc>) -> Result<(), Error> {
         let state = if end.delivered { State::Delivered } else { State::Dead };
-        for chunk in ids.chunks(500) {
+        for chunk in ids.chunks(at_once(self.backend())) {
             delivery::Entity::update_many()
                 .col_expr(delivery::Column::State, Expr::value(state.as_str()))
                 .col_expr(delivery::Column::Attempts, Expr::col(delivery::Column::Attempts).add(1))
@@ -152,7 +212,7 @@ impl Tx {
                 .col_expr(delivery::Column::LastError, Expr::value(end.error.map(str::to_owned)))
                 .col_expr(delivery::Column::Lane, Expr::value(Option::<String>::None))
                 .col_expr(delivery::Column::LeaseToken, Expr::value(Option::<i64>::None))
-                .filter(delivery::Column::Id.is_in(padded(chunk.iter().cloned())))
+                .filter(among(self.backend(), delivery::Column::Id, chunk.iter().cloned()))
                 .exec(self.session())
                 .await?;
         }
@@ -166,24 +226,27 @@ impl Tx {
         at: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
-        let hold_until = row.hold_until.unwrap_or_else(|| {
-            now + TimeDelta::from_std(settlement.max_hold).unwrap_or(TimeDelta::MAX).min(TimeDelta::days(3650))
+        let hold_until = row.hold_until.or_else(|| {
+            let hold = TimeDelta::from_std(settlement.max_hold).unwrap_or(TimeDelta::MAX).min(TimeDelta::days(3650));
+            settlement.counts.then(|| now + hold)
         });
         delivery::Entity::update_many()
             .set(delivery::ActiveModel {
-                state: Set(State::Retrying),
+                state: Set(if settlement.attempts == 0 { State::Pending } else { State::Retrying }),
                 attempts: Set(i32::try_from(settlement.attempts).unwrap_or(i32::MAX)),
                 next_attempt_at: Set(Some(at)),
                 last_status: Set(settlement.attempted.status.map(i32::from)),
                 last_error: Set(settlement.attempted.error.clone()),
-                hold_until: Set(Some(hold_until)),
+                hold_until: Set(hold_until),
                 lease_token: Set(None),
                 ..Default::default()
             })
             .filter(delivery::Column::Id.eq(row.id.clone()))
             .exec(self.session())
             .await?;
-        if let (None, Some(_), Some(successor)) = (row.hold_until, &row.lane, &row.successor) {
+        if let (None, Some(hold_until), Some(_), Some(successor)) =
+            (row.hold_until, hold_until, &row.lane, &row.successor)
+        {
             delivery::Entity::update_many()
                 .col_expr(delivery::Column::NextAttemptAt, Expr::value(hold_until))
                 .filter(delivery::Column::Id.eq(successor.clone()))
@@ -196,13 +259,13 @@ impl Tx {
 
     /// What waited in a lane behind a delivery that ended is due now.
     pub(super) async fn make_due(&self, ids: Vec<DeliveryId>, now: DateTime<Utc>) -> Result<(), Error> {
-        for chunk in ids.chunks(500) {
+        for chunk in ids.chunks(at_once(self.backend())) {
             delivery::Entity::update_many()
                 .col_expr(delivery::Column::NextAttemptAt, Expr::value(now))
-                .filter(delivery::Column::Id.is_in(padded(chunk.iter().cloned())))
+                .filter(among(self.backend(), delivery::Column::Id, chunk.iter().cloned()))
                 .filter(delivery::Column::State.eq(State::Pending))
                 .filter(
-                    sea_orm::Condition::any()
+                    Condition::any()
                         .add(delivery::Column::NextAttemptAt.is_null())
                         .add(delivery::Column::NextAttemptAt.gt(now)),
                 )
@@ -214,34 +277,33 @@ impl Tx {
     }
 
     async fn record_attempts(&self, settlements: impl Iterator<Item = &Settlement>) -> Result<(), Error> {
-        let rows = settlements.map(|settlement| {
+        // In the order of the entity's columns.
+        let row = |settlement: &Settlement| {
             let attempted = &settlement.attempted;
-            attempt::ActiveModel {
-                delivery_id: Set(settlement.lease.delivery.clone()),
-                attempt: Set(i32::try_from(settlement.attempts).unwrap_or(i32::MAX)),
-                started_at: Set(attempted.started_at),
-                duration_ms: Set(i64::try_from(attempted.duration.as_millis()).unwrap_or(i64::MAX)),
-                status: Set(attempted.status.map(i32::from)),
-                error: Set(attempted.error.clone()),
-                response_body: Set(attempted.response_body.clone()),
-            }
-        });
-        let rows: Vec<_> = rows.collect();
-        for chunk in rows.chunks(500) {
-            attempt::Entity::insert_many(chunk.to_vec()).exec_without_returning(self.session()).await?;
-        }
-        Ok(())
+            vec![
+                settlement.lease.delivery.clone().into(),
+                i32::try_from(settlement.attempts).unwrap_or(i32::MAX).into(),
+                attempted.started_at.into(),
+                i64::try_from(attempted.duration.as_millis()).unwrap_or(i64::MAX).into(),
+                attempted.status.map(i32::from).into(),
+                attempted.error.clone().into(),
+                attempted.response_body.clone().into(),
+            ]
+        };
+        let rows: Vec<Vec<Value>> = settlements.filter(|settlement| settlement.counts).map(row).collect();
+        Ok(insert::<attempt::Entity>(self.session(), rows).await?)
     }
 
     async fn record_endpoints(
         &self,
         settlements: impl Iterator<Item = &Settlement>,
         now: DateTime<Utc>,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<endpoint::Model>, Error> {
         let mut by_endpoint: BTreeMap<&EndpointName, Vec<&Settlement>> = BTreeMap::new();
         for settlement in settlements {
             by_endpoint.entry(&settlement.endpoint).or_default().push(settlement);
         }
+        let mut endpoints = Vec::with_capacity(by_endpoint.len());
         for (name, settlements) in by_endpoint {
             let failures =
                 settlements.iter().rev().take_while(|settlement| settlement.verdict != Verdict::Done).count();
@@ -258,13 +320,9 @@ impl Tx {
             if let Some(until) = settlements.iter().filter_map(|settlement| settlement.endpoint_hold).max() {
                 update = update.col_expr(endpoint::Column::HoldUntil, Expr::value(until));
             }
-            if settlements.iter().any(|settlement| settlement.gone) {
-                update = update
-                    .col_expr(endpoint::Column::State, Expr::value(endpoint::State::Suspended.as_str()))
-                    .col_expr(endpoint::Column::Since, Expr::value(now));
-            }
             update.exec(self.session()).await?;
+            endpoints.extend(endpoint::Entity::find_by_id(name.clone()).one(self.session()).await?);
         }
-        Ok(())
+        Ok(endpoints)
     }
 }

@@ -2,6 +2,7 @@
 //! SQL. Time is an argument everywhere, so nothing here waits for a clock.
 
 mod claim;
+mod courier;
 mod crowd;
 mod events;
 pub(crate) mod fixture;
@@ -15,6 +16,7 @@ mod rows;
 mod settle;
 mod standing;
 mod sweep;
+mod turn;
 mod turns;
 mod values;
 mod vanish;

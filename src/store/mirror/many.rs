@@ -62,6 +62,16 @@ pub(super) async fn write<E: EntityTrait>(
     Ok(())
 }
 
+/// Writes new rows.
+pub(in crate::store) async fn insert<E: EntityTrait>(
+    session: &DatabaseTransaction,
+    rows: Vec<Vec<Value>>,
+) -> Result<(), DbErr> {
+    // Whatever is refused needs no key to be named.
+    let Some(key) = E::Column::iter().next() else { return Ok(()) };
+    write::<E>(session, key, rows, Existing::Refuse).await
+}
+
 /// Raw SQL because the builder knows no UNNEST of several arrays.
 fn unfold<E: EntityTrait>(key: E::Column, overwritten: &[E::Column]) -> String {
     let names: Vec<&str> = E::Column::iter().map(|column| column.as_str()).collect();
@@ -83,6 +93,7 @@ fn unfold<E: EntityTrait>(key: E::Column, overwritten: &[E::Column]) -> String {
 fn element(column: &impl ColumnTrait) -> &'static str {
     match column.def().get_column_type() {
         ColumnType::Boolean => "boolean",
+        ColumnType::Integer => "integer",
         ColumnType::BigInteger => "bigint",
         ColumnType::Decimal(_) => "numeric",
         ColumnType::Timestamp | ColumnType::TimestampWithTimeZone => "timestamptz",
@@ -107,19 +118,31 @@ pub(crate) fn among<C: ColumnTrait, T: Clone + Into<Value>>(
     column: C,
     values: impl IntoIterator<Item = T>,
 ) -> SimpleExpr {
-    if backend != DbBackend::Postgres {
-        return column.is_in(padded(values));
+    let by_list = Expr::col(column.as_column_ref());
+    match backend {
+        DbBackend::Postgres => {}
+        // One parameter whatever their number, and one text of the statement.
+        DbBackend::Sqlite => {
+            let text = |value| match value {
+                Value::String(text) => text,
+                _ => None,
+            };
+            let texts: Vec<String> = values.into_iter().filter_map(|value| text(value.into())).collect();
+            let list = serde_json::Value::from(texts).to_string();
+            return Expr::cust_with_exprs("? IN (SELECT value FROM json_each(?))", [by_list, Expr::val(list)]);
+        }
+        _ => return column.is_in(padded(values)),
     }
     let mut array = Array::default();
     values.into_iter().for_each(|value| array.push(value.into()));
-    let column = Expr::col(column.as_column_ref());
+    let column = by_list;
     // As a subquery, which is read once: in an ANY the array would be read again for every row that is looked at.
     Expr::cust_with_exprs("$1 IN (SELECT UNNEST($2::text::text[]))", [column, Expr::val(array.finish())])
 }
 
 /// How many values [`among`] takes at once.
 pub(crate) fn at_once(backend: DbBackend) -> usize {
-    if backend == DbBackend::Postgres { COLUMN_LENGTH } else { 500 }
+    if backend == DbBackend::MySql { 500 } else { COLUMN_LENGTH }
 }
 
 /// An array in PostgreSQL's notation: `{"a","b",NULL}`.
@@ -131,6 +154,7 @@ impl Array {
         self.0.push(if self.0.is_empty() { '{' } else { ',' });
         match value {
             Value::Bool(Some(value)) => self.0.push(if value { 't' } else { 'f' }),
+            Value::Int(Some(number)) => self.show(number),
             Value::BigInt(Some(number)) => self.show(number),
             Value::BigDecimal(Some(number)) => self.0.push_str(&number.to_plain_string()),
             Value::ChronoDateTimeUtc(Some(time)) => self.time(time),

@@ -9,7 +9,8 @@ use lumo_bridge_entity::delivery::{Reason, State};
 use tokio::task::JoinSet;
 
 use super::fixture::{
-    LEASE, at, claim, deliveries, delivery, draft, endpoint, migrated, publish, publish_in, settle, settled, subscriber,
+    LEASE, at, claim, deliveries, delivery, draft, endpoint, migrated, next_due, publish, publish_in, settle, settled,
+    shop, subscriber,
 };
 use crate::database::{Database, on_each_database};
 
@@ -21,6 +22,10 @@ on_each_database!(
     an_endpoint_sees_only_its_own_deliveries,
     many_that_claim_at_once_share_without_overlap,
     the_next_due_time_is_that_of_the_first,
+    retries_leave_half_of_a_claim_to_first_attempts,
+    a_probe_is_one_delivery_and_not_always_the_same,
+    a_probe_does_not_pass_what_it_waits_for,
+    what_is_given_back_is_due_as_what_it_was,
 );
 
 fn unordered() -> Vec<lumo_bridge::model::subscriber::Subscriber> {
@@ -101,7 +106,7 @@ async fn a_lost_lease_changes_nothing_and_is_told(database: Database) {
     // In one batch with one that is not lost, which must be written.
     let kept_id = kept.lease.delivery().clone();
     let late = [settled(lost, "shop", Verdict::Dead, at(501)), settled(kept, "shop", Verdict::Done, at(501))];
-    assert_eq!(store.settle(&late, at(501)).await.unwrap(), std::slice::from_ref(&id));
+    assert_eq!(store.settle(&late, at(501)).await.unwrap().lost, std::slice::from_ref(&id));
 
     assert_eq!(delivery(&store, &id).await, before);
     assert_eq!(
@@ -146,7 +151,7 @@ async fn many_that_claim_at_once_share_without_overlap(database: Database) {
         tasks.spawn(async move {
             let mut mine = Vec::new();
             // Until there is nothing left; another may hold rows at this moment, so that once is not enough.
-            while store.next_due(&endpoint("shop")).await.unwrap().is_some_and(|due| due <= at(1)) {
+            while next_due(&store, "shop").await.is_some_and(|due| due <= at(1)) {
                 let claimed = claim(&store, "shop", 7, at(1)).await;
                 assert!(claimed.len() <= 7, "{}", claimed.len());
                 mine.extend(claimed.into_iter().map(|claimed| claimed.lease.delivery().clone()));
@@ -161,16 +166,81 @@ async fn many_that_claim_at_once_share_without_overlap(database: Database) {
 
 async fn the_next_due_time_is_that_of_the_first(database: Database) {
     let store = migrated(&database, &unordered()).await;
-    let shop = endpoint("shop");
-    assert_eq!(store.next_due(&shop).await.unwrap(), None);
+    assert_eq!(next_due(&store, "shop").await, None);
     publish_in(&store, &["b"], at(7)).await;
     publish_in(&store, &["a"], at(5)).await;
-    assert_eq!(store.next_due(&shop).await.unwrap(), Some(at(5)));
+    assert_eq!(next_due(&store, "shop").await, Some(at(5)));
     let taken = claim(&store, "shop", 1, at(6)).await;
-    assert_eq!(store.next_due(&shop).await.unwrap(), Some(at(7)), "the end of the lease is later");
+    assert_eq!(next_due(&store, "shop").await, Some(at(7)), "the end of the lease is later");
     settle(&store, taken, "shop", Verdict::Done, at(6)).await;
     let taken = claim(&store, "shop", 1, at(8)).await;
-    assert_eq!(store.next_due(&shop).await.unwrap(), Some(at(8) + LEASE));
+    assert_eq!(next_due(&store, "shop").await, Some(at(8) + LEASE));
     settle(&store, taken, "shop", Verdict::Dead, at(9)).await;
-    assert_eq!(store.next_due(&shop).await.unwrap(), None);
+    assert_eq!(next_due(&store, "shop").await, None);
+}
+
+async fn retries_leave_half_of_a_claim_to_first_attempts(database: Database) {
+    let store = migrated(&database, &unordered()).await;
+    let old: Vec<String> = (0..20).map(|number| format!("old {number}")).collect();
+    publish_in(&store, &old.iter().map(String::as_str).collect::<Vec<_>>(), at(0)).await;
+    let failed = claim(&store, "shop", 99, at(1)).await;
+    settle(&store, failed, "shop", Verdict::RetryAt(at(2)), at(1)).await;
+    publish_in(&store, &["new 1", "new 2", "new 3"], at(50)).await;
+
+    let claimed = claim(&store, "shop", 4, at(60)).await;
+    assert_eq!(claimed.iter().filter(|claimed| claimed.attempts == 0).count(), 2, "of four, two");
+    let claimed = claim(&store, "shop", 4, at(60)).await;
+    assert_eq!(claimed.iter().filter(|claimed| claimed.attempts == 0).count(), 1, "the last of them");
+    assert_eq!(claimed.len(), 4, "what first attempts leave is for retries");
+    assert_eq!(claim(&store, "shop", 99, at(60)).await.len(), 15);
+}
+
+async fn a_probe_is_one_delivery_and_not_always_the_same(database: Database) {
+    let store = migrated(&database, &unordered()).await;
+    publish_in(&store, &["failed"], at(0)).await;
+    let failed = claim(&store, "shop", 9, at(1)).await;
+    settle(&store, failed, "shop", Verdict::RetryAt(at(1000)), at(1)).await;
+    publish_in(&store, &["older", "younger"], at(2)).await;
+    let probe = async |tried| store.claim_probe(&endpoint("shop"), tried, LEASE, at(5)).await.unwrap();
+
+    let untried = probe(false).await.unwrap();
+    assert_eq!((untried.attempts, untried.not_due_until), (0, None));
+    let tried = probe(true).await.unwrap();
+    assert_eq!((tried.attempts, tried.not_due_until), (1, Some(at(1000))), "it was not due");
+    assert_eq!(streams(&[untried, tried]), ["older", "failed"]);
+    assert_eq!(streams(&[probe(true).await.unwrap()]), ["younger"], "whatever there is");
+    assert!(probe(false).await.is_none());
+}
+
+async fn a_probe_does_not_pass_what_it_waits_for(database: Database) {
+    let store = migrated(&database, &shop()).await;
+    publish_in(&store, &["user:a", "user:a"], at(0)).await;
+    let failed = claim(&store, "shop", 9, at(1)).await;
+    let first = failed[0].lease.delivery().clone();
+    settle(&store, failed, "shop", Verdict::RetryAt(at(1000)), at(1)).await;
+    let probe = async |now| store.claim_probe(&endpoint("shop"), false, LEASE, at(now)).await.unwrap();
+    let probed = probe(2).await.unwrap();
+    assert_eq!(*probed.lease.delivery(), first, "the second has a time, but it is that of its hold");
+    assert!(probe(3).await.is_none());
+    let until = probed.lease.until.timestamp() - at(0).timestamp();
+    assert_eq!(*probe(until).await.unwrap().lease.delivery(), first, "a lease that ended is probed again");
+}
+
+async fn what_is_given_back_is_due_as_what_it_was(database: Database) {
+    let store = migrated(&database, &shop()).await;
+    publish_in(&store, &["user:a", "user:b"], at(0)).await;
+    let mut claimed = claim(&store, "shop", 9, at(1)).await;
+    settle(&store, vec![claimed.remove(0)], "shop", Verdict::RetryAt(at(3)), at(2)).await;
+    claimed.extend(claim(&store, "shop", 9, at(3)).await);
+    store.release(claimed.into_iter().map(|claimed| claimed.lease).collect(), at(4)).await.unwrap();
+    let states: Vec<_> =
+        deliveries(&store).await.into_iter().map(|row| (row.state, row.attempts, row.next_attempt_at)).collect();
+    assert_eq!(states, [(State::Retrying, 1, Some(at(4))), (State::Pending, 0, Some(at(4)))]);
+
+    // What another has claimed since is not given back by whoever had it before.
+    let old = claim(&store, "shop", 9, at(5)).await;
+    let new = claim(&store, "shop", 9, at(500)).await;
+    store.release(old.into_iter().map(|claimed| claimed.lease).collect(), at(501)).await.unwrap();
+    settle(&store, new, "shop", Verdict::Done, at(502)).await;
+    assert!(deliveries(&store).await.iter().all(|row| row.state == State::Delivered));
 }

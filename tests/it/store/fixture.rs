@@ -186,6 +186,8 @@ pub(crate) fn settled(claimed: Claimed, name: &str, verdict: Verdict, now: DateT
     };
     Settlement {
         attempts: claimed.attempts + 1,
+        counts: true,
+        hand_over: None,
         lease: claimed.lease,
         endpoint: endpoint(name),
         attempted: Attempted {
@@ -198,14 +200,18 @@ pub(crate) fn settled(claimed: Claimed, name: &str, verdict: Verdict, now: DateT
         verdict,
         max_hold: HOLD,
         endpoint_hold: None,
-        gone: false,
     }
 }
 
 /// Settles all of them alike; none of the leases may be lost.
 pub(crate) async fn settle(store: &Store, claimed: Vec<Claimed>, name: &str, verdict: Verdict, now: DateTime<Utc>) {
     let settlements: Vec<_> = claimed.into_iter().map(|claimed| settled(claimed, name, verdict, now)).collect();
-    assert_eq!(store.settle(&settlements, now).await.unwrap(), [], "a lease was lost");
+    assert_eq!(store.settle(&settlements, now).await.unwrap().lost, [], "a lease was lost");
+}
+
+/// When the endpoint's next delivery is due.
+pub(crate) async fn next_due(store: &Store, name: &str) -> Option<DateTime<Utc>> {
+    store.look(&endpoint(name)).await.unwrap().unwrap().due()
 }
 
 /// Every delivery, oldest first.

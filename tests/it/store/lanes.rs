@@ -15,7 +15,7 @@ use lumo_bridge_entity::delivery::State;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::fixture::{HOLD, LEASE, at, claim, deliveries, draft, endpoint, migrated, publish, settled, subscriber};
+use super::fixture::{HOLD, LEASE, at, claim, deliveries, draft, migrated, next_due, publish, settled, subscriber};
 use crate::database::{Database, on_each_database};
 
 on_each_database!(whatever_happens_a_lane_is_in_order_and_nothing_is_stuck);
@@ -147,7 +147,7 @@ impl World {
         let row = self.rows.get_mut(&id).unwrap();
         let good = row.state == State::Sending && row.claims == claims;
         let settlement = settled(claimed, row.endpoint, verdict, self.now);
-        let lost = self.store.settle(&[settlement], self.now).await.unwrap();
+        let lost = self.store.settle(&[settlement], self.now).await.unwrap().lost;
         assert_eq!(lost.is_empty(), good, "seed {}: {id} {row:?}", self.seed);
         if !good {
             return;
@@ -203,7 +203,7 @@ impl World {
             assert!(same, "{story}");
         }
         for (name, _) in ENDPOINTS {
-            let next = self.store.next_due(&endpoint(name)).await.unwrap();
+            let next = next_due(&self.store, name).await;
             let due = |id: &DeliveryId| (self.rows[id].endpoint == name).then(|| self.due(id)).flatten();
             let expected = self.rows.keys().filter_map(due).min();
             let reached = |time: Option<DateTime<Utc>>| time.map(|time| time.max(self.now));

@@ -33,7 +33,7 @@ async fn a_retry_makes_due_what_can_be_tried(database: Database) {
     let store = migrated(&database, &shop()).await;
     for (state, after) in [
         (State::Pending, State::Pending),
-        (State::Held, State::Held),
+        (State::Held, State::Pending),
         (State::Retrying, State::Retrying),
         (State::Dead, State::Retrying),
         (State::Skipped, State::Retrying),

@@ -9,8 +9,8 @@ use lumo_bridge_entity::delivery::State;
 use lumo_bridge_entity::endpoint::{self as endpoints, State as Health};
 
 use super::fixture::{
-    HOLD, at, claim, deliveries, delivery, draft, endpoint, migrated, publish, publish_in, settle, settled, shop,
-    subscriber,
+    HOLD, LEASE, at, claim, deliveries, delivery, draft, endpoint, migrated, publish, publish_in, settle, settled,
+    shop, subscriber,
 };
 use crate::database::{Database, on_each_database};
 
@@ -20,7 +20,9 @@ on_each_database!(
     a_dead_one_keeps_why,
     a_failure_keeps_its_first_hold,
     failures_in_a_row_are_counted_per_endpoint,
-    an_endpoint_that_is_gone_is_suspended,
+    an_endpoint_that_is_called_again_is_judged_anew,
+    an_attempt_that_does_not_count_leaves_no_trace_but_its_error,
+    what_comes_next_in_a_lane_is_handed_over,
     an_endpoint_that_asked_for_quiet_is_held_until_the_latest_time,
     a_batch_larger_than_a_statement_is_settled_whole,
     nothing_to_settle_is_nothing_to_do,
@@ -53,7 +55,7 @@ async fn each_attempt_is_recorded_with_what_it_met(database: Database) {
         };
         let verdict = if status == Some(204) { Verdict::Done } else { Verdict::RetryAt(at(seconds + 10)) };
         let settlement = Settlement { attempted, ..settled(one(&store, seconds).await, "shop", verdict, at(seconds)) };
-        assert_eq!(store.settle(&[settlement], at(seconds)).await.unwrap(), []);
+        assert_eq!(store.settle(&[settlement], at(seconds)).await.unwrap().lost, []);
     }
     let id = deliveries(&store).await[0].id.clone();
     let rows = store.attempts(&id).await.unwrap();
@@ -150,22 +152,47 @@ async fn failures_in_a_row_are_counted_per_endpoint(database: Database) {
     assert_eq!((untouched.consecutive_failures, untouched.last_success_at), (0, None));
 }
 
-async fn an_endpoint_that_is_gone_is_suspended(database: Database) {
-    let subscribers = ["crm", "shop"].map(|name| subscriber(name, &["*"], Order::None));
-    let store = migrated(&database, &subscribers).await;
+async fn an_endpoint_that_is_called_again_is_judged_anew(database: Database) {
+    let store = migrated(&database, &[subscriber("shop", &["*"], Order::None)]).await;
     publish_in(&store, &["user:a"], at(0)).await;
-    let gone = Settlement { gone: true, ..settled(one(&store, 1).await, "shop", Verdict::RetryAt(at(99)), at(2)) };
-    store.settle(&[gone], at(2)).await.unwrap();
-    let row = health(&store, "shop").await;
-    assert_eq!((row.state, row.since), (Health::Suspended, at(2)));
-    assert_eq!(health(&store, "crm").await.state, Health::Active);
-
+    settle(&store, vec![one(&store, 1).await], "shop", Verdict::RetryAt(at(99)), at(2)).await;
+    assert!(store.set_endpoint_state(&endpoint("shop"), Health::Suspended, at(2)).await.unwrap());
     assert!(store.set_endpoint_state(&endpoint("shop"), Health::Active, at(3)).await.unwrap());
     let row = health(&store, "shop").await;
     assert_eq!((row.state, row.since, row.hold_until), (Health::Active, at(3), None));
-    assert_eq!(row.consecutive_failures, 0, "it is judged anew");
+    assert_eq!(row.consecutive_failures, 0);
     assert_eq!(claim(&store, "shop", 9, at(3)).await.len(), 1, "what failed need not wait any longer");
     assert!(!store.set_endpoint_state(&endpoint("nobody"), Health::Active, at(3)).await.unwrap());
+}
+
+async fn an_attempt_that_does_not_count_leaves_no_trace_but_its_error(database: Database) {
+    let store = migrated(&database, &shop()).await;
+    publish_in(&store, &["user:a", "user:a"], at(0)).await;
+    let claimed = one(&store, 1).await;
+    let id = claimed.lease.delivery().clone();
+    let settlement = settled(claimed, "shop", Verdict::RetryAt(at(9)), at(2));
+    store.settle(&[Settlement { counts: false, attempts: 0, ..settlement }], at(2)).await.unwrap();
+    let row = delivery(&store, &id).await;
+    assert_eq!((row.state, row.attempts, row.next_attempt_at), (State::Pending, 0, Some(at(9))));
+    assert_eq!((row.hold_until, row.last_status), (None, Some(500)));
+    assert!(store.attempts(&id).await.unwrap().is_empty());
+    assert!(claim(&store, "shop", 9, at(8)).await.is_empty(), "what comes after it still waits");
+}
+
+async fn what_comes_next_in_a_lane_is_handed_over(database: Database) {
+    let store = migrated(&database, &shop()).await;
+    publish_in(&store, &["user:a", "user:a", "user:b"], at(0)).await;
+    let ids: Vec<_> = deliveries(&store).await.into_iter().map(|row| row.id).collect();
+    let claimed = claim(&store, "shop", 9, at(1)).await;
+    let hand_over = |claimed| Settlement { hand_over: Some(LEASE), ..settled(claimed, "shop", Verdict::Done, at(2)) };
+    let settlements: Vec<_> = claimed.into_iter().map(hand_over).collect();
+    let mut handed = store.settle(&settlements, at(2)).await.unwrap().handed;
+    let (name, next) = handed.pop().unwrap();
+    assert!(handed.is_empty());
+    assert_eq!((name, next.lease.delivery(), next.lease.until), (endpoint("shop"), &ids[1], at(2) + LEASE));
+    assert!(claim(&store, "shop", 9, at(3)).await.is_empty(), "it is claimed");
+    settle(&store, vec![next], "shop", Verdict::Done, at(3)).await;
+    assert!(deliveries(&store).await.iter().all(|row| row.state == State::Delivered && row.attempts == 1));
 }
 
 async fn an_endpoint_that_asked_for_quiet_is_held_until_the_latest_time(database: Database) {
@@ -202,5 +229,5 @@ async fn a_batch_larger_than_a_statement_is_settled_whole(database: Database) {
 async fn nothing_to_settle_is_nothing_to_do(database: Database) {
     let store = migrated(&database, &shop()).await;
     store.close().await;
-    assert_eq!(store.settle(&[], at(0)).await.unwrap(), [], "no statement is needed");
+    assert_eq!(store.settle(&[], at(0)).await.unwrap().lost, [], "no statement is needed");
 }

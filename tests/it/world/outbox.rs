@@ -27,7 +27,7 @@ impl Event {
 
     /// Whether it is about the bridge itself; endpoints that want everything of wallets and deposits do not get those.
     fn is_operational(&self) -> bool {
-        self.stream.starts_with("sync:")
+        ["sync:", "endpoint:"].iter().any(|prefix| self.stream.starts_with(prefix))
     }
 
     fn version(&self) -> i64 {

@@ -1,0 +1,99 @@
+//! One attempt: sent, judged, and on its way to be settled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::mpsc;
+
+use super::desk::Desk;
+use super::health::Health;
+use crate::callback::{Attempt, Callback, Endpoint, Sender};
+use crate::clock::Clock;
+use crate::model::retry::{Outcome, Unreachable, Verdict};
+use crate::store::{Attempted, Claimed, Settlement};
+
+/// A settlement on its way.
+#[derive(Debug)]
+pub(super) struct Settling {
+    pub(super) settlement: Settlement,
+    /// The endpoint said that it is gone for good.
+    pub(super) gone: bool,
+    /// For how long a successor is claimed, if it may be.
+    pub(super) lease: Duration,
+}
+
+/// What an attempt means for those that come after it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Met {
+    pub(super) succeeded: bool,
+    /// It took too long, here or behind a gateway.
+    pub(super) strained: bool,
+    pub(super) gone: bool,
+    /// Until when the endpoint asked not to be called.
+    pub(super) hold_until: Option<DateTime<Utc>>,
+}
+
+/// What attempts need, shared by all of an endpoint.
+pub(super) struct Post {
+    pub(super) sender: Sender,
+    pub(super) clock: Clock,
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) desk: Arc<Desk>,
+    pub(super) health: Health,
+    pub(super) settle: mpsc::Sender<Settling>,
+    /// How long a claim lasts.
+    pub(super) lease: Duration,
+}
+
+impl Post {
+    pub(super) async fn attempt(&self, claimed: Claimed) -> Met {
+        let Claimed { lease, event_id, event_type, body, reason, attempts: before, not_due_until } = claimed;
+        let attempt = before.saturating_add(1);
+        let callback =
+            Callback { event_id: &event_id, event_type: &event_type, attempt, reason: reason.as_str(), body: &body };
+        let started_at = self.clock.now();
+        let Attempt { outcome, duration, error, response_body } =
+            self.sender.send(&self.endpoint, &callback, started_at).await;
+        let now = self.clock.now();
+        let status = match outcome {
+            Outcome::Accepted { status } | Outcome::Refused { status, .. } => Some(status),
+            Outcome::Unreachable(_) => None,
+        };
+        let policy = self.endpoint.policy();
+        let succeeded = matches!(outcome, Outcome::Accepted { .. });
+        // To be turned away for coming too often, or before one's time, is no attempt.
+        let counts = succeeded || (status != Some(429) && not_due_until.is_none());
+        let attempts = if counts { attempt } else { before };
+        let verdict = match policy.judge(attempts.max(1), &outcome, now, &mut rand::rng()) {
+            Verdict::RetryAt(at) => Verdict::RetryAt(not_due_until.map_or(at, |due| due.max(now))),
+            verdict => verdict,
+        };
+        let counts = counts || verdict == Verdict::Dead;
+        self.health.log(&self.endpoint, &event_type, attempt, status, error.as_deref(), &verdict, duration);
+        let hold_until = policy.hold(attempts, &outcome).map(|hold| now + hold);
+        let met = Met {
+            succeeded,
+            strained: matches!(outcome, Outcome::Unreachable(Unreachable::Timeout))
+                || matches!(status, Some(502 | 504)),
+            gone: status == Some(410),
+            hold_until,
+        };
+        let settlement = Settlement {
+            lease,
+            endpoint: self.endpoint.name().clone(),
+            attempts,
+            counts,
+            attempted: Attempted { started_at, duration, status, error, response_body },
+            verdict,
+            max_hold: self.endpoint.ordering().max_hold.get(),
+            endpoint_hold: hold_until,
+            hand_over: None,
+        };
+        self.desk.attempt_made();
+        if self.settle.send(Settling { settlement, gone: met.gone, lease: self.lease }).await.is_err() {
+            tracing::warn!("attempt not settled; it is made again when its lease ends");
+        }
+        met
+    }
+}

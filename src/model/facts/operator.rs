@@ -1,0 +1,129 @@
+//! Events about how callbacks fare: for the operator, told to the endpoints that are not concerned.
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::endpoint::State;
+use serde::Serialize;
+use serde_json::value::to_raw_value;
+
+use super::{Changes, NO_COMPANY};
+use crate::model::draft::{self, Draft, Origin, rfc3339};
+use crate::model::event::EventType;
+use crate::model::id::{DeliveryId, EndpointName, EventId};
+
+/// A delivery that is given up.
+#[derive(Clone, Copy, Debug)]
+pub struct Died<'a> {
+    pub delivery: &'a DeliveryId,
+    pub event: &'a EventId,
+    pub endpoint: &'a EndpointName,
+    pub attempts: u32,
+    /// The last answer.
+    pub status: Option<u16>,
+    pub error: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct DeadDelivery<'a> {
+    kind: &'static str,
+    id: &'a str,
+    event_id: &'a str,
+    endpoint: &'a str,
+    attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<&'a str>,
+}
+
+/// `delivery.dead`. A delivery that is retried by hand can die again, after more attempts.
+///
+/// # Errors
+/// Only if serialising fails, which plain texts and numbers give no cause for.
+pub fn dead_event(died: &Died<'_>, generation: &str, now: DateTime<Utc>) -> serde_json::Result<Draft> {
+    let object = DeadDelivery {
+        kind: "delivery",
+        id: died.delivery.as_str(),
+        event_id: died.event.as_str(),
+        endpoint: died.endpoint.as_str(),
+        attempts: died.attempts,
+        last_status: died.status,
+        last_error: died.error,
+    };
+    let kind = EventType::DeliveryDead;
+    let id = draft::repeated(NO_COMPANY, kind, object.id, i64::from(died.attempts), generation);
+    operator_event(id, kind, died.endpoint, ("delivery", object.id), &object, None, now)
+}
+
+/// An endpoint whose state changes by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Turned<'a> {
+    pub endpoint: &'a EndpointName,
+    pub from: State,
+    pub to: State,
+    /// Since when it was in the state that it leaves.
+    pub since: DateTime<Utc>,
+    pub consecutive_failures: i32,
+    /// Why.
+    pub error: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Endpoint<'a> {
+    kind: &'static str,
+    id: &'a str,
+    state: &'static str,
+    since: String,
+    consecutive_failures: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+/// `endpoint.failing`, `endpoint.suspended` or `endpoint.recovered`.
+///
+/// # Errors
+/// Only if serialising fails, which plain texts and numbers give no cause for.
+pub fn endpoint_event(turned: &Turned<'_>, generation: &str, now: DateTime<Utc>) -> serde_json::Result<Draft> {
+    let kind = match turned.to {
+        State::Failing => EventType::EndpointFailing,
+        State::Suspended | State::Paused => EventType::EndpointSuspended,
+        State::Active => EventType::EndpointRecovered,
+    };
+    let object = Endpoint {
+        kind: "endpoint",
+        id: turned.endpoint.as_str(),
+        state: turned.to.as_str(),
+        since: rfc3339(now),
+        consecutive_failures: turned.consecutive_failures,
+        error: turned.error,
+    };
+    let mut changes = Changes::default();
+    changes.note("state", &turned.from.as_str(), &turned.to.as_str());
+    changes.note("since", &rfc3339(turned.since), &rfc3339(now));
+    let id = draft::repeated(NO_COMPANY, kind, object.id, now.timestamp_micros(), generation);
+    operator_event(id, kind, turned.endpoint, ("endpoint", object.id), &object, Some(changes), now)
+}
+
+fn operator_event(
+    id: EventId,
+    kind: EventType,
+    endpoint: &EndpointName,
+    (object_kind, object_id): (&'static str, &str),
+    object: &impl Serialize,
+    changes: Option<Changes>,
+    now: DateTime<Utc>,
+) -> serde_json::Result<Draft> {
+    Ok(Draft {
+        id,
+        kind,
+        stream: format!("endpoint:{endpoint}"),
+        object_kind,
+        object_id: object_id.to_owned(),
+        external_id: None,
+        occurred_at: now,
+        detected_at: now,
+        origin: Origin::Live,
+        object: to_raw_value(object)?,
+        changes: changes.map(|changes| changes.to_json()).transpose()?,
+        upstream: None,
+    })
+}
