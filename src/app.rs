@@ -61,13 +61,19 @@ pub fn subscribers(endpoints: &[Arc<Endpoint>]) -> Vec<Subscriber> {
     let subscriber = |endpoint: &Arc<Endpoint>| Subscriber {
         endpoint: endpoint.name().clone(),
         patterns: endpoint.patterns().clone(),
-        order: match endpoint.ordering().by {
-            OrderBy::User => Order::User,
-            OrderBy::Endpoint => Order::Endpoint,
-            OrderBy::None => Order::None,
-        },
+        order: order(endpoint.ordering().by),
     };
     endpoints.iter().map(subscriber).collect()
+}
+
+/// What waits for what, as the outbox sees it.
+#[must_use]
+pub const fn order(by: OrderBy) -> Order {
+    match by {
+        OrderBy::User => Order::User,
+        OrderBy::Endpoint => Order::Endpoint,
+        OrderBy::None => Order::None,
+    }
 }
 
 /// A client of the Lumo API.

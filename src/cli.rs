@@ -96,7 +96,7 @@ enum Command {
     /// List the deposits that are known
     #[command(subcommand)]
     Deposit(deposit::Command),
-    /// List what happened
+    /// List what happened; tell it again
     #[command(subcommand)]
     Event(event::Command),
     /// List what was sent, is waiting, or failed; try again
@@ -145,6 +145,7 @@ fn given_up(command: &Command, stop: &Stop) -> CancellationToken {
         | Command::Wallet(_)
         | Command::Callback(_)
         | Command::Simulate(_) => stop.hard.clone(),
+        Command::Event(command) if command.ends_by_itself() => stop.hard.clone(),
         _ => stop.soft.clone(),
     }
 }

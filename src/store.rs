@@ -20,6 +20,7 @@ mod outbox;
 mod progress;
 pub mod query;
 mod remember;
+pub mod replay;
 pub mod schema;
 mod settle;
 mod standing;

@@ -83,7 +83,8 @@ async fn set(context: &Context, name: &EndpointName, state: State) -> Result<(),
     Ok(())
 }
 
-fn unknown(config: &Config, name: &EndpointName) -> Failure {
+/// That there is no such endpoint in the configuration.
+pub(super) fn unknown(config: &Config, name: &EndpointName) -> Failure {
     let known = || config.callbacks.endpoints.keys().map(String::as_str);
     let hint = match nearest(name.as_str(), known()) {
         Some(meant) => format!("did you mean `{meant}`?"),

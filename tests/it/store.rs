@@ -11,6 +11,7 @@ mod lead;
 mod manual;
 mod outbox;
 mod race;
+mod replay;
 mod rows;
 mod settle;
 mod standing;
