@@ -99,7 +99,7 @@ enum Command {
     /// List what happened; tell it again
     #[command(subcommand)]
     Event(event::Command),
-    /// List what was sent, is waiting, or failed; try again
+    /// List what was sent, is waiting, or failed; try again, or give up
     #[command(subcommand)]
     Delivery(delivery::Command),
     /// List the endpoints; pause and resume them

@@ -23,6 +23,7 @@ mod remember;
 pub mod replay;
 pub mod schema;
 mod settle;
+pub mod skip;
 mod standing;
 mod sweep;
 mod vanish;

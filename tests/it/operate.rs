@@ -1,6 +1,7 @@
 //! What the operator does by command: the real program, its words, its JSON and its exit codes.
 
 mod replay;
+mod skip;
 
 use lumo_simulator::World;
 use serde_json::Value;

@@ -14,6 +14,7 @@ mod race;
 mod replay;
 mod rows;
 mod settle;
+mod skip;
 mod standing;
 mod sweep;
 mod turns;
