@@ -25,6 +25,7 @@ mod sync;
 mod table;
 mod text;
 mod time;
+mod trial;
 mod view;
 mod wallet;
 
@@ -102,7 +103,7 @@ enum Command {
     /// List what was sent, is waiting, or failed; try again, or give up
     #[command(subcommand)]
     Delivery(delivery::Command),
-    /// List the endpoints; pause and resume them
+    /// List the endpoints; pause, resume and test them
     #[command(subcommand)]
     Endpoint(endpoint::Command),
     /// Help for whoever writes a receiver: verify a captured callback, listen for callbacks

@@ -1,4 +1,6 @@
-//! `endpoint`: how the endpoints fare; pausing and resuming them.
+//! `endpoint`: how the endpoints fare; pausing, resuming and testing them.
+
+mod test;
 
 use lumo_bridge_entity::endpoint::State;
 use serde::Serialize;
@@ -35,6 +37,12 @@ pub(super) enum Command {
         #[arg(long)]
         skip_held: bool,
     },
+    /// Send an endpoint a signed `bridge.test` event now, past the queue, and show what it answers
+    #[command(after_help = "Example: lumo-bridge endpoint test shop")]
+    Test {
+        /// Its name in the configuration
+        name: EndpointName,
+    },
 }
 
 pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
@@ -48,6 +56,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
             let waiting = if skip_held { Waiting::Skip } else { Waiting::Keep };
             set(context, &name, State::Active, waiting).await
         }
+        Command::Test { name } => test::run(context, &name).await,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod replay;
 mod skip;
+mod trial;
 
 use lumo_simulator::World;
 use serde_json::Value;
