@@ -20,6 +20,7 @@ use crate::lumo::Client;
 use crate::model::Listing;
 use crate::model::facts::History;
 use crate::model::subscriber::{Order, Subscriber};
+use crate::retention::Retention;
 use crate::schedule::{self, First};
 use crate::setting::CronLine;
 use crate::store::{self, Store};
@@ -29,7 +30,7 @@ use crate::{admin, callback::config::OrderBy};
 
 /// How long passes stay in the history.
 const RUNS_KEPT: TimeDelta = TimeDelta::days(14);
-/// How often the history of passes is pruned.
+/// How often what is over is pruned.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 /// A listing has fallen behind after so long, …
 const STALLED_AFTER: TimeDelta = TimeDelta::minutes(5);
@@ -242,9 +243,13 @@ async fn keep_in_step(config: Config, syncer: Arc<Syncer<Client>>, store: Store,
         let [wallets, blocked, deposits] = rounds;
         tokio::join!(wallets, blocked, deposits, sweeps, urgent);
     };
+    let retention = Retention::new(store.clone(), clock.clone(), config.callbacks.retention.clone());
     let prune = every(PRUNE_EVERY, stop, || async {
         if let Err(error) = store.forget_runs(clock.now() - RUNS_KEPT).await {
             tracing::warn!(error = %Chain(&error), "history of passes not pruned");
+        }
+        if lead.is_held() {
+            retention.prune(&stop.soft).await;
         }
     });
     // The lease is given back last, when no round is under way any more.

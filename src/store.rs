@@ -18,6 +18,7 @@ pub mod manual;
 mod mirror;
 mod outbox;
 mod progress;
+mod prune;
 pub mod query;
 mod remember;
 pub mod replay;
@@ -50,6 +51,7 @@ pub use ingest::{Batch, Ingested, Preview, Told};
 pub use lead::Fence;
 pub use mirror::Mirrored;
 pub use progress::{Progress, Run};
+pub use prune::{Cutoffs, DeliveryWalk, EventWalk, Pruned};
 pub use settle::{Attempted, Settlement};
 pub use sweep::{Checkpoint, SweepState};
 

@@ -1,4 +1,5 @@
-//! Trying an endpoint: one signed `bridge.test` event, sent at once and stored nowhere; and what to do about the answer.
+//! Trying an endpoint: one signed `bridge.test` event, sent at once and stored nowhere, and what to do about the
+//! answer.
 
 use lumo_bridge_entity::delivery::Reason;
 use serde::Serialize;

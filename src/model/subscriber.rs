@@ -18,8 +18,9 @@ pub enum Order {
 }
 
 impl Order {
-    /// The lane in which an event of this stream waits; none where order does not matter. A hash, so that the index over
-    /// it stays small whatever the merchant's ids look like; streams that collide would merely wait for each other.
+    /// The lane in which an event of this stream waits; none where order does not matter. A hash, so that the index
+    /// over it stays small whatever the merchant's ids look like; streams that collide would merely wait for each
+    /// other.
     #[must_use]
     pub fn lane(self, stream: &str) -> Option<String> {
         match self {

@@ -1,11 +1,11 @@
 //! Replaying: stored events are queued once more for one endpoint, under their own ids and in their order.
 //!
-//! A replayed delivery is one like any other: it takes its place at the end of its lane and has the whole schedule before
-//! it. It goes on batch by batch, each a transaction of its own, so that publishing waits for a few hundred rows at most;
-//! what is repeated after an interruption leaves out what is still on its way.
+//! A replayed delivery is one like any other: it takes its place at the end of its lane and has the whole schedule
+//! before it. A replay goes batch by batch, each a transaction of its own, so that publishing waits for a few hundred
+//! rows at most; what is repeated after an interruption leaves out what is still on its way.
 //!
-//! The events are locked before they are queued: the retention, which takes away events without deliveries, does not ask
-//! the outbox for its turn.
+//! The events are locked before they are queued: the retention, which takes away events without deliveries, does not
+//! ask the outbox for its turn.
 
 use std::collections::HashSet;
 
@@ -81,7 +81,7 @@ impl Store {
         Ok(ids.iter().filter(|id| !known.contains(*id)).cloned().collect())
     }
 
-    /// Begins a replay to the endpoint, whose deliveries are kept in this order. It need not be one that wants the events.
+    /// Begins a replay to the endpoint, whose deliveries are kept in this order. It need not want the events.
     ///
     /// # Errors
     /// If the database fails.

@@ -1,8 +1,8 @@
 //! Skipping: deliveries that are given up before their end. Their lane goes on as if they had never been in it.
 //!
-//! What comes after a skipped delivery is let go by the one before it: at once if there is none, when its hold has passed if
-//! it has failed, and else not yet. Whoever skips holds the row `*` of `lumo_streams`, so nothing is queued, settled or
-//! skipped at the same time; what is being claimed at that moment is not skipped.
+//! What comes after a skipped delivery is let go by the one before it: at once if there is none, when its hold has
+//! passed if it has failed, and else not yet. Whoever skips holds the row `*` of `lumo_streams`, so nothing is queued,
+//! settled or skipped at the same time; what is being claimed at that moment is not skipped.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -70,8 +70,9 @@ impl Store {
         .await
     }
 
-    /// Gives up the next few hundred deliveries to the endpoint, of those that were queued up to `through` and come after
-    /// `after`. Returns how many, and after which to go on; none when there are no more. What is under way is left alone.
+    /// Gives up the next few hundred deliveries to the endpoint, of those that were queued up to `through` and come
+    /// after `after`. Returns how many, and after which to go on; none when there are no more. What is under way is
+    /// left alone.
     ///
     /// # Errors
     /// If the database fails; nothing of the batch is skipped then.
@@ -109,8 +110,8 @@ impl Store {
 }
 
 impl Tx {
-    /// Skips those of the deliveries that can be; the counter of all events must be locked already. Returns the state that
-    /// each was in, as far as it is there.
+    /// Skips those of the deliveries that can be; the counter of all events must be locked already. Returns the state
+    /// that each was in, as far as it is there.
     pub(super) async fn skip(&self, skips: Vec<Skip>, now: DateTime<Utc>) -> Result<HashMap<DeliveryId, State>, Error> {
         let mut states = HashMap::new();
         for chunk in skips.chunks(500) {

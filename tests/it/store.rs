@@ -10,6 +10,7 @@ mod lanes;
 mod lead;
 mod manual;
 mod outbox;
+mod prune;
 mod race;
 mod replay;
 mod rows;

@@ -64,8 +64,8 @@ async fn what_was_delivered_is_queued_again_in_the_order_of_the_events(database:
         assert_eq!((replayed, batches), (counts(700, 0), 3), "{name}");
         assert!(queued.has_changed().unwrap(), "the delivery was not woken");
         let sql = format!(
-            "SELECT e.seq, d.reason, d.attempts, d.state FROM lumo_deliveries d JOIN lumo_events e ON e.id = d.event_id \
-             WHERE d.endpoint = '{name}' AND d.reason = 'replay' ORDER BY d.id"
+            "SELECT e.seq, d.reason, d.attempts, d.state \
+             FROM lumo_deliveries d JOIN lumo_events e ON e.id = d.event_id WHERE d.endpoint = '{name}' AND d.reason = 'replay' ORDER BY d.id"
         );
         let rows = database.rows(&sql).await;
         for (row, seq) in rows.iter().zip(1..) {
