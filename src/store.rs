@@ -26,6 +26,7 @@ pub mod schema;
 mod settle;
 pub mod skip;
 mod standing;
+mod supersede;
 mod sweep;
 mod vanish;
 

@@ -44,6 +44,7 @@ impl Tx {
         }
         let mut seq = self.lock_counter(stream::ALL).await?;
         let drafts = self.unknown(drafts).await?;
+        self.supersede(&drafts, now).await?;
         let mut sequences = self.sequences(&drafts).await?;
 
         let mut rows = Vec::with_capacity(drafts.len());

@@ -17,6 +17,7 @@ mod rows;
 mod settle;
 mod skip;
 mod standing;
+mod supersede;
 mod sweep;
 mod turns;
 mod values;

@@ -253,7 +253,7 @@ async fn publishing_and_claiming_do_not_wait_for_it(database: Database) {
         settle(&store, claimed, "shop", Verdict::Done, at(2)).await;
         held.release().await;
     };
-    let both = async { tokio::join!(batch, others) };
+    let both = Box::pin(async { tokio::join!(batch, others) });
     let (pruned, ()) = tokio::time::timeout(Duration::from_secs(30), both).await.expect("they wait for each other");
     assert_eq!(pruned, Some(Pruned { deliveries: 1, attempts: 1, events: 1 }));
     assert_eq!(left(&store).await, ["new"]);
