@@ -21,6 +21,7 @@ use crate::model::Listing;
 use crate::model::facts::History;
 use crate::model::id::EndpointName;
 use crate::model::subscriber::{Order, Subscriber};
+use crate::retention::Retention;
 use crate::schedule::{self, First};
 use crate::setting::CronLine;
 use crate::store::{self, Roll, Store};
@@ -32,7 +33,7 @@ use crate::{admin, callback::config::OrderBy};
 const RUNS_KEPT: TimeDelta = TimeDelta::days(14);
 /// How often leases are looked at for holders that have died.
 const DEAD_LOOK: Duration = Duration::from_secs(5);
-/// How often the history of passes is pruned.
+/// How often what is over is pruned.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 /// A listing has fallen behind after so long, …
 const STALLED_AFTER: TimeDelta = TimeDelta::minutes(5);
@@ -64,13 +65,19 @@ pub fn subscribers(endpoints: &[Arc<Endpoint>]) -> Vec<Subscriber> {
     let subscriber = |endpoint: &Arc<Endpoint>| Subscriber {
         endpoint: endpoint.name().clone(),
         patterns: endpoint.patterns().clone(),
-        order: match endpoint.ordering().by {
-            OrderBy::User => Order::User,
-            OrderBy::Endpoint => Order::Endpoint,
-            OrderBy::None => Order::None,
-        },
+        order: order(endpoint.ordering().by),
     };
     endpoints.iter().map(subscriber).collect()
+}
+
+/// What waits for what, as the outbox sees it.
+#[must_use]
+pub const fn order(by: OrderBy) -> Order {
+    match by {
+        OrderBy::User => Order::User,
+        OrderBy::Endpoint => Order::Endpoint,
+        OrderBy::None => Order::None,
+    }
 }
 
 /// A client of the Lumo API.
@@ -258,9 +265,13 @@ async fn keep_in_step(config: Config, syncer: Arc<Syncer<Client>>, store: Store,
         let [wallets, blocked, deposits] = rounds;
         tokio::join!(wallets, blocked, deposits, sweeps, urgent);
     };
+    let retention = Retention::new(store.clone(), clock.clone(), config.callbacks.retention.clone());
     let prune = every(PRUNE_EVERY, stop, || async {
         if let Err(error) = store.forget_runs(clock.now() - RUNS_KEPT).await {
             tracing::warn!(error = %Chain(&error), "history of passes not pruned");
+        }
+        if lead.is_held() {
+            retention.prune(&stop.soft).await;
         }
     });
     // The lease is given back last, when no round is under way any more.

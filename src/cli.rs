@@ -25,6 +25,7 @@ mod sync;
 mod table;
 mod text;
 mod time;
+mod trial;
 mod view;
 mod wallet;
 
@@ -96,13 +97,13 @@ enum Command {
     /// List the deposits that are known
     #[command(subcommand)]
     Deposit(deposit::Command),
-    /// List what happened
+    /// List what happened; tell it again
     #[command(subcommand)]
     Event(event::Command),
-    /// List what was sent, is waiting, or failed; try again
+    /// List what was sent, is waiting, or failed; try again, or give up
     #[command(subcommand)]
     Delivery(delivery::Command),
-    /// List the endpoints; pause and resume them
+    /// List the endpoints; pause, resume and test them
     #[command(subcommand)]
     Endpoint(endpoint::Command),
     /// Help for whoever writes a receiver: verify a captured callback, listen for callbacks
@@ -145,6 +146,7 @@ fn given_up(command: &Command, stop: &Stop) -> CancellationToken {
         | Command::Wallet(_)
         | Command::Callback(_)
         | Command::Simulate(_) => stop.hard.clone(),
+        Command::Event(command) if command.ends_by_itself() => stop.hard.clone(),
         _ => stop.soft.clone(),
     }
 }

@@ -12,6 +12,7 @@ pub mod deliver;
 pub mod lifecycle;
 pub mod lumo;
 pub mod model;
+pub mod retention;
 pub mod schedule;
 pub mod setting;
 pub mod store;

@@ -1,6 +1,6 @@
-//! `delivery`: what was sent, what waits, what failed; and trying again.
+//! `delivery`: what was sent, what waits, what failed; trying again, and giving up.
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use lumo_bridge_entity::delivery::State;
 use serde::Serialize;
 
@@ -13,6 +13,7 @@ use super::view::{self, delivery::Tried};
 use crate::model::id::{DeliveryId, EndpointName, EventId};
 use crate::store::manual::Retried;
 use crate::store::query::DeliveryFilter;
+use crate::store::skip::Skipped;
 
 const STATES: [State; 7] =
     [State::Pending, State::Sending, State::Delivered, State::Retrying, State::Held, State::Dead, State::Skipped];
@@ -43,6 +44,15 @@ pub(super) enum Command {
         #[arg(required = true, value_name = "ID")]
         ids: Vec<DeliveryId>,
     },
+    /// Give deliveries up that are not finished; what waits behind them goes on
+    #[command(after_help = "Example: lumo-bridge delivery skip dlv_0000000000001 --reason 'booked by hand'")]
+    Skip {
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<DeliveryId>,
+        /// Why; kept as the delivery's last error
+        #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+        reason: String,
+    },
 }
 
 fn states() -> impl TypedValueParser<Value = State> {
@@ -59,6 +69,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
         }
         Command::Show { id } => show(context, &id).await,
         Command::Retry { ids } => retry(context, &ids).await,
+        Command::Skip { ids, reason } => skip(context, &ids, &reason).await,
     }
 }
 
@@ -76,8 +87,12 @@ async fn show(context: &Context, id: &DeliveryId) -> Result<(), Failure> {
 #[derive(Serialize)]
 struct Line<'a> {
     id: &'a DeliveryId,
-    /// `due`, `unknown`, or the state that it was left in.
+    /// `due`, `skipped`, `unknown`, or the state that it was left in.
     result: &'static str,
+    #[serde(skip)]
+    words: &'static str,
+    #[serde(skip)]
+    is_as_wanted: bool,
 }
 
 async fn retry(context: &Context, ids: &[DeliveryId]) -> Result<(), Failure> {
@@ -88,18 +103,53 @@ async fn retry(context: &Context, ids: &[DeliveryId]) -> Result<(), Failure> {
         }
         Ok(results)
     });
-    let results = results.await?;
+    let line = |(id, retried): (_, Retried)| Line {
+        id,
+        result: name(retried),
+        words: words(retried),
+        is_as_wanted: is_under_way(retried),
+    };
+    print(context, results.await?.into_iter().map(line).collect())
+}
+
+async fn skip(context: &Context, ids: &[DeliveryId], reason: &str) -> Result<(), Failure> {
+    let results = context.with_store(async |_, store| {
+        let mut results = Vec::with_capacity(ids.len());
+        for id in ids {
+            results.push((id, store.skip_delivery(id, reason, context.clock().now()).await?));
+        }
+        Ok(results)
+    });
+    let line = |(id, skipped): (_, Skipped)| match skipped {
+        Skipped::Skipped => Line { id, result: "skipped", words: "skipped", is_as_wanted: true },
+        Skipped::Unknown => Line { id, result: "unknown", words: "no such delivery", is_as_wanted: false },
+        Skipped::Untouched(state) => Line {
+            id,
+            result: state.as_str(),
+            words: match state {
+                State::Delivered => "delivered already; nothing was changed",
+                State::Dead => "dead already, and will not be attempted again by itself; nothing was changed",
+                State::Skipped => "skipped already; nothing was changed",
+                _ => "being attempted at this moment; nothing was changed, skip it when that is over",
+            },
+            is_as_wanted: state.is_final(),
+        },
+    };
+    print(context, results.await?.into_iter().map(line).collect())
+}
+
+/// Prints what became of each; fails if that is not what was wanted for all of them.
+fn print(context: &Context, lines: Vec<Line<'_>>) -> Result<(), Failure> {
     let printer = context.printer();
     if printer.json() {
-        let lines: Vec<_> = results.iter().map(|(id, retried)| Line { id, result: name(*retried) }).collect();
         printer.document(&lines)?;
     } else {
-        for (id, retried) in &results {
-            let style = if is_under_way(*retried) { GREEN } else { YELLOW };
-            printer.line(format!("{}  {style}{}{style:#}", safe::text(id.as_str()), words(*retried)));
+        for Line { id, words, is_as_wanted, .. } in &lines {
+            let style = if *is_as_wanted { GREEN } else { YELLOW };
+            printer.line(format!("{}  {style}{words}{style:#}", safe::text(id.as_str())));
         }
     }
-    if results.iter().all(|(_, retried)| is_under_way(*retried)) { Ok(()) } else { Err(Failure::said()) }
+    if lines.iter().all(|line| line.is_as_wanted) { Ok(()) } else { Err(Failure::said()) }
 }
 
 /// Whether it will be attempted, which is what was wanted.

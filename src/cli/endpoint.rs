@@ -1,4 +1,6 @@
-//! `endpoint`: how the endpoints fare; pausing and resuming them.
+//! `endpoint`: how the endpoints fare; pausing, resuming and testing them.
+
+mod test;
 
 use lumo_bridge_entity::endpoint::State;
 use serde::Serialize;
@@ -12,6 +14,9 @@ use crate::model::id::EndpointName;
 use crate::model::suggest::nearest;
 use crate::store::Store;
 
+/// Why a delivery was skipped that waited when its endpoint was resumed.
+const SKIPPED: &str = "skipped by `endpoint resume --skip-held`";
+
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// List the endpoints, those that were taken out of the configuration too
@@ -24,8 +29,17 @@ pub(super) enum Command {
         name: EndpointName,
     },
     /// Call an endpoint again that is paused, suspended or failing; what waits goes out, in order
-    #[command(after_help = "Example: lumo-bridge endpoint resume shop")]
+    #[command(after_help = "Example: lumo-bridge endpoint resume shop --skip-held")]
     Resume {
+        /// Its name in the configuration
+        name: EndpointName,
+        /// Give up everything that waits for it, before it is called again
+        #[arg(long)]
+        skip_held: bool,
+    },
+    /// Send an endpoint a signed `bridge.test` event now, past the queue, and show what it answers
+    #[command(after_help = "Example: lumo-bridge endpoint test shop")]
+    Test {
         /// Its name in the configuration
         name: EndpointName,
     },
@@ -37,8 +51,12 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
             let endpoints = context.with_store(async |config, store| load(config, store).await).await?;
             view::list(context, &endpoints)
         }
-        Command::Pause { name } => set(context, &name, State::Paused).await,
-        Command::Resume { name } => set(context, &name, State::Active).await,
+        Command::Pause { name } => set(context, &name, State::Paused, Waiting::Keep).await,
+        Command::Resume { name, skip_held } => {
+            let waiting = if skip_held { Waiting::Skip } else { Waiting::Keep };
+            set(context, &name, State::Active, waiting).await
+        }
+        Command::Test { name } => test::run(context, &name).await,
     }
 }
 
@@ -48,18 +66,32 @@ pub(super) async fn load(config: &Config, store: &Store) -> Result<Vec<Endpoint>
     Ok(Endpoint::gather(&config.callbacks.endpoints, rows, counts))
 }
 
+/// What becomes of the deliveries that wait for an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    Keep,
+    Skip,
+}
+
 /// An endpoint's new state.
 #[derive(Serialize)]
 struct Changed<'a> {
     name: &'a EndpointName,
     state: &'static str,
+    /// How many deliveries were given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<u64>,
 }
 
-async fn set(context: &Context, name: &EndpointName, state: State) -> Result<(), Failure> {
+async fn set(context: &Context, name: &EndpointName, state: State, waiting: Waiting) -> Result<(), Failure> {
     let now = context.clock().now();
-    let set = context.with_store(async |config, store| {
+    let skipped = context.with_store(async |config, store| {
+        let skipped = match waiting {
+            Waiting::Keep => None,
+            Waiting::Skip => Some(skip_waiting(context, store, name).await?),
+        };
         if store.set_endpoint_state(name, state, now).await? {
-            return Ok(());
+            return Ok(skipped);
         }
         if !config.callbacks.endpoints.contains_key(name.as_str()) {
             return Err(unknown(config, name));
@@ -69,12 +101,15 @@ async fn set(context: &Context, name: &EndpointName, state: State) -> Result<(),
         store.register_endpoints(now).await?;
         store.set_endpoint_state(name, state, now).await?;
         store.close().await;
-        Ok(())
+        Ok(skipped)
     });
-    set.await?;
+    let skipped = skipped.await?;
     let printer = context.printer();
     if printer.json() {
-        return Ok(printer.document(&Changed { name, state: state.as_str() })?);
+        return Ok(printer.document(&Changed { name, state: state.as_str(), skipped })?);
+    }
+    if let Some(skipped) = skipped {
+        printer.say(format!("deliveries to {name} that were skipped: {skipped}"));
     }
     printer.say(match state {
         State::Paused => format!("{name} is paused; what is for it waits until `lumo-bridge endpoint resume {name}`"),
@@ -83,7 +118,21 @@ async fn set(context: &Context, name: &EndpointName, state: State) -> Result<(),
     Ok(())
 }
 
-fn unknown(config: &Config, name: &EndpointName) -> Failure {
+/// Gives up what waits for the endpoint up to now, some hundreds at a time.
+async fn skip_waiting(context: &Context, store: &Store, name: &EndpointName) -> Result<u64, Failure> {
+    let through = context.clock().now();
+    let (mut sum, mut after) = (0, None);
+    loop {
+        let now = context.clock().now();
+        let batch = store.skip_waiting(name, after.as_ref(), through, SKIPPED, now).await?;
+        let Some((skipped, last)) = batch else { return Ok(sum) };
+        sum += skipped;
+        after = Some(last);
+    }
+}
+
+/// That there is no such endpoint in the configuration.
+pub(super) fn unknown(config: &Config, name: &EndpointName) -> Failure {
     let known = || config.callbacks.endpoints.keys().map(String::as_str);
     let hint = match nearest(name.as_str(), known()) {
         Some(meant) => format!("did you mean `{meant}`?"),

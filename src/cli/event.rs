@@ -1,4 +1,6 @@
-//! `event`: what happened.
+//! `event`: what happened; and telling it again.
+
+mod replay;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -32,6 +34,16 @@ pub(super) enum Command {
         /// The event's id, which a receiver knows as `webhook-id`
         id: EventId,
     },
+    /// Send stored events to an endpoint once more, with the same ids
+    #[command(after_help = "Example: lumo-bridge event replay --since 2d --type 'deposit.*' --endpoint shop")]
+    Replay(replay::Args),
+}
+
+impl Command {
+    /// Whether it does its work in steps and ends in good order between two of them.
+    pub(super) const fn ends_by_itself(&self) -> bool {
+        matches!(self, Self::Replay(_))
+    }
 }
 
 fn types() -> impl TypedValueParser<Value = String> {
@@ -51,6 +63,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
             view::list_to_limit(context, events, window.limit())
         }
         Command::Show { id } => show(context, &id).await,
+        Command::Replay(args) => replay::run(context, args).await,
     }
 }
 

@@ -61,12 +61,14 @@ pub struct Draft {
 /// The identity of an event that happens once for an object.
 #[must_use]
 pub fn once(company: &str, kind: EventType, object: &str) -> EventId {
+    debug_assert!(kind.happens_once(), "{kind} can happen again");
     derive(&[company, kind.as_str(), object])
 }
 
 /// The identity of an event that can happen again: the object's version and the tables' generation tell which time.
 #[must_use]
 pub fn repeated(company: &str, kind: EventType, object: &str, version: i64, generation: &str) -> EventId {
+    debug_assert!(!kind.happens_once(), "{kind} happens once");
     derive(&[company, kind.as_str(), object, &version.to_string(), generation])
 }
 

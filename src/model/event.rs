@@ -48,6 +48,14 @@ event_types! {
     BridgeTest = "bridge.test",
 }
 
+impl EventType {
+    /// Whether it can happen only once for an object, so that its id holds nothing but the object.
+    #[must_use]
+    pub const fn happens_once(self) -> bool {
+        matches!(self, Self::WalletCreated | Self::WalletReplaced | Self::DepositCreated)
+    }
+}
+
 impl fmt::Display for EventType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -17,6 +17,20 @@ pub enum Order {
     None,
 }
 
+impl Order {
+    /// The lane in which an event of this stream waits; none where order does not matter. A hash, so that the index
+    /// over it stays small whatever the merchant's ids look like; streams that collide would merely wait for each
+    /// other.
+    #[must_use]
+    pub fn lane(self, stream: &str) -> Option<String> {
+        match self {
+            Self::User => Some(lane_of(stream)),
+            Self::Endpoint => Some("*".to_owned()),
+            Self::None => None,
+        }
+    }
+}
+
 /// An endpoint, reduced to what decides about a new event.
 #[derive(Clone, Debug)]
 pub struct Subscriber {
@@ -31,15 +45,10 @@ impl Subscriber {
         self.patterns.wants(kind)
     }
 
-    /// The lane in which an event of this stream waits; none where order does not matter. A hash, so that the index over
-    /// it stays small whatever the merchant's ids look like; streams that collide would merely wait for each other.
+    /// The lane in which an event of this stream waits; none where order does not matter.
     #[must_use]
     pub fn lane(&self, stream: &str) -> Option<String> {
-        match self.order {
-            Order::User => Some(lane_of(stream)),
-            Order::Endpoint => Some("*".to_owned()),
-            Order::None => None,
-        }
+        self.order.lane(stream)
     }
 }
 

@@ -54,6 +54,7 @@ impl Tx {
         }
         let mut seq = self.lock_counter(stream::ALL).await?;
         let drafts = self.unknown(drafts).await?;
+        self.supersede(&drafts, now).await?;
         let mut sequences = self.sequences(&drafts).await?;
 
         let mut rows = Vec::with_capacity(drafts.len());
@@ -253,7 +254,7 @@ impl Tx {
 type LaneEnds = HashMap<(EndpointName, String), Option<DateTime<Utc>>>;
 
 /// Ids sort like their numbers: base32 of the big-endian number, in an alphabet that is in order.
-fn delivery_id(number: i64) -> Result<DeliveryId, Error> {
+pub(super) fn delivery_id(number: i64) -> Result<DeliveryId, Error> {
     let text = format!("dlv_{}", BASE32HEX_NOPAD.encode(&number.to_be_bytes()).to_ascii_lowercase());
     text.parse().map_err(|source| Error::Corrupt { table: "lumo_deliveries", id: text, source: Box::new(source) })
 }

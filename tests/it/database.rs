@@ -7,7 +7,10 @@
 
 use std::time::{Duration, Instant};
 
-use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
+    QueryResult, Statement, TransactionOptions, TransactionTrait,
+};
 use tempfile::TempDir;
 use url::Url;
 
@@ -125,6 +128,16 @@ impl Database {
         self.connection.execute_unprepared(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
+    /// Runs a statement in a transaction that stays open, with its locks, until it is released.
+    pub(crate) async fn hold(&self, sql: &str) -> Held {
+        let connection = connect(&self.url).await.expect("database not opened");
+        let begin = TransactionOptions { isolation_level: Some(IsolationLevel::ReadCommitted), ..Default::default() };
+        let transaction = connection.begin_with_options(begin).await.expect("transaction not begun");
+        let statement = Statement::from_string(self.backend(), sql);
+        transaction.query_all_raw(statement).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        Held { transaction, connection }
+    }
+
     /// Like [`Database::execute`], where the database may refuse.
     pub(crate) async fn try_execute(&self, sql: &str) -> Result<(), DbErr> {
         self.connection.execute_unprepared(sql).await.map(drop)
@@ -178,6 +191,19 @@ impl Database {
         let number = |rows: &[Vec<Cell>]| rows.first()?.first()?.as_deref()?.parse::<i64>().ok();
         let what = format!("{sql} is at least {least}");
         self.until(&what, within, sql, |rows| number(rows).is_some_and(|number| number >= least)).await;
+    }
+}
+
+/// A transaction that holds locks.
+pub(crate) struct Held {
+    transaction: DatabaseTransaction,
+    connection: DatabaseConnection,
+}
+
+impl Held {
+    pub(crate) async fn release(self) {
+        self.transaction.rollback().await.expect("transaction not rolled back");
+        self.connection.close().await.expect("connection not closed");
     }
 }
 

@@ -9,6 +9,7 @@ mod database;
 mod deliver;
 mod e2e;
 mod faults;
+mod operate;
 mod quirks;
 mod restart;
 mod schema;

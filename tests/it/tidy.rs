@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["app"],
     &["admin", "lifecycle", "telemetry"],
     &["config"],
-    &["schedule", "sync", "deliver", "wallets"],
+    &["schedule", "sync", "deliver", "wallets", "retention"],
     &["lumo", "store", "callback"],
     &["model"],
     &["chain", "clock", "setting"],

@@ -174,7 +174,8 @@ impl Stage {
 
     /// Waits until there is nothing left to deliver.
     pub(crate) async fn until_delivered(&self) {
-        let sql = "SELECT id, state, attempts, last_error FROM lumo_deliveries WHERE state <> 'delivered' LIMIT 5";
+        let sql = "SELECT id, state, attempts, last_error FROM lumo_deliveries \
+                   WHERE state NOT IN ('delivered', 'skipped') LIMIT 5";
         self.database.until("everything is delivered", PATIENCE, sql, <[_]>::is_empty).await;
     }
 
@@ -189,12 +190,14 @@ impl Stage {
     }
 
     /// Asserts that events are dense, that every version of every row after `announced` has exactly one, and that `shop`
-    /// accepted each with the stored bytes, verified and in order.
+    /// accepted each with the stored bytes, verified and in order, but for balances that a newer one replaced in time.
     pub(crate) async fn assert_told_once_and_in_order(&self, announced: &Announced) {
         let events = self.events().await;
         outbox::assert_dense(&events);
         outbox::assert_one_event_per_change(&self.database, &events, announced).await;
-        outbox::assert_received(&events, &self.receiver, "/shop");
+        let replaced = outbox::replaced_balances(&self.database, "shop").await;
+        let told: Vec<Event> = events.into_iter().filter(|event| !replaced.contains(&event.id)).collect();
+        outbox::assert_received(&told, &self.receiver, "/shop");
     }
 }
 

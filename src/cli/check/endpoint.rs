@@ -5,26 +5,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use ipnet::IpNet;
-use lumo_bridge_entity::delivery::Reason;
-use serde::Serialize;
-use serde_json::value::to_raw_value;
 use tokio::net::{TcpStream, lookup_host};
 use url::Url;
 
 use super::finding::{Finding, Report};
-use crate::callback::{Attempt, Callback, Egress, Endpoint, Problem, Sender};
+use crate::callback::{Egress, Endpoint, Problem};
 use crate::chain::Chain;
 use crate::cli::context::Context;
+use crate::cli::trial::{ALLOW, REACH, Trial};
 use crate::config::Config;
-use crate::model::draft::{Draft, Origin, repeated};
-use crate::model::event::EventType;
-use crate::model::retry::{Outcome, Unreachable};
 
 /// Longest wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-const REACH: &str = "check that the receiver runs, can be reached from here, and answers in time";
-const ALLOW: &str = "take the network out of `callbacks.egress.deny`, if this is meant";
 
 /// Where no callback may go.
 #[derive(Debug, thiserror::Error)]
@@ -54,8 +46,8 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
                 }
             }
             Ok(endpoint) if send_test => {
-                let finding = match send(context, &callbacks.egress, &endpoint).await {
-                    Ok(attempt) => answered(subject, &endpoint, &attempt),
+                let finding = match Trial::make(context, &callbacks.egress, &endpoint).await {
+                    Ok(trial) => answered(subject, &endpoint, &trial),
                     Err(error) => Finding::fail(subject, Chain(error.as_ref())),
                 };
                 report.add(finding);
@@ -111,72 +103,12 @@ fn denied(egress: &Egress) -> &[IpNet] {
     if egress.proxy.is_some() { &[] } else { &egress.deny }
 }
 
-/// Sends a signed `bridge.test`, which is stored nowhere.
-async fn send(context: &Context, egress: &Egress, endpoint: &Endpoint) -> anyhow::Result<Attempt> {
-    #[derive(Serialize)]
-    struct Object<'a> {
-        kind: &'static str,
-        id: &'a str,
-    }
-
-    let name = endpoint.name().as_str();
-    let now = context.clock().now();
-    let test = Draft {
-        id: repeated("", EventType::BridgeTest, name, now.timestamp_micros(), ""),
-        kind: EventType::BridgeTest,
-        stream: format!("endpoint:{name}"),
-        object_kind: "endpoint",
-        object_id: name.to_owned(),
-        external_id: None,
-        occurred_at: now,
-        detected_at: now,
-        origin: Origin::Test,
-        object: to_raw_value(&Object { kind: "endpoint", id: name })?,
-        changes: None,
-        upstream: None,
+fn answered(subject: String, endpoint: &Endpoint, trial: &Trial) -> Finding {
+    let (origin, took) = (endpoint.origin(), trial.attempt.duration.as_millis());
+    let Some(hint) = trial.hint() else {
+        let status = trial.status().unwrap_or_default();
+        return Finding::ok(subject, format_args!("{origin} took the test, answer {status}, {took} ms"));
     };
-    let callback = Callback {
-        event_id: &test.id,
-        event_type: test.kind.as_str(),
-        attempt: 1,
-        reason: Reason::Test.as_str(),
-        body: &test.body(0)?,
-    };
-    Ok(Sender::new(egress, [endpoint])?.send(endpoint, &callback, now).await)
-}
-
-fn answered(subject: String, endpoint: &Endpoint, attempt: &Attempt) -> Finding {
-    let (origin, took) = (endpoint.origin(), attempt.duration.as_millis());
-    let hint = match attempt.outcome {
-        Outcome::Accepted { status } => {
-            return Finding::ok(subject, format_args!("{origin} took the test, answer {status}, {took} ms"));
-        }
-        Outcome::Refused { status: 401 | 403, .. } => {
-            "compare the secret of the receiver; `lumo-bridge callback verify` says what is wrong with a captured request"
-        }
-        Outcome::Refused { status: 404 | 405, .. } => "compare the path and the method of the receiver",
-        Outcome::Refused { status: 410, .. } => "410 asks for no more callbacks; a real one would suspend the endpoint",
-        Outcome::Refused { status: 300..=399, .. } => "name the address that the redirect leads to",
-        Outcome::Refused { .. } => {
-            "the log of the receiver may tell more; it must answer 2xx to events that it does not know"
-        }
-        Outcome::Unreachable(Unreachable::Denied) => {
-            "take the network out of `callbacks.egress.deny`, if this is meant"
-        }
-        Outcome::Unreachable(Unreachable::Request) => "the endpoint's `body` template does not fit this event",
-        Outcome::Unreachable(Unreachable::Tls) => "compare the name in the certificate, its end, and who issued it",
-        Outcome::Unreachable(_) => REACH,
-    };
-    let problem = attempt.error.as_deref().unwrap_or("no success");
-    let body = attempt.response_body.as_deref().map(excerpt).unwrap_or_default();
-    Finding::fail(subject, format_args!("{origin}: {problem}{body}, {took} ms")).hint(hint)
-}
-
-/// The beginning of an answer, on one line.
-fn excerpt(body: &str) -> String {
-    const MOST: usize = 200;
-    let line = body.split_whitespace().collect::<Vec<_>>().join(" ");
-    let beginning: String = line.chars().take(MOST).collect();
-    let more = if beginning.len() < line.len() { "…" } else { "" };
-    format!(" ({beginning}{more})")
+    let answer = trial.answer().map(|answer| format!(" ({answer})")).unwrap_or_default();
+    Finding::fail(subject, format_args!("{origin}: {}{answer}, {took} ms", trial.problem())).hint(hint)
 }

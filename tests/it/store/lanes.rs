@@ -1,4 +1,4 @@
-//! The order of a lane, against a model: random publishing, claiming, settling and crashing at times set by hand, and after
+//! The order of a lane, against a model: random publishing, claiming, settling, skipping and crashing at times set by hand, and after
 //! every step the table must say what the model says.
 //!
 //! The model knows the rules as they are promised, and not how the store keeps them: a delivery may go when nothing before it
@@ -10,6 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge::model::id::DeliveryId;
 use lumo_bridge::model::retry::Verdict;
 use lumo_bridge::model::subscriber::Order;
+use lumo_bridge::store::skip::Skipped;
 use lumo_bridge::store::{Claimed, Store};
 use lumo_bridge_entity::delivery::State;
 use rand::rngs::StdRng;
@@ -163,6 +164,23 @@ impl World {
         }
     }
 
+    /// The operator gives up one of them, mostly one that can be.
+    async fn skip(&mut self) {
+        let any = self.random.random_ratio(1, 5);
+        let mut some: Vec<_> = self.rows.iter_mut().filter(|(_, row)| any || !row.state.is_final()).collect();
+        if some.is_empty() {
+            return;
+        }
+        let (id, row) = some.swap_remove(self.random.random_range(0..some.len()));
+        let skipped = self.store.skip_delivery(id, "skipped", self.now).await.unwrap();
+        let untouched = row.state.is_final() || row.state == State::Sending;
+        let expected = if untouched { Skipped::Untouched(row.state) } else { Skipped::Skipped };
+        assert_eq!(skipped, expected, "seed {}: {id} {row:?}", self.seed);
+        if !untouched {
+            row.state = State::Skipped;
+        }
+    }
+
     fn verdict(&mut self) -> Verdict {
         match self.random.random_range(0..10) {
             0..4 => Verdict::Done,
@@ -172,8 +190,9 @@ impl World {
     }
 
     async fn step(&mut self) {
-        match self.random.random_range(0..12) {
+        match self.random.random_range(0..13) {
             0 => self.publish().await,
+            12 => self.skip().await,
             1..6 => {
                 let limit = self.random.random_range(1..=4);
                 self.claim(limit).await;
@@ -226,7 +245,11 @@ impl World {
         let stuck: Vec<_> = self.rows.iter().filter(|(_, row)| !row.state.is_final()).collect();
         assert!(stuck.is_empty(), "seed {}: {stuck:?}", self.seed);
         let counts = self.store.undelivered().await.unwrap();
-        assert!(counts.iter().all(|count| count.state == State::Dead), "seed {}: {counts:?}", self.seed);
+        assert!(
+            counts.iter().all(|count| matches!(count.state, State::Dead | State::Skipped)),
+            "seed {}: {counts:?}",
+            self.seed
+        );
     }
 }
 

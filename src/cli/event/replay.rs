@@ -1,0 +1,141 @@
+//! `event replay`: stored events are sent to an endpoint once more, by the daemon and in their order.
+
+use serde::Serialize;
+
+use crate::app;
+use crate::cli::context::Context;
+use crate::cli::endpoint::unknown;
+use crate::cli::failure::Failure;
+use crate::cli::time::Since;
+use crate::config::Config;
+use crate::model::id::{EndpointName, EventId, ExternalId};
+use crate::model::pattern::Patterns;
+use crate::model::subscriber::Order;
+use crate::store::Store;
+use crate::store::replay::{Replay, ReplayFilter, Replayed};
+
+/// Which events, and to whom.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// To this endpoint, whether or not its `events` name them
+    #[arg(long, value_name = "NAME")]
+    endpoint: EndpointName,
+    /// These events
+    #[arg(long = "id", value_name = "ID", num_args = 1..)]
+    #[arg(conflicts_with_all = ["since", "until", "kinds", "external_id"])]
+    ids: Vec<EventId>,
+    /// Those noticed from then on: a time such as 2026-01-01T00:00:00Z, or how long ago, such as 2h
+    #[arg(long, value_name = "TIME")]
+    since: Option<Since>,
+    /// Those noticed before then
+    #[arg(long, value_name = "TIME")]
+    until: Option<Since>,
+    /// Those of these types: names or patterns, as in an endpoint's `events`
+    #[arg(long = "type", value_name = "PATTERN", num_args = 1..)]
+    kinds: Vec<String>,
+    /// Those of the user with this id in your own system
+    #[arg(long, value_name = "ID")]
+    external_id: Option<ExternalId>,
+    /// Say how many it would be, and queue none
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    endpoint: &'a EndpointName,
+    queued: u64,
+    /// Left out, as a delivery of the event to the endpoint is not finished yet.
+    unfinished: u64,
+    is_dry_run: bool,
+    /// False if a signal came before the last event.
+    is_complete: bool,
+}
+
+impl Args {
+    fn filter(&self, context: &Context) -> Result<ReplayFilter, Failure> {
+        let now = context.clock().now();
+        let kinds = match self.kinds.as_slice() {
+            [] => None,
+            texts => Some(Patterns::parse(texts.iter().map(String::as_str)).map_err(|problems| {
+                let problems: Vec<_> = problems.iter().map(|problem| format!("--type: {problem}")).collect();
+                Failure::usage(problems.join("\n"))
+            })?),
+        };
+        let filter = ReplayFilter {
+            ids: self.ids.clone(),
+            kinds,
+            external_id: self.external_id.clone(),
+            since: self.since.map(|since| since.before(now)),
+            until: self.until.map(|until| until.before(now)),
+        };
+        let ReplayFilter { ids, kinds, external_id, since, until } = &filter;
+        if ids.is_empty() && kinds.is_none() && external_id.is_none() && since.is_none() && until.is_none() {
+            let hint = "name them with `--id`, or choose with `--since`, `--until`, `--type` and `--external-id`";
+            return Err(Failure::usage("it is not said which events to replay").with_hint(hint));
+        }
+        if let (Some(since), Some(until)) = (since, until)
+            && since >= until
+        {
+            return Err(Failure::usage("no event is left over: `--since` is not before `--until`"));
+        }
+        Ok(filter)
+    }
+
+    fn order(&self, config: &Config) -> Result<Order, Failure> {
+        let callbacks = &config.callbacks;
+        let endpoint =
+            callbacks.endpoints.get(self.endpoint.as_str()).ok_or_else(|| unknown(config, &self.endpoint))?;
+        Ok(app::order(callbacks.defaults.overridden_by(endpoint).ordering.by))
+    }
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let filter = args.filter(context)?;
+    let replayed = context.with_store(async |config, store| {
+        let order = args.order(config)?;
+        if let Some(id) = store.unknown_events(&filter.ids).await?.first() {
+            return Err(Failure::absent("event", id, "`lumo-bridge event list` shows the newest; nothing was queued"));
+        }
+        let mut replay = store.begin_replay(filter, args.endpoint.clone(), order).await?;
+        work(context, store, &mut replay, args.dry_run).await
+    });
+    let (Replayed { queued, unfinished }, is_complete) = replayed.await?;
+    let (endpoint, printer) = (&args.endpoint, context.printer());
+    if printer.json() {
+        let is_dry_run = args.dry_run;
+        printer.document(&Document { endpoint, queued, unfinished, is_dry_run, is_complete })?;
+    } else {
+        printer.say(match (queued, unfinished, args.dry_run) {
+            (0, 0, _) => "no event matches; `lumo-bridge event list` shows what there is".to_owned(),
+            (_, _, false) => format!("events queued for {endpoint}: {queued}; they go out while the daemon runs"),
+            (_, _, true) => format!("events that would be queued for {endpoint}: {queued}"),
+        });
+        if unfinished > 0 {
+            printer.say(format!("left out, as they are on their way to {endpoint} already: {unfinished}"));
+        }
+    }
+    if is_complete {
+        return Ok(());
+    }
+    let failure = Failure::work(anyhow::anyhow!("interrupted before the last event"));
+    Err(failure.with_hint("give the command again: what is on its way by then is left out"))
+}
+
+/// Goes on to the last event, or until a signal comes.
+async fn work(
+    context: &Context,
+    store: &Store,
+    replay: &mut Replay,
+    dry_run: bool,
+) -> Result<(Replayed, bool), Failure> {
+    let mut sum = Replayed::default();
+    while !context.stop().soft.is_cancelled() {
+        let batch =
+            if dry_run { store.rehearse(replay).await? } else { store.replay(replay, context.clock().now()).await? };
+        let Some(batch) = batch else { return Ok((sum, true)) };
+        sum.queued += batch.queued;
+        sum.unfinished += batch.unfinished;
+    }
+    Ok((sum, false))
+}

@@ -1,0 +1,111 @@
+//! Trying an endpoint: one signed `bridge.test` event, sent at once and stored nowhere, and what to do about the
+//! answer.
+
+use lumo_bridge_entity::delivery::Reason;
+use serde::Serialize;
+use serde_json::value::to_raw_value;
+
+use super::context::Context;
+use crate::callback::{Attempt, Callback, Egress, Endpoint, Sender};
+use crate::model::draft::{Draft, Origin, repeated};
+use crate::model::event::EventType;
+use crate::model::id::EventId;
+use crate::model::retry::{Outcome, Unreachable};
+
+/// What to do about a network that callbacks may not go to.
+pub(super) const ALLOW: &str = "take the network out of `callbacks.egress.deny`, if this is meant";
+/// What to do about a receiver that is not reached.
+pub(super) const REACH: &str = "check that the receiver runs, can be reached from here, and answers in time";
+
+/// A test that was made.
+#[derive(Debug)]
+pub(super) struct Trial {
+    /// What the receiver knows the test by.
+    pub(super) event: EventId,
+    pub(super) attempt: Attempt,
+}
+
+#[derive(Serialize)]
+struct Object<'a> {
+    kind: &'static str,
+    id: &'a str,
+}
+
+impl Trial {
+    /// Sends the test as a delivery would be sent: with the endpoint's template, headers and secrets, in its time.
+    ///
+    /// # Errors
+    /// If no request can be sent at all; whatever the receiver does, or fails to do, is an attempt.
+    pub(super) async fn make(context: &Context, egress: &Egress, endpoint: &Endpoint) -> anyhow::Result<Self> {
+        let name = endpoint.name().as_str();
+        let now = context.clock().now();
+        let test = Draft {
+            id: repeated("", EventType::BridgeTest, name, now.timestamp_micros(), ""),
+            kind: EventType::BridgeTest,
+            stream: format!("endpoint:{name}"),
+            object_kind: "endpoint",
+            object_id: name.to_owned(),
+            external_id: None,
+            occurred_at: now,
+            detected_at: now,
+            origin: Origin::Test,
+            object: to_raw_value(&Object { kind: "endpoint", id: name })?,
+            changes: None,
+            upstream: None,
+        };
+        let callback = Callback {
+            event_id: &test.id,
+            event_type: test.kind.as_str(),
+            attempt: 1,
+            reason: Reason::Test.as_str(),
+            body: &test.body(0)?,
+        };
+        let attempt = Sender::new(egress, [endpoint])?.send(endpoint, &callback, now).await;
+        Ok(Self { event: test.id, attempt })
+    }
+
+    /// The status that was answered, if anything was.
+    pub(super) fn status(&self) -> Option<u16> {
+        match self.attempt.outcome {
+            Outcome::Accepted { status } | Outcome::Refused { status, .. } => Some(status),
+            Outcome::Unreachable(_) => None,
+        }
+    }
+
+    /// What to do about it; none if it was accepted.
+    pub(super) fn hint(&self) -> Option<&'static str> {
+        Some(match self.attempt.outcome {
+            Outcome::Accepted { .. } => return None,
+            Outcome::Refused { status: 401 | 403, .. } => {
+                "compare the secret of the receiver; `lumo-bridge callback verify` says what is wrong with a captured \
+                 request"
+            }
+            Outcome::Refused { status: 404 | 405, .. } => "compare the path and the method of the receiver",
+            Outcome::Refused { status: 410, .. } => {
+                "410 asks for no more callbacks; a real one would suspend the endpoint"
+            }
+            Outcome::Refused { status: 300..=399, .. } => "name the address that the redirect leads to",
+            Outcome::Refused { .. } => {
+                "the log of the receiver may tell more; it must answer 2xx to events that it does not know"
+            }
+            Outcome::Unreachable(Unreachable::Denied) => ALLOW,
+            Outcome::Unreachable(Unreachable::Request) => "the endpoint's `body` template does not fit this event",
+            Outcome::Unreachable(Unreachable::Tls) => "compare the name in the certificate, its end, and who issued it",
+            Outcome::Unreachable(_) => REACH,
+        })
+    }
+
+    /// What went wrong, in a line.
+    pub(super) fn problem(&self) -> &str {
+        self.attempt.error.as_deref().unwrap_or("no success")
+    }
+
+    /// The beginning of what was answered, on one line.
+    pub(super) fn answer(&self) -> Option<String> {
+        const MOST: usize = 200;
+        let line = self.attempt.response_body.as_deref()?.split_whitespace().collect::<Vec<_>>().join(" ");
+        let beginning: String = line.chars().take(MOST).collect();
+        let more = if beginning.len() < line.len() { "…" } else { "" };
+        Some(format!("{beginning}{more}"))
+    }
+}

@@ -1,0 +1,41 @@
+//! What the operator does by command: the real program, its words, its JSON and its exit codes.
+
+mod replay;
+mod skip;
+mod trial;
+
+use lumo_simulator::World;
+use serde_json::Value;
+
+use crate::database::Database;
+use crate::world::{Finished, PATIENCE, Stage, seed};
+
+/// A company whose history was announced and delivered to `shop`, with no daemon running.
+async fn delivered(database: Database, users: usize) -> Stage {
+    let mut stage = Stage::new(database, World::live(seed())).await;
+    stage.announce_history();
+    for user in 0..users {
+        stage.world.add_wallet(&format!("user {user}"));
+    }
+    let parts = stage.parts().await;
+    parts.sync().await;
+    let delivering = parts.deliver();
+    let sql = "SELECT COUNT(*) FROM lumo_deliveries WHERE state = 'delivered'";
+    stage.database.until_at_least(i64::try_from(users).unwrap(), PATIENCE, sql).await;
+    delivering.stop().await;
+    parts.store.close().await;
+    stage
+}
+
+/// What a command printed, which is one JSON document.
+fn json(finished: &Finished) -> Value {
+    serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished:?}"))
+}
+
+/// Asserts that a command failed with these words.
+fn assert_refused(finished: &Finished, code: i32, words: &[&str]) {
+    assert_eq!(finished.status.code(), Some(code), "{finished:?}");
+    for word in words {
+        assert!(finished.stderr.contains(word), "{word:?} is not said: {}", finished.stderr);
+    }
+}

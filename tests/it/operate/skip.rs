@@ -1,0 +1,70 @@
+//! `delivery skip` and `endpoint resume --skip-held`.
+
+use lumo_simulator::World;
+use serde_json::json;
+
+use super::{assert_refused, json};
+use crate::database::{Database, on_each_database};
+use crate::world::{PATIENCE, Stage, seed};
+
+on_each_database!(what_is_skipped_is_not_sent_and_what_came_behind_it_is);
+
+/// Three events of one user wait for an endpoint that is paused.
+async fn waiting(database: Database) -> Stage {
+    let mut stage = Stage::new(database, World::live(seed())).await;
+    stage.announce_history();
+    stage.world.add_wallet("bob");
+    let parts = stage.parts().await;
+    parts.sync().await;
+    for _ in 0..2 {
+        stage.world.add_deposit_for("bob", "1").unwrap();
+        parts.sync().await;
+    }
+    parts.store.close().await;
+    let paused = stage.command(&["endpoint", "pause", "shop"]).await;
+    assert_eq!(paused.status.code(), Some(0), "{paused:?}");
+    stage
+}
+
+async fn what_is_skipped_is_not_sent_and_what_came_behind_it_is(database: Database) {
+    let stage = waiting(database).await;
+    let ids = stage.database.rows("SELECT id FROM lumo_deliveries ORDER BY id").await;
+    let ids: Vec<String> = ids.into_iter().flatten().flatten().collect();
+    let skip = ["delivery", "skip", &ids[0], &ids[1], "--reason", "booked by hand"];
+    let skipped = stage.command(&[&skip[..], &["--json"]].concat()).await;
+    assert_eq!(skipped.status.code(), Some(0), "{skipped:?}");
+    let both = json!([{ "id": ids[0], "result": "skipped" }, { "id": ids[1], "result": "skipped" }]);
+    assert_eq!(json(&skipped), both);
+    let again = stage.command(&skip).await;
+    assert_eq!(again.status.code(), Some(0), "{again:?}");
+    assert!(again.stdout.contains("skipped already; nothing was changed"), "{}", again.stdout);
+
+    let resumed = stage.command(&["endpoint", "resume", "shop", "--json"]).await;
+    assert_eq!(json(&resumed), json!({ "name": "shop", "state": "active" }));
+    let bridge = stage.daemon();
+    let sql = "SELECT COUNT(*) FROM lumo_deliveries WHERE state = 'delivered'";
+    stage.database.until_at_least(1, PATIENCE, sql).await;
+    bridge.stop().await;
+    let sequences: Vec<_> = stage.receiver.received().iter().map(|request| request.sequence).collect();
+    assert_eq!(sequences, [Some(3)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_is_resumed_without_what_it_missed() {
+    let stage = waiting(Database::sqlite().await).await;
+    let resumed = stage.command(&["endpoint", "resume", "shop", "--skip-held"]).await;
+    assert_eq!(resumed.status.code(), Some(0), "{resumed:?}");
+    assert!(resumed.stderr.contains("deliveries to shop that were skipped: 3"), "{}", resumed.stderr);
+    assert!(resumed.stderr.contains("shop is active"), "{}", resumed.stderr);
+    let why = "state = 'skipped' AND last_error = 'skipped by `endpoint resume --skip-held`'";
+    assert_eq!(stage.database.count("lumo_deliveries", why).await, 3);
+    let again = stage.command(&["endpoint", "resume", "shop", "--skip-held", "--json"]).await;
+    assert_eq!(json(&again), json!({ "name": "shop", "state": "active", "skipped": 0 }));
+
+    let refused = stage.command(&["endpoint", "resume", "shp", "--skip-held"]).await;
+    assert_refused(&refused, 1, &["no such endpoint: shp", "did you mean `shop`?"]);
+    let unknown = stage.command(&["delivery", "skip", "dlv_strange", "--reason", "x"]).await;
+    assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
+    assert!(unknown.stdout.contains("no such delivery"), "{}", unknown.stdout);
+    assert_refused(&stage.command(&["delivery", "skip", "dlv_strange"]).await, 2, &["--reason <TEXT>"]);
+}

@@ -1,0 +1,58 @@
+//! `endpoint test`, and `check --send-test`, which sends the same.
+
+use lumo_simulator::{Answer, World};
+use serde_json::json;
+
+use super::{assert_refused, json};
+use crate::database::Database;
+use crate::world::{Stage, seed};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_is_one_signed_event_past_the_queue() {
+    let mut stage = Stage::new(Database::sqlite().await, World::new(seed())).await;
+    stage.settings.set("callbacks.endpoints.shop.body", json!(r#"{"text": {{ type ~ " for " ~ data.object.id }}}"#));
+    // Another one's trouble is not the question.
+    stage.settings.set(
+        "callbacks.endpoints.other",
+        json!({ "url": "http://127.0.0.1:9/", "events": ["*"], "secrets": [{ "env": "NOT_SET" }] }),
+    );
+    stage.receiver.script(|_| Answer { body: b"thank\n you".to_vec(), ..Answer::status(202) });
+    let tested = stage.command(&["endpoint", "test", "shop"]).await;
+    assert_eq!(tested.status.code(), Some(0), "{tested:?}");
+    for words in ["shop", "accepted", "202", " ms", "thank you"] {
+        assert!(tested.stdout.contains(words), "{words}: {}", tested.stdout);
+    }
+    let received = stage.receiver.received();
+    assert_eq!(received.len(), 1);
+    let request = &received[0];
+    assert!(tested.stdout.contains(request.id.as_deref().unwrap()));
+    assert_eq!((request.header("lumo-event-type"), request.header("lumo-reason")), (Some("bridge.test"), Some("test")));
+    assert!(matches!(request.verdict, lumo_simulator::Verdict::Verified), "{:?}", request.verdict);
+    assert_eq!(String::from_utf8_lossy(&request.body), r#"{"text": "bridge.test for shop"}"#);
+
+    // No table is there, and none is needed.
+    let tables = stage.database.number("SELECT COUNT(*) FROM sqlite_master").await;
+    assert_eq!(tables, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_that_is_not_accepted_fails_and_says_what_to_do() {
+    let mut stage = Stage::new(Database::sqlite().await, World::new(seed())).await;
+    stage.receiver.script(|_| Answer { body: vec![b'x'; 5000], ..Answer::status(404) });
+    let refused = stage.command(&["endpoint", "test", "shop"]).await;
+    assert_refused(&refused, 1, &["shop did not accept the test: answered 404", "compare the path"]);
+    assert!(refused.stdout.contains(&format!("{}…", "x".repeat(200))), "{}", refused.stdout);
+    let checked = stage.command(&["check", "--send-test"]).await;
+    assert!(checked.stdout.contains("answered 404"), "{}", checked.stdout);
+    assert_eq!(stage.receiver.count(), 2, "the check sends the same");
+
+    let document = json(&stage.command(&["endpoint", "test", "shop", "--json"]).await);
+    assert_eq!((&document["is_accepted"], &document["status"]), (&json!(false), &json!(404)));
+    assert!(document["duration_ms"].is_u64() && document["response_body"].is_string(), "{document}");
+
+    stage.settings.set("callbacks.endpoints.shop.body", json!("{{ data.upstream.amount }}"));
+    let unfit = stage.command(&["endpoint", "test", "shop"]).await;
+    assert_refused(&unfit, 1, &["the template failed in line 1", "`body` template does not fit"]);
+    let unknown = stage.command(&["endpoint", "test", "shpo"]).await;
+    assert_refused(&unknown, 1, &["no such endpoint: shpo", "did you mean `shop`?"]);
+}
