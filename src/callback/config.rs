@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::setting::{self, Rate, SecretSource, Span, Text};
+use crate::setting::{self, Rate, RotatingSource, SecretSource, Span, Text};
 
 /// The callbacks.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -109,9 +109,10 @@ pub struct EndpointConfig {
     /// The events it wants: names or patterns such as `deposit.*`; a leading `!` excludes. Needed.
     #[serde(default)]
     pub events: Vec<Text>,
-    /// The signing secrets (`whsec_` and base64), several while rotating; the first signs first. Needed.
+    /// The signing secrets (`whsec_` and base64), several while rotating; the first signs first. From its `not_after` on a
+    /// secret no longer signs. Needed.
     #[serde(default)]
-    pub secrets: Vec<SecretSource>,
+    pub secrets: Vec<RotatingSource>,
     /// Headers to add to each request.
     #[serde(default, deserialize_with = "headers")]
     pub headers: BTreeMap<String, Text>,

@@ -6,7 +6,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use crate::callback::endpoint::Endpoint;
 use crate::callback::template::RenderError;
 use crate::model::id::EventId;
-use crate::model::sign::sign;
+use crate::model::sign::{AllEnded, sign};
 
 /// One attempt at telling an endpoint of an event.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,8 @@ pub(super) struct Prepared {
 pub(super) enum RequestError {
     #[error(transparent)]
     Render(#[from] RenderError),
+    #[error(transparent)]
+    Unsigned(#[from] AllEnded),
     #[error("`{header}` would have a value that no header can carry")]
     Header {
         header: &'static str,
@@ -40,18 +42,20 @@ pub(super) enum RequestError {
     },
 }
 
-/// Renders and signs. The signature covers the bytes that are sent, and the time of this attempt.
+/// Renders and signs. The signature covers the bytes that are sent, and the time of this attempt; which secrets still
+/// sign is decided by that time as well.
 pub(super) fn prepare(
     endpoint: &Endpoint,
     callback: &Callback<'_>,
     now: DateTime<Utc>,
 ) -> Result<Prepared, RequestError> {
+    let keys = endpoint.keys.at(now)?;
     let body = match &endpoint.template {
         Some(template) => template.render(callback.body)?,
         None => callback.body.as_bytes().to_vec(),
     };
     let timestamp = now.timestamp();
-    let signature = sign(&endpoint.secrets, callback.event_id.as_str(), timestamp, &body);
+    let signature = sign(keys, callback.event_id.as_str(), timestamp, &body);
     let mut headers = endpoint.headers.clone();
     for (header, value) in [
         ("webhook-id", callback.event_id.as_str()),

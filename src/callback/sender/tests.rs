@@ -1,5 +1,7 @@
 //! What goes over the wire, and what becomes of every way in which the other side can behave.
 
+mod signatures;
+
 use std::io::Write;
 use std::net::TcpListener;
 use std::sync::mpsc::Receiver;
@@ -14,7 +16,7 @@ use crate::callback::fixture::{
 };
 use crate::model::capture::Captured;
 use crate::model::retry::Unreachable;
-use crate::model::sign::{TOLERANCE, verify};
+use crate::model::sign::{SigningSecret, TOLERANCE, verify};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use chrono::{DateTime, TimeDelta, Utc};
 use ipnet::IpNet;
 use lumo_bridge_entity::delivery::Reason;
 use serde::Serialize;
@@ -15,13 +16,17 @@ use super::finding::{Finding, Report};
 use crate::callback::{Attempt, Callback, Egress, Endpoint, Problem, Sender};
 use crate::chain::Chain;
 use crate::cli::context::Context;
+use crate::cli::time::ago;
 use crate::config::Config;
-use crate::model::draft::{Draft, Origin, repeated};
+use crate::model::draft::{Draft, Origin, repeated, rfc3339};
 use crate::model::event::EventType;
 use crate::model::retry::{Outcome, Unreachable};
 
 /// Longest wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long before its end the last signing secret is worth a word.
+const ENDS_SOON: TimeDelta = TimeDelta::days(7);
 
 const REACH: &str = "check that the receiver runs, can be reached from here, and answers in time";
 const ALLOW: &str = "take the network out of `callbacks.egress.deny`, if this is meant";
@@ -53,25 +58,41 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
                     report.add(Finding::fail(subject, "not tried, as a secret is not at hand"));
                 }
             }
-            Ok(endpoint) if send_test => {
-                let finding = match send(context, &callbacks.egress, &endpoint).await {
-                    Ok(attempt) => answered(subject, &endpoint, &attempt),
-                    Err(error) => Finding::fail(subject, Chain(error.as_ref())),
-                };
-                report.add(finding);
-            }
             Ok(compiled) => {
-                report.add(match reach(&callbacks.egress, &endpoint.url).await {
-                    Ok(words) => Finding::ok(subject, format_args!("{} {words}", compiled.origin())),
-                    Err(error) => {
-                        let hint = if error.is::<Denied>() { ALLOW } else { REACH };
-                        Finding::fail(subject, format_args!("{}: {}", compiled.origin(), Chain(error.as_ref())))
-                            .hint(hint)
+                standing(&subject, &compiled, context.clock().now())
+                    .into_iter()
+                    .for_each(|finding| report.add(finding));
+                report.add(if send_test {
+                    match send(context, &callbacks.egress, &compiled).await {
+                        Ok(attempt) => answered(subject, &compiled, &attempt),
+                        Err(error) => Finding::fail(subject, Chain(error.as_ref())),
+                    }
+                } else {
+                    match reach(&callbacks.egress, &endpoint.url).await {
+                        Ok(words) => Finding::ok(subject, format_args!("{} {words}", compiled.origin())),
+                        Err(error) => {
+                            let hint = if error.is::<Denied>() { ALLOW } else { REACH };
+                            Finding::fail(subject, format_args!("{}: {}", compiled.origin(), Chain(error.as_ref())))
+                                .hint(hint)
+                        }
                     }
                 });
             }
         }
     }
+}
+
+/// What can be told of an endpoint without calling it.
+fn standing(subject: &str, endpoint: &Endpoint, now: DateTime<Utc>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Err(error) = endpoint.check_signing(now) {
+        findings.extend(error.problems().iter().map(|problem| Finding::fail(subject, Chain(problem))));
+    } else if let Some(end) = endpoint.signs_until().filter(|end| *end - now <= ENDS_SOON) {
+        let text = format!("its last signing secret ends at {} ({})", rfc3339(end), ago(end, now));
+        let hint = format!("add the next one to `callbacks.endpoints.{}.secrets`", endpoint.name());
+        findings.push(Finding::warn(subject, text).hint(hint));
+    }
+    findings
 }
 
 /// Opens a connection to where the callbacks would go.

@@ -160,6 +160,11 @@ fn rules_name_the_key_and_the_fix() {
             "leave no event",
         ),
         (endpoint(("[{ env: SHOP_WEBHOOK_SECRET }]", "[]")), "callbacks.endpoints.shop.secrets", "at least one"),
+        (
+            endpoint(("{ env: SHOP_WEBHOOK_SECRET }", "{ env: A, not_after: tomorrow }")),
+            "callbacks.endpoints.shop.secrets[0]",
+            "write for example `2026-01-01T00:00:00Z`",
+        ),
         (shop("headers: { webhook-id: x }"), "callbacks.endpoints.shop.headers.webhook-id", "is set by the bridge"),
         (
             shop("headers: { Content-Length: '1' }"),

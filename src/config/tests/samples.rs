@@ -112,7 +112,7 @@ callbacks:
     shop:
       url: 'https://shop.example.com/?a=1#b'
       events: ['*', '!wallet.missing']
-      secrets: [{ env: A }, { file: /b }]
+      secrets: [{ env: A, not_after: 2026-01-01T00:00:00Z }, { file: /b }]
       headers: { X-Number: '0123', X-Text: 'a, b: c' }
       auth: { basic: { username: me, password: { env: P } } }
       body: \"{\\n  \\\"a\\\": {{ data }}\\n}\\n\"
