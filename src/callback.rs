@@ -20,6 +20,7 @@ mod number;
 mod problem;
 mod request;
 mod sender;
+mod signing;
 mod template;
 
 pub use config::{Config, Defaults, Egress, EndpointConfig};

@@ -113,6 +113,9 @@ pub struct EndpointConfig {
     /// secret no longer signs. Needed.
     #[serde(default)]
     pub secrets: Vec<RotatingSource>,
+    /// Signatures in other senders' styles beside the bridge's own, for receivers that verify those already.
+    #[serde(default, deserialize_with = "list")]
+    pub extra_signatures: Vec<ExtraSignature>,
     /// Headers to add to each request.
     #[serde(default, deserialize_with = "headers")]
     pub headers: BTreeMap<String, Text>,
@@ -141,6 +144,29 @@ pub struct EndpointConfig {
     /// Overrides parts of `callbacks.defaults.retry`.
     #[serde(default)]
     pub retry: Option<RetryOverride>,
+}
+
+/// A signature in another sender's style.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ExtraSignature {
+    /// Whose style.
+    #[serde(deserialize_with = "setting::word")]
+    pub style: SignatureStyle,
+    /// The header that carries it; the style's own unless named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<Text>,
+    /// The key: the text as it stands.
+    pub secret: SecretSource,
+}
+
+/// Whose style of signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SignatureStyle {
+    /// `X-Hub-Signature-256: sha256=…`, over the body.
+    Github,
+    /// `Stripe-Signature: t=…,v1=…`, over the time and the body.
+    Stripe,
 }
 
 /// Parts of [`Ordering`].
@@ -223,6 +249,11 @@ impl Defaults {
 
 /// Nothing under the key is as good as no key.
 fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Text>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// The same for a list.
+fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 

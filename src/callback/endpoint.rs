@@ -13,13 +13,13 @@ use url::Url;
 use crate::callback::config::{Defaults, EndpointConfig, Method, Ordering};
 use crate::callback::headers;
 use crate::callback::problem::{ConfigError, Problems};
+use crate::callback::signing::Signing;
 use crate::callback::template::Template;
 use crate::model::event::EventType;
 use crate::model::id::EndpointName;
 use crate::model::pattern::{PatternError, Patterns};
 use crate::model::retry::Policy;
-use crate::model::sign::{Key, Keys, SigningSecret};
-use crate::setting::{Rate, RotatingSource, Span, Text};
+use crate::setting::{Rate, Span, Text};
 
 /// Longest time that one attempt may be given.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(5 * 60);
@@ -31,7 +31,7 @@ pub struct Endpoint {
     pub(super) url: Url,
     pub(super) method: reqwest::Method,
     pub(super) headers: HeaderMap,
-    pub(super) keys: Keys,
+    pub(super) signing: Signing,
     pub(super) template: Option<Template>,
     patterns: Patterns,
     timeout: Duration,
@@ -59,7 +59,7 @@ impl Endpoint {
         let parsed_name = name.parse().ok();
         let url = problems.take("url", address(&config.url));
         let headers = headers::compile(config, &mut problems);
-        let keys = keys(&config.secrets, &mut problems);
+        let signing = Signing::compile(config, &headers, &mut problems);
         let template = config
             .body
             .as_ref()
@@ -75,7 +75,7 @@ impl Endpoint {
                 Method::Patch => reqwest::Method::PATCH,
             },
             headers,
-            keys,
+            signing,
             template,
             patterns,
             timeout: limits.timeout.get(),
@@ -106,7 +106,7 @@ impl Endpoint {
     /// From when on no signing secret is left; absent if one has no end.
     #[must_use]
     pub fn signs_until(&self) -> Option<DateTime<Utc>> {
-        self.keys.end()
+        self.signing.keys.end()
     }
 
     /// Whether an attempt at this moment could be signed.
@@ -115,7 +115,7 @@ impl Endpoint {
     /// If every signing secret has ended, under the key of the secrets.
     pub fn check_signing(&self, now: DateTime<Utc>) -> Result<(), ConfigError> {
         let mut problems = Problems::under(format!("callbacks.endpoints.{}", self.name));
-        let signing = self.keys.at(now);
+        let signing = self.signing.keys.at(now);
         let signing = signing.map_err(|ended| format!("{ended}; add the next secret"));
         let signing = problems.take("secrets", signing).map(drop);
         problems.finish(signing)
@@ -172,7 +172,7 @@ impl fmt::Debug for Endpoint {
             .field("origin", &self.origin())
             .field("method", &self.method)
             .field("headers", &self.headers.keys().map(AsRef::<str>::as_ref).collect::<Vec<_>>())
-            .field("secrets", &self.keys.len())
+            .field("signing", &self.signing)
             .field("patterns", &self.patterns)
             .field("template", &self.template.is_some())
             .field("timeout", &self.timeout)
@@ -217,24 +217,6 @@ fn patterns(texts: &[Text], problems: &mut Problems) -> Option<Patterns> {
         problems.add(&at.map_or_else(|| "events".to_owned(), |at| format!("events[{at}]")), error);
     };
     parsed.map_err(|errors| errors.iter().for_each(report)).ok()
-}
-
-fn keys(sources: &[RotatingSource], problems: &mut Problems) -> Keys {
-    if sources.is_empty() {
-        problems.add("secrets", "is empty; every callback is signed, so name at least one secret");
-    }
-    let mut keys = Keys::default();
-    for (position, entry) in sources.iter().enumerate() {
-        let key = format!("secrets[{position}]");
-        let secret = problems.take_secret(entry.source.resolve(&problems.key(&key)));
-        let secret = secret.and_then(|text| problems.take(&key, text.expose().parse::<SigningSecret>()));
-        match secret {
-            Some(secret) if keys.has(&secret) => problems.add(&key, "is the same secret once more; take one out"),
-            Some(secret) => keys.push(Key { secret, not_after: entry.not_after }),
-            None => {}
-        }
-    }
-    keys
 }
 
 /// The problem is told under the key that holds the value: the endpoint's own or the default's.

@@ -68,7 +68,8 @@ pub(super) fn declare_json(headers: &HeaderMap) -> bool {
     media == "application/json" || media.ends_with("+json")
 }
 
-fn is_reserved(name: &HeaderName) -> bool {
+/// Whether the bridge, or HTTP itself, sets this header.
+pub(super) fn is_reserved(name: &HeaderName) -> bool {
     let name = name.as_str();
     RESERVED.contains(&name) || name.starts_with("webhook-") || name.starts_with("lumo-")
 }

@@ -6,7 +6,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use crate::callback::endpoint::Endpoint;
 use crate::callback::template::RenderError;
 use crate::model::id::EventId;
-use crate::model::sign::{AllEnded, sign};
+use crate::model::sign::AllEnded;
 
 /// One attempt at telling an endpoint of an event.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ pub(super) enum RequestError {
     Unsigned(#[from] AllEnded),
     #[error("`{header}` would have a value that no header can carry")]
     Header {
-        header: &'static str,
+        header: HeaderName,
         #[source]
         source: InvalidHeaderValue,
     },
@@ -49,25 +49,30 @@ pub(super) fn prepare(
     callback: &Callback<'_>,
     now: DateTime<Utc>,
 ) -> Result<Prepared, RequestError> {
-    let keys = endpoint.keys.at(now)?;
     let body = match &endpoint.template {
         Some(template) => template.render(callback.body)?,
         None => callback.body.as_bytes().to_vec(),
     };
-    let timestamp = now.timestamp();
-    let signature = sign(keys, callback.event_id.as_str(), timestamp, &body);
     let mut headers = endpoint.headers.clone();
+    for (header, value) in endpoint.signing.sign(callback.event_id.as_str(), now, &body)? {
+        let mut value = carried(&header, &value)?;
+        value.set_sensitive(true);
+        headers.insert(header, value);
+    }
     for (header, value) in [
         ("webhook-id", callback.event_id.as_str()),
-        ("webhook-timestamp", &timestamp.to_string()),
-        ("webhook-signature", &signature),
+        ("webhook-timestamp", &now.timestamp().to_string()),
         ("lumo-event-type", callback.event_type),
         ("lumo-attempt", &callback.attempt.to_string()),
         ("lumo-reason", callback.reason),
     ] {
-        let mut value = HeaderValue::from_str(value).map_err(|source| RequestError::Header { header, source })?;
-        value.set_sensitive(header == "webhook-signature");
-        headers.insert(HeaderName::from_static(header), value);
+        let header = HeaderName::from_static(header);
+        let value = carried(&header, value)?;
+        headers.insert(header, value);
     }
     Ok(Prepared { headers, body })
+}
+
+fn carried(header: &HeaderName, value: &str) -> Result<HeaderValue, RequestError> {
+    HeaderValue::from_str(value).map_err(|source| RequestError::Header { header: header.clone(), source })
 }

@@ -41,6 +41,9 @@ pub(super) fn secrets(config: &Config) -> Vec<Problem> {
         for (at, secret) in endpoint.secrets.iter().enumerate() {
             rules.secret(&format!("{key}.secrets[{at}]"), &secret.source);
         }
+        for (at, signature) in endpoint.extra_signatures.iter().enumerate() {
+            rules.secret(&format!("{key}.extra_signatures[{at}].secret"), &signature.secret);
+        }
         let Some(auth) = &endpoint.auth else { continue };
         if let Some(bearer) = &auth.bearer {
             rules.secret(&format!("{key}.auth.bearer"), bearer);

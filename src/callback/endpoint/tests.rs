@@ -129,3 +129,24 @@ fn that_no_secret_signs_any_more_is_told_under_its_key() {
     assert!(until("2026-05-04T10:11:13Z").check_signing(now()).is_ok());
     assert_eq!(endpoint(URL, json!({})).signs_until(), None);
 }
+
+#[test]
+fn an_extra_signature_has_a_header_of_its_own() {
+    let extra = |header: &str| json!({ "style": "stripe", "header": header, "secret": { "value": "a" } });
+    let plain = json!({ "style": "github", "secret": { "value": "a" } });
+    let unset = json!({ "style": "github", "secret": { "env": "LUMO_BRIDGE_TEST_NEVER_SET" } });
+    for (more, key) in [
+        (json!({ "extra_signatures": [plain, plain] }), "extra_signatures[1]"),
+        (json!({ "extra_signatures": [extra("webhook-signature")] }), "extra_signatures[0].header"),
+        (json!({ "extra_signatures": [extra("Authorization")] }), "extra_signatures[0].header"),
+        (json!({ "extra_signatures": [extra("Content-Type")] }), "extra_signatures[0].header"),
+        (json!({ "extra_signatures": [extra("a b")] }), "extra_signatures[0].header"),
+        (
+            json!({ "extra_signatures": [plain], "headers": { "X-Hub-Signature-256": "b" } }),
+            "extra_signatures[0].header",
+        ),
+        (json!({ "extra_signatures": [unset] }), "extra_signatures[0].secret"),
+    ] {
+        assert_eq!(keys(more), [key]);
+    }
+}

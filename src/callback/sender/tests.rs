@@ -292,9 +292,13 @@ fn a_proxy_that_is_none_is_refused_without_showing_it() {
 
 #[test]
 fn no_debug_shows_a_secret() {
-    let hidden = ["h1dden-path", "h1dden-query", "h1dden-header", "h1dden-token", "MfKQ9r8GKYqr"];
+    let hidden = ["h1dden-path", "h1dden-query", "h1dden-header", "h1dden-token", "h1dden-key", "MfKQ9r8GKYqr"];
     let url = "https://example.com/h1dden-path?key=h1dden-query";
-    let more = json!({ "headers": { "X-Key": "h1dden-header" }, "auth": { "bearer": { "value": "h1dden-token" } } });
+    let more = json!({
+        "headers": { "X-Key": "h1dden-header" },
+        "auth": { "bearer": { "value": "h1dden-token" } },
+        "extra_signatures": [{ "style": "github", "secret": { "value": "h1dden-key" } }],
+    });
     let endpoint = Endpoint::compile("shop", &config(url, more), &defaults()).unwrap();
     let id = event_id();
     let headers = prepare(&endpoint, &callback(&id), now()).unwrap().headers;

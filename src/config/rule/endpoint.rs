@@ -40,6 +40,11 @@ impl Rules {
         for (header, value) in &endpoint.headers {
             self.header(&format!("{base}.headers.{header}"), header, value);
         }
+        for (at, signature) in endpoint.extra_signatures.iter().enumerate() {
+            if let Some(header) = &signature.header {
+                self.header(&format!("{base}.extra_signatures[{at}].header"), header, "");
+            }
+        }
         if endpoint.auth.as_ref().is_some_and(|auth| auth.bearer.is_some() == auth.basic.is_some()) {
             self.add(format!("{base}.auth"), "is not exactly one of the two; write either bearer or basic");
         }

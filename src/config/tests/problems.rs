@@ -183,6 +183,26 @@ fn rules_name_the_key_and_the_fix() {
             "callbacks.endpoints.shop.retry.jiter",
             "`callbacks.endpoints.shop.retry.jitter`?",
         ),
+        (
+            shop("extra_signatures: [{ style: gitlab, secret: { env: A } }]"),
+            "callbacks.endpoints.shop.extra_signatures[0].style",
+            "write one of `github` or `stripe`",
+        ),
+        (
+            shop("extra_signatures: [{ style: github }]"),
+            "callbacks.endpoints.shop.extra_signatures[0].secret",
+            "is missing",
+        ),
+        (
+            shop("extra_signatures: [{ style: github, heder: X-A, secret: { env: A } }]"),
+            "callbacks.endpoints.shop.extra_signatures[0].heder",
+            "extra_signatures[0].header`?",
+        ),
+        (
+            shop("extra_signatures: [{ style: github, header: webhook-id, secret: { env: A } }]"),
+            "callbacks.endpoints.shop.extra_signatures[0].header",
+            "is set by the bridge",
+        ),
         (shop("auth: { basic: { username: me } }"), "callbacks.endpoints.shop.auth.basic.password", "is missing"),
     ];
     for (text, key, part) in table {
@@ -197,8 +217,8 @@ fn rules_name_the_key_and_the_fix() {
 
 #[test]
 fn nothing_under_an_optional_key_equals_no_key() {
-    let lines =
-        "\n      headers:\n      auth:\n      method:\n      body:\n      rate:\n      ordering:\n      retry:\n";
+    let lines = "\n      headers:\n      auth:\n      method:\n      body:\n      rate:\n      ordering:\n      retry:\n      \
+                 extra_signatures:\n";
     let config = loaded(&format!("{}{lines}", SHOP.trim_end()), &[]);
     assert_eq!(config.show(), loaded(SHOP, &[]).show());
 }

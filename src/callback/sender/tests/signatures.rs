@@ -42,3 +42,40 @@ async fn nothing_goes_out_unsigned() {
     assert_eq!(attempt.error.as_deref(), Some(text));
     mock.assert_async().await;
 }
+
+/// Computed with `printf '%s' BODY | openssl dgst -sha256 -hmac hush-hush` and with the time and a dot before the body
+/// and the key `whsec_stripe_test`.
+#[tokio::test]
+async fn other_styles_sign_beside_the_standard_one() {
+    let github = "sha256=7a07085ea4b00c6592bca23cc5ef341bd9dec77d268b138bd10938c6d91c0933";
+    let stripe = "t=1777889472,v1=749ff85d75ff773928e77cf35516f435afb09640901120ddb524b373eaa898ba";
+    let (hush, test) = (json!({ "value": "hush-hush" }), json!({ "value": "whsec_stripe_test" }));
+    let usual = json!({ "extra_signatures": [
+        { "style": "github", "secret": hush },
+        { "style": "stripe", "secret": test },
+        { "style": "github", "header": "X-Signature", "secret": hush },
+    ] });
+    let captured = sent(usual).await;
+    for (header, value) in [
+        ("x-hub-signature-256", github),
+        ("stripe-signature", stripe),
+        ("x-signature", github),
+        ("webhook-signature", "v1,2jw4+HGO/9vKICG/L0eh1qIGwXgiztQKxnl3T9s7hd0="),
+    ] {
+        assert_eq!(captured.header(header), Some(value), "{header}");
+    }
+}
+
+/// Computed with `printf '%s' 'amount=12.5' | openssl dgst -sha256 -hmac hush-hush`.
+#[tokio::test]
+async fn other_styles_sign_what_is_sent() {
+    let more = json!({
+        "body": "amount={{ data.object.amount }}",
+        "headers": { "Content-Type": "text/plain" },
+        "extra_signatures": [{ "style": "github", "secret": { "value": "hush-hush" } }],
+    });
+    assert_eq!(
+        sent(more).await.header("x-hub-signature-256"),
+        Some("sha256=d8af428822227c25a57a23d1d2b327f9cca2fa7271e0e4b7e9f015d6f2764246")
+    );
+}
