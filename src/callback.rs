@@ -8,6 +8,7 @@
 //! an attempt carries what is worth telling, and neither it nor any `Debug` or error shows a secret, a header value or
 //! the query of an address.
 
+mod address;
 mod answer;
 pub mod config;
 mod endpoint;
@@ -18,7 +19,9 @@ mod guard;
 mod headers;
 mod number;
 mod problem;
+mod rehearsal;
 mod request;
+mod sample;
 mod sender;
 mod signing;
 mod template;
@@ -26,5 +29,6 @@ mod template;
 pub use config::{Config, Defaults, Egress, EndpointConfig};
 pub use endpoint::Endpoint;
 pub use problem::{ConfigError, Problem};
+pub use rehearsal::Misfit;
 pub use request::Callback;
 pub use sender::{Attempt, Sender};

@@ -103,20 +103,21 @@ pub struct Retry {
 /// configuration do.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointConfig {
-    /// Where callbacks are sent: an `http://` or `https://` address. Needed.
+    /// Where callbacks are sent: an `http://` or `https://` address, which may be a MiniJinja template after its host.
+    /// Needed.
     #[serde(default)]
     pub url: Text,
     /// The events it wants: names or patterns such as `deposit.*`; a leading `!` excludes. Needed.
     #[serde(default)]
     pub events: Vec<Text>,
-    /// The signing secrets (`whsec_` and base64), several while rotating; the first signs first. From its `not_after` on a
-    /// secret no longer signs. Needed.
+    /// The signing secrets (`whsec_` and base64), several while rotating; the first signs first. From its `not_after`
+    /// on a secret no longer signs. Needed.
     #[serde(default)]
     pub secrets: Vec<RotatingSource>,
     /// Signatures in other senders' styles beside the bridge's own, for receivers that verify those already.
     #[serde(default, deserialize_with = "list")]
     pub extra_signatures: Vec<ExtraSignature>,
-    /// Headers to add to each request.
+    /// Headers to add to each request; a value may be a MiniJinja template.
     #[serde(default, deserialize_with = "headers")]
     pub headers: BTreeMap<String, Text>,
     /// How the bridge proves itself to the receiver, beside the signature.

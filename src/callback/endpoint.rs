@@ -7,11 +7,10 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::HeaderMap;
-use url::Url;
 
+use crate::callback::address::Address;
 use crate::callback::config::{Defaults, EndpointConfig, Method, Ordering};
-use crate::callback::headers;
+use crate::callback::headers::{self, Headers};
 use crate::callback::problem::{ConfigError, Problems};
 use crate::callback::signing::Signing;
 use crate::callback::template::Template;
@@ -28,9 +27,9 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 #[derive(Clone)]
 pub struct Endpoint {
     name: EndpointName,
-    pub(super) url: Url,
+    pub(super) address: Address,
     pub(super) method: reqwest::Method,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Headers,
     pub(super) signing: Signing,
     pub(super) template: Option<Template>,
     patterns: Patterns,
@@ -57,18 +56,16 @@ impl Endpoint {
         check_limits(config, &limits, &mut problems);
 
         let parsed_name = name.parse().ok();
-        let url = problems.take("url", address(&config.url));
+        let address = problems.take("url", Address::compile(&config.url));
         let headers = headers::compile(config, &mut problems);
         let signing = Signing::compile(config, &headers, &mut problems);
-        let template = config
-            .body
-            .as_ref()
-            .and_then(|source| problems.take("body", Template::compile(source, headers::declare_json(&headers))));
+        let form = headers::form_of_body(&headers.constant);
+        let template = config.body.as_ref().and_then(|source| problems.take("body", Template::compile(source, form)));
         let patterns = patterns(&config.events, &mut problems);
 
-        let endpoint = parsed_name.zip(url).zip(patterns).map(|((name, url), patterns)| Self {
+        let endpoint = parsed_name.zip(address).zip(patterns).map(|((name, address), patterns)| Self {
             name,
-            url,
+            address,
             method: match config.method {
                 Method::Post => reqwest::Method::POST,
                 Method::Put => reqwest::Method::PUT,
@@ -100,7 +97,7 @@ impl Endpoint {
     /// Scheme, host and port: as much of the address as may be shown.
     #[must_use]
     pub fn origin(&self) -> String {
-        self.url.origin().ascii_serialization()
+        self.address.constant().origin().ascii_serialization()
     }
 
     /// From when on no signing secret is left; absent if one has no end.
@@ -171,7 +168,7 @@ impl fmt::Debug for Endpoint {
             .field("name", &self.name)
             .field("origin", &self.origin())
             .field("method", &self.method)
-            .field("headers", &self.headers.keys().map(AsRef::<str>::as_ref).collect::<Vec<_>>())
+            .field("headers", &self.headers.names().map(AsRef::<str>::as_ref).collect::<Vec<_>>())
             .field("signing", &self.signing)
             .field("patterns", &self.patterns)
             .field("template", &self.template.is_some())
@@ -189,21 +186,6 @@ fn is_plain(name: &str) -> bool {
     name.len() <= 64
         && name.bytes().next().is_some_and(plain)
         && name.bytes().all(|byte| plain(byte) || matches!(byte, b'_' | b'-'))
-}
-
-/// The errors do not quote the address: it may carry a password.
-fn address(text: &str) -> Result<Url, &'static str> {
-    let url = Url::parse(text).map_err(|_| "is not a url; write for example `https://example.com/hooks`")?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err("is neither an http:// nor an https:// url; write for example `https://example.com/hooks`");
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("has credentials in the url; take them out and use `auth.basic`");
-    }
-    if url.fragment().is_some() {
-        return Err("has a fragment, which is never sent; end the url before `#`");
-    }
-    Ok(url)
 }
 
 /// A pattern's problem is told under its position, a problem of the whole list under the list.

@@ -81,7 +81,7 @@ impl Sender {
                 outcome: answer.outcome(),
                 duration,
                 error: answer.error(),
-                response_body: answer.excerpt(&endpoint.headers),
+                response_body: answer.excerpt(&endpoint.headers.constant),
             },
             Err(fault) => Attempt {
                 outcome: Outcome::Unreachable(fault.kind),
@@ -98,11 +98,11 @@ impl Sender {
         callback: &Callback<'_>,
         now: DateTime<Utc>,
     ) -> Result<Answer, Fault> {
-        self.guard.check(&endpoint.url)?;
+        self.guard.check(endpoint.address.constant())?;
         let prepared = prepare(endpoint, callback, now)?;
         let request = self
             .client
-            .request(endpoint.method.clone(), endpoint.url.clone())
+            .request(endpoint.method.clone(), prepared.url)
             .headers(prepared.headers)
             .body(prepared.body)
             .timeout(endpoint.timeout());

@@ -3,10 +3,10 @@
 //! Which of the secrets sign is decided when a request is signed, by the time of the attempt.
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use reqwest::header::{AUTHORIZATION, HeaderName};
 
 use crate::callback::config::{EndpointConfig, ExtraSignature, SignatureStyle};
-use crate::callback::headers;
+use crate::callback::headers::{self, Headers};
 use crate::callback::problem::Problems;
 use crate::model::sign::{AllEnded, Key, Keys, SigningSecret, Style, sign};
 use crate::setting::{RotatingSource, Secret};
@@ -28,7 +28,7 @@ struct Extra {
 
 impl Signing {
     /// `others` are the headers that the endpoint sends anyway.
-    pub(super) fn compile(config: &EndpointConfig, others: &HeaderMap, problems: &mut Problems) -> Self {
+    pub(super) fn compile(config: &EndpointConfig, others: &Headers, problems: &mut Problems) -> Self {
         let keys = keys(&config.secrets, problems);
         let mut extra: Vec<Extra> = Vec::new();
         for (position, signature) in config.extra_signatures.iter().enumerate() {
@@ -69,7 +69,7 @@ const fn style(style: SignatureStyle) -> Style {
     }
 }
 
-fn header(signature: &ExtraSignature, others: &HeaderMap, key: &str, problems: &mut Problems) -> Option<HeaderName> {
+fn header(signature: &ExtraSignature, others: &Headers, key: &str, problems: &mut Problems) -> Option<HeaderName> {
     let key = format!("{key}.header");
     let text = signature.header.as_deref().unwrap_or(style(signature.style).header());
     let Ok(name) = text.parse::<HeaderName>() else {
@@ -80,7 +80,7 @@ fn header(signature: &ExtraSignature, others: &HeaderMap, key: &str, problems: &
         problems.add(&key, "is set by the bridge itself; take another name");
         return None;
     }
-    if others.contains_key(&name) {
+    if others.names().any(|other| *other == name) {
         problems.add(&key, "is a header of the endpoint already; take another name");
         return None;
     }

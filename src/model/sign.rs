@@ -1,9 +1,9 @@
 //! Signatures of callbacks, after Standard Webhooks 1.0.
 //!
-//! A signature is `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`; a header carries one per secret, so that
-//! a receiver accepts both the old and the new one while they are being exchanged ([`Keys`]). A secret is `whsec_` and the
-//! base64 of its key. What is wrong with a signature is found out by [`verify()`]. [`Style`] is for receivers that verify
-//! signatures of other senders.
+//! A signature is `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`; a header carries one per secret, so
+//! that a receiver accepts both the old and the new one while they are being exchanged ([`Keys`]). A secret is `whsec_`
+//! and the base64 of its key. What is wrong with a signature is found out by [`verify()`]. [`Style`] is for receivers
+//! that verify signatures of other senders.
 //!
 //! A key never leaves [`SigningSecret`], and no error repeats the text that it was read from.
 

@@ -90,6 +90,10 @@ fn contradictions_are_refused() {
         (json!({ "headers": { "Authorization": "b" } }), "headers.Authorization"),
         (json!({ "auth": { "bearer": { "value": "a\nb" } } }), "auth.bearer"),
         (json!({ "headers": { "X-A": "1", "x-a": "2" } }), "headers.x-a"),
+        (json!({ "headers": { "X-A": "{{ id }}", "x-a": "2" } }), "headers.x-a"),
+        (json!({ "headers": { "X-A": "{{ id" } }), "headers.X-A"),
+        (json!({ "headers": { "Content-Type": "text/{{ id }}" } }), "headers.Content-Type"),
+        (json!({ "url": "https://{{ data.host }}/" }), "url"),
         (json!({ "events": ["deposit.*", "!*"] }), "events"),
         (json!({ "timeout": "10m" }), "timeout"),
     ] {

@@ -105,12 +105,44 @@ async fn a_template_is_rendered_and_signed_as_sent() {
 }
 
 #[tokio::test]
+async fn address_and_headers_are_rendered_from_the_event() {
+    let (url, requests) = saying(OK);
+    let more = json!({ "headers": { "X-Amount": "{{ data.object.amount }} USDT" } });
+    let attempt = attempt(&format!("{url}/{{{{ type }}}}?a={{{{ 'b&c' }}}}"), more).await;
+    assert_eq!(attempt.outcome, Outcome::Accepted { status: 200 }, "{attempt:?}");
+    let head = head(&requests);
+    assert_eq!(head[0], "POST /hooks/deposit.created?a=b%26c HTTP/1.1");
+    assert!(head.contains(&"x-amount: 12.5 USDT".to_owned()), "{head:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_rendered_is_told_with_its_key_and_shows_no_value() {
+    let mut server = mockito::Server::new_async().await;
+    let mock = server.mock("POST", mockito::Matcher::Any).expect(0).create_async().await;
+    let hidden = json!({ "headers": { "X-Key": "hidden {{ data.object.amount ~ '\n' }}" } });
+    for (path, more, expected) in [
+        ("/{{ data.object.nothing }}", json!({}), "`url`: the template failed in line 1: undefined value"),
+        ("/a/{{ '..' }}/hidden", json!({}), "`url`: the template made an address with a segment `.` or `..`"),
+        (
+            "/",
+            hidden,
+            "`x-key` would have a value that no header can carry; it takes printable ASCII, as `urlencode` makes it",
+        ),
+    ] {
+        let attempt = attempt(&format!("{}{path}", server.url()), more).await;
+        assert_eq!(unreachable(&attempt), Some(Unreachable::Request));
+        assert_eq!(attempt.error.as_deref(), Some(expected));
+    }
+    mock.assert_async().await;
+}
+
+#[tokio::test]
 async fn a_failing_template_sends_nothing() {
     let mut server = mockito::Server::new_async().await;
     let mock = server.mock("POST", "/").expect(0).create_async().await;
     let attempt = attempt(&server.url(), json!({ "body": "{{ data.object.nothing }}" })).await;
     assert_eq!(unreachable(&attempt), Some(Unreachable::Request));
-    assert_eq!(attempt.error.as_deref(), Some("the template failed in line 1: undefined value"));
+    assert_eq!(attempt.error.as_deref(), Some("`body`: the template failed in line 1: undefined value"));
     mock.assert_async().await;
 }
 

@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, lookup_host};
 use url::Url;
 
 use super::finding::{Finding, Report};
-use crate::callback::{Attempt, Callback, Egress, Endpoint, Problem, Sender};
+use crate::callback::{Attempt, Callback, Egress, Endpoint, Misfit, Problem, Sender};
 use crate::chain::Chain;
 use crate::cli::context::Context;
 use crate::cli::time::ago;
@@ -30,6 +30,8 @@ const ENDS_SOON: TimeDelta = TimeDelta::days(7);
 
 const REACH: &str = "check that the receiver runs, can be reached from here, and answers in time";
 const ALLOW: &str = "take the network out of `callbacks.egress.deny`, if this is meant";
+
+const ABSENT: &str = "ask for what an event may not have with `x is defined` or `x | default(…)`";
 
 /// Where no callback may go.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +93,10 @@ fn standing(subject: &str, endpoint: &Endpoint, now: DateTime<Utc>) -> Vec<Findi
         let text = format!("its last signing secret ends at {} ({})", rfc3339(end), ago(end, now));
         let hint = format!("add the next one to `callbacks.endpoints.{}.secrets`", endpoint.name());
         findings.push(Finding::warn(subject, text).hint(hint));
+    }
+    for Misfit { problem, events } in endpoint.rehearse() {
+        let events = events.iter().map(|event| event.as_str()).collect::<Vec<_>>().join(", ");
+        findings.push(Finding::fail(subject, format_args!("{problem}, with a sample of {events}")).hint(ABSENT));
     }
     findings
 }
@@ -184,7 +190,7 @@ fn answered(subject: String, endpoint: &Endpoint, attempt: &Attempt) -> Finding 
         Outcome::Unreachable(Unreachable::Denied) => {
             "take the network out of `callbacks.egress.deny`, if this is meant"
         }
-        Outcome::Unreachable(Unreachable::Request) => "the endpoint's `body` template does not fit this event",
+        Outcome::Unreachable(Unreachable::Request) => "what the endpoint makes of this event does not fit it",
         Outcome::Unreachable(Unreachable::Tls) => "compare the name in the certificate, its end, and who issued it",
         Outcome::Unreachable(_) => REACH,
     };

@@ -217,8 +217,8 @@ fn rules_name_the_key_and_the_fix() {
 
 #[test]
 fn nothing_under_an_optional_key_equals_no_key() {
-    let lines = "\n      headers:\n      auth:\n      method:\n      body:\n      rate:\n      ordering:\n      retry:\n      \
-                 extra_signatures:\n";
+    let keys = ["headers", "auth", "method", "body", "rate", "ordering", "retry", "extra_signatures"];
+    let lines: String = keys.iter().map(|key| format!("\n      {key}:")).collect();
     let config = loaded(&format!("{}{lines}", SHOP.trim_end()), &[]);
     assert_eq!(config.show(), loaded(SHOP, &[]).show());
 }
