@@ -1,5 +1,6 @@
 //! What goes over the wire, and what becomes of every way in which the other side can behave.
 
+mod faults;
 mod signatures;
 
 use std::io::Write;
