@@ -4,11 +4,13 @@
 //! place where the two are laid over each other.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::callback::guard::Guard;
 use crate::setting::{self, Rate, RotatingSource, SecretSource, Span, Text};
 
 /// The callbacks.
@@ -223,6 +225,14 @@ pub enum Method {
     Post,
     Put,
     Patch,
+}
+
+impl Egress {
+    /// Whether a connection to this address is refused.
+    #[must_use]
+    pub fn denies(&self, address: IpAddr) -> bool {
+        Guard::new(&self.deny).admit(address).is_err()
+    }
 }
 
 impl Defaults {

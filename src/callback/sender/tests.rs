@@ -290,12 +290,16 @@ async fn a_denied_address_is_never_connected_to() {
     let mock = server.mock("POST", "/").expect(0).create_async().await;
     let port = server.socket_address().port();
     let guarded = sender(&["127.0.0.0/8", "::1/128"]);
-    for host in ["127.0.0.1", "[::ffff:127.0.0.1]", "0.0.0.0", "localhost"] {
+    let spellings = ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0"];
+    for host in ["127.0.0.1", "[::ffff:127.0.0.1]", "0.0.0.0", "localhost", "LOCALHOST"].into_iter().chain(spellings) {
         let attempt = attempt_with(&guarded, &format!("http://{host}:{port}/"), json!({})).await;
         assert_eq!(unreachable(&attempt), Some(Unreachable::Denied), "{host} {attempt:?}");
         let error = attempt.error.unwrap();
         assert!(error.ends_with("is in a network that `callbacks.egress.deny` lists"), "{error}");
     }
+    let made = format!("http://localhost:{port}/{{{{ '@example.com' }}}}/");
+    let attempt = attempt_with(&guarded, &made, json!({})).await;
+    assert_eq!(unreachable(&attempt), Some(Unreachable::Denied), "{attempt:?}");
     mock.assert_async().await;
 }
 

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, TimeDelta, Utc};
-use ipnet::IpNet;
 use lumo_bridge_entity::delivery::Reason;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
@@ -111,31 +110,24 @@ async fn reach(egress: &Egress, url: &str) -> anyhow::Result<String> {
     };
     let host = host.trim_matches(['[', ']']);
     let started = Instant::now();
-    let connected = tokio::time::timeout(PATIENCE, connect(host, port, denied(egress))).await;
+    let connected = tokio::time::timeout(PATIENCE, connect(host, port, egress)).await;
     connected.with_context(|| format!("no connection to port {port} within {} s", PATIENCE.as_secs()))??;
     let way =
         if egress.proxy.is_some() { "through the proxy, which accepts connections" } else { "accepts connections" };
     Ok(format!("{way}, {} ms", started.elapsed().as_millis()))
 }
 
-async fn connect(host: &str, port: u16, denied: &[IpNet]) -> anyhow::Result<()> {
+async fn connect(host: &str, port: u16, egress: &Egress) -> anyhow::Result<()> {
     let found: Vec<SocketAddr> = lookup_host((host, port)).await.context("the name does not resolve")?.collect();
-    let is_denied = |address: &SocketAddr| {
-        let (plain, canonical) = (address.ip(), address.ip().to_canonical());
-        denied.iter().any(|network| network.contains(&plain) || network.contains(&canonical))
-    };
-    let Some(denied) = found.first().copied() else { bail!("the name does not resolve") };
-    let admitted: Vec<_> = found.into_iter().filter(|address| !is_denied(address)).collect();
+    let Some(first) = found.first().copied() else { bail!("the name does not resolve") };
+    // The proxy is the operator's choice; only what is called directly is denied.
+    let admits = |address: &SocketAddr| egress.proxy.is_some() || !egress.denies(address.ip());
+    let admitted: Vec<_> = found.into_iter().filter(admits).collect();
     if admitted.is_empty() {
-        return Err(Denied(denied.ip()).into());
+        return Err(Denied(first.ip()).into());
     }
     TcpStream::connect(admitted.as_slice()).await.with_context(|| format!("no connection to port {port}"))?;
     Ok(())
-}
-
-/// The proxy is the operator's choice; only what is called directly is denied.
-fn denied(egress: &Egress) -> &[IpNet] {
-    if egress.proxy.is_some() { &[] } else { &egress.deny }
 }
 
 /// Sends a signed `bridge.test`, which is stored nowhere.
