@@ -25,6 +25,7 @@ mod sample;
 mod sender;
 mod signing;
 mod template;
+mod transport;
 
 pub use config::{Config, Defaults, Egress, EndpointConfig};
 pub use endpoint::Endpoint;

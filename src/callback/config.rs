@@ -131,6 +131,12 @@ pub struct EndpointConfig {
     /// A MiniJinja template of the body, for receivers that want a shape of their own; null for the body as stored.
     #[serde(default)]
     pub body: Option<Text>,
+    /// Whom to trust and what to prove, for an `https://` address.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// Whether to speak HTTP/2 with a receiver that does, for an `https://` address.
+    #[serde(default, deserialize_with = "flag")]
+    pub http2: bool,
     /// Overrides `callbacks.defaults.timeout`.
     #[serde(default)]
     pub timeout: Option<Span>,
@@ -194,6 +200,21 @@ pub struct RetryOverride {
     pub jitter: Option<f64>,
     /// Longest `Retry-After` that is believed.
     pub retry_after_cap: Option<Span>,
+}
+
+/// Whom to trust and what to prove. The files are read at the start.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Tls {
+    /// A file of the certificates, as PEM, of the only authorities to trust; otherwise the system's are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Text>,
+    /// A file of the certificate to show, as PEM, with those between it and its authority.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_cert: Option<Text>,
+    /// The file of its private key, as PEM without a password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_key: Option<Text>,
 }
 
 /// How the bridge proves itself: exactly one of the two.
@@ -265,6 +286,10 @@ fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String
 
 /// The same for a list.
 fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 

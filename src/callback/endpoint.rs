@@ -14,6 +14,7 @@ use crate::callback::headers::{self, Headers};
 use crate::callback::problem::{ConfigError, Problems};
 use crate::callback::signing::Signing;
 use crate::callback::template::Template;
+use crate::callback::transport::Transport;
 use crate::model::event::EventType;
 use crate::model::id::EndpointName;
 use crate::model::pattern::{PatternError, Patterns};
@@ -31,6 +32,7 @@ pub struct Endpoint {
     pub(super) method: reqwest::Method,
     pub(super) headers: Headers,
     pub(super) signing: Signing,
+    pub(super) transport: Transport,
     pub(super) template: Option<Template>,
     patterns: Patterns,
     timeout: Duration,
@@ -57,6 +59,9 @@ impl Endpoint {
 
         let parsed_name = name.parse().ok();
         let address = problems.take("url", Address::compile(&config.url));
+        // What is no address is no reason to complain of its transport, too.
+        let is_secure = address.as_ref().is_none_or(|address| address.constant().scheme() == "https");
+        let transport = Transport::load(config, is_secure, &mut problems);
         let headers = headers::compile(config, &mut problems);
         let signing = Signing::compile(config, &headers, &mut problems);
         let form = headers::form_of_body(&headers.constant);
@@ -73,6 +78,7 @@ impl Endpoint {
             },
             headers,
             signing,
+            transport,
             template,
             patterns,
             timeout: limits.timeout.get(),
@@ -170,6 +176,7 @@ impl fmt::Debug for Endpoint {
             .field("method", &self.method)
             .field("headers", &self.headers.names().map(AsRef::<str>::as_ref).collect::<Vec<_>>())
             .field("signing", &self.signing)
+            .field("transport", &self.transport)
             .field("patterns", &self.patterns)
             .field("template", &self.template.is_some())
             .field("timeout", &self.timeout)

@@ -86,7 +86,7 @@ pub(super) fn saying(answer: &'static str) -> (String, Receiver<Vec<u8>>) {
     })
 }
 
-fn request(stream: &mut TcpStream) -> Vec<u8> {
+pub(super) fn request(stream: &mut impl Read) -> Vec<u8> {
     let mut request = Vec::new();
     let mut byte = [0];
     while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read == 1) {

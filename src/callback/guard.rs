@@ -103,8 +103,8 @@ fn readings(address: IpAddr) -> [IpAddr; 3] {
     [address, plain, target]
 }
 
-/// The IPv4 address that a translator or a tunnel would call: mapped (`::ffff:0:0/96`), compatible (`::/96`, but for the
-/// unspecified address and the loopback), NAT64 (`64:ff9b::/96`) and 6to4 (`2002::/16`).
+/// The IPv4 address that a translator or a tunnel would call: mapped (`::ffff:0:0/96`), compatible (`::/96`, but for
+/// the unspecified address and the loopback), NAT64 (`64:ff9b::/96`) and 6to4 (`2002::/16`).
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let ipv4 = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());

@@ -49,6 +49,8 @@ pub(super) enum RequestError {
     },
     #[error(transparent)]
     Unsigned(#[from] AllEnded),
+    #[error("the sender was made without this endpoint, which has a transport of its own")]
+    Transport,
     #[error("`{0}` would have a value that no header can carry; it takes printable ASCII, as `urlencode` makes it")]
     Header(HeaderName),
 }

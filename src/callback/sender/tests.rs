@@ -2,6 +2,7 @@
 
 mod faults;
 mod signatures;
+mod tls;
 
 use std::io::Write;
 use std::net::TcpListener;

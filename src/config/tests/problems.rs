@@ -174,6 +174,12 @@ fn rules_name_the_key_and_the_fix() {
         (shop("headers: { 'a b': x }"), "callbacks.endpoints.shop.headers.a b", "is no name of a header"),
         (shop("headers: { a: \"x\\ny\" }"), "callbacks.endpoints.shop.headers.a", "printable ASCII"),
         (shop("headers: { a: 1.10 }"), "callbacks.endpoints.shop.headers.a", "put it in quotes"),
+        (shop("http2: maybe"), "callbacks.endpoints.shop.http2", "true or false"),
+        (
+            shop("tls: { cert: a.pem }"),
+            "callbacks.endpoints.shop.tls.cert",
+            "the keys here are ca, client_cert, client_key",
+        ),
         (shop("auth: {}"), "callbacks.endpoints.shop.auth", "either bearer or basic"),
         (shop("method: GET"), "callbacks.endpoints.shop.method", "write one of `POST`"),
         (shop("timeout: 0s"), "callbacks.endpoints.shop.timeout", "is zero"),
@@ -217,7 +223,7 @@ fn rules_name_the_key_and_the_fix() {
 
 #[test]
 fn nothing_under_an_optional_key_equals_no_key() {
-    let keys = ["headers", "auth", "method", "body", "rate", "ordering", "retry", "extra_signatures"];
+    let keys = ["headers", "auth", "method", "body", "rate", "ordering", "retry", "extra_signatures", "tls", "http2"];
     let lines: String = keys.iter().map(|key| format!("\n      {key}:")).collect();
     let config = loaded(&format!("{}{lines}", SHOP.trim_end()), &[]);
     assert_eq!(config.show(), loaded(SHOP, &[]).show());
