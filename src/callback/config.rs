@@ -10,7 +10,9 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::callback::address::Address;
 use crate::callback::guard::Guard;
+use crate::callback::template::first_mark;
 use crate::setting::{self, Rate, RotatingSource, SecretSource, Span, Text};
 
 /// The callbacks.
@@ -246,6 +248,18 @@ pub enum Method {
     Post,
     Put,
     Patch,
+}
+
+impl EndpointConfig {
+    /// Whether the address is a template, and a right one.
+    ///
+    /// # Errors
+    /// What is wrong with it, without quoting it.
+    #[must_use]
+    pub fn url_template(&self) -> Option<Result<(), String>> {
+        first_mark(&self.url)?;
+        Some(Address::compile(&self.url).map(drop).map_err(|error| error.to_string()))
+    }
 }
 
 impl Egress {

@@ -153,7 +153,10 @@ impl<'de> Visitor<'de> for OneSource {
                 "env" => Some(SecretSource::Env(map.next_value::<Text>()?.to_string())),
                 "file" => Some(SecretSource::File(PathBuf::from(map.next_value::<Text>()?.as_str()))),
                 "value" => Some(SecretSource::Value(Secret(map.next_value::<Text>()?.to_string()))),
-                _ => return Err(de::Error::custom(format_args!("`{key}` is no source of a secret; write {FORM}"))),
+                _ => {
+                    let end = if self.may_end { ", and beside it `not_after` if it ends" } else { "" };
+                    return Err(de::Error::custom(format_args!("`{key}` is no source of a secret; write {FORM}{end}")));
+                }
             };
         }
         match found {

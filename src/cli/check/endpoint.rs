@@ -199,3 +199,53 @@ fn excerpt(body: &str) -> String {
     let more = if beginning.len() < line.len() { "…" } else { "" };
     format!(" ({beginning}{more})")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::cli::check::finding::Level;
+
+    fn found(more: &Value) -> Vec<(Level, String)> {
+        let mut endpoint = json!({ "url": "https://x/{{ data.object.id }}", "events": ["deposit.created"] });
+        endpoint.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let defaults = json!({
+            "timeout": "5s", "concurrency": 8, "rate": null, "ordering": { "by": "user", "max_hold": "15m" },
+            "retry": { "schedule": ["5s"], "jitter": 0.1, "retry_after_cap": "12h" },
+        });
+        let (endpoint, defaults) =
+            (serde_json::from_value(endpoint).unwrap(), serde_json::from_value(defaults).unwrap());
+        let endpoint = Endpoint::compile("shop", &endpoint, &defaults).unwrap();
+        let findings = standing("endpoint shop", &endpoint, "2026-05-04T10:00:00Z".parse().unwrap());
+        findings.iter().map(|finding| (finding.level(), finding.message().to_owned())).collect()
+    }
+
+    fn until(ends: &[Option<&str>]) -> Value {
+        let keys = ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="];
+        let secret = |(key, end): (&str, &Option<&str>)| json!({ "value": format!("whsec_{key}"), "not_after": end });
+        json!({ "secrets": keys.into_iter().zip(ends).map(secret).collect::<Vec<_>>() })
+    }
+
+    #[test]
+    fn the_end_of_the_last_secret_is_told_a_week_before() {
+        let near = Some("2026-05-11T10:00:00Z");
+        let text = "its last signing secret ends at 2026-05-11T10:00:00Z (in 7 d)";
+        assert_eq!(found(&until(&[near])), [(Level::Warn, text.to_owned())]);
+        assert_eq!(found(&until(&[Some("2026-05-01T00:00:00Z"), near])), [(Level::Warn, text.to_owned())]);
+        for fine in [&[Some("2026-05-11T10:00:01Z")][..], &[near, None], &[None]] {
+            assert_eq!(found(&until(fine)), []);
+        }
+        let [(level, text)] = found(&until(&[Some("2026-05-04T10:00:00Z")])).try_into().unwrap();
+        assert_eq!(level, Level::Fail);
+        assert!(text.starts_with("callbacks.endpoints.shop.secrets: every signing secret has ended"), "{text}");
+    }
+
+    #[test]
+    fn a_template_that_fits_no_event_is_told_with_its_key() {
+        let mut more = until(&[None]);
+        more["body"] = "{{ data.object.payer }}".into();
+        let text = "`body`: the template failed in line 1: undefined value, with a sample of deposit.created";
+        assert_eq!(found(&more), [(Level::Fail, text.to_owned())]);
+    }
+}

@@ -32,7 +32,12 @@ impl Rules {
                 ),
             );
         }
-        self.web_address(&format!("{base}.url"), &endpoint.url);
+        let url = format!("{base}.url");
+        match endpoint.url_template() {
+            None => self.web_address(&url, &endpoint.url),
+            Some(Ok(())) => {}
+            Some(Err(problem)) => self.add(url, problem),
+        }
         self.events(&format!("{base}.events"), &endpoint.events);
         if endpoint.secrets.is_empty() {
             self.add(format!("{base}.secrets"), "is empty; name at least one signing secret");

@@ -146,6 +146,11 @@ fn rules_name_the_key_and_the_fix() {
         ("log: { format: xml }".to_owned(), "log.format", "write one of `text`"),
         (endpoint(("    shop:", "    Shop:")), "callbacks.endpoints.Shop", "is no name of an endpoint"),
         (endpoint(("https://shop", "gopher://shop")), "callbacks.endpoints.shop.url", "neither an http://"),
+        (
+            endpoint(("https://shop.example.com/hooks", "'https://{{ data.host }}/hooks'")),
+            "callbacks.endpoints.shop.url",
+            "scheme, host and port must be constant",
+        ),
         (endpoint(("https://shop", "https://me@shop")), "callbacks.endpoints.shop.url", "has credentials"),
         (endpoint(("[\"deposit.*\"]", "[]")), "callbacks.endpoints.shop.events", "no event is listed"),
         (

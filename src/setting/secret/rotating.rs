@@ -104,7 +104,10 @@ mod tests {
             (json!({ "value": "hunter2", "not_after": "soon" }), "`not_after` is not a time; write for example"),
             (json!({ "value": "hunter2", "not_after": 2026 }), "put it in quotes"),
             (json!({ "not_after": "2026-01-01T00:00:00Z" }), "names 0 sources"),
-            (json!({ "value": "hunter2", "not_before": "hunter2" }), "`not_before` is no source of a secret"),
+            (
+                json!({ "value": "hunter2", "not_before": "hunter2" }),
+                "`not_before` is no source of a secret; write exactly one",
+            ),
         ] {
             let error = read(json).unwrap_err();
             assert!(error.contains(part) && !error.contains("hunter2"), "{error}");
