@@ -109,6 +109,9 @@ fn climbs(segment: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use url::form_urlencoded;
+
     use super::*;
     use crate::callback::number::exact;
     use crate::chain::Chain;
@@ -189,5 +192,33 @@ mod tests {
             assert!(error.starts_with(expected), "{text} {id}: {error}");
         }
         assert_eq!(made(one, "...").as_deref(), Ok("https://x/u/.../a"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_leaves_its_place(id: String) {
+            match made("https://x:8443/u/{{ data.object.external_id }}/a?q={{ data.object.external_id }}&r=1", &id) {
+                Ok(text) => {
+                    let url = Url::parse(&text).unwrap();
+                    prop_assert_eq!(url.origin().ascii_serialization(), "https://x:8443");
+                    let segments: Vec<_> = url.path_segments().unwrap().collect();
+                    prop_assert!(matches!(segments.as_slice(), ["u", _, "a"]), "{}", text);
+                    let value = format!("v={}", segments[1]);
+                    let decoded = form_urlencoded::parse(value.as_bytes()).next().unwrap().1;
+                    prop_assert_eq!(decoded, id.as_str());
+                    let pairs: Vec<_> = url.query_pairs().into_owned().collect();
+                    prop_assert_eq!(pairs, [("q".to_owned(), id), ("r".to_owned(), "1".to_owned())]);
+                    prop_assert_eq!(url.fragment(), None);
+                }
+                Err(error) => prop_assert!(matches!(id.as_str(), "." | ".."), "{}", error),
+            }
+        }
+
+        #[test]
+        fn not_even_a_raw_value_changes_the_origin(id: String) {
+            if let Ok(text) = made("https://x:8443/{{ data.object.external_id | safe }}", &id) {
+                prop_assert_eq!(Url::parse(&text).unwrap().origin().ascii_serialization(), "https://x:8443");
+            }
+        }
     }
 }

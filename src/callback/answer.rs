@@ -20,6 +20,8 @@ use crate::model::retry_after::retry_after;
 const READ_BYTES: usize = 16 * 1024;
 /// As much of it as is kept.
 const KEPT_BYTES: usize = 4 * 1024;
+/// From this many bytes on, a header of the configuration may be a secret that nobody else has.
+const SHORTEST_SECRET: usize = 8;
 
 /// An answer, as far as it came.
 pub(super) struct Answer {
@@ -74,15 +76,20 @@ impl Answer {
     }
 
     /// The beginning of the body, as text that any database keeps. A receiver that repeats the credentials of the
-    /// request does not get them kept.
+    /// request, or a header that may be one, does not get them kept.
     pub(super) fn excerpt(&self, sent: &HeaderMap) -> Option<String> {
         if !self.is_plain {
             return None;
         }
         let mut text = String::from_utf8_lossy(&self.body).replace('\0', "");
-        let credentials = sent.get(AUTHORIZATION).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
-        let secret = credentials.map(|value| value.split_once(' ').map_or(value, |(_, secret)| secret));
-        if let Some(secret) = secret {
+        for (name, value) in sent.iter().filter(|(_, value)| value.is_sensitive()) {
+            let Ok(value) = value.to_str() else { continue };
+            let secret = match value.split_once(' ') {
+                Some((_, secret)) if name == AUTHORIZATION => secret,
+                // A short one is hardly a secret, and may stand in any text.
+                _ if name != AUTHORIZATION && value.len() < SHORTEST_SECRET => continue,
+                _ => value,
+            };
             text = text.replace(secret, "[redacted]");
         }
         text.truncate(text.floor_char_boundary(KEPT_BYTES));

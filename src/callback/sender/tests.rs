@@ -202,9 +202,12 @@ async fn the_beginning_of_an_answer_is_kept_as_text() {
         ("ж".repeat(10_000).into_bytes(), Some("ж".repeat(2048))),
         (format!("x{}", "ж".repeat(10_000)).into_bytes(), Some(format!("x{}", "ж".repeat(2047)))),
         (b"you sent Bearer t0ken".to_vec(), Some("you sent Bearer [redacted]".to_owned())),
+        (b"from eu with abcdefgh-key".to_vec(), Some("from eu with [redacted]".to_owned())),
     ] {
         let mock = server.mock("POST", "/").with_status(500).with_body(body).create_async().await;
-        let attempt = attempt(&server.url(), json!({ "auth": { "bearer": { "value": "t0ken" } } })).await;
+        let headers = json!({ "X-Tenant": "eu", "X-Key": "abcdefgh-key" });
+        let more = json!({ "auth": { "bearer": { "value": "t0ken" } }, "headers": headers });
+        let attempt = attempt(&server.url(), more).await;
         assert_eq!(attempt.response_body, expected);
         mock.remove_async().await;
     }
