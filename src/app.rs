@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +57,15 @@ pub fn endpoints(config: &callback::Config) -> Result<Vec<Arc<Endpoint>>, Vec<ca
         }
     }
     if errors.is_empty() { Ok(endpoints) } else { Err(errors) }
+}
+
+/// Whether each endpoint has a secret that signs at this moment: for whoever is about to send.
+///
+/// # Errors
+/// The endpoints that have none left.
+pub fn check_signing(endpoints: &[Arc<Endpoint>], now: DateTime<Utc>) -> Result<(), Vec<callback::ConfigError>> {
+    let errors: Vec<_> = endpoints.iter().filter_map(|endpoint| endpoint.check_signing(now).err()).collect();
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
 /// What the outbox needs to know of the endpoints.

@@ -8,6 +8,7 @@
 //! an attempt carries what is worth telling, and neither it nor any `Debug` or error shows a secret, a header value or
 //! the query of an address.
 
+mod address;
 mod answer;
 pub mod config;
 mod endpoint;
@@ -18,12 +19,17 @@ mod guard;
 mod headers;
 mod number;
 mod problem;
+mod rehearsal;
 mod request;
+mod sample;
 mod sender;
+mod signing;
 mod template;
+mod transport;
 
 pub use config::{Config, Defaults, Egress, EndpointConfig};
 pub use endpoint::Endpoint;
 pub use problem::{ConfigError, Problem};
+pub use rehearsal::Misfit;
 pub use request::Callback;
 pub use sender::{Attempt, Sender};

@@ -18,7 +18,7 @@ pub use cron_line::CronLine;
 pub use http_url::HttpUrl;
 pub use percent::Percent;
 pub use rate::Rate;
-pub use secret::{Secret, SecretSource, SettingError};
+pub use secret::{RotatingSource, Secret, SecretSource, SettingError};
 pub use span::Span;
 pub use text::Text;
 pub(crate) use whole::{optional_whole, whole};

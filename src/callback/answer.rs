@@ -2,11 +2,14 @@
 //!
 //! A 2xx counts once its body has arrived, or 16 KiB of it; a receiver that goes silent in the middle may have failed
 //! in the middle. Any other status counts as it stands: a broken body does not make a refusal less of one.
+//!
+//! No request accepts an encoding. A body that is compressed all the same counts as read once its compressed bytes have
+//! arrived, and is never unpacked: nothing of it is kept, however large it would be.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{AUTHORIZATION, HeaderMap, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 
 use crate::callback::fault::Fault;
@@ -17,11 +20,15 @@ use crate::model::retry_after::retry_after;
 const READ_BYTES: usize = 16 * 1024;
 /// As much of it as is kept.
 const KEPT_BYTES: usize = 4 * 1024;
+/// From this many bytes on, a header of the configuration may be a secret that nobody else has.
+const SHORTEST_SECRET: usize = 8;
 
 /// An answer, as far as it came.
 pub(super) struct Answer {
     status: StatusCode,
     retry_after: Option<Duration>,
+    /// Whether the body is what it says, and not a compression of it.
+    is_plain: bool,
     body: Vec<u8>,
     /// What ended the body before its end.
     fault: Option<Fault>,
@@ -32,7 +39,9 @@ impl Answer {
     pub(super) async fn read(mut response: Response, now: DateTime<Utc>) -> Self {
         let hint = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = hint.and_then(|hint| retry_after(hint, now));
-        let mut answer = Self { status: response.status(), retry_after, body: Vec::new(), fault: None };
+        let mut encodings = response.headers().get_all(CONTENT_ENCODING).iter();
+        let is_plain = encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
+        let mut answer = Self { status: response.status(), retry_after, is_plain, body: Vec::new(), fault: None };
         while answer.body.len() <= READ_BYTES {
             match response.chunk().await {
                 Ok(Some(chunk)) => answer.body.extend_from_slice(&chunk),
@@ -67,12 +76,20 @@ impl Answer {
     }
 
     /// The beginning of the body, as text that any database keeps. A receiver that repeats the credentials of the
-    /// request does not get them kept.
+    /// request, or a header that may be one, does not get them kept.
     pub(super) fn excerpt(&self, sent: &HeaderMap) -> Option<String> {
+        if !self.is_plain {
+            return None;
+        }
         let mut text = String::from_utf8_lossy(&self.body).replace('\0', "");
-        let credentials = sent.get(AUTHORIZATION).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
-        let secret = credentials.map(|value| value.split_once(' ').map_or(value, |(_, secret)| secret));
-        if let Some(secret) = secret {
+        for (name, value) in sent.iter().filter(|(_, value)| value.is_sensitive()) {
+            let Ok(value) = value.to_str() else { continue };
+            let secret = match value.split_once(' ') {
+                Some((_, secret)) if name == AUTHORIZATION => secret,
+                // A short one is hardly a secret, and may stand in any text.
+                _ if name != AUTHORIZATION && value.len() < SHORTEST_SECRET => continue,
+                _ => value,
+            };
             text = text.replace(secret, "[redacted]");
         }
         text.truncate(text.floor_char_boundary(KEPT_BYTES));

@@ -4,12 +4,16 @@
 //! place where the two are laid over each other.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::setting::{self, Rate, SecretSource, Span, Text};
+use crate::callback::address::Address;
+use crate::callback::guard::Guard;
+use crate::callback::template::first_mark;
+use crate::setting::{self, Rate, RotatingSource, SecretSource, Span, Text};
 
 /// The callbacks.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -103,16 +107,21 @@ pub struct Retry {
 /// configuration do.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointConfig {
-    /// Where callbacks are sent: an `http://` or `https://` address. Needed.
+    /// Where callbacks are sent: an `http://` or `https://` address, which may be a MiniJinja template after its host.
+    /// Needed.
     #[serde(default)]
     pub url: Text,
     /// The events it wants: names or patterns such as `deposit.*`; a leading `!` excludes. Needed.
     #[serde(default)]
     pub events: Vec<Text>,
-    /// The signing secrets (`whsec_` and base64), several while rotating; the first signs first. Needed.
+    /// The signing secrets (`whsec_` and base64), several while rotating; the first signs first. From its `not_after`
+    /// on a secret no longer signs. Needed.
     #[serde(default)]
-    pub secrets: Vec<SecretSource>,
-    /// Headers to add to each request.
+    pub secrets: Vec<RotatingSource>,
+    /// Signatures in other senders' styles beside the bridge's own, for receivers that verify those already.
+    #[serde(default, deserialize_with = "list")]
+    pub extra_signatures: Vec<ExtraSignature>,
+    /// Headers to add to each request; a value may be a MiniJinja template.
     #[serde(default, deserialize_with = "headers")]
     pub headers: BTreeMap<String, Text>,
     /// How the bridge proves itself to the receiver, beside the signature.
@@ -124,6 +133,12 @@ pub struct EndpointConfig {
     /// A MiniJinja template of the body, for receivers that want a shape of their own; null for the body as stored.
     #[serde(default)]
     pub body: Option<Text>,
+    /// Whom to trust and what to prove, for an `https://` address.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// Whether to speak HTTP/2 with a receiver that does, for an `https://` address.
+    #[serde(default, deserialize_with = "flag")]
+    pub http2: bool,
     /// Overrides `callbacks.defaults.timeout`.
     #[serde(default)]
     pub timeout: Option<Span>,
@@ -140,6 +155,29 @@ pub struct EndpointConfig {
     /// Overrides parts of `callbacks.defaults.retry`.
     #[serde(default)]
     pub retry: Option<RetryOverride>,
+}
+
+/// A signature in another sender's style.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ExtraSignature {
+    /// Whose style.
+    #[serde(deserialize_with = "setting::word")]
+    pub style: SignatureStyle,
+    /// The header that carries it; the style's own unless named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<Text>,
+    /// The key: the text as it stands.
+    pub secret: SecretSource,
+}
+
+/// Whose style of signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SignatureStyle {
+    /// `X-Hub-Signature-256: sha256=…`, over the body.
+    Github,
+    /// `Stripe-Signature: t=…,v1=…`, over the time and the body.
+    Stripe,
 }
 
 /// Parts of [`Ordering`].
@@ -164,6 +202,21 @@ pub struct RetryOverride {
     pub jitter: Option<f64>,
     /// Longest `Retry-After` that is believed.
     pub retry_after_cap: Option<Span>,
+}
+
+/// Whom to trust and what to prove. The files are read at the start.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Tls {
+    /// A file of the certificates, as PEM, of the only authorities to trust; otherwise the system's are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Text>,
+    /// A file of the certificate to show, as PEM, with those between it and its authority.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_cert: Option<Text>,
+    /// The file of its private key, as PEM without a password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_key: Option<Text>,
 }
 
 /// How the bridge proves itself: exactly one of the two.
@@ -197,6 +250,26 @@ pub enum Method {
     Patch,
 }
 
+impl EndpointConfig {
+    /// Whether the address is a template, and a right one.
+    ///
+    /// # Errors
+    /// What is wrong with it, without quoting it.
+    #[must_use]
+    pub fn url_template(&self) -> Option<Result<(), String>> {
+        first_mark(&self.url)?;
+        Some(Address::compile(&self.url).map(drop).map_err(|error| error.to_string()))
+    }
+}
+
+impl Egress {
+    /// Whether a connection to this address is refused.
+    #[must_use]
+    pub fn denies(&self, address: IpAddr) -> bool {
+        Guard::new(&self.deny).admit(address).is_err()
+    }
+}
+
 impl Defaults {
     /// What holds for one endpoint.
     #[must_use]
@@ -222,6 +295,15 @@ impl Defaults {
 
 /// Nothing under the key is as good as no key.
 fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Text>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// The same for a list.
+fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 

@@ -6,19 +6,20 @@
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::HeaderMap;
-use url::Url;
+use chrono::{DateTime, Utc};
 
+use crate::callback::address::Address;
 use crate::callback::config::{Defaults, EndpointConfig, Method, Ordering};
-use crate::callback::headers;
+use crate::callback::headers::{self, Headers};
 use crate::callback::problem::{ConfigError, Problems};
+use crate::callback::signing::Signing;
 use crate::callback::template::Template;
+use crate::callback::transport::Transport;
 use crate::model::event::EventType;
 use crate::model::id::EndpointName;
 use crate::model::pattern::{PatternError, Patterns};
 use crate::model::retry::Policy;
-use crate::model::sign::SigningSecret;
-use crate::setting::{Rate, SecretSource, Span, Text};
+use crate::setting::{Rate, Span, Text};
 
 /// Longest time that one attempt may be given.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(5 * 60);
@@ -27,10 +28,11 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 #[derive(Clone)]
 pub struct Endpoint {
     name: EndpointName,
-    pub(super) url: Url,
+    pub(super) address: Address,
     pub(super) method: reqwest::Method,
-    pub(super) headers: HeaderMap,
-    pub(super) secrets: Vec<SigningSecret>,
+    pub(super) headers: Headers,
+    pub(super) signing: Signing,
+    pub(super) transport: Transport,
     pub(super) template: Option<Template>,
     patterns: Patterns,
     timeout: Duration,
@@ -56,25 +58,27 @@ impl Endpoint {
         check_limits(config, &limits, &mut problems);
 
         let parsed_name = name.parse().ok();
-        let url = problems.take("url", address(&config.url));
+        let address = problems.take("url", Address::compile(&config.url));
+        // What is no address is no reason to complain of its transport, too.
+        let is_secure = address.as_ref().is_none_or(|address| address.constant().scheme() == "https");
+        let transport = Transport::load(config, is_secure, &mut problems);
         let headers = headers::compile(config, &mut problems);
-        let secrets = signing_secrets(&config.secrets, &mut problems);
-        let template = config
-            .body
-            .as_ref()
-            .and_then(|source| problems.take("body", Template::compile(source, headers::declare_json(&headers))));
+        let signing = Signing::compile(config, &headers, &mut problems);
+        let form = headers::form_of_body(&headers.constant);
+        let template = config.body.as_ref().and_then(|source| problems.take("body", Template::compile(source, form)));
         let patterns = patterns(&config.events, &mut problems);
 
-        let endpoint = parsed_name.zip(url).zip(patterns).map(|((name, url), patterns)| Self {
+        let endpoint = parsed_name.zip(address).zip(patterns).map(|((name, address), patterns)| Self {
             name,
-            url,
+            address,
             method: match config.method {
                 Method::Post => reqwest::Method::POST,
                 Method::Put => reqwest::Method::PUT,
                 Method::Patch => reqwest::Method::PATCH,
             },
             headers,
-            secrets,
+            signing,
+            transport,
             template,
             patterns,
             timeout: limits.timeout.get(),
@@ -99,7 +103,25 @@ impl Endpoint {
     /// Scheme, host and port: as much of the address as may be shown.
     #[must_use]
     pub fn origin(&self) -> String {
-        self.url.origin().ascii_serialization()
+        self.address.constant().origin().ascii_serialization()
+    }
+
+    /// From when on no signing secret is left; absent if one has no end.
+    #[must_use]
+    pub fn signs_until(&self) -> Option<DateTime<Utc>> {
+        self.signing.keys.end()
+    }
+
+    /// Whether an attempt at this moment could be signed.
+    ///
+    /// # Errors
+    /// If every signing secret has ended, under the key of the secrets.
+    pub fn check_signing(&self, now: DateTime<Utc>) -> Result<(), ConfigError> {
+        let mut problems = Problems::under(format!("callbacks.endpoints.{}", self.name));
+        let signing = self.signing.keys.at(now);
+        let signing = signing.map_err(|ended| format!("{ended}; add the next secret"));
+        let signing = problems.take("secrets", signing).map(drop);
+        problems.finish(signing)
     }
 
     /// Whether it is to be told of such an event.
@@ -152,8 +174,9 @@ impl fmt::Debug for Endpoint {
             .field("name", &self.name)
             .field("origin", &self.origin())
             .field("method", &self.method)
-            .field("headers", &self.headers.keys().map(AsRef::<str>::as_ref).collect::<Vec<_>>())
-            .field("secrets", &self.secrets.len())
+            .field("headers", &self.headers.names().map(AsRef::<str>::as_ref).collect::<Vec<_>>())
+            .field("signing", &self.signing)
+            .field("transport", &self.transport)
             .field("patterns", &self.patterns)
             .field("template", &self.template.is_some())
             .field("timeout", &self.timeout)
@@ -172,21 +195,6 @@ fn is_plain(name: &str) -> bool {
         && name.bytes().all(|byte| plain(byte) || matches!(byte, b'_' | b'-'))
 }
 
-/// The errors do not quote the address: it may carry a password.
-fn address(text: &str) -> Result<Url, &'static str> {
-    let url = Url::parse(text).map_err(|_| "is not a url; write for example `https://example.com/hooks`")?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err("is neither an http:// nor an https:// url; write for example `https://example.com/hooks`");
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("has credentials in the url; take them out and use `auth.basic`");
-    }
-    if url.fragment().is_some() {
-        return Err("has a fragment, which is never sent; end the url before `#`");
-    }
-    Ok(url)
-}
-
 /// A pattern's problem is told under its position, a problem of the whole list under the list.
 fn patterns(texts: &[Text], problems: &mut Problems) -> Option<Patterns> {
     let parsed = Patterns::parse(texts.iter().map(Text::as_str));
@@ -198,26 +206,6 @@ fn patterns(texts: &[Text], problems: &mut Problems) -> Option<Patterns> {
         problems.add(&at.map_or_else(|| "events".to_owned(), |at| format!("events[{at}]")), error);
     };
     parsed.map_err(|errors| errors.iter().for_each(report)).ok()
-}
-
-fn signing_secrets(sources: &[SecretSource], problems: &mut Problems) -> Vec<SigningSecret> {
-    if sources.is_empty() {
-        problems.add("secrets", "is empty; every callback is signed, so name at least one secret");
-    }
-    let mut secrets = Vec::with_capacity(sources.len());
-    for (position, source) in sources.iter().enumerate() {
-        let key = format!("secrets[{position}]");
-        let secret = problems.take_secret(source.resolve(&problems.key(&key)));
-        let secret = secret.and_then(|text| problems.take(&key, text.expose().parse::<SigningSecret>()));
-        match secret {
-            Some(secret) if secrets.contains(&secret) => {
-                problems.add(&key, "is the same secret once more; take one out")
-            }
-            Some(secret) => secrets.push(secret),
-            None => {}
-        }
-    }
-    secrets
 }
 
 /// The problem is told under the key that holds the value: the endpoint's own or the default's.
@@ -236,122 +224,4 @@ fn check_limits(config: &EndpointConfig, limits: &Defaults, problems: &mut Probl
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::callback::config::OrderBy;
-    use crate::callback::fixture::{OTHER_SECRET, SECRET, config, defaults, endpoint};
-
-    const URL: &str = "https://example.com/hooks";
-
-    fn problems(name: &str, config: &EndpointConfig) -> Vec<String> {
-        let error = Endpoint::compile(name, config, &defaults()).unwrap_err();
-        error.to_string().lines().map(str::to_owned).collect()
-    }
-
-    fn keys(more: Value) -> Vec<String> {
-        let lines = problems("shop", &config(URL, more));
-        lines.iter().map(|line| line.split(": ").next().unwrap().replace("callbacks.endpoints.shop.", "")).collect()
-    }
-
-    #[test]
-    fn what_an_endpoint_leaves_out_is_the_default() {
-        let endpoint = endpoint(URL, json!({ "concurrency": 2, "retry": { "schedule": ["1m"] } }));
-        assert_eq!(endpoint.name().as_str(), "shop");
-        assert_eq!(endpoint.origin(), "https://example.com");
-        assert_eq!((endpoint.timeout(), endpoint.concurrency()), (Duration::from_secs(5), 2));
-        assert_eq!((endpoint.ordering().by, endpoint.rate()), (OrderBy::User, None));
-        assert_eq!(endpoint.policy().schedule, [Duration::from_secs(60)]);
-        assert_eq!(endpoint.policy().retry_after_cap, Duration::from_secs(12 * 3600));
-        assert!(endpoint.wants(EventType::DepositCreated) && !endpoint.wants(EventType::SyncStalled));
-    }
-
-    #[test]
-    fn every_problem_is_told_at_once_with_its_key() {
-        let more = json!({
-            "events": ["deposit.create", "invoice.*"],
-            "secrets": [{ "value": "hidden" }, { "env": "LUMO_BRIDGE_TEST_NEVER_SET" }],
-            "headers": { "webhook-id": "1", "Host": "a", "a b": "c", "X-A": "line\nbreak" },
-            "auth": { "bearer": { "value": "a" }, "basic": { "username": "a", "password": { "value": "b" } } },
-            "body": "{{ nope",
-            "timeout": "0s",
-            "concurrency": 0,
-            "retry": { "jitter": 1.5 },
-        });
-        let mut found = keys(more);
-        found.sort();
-        let expected = [
-            "auth",
-            "body",
-            "concurrency",
-            "events[0]",
-            "events[1]",
-            "headers.Host",
-            "headers.X-A",
-            "headers.a b",
-            "headers.webhook-id",
-            "retry.jitter",
-            "secrets[0]",
-            "secrets[1]",
-            "timeout",
-        ];
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn a_problem_says_what_to_do_and_shows_no_secret() {
-        let example = |url: &str| problems("shop", &config(url, json!({})));
-        for (url, expected) in [
-            ("hidden", "url: is not a url; write for example `https://example.com/hooks`"),
-            ("ftp://hidden/", "url: is neither an http:// nor an https:// url"),
-            ("https://user:hidden@example.com/", "url: has credentials in the url; take them out and use `auth.basic`"),
-            ("https://example.com/#hidden", "url: has a fragment"),
-        ] {
-            let [line] = example(url).try_into().unwrap();
-            assert!(line.starts_with(&format!("callbacks.endpoints.shop.{expected}")), "{line}");
-            assert!(!line.contains("hidden"), "{line}");
-        }
-        let misspelled = problems("shop", &config(URL, json!({ "events": ["wallet.block"] })));
-        let expected =
-            "callbacks.endpoints.shop.events[0]: `wallet.block` matches no event; did you mean `wallet.blocked`?";
-        assert_eq!(misspelled, [expected]);
-    }
-
-    #[test]
-    fn contradictions_are_refused() {
-        for (more, key) in [
-            (json!({ "secrets": [] }), "secrets"),
-            (json!({ "secrets": [{ "value": SECRET }, { "value": OTHER_SECRET }, { "value": SECRET }] }), "secrets[2]"),
-            (json!({ "auth": {} }), "auth"),
-            (json!({ "headers": { "Authorization": "b" } }), "headers.Authorization"),
-            (json!({ "auth": { "bearer": { "value": "a\nb" } } }), "auth.bearer"),
-            (json!({ "headers": { "X-A": "1", "x-a": "2" } }), "headers.x-a"),
-            (json!({ "events": ["deposit.*", "!*"] }), "events"),
-            (json!({ "timeout": "10m" }), "timeout"),
-        ] {
-            assert_eq!(keys(more), [key]);
-        }
-        let colon = json!({ "auth": { "basic": { "username": "a:b", "password": { "value": "c" } } } });
-        assert_eq!(keys(colon), ["auth.basic.username"]);
-    }
-
-    #[test]
-    fn a_default_that_is_wrong_is_named_as_such() {
-        let defaults = Defaults { timeout: Span(Duration::ZERO), ..defaults() };
-        let error = Endpoint::compile("shop", &config(URL, json!({})), &defaults).unwrap_err();
-        assert_eq!(error.to_string(), "callbacks.defaults.timeout: must be more than 0s and at most 5m");
-        assert!(Endpoint::compile("shop", &config(URL, json!({ "timeout": "1s" })), &defaults).is_ok());
-    }
-
-    #[test]
-    fn a_name_is_plain() {
-        for name in ["", "-a", "Shop", "a b", "a.b", "é", &"a".repeat(65)] {
-            let [line] = problems(name, &config(URL, json!({}))).try_into().unwrap();
-            assert!(line.starts_with(&format!("callbacks.endpoints: `{name}` is no name; ")), "{line}");
-        }
-        for name in ["a", "0", "shop_eu-1", &"a".repeat(64)] {
-            assert!(Endpoint::compile(name, &config(URL, json!({})), &defaults()).is_ok(), "{name}");
-        }
-    }
-}
+mod tests;

@@ -51,7 +51,7 @@ impl Guard {
         }
     }
 
-    fn admit(&self, address: IpAddr) -> Result<(), Denied> {
+    pub(super) fn admit(&self, address: IpAddr) -> Result<(), Denied> {
         let denied = readings(address).iter().any(|reading| self.deny.iter().any(|network| network.contains(reading)));
         if denied { Err(Denied { address }) } else { Ok(()) }
     }
@@ -59,6 +59,10 @@ impl Guard {
     async fn lookup(&self, name: &str) -> Result<Vec<SocketAddr>, LookupError> {
         // The port is filled in by the client.
         let found = tokio::net::lookup_host((name, 0)).await.map_err(|error| LookupError::Unresolved(Some(error)))?;
+        self.admitted(found)
+    }
+
+    fn admitted(&self, found: impl IntoIterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, LookupError> {
         let (mut admitted, mut denied) = (Vec::new(), None);
         for address in found {
             match self.admit(address.ip()) {
@@ -87,13 +91,31 @@ impl Resolve for Guard {
 /// What a connection to the address may end up at: itself, the IPv4 address inside an IPv6 one, and for the unspecified
 /// address this machine.
 fn readings(address: IpAddr) -> [IpAddr; 3] {
-    let plain = address.to_canonical();
+    let plain = match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(outer) => embedded(outer).map_or(address, IpAddr::V4),
+    };
     let target = match plain {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
         other => other,
     };
     [address, plain, target]
+}
+
+/// The IPv4 address that a translator or a tunnel would call: mapped (`::ffff:0:0/96`), compatible (`::/96`, but for
+/// the unspecified address and the loopback), NAT64 (`64:ff9b::/96`) and 6to4 (`2002::/16`).
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let ipv4 = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        Ipv4Addr::new(a, b, c, d)
+    };
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(ipv4(high, low)),
+        [0x2002, high, low, ..] => Some(ipv4(high, low)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -112,12 +134,25 @@ mod tests {
             "http://0xa9fea9fe/",
             "http://2852039166/",
             "http://169.254.43518/",
+            "http://0251.0376.0251.0376/",
+            "http://025177524776/",
+            "http://169.0xfe.0251.254/",
+            "http://169.254.169.254./",
+            "http://%31%36%39.254.169.254/",
+            "http://\u{ff11}\u{ff16}\u{ff19}.254.169.254/",
             "http://[::ffff:169.254.169.254]/",
             "http://[::ffff:a9fe:a9fe]:8080/",
+            "http://[::169.254.169.254]/",
+            "http://[64:ff9b::a9fe:a9fe]/",
+            "http://[2002:a9fe:a9fe::1]/",
         ] {
             assert!(is_denied(&["169.254.0.0/16"], url), "{url}");
         }
-        assert!(is_denied(&["127.0.0.0/8"], "http://0.0.0.0:80/"));
+        for url in
+            ["http://0.0.0.0:80/", "http://0/", "http://[::ffff:0.0.0.0]/", "http://127.1/", "http://017700000001/"]
+        {
+            assert!(is_denied(&["127.0.0.0/8"], url), "{url}");
+        }
         assert!(is_denied(&["::1/128"], "http://[::]/"));
         assert!(is_denied(&["fe80::/10"], "http://[fe80::1]/"));
         assert!(is_denied(&["::ffff:0:0/96"], "http://[::ffff:10.0.0.1]/"));
@@ -129,6 +164,17 @@ mod tests {
             assert!(!is_denied(&["169.254.0.0/16"], url), "{url}");
         }
         assert!(!is_denied(&[], "http://127.0.0.1/"));
+        assert!(!is_denied(&["0.0.0.0/8"], "http://[::1]/"));
+    }
+
+    #[test]
+    fn of_several_addresses_only_the_admitted_are_called() {
+        let guard = Guard::new(&["10.0.0.0/8".parse().unwrap()]);
+        let [inside, outside]: [SocketAddr; 2] = ["10.0.0.1:0", "192.0.2.1:0"].map(|text| text.parse().unwrap());
+        let mapped: SocketAddr = "[::ffff:10.0.0.1]:0".parse().unwrap();
+        assert_eq!(guard.admitted([inside, outside, mapped]).unwrap(), [outside]);
+        assert!(matches!(guard.admitted([inside, mapped]), Err(LookupError::Denied(_))));
+        assert!(matches!(guard.admitted([]), Err(LookupError::Unresolved(None))));
     }
 
     #[tokio::test]

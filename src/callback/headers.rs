@@ -1,13 +1,15 @@
 //! The headers that every request to an endpoint carries: its own, the proof of who calls, and the bridge's name.
 //!
 //! What signs, identifies or frames a request is not the configuration's to set. All configured values are marked
-//! sensitive, because an API key may be among them.
+//! sensitive, because an API key may be among them. A value may be a template, but for the content type's, which
+//! decides what a template of the body has to make.
 
 use data_encoding::BASE64;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use crate::callback::config::{Auth, EndpointConfig};
 use crate::callback::problem::Problems;
+use crate::callback::template::{Form, Template, first_mark};
 
 const BRIDGE: &str = concat!("lumo-bridge/", env!("CARGO_PKG_VERSION"));
 
@@ -27,8 +29,22 @@ const RESERVED: [&str; 12] = [
     "proxy-authorization",
 ];
 
-pub(super) fn compile(config: &EndpointConfig, problems: &mut Problems) -> HeaderMap {
+/// What an endpoint sends with every request.
+#[derive(Clone, Default)]
+pub(super) struct Headers {
+    pub(super) constant: HeaderMap,
+    pub(super) templates: Vec<(HeaderName, Template)>,
+}
+
+impl Headers {
+    pub(super) fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.constant.keys().chain(self.templates.iter().map(|(name, _)| name))
+    }
+}
+
+pub(super) fn compile(config: &EndpointConfig, problems: &mut Problems) -> Headers {
     let mut headers = HeaderMap::new();
+    let mut templates: Vec<(HeaderName, Template)> = Vec::new();
     for (name, value) in &config.headers {
         let key = format!("headers.{name}");
         let Ok(name) = name.parse::<HeaderName>() else {
@@ -43,32 +59,43 @@ pub(super) fn compile(config: &EndpointConfig, problems: &mut Problems) -> Heade
             problems.add(&key, "is set by the bridge itself; take it out");
             continue;
         }
+        if headers.contains_key(&name) || templates.iter().any(|(other, _)| *other == name) {
+            problems.add(&key, "stands twice; names of headers are the same in upper and lower case");
+            continue;
+        }
+        if first_mark(value).is_some() {
+            if name == CONTENT_TYPE {
+                problems.add(&key, "is a template; the content type must be constant");
+            } else if let Some(template) = problems.take(&key, Template::compile(value, Form::Header)) {
+                templates.push((name, template));
+            }
+            continue;
+        }
         let Ok(mut value) = HeaderValue::from_str(value) else {
             problems
                 .add(&key, "has a value that no header can carry: line breaks and control characters are not allowed");
             continue;
         };
         value.set_sensitive(name != CONTENT_TYPE);
-        if headers.insert(name, value).is_some() {
-            problems.add(&key, "stands twice; names of headers are the same in upper and lower case");
-        }
+        headers.insert(name, value);
     }
     if let Some(value) = config.auth.as_ref().and_then(|auth| authorization(auth, problems)) {
         headers.insert(AUTHORIZATION, value);
     }
     headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(BRIDGE));
-    headers
+    Headers { constant: headers, templates }
 }
 
-/// Whether these headers declare JSON.
-pub(super) fn declare_json(headers: &HeaderMap) -> bool {
+/// What a template of the body has to make for these headers.
+pub(super) fn form_of_body(headers: &HeaderMap) -> Form {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    media == "application/json" || media.ends_with("+json")
+    if media == "application/json" || media.ends_with("+json") { Form::Json } else { Form::Plain }
 }
 
-fn is_reserved(name: &HeaderName) -> bool {
+/// Whether the bridge, or HTTP itself, sets this header.
+pub(super) fn is_reserved(name: &HeaderName) -> bool {
     let name = name.as_str();
     RESERVED.contains(&name) || name.starts_with("webhook-") || name.starts_with("lumo-")
 }

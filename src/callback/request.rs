@@ -1,12 +1,16 @@
-//! What goes out in one attempt: the body, and the headers that identify and sign it.
+//! What goes out in one attempt: where to, the body, and the headers that identify and sign it.
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use minijinja::Value;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
 
+use crate::callback::address::TargetError;
 use crate::callback::endpoint::Endpoint;
+use crate::callback::number::{self, BodyError};
 use crate::callback::template::RenderError;
 use crate::model::id::EventId;
-use crate::model::sign::sign;
+use crate::model::sign::AllEnded;
 
 /// One attempt at telling an endpoint of an event.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +27,7 @@ pub struct Callback<'a> {
 
 /// What goes out.
 pub(super) struct Prepared {
+    pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
 }
@@ -31,39 +36,78 @@ pub(super) struct Prepared {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RequestError {
     #[error(transparent)]
-    Render(#[from] RenderError),
-    #[error("`{header}` would have a value that no header can carry")]
-    Header {
-        header: &'static str,
+    Event(#[from] BodyError),
+    #[error("`url`")]
+    Url(#[from] TargetError),
+    #[error("`body`")]
+    Body(#[source] RenderError),
+    #[error("`headers.{header}`")]
+    HeaderTemplate {
+        header: HeaderName,
         #[source]
-        source: InvalidHeaderValue,
+        source: RenderError,
     },
+    #[error(transparent)]
+    Unsigned(#[from] AllEnded),
+    #[error("the sender was made without this endpoint, which has a transport of its own")]
+    Transport,
+    #[error("`{0}` would have a value that no header can carry; it takes printable ASCII, as `urlencode` makes it")]
+    Header(HeaderName),
 }
 
-/// Renders and signs. The signature covers the bytes that are sent, and the time of this attempt.
+/// Renders and signs. The signature covers the bytes that are sent, and the time of this attempt; which secrets still
+/// sign is decided by that time as well.
 pub(super) fn prepare(
     endpoint: &Endpoint,
     callback: &Callback<'_>,
     now: DateTime<Utc>,
 ) -> Result<Prepared, RequestError> {
-    let body = match &endpoint.template {
-        Some(template) => template.render(callback.body)?,
-        None => callback.body.as_bytes().to_vec(),
-    };
-    let timestamp = now.timestamp();
-    let signature = sign(&endpoint.secrets, callback.event_id.as_str(), timestamp, &body);
-    let mut headers = endpoint.headers.clone();
+    let mut prepared = render(endpoint, callback.body)?;
+    for (header, value) in endpoint.signing.sign(callback.event_id.as_str(), now, &prepared.body)? {
+        let mut value = carried(&header, &value)?;
+        value.set_sensitive(true);
+        prepared.headers.insert(header, value);
+    }
     for (header, value) in [
         ("webhook-id", callback.event_id.as_str()),
-        ("webhook-timestamp", &timestamp.to_string()),
-        ("webhook-signature", &signature),
+        ("webhook-timestamp", &now.timestamp().to_string()),
         ("lumo-event-type", callback.event_type),
         ("lumo-attempt", &callback.attempt.to_string()),
         ("lumo-reason", callback.reason),
     ] {
-        let mut value = HeaderValue::from_str(value).map_err(|source| RequestError::Header { header, source })?;
-        value.set_sensitive(header == "webhook-signature");
-        headers.insert(HeaderName::from_static(header), value);
+        let header = HeaderName::from_static(header);
+        let value = carried(&header, value)?;
+        prepared.headers.insert(header, value);
     }
-    Ok(Prepared { headers, body })
+    Ok(prepared)
+}
+
+/// What the endpoint makes of a stored body, before it is signed.
+pub(super) fn render(endpoint: &Endpoint, stored: &str) -> Result<Prepared, RequestError> {
+    let Endpoint { address, headers, template, .. } = endpoint;
+    let event = if address.is_template() || !headers.templates.is_empty() || template.is_some() {
+        number::exact(stored)?
+    } else {
+        Value::UNDEFINED
+    };
+    let body = template.as_ref().map(|template| template.render(&event)).transpose().map_err(RequestError::Body)?;
+    let mut prepared = Prepared {
+        url: address.of(&event)?,
+        headers: headers.constant.clone(),
+        body: body.unwrap_or_else(|| stored.to_owned()).into_bytes(),
+    };
+    for (header, template) in &headers.templates {
+        let made = template.render(&event);
+        let made = made.map_err(|source| RequestError::HeaderTemplate { header: header.clone(), source })?;
+        let mut value = carried(header, &made)?;
+        value.set_sensitive(true);
+        prepared.headers.insert(header, value);
+    }
+    Ok(prepared)
+}
+
+/// Bytes beyond ASCII would pass, and mean something else to every receiver.
+fn carried(header: &HeaderName, value: &str) -> Result<HeaderValue, RequestError> {
+    let value = HeaderValue::from_str(value).ok().filter(|value| value.to_str().is_ok());
+    value.ok_or_else(|| RequestError::Header(header.clone()))
 }

@@ -1,16 +1,17 @@
 //! Sends callbacks: one attempt per call, bounded in time and memory, whatever the other side does.
 //!
-//! One HTTP client serves all endpoints, so that those on one host share its connections. It follows no redirects,
-//! because a signed request is meant for the address in the configuration; it heeds no proxy variables of the
-//! environment; and it speaks HTTP/1.1, which every receiver does.
+//! One HTTP client serves all endpoints of one transport, so that those on one host share its connections. It follows
+//! no redirects, because a signed request is meant for the address in the configuration; it heeds no proxy variables of
+//! the environment; and it speaks HTTP/1.1, which every receiver does, unless the endpoint asks for more.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Proxy};
+use reqwest::{Client, ClientBuilder, Proxy};
 use url::Url;
 
 use crate::callback::answer::Answer;
@@ -19,13 +20,18 @@ use crate::callback::endpoint::Endpoint;
 use crate::callback::fault::Fault;
 use crate::callback::guard::Guard;
 use crate::callback::problem::{ConfigError, Problem};
-use crate::callback::request::{Callback, prepare};
+use crate::callback::request::{Callback, RequestError, prepare};
+use crate::callback::transport::Transport;
 use crate::model::retry::Outcome;
 
 /// An endpoint's timeout covers all of an attempt; this is for the part that decides whether anyone is there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Below the keep-alive of common servers, so that they do not close a connection as it is being used again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// All requests to a host share one connection of HTTP/2, so one that is dead must be found out: a ping after this …
+const PING_AFTER: Duration = Duration::from_secs(5);
+/// … and no answer within this.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What came of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,33 +47,30 @@ pub struct Attempt {
 /// The way out for callbacks. Cheap to clone.
 #[derive(Clone)]
 pub struct Sender {
-    client: Client,
+    clients: Arc<HashMap<Transport, Client>>,
     guard: Guard,
 }
 
 impl Sender {
-    /// Connections are kept for as many requests at once as the busiest of `endpoints` may make. A rustls provider must
-    /// have been installed.
+    /// It serves `endpoints`, and any other of a plain transport. Connections are kept for as many requests at once as
+    /// the busiest of a transport may make. A rustls provider must have been installed.
     ///
     /// # Errors
     /// A proxy that is none, or a TLS setup without any roots to trust.
     pub fn new<'a>(egress: &Egress, endpoints: impl IntoIterator<Item = &'a Endpoint>) -> Result<Self, ConfigError> {
         let guard = Guard::new(&egress.deny);
-        let builder = Client::builder()
-            .http1_only()
-            .redirect(Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(endpoints.into_iter().map(Endpoint::concurrency).max().unwrap_or_default())
-            .tcp_nodelay(true);
-        let builder = match &egress.proxy {
-            // The only name looked up on this side is then the proxy's, which the operator chose.
-            Some(url) => builder.proxy(proxy(url)?),
-            None => builder.dns_resolver(Arc::new(guard.clone())),
-        };
-        let client = builder.build().map_err(Problem::Client)?;
-        Ok(Self { client, guard })
+        let mut busiest = HashMap::from([(Transport::default(), 0)]);
+        for endpoint in endpoints {
+            let most = busiest.entry(endpoint.transport.clone()).or_default();
+            *most = endpoint.concurrency().max(*most);
+        }
+        let mut clients = HashMap::with_capacity(busiest.len());
+        for (transport, connections) in busiest {
+            let builder = builder(egress, &guard)?.pool_max_idle_per_host(connections);
+            let client = transport.apply(builder).and_then(ClientBuilder::build).map_err(Problem::Client)?;
+            clients.insert(transport, client);
+        }
+        Ok(Self { clients: Arc::new(clients), guard })
     }
 
     /// Makes one attempt, which ends within the endpoint's timeout. Dropping the future abandons the request, which may
@@ -81,7 +84,7 @@ impl Sender {
                 outcome: answer.outcome(),
                 duration,
                 error: answer.error(),
-                response_body: answer.excerpt(&endpoint.headers),
+                response_body: answer.excerpt(&endpoint.headers.constant),
             },
             Err(fault) => Attempt {
                 outcome: Outcome::Unreachable(fault.kind),
@@ -98,11 +101,11 @@ impl Sender {
         callback: &Callback<'_>,
         now: DateTime<Utc>,
     ) -> Result<Answer, Fault> {
-        self.guard.check(&endpoint.url)?;
+        self.guard.check(endpoint.address.constant())?;
         let prepared = prepare(endpoint, callback, now)?;
-        let request = self
-            .client
-            .request(endpoint.method.clone(), endpoint.url.clone())
+        let client = self.clients.get(&endpoint.transport).ok_or(RequestError::Transport)?;
+        let request = client
+            .request(endpoint.method.clone(), prepared.url)
             .headers(prepared.headers)
             .body(prepared.body)
             .timeout(endpoint.timeout());
@@ -116,6 +119,23 @@ impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender").field("guard", &self.guard).finish_non_exhaustive()
     }
+}
+
+/// What the clients of all transports have in common.
+fn builder(egress: &Egress, guard: &Guard) -> Result<ClientBuilder, Problem> {
+    let builder = Client::builder()
+        .redirect(Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .http2_keep_alive_interval(PING_AFTER)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
+        .tcp_nodelay(true);
+    Ok(match &egress.proxy {
+        // The only name looked up on this side is then the proxy's, which the operator chose.
+        Some(url) => builder.proxy(proxy(url)?),
+        None => builder.dns_resolver(Arc::new(guard.clone())),
+    })
 }
 
 /// The error does not quote the address: it may carry a password.

@@ -11,6 +11,7 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
         return Err(Failure::usage(first.to_string()));
     }
     let endpoints = app::endpoints(&config.callbacks)?;
+    app::check_signing(&endpoints, context.clock().now())?;
     if endpoints.is_empty() {
         tracing::warn!("no endpoint is configured: changes are stored, nobody is told");
     }

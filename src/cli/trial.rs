@@ -89,7 +89,7 @@ impl Trial {
                 "the log of the receiver may tell more; it must answer 2xx to events that it does not know"
             }
             Outcome::Unreachable(Unreachable::Denied) => ALLOW,
-            Outcome::Unreachable(Unreachable::Request) => "the endpoint's `body` template does not fit this event",
+            Outcome::Unreachable(Unreachable::Request) => "what the endpoint makes of this event does not fit it",
             Outcome::Unreachable(Unreachable::Tls) => "compare the name in the certificate, its end, and who issued it",
             Outcome::Unreachable(_) => REACH,
         })

@@ -39,7 +39,10 @@ pub(super) fn secrets(config: &Config) -> Vec<Problem> {
     for (name, endpoint) in &config.callbacks.endpoints {
         let key = format!("callbacks.endpoints.{name}");
         for (at, secret) in endpoint.secrets.iter().enumerate() {
-            rules.secret(&format!("{key}.secrets[{at}]"), secret);
+            rules.secret(&format!("{key}.secrets[{at}]"), &secret.source);
+        }
+        for (at, signature) in endpoint.extra_signatures.iter().enumerate() {
+            rules.secret(&format!("{key}.extra_signatures[{at}].secret"), &signature.secret);
         }
         let Some(auth) = &endpoint.auth else { continue };
         if let Some(bearer) = &auth.bearer {

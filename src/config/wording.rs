@@ -22,7 +22,8 @@ pub(super) enum Wording {
 pub(super) fn of(error: &ConfigError) -> Wording {
     match error {
         ConfigError::At { error, .. } => of(error),
-        ConfigError::NotFound(key) => Wording::Missing(key.rsplit('.').next().unwrap_or(key).to_owned()),
+        // Below an element of a list there is no dot: `secrets[0]env`.
+        ConfigError::NotFound(key) => Wording::Missing(key.rsplit(['.', ']']).next().unwrap_or(key).to_owned()),
         ConfigError::Type { unexpected, expected, .. } => Wording::Wrong(mismatch(&unexpected.to_string(), expected)),
         other => Wording::Wrong(message(&other.to_string())),
     }

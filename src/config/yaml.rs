@@ -32,12 +32,13 @@ fn after_key(json: &str, indent: usize) -> String {
 
 /// A secret: `{ env: NAME }`.
 fn one_line_map(members: &[(String, Box<RawValue>)]) -> Option<String> {
-    match members {
-        [(key, value)] if matches!(key.as_str(), "env" | "file" | "value") => {
-            Some(format!("{{ {key}: {} }}", inline(value.get())))
-        }
-        _ => None,
-    }
+    let is_source = |key: &str| matches!(key, "env" | "file" | "value" | "not_after");
+    members.iter().all(|(key, _)| is_source(key)).then(|| flow_map(members))
+}
+
+fn flow_map(members: &[(String, Box<RawValue>)]) -> String {
+    let member = |(key, value): &(String, Box<RawValue>)| format!("{}: {}", text(key, true), inline(value.get()));
+    format!("{{ {} }}", members.iter().map(member).collect::<Vec<_>>().join(", "))
 }
 
 fn inline(json: &str) -> String {
@@ -48,7 +49,7 @@ fn inline(json: &str) -> String {
         return format!("[{}]", items.iter().map(|item| inline(item.get())).collect::<Vec<_>>().join(", "));
     }
     match serde_json::from_str(json) {
-        Ok(Members(members)) if !members.is_empty() => one_line_map(&members).unwrap_or_else(|| json.to_owned()),
+        Ok(Members(members)) if !members.is_empty() => flow_map(&members),
         _ => json.to_owned(),
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Settling {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Met {
     pub(super) succeeded: bool,
+    /// The endpoint failed.
+    pub(super) failed: bool,
     /// It took too long, here or behind a gateway.
     pub(super) strained: bool,
     pub(super) gone: bool,
@@ -72,8 +74,10 @@ impl Post {
         let counts = counts || verdict == Verdict::Dead;
         self.health.log(&self.endpoint, &event_type, attempt, status, error.as_deref(), &verdict, duration);
         let hold_until = policy.hold(attempts, &outcome).map(|hold| now + hold);
+        let blames_endpoint = !matches!(outcome, Outcome::Unreachable(Unreachable::Request));
         let met = Met {
             succeeded,
+            failed: !succeeded && blames_endpoint,
             strained: matches!(outcome, Outcome::Unreachable(Unreachable::Timeout))
                 || matches!(status, Some(502 | 504)),
             gone: status == Some(410),
@@ -86,6 +90,7 @@ impl Post {
             counts,
             attempted: Attempted { started_at, duration, status, error, response_body },
             verdict,
+            blames_endpoint,
             max_hold: self.endpoint.ordering().max_hold.get(),
             endpoint_hold: hold_until,
             hand_over: None,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::endpoint::State;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -63,7 +63,7 @@ pub(super) struct Dispatcher {
     buffer: VecDeque<Claimed>,
     bytes: usize,
     under_way: JoinSet<Met>,
-    looking: Option<JoinHandle<Found>>,
+    looking: JoinSet<Found>,
     /// Whether the look that is under way began when everything was settled.
     settles_doubt: bool,
     look_at: Instant,
@@ -101,7 +101,7 @@ impl Dispatcher {
             buffer: VecDeque::new(),
             bytes: 0,
             under_way: JoinSet::new(),
-            looking: None,
+            looking: JoinSet::new(),
             settles_doubt: false,
             look_at: Instant::now(),
             pressure,
@@ -134,9 +134,8 @@ impl Dispatcher {
                         self.note(met);
                     }
                 }
-                found = ended(&mut self.looking) => {
-                    self.looking = None;
-                    self.take(found).await;
+                Some(found) = self.looking.join_next(), if !self.looking.is_empty() => {
+                    self.take(unwound(found).unwrap_or(Found::Failed)).await;
                 }
                 () = desk.changed() => {}
                 // What is queued after the look that is under way makes for another.
@@ -145,10 +144,12 @@ impl Dispatcher {
             }
         }
         desk.set_accepts(false);
-        if let Some(looking) = self.looking.take()
-            && let Ok(Found::Claimed { claimed, .. }) = looking.await
-        {
-            claimed.into_iter().for_each(|claimed| self.keep(claimed));
+        while let Some(found) = self.looking.join_next().await {
+            match unwound(found) {
+                Some(Found::Claimed { claimed, .. }) => claimed.into_iter().for_each(|claimed| self.keep(claimed)),
+                Some(Found::Probe(claimed)) => self.keep(claimed),
+                _ => {}
+            }
         }
         while self.under_way.join_next().await.is_some() {}
         desk.close().into_iter().for_each(|claimed| self.keep(claimed));
@@ -195,14 +196,8 @@ impl Dispatcher {
     }
 
     /// Takes note of how an attempt ended.
-    fn note(&mut self, met: Result<Met, tokio::task::JoinError>) {
-        let met = match met {
-            Ok(met) => met,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => return,
-            },
-        };
+    fn note(&mut self, met: Result<Met, JoinError>) {
+        let Some(met) = unwound(met) else { return };
         let now = Instant::now();
         if now.saturating_duration_since(self.second) >= Duration::from_secs(1) {
             self.ended = [0, self.ended[0]];
@@ -212,7 +207,8 @@ impl Dispatcher {
         if met.succeeded {
             self.failures = 0;
             self.pressure.eased();
-        } else {
+        }
+        if met.failed {
             self.failures = self.failures.saturating_add(1);
         }
         if met.strained {
@@ -246,7 +242,7 @@ impl Dispatcher {
     /// Begins a look at the table if it is time for one.
     fn look(&mut self) {
         let is_quiet = self.under_way.is_empty() && self.post.desk.is_settled();
-        if self.looking.is_some() || Instant::now() < self.look_at || (self.in_doubt && !is_quiet) {
+        if !self.looking.is_empty() || Instant::now() < self.look_at || (self.in_doubt && !is_quiet) {
             return;
         }
         let window = self.window();
@@ -264,7 +260,7 @@ impl Dispatcher {
         });
         self.settles_doubt = is_quiet;
         let look = async move { find(&store, &post, wanted.max(1), probe).await };
-        self.looking = Some(tokio::spawn(look.in_current_span()));
+        self.looking.spawn(look.in_current_span());
     }
 
     async fn take(&mut self, found: Found) {
@@ -318,16 +314,13 @@ impl Dispatcher {
     }
 }
 
-/// Waits for a look that is under way.
-async fn ended(looking: &mut Option<JoinHandle<Found>>) -> Found {
-    match looking {
-        None => std::future::pending().await,
-        Some(looking) => match looking.await {
-            Ok(found) => found,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Found::Failed,
-            },
+/// What a task came to; a panic goes on here, as an endpoint that is silently no longer served would be worse.
+fn unwound<T>(ended: Result<T, JoinError>) -> Option<T> {
+    match ended {
+        Ok(value) => Some(value),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => None,
         },
     }
 }

@@ -78,7 +78,7 @@ impl Settler {
         summary.attempts += 1;
         let succeeded = settlement.verdict == Verdict::Done;
         summary.met.succeeded |= succeeded;
-        summary.met.failed |= !succeeded;
+        summary.met.failed |= !succeeded && settlement.blames_endpoint;
         summary.met.gone |= gone;
         if !succeeded {
             summary.error = settlement.attempted.error.clone();

@@ -1,11 +1,14 @@
 //! Signatures of callbacks, after Standard Webhooks 1.0.
 //!
-//! A signature is `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`; a header carries one per secret, so that
-//! a receiver accepts both the old and the new one while they are being exchanged. A secret is `whsec_` and the base64
-//! of its key. What is wrong with a signature is found out by [`verify()`].
+//! A signature is `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`; a header carries one per secret, so
+//! that a receiver accepts both the old and the new one while they are being exchanged ([`Keys`]). A secret is `whsec_`
+//! and the base64 of its key. What is wrong with a signature is found out by [`verify()`]. [`Style`] is for receivers
+//! that verify signatures of other senders.
 //!
 //! A key never leaves [`SigningSecret`], and no error repeats the text that it was read from.
 
+mod keys;
+mod style;
 mod verify;
 
 use std::fmt;
@@ -15,6 +18,8 @@ use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+pub use keys::{AllEnded, Key, Keys};
+pub use style::Style;
 pub use verify::{Hint, Signed, TOLERANCE, Verified, VerifyError, verify};
 
 const PREFIX: &str = "whsec_";
@@ -65,19 +70,23 @@ impl fmt::Debug for SigningSecret {
 
 /// The value of `webhook-signature`: one signature per secret, in their order. `timestamp` is in Unix seconds.
 #[must_use]
-pub fn sign(secrets: &[SigningSecret], id: &str, timestamp: i64, body: &[u8]) -> String {
+pub fn sign<'a>(secrets: impl IntoIterator<Item = &'a SigningSecret>, id: &str, timestamp: i64, body: &[u8]) -> String {
     let timestamp = timestamp.to_string();
     let signatures: Vec<_> = secrets
-        .iter()
+        .into_iter()
         .map(|secret| format!("v1,{}", BASE64.encode(&mac(&secret.key, id, &timestamp, body).finalize().into_bytes())))
         .collect();
     signatures.join(" ")
 }
 
 fn mac(key: &[u8], id: &str, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {
+    keyed(key, &[id.as_bytes(), b".", timestamp.as_bytes(), b".", body])
+}
+
+fn keyed(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
     #[expect(clippy::expect_used, reason = "HMAC is defined for keys of every length, and hmac refuses none")]
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
-    for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
+    for part in parts {
         mac.update(part);
     }
     mac

@@ -4,16 +4,22 @@
 //! it, so a command that needs no secret runs without any. Neither type ever shows the secret: not in `Debug`, not when
 //! serialised, not in an error.
 
+mod rotating;
+
 use std::fmt;
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::setting::Text;
 
+pub use rotating::RotatingSource;
+
 const REDACTED: &str = "[redacted]";
+const NOT_AFTER: &str = "not_after";
 const FORM: &str = "exactly one of `{ env: NAME }`, `{ file: PATH }` and `{ value: … }`";
 
 /// A key, token or password in memory. `Debug` shows nothing of it.
@@ -108,61 +114,74 @@ fn redact<S: Serializer>(_: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
 
 impl<'de> Deserialize<'de> for SecretSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(OneSource)
+        deserializer.deserialize_any(OneSource { may_end: false }).map(|(source, _)| source)
     }
 }
 
+/// A source, and when its secret ends.
+type Entry = (SecretSource, Option<DateTime<Utc>>);
+
 /// By hand, because a derived one would quote a misplaced secret in its error.
-struct OneSource;
+struct OneSource {
+    /// Whether `not_after` may stand beside the source.
+    may_end: bool,
+}
 
 impl OneSource {
-    fn misplaced<E: de::Error>() -> Result<SecretSource, E> {
+    fn misplaced<E: de::Error>() -> Result<Entry, E> {
         Err(E::custom(format_args!("is not the name of a source; write {FORM}")))
     }
 }
 
 impl<'de> Visitor<'de> for OneSource {
-    type Value = SecretSource;
+    type Value = Entry;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(FORM)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SecretSource, A::Error> {
-        let mut found = None;
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
+        let (mut found, mut not_after) = (None, None);
         let mut keys = 0_usize;
         while let Some(key) = map.next_key::<String>()? {
+            if self.may_end && key == NOT_AFTER {
+                not_after = rotating::end(map.next_value()?)?;
+                continue;
+            }
             keys += 1;
             found = match key.as_str() {
                 "env" => Some(SecretSource::Env(map.next_value::<Text>()?.to_string())),
                 "file" => Some(SecretSource::File(PathBuf::from(map.next_value::<Text>()?.as_str()))),
                 "value" => Some(SecretSource::Value(Secret(map.next_value::<Text>()?.to_string()))),
-                _ => return Err(de::Error::custom(format_args!("`{key}` is no source of a secret; write {FORM}"))),
+                _ => {
+                    let end = if self.may_end { ", and beside it `not_after` if it ends" } else { "" };
+                    return Err(de::Error::custom(format_args!("`{key}` is no source of a secret; write {FORM}{end}")));
+                }
             };
         }
         match found {
-            Some(source) if keys == 1 => Ok(source),
+            Some(source) if keys == 1 => Ok((source, not_after)),
             _ => Err(de::Error::custom(format_args!("names {keys} sources of one secret; write {FORM}"))),
         }
     }
 
-    fn visit_str<E: de::Error>(self, _: &str) -> Result<SecretSource, E> {
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<Entry, E> {
         Self::misplaced()
     }
 
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<SecretSource, E> {
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Entry, E> {
         Self::misplaced()
     }
 
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<SecretSource, E> {
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Entry, E> {
         Self::misplaced()
     }
 
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<SecretSource, E> {
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Entry, E> {
         Self::misplaced()
     }
 
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<SecretSource, E> {
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Entry, E> {
         Self::misplaced()
     }
 }

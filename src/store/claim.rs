@@ -59,6 +59,9 @@ pub(super) struct Due {
     attempts: i32,
 }
 
+/// The columns of a [`Due`], and when it is due.
+type Timed = (DeliveryId, EventId, Reason, i32, Option<DateTime<Utc>>);
+
 /// What a claim writes.
 #[derive(Clone, Copy)]
 pub(super) struct Stamp {
@@ -217,7 +220,7 @@ impl Tx {
         if let Some(now) = now {
             query = query.filter(delivery::Column::NextAttemptAt.lte(now));
         }
-        let rows: Vec<(DeliveryId, EventId, Reason, i32, Option<DateTime<Utc>>)> = query
+        let rows: Vec<Timed> = query
             .order_by_asc(delivery::Column::NextAttemptAt)
             .order_by_asc(delivery::Column::Id)
             .limit(u64::try_from(limit).unwrap_or(u64::MAX))
@@ -225,7 +228,7 @@ impl Tx {
             .into_tuple()
             .all(self.session())
             .await?;
-        let due = |(id, event_id, reason, attempts, at)| (Due { id, event_id, reason, attempts }, at);
+        let due = |(id, event_id, reason, attempts, at): Timed| (Due { id, event_id, reason, attempts }, at);
         Ok(rows.into_iter().map(due).collect())
     }
 

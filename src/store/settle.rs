@@ -44,6 +44,8 @@ pub struct Settlement {
     pub counts: bool,
     pub attempted: Attempted,
     pub verdict: Verdict,
+    /// Whether a failure is the endpoint's; what its configuration makes of an event is not.
+    pub blames_endpoint: bool,
     /// For how long a failing delivery holds its lane, from its first failure.
     pub max_hold: Duration,
     /// Until when the endpoint asked not to be called.
@@ -304,7 +306,8 @@ impl Tx {
             by_endpoint.entry(&settlement.endpoint).or_default().push(settlement);
         }
         let mut endpoints = Vec::with_capacity(by_endpoint.len());
-        for (name, settlements) in by_endpoint {
+        for (name, mut settlements) in by_endpoint {
+            settlements.retain(|settlement| settlement.blames_endpoint || settlement.verdict == Verdict::Done);
             let failures =
                 settlements.iter().rev().take_while(|settlement| settlement.verdict != Verdict::Done).count();
             let failures = i32::try_from(failures).unwrap_or(i32::MAX);

@@ -1,5 +1,9 @@
 //! What goes over the wire, and what becomes of every way in which the other side can behave.
 
+mod faults;
+mod signatures;
+mod tls;
+
 use std::io::Write;
 use std::net::TcpListener;
 use std::sync::mpsc::Receiver;
@@ -14,7 +18,7 @@ use crate::callback::fixture::{
 };
 use crate::model::capture::Captured;
 use crate::model::retry::Unreachable;
-use crate::model::sign::{TOLERANCE, verify};
+use crate::model::sign::{SigningSecret, TOLERANCE, verify};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
@@ -103,12 +107,44 @@ async fn a_template_is_rendered_and_signed_as_sent() {
 }
 
 #[tokio::test]
+async fn address_and_headers_are_rendered_from_the_event() {
+    let (url, requests) = saying(OK);
+    let more = json!({ "headers": { "X-Amount": "{{ data.object.amount }} USDT" } });
+    let attempt = attempt(&format!("{url}/{{{{ type }}}}?a={{{{ 'b&c' }}}}"), more).await;
+    assert_eq!(attempt.outcome, Outcome::Accepted { status: 200 }, "{attempt:?}");
+    let head = head(&requests);
+    assert_eq!(head[0], "POST /hooks/deposit.created?a=b%26c HTTP/1.1");
+    assert!(head.contains(&"x-amount: 12.5 USDT".to_owned()), "{head:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_rendered_is_told_with_its_key_and_shows_no_value() {
+    let mut server = mockito::Server::new_async().await;
+    let mock = server.mock("POST", mockito::Matcher::Any).expect(0).create_async().await;
+    let hidden = json!({ "headers": { "X-Key": "hidden {{ data.object.amount ~ '\n' }}" } });
+    for (path, more, expected) in [
+        ("/{{ data.object.nothing }}", json!({}), "`url`: the template failed in line 1: undefined value"),
+        ("/a/{{ '..' }}/hidden", json!({}), "`url`: the template made an address with a segment `.` or `..`"),
+        (
+            "/",
+            hidden,
+            "`x-key` would have a value that no header can carry; it takes printable ASCII, as `urlencode` makes it",
+        ),
+    ] {
+        let attempt = attempt(&format!("{}{path}", server.url()), more).await;
+        assert_eq!(unreachable(&attempt), Some(Unreachable::Request));
+        assert_eq!(attempt.error.as_deref(), Some(expected));
+    }
+    mock.assert_async().await;
+}
+
+#[tokio::test]
 async fn a_failing_template_sends_nothing() {
     let mut server = mockito::Server::new_async().await;
     let mock = server.mock("POST", "/").expect(0).create_async().await;
     let attempt = attempt(&server.url(), json!({ "body": "{{ data.object.nothing }}" })).await;
     assert_eq!(unreachable(&attempt), Some(Unreachable::Request));
-    assert_eq!(attempt.error.as_deref(), Some("the template failed in line 1: undefined value"));
+    assert_eq!(attempt.error.as_deref(), Some("`body`: the template failed in line 1: undefined value"));
     mock.assert_async().await;
 }
 
@@ -166,9 +202,12 @@ async fn the_beginning_of_an_answer_is_kept_as_text() {
         ("ж".repeat(10_000).into_bytes(), Some("ж".repeat(2048))),
         (format!("x{}", "ж".repeat(10_000)).into_bytes(), Some(format!("x{}", "ж".repeat(2047)))),
         (b"you sent Bearer t0ken".to_vec(), Some("you sent Bearer [redacted]".to_owned())),
+        (b"from eu with abcdefgh-key".to_vec(), Some("from eu with [redacted]".to_owned())),
     ] {
         let mock = server.mock("POST", "/").with_status(500).with_body(body).create_async().await;
-        let attempt = attempt(&server.url(), json!({ "auth": { "bearer": { "value": "t0ken" } } })).await;
+        let headers = json!({ "X-Tenant": "eu", "X-Key": "abcdefgh-key" });
+        let more = json!({ "auth": { "bearer": { "value": "t0ken" } }, "headers": headers });
+        let attempt = attempt(&server.url(), more).await;
         assert_eq!(attempt.response_body, expected);
         mock.remove_async().await;
     }
@@ -255,12 +294,16 @@ async fn a_denied_address_is_never_connected_to() {
     let mock = server.mock("POST", "/").expect(0).create_async().await;
     let port = server.socket_address().port();
     let guarded = sender(&["127.0.0.0/8", "::1/128"]);
-    for host in ["127.0.0.1", "[::ffff:127.0.0.1]", "0.0.0.0", "localhost"] {
+    let spellings = ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0"];
+    for host in ["127.0.0.1", "[::ffff:127.0.0.1]", "0.0.0.0", "localhost", "LOCALHOST"].into_iter().chain(spellings) {
         let attempt = attempt_with(&guarded, &format!("http://{host}:{port}/"), json!({})).await;
         assert_eq!(unreachable(&attempt), Some(Unreachable::Denied), "{host} {attempt:?}");
         let error = attempt.error.unwrap();
         assert!(error.ends_with("is in a network that `callbacks.egress.deny` lists"), "{error}");
     }
+    let made = format!("http://localhost:{port}/{{{{ '@example.com' }}}}/");
+    let attempt = attempt_with(&guarded, &made, json!({})).await;
+    assert_eq!(unreachable(&attempt), Some(Unreachable::Denied), "{attempt:?}");
     mock.assert_async().await;
 }
 
@@ -290,9 +333,13 @@ fn a_proxy_that_is_none_is_refused_without_showing_it() {
 
 #[test]
 fn no_debug_shows_a_secret() {
-    let hidden = ["h1dden-path", "h1dden-query", "h1dden-header", "h1dden-token", "MfKQ9r8GKYqr"];
+    let hidden = ["h1dden-path", "h1dden-query", "h1dden-header", "h1dden-token", "h1dden-key", "MfKQ9r8GKYqr"];
     let url = "https://example.com/h1dden-path?key=h1dden-query";
-    let more = json!({ "headers": { "X-Key": "h1dden-header" }, "auth": { "bearer": { "value": "h1dden-token" } } });
+    let more = json!({
+        "headers": { "X-Key": "h1dden-header" },
+        "auth": { "bearer": { "value": "h1dden-token" } },
+        "extra_signatures": [{ "style": "github", "secret": { "value": "h1dden-key" } }],
+    });
     let endpoint = Endpoint::compile("shop", &config(url, more), &defaults()).unwrap();
     let id = event_id();
     let headers = prepare(&endpoint, &callback(&id), now()).unwrap().headers;

@@ -4,19 +4,26 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use ipnet::IpNet;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::net::{TcpStream, lookup_host};
 use url::Url;
 
 use super::finding::{Finding, Report};
-use crate::callback::{Egress, Endpoint, Problem};
+use crate::callback::{Egress, Endpoint, Misfit, Problem};
 use crate::chain::Chain;
 use crate::cli::context::Context;
+use crate::cli::time::ago;
 use crate::cli::trial::{ALLOW, REACH, Trial};
 use crate::config::Config;
+use crate::model::draft::rfc3339;
 
 /// Longest wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long before its end the last signing secret is worth a word.
+const ENDS_SOON: TimeDelta = TimeDelta::days(7);
+
+const ABSENT: &str = "ask for what an event may not have with `x is defined` or `x | default(…)`";
 
 /// Where no callback may go.
 #[derive(Debug, thiserror::Error)]
@@ -45,25 +52,45 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
                     report.add(Finding::fail(subject, "not tried, as a secret is not at hand"));
                 }
             }
-            Ok(endpoint) if send_test => {
-                let finding = match Trial::make(context, &callbacks.egress, &endpoint).await {
-                    Ok(trial) => answered(subject, &endpoint, &trial),
-                    Err(error) => Finding::fail(subject, Chain(error.as_ref())),
-                };
-                report.add(finding);
-            }
             Ok(compiled) => {
-                report.add(match reach(&callbacks.egress, &endpoint.url).await {
-                    Ok(words) => Finding::ok(subject, format_args!("{} {words}", compiled.origin())),
-                    Err(error) => {
-                        let hint = if error.is::<Denied>() { ALLOW } else { REACH };
-                        Finding::fail(subject, format_args!("{}: {}", compiled.origin(), Chain(error.as_ref())))
-                            .hint(hint)
+                standing(&subject, &compiled, context.clock().now())
+                    .into_iter()
+                    .for_each(|finding| report.add(finding));
+                report.add(if send_test {
+                    match Trial::make(context, &callbacks.egress, &compiled).await {
+                        Ok(trial) => answered(subject, &compiled, &trial),
+                        Err(error) => Finding::fail(subject, Chain(error.as_ref())),
+                    }
+                } else {
+                    match reach(&callbacks.egress, &endpoint.url).await {
+                        Ok(words) => Finding::ok(subject, format_args!("{} {words}", compiled.origin())),
+                        Err(error) => {
+                            let hint = if error.is::<Denied>() { ALLOW } else { REACH };
+                            Finding::fail(subject, format_args!("{}: {}", compiled.origin(), Chain(error.as_ref())))
+                                .hint(hint)
+                        }
                     }
                 });
             }
         }
     }
+}
+
+/// What can be told of an endpoint without calling it.
+fn standing(subject: &str, endpoint: &Endpoint, now: DateTime<Utc>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Err(error) = endpoint.check_signing(now) {
+        findings.extend(error.problems().iter().map(|problem| Finding::fail(subject, Chain(problem))));
+    } else if let Some(end) = endpoint.signs_until().filter(|end| *end - now <= ENDS_SOON) {
+        let text = format!("its last signing secret ends at {} ({})", rfc3339(end), ago(end, now));
+        let hint = format!("add the next one to `callbacks.endpoints.{}.secrets`", endpoint.name());
+        findings.push(Finding::warn(subject, text).hint(hint));
+    }
+    for Misfit { problem, events } in endpoint.rehearse() {
+        let events = events.iter().map(|event| event.as_str()).collect::<Vec<_>>().join(", ");
+        findings.push(Finding::fail(subject, format_args!("{problem}, with a sample of {events}")).hint(ABSENT));
+    }
+    findings
 }
 
 /// Opens a connection to where the callbacks would go.
@@ -76,31 +103,24 @@ async fn reach(egress: &Egress, url: &str) -> anyhow::Result<String> {
     };
     let host = host.trim_matches(['[', ']']);
     let started = Instant::now();
-    let connected = tokio::time::timeout(PATIENCE, connect(host, port, denied(egress))).await;
+    let connected = tokio::time::timeout(PATIENCE, connect(host, port, egress)).await;
     connected.with_context(|| format!("no connection to port {port} within {} s", PATIENCE.as_secs()))??;
     let way =
         if egress.proxy.is_some() { "through the proxy, which accepts connections" } else { "accepts connections" };
     Ok(format!("{way}, {} ms", started.elapsed().as_millis()))
 }
 
-async fn connect(host: &str, port: u16, denied: &[IpNet]) -> anyhow::Result<()> {
+async fn connect(host: &str, port: u16, egress: &Egress) -> anyhow::Result<()> {
     let found: Vec<SocketAddr> = lookup_host((host, port)).await.context("the name does not resolve")?.collect();
-    let is_denied = |address: &SocketAddr| {
-        let (plain, canonical) = (address.ip(), address.ip().to_canonical());
-        denied.iter().any(|network| network.contains(&plain) || network.contains(&canonical))
-    };
-    let Some(denied) = found.first().copied() else { bail!("the name does not resolve") };
-    let admitted: Vec<_> = found.into_iter().filter(|address| !is_denied(address)).collect();
+    let Some(first) = found.first().copied() else { bail!("the name does not resolve") };
+    // The proxy is the operator's choice; only what is called directly is denied.
+    let admits = |address: &SocketAddr| egress.proxy.is_some() || !egress.denies(address.ip());
+    let admitted: Vec<_> = found.into_iter().filter(admits).collect();
     if admitted.is_empty() {
-        return Err(Denied(denied.ip()).into());
+        return Err(Denied(first.ip()).into());
     }
     TcpStream::connect(admitted.as_slice()).await.with_context(|| format!("no connection to port {port}"))?;
     Ok(())
-}
-
-/// The proxy is the operator's choice; only what is called directly is denied.
-fn denied(egress: &Egress) -> &[IpNet] {
-    if egress.proxy.is_some() { &[] } else { &egress.deny }
 }
 
 fn answered(subject: String, endpoint: &Endpoint, trial: &Trial) -> Finding {
@@ -111,4 +131,54 @@ fn answered(subject: String, endpoint: &Endpoint, trial: &Trial) -> Finding {
     };
     let answer = trial.answer().map(|answer| format!(" ({answer})")).unwrap_or_default();
     Finding::fail(subject, format_args!("{origin}: {}{answer}, {took} ms", trial.problem())).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::cli::check::finding::Level;
+
+    fn found(more: &Value) -> Vec<(Level, String)> {
+        let mut endpoint = json!({ "url": "https://x/{{ data.object.id }}", "events": ["deposit.created"] });
+        endpoint.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let defaults = json!({
+            "timeout": "5s", "concurrency": 8, "rate": null, "ordering": { "by": "user", "max_hold": "15m" },
+            "retry": { "schedule": ["5s"], "jitter": 0.1, "retry_after_cap": "12h" },
+        });
+        let (endpoint, defaults) =
+            (serde_json::from_value(endpoint).unwrap(), serde_json::from_value(defaults).unwrap());
+        let endpoint = Endpoint::compile("shop", &endpoint, &defaults).unwrap();
+        let findings = standing("endpoint shop", &endpoint, "2026-05-04T10:00:00Z".parse().unwrap());
+        findings.iter().map(|finding| (finding.level(), finding.message().to_owned())).collect()
+    }
+
+    fn until(ends: &[Option<&str>]) -> Value {
+        let keys = ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="];
+        let secret = |(key, end): (&str, &Option<&str>)| json!({ "value": format!("whsec_{key}"), "not_after": end });
+        json!({ "secrets": keys.into_iter().zip(ends).map(secret).collect::<Vec<_>>() })
+    }
+
+    #[test]
+    fn the_end_of_the_last_secret_is_told_a_week_before() {
+        let near = Some("2026-05-11T10:00:00Z");
+        let text = "its last signing secret ends at 2026-05-11T10:00:00Z (in 7 d)";
+        assert_eq!(found(&until(&[near])), [(Level::Warn, text.to_owned())]);
+        assert_eq!(found(&until(&[Some("2026-05-01T00:00:00Z"), near])), [(Level::Warn, text.to_owned())]);
+        for fine in [&[Some("2026-05-11T10:00:01Z")][..], &[near, None], &[None]] {
+            assert_eq!(found(&until(fine)), []);
+        }
+        let [(level, text)] = found(&until(&[Some("2026-05-04T10:00:00Z")])).try_into().unwrap();
+        assert_eq!(level, Level::Fail);
+        assert!(text.starts_with("callbacks.endpoints.shop.secrets: every signing secret has ended"), "{text}");
+    }
+
+    #[test]
+    fn a_template_that_fits_no_event_is_told_with_its_key() {
+        let mut more = until(&[None]);
+        more["body"] = "{{ data.object.payer }}".into();
+        let text = "`body`: the template failed in line 1: undefined value, with a sample of deposit.created";
+        assert_eq!(found(&more), [(Level::Fail, text.to_owned())]);
+    }
 }

@@ -41,6 +41,16 @@ impl Finding {
         Self::new(subject, Level::Fail, message)
     }
 
+    #[cfg(test)]
+    pub(super) fn level(&self) -> Level {
+        self.level
+    }
+
+    #[cfg(test)]
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         self.maybe_hint(Some(hint))
     }

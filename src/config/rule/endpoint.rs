@@ -32,13 +32,23 @@ impl Rules {
                 ),
             );
         }
-        self.web_address(&format!("{base}.url"), &endpoint.url);
+        let url = format!("{base}.url");
+        match endpoint.url_template() {
+            None => self.web_address(&url, &endpoint.url),
+            Some(Ok(())) => {}
+            Some(Err(problem)) => self.add(url, problem),
+        }
         self.events(&format!("{base}.events"), &endpoint.events);
         if endpoint.secrets.is_empty() {
             self.add(format!("{base}.secrets"), "is empty; name at least one signing secret");
         }
         for (header, value) in &endpoint.headers {
             self.header(&format!("{base}.headers.{header}"), header, value);
+        }
+        for (at, signature) in endpoint.extra_signatures.iter().enumerate() {
+            if let Some(header) = &signature.header {
+                self.header(&format!("{base}.extra_signatures[{at}].header"), header, "");
+            }
         }
         if endpoint.auth.as_ref().is_some_and(|auth| auth.bearer.is_some() == auth.basic.is_some()) {
             self.add(format!("{base}.auth"), "is not exactly one of the two; write either bearer or basic");

@@ -146,6 +146,11 @@ fn rules_name_the_key_and_the_fix() {
         ("log: { format: xml }".to_owned(), "log.format", "write one of `text`"),
         (endpoint(("    shop:", "    Shop:")), "callbacks.endpoints.Shop", "is no name of an endpoint"),
         (endpoint(("https://shop", "gopher://shop")), "callbacks.endpoints.shop.url", "neither an http://"),
+        (
+            endpoint(("https://shop.example.com/hooks", "'https://{{ data.host }}/hooks'")),
+            "callbacks.endpoints.shop.url",
+            "scheme, host and port must be constant",
+        ),
         (endpoint(("https://shop", "https://me@shop")), "callbacks.endpoints.shop.url", "has credentials"),
         (endpoint(("[\"deposit.*\"]", "[]")), "callbacks.endpoints.shop.events", "no event is listed"),
         (
@@ -160,6 +165,11 @@ fn rules_name_the_key_and_the_fix() {
             "leave no event",
         ),
         (endpoint(("[{ env: SHOP_WEBHOOK_SECRET }]", "[]")), "callbacks.endpoints.shop.secrets", "at least one"),
+        (
+            endpoint(("{ env: SHOP_WEBHOOK_SECRET }", "{ env: A, not_after: tomorrow }")),
+            "callbacks.endpoints.shop.secrets[0]",
+            "write for example `2026-01-01T00:00:00Z`",
+        ),
         (shop("headers: { webhook-id: x }"), "callbacks.endpoints.shop.headers.webhook-id", "is set by the bridge"),
         (
             shop("headers: { Content-Length: '1' }"),
@@ -169,6 +179,12 @@ fn rules_name_the_key_and_the_fix() {
         (shop("headers: { 'a b': x }"), "callbacks.endpoints.shop.headers.a b", "is no name of a header"),
         (shop("headers: { a: \"x\\ny\" }"), "callbacks.endpoints.shop.headers.a", "printable ASCII"),
         (shop("headers: { a: 1.10 }"), "callbacks.endpoints.shop.headers.a", "put it in quotes"),
+        (shop("http2: maybe"), "callbacks.endpoints.shop.http2", "true or false"),
+        (
+            shop("tls: { cert: a.pem }"),
+            "callbacks.endpoints.shop.tls.cert",
+            "the keys here are ca, client_cert, client_key",
+        ),
         (shop("auth: {}"), "callbacks.endpoints.shop.auth", "either bearer or basic"),
         (shop("method: GET"), "callbacks.endpoints.shop.method", "write one of `POST`"),
         (shop("timeout: 0s"), "callbacks.endpoints.shop.timeout", "is zero"),
@@ -177,6 +193,26 @@ fn rules_name_the_key_and_the_fix() {
             shop("retry: { jiter: 1 }"),
             "callbacks.endpoints.shop.retry.jiter",
             "`callbacks.endpoints.shop.retry.jitter`?",
+        ),
+        (
+            shop("extra_signatures: [{ style: gitlab, secret: { env: A } }]"),
+            "callbacks.endpoints.shop.extra_signatures[0].style",
+            "write one of `github` or `stripe`",
+        ),
+        (
+            shop("extra_signatures: [{ style: github }]"),
+            "callbacks.endpoints.shop.extra_signatures[0].secret",
+            "is missing",
+        ),
+        (
+            shop("extra_signatures: [{ style: github, heder: X-A, secret: { env: A } }]"),
+            "callbacks.endpoints.shop.extra_signatures[0].heder",
+            "extra_signatures[0].header`?",
+        ),
+        (
+            shop("extra_signatures: [{ style: github, header: webhook-id, secret: { env: A } }]"),
+            "callbacks.endpoints.shop.extra_signatures[0].header",
+            "is set by the bridge",
         ),
         (shop("auth: { basic: { username: me } }"), "callbacks.endpoints.shop.auth.basic.password", "is missing"),
     ];
@@ -192,8 +228,8 @@ fn rules_name_the_key_and_the_fix() {
 
 #[test]
 fn nothing_under_an_optional_key_equals_no_key() {
-    let lines =
-        "\n      headers:\n      auth:\n      method:\n      body:\n      rate:\n      ordering:\n      retry:\n";
+    let keys = ["headers", "auth", "method", "body", "rate", "ordering", "retry", "extra_signatures", "tls", "http2"];
+    let lines: String = keys.iter().map(|key| format!("\n      {key}:")).collect();
     let config = loaded(&format!("{}{lines}", SHOP.trim_end()), &[]);
     assert_eq!(config.show(), loaded(SHOP, &[]).show());
 }

@@ -112,7 +112,8 @@ callbacks:
     shop:
       url: 'https://shop.example.com/?a=1#b'
       events: ['*', '!wallet.missing']
-      secrets: [{ env: A }, { file: /b }]
+      secrets: [{ env: A, not_after: 2026-01-01T00:00:00Z }, { file: /b }]
+      extra_signatures: [{ style: stripe, secret: { env: 'B, c' } }, { style: github, header: X-A, secret: { env: C } }]
       headers: { X-Number: '0123', X-Text: 'a, b: c' }
       auth: { basic: { username: me, password: { env: P } } }
       body: \"{\\n  \\\"a\\\": {{ data }}\\n}\\n\"
@@ -142,6 +143,7 @@ callbacks:
       events: ['*']
       secrets: [{ value: hunter2 }]
       auth: { bearer: { value: hunter2 } }
+      extra_signatures: [{ style: github, secret: { value: hunter2 } }]
 ";
     let config = loaded(text, &[]);
     let (shown, debug, json) = (config.show(), format!("{config:?}"), json(&config).to_string());
@@ -189,5 +191,8 @@ fn the_schema_knows_every_key_and_allows_no_other() {
     assert!(schema.get("required").is_none());
     let endpoint = &schema["properties"]["callbacks"]["properties"]["endpoints"]["additionalProperties"];
     assert!(endpoint["properties"]["secrets"]["description"].is_string(), "{endpoint}");
+    let source = &endpoint["properties"]["secrets"]["items"]["oneOf"][0]["properties"];
+    assert!(source["env"].is_object() && source["not_after"].is_object(), "{endpoint}");
+    assert_eq!(endpoint["properties"]["extra_signatures"]["items"]["additionalProperties"], json!(false));
     assert!(!schema.to_string().contains("$ref"));
 }

@@ -187,6 +187,7 @@ pub(crate) fn settled(claimed: Claimed, name: &str, verdict: Verdict, now: DateT
     Settlement {
         attempts: claimed.attempts + 1,
         counts: true,
+        blames_endpoint: true,
         hand_over: None,
         lease: claimed.lease,
         endpoint: endpoint(name),
