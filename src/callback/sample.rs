@@ -129,6 +129,12 @@ fn changes(kind: EventType) -> Value {
         EventType::WalletMissing | EventType::DepositMissing => {
             json!({ "missing_since": { "from": null, "to": LATER } })
         }
+        EventType::EndpointFailing | EventType::EndpointSuspended => json!({
+            "state": { "from": "active", "to": endpoint(kind)["state"] }, "since": { "from": AT, "to": LATER },
+        }),
+        EventType::EndpointRecovered => json!({
+            "state": { "from": "failing", "to": "active" }, "since": { "from": AT, "to": LATER },
+        }),
         EventType::SyncStalled => json!({ "stalled_since": { "from": null, "to": AT } }),
         EventType::SyncRecovered => json!({ "stalled_since": { "from": AT, "to": null } }),
         EventType::SyncUnauthorized => json!({ "unauthorized_since": { "from": null, "to": AT } }),

@@ -326,8 +326,9 @@ impl Walk {
     }
 
     /// Before a page in mid-list was read, a short page may be one that the server cut, and a `total` that is reached may
-    /// be the number of rows on the page. So the walk looks further, unless the list was proved to end there before; if it
-    /// does end, the next page shows it by being shorter. Of a few rows there is no telling, and `total` is believed.
+    /// be the number of rows on the page. So the walk looks further, unless the size of pages is known or the list was
+    /// proved to end there before; if it does end, the next page shows it by being shorter. Of a few rows there is no
+    /// telling, and `total` is believed.
     fn could_be_cut(&self, seen: &Seen) -> bool {
         if self.mid_pages > 0 || seen.ids.is_empty() {
             return false;
@@ -336,7 +337,7 @@ impl Walk {
         let is_as_before = self.proved_end == Some(end);
         // One that this very page refutes says nothing.
         match seen.total.is_some_and(|total| total >= end) {
-            true => seen.returned > OVERLAP && !is_as_before,
+            true => seen.returned > OVERLAP && !is_as_before && self.mid_page.is_none(),
             false => !(is_as_before && self.mid_page.is_some()),
         }
     }

@@ -66,7 +66,7 @@ async fn sigterm_during_a_first_import_ends_it_at_once_and_keeps_what_was_read(d
     let stored = stage.database.number(rows).await;
     assert!((20..200).contains(&stored), "{stored} rows");
     assert_eq!(stage.database.count("lumo_sync_runs", "listing = 'wallets' AND outcome = 'cancelled'").await, 1);
-    assert_eq!(stage.database.count("lumo_sync_state", "import_done_at IS NOT NULL").await, 0);
+    assert_eq!(stage.database.count("lumo_sync_state", "listing = 'wallets' AND import_done_at IS NOT NULL").await, 0);
 
     let bridge = stage.daemon();
     stage.until_imported().await;

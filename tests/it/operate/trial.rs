@@ -52,7 +52,11 @@ async fn a_test_that_is_not_accepted_fails_and_says_what_to_do() {
 
     stage.settings.set("callbacks.endpoints.shop.body", json!("{{ data.upstream.amount }}"));
     let unfit = stage.command(&["endpoint", "test", "shop"]).await;
-    assert_refused(&unfit, 1, &["the template failed in line 1", "`body` template does not fit"]);
+    assert_refused(
+        &unfit,
+        1,
+        &["the template failed in line 1", "what the endpoint makes of this event does not fit it"],
+    );
     let unknown = stage.command(&["endpoint", "test", "shpo"]).await;
     assert_refused(&unknown, 1, &["no such endpoint: shpo", "did you mean `shop`?"]);
 }

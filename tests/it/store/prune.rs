@@ -273,7 +273,7 @@ async fn a_run_keeps_to_the_configuration(database: Database) {
     let stop = CancellationToken::new();
     let mut day = 0;
     for (until, deliveries, attempts, events) in
-        [(7, 0, 0, 0), (8, 0, 3, 0), (14, 0, 0, 0), (15, 2, 0, 0), (90, 0, 0, 0), (91, 1, 0, 2), (9_999, 0, 0, 0)]
+        [(7, 0, 0, 0), (8, 0, 3, 0), (14, 0, 0, 0), (15, 2, 0, 0), (90, 0, 0, 0), (91, 1, 0, 3), (9_999, 0, 0, 0)]
     {
         clock.advance(chrono::TimeDelta::days(until - day));
         day = until;
