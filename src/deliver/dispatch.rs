@@ -221,7 +221,7 @@ impl Dispatcher {
     }
 
     fn doubt(&mut self) {
-        self.in_doubt = true;
+        (self.in_doubt, self.settles_doubt) = (true, false);
         self.look_at = Instant::now();
         self.post.desk.set_accepts(false);
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::delivery::{self, Reason, State};
-use lumo_bridge_entity::event;
+use lumo_bridge_entity::{endpoint, event};
 use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType};
 use sea_orm::{
     ColumnTrait, Condition, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement,
@@ -109,7 +109,8 @@ impl Store {
 
     /// Claims one delivery of an endpoint that fails, for `lease`, to see whether it is well again: the one that has waited
     /// longest, if it failed before even ahead of its time. `tried_before` prefers such a one, else one that was never tried,
-    /// so that a delivery that fails for its own sake cannot be the probe every time.
+    /// so that a delivery that fails for its own sake cannot be the probe every time. None while the endpoint is held, as it
+    /// is from now on until the lease ends or the probe is settled: there is one probe at a time, however many processes.
     ///
     /// # Errors
     /// If the database fails.
@@ -128,6 +129,9 @@ impl Store {
             for (state, due_by) in [first, second, (State::Sending, Some(now))] {
                 let mut due = tx.lock_due(endpoint, state, 1, due_by).await?;
                 let Some((due, at)) = due.pop() else { continue };
+                if !tx.reserve_probe(endpoint, stamp.until, now).await? {
+                    return Ok(None);
+                }
                 tx.mark(std::slice::from_ref(&due.id), stamp).await?;
                 let not_due_until = at.filter(|at| *at > now);
                 let claimed = tx.with_bodies(vec![due], stamp).await?.pop();
@@ -230,6 +234,25 @@ impl Tx {
             .await?;
         let due = |(id, event_id, reason, attempts, at): Timed| (Due { id, event_id, reason, attempts }, at);
         Ok(rows.into_iter().map(due).collect())
+    }
+
+    /// Holds an endpoint that fails; false if it does not, or is held already.
+    async fn reserve_probe(
+        &self,
+        name: &EndpointName,
+        until: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Error> {
+        let free =
+            Condition::any().add(endpoint::Column::HoldUntil.is_null()).add(endpoint::Column::HoldUntil.lte(now));
+        let reserved = endpoint::Entity::update_many()
+            .col_expr(endpoint::Column::HoldUntil, Expr::value(until))
+            .filter(endpoint::Column::Name.eq(name.clone()))
+            .filter(endpoint::Column::State.eq(endpoint::State::Failing))
+            .filter(free)
+            .exec(self.session())
+            .await?;
+        Ok(reserved.rows_affected > 0)
     }
 
     /// Stamps deliveries that are locked.

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use lumo_bridge::model::retry::Verdict;
 use lumo_bridge::model::subscriber::Order;
-use lumo_bridge::store::Claimed;
+use lumo_bridge::store::{Claimed, Store, Turn};
 use lumo_bridge_entity::delivery::{Reason, State};
+use lumo_bridge_entity::endpoint::State as Health;
 use tokio::task::JoinSet;
 
 use super::fixture::{
@@ -24,6 +25,7 @@ on_each_database!(
     the_next_due_time_is_that_of_the_first,
     retries_leave_half_of_a_claim_to_first_attempts,
     a_probe_is_one_delivery_and_not_always_the_same,
+    there_is_one_probe_at_a_time,
     a_probe_does_not_pass_what_it_waits_for,
     what_is_given_back_is_due_as_what_it_was,
 );
@@ -195,13 +197,24 @@ async fn retries_leave_half_of_a_claim_to_first_attempts(database: Database) {
     assert_eq!(claim(&store, "shop", 99, at(60)).await.len(), 15);
 }
 
+/// From now on the endpoint fails and may be probed.
+async fn fails(store: &Store) {
+    let shop = endpoint("shop");
+    let (from, to) = (Health::Active, Health::Failing);
+    store.turn_endpoint(Turn { endpoint: &shop, from, to, hold_until: None, error: None }, at(0)).await.unwrap();
+    store.probe_endpoint_at(&shop, at(0)).await.unwrap();
+}
+
 async fn a_probe_is_one_delivery_and_not_always_the_same(database: Database) {
     let store = migrated(&database, &unordered()).await;
     publish_in(&store, &["failed"], at(0)).await;
     let failed = claim(&store, "shop", 9, at(1)).await;
     settle(&store, failed, "shop", Verdict::RetryAt(at(1000)), at(1)).await;
     publish_in(&store, &["older", "younger"], at(2)).await;
-    let probe = async |tried| store.claim_probe(&endpoint("shop"), tried, LEASE, at(5)).await.unwrap();
+    let probe = async |tried| {
+        fails(&store).await;
+        store.claim_probe(&endpoint("shop"), tried, LEASE, at(5)).await.unwrap()
+    };
 
     let untried = probe(false).await.unwrap();
     assert_eq!((untried.attempts, untried.not_due_until), (0, None));
@@ -212,13 +225,30 @@ async fn a_probe_is_one_delivery_and_not_always_the_same(database: Database) {
     assert!(probe(false).await.is_none());
 }
 
+async fn there_is_one_probe_at_a_time(database: Database) {
+    let store = migrated(&database, &unordered()).await;
+    publish_in(&store, &["a", "b", "c"], at(0)).await;
+    let probe = async |now| store.claim_probe(&endpoint("shop"), false, LEASE, at(now)).await.unwrap();
+    assert!(probe(1).await.is_none(), "it does not fail");
+    fails(&store).await;
+    let first = probe(5).await.unwrap();
+    assert!(probe(6).await.is_none());
+    let until = first.lease.until.timestamp() - at(0).timestamp();
+    assert!(probe(until).await.is_some(), "whoever probed has died");
+    store.probe_endpoint_at(&endpoint("shop"), at(until + 1)).await.unwrap();
+    assert!(probe(until + 1).await.is_some(), "the probe is settled");
+}
+
 async fn a_probe_does_not_pass_what_it_waits_for(database: Database) {
     let store = migrated(&database, &shop()).await;
     publish_in(&store, &["user:a", "user:a"], at(0)).await;
     let failed = claim(&store, "shop", 9, at(1)).await;
     let first = failed[0].lease.delivery().clone();
     settle(&store, failed, "shop", Verdict::RetryAt(at(1000)), at(1)).await;
-    let probe = async |now| store.claim_probe(&endpoint("shop"), false, LEASE, at(now)).await.unwrap();
+    let probe = async |now| {
+        fails(&store).await;
+        store.claim_probe(&endpoint("shop"), false, LEASE, at(now)).await.unwrap()
+    };
     let probed = probe(2).await.unwrap();
     assert_eq!(*probed.lease.delivery(), first, "the second has a time, but it is that of its hold");
     assert!(probe(3).await.is_none());
