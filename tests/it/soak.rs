@@ -41,6 +41,8 @@ async fn a_company_in_turmoil_is_mirrored_in_the_end(database: Database) {
     let mut stage = Stage::with(database, world.clone(), quirks, Duration::from_millis(3)).await;
     stage.announce_history();
     stage.settings.set("callbacks.defaults.timeout", json!("1s"));
+    // What left in an hour of turmoil would be more than is believed to have gone at once.
+    stage.settings.set("sync.sweep.schedule", json!("*/20 * * * * *"));
     stage.receiver.script(temper);
     let faults = stage.simulator.faults();
 
