@@ -25,6 +25,7 @@ mod round;
 mod sweep;
 mod tick;
 mod upstream;
+mod vicinity;
 pub mod walk;
 
 use std::collections::BTreeSet;

@@ -90,7 +90,7 @@ impl Store {
         let Batch { records, heads, read_at, announce, regressions, checkpoint, fence, ending } = batch;
         let heads = match heads {
             Some(heads) => heads,
-            None => self.heads(&records).await?,
+            None => self.heads(&records.iter().collect::<Vec<_>>(), None).await?,
         };
         let Sorted { suspects, new, places } = sort_out(records, &heads);
         if suspects.is_empty() && checkpoint.is_empty() {

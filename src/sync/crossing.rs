@@ -14,6 +14,7 @@ use super::locate::{Blocks, Builder};
 use super::reader::{Fetched, Reader, Scope};
 use super::round::{Haul, Heads, Round};
 use super::upstream::{Source, Upstream};
+use super::vicinity::Vicinity;
 use super::walk::{self, Doubt, Step, Walk};
 use super::{Error, refuses_limit};
 use crate::lumo::Lane;
@@ -58,6 +59,9 @@ pub(super) struct Crossing {
     kept: Kept,
     saved_at: DateTime<Utc>,
     blocks: Option<Builder>,
+    vicinity: Vicinity,
+    /// Of each record that was read and is yet to be stored, whether it was met before.
+    met: Vec<bool>,
 }
 
 /// What a crossing carries over a restart, beside the walk and the bitmap.
@@ -100,6 +104,8 @@ impl Crossing {
             kept: Kept::default(),
             saved_at: started_at,
             blocks: Some(Blocks::builder()),
+            vicinity: Vicinity::default(),
+            met: Vec::new(),
         }
     }
 
@@ -116,6 +122,8 @@ impl Crossing {
             saved_at: state.started_at,
             // Where the list's blocks begin was seen by the process that read them.
             blocks: None,
+            vicinity: Vicinity::default(),
+            met: Vec::new(),
         })
     }
 
@@ -162,6 +170,7 @@ impl Crossing {
         }
         self.kept.rejected += u64::try_from(page.page.rejects.len()).unwrap_or(u64::MAX);
         let is_fresh = |id: &u64| !self.walk.has_seen(*id);
+        self.met.extend(seen.ids.iter().take(page.page.items.len()).map(|id| !is_fresh(id)));
         let fresh: Vec<u64> = seen.ids.iter().copied().filter(is_fresh).collect();
         let step = self.walk.absorb(&seen);
         if !self.walk.is_broken() {
@@ -214,7 +223,7 @@ impl<U: Upstream> Round<'_, U> {
         stop: &CancellationToken,
     ) -> Result<Crossed, Error> {
         let scope = Scope::all(self.listing, crossing.purpose.lane());
-        let mut reader: Reader<U, R> = self.reader(scope, crossing.purpose == Purpose::Import);
+        let mut reader: Reader<U, R> = self.reader(scope, crossing.is_kept());
         let mut left = most;
         while left > 0 {
             let read = crossing.walk.next();
@@ -283,7 +292,7 @@ impl<U: Upstream> Round<'_, U> {
     async fn take_in<R: Source>(&mut self, crossing: &mut Crossing, pages: Vec<Fetched<R>>) -> Result<(), Error> {
         let places: Vec<(u64, usize)> = pages.iter().map(|page| (page.read.offset, page.page.items.len())).collect();
         let haul = Haul::of(pages);
-        let heads = self.heads(&haul).await?;
+        let heads = self.look_up(crossing, &haul).await?;
         crossing.mark(&heads);
         let now = self.now();
         let quiet = haul.is_stored(&heads);
@@ -302,6 +311,24 @@ impl<U: Upstream> Round<'_, U> {
             fates = rest;
         }
         Ok(())
+    }
+
+    /// What the tables know of a haul.
+    async fn look_up<R: Source>(&self, crossing: &mut Crossing, haul: &Haul<R>) -> Result<Heads, Error> {
+        let met = std::mem::take(&mut crossing.met);
+        let store = &self.syncer.store;
+        if crossing.purpose == Purpose::Import && crossing.known_until == 0 {
+            // Into an empty table: what was not met yet is not stored either. Should another process have been faster, the
+            // key refuses the row, and the transaction looks before it tries again.
+            let asked: Vec<&R> =
+                haul.records.iter().zip(&met).filter(|(_, met)| **met).map(|(record, _)| record).collect();
+            let mut heads = store.heads(&asked, None).await?.into_iter();
+            return Ok(met.into_iter().map(|met| if met { heads.next().flatten() } else { None }).collect());
+        }
+        let records: Vec<&R> = haul.records.iter().collect();
+        let heads = store.heads(&records, crossing.vicinity.guess(records.len())).await?;
+        crossing.vicinity.learn(&heads);
+        Ok(heads)
     }
 
     /// Stores where a crossing stands that is to go on later.

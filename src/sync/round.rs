@@ -129,11 +129,6 @@ impl<'a, U: Upstream> Round<'a, U> {
         self.keep_haul(Haul::of(vec![page]), None, Checkpoint::default()).await
     }
 
-    /// What the tables know of the rows of a haul.
-    pub(super) async fn heads<R: Source>(&self, haul: &Haul<R>) -> Result<Heads, Error> {
-        Ok(self.syncer.store.heads(&haul.records).await?)
-    }
-
     /// Stores what a haul changed, with its events and the checkpoint. Returns what became of each record.
     pub(super) async fn keep_haul<R: Source>(
         &mut self,
@@ -143,7 +138,7 @@ impl<'a, U: Upstream> Round<'a, U> {
     ) -> Result<Vec<Fate>, Error> {
         let mut heads = match heads {
             Some(heads) => heads,
-            None => self.heads(&haul).await?,
+            None => self.syncer.store.heads(&haul.records.iter().collect::<Vec<_>>(), None).await?,
         };
         let is_stored = haul.is_stored(&heads);
         let Haul { mut records, rejects, read_at, served_at, total } = haul;

@@ -3,10 +3,13 @@
 //! Where the database can, the answer is one text for all rows. A row of a driver costs several times what finding it in
 //! the table does; on SQLite, each of them crosses a thread.
 
-use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, QueryFilter, QuerySelect, Statement, Value};
-
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, QueryFilter, QuerySelect, Statement, Value,
+};
 
 use super::many::{Array, among, at_once};
 use super::{Mirrored, Store};
@@ -17,36 +20,82 @@ use crate::store::Error;
 const RECORDS: usize = 10_000;
 
 impl Store {
-    /// For each of these records, in their order, what is stored of it.
+    /// For each of these records, in their order, what is stored of it. They are looked for among the row numbers of `near`
+    /// first, if there is reason to expect them there: to read on in a table is quicker than to find rows by their keys.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn heads<R: Mirrored>(&self, records: &[R]) -> Result<Vec<Option<Head>>, Error> {
-        if self.backend() == DbBackend::MySql {
-            return self.heads_by_row(records).await;
-        }
+    pub async fn heads<R: Mirrored>(
+        &self,
+        records: &[&R],
+        near: Option<RangeInclusive<i64>>,
+    ) -> Result<Vec<Option<Head>>, Error> {
         let mut heads = vec![None; records.len()];
-        for (records, heads) in records.chunks(RECORDS).zip(heads.chunks_mut(RECORDS)) {
-            let statement = match self.backend() {
-                DbBackend::Postgres => on_postgres::<R>(records),
-                _ => on_sqlite::<R>(records)?,
-            };
-            let row = self.read().query_one_raw(statement).await?;
-            let Some(found) = row.map(|row| row.try_get_by_index::<Option<String>>(0)).transpose()?.flatten() else {
-                continue;
-            };
-            for found in found.split(';') {
-                let (place, head) = parse(found).ok_or_else(|| DbErr::Type(format!("`{found}` is no row in brief")))?;
-                if let Some(slot) = heads.get_mut(place) {
-                    *slot = Some(head);
-                }
+        if let Some(near) = near {
+            // A fingerprint covers the id: what has the same one is the same row, stored as it is listed.
+            let stretch = self.stretch::<R>(near).await?;
+            for (record, head) in records.iter().zip(&mut heads) {
+                let fingerprint = record.fingerprint();
+                *head = stretch.get(&fingerprint).map(|&row_no| Head { fingerprint, missing: false, row_no });
+            }
+        }
+        let missed: Vec<usize> = (0..records.len()).filter(|place| heads[*place].is_none()).collect();
+        for places in missed.chunks(RECORDS) {
+            let asked: Vec<&R> = places.iter().map(|place| records[*place]).collect();
+            for (place, head) in places.iter().zip(self.heads_by_id(&asked).await?) {
+                heads[*place] = head;
             }
         }
         Ok(heads)
     }
 
+    /// The numbers, by fingerprint, of the rows in a stretch of the table that are not missing.
+    async fn stretch<R: Mirrored>(&self, numbers: RangeInclusive<i64>) -> Result<HashMap<i64, i64>, Error> {
+        if self.backend() == DbBackend::MySql {
+            let rows = R::Entity::find()
+                .select_only()
+                .columns([R::FINGERPRINT, R::ROW_NO])
+                .filter(R::ROW_NO.between(*numbers.start(), *numbers.end()))
+                .filter(R::MISSING_SINCE.is_null())
+                .into_tuple::<(i64, i64)>()
+                .all(self.read())
+                .await?;
+            return Ok(rows.into_iter().collect());
+        }
+        let text = self.text(stretch_in_brief::<R>(self.backend(), numbers)).await?;
+        let mut stretch = HashMap::with_capacity(text.len() / 24);
+        for found in text.split_terminator(';') {
+            let (row_no, fingerprint) = found.split_once(' ').ok_or_else(|| misread(found))?;
+            let number = |digits: &str| digits.parse::<i64>().map_err(|_| misread(found));
+            stretch.insert(number(fingerprint)?, number(row_no)?);
+        }
+        Ok(stretch)
+    }
+
+    async fn heads_by_id<R: Mirrored>(&self, records: &[&R]) -> Result<Vec<Option<Head>>, Error> {
+        let statement = match self.backend() {
+            DbBackend::MySql => return self.heads_by_row(records).await,
+            DbBackend::Postgres => on_postgres(records),
+            _ => on_sqlite(records)?,
+        };
+        let mut heads = vec![None; records.len()];
+        for found in self.text(statement).await?.split_terminator(';') {
+            let (place, head) = parse(found).ok_or_else(|| misread(found))?;
+            if let Some(slot) = heads.get_mut(place) {
+                *slot = Some(head);
+            }
+        }
+        Ok(heads)
+    }
+
+    /// The one text that a query gives; empty if it gives none.
+    async fn text(&self, statement: Statement) -> Result<String, DbErr> {
+        let row = self.read().query_one_raw(statement).await?;
+        Ok(row.map(|row| row.try_get_by_index::<Option<String>>(0)).transpose()?.flatten().unwrap_or_default())
+    }
+
     /// MySQL cuts an aggregated text at a length that each session sets, so there rows it is.
-    async fn heads_by_row<R: Mirrored>(&self, records: &[R]) -> Result<Vec<Option<Head>>, Error> {
+    async fn heads_by_row<R: Mirrored>(&self, records: &[&R]) -> Result<Vec<Option<Head>>, Error> {
         let mut known: HashMap<R::Id, Head> = HashMap::with_capacity(records.len());
         for chunk in records.chunks(at_once(self.backend())) {
             let rows = R::Entity::find()
@@ -64,8 +113,23 @@ impl Store {
     }
 }
 
-fn on_sqlite<R: Mirrored>(records: &[R]) -> Result<Statement, DbErr> {
-    let ids: Vec<&str> = records.iter().map(R::id_str).collect();
+fn misread(found: &str) -> DbErr {
+    DbErr::Type(format!("`{found}` is no row in brief"))
+}
+
+fn stretch_in_brief<R: Mirrored>(backend: DbBackend, numbers: RangeInclusive<i64>) -> Statement {
+    let aggregate = if backend == DbBackend::Postgres { "string_agg" } else { "group_concat" };
+    let sql = format!(
+        "SELECT {aggregate}(row_no || ' ' || fingerprint, ';') FROM {table} \
+         WHERE row_no BETWEEN $1 AND $2 AND missing_since IS NULL",
+        table = R::Entity::default().table_name()
+    );
+    let (first, last) = numbers.into_inner();
+    Statement::from_sql_and_values(backend, sql, [first.into(), last.into()])
+}
+
+fn on_sqlite<R: Mirrored>(records: &[&R]) -> Result<Statement, DbErr> {
+    let ids: Vec<&str> = records.iter().map(|record| record.id_str()).collect();
     let ids = serde_json::to_string(&ids).map_err(|error| DbErr::Json(error.to_string()))?;
     // A cross join is read from left to right.
     let sql = format!(
@@ -76,7 +140,7 @@ fn on_sqlite<R: Mirrored>(records: &[R]) -> Result<Statement, DbErr> {
     Ok(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [ids.into()]))
 }
 
-fn on_postgres<R: Mirrored>(records: &[R]) -> Statement {
+fn on_postgres<R: Mirrored>(records: &[&R]) -> Statement {
     let mut ids = Array::default();
     records.iter().for_each(|record| ids.push(Value::from(record.id_str())));
     let sql = format!(

@@ -21,7 +21,7 @@ on_each_database!(
 );
 
 async fn row_no(store: &Store, id: &str) -> i64 {
-    store.heads(&[wallet(id, "whoever")]).await.unwrap()[0].unwrap().row_no
+    store.heads(&[&wallet(id, "whoever")], None).await.unwrap()[0].unwrap().row_no
 }
 
 fn history<R: lumo_bridge::model::diff::Record>(records: &[R], seconds: i64) -> Batch<R> {
@@ -100,7 +100,7 @@ async fn what_a_silent_import_finds_changed_is_told(database: Database) {
     let store = migrated(&database, &shop()).await;
     let changed = listed(Wallet { address: "T-new".to_owned(), ..wallet("w", "bob") });
     let records = [wallet("other", "eve"), changed];
-    let heads = store.heads(&records).await.unwrap();
+    let heads = store.heads(&records.iter().collect::<Vec<_>>(), None).await.unwrap();
     ingest(&store, &[wallet("w", "bob")], at(1)).await;
     let caused = store.ingest(Batch { heads: Some(heads), ..history(&records, 1000) }, at(1000)).await.unwrap();
     assert_eq!((caused.appeared, caused.changed, caused.events), (1, 1, 1));

@@ -57,7 +57,7 @@ async fn each_record_learns_its_fate(database: Database) {
         blocked("changed"),
     ];
     let expected = [Fate::Stale, Fate::Known, Fate::Appeared, Fate::Held, Fate::Changed];
-    let heads = store.heads(&records).await.unwrap();
+    let heads = store.heads(&records.iter().collect::<Vec<_>>(), None).await.unwrap();
     assert_eq!(heads.iter().flatten().count(), 4);
     for heads in [Some(heads), None] {
         let batch = Batch {

@@ -1,0 +1,83 @@
+//! Where in its table the next rows of a list will most likely stand.
+//!
+//! Rows are numbered as they are stored, and a list is mostly stored in its order, so what follows one another in the list
+//! has numbers that follow one another. To read one stretch of the table costs a fraction of finding each row by its key.
+//! A guess that does not come true costs the stretch and nothing else: what was not in it is looked for by key.
+
+use std::ops::RangeInclusive;
+
+use crate::model::diff::Head;
+
+/// Numbers beyond those expected, for rows that moved and for pages that overlap.
+const SLACK: i64 = 64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Up,
+    Down,
+}
+
+/// Where the last rows stood.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Vicinity(Option<(i64, Way)>);
+
+impl Vicinity {
+    /// The row numbers among which the next rows are looked for first; none if the last ones stood all over the table.
+    pub(super) fn guess(self, rows: usize) -> Option<RangeInclusive<i64>> {
+        let (edge, way) = self.0?;
+        let rows = i64::try_from(rows).ok()?;
+        // A few numbers belong to rows that are listed no more.
+        let far = edge.checked_add(match way {
+            Way::Up => rows + rows / 4 + SLACK,
+            Way::Down => -(rows + rows / 4 + SLACK),
+        })?;
+        Some(match way {
+            Way::Up => edge.saturating_sub(SLACK)..=far,
+            Way::Down => far..=edge.saturating_add(SLACK),
+        })
+    }
+
+    /// Takes in where rows stood that followed one another in the list.
+    pub(super) fn learn(&mut self, heads: &[Option<Head>]) {
+        let numbers = || heads.iter().flatten().map(|head| head.row_no);
+        let known = numbers().count();
+        let (first, last) = (numbers().next(), numbers().next_back());
+        let (lowest, highest) = (numbers().min(), numbers().max());
+        self.0 = match (first, last, lowest, highest) {
+            (Some(first), Some(last), Some(lowest), Some(highest)) => {
+                let together = i64::try_from(known).unwrap_or(i64::MAX).saturating_mul(2).saturating_add(SLACK);
+                let is_run = known * 2 >= heads.len() && highest - lowest <= together;
+                is_run.then_some(if last < first { (lowest, Way::Down) } else { (highest, Way::Up) })
+            }
+            _ => None,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(numbers: impl IntoIterator<Item = i64>, new: usize) -> Vicinity {
+        let head = |row_no| Some(Head { fingerprint: 0, missing: false, row_no });
+        let heads: Vec<_> = numbers.into_iter().map(head).chain((0..new).map(|_| None)).collect();
+        let mut vicinity = Vicinity::default();
+        vicinity.learn(&heads);
+        vicinity
+    }
+
+    #[test]
+    fn the_next_rows_are_expected_where_the_run_goes_on() {
+        assert_eq!(after(1_000..1_100, 0).guess(100), Some(1_099 - SLACK..=1_099 + 125 + SLACK));
+        assert_eq!(after((1_000..1_100).rev(), 0).guess(100), Some(1_000 - 125 - SLACK..=1_000 + SLACK));
+        assert_eq!(after(1_000..1_100, 80).guess(100), after(1_000..1_100, 0).guess(100), "a few are new");
+    }
+
+    #[test]
+    fn nothing_is_expected_of_rows_that_stand_apart() {
+        assert_eq!(Vicinity::default().guess(100), None);
+        assert_eq!(after([], 100).guess(100), None);
+        assert_eq!(after(1_000..1_100, 101).guess(100), None, "most are new");
+        assert_eq!(after((1_000..1_100).map(|number| number * 7), 0).guess(100), None);
+    }
+}
