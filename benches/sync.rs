@@ -189,6 +189,7 @@ async fn main() {
     let store = bench.fresh(&config).await;
     show("read and parse all pages", bench.rows(), read_all(&config, &bench).await, None);
     let importing = import(&config, &store).await;
+    println!("| resident after it | {:.0} MiB | peak {:.0} MiB |", resident(), resident_peak());
     let loading = sync::limit::load(&bench.url, bench.folder.path()).await;
     match loading {
         Ok((name, loading)) => {
@@ -197,7 +198,6 @@ async fn main() {
         }
         Err(problem) => show(&format!("first silent import ({problem})"), bench.rows(), importing, None),
     }
-    println!("| resident after it | {:.0} MiB | peak {:.0} MiB |", resident(), resident_peak());
     let (sweeping, cpu) = sweep(&config, &store).await;
     show("sweep over unchanged rows", bench.rows(), sweeping, None);
     println!("| CPU of the bridge in it | {:.1} µs a row | |", cpu.as_secs_f64() * 1e6 / bench.rows() as f64);

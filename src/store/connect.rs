@@ -29,8 +29,8 @@ const SQLITE_READERS: u32 = 4;
 
 /// Pages that a connection to an SQLite file keeps, in KiB below zero. What is not here is in the system's cache, one call
 /// away; and five connections that keep the same pages are five times the memory.
-const WRITER_CACHE: &str = "-16384";
-const READER_CACHE: &str = "-4096";
+const WRITER_CACHE: &str = "-8192";
+const READER_CACHE: &str = "-1024";
 
 /// Enough for every statement text that the bridge has. Evicting one costs MySQL a round trip of 40 ms.
 const STATEMENTS: usize = 1000;

@@ -343,7 +343,7 @@ impl<U: Upstream> Round<'_, U> {
     /// A reader of this round's pages; an eager one has more pages under way than there may be requests.
     pub(super) fn reader<R: Source>(&self, scope: Scope, eager: bool) -> Reader<U, R> {
         let settings = &self.syncer.settings;
-        let window = if eager { settings.concurrency * 4 } else { settings.concurrency };
+        let window = if eager { settings.concurrency * 2 } else { settings.concurrency };
         Reader::new(&self.syncer.upstream, &self.syncer.clock, scope, settings.first_wait, window.max(1))
     }
 

@@ -52,7 +52,10 @@ impl<U: Upstream> Round<'_, U> {
     pub(super) async fn hot<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         if self.listing == Listing::Deposits && !self.is_read_whole {
             self.young::<R>(stop).await?;
-            self.new_ones::<R>(stop).await?;
+            // A round is two requests where nothing happens: one that looked at the other end leaves these to the next.
+            if !self.memory.order.order().wants_the_other_end(self.memory.rounds) {
+                self.new_ones::<R>(stop).await?;
+            }
         }
         self.ask_again::<R>(stop).await
     }

@@ -72,6 +72,12 @@ impl Order {
     pub fn wants_tail(self, tick: u64) -> bool {
         !matches!(self, Self::Newest | Self::Scattered) || tick.is_multiple_of(BOTH_ENDS)
     }
+
+    /// Whether the end is to be looked at where no new rows are expected.
+    #[must_use]
+    pub fn wants_the_other_end(self, tick: u64) -> bool {
+        matches!(self, Self::Newest | Self::Oldest | Self::Scattered) && tick.is_multiple_of(BOTH_ENDS)
+    }
 }
 
 impl Evidence {
