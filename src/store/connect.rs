@@ -77,14 +77,15 @@ fn options(config: &Config) -> ConnectOptions {
     options
 }
 
-/// One connection, for work that belongs to a session: advisory locks and schema changes.
+/// One connection, for work that belongs to a session: advisory locks and schema changes. It is not replaced for its age,
+/// as pools do by themselves after half an hour: its locks would go with it.
 pub(super) async fn single(config: &Config, absent: Absent) -> Result<DatabaseConnection, Error> {
     if absent == Absent::Refuse && is_missing(config) {
         return Err(Error::NotMigrated);
     }
     reach(config).await?;
     let mut options = options(config);
-    options.max_connections(1).idle_timeout(None);
+    options.max_connections(1).idle_timeout(None).max_lifetime(None);
     connect(options).await
 }
 
