@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::delivery::{self, State};
@@ -16,6 +17,10 @@ use sea_orm::{
 
 use super::{Config, Error, Store, connect};
 use crate::model::id::EndpointName;
+
+/// How often, and how long at most, a process waits for another that has only just started beside an SQLite file.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOKS: u32 = 500;
 
 /// The first half of the locks' names in PostgreSQL, where a lock is a number for all programs of a database.
 const NAMESPACE: i64 = 0x6c75_6d6f;
@@ -40,7 +45,8 @@ enum Sign {
 }
 
 impl Store {
-    /// Shows from now on that this process lives.
+    /// Shows from now on that this process lives. Beside an SQLite file it waits for another one that came first and still
+    /// takes everybody else for dead.
     ///
     /// # Errors
     /// If the database cannot be reached.
@@ -51,6 +57,13 @@ impl Store {
         };
         let mut roll = Roll { store: self.clone(), sign, absent: HashSet::new() };
         roll.sign_in().await?;
+        for _ in 0..LOOKS {
+            if !matches!(roll.sign, Sign::File { alone: false, shared: false, .. }) {
+                break;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            roll.sign_in().await?;
+        }
         Ok(roll)
     }
 }
@@ -68,6 +81,27 @@ impl Roll {
         now: DateTime<Utc>,
     ) -> Result<u64, Error> {
         self.sign_in().await?;
+        let taken = self.take_from_the_dead(endpoints, at_once, now).await;
+        if let Sign::File { lock, alone, .. } = &mut self.sign
+            && std::mem::take(alone)
+        {
+            // Nothing is claimed yet, so whoever gets in between does no harm.
+            drop(lock.unlock());
+        }
+        self.sign_in().await?;
+        let taken = taken?;
+        if taken > 0 {
+            self.store.inner.queued.send_replace(());
+        }
+        Ok(taken)
+    }
+
+    async fn take_from_the_dead(
+        &mut self,
+        endpoints: &[EndpointName],
+        at_once: bool,
+        now: DateTime<Utc>,
+    ) -> Result<u64, Error> {
         let mut dead = HashSet::new();
         for instance in self.holders(endpoints).await? {
             if instance != self.store.inner.instance && !self.lives(instance).await? {
@@ -86,16 +120,6 @@ impl Roll {
                     .add(delivery::Column::LeaseToken.between(first, first | i64::from(u32::MAX)))
             };
             taken += self.store.tx("delivery.take_back", |tx| async move { tx.put_back(theirs(), now).await }).await?;
-        }
-        if let Sign::File { lock, alone, .. } = &mut self.sign
-            && std::mem::take(alone)
-        {
-            // Nothing is claimed yet, so whoever gets in between does no harm.
-            drop(lock.unlock());
-        }
-        self.sign_in().await?;
-        if taken > 0 {
-            self.store.inner.queued.send_replace(());
         }
         Ok(taken)
     }

@@ -44,3 +44,30 @@ async fn what_a_dead_process_held_is_due_and_what_a_living_one_holds_is_not(data
     assert_eq!(claim(&third, "shop", 9, at(3)).await.len(), 3);
     assert_eq!(restarted.take_back(&names, true, at(4)).await.unwrap(), 0, "one's own leases are one's own");
 }
+
+/// Whoever opens an SQLite file alone takes all leases for those of dead processes, once.
+#[tokio::test]
+async fn a_process_that_starts_while_another_one_looks_for_the_dead_is_not_taken_for_one() {
+    let database = Database::sqlite().await;
+    let shop = [subscriber("shop", &["*"], Order::None)];
+    let names = [endpoint("shop")];
+    let first = migrated(&database, &shop).await;
+    let mut looking = first.enroll(&config(&database)).await.unwrap();
+    publish_in(&first, &["a"], at(0)).await;
+
+    let second = Store::open(&config(&database), shop.to_vec()).await.unwrap();
+    let config = config(&database);
+    let starting = async {
+        let roll = second.enroll(&config).await.unwrap();
+        (roll, claim(&second, "shop", 1, at(1)).await)
+    };
+    let mut starting = Box::pin(starting);
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut starting).await;
+    assert_eq!(looking.take_back(&names, true, at(2)).await.unwrap(), 0, "the other one lives");
+    let (_roll, claimed) = match early {
+        Ok(started) => started,
+        Err(_) => starting.await,
+    };
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(looking.take_back(&names, true, at(3)).await.unwrap(), 0, "it still does");
+}
