@@ -19,6 +19,7 @@ mod look;
 pub mod manual;
 mod mirror;
 mod outbox;
+mod patience;
 mod progress;
 mod prune;
 pub mod query;
@@ -65,6 +66,7 @@ pub use turn::Turn;
 pub use crate::model::diff::{Fate, Regressions};
 
 use crate::model::subscriber::Subscriber;
+use patience::Patient;
 
 /// How often a transaction that collides with another is tried.
 const TRIES: u32 = 8;
@@ -79,7 +81,7 @@ struct Inner {
     /// Where transactions are opened. One connection on SQLite, which has one writer.
     write: DatabaseConnection,
     /// Where everything else is read.
-    read: DatabaseConnection,
+    read: Patient,
     backend: DbBackend,
     subscribers: Vec<Subscriber>,
     generation: OnceCell<String>,
@@ -151,7 +153,9 @@ impl Store {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.attempt(ending, tries == 1, &work).await {
+            // A transaction is large, and waited for in many places.
+            let attempt = Box::pin(self.attempt(ending, tries == 1, &work));
+            match patience::transaction(self.backend(), attempt).await {
                 Err(Error::Collision(source)) if tries < TRIES => {
                     tracing::debug!(tx = name, tries, error = %source, "transaction collided");
                     let wait = rand::rng().random_range(2..=10 * u64::from(tries));
@@ -237,8 +241,8 @@ impl Store {
 
     /// Closes every connection; on SQLite this folds the write-ahead log into the file.
     pub async fn close(&self) {
-        for pool in [&self.inner.read, &self.inner.write] {
-            if let Err(error) = pool.close_by_ref().await {
+        for pool in [self.inner.read.connection(), &self.inner.write] {
+            if let Err(error) = patience::farewell(self.backend(), pool.close_by_ref()).await {
                 tracing::debug!(error = %error, "connections not closed cleanly");
             }
         }
@@ -249,7 +253,7 @@ impl Store {
         i64::from(self.inner.instance.cast_signed()) << 32 | i64::from(rand::random::<u32>())
     }
 
-    fn read(&self) -> &DatabaseConnection {
+    fn read(&self) -> &Patient {
         &self.inner.read
     }
 

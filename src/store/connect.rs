@@ -14,11 +14,12 @@ use sqlx::{ConnectOptions as _, Connection};
 use tokio::time::Instant;
 
 use super::config::Backend;
+use super::patience::{self, Patient};
 use super::{Config, Error};
 
 pub(super) struct Pools {
     pub(super) write: DatabaseConnection,
-    pub(super) read: DatabaseConnection,
+    pub(super) read: Patient,
 }
 
 /// How long a connection may take to come about.
@@ -58,6 +59,7 @@ fn options(config: &Config) -> ConnectOptions {
         .idle_timeout(Duration::from_secs(300))
         .max_connections(config.max_connections)
         .set_application_name("lumo-bridge");
+    patience::apply(&mut options);
     if let Some(schema) = &config.schema {
         options.set_schema_search_path(schema.as_str());
     }
@@ -93,7 +95,7 @@ pub(super) async fn pools(config: &Config) -> Result<Pools, Error> {
     if config.url.backend() != Backend::Sqlite {
         reach(config).await?;
         let pool = connect(options(config)).await?;
-        return Ok(Pools { write: pool.clone(), read: pool });
+        return Ok(Pools { write: pool.clone(), read: Patient::new(pool) });
     }
     let write = single(config, Absent::Refuse).await?;
     let mut readers = options(config);
@@ -107,7 +109,7 @@ pub(super) async fn pools(config: &Config) -> Result<Pools, Error> {
             .pragma("cache_size", READER_CACHE)
             .statement_cache_capacity(STATEMENTS)
     });
-    Ok(Pools { write, read: connect(readers).await? })
+    Ok(Pools { write, read: Patient::new(connect(readers).await?) })
 }
 
 /// The file of an SQLite database.

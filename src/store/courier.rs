@@ -10,11 +10,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::delivery::{self, State};
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, QueryFilter, QuerySelect,
-    Statement,
-};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, Statement};
 
+use super::patience::Patient;
 use super::{Config, Error, Store, connect};
 use crate::model::id::EndpointName;
 
@@ -36,7 +34,7 @@ pub struct Roll {
 /// What shows that the process lives.
 enum Sign {
     /// A lock that belongs to a session of the database.
-    Session(DatabaseConnection),
+    Session(Patient),
     /// The lock on a file beside the database, which all that deliver share. Who could have it alone as it came was the only
     /// one; whether another has died since cannot be told.
     File { lock: File, alone: bool, shared: bool },
@@ -53,7 +51,7 @@ impl Store {
     pub async fn enroll(&self, config: &Config) -> Result<Roll, Error> {
         let sign = match self.backend() {
             DbBackend::Sqlite => lock_beside(config).unwrap_or(Sign::None),
-            _ => Sign::Session(connect::single(config, connect::Absent::Refuse).await?),
+            _ => Sign::Session(Patient::new(connect::single(config, connect::Absent::Refuse).await?)),
         };
         let mut roll = Roll { store: self.clone(), sign, absent: HashSet::new() };
         roll.sign_in().await?;

@@ -84,8 +84,8 @@ fn refusal(error: &dyn sqlx::error::DatabaseError) -> Refusal {
         return match mysql.number() {
             // Lock wait timeout, deadlock, record changed since last read.
             1205 | 1213 | 1020 => Refusal::Collision,
-            // Too many connections, shutdown in progress, read-only (a failover under way).
-            1040 | 1053 | 1290 | 1792 => Refusal::Unavailable,
+            // Too many connections, shutdown in progress, read-only (a failover under way), killed in the middle.
+            1040 | 1053 | 1290 | 1792 | 1317 | 1927 => Refusal::Unavailable,
             // No such table, no such column.
             1146 | 1054 => Refusal::NotMigrated,
             _ => Refusal::Other,
@@ -95,8 +95,8 @@ fn refusal(error: &dyn sqlx::error::DatabaseError) -> Refusal {
         return match &*state {
             // Serialization failure, deadlock, lock not available.
             "40001" | "40P01" | "55P03" => Refusal::Collision,
-            // Shutting down, starting up, too many connections, read-only (a failover under way).
-            "57P01" | "57P02" | "57P03" | "53300" | "25006" => Refusal::Unavailable,
+            // Shutting down, starting up, too many connections, read-only (a failover under way), ended for its silence.
+            "57P01" | "57P02" | "57P03" | "53300" | "25006" | "25P03" | "57P05" => Refusal::Unavailable,
             // No such table, no such column.
             "42P01" | "42703" => Refusal::NotMigrated,
             _ => Refusal::Other,
