@@ -17,6 +17,8 @@ pub(super) struct Desk {
     accepts: AtomicBool,
     /// Attempts that were made and are not settled.
     unsettled: AtomicUsize,
+    /// Whether what was met cannot be written at present.
+    stuck: AtomicBool,
     changed: Notify,
 }
 
@@ -64,6 +66,15 @@ impl Desk {
     pub(super) fn settled(&self, attempts: usize) {
         self.unsettled.fetch_sub(attempts, Ordering::AcqRel);
         self.changed.notify_one();
+    }
+
+    pub(super) fn set_stuck(&self, stuck: bool) {
+        self.stuck.store(stuck, Ordering::Relaxed);
+    }
+
+    /// What is sent while nothing can be settled is sent again when its lease ends.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed)
     }
 
     /// Whether the tables say all that is known.

@@ -124,8 +124,7 @@ impl Dispatcher {
             for claimed in desk.take() {
                 self.keep(claimed);
             }
-            let spare = self.send();
-            self.look();
+            let soonest = [self.send(), self.look()].into_iter().flatten().fold(Instant::now() + POLL, Ord::min);
             tokio::select! {
                 () = soft.cancelled() => {}
                 Some(met) = self.under_way.join_next(), if !self.under_way.is_empty() => {
@@ -140,7 +139,7 @@ impl Dispatcher {
                 () = desk.changed() => {}
                 // What is queued after the look that is under way makes for another.
                 Ok(()) = queued.changed() => self.look_at = Instant::now(),
-                () = tokio::time::sleep_until(spare.unwrap_or(self.look_at).min(Instant::now() + POLL)) => {}
+                () = tokio::time::sleep_until(soonest) => {}
             }
         }
         desk.set_accepts(false);
@@ -164,7 +163,7 @@ impl Dispatcher {
     /// Sends what may be sent. Returns when more may be, if what holds it up is neither an attempt nor the table.
     fn send(&mut self) -> Option<Instant> {
         let now = self.post.clock.now();
-        if self.in_doubt || self.buffer.is_empty() {
+        if self.in_doubt || self.buffer.is_empty() || self.post.desk.is_stuck() {
             return None;
         }
         if let Some(until) = self.hold_until.filter(|until| *until > now) {
@@ -239,19 +238,23 @@ impl Dispatcher {
         (self.pressure.limit() * 2).max(lately).clamp(1, MOST)
     }
 
-    /// Begins a look at the table if it is time for one.
-    fn look(&mut self) {
+    /// Begins a look at the table if it is time for one. Returns when it is, if nothing else but time stands against it.
+    fn look(&mut self) -> Option<Instant> {
         let is_quiet = self.under_way.is_empty() && self.post.desk.is_settled();
-        if !self.looking.is_empty() || Instant::now() < self.look_at || (self.in_doubt && !is_quiet) {
-            return;
+        if !self.looking.is_empty() || (self.in_doubt && !is_quiet) || self.post.desk.is_stuck() {
+            return None;
         }
         let window = self.window();
         if !self.in_doubt && (self.buffer.len() * 2 > window || self.bytes >= MOST_BYTES) {
-            return;
+            return None;
         }
-        let wanted = window.saturating_sub(self.buffer.len()).min(self.allowance.available(Instant::now()));
+        let at = Instant::now();
+        if at < self.look_at {
+            return Some(self.look_at);
+        }
+        let wanted = window.saturating_sub(self.buffer.len()).min(self.allowance.available(at));
         if wanted == 0 && !self.in_doubt {
-            return;
+            return self.allowance.wait(at).map(|wait| at + wait);
         }
         let (store, post) = (self.store.clone(), Arc::clone(&self.post));
         let probe = is_quiet.then(|| {
@@ -261,6 +264,7 @@ impl Dispatcher {
         self.settles_doubt = is_quiet;
         let look = async move { find(&store, &post, wanted.max(1), probe).await };
         self.looking.spawn(look.in_current_span());
+        None
     }
 
     async fn take(&mut self, found: Found) {

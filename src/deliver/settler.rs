@@ -49,6 +49,7 @@ impl Settler {
             let mut summaries: BTreeMap<EndpointName, Summary> = BTreeMap::new();
             let settling = batch.drain(..).map(|settling| self.prepare(settling, &mut summaries)).collect::<Vec<_>>();
             let Settled { handed, endpoints, .. } = self.settle(&settling).await;
+            self.desks.values().for_each(|desk| desk.set_stuck(false));
             for (name, claimed) in handed {
                 let unwanted = match self.desks.get(&name) {
                     Some(desk) => desk.put(claimed),
@@ -101,6 +102,7 @@ impl Settler {
                     tracing::warn!(
                         error = %Chain(&error), settlements = batch.len(), "attempts not settled; trying again"
                     );
+                    self.desks.values().for_each(|desk| desk.set_stuck(true));
                     tokio::time::sleep(AFTER_ERROR).await;
                 }
                 Err(error) => {
