@@ -2,6 +2,8 @@
 //! all up.
 
 mod access;
+mod manners;
+mod receivers;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

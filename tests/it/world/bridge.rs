@@ -45,6 +45,20 @@ impl Bridge {
         self.child.try_wait().expect("process not waited for").is_none()
     }
 
+    /// The processor time that it has used so far, in hundredths of a second; none where the system does not tell.
+    pub(crate) fn processor_time(&self) -> Option<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
+        let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+        Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+    }
+
+    /// The most memory it has had so far, in bytes; none where the system does not tell.
+    pub(crate) fn peak_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+    }
+
     /// Waits until the log contains this.
     pub(crate) async fn until_logged(&mut self, text: &str, within: Duration) {
         let deadline = Instant::now() + within;
