@@ -4,6 +4,7 @@
 mod access;
 mod manners;
 mod receivers;
+mod secrets;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
