@@ -5,6 +5,7 @@ mod access;
 mod manners;
 mod receivers;
 mod secrets;
+mod time;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
