@@ -2,6 +2,7 @@
 //! all up.
 
 mod access;
+mod killed;
 mod manners;
 mod receivers;
 mod secrets;

@@ -5,6 +5,7 @@
 
 mod bridge;
 mod changes;
+mod gate;
 mod mirror;
 mod outbox;
 mod parts;
@@ -20,6 +21,7 @@ use tempfile::TempDir;
 
 pub(crate) use bridge::{Bridge, Finished};
 pub(crate) use changes::{awkward_changes, random_changes};
+pub(crate) use gate::Gate;
 pub(crate) use outbox::{Announced, Event};
 pub(crate) use parts::Parts;
 pub(crate) use settings::Settings;
