@@ -6,6 +6,7 @@ mod killed;
 mod manners;
 mod receivers;
 mod secrets;
+mod sessions;
 mod time;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,0 +1,162 @@
+//! Connections to the database that end, or fall silent, while deliveries are under way.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lumo_simulator::{Answer, World};
+use sea_orm::DbBackend;
+use serde_json::json;
+use url::Url;
+
+use crate::database::Database;
+use crate::world::{Announced, Gate, PATIENCE, Stage, random_changes, seed};
+
+/// The tests of this file need a database that is a server.
+macro_rules! on_each_server {
+    ($($name:ident),+ $(,)?) => {
+        on_each_server!(@module postgres: $($name)+);
+        on_each_server!(@module mariadb: $($name)+);
+    };
+    (@module $kind:ident: $($name:ident)+) => {
+        mod $kind {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    Box::pin(super::$name(crate::database::Database::$kind().await)).await;
+                }
+            )+
+        }
+    };
+}
+
+on_each_server!(
+    two_processes_whose_sessions_are_ended_over_and_over_lose_nothing,
+    a_database_that_falls_silent_is_connected_to_anew,
+    who_is_cut_off_in_silence_is_replaced_by_another,
+);
+
+/// What a restart of the server, a failover or an impatient operator does: every session of the bridge ends.
+async fn end_sessions(database: &Database) {
+    let (list, end) = match database.backend() {
+        DbBackend::Postgres => (
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'lumo-bridge'",
+            "SELECT pg_terminate_backend({})",
+        ),
+        _ => {
+            ("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()", "KILL {}")
+        }
+    };
+    let sessions = database.rows(list).await;
+    assert!(!sessions.is_empty(), "nobody is connected");
+    for session in sessions.into_iter().flatten().flatten() {
+        // It may have gone by itself.
+        drop(database.try_execute(&end.replace("{}", &session)).await);
+    }
+}
+
+async fn in_hand(database: &Database) -> usize {
+    usize::try_from(database.count("lumo_deliveries", "state = 'sending'").await).unwrap()
+}
+
+async fn two_processes_whose_sessions_are_ended_over_and_over_lose_nothing(database: Database) {
+    let world = World::live(seed());
+    world.seed(40, 160);
+    let mut stage = Stage::new(database, world.clone()).await;
+    stage.announce_history();
+    stage.settings.set("callbacks.defaults.concurrency", json!(3));
+    stage.receiver.script(|_| Answer::status(200).after(Duration::from_millis(60)));
+    let mut bridges = [stage.daemon(), stage.daemon()];
+    let mut held = 0;
+    for round in 1..=6 {
+        assert!(stage.receiver.wait_for(round * 20, PATIENCE).await, "callbacks have stopped");
+        held += in_hand(&stage.database).await;
+        end_sessions(&stage.database).await;
+        random_changes(&world, 10);
+    }
+    stage.until_imported().await;
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    stage.assert_told_once_and_in_order(&Announced::default()).await;
+    let duplicates = stage.receiver.duplicates();
+    assert!(duplicates <= held, "{duplicates} duplicates of {held} that were in hand");
+    for bridge in &mut bridges {
+        assert!(bridge.is_running(), "a lost session is no reason to end");
+        let log = bridge.log();
+        assert!(!log.contains("cannot be settled"), "what was answered was thrown away:\n{log}");
+    }
+    for bridge in bridges {
+        bridge.stop().await;
+    }
+}
+
+/// A wire to the database, and the address of its near end.
+async fn wire(database: &Database) -> (Gate, String) {
+    let mut url = Url::parse(database.url()).unwrap();
+    let target: SocketAddr = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap()).parse().unwrap();
+    let gate = Gate::to(target).await;
+    url.set_port(Some(gate.addr().port())).unwrap();
+    (gate, url.into())
+}
+
+async fn a_database_that_falls_silent_is_connected_to_anew(database: Database) {
+    let world = World::live(seed());
+    world.seed(30, 60);
+    let mut stage = Stage::new(database, world.clone()).await;
+    let (gate, url) = wire(&stage.database).await;
+    stage.settings.set("database.url", json!(url));
+    stage.announce_history();
+    stage.settings.set("callbacks.defaults.concurrency", json!(3));
+    stage.receiver.script(|_| Answer::status(200).after(Duration::from_millis(60)));
+    let mut bridge = stage.daemon();
+    assert!(stage.receiver.wait_for(20, PATIENCE).await);
+    gate.hush();
+    gate.open();
+    random_changes(&world, 20);
+    stage.until_imported().await;
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    assert!(gate.silent() > 0, "nothing was connected when it fell silent");
+    stage.assert_told_once_and_in_order(&Announced::default()).await;
+    assert!(bridge.is_running());
+    bridge.stop().await;
+}
+
+/// The server cannot know that nobody is at the other end: to it the process lives, and only time tells.
+async fn who_is_cut_off_in_silence_is_replaced_by_another(database: Database) {
+    let world = World::live(seed());
+    world.seed(30, 60);
+    let mut stage = Stage::new(database, world.clone()).await;
+    stage.announce_history();
+    stage.settings.set("callbacks.defaults.concurrency", json!(3));
+    stage.settings.set("callbacks.defaults.timeout", json!("1s"));
+    stage.receiver.script(|_| Answer::status(200).after(Duration::from_millis(60)));
+    let direct = stage.database.url().to_owned();
+    let (gate, url) = wire(&stage.database).await;
+    stage.settings.set("database.url", json!(url));
+    let mut cut_off = stage.daemon();
+    assert!(stage.receiver.wait_for(20, PATIENCE).await);
+    gate.hush();
+    let held = in_hand(&stage.database).await;
+    stage.settings.set("database.url", json!(direct));
+    let other = stage.daemon();
+    random_changes(&world, 20);
+    stage.until_imported().await;
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+
+    // What the first one still believes to hold changes nothing when it comes back.
+    let rows = "SELECT id, state, attempts, last_status FROM lumo_deliveries ORDER BY id";
+    let delivered = stage.database.rows(rows).await;
+    gate.open();
+    cut_off.until_logged("deliveries cannot be claimed; trying again", PATIENCE).await;
+    world.add_wallet("news");
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    assert_eq!(stage.database.rows(rows).await[..delivered.len()], delivered);
+    stage.assert_told_once_and_in_order(&Announced::default()).await;
+    let duplicates = stage.receiver.duplicates();
+    assert!(duplicates <= held, "{duplicates} duplicates of {held} that were in hand");
+    assert!(cut_off.is_running());
+    cut_off.stop().await;
+    other.stop().await;
+}
