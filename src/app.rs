@@ -182,7 +182,8 @@ impl Daemon {
         let roll = store.enroll(&config.database).await?;
         let names = endpoints.iter().map(|endpoint| endpoint.name().clone()).collect();
         let courier = Courier::new(store.clone(), sender, clock.clone(), endpoints);
-        let deliveries = deliver(courier, roll, names, clock.clone(), stop.clone());
+        let (heard, database) = (store.clone(), config.database.clone());
+        let deliveries = deliver(courier, roll, names, heard, database, clock.clone(), stop.clone());
         parts.push(supervise(&tasks, stop, "deliveries", deliveries));
         let in_step = keep_in_step(config, syncer, store.clone(), clock, stop.clone());
         parts.push(supervise(&tasks, stop, "sync", in_step));
@@ -202,7 +203,15 @@ impl Daemon {
 }
 
 /// Delivers, beginning with what dead processes have left, and looks for more of them from time to time.
-async fn deliver(courier: Courier, mut roll: Roll, endpoints: Vec<EndpointName>, clock: Clock, stop: Stop) {
+async fn deliver(
+    courier: Courier,
+    mut roll: Roll,
+    endpoints: Vec<EndpointName>,
+    store: Store,
+    database: store::Config,
+    clock: Clock,
+    stop: Stop,
+) {
     let mut at_once = true;
     let mut look = async || match roll.take_back(&endpoints, std::mem::take(&mut at_once), clock.now()).await {
         Ok(0) => {}
@@ -215,7 +224,8 @@ async fn deliver(courier: Courier, mut roll: Roll, endpoints: Vec<EndpointName>,
             look().await;
         }
     };
-    tokio::join!(courier.run(stop.soft.clone(), stop.hard.clone()), watch);
+    let listen = stop.soft.run_until_cancelled(store.listen(&database));
+    tokio::join!(courier.run(stop.soft.clone(), stop.hard.clone()), watch, listen);
 }
 
 /// A part of the daemon.

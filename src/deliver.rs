@@ -17,6 +17,7 @@ mod turn;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -34,18 +35,28 @@ use crate::store::Store;
 /// Settlements that may wait to be written before sending waits for them.
 const BACKLOG: usize = 4000;
 
+/// The longest time without a look at the table: what other processes queue may go unheard, and clocks are stepped.
+const POLL: Duration = Duration::from_secs(1);
+
 /// Delivers to all endpoints of the configuration.
 pub struct Courier {
     store: Store,
     sender: Sender,
     clock: Clock,
     endpoints: Vec<Arc<Endpoint>>,
+    poll: Duration,
 }
 
 impl Courier {
     #[must_use]
     pub fn new(store: Store, sender: Sender, clock: Clock, endpoints: Vec<Arc<Endpoint>>) -> Self {
-        Self { store, sender, clock, endpoints }
+        Self { store, sender, clock, endpoints, poll: POLL }
+    }
+
+    /// The same, with another longest time without a look at the table.
+    #[must_use]
+    pub fn polling_every(self, poll: Duration) -> Self {
+        Self { poll, ..self }
     }
 
     /// Delivers until `soft` is cancelled, then finishes what is in hand. When `hard` is cancelled what is left is
@@ -64,7 +75,7 @@ impl Courier {
             let Some(desk) = desks.get(endpoint.name()).map(Arc::clone) else { continue };
             let span = tracing::debug_span!("deliver", endpoint = %endpoint.name());
             let (store, sender, clock) = (self.store.clone(), self.sender.clone(), self.clock.clone());
-            let dispatcher = Dispatcher::new(store, sender, clock, endpoint, desk, settle.clone());
+            let dispatcher = Dispatcher::new(store, sender, clock, endpoint, desk, settle.clone(), self.poll);
             let serve = dispatcher.run(soft.clone());
             loops.spawn(hard.clone().run_until_cancelled_owned(serve).instrument(span));
         }

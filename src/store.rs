@@ -5,6 +5,7 @@
 //! writer. Rows, events, deliveries and progress of a page share one transaction, so there is no moment at which a change
 //! is stored and its callback can still be lost.
 
+mod bell;
 mod census;
 mod claim;
 pub mod config;
@@ -47,6 +48,7 @@ use tokio::sync::{OnceCell, watch};
 
 use lumo_bridge_entity::meta;
 
+use bell::Bell;
 pub use census::{Census, Whereabouts};
 pub use claim::{Claimed, Lease};
 pub use config::Config;
@@ -88,6 +90,7 @@ struct Inner {
     /// Stands for this process in the tokens of its leases.
     instance: u32,
     queued: watch::Sender<()>,
+    bell: Bell,
 }
 
 /// Proof of being inside a named transaction.
@@ -119,7 +122,8 @@ impl Store {
         let backend = write.get_database_backend();
         let generation = OnceCell::new();
         let (instance, queued) = (rand::random(), watch::Sender::new(()));
-        let inner = Inner { write, read, backend, subscribers, generation, instance, queued };
+        let bell = Bell::default();
+        let inner = Inner { write, read, backend, subscribers, generation, instance, queued, bell };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -199,14 +203,15 @@ impl Store {
             Ending::Commit => {
                 session.commit().await?;
                 if queued.into_inner() {
-                    self.inner.queued.send_replace(());
+                    self.wake();
                 }
             }
         }
         Ok(())
     }
 
-    /// Tells when deliveries were queued by this process. A hint: other processes queue as well.
+    /// Tells when deliveries were queued by this process, or by others as far as it [listens](Store::listen). A hint: what
+    /// others queue may go unheard.
     #[must_use]
     pub fn queued(&self) -> watch::Receiver<()> {
         self.inner.queued.subscribe()
@@ -239,8 +244,10 @@ impl Store {
         row.map(|row| row.value).ok_or(Error::NotMigrated)
     }
 
-    /// Closes every connection; on SQLite this folds the write-ahead log into the file.
+    /// Closes every connection, once the others have been woken for what was queued last; on SQLite this folds the
+    /// write-ahead log into the file.
     pub async fn close(&self) {
+        self.inner.bell.settle().await;
         for pool in [self.inner.read.connection(), &self.inner.write] {
             if let Err(error) = patience::farewell(self.backend(), pool.close_by_ref()).await {
                 tracing::debug!(error = %error, "connections not closed cleanly");

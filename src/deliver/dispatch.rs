@@ -23,8 +23,6 @@ use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::store::{self, Claimed, Store};
 
-/// The longest time without a look at the table: other processes queue deliveries too, and clocks are stepped.
-const POLL: Duration = Duration::from_secs(1);
 /// The wait after a claim that found what was due in the hands of another process.
 const AFTER_NOTHING: Duration = Duration::from_millis(20);
 /// The wait after the database failed.
@@ -67,6 +65,8 @@ pub(super) struct Dispatcher {
     /// Whether the look that is under way began when everything was settled.
     settles_doubt: bool,
     look_at: Instant,
+    /// The longest time without a look at the table.
+    poll: Duration,
     pressure: Pressure,
     allowance: Allowance,
     /// Nothing is sent before everything is settled and the table was looked at: the endpoint may have changed its state.
@@ -90,6 +90,7 @@ impl Dispatcher {
         endpoint: Arc<Endpoint>,
         desk: Arc<Desk>,
         settle: mpsc::Sender<Settling>,
+        poll: Duration,
     ) -> Self {
         let lease = endpoint.timeout().saturating_mul(2).saturating_add(LEASE_MARGIN);
         let pressure = Pressure::new(endpoint.concurrency());
@@ -104,6 +105,7 @@ impl Dispatcher {
             looking: JoinSet::new(),
             settles_doubt: false,
             look_at: Instant::now(),
+            poll,
             pressure,
             allowance,
             in_doubt: false,
@@ -124,7 +126,7 @@ impl Dispatcher {
             for claimed in desk.take() {
                 self.keep(claimed);
             }
-            let soonest = [self.send(), self.look()].into_iter().flatten().fold(Instant::now() + POLL, Ord::min);
+            let soonest = [self.send(), self.look()].into_iter().flatten().fold(Instant::now() + self.poll, Ord::min);
             tokio::select! {
                 () = soft.cancelled() => {}
                 Some(met) = self.under_way.join_next(), if !self.under_way.is_empty() => {
@@ -270,7 +272,8 @@ impl Dispatcher {
     async fn take(&mut self, found: Found) {
         let now = self.post.clock.now();
         let at = Instant::now();
-        let wait = |until: DateTime<Utc>| at + (until - now).to_std().unwrap_or_default().min(POLL);
+        let poll = self.poll;
+        let wait = |until: DateTime<Utc>| at + (until - now).to_std().unwrap_or_default().min(poll);
         let desk = Arc::clone(&self.post.desk);
         match found {
             Found::Claimed { claimed, wanted } => {
@@ -292,13 +295,13 @@ impl Dispatcher {
             Found::Nothing { until } => {
                 self.settle_doubt();
                 desk.set_accepts(!self.in_doubt);
-                self.look_at = until.map_or(at + POLL, wait);
+                self.look_at = until.map_or(at + poll, wait);
             }
             Found::Closed { until } => {
                 desk.set_accepts(false);
                 self.was_away = true;
                 self.in_doubt = true;
-                self.look_at = until.map_or(at + POLL, wait).max(at + AFTER_NOTHING);
+                self.look_at = until.map_or(at + poll, wait).max(at + AFTER_NOTHING);
                 self.give_back().await;
             }
             Found::Failed => self.look_at = at + AFTER_ERROR,

@@ -89,7 +89,7 @@ impl Roll {
         self.sign_in().await?;
         let taken = taken?;
         if taken > 0 {
-            self.store.inner.queued.send_replace(());
+            self.store.wake();
         }
         Ok(taken)
     }

@@ -86,7 +86,7 @@ impl Store {
             })
             .await?;
         if found {
-            self.inner.queued.send_replace(());
+            self.wake();
         }
         Ok(found)
     }

@@ -2,6 +2,7 @@
 
 mod order;
 mod shared;
+mod woken;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_simulator::{Answer, World};

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use lumo_bridge::app;
@@ -15,6 +16,8 @@ use lumo_bridge::store::{self, Store};
 use lumo_bridge::sync::{Error, Options, Report, Syncer, Tally};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use super::PATIENCE;
 
 /// What the daemon is made of.
 pub(crate) struct Parts {
@@ -72,12 +75,36 @@ impl Parts {
 
     /// Delivers from now on.
     pub(crate) fn deliver(&self) -> Delivering {
+        Self::begin(self.courier(), std::future::ready(()))
+    }
+
+    /// Delivers from now on, and looks at the table only when it is called.
+    pub(crate) async fn deliver_when_woken(&self) -> Delivering {
+        let mut woken = self.store.queued();
+        let (store, database) = (self.store.clone(), self.config.database.clone());
+        let listen = async move { store.listen(&database).await };
+        let delivering = Self::begin(self.courier().polling_every(Duration::from_secs(3600)), listen);
+        let listening = tokio::time::timeout(PATIENCE, woken.changed()).await;
+        listening.expect("not listening").expect("the store is gone");
+        delivering
+    }
+
+    fn courier(&self) -> Courier {
         let sender = Sender::new(&self.config.callbacks.egress, self.endpoints.iter().map(|endpoint| &**endpoint));
         let sender = sender.expect("sender refused");
-        let courier = Courier::new(self.store.clone(), sender, self.clock.clone(), self.endpoints.clone());
+        Courier::new(self.store.clone(), sender, self.clock.clone(), self.endpoints.clone())
+    }
+
+    fn begin(courier: Courier, beside: impl Future<Output = ()> + Send + 'static) -> Delivering {
         let (soft, hard) = (CancellationToken::new(), CancellationToken::new());
         #[expect(clippy::disallowed_methods, reason = "the handle is kept and awaited")]
-        let task = tokio::spawn(courier.run(soft.clone(), hard.clone()));
+        let task = tokio::spawn({
+            let (soft, hard) = (soft.clone(), hard.clone());
+            async move {
+                let beside = soft.clone().run_until_cancelled_owned(beside);
+                tokio::join!(courier.run(soft, hard), beside);
+            }
+        });
         Delivering { soft, hard, task }
     }
 }
