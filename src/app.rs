@@ -24,7 +24,7 @@ use crate::model::subscriber::{Order, Subscriber};
 use crate::retention::Retention;
 use crate::schedule::{self, First};
 use crate::setting::CronLine;
-use crate::store::{self, Roll, Store};
+use crate::store::{self, Registered, Roll, Store};
 use crate::sync::config::FirstImport;
 use crate::sync::{Lead, Settings, Syncer};
 use crate::{admin, callback::config::OrderBy};
@@ -156,7 +156,7 @@ impl Daemon {
             .await
             .with_context(|| format!("{} not opened", config.database.url))?;
         store.ping().await.context("database not ready")?;
-        store.register_endpoints(clock.now()).await?;
+        tell(&store.register_endpoints(clock.now()).await?);
         let sender = Sender::new(&config.callbacks.egress, endpoints.iter().map(|endpoint| &**endpoint))?;
         let syncer = Arc::new(syncer(&config, store.clone(), client(&config)?, clock.clone()));
 
@@ -199,6 +199,19 @@ impl Daemon {
         anyhow::ensure!(failed.is_empty(), "ended unexpectedly: {}", failed.join(", "));
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// Says what is new about the endpoints.
+fn tell(registered: &Registered) {
+    for endpoint in &registered.put_back {
+        tracing::info!(%endpoint, "endpoint is configured again; what waits for it goes out");
+    }
+    for endpoint in &registered.removed {
+        tracing::warn!(
+            %endpoint, "endpoint is no longer configured; what is for it is held until it is, or until it is given up \
+             with `lumo-bridge endpoint resume --skip-held`"
+        );
     }
 }
 

@@ -54,6 +54,7 @@ pub use claim::{Claimed, Lease};
 pub use config::Config;
 pub use courier::Roll;
 pub use doctor::Allowed;
+pub use endpoints::Registered;
 pub use error::Error;
 pub use ingest::{Batch, Ingested, Preview, Told};
 pub use lead::Fence;

@@ -38,6 +38,8 @@ pub struct Model {
     pub last_success_at: Option<DateTimeUtc>,
     /// Until when the endpoint asked not to be called.
     pub hold_until: Option<DateTimeUtc>,
+    /// Since when it is no longer in the configuration; null while it is.
+    pub removed_at: Option<DateTimeUtc>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

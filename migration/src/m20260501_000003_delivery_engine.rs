@@ -24,7 +24,7 @@ const fn ready(name: &'static str, columns: &'static str) -> Index {
 }
 
 /// A delivery is held by the state of its endpoint; its own row is not touched for that.
-const WITH_HELD: &str = r#"
+pub(crate) const WITH_HELD: &str = r#"
 SELECT d.event_id, e."type", e.stream, e.stream_seq, e.external_id, d.endpoint, d.id AS delivery_id,
        CASE WHEN d.state IN ('pending', 'retrying') AND p.state <> 'active' THEN 'held' ELSE d.state END AS state,
        e.detected_at AS since, d.attempts, d.next_attempt_at, d.last_status, d.last_error
@@ -37,7 +37,7 @@ WHERE d.state <> 'delivered'
     WHERE done.event_id = d.event_id AND done.endpoint = d.endpoint AND done.state = 'delivered'
   )"#;
 
-async fn replace_view(manager: &SchemaManager<'_>, select: &str) -> Result<(), DbErr> {
+pub(crate) async fn replace_view(manager: &SchemaManager<'_>, select: &str) -> Result<(), DbErr> {
     let dialect = Dialect::of(manager).await?;
     let connection = manager.get_connection();
     connection.execute_unprepared("DROP VIEW IF EXISTS lumo_undelivered").await?;

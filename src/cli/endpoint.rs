@@ -85,15 +85,16 @@ struct Changed<'a> {
 
 async fn set(context: &Context, name: &EndpointName, state: State, waiting: Waiting) -> Result<(), Failure> {
     let now = context.clock().now();
-    let skipped = context.with_store(async |config, store| {
+    let done = context.with_store(async |config, store| {
+        let is_configured = config.callbacks.endpoints.contains_key(name.as_str());
         let skipped = match waiting {
             Waiting::Keep => None,
             Waiting::Skip => Some(skip_waiting(context, store, name).await?),
         };
         if store.set_endpoint_state(name, state, now).await? {
-            return Ok(skipped);
+            return Ok((skipped, is_configured));
         }
-        if !config.callbacks.endpoints.contains_key(name.as_str()) {
+        if !is_configured {
             return Err(unknown(config, name));
         }
         // It is configured, and nothing has run since.
@@ -101,9 +102,9 @@ async fn set(context: &Context, name: &EndpointName, state: State, waiting: Wait
         store.register_endpoints(now).await?;
         store.set_endpoint_state(name, state, now).await?;
         store.close().await;
-        Ok(skipped)
+        Ok((skipped, is_configured))
     });
-    let skipped = skipped.await?;
+    let (skipped, is_configured) = done.await?;
     let printer = context.printer();
     if printer.json() {
         return Ok(printer.document(&Changed { name, state: state.as_str(), skipped })?);
@@ -113,6 +114,7 @@ async fn set(context: &Context, name: &EndpointName, state: State, waiting: Wait
     }
     printer.say(match state {
         State::Paused => format!("{name} is paused; what is for it waits until `lumo-bridge endpoint resume {name}`"),
+        _ if !is_configured => format!("{name} is not configured; what is for it waits until it is"),
         _ => format!("{name} is active; what waits for it goes out while the daemon runs"),
     });
     Ok(())

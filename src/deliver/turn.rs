@@ -63,6 +63,7 @@ mod tests {
             consecutive_failures,
             last_success_at: None,
             hold_until: None,
+            removed_at: None,
         }
     }
 

@@ -4,34 +4,54 @@ use chrono::{DateTime, Utc};
 use lumo_bridge_entity::delivery;
 use lumo_bridge_entity::endpoint::{self, State};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::{Error, Store, Tx};
 use crate::model::id::EndpointName;
+use crate::model::subscriber::Subscriber;
+
+/// What is new about the endpoints of the configuration.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Registered {
+    /// Never seen in this database.
+    pub new: Vec<EndpointName>,
+    /// Seen before, and not configured until now.
+    pub put_back: Vec<EndpointName>,
+    /// No longer configured.
+    pub removed: Vec<EndpointName>,
+}
 
 impl Store {
-    /// Makes a row for each subscriber that has none.
+    /// Makes the table say which endpoints there are: those of the configuration, and those that once were in it.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn register_endpoints(&self, now: DateTime<Utc>) -> Result<(), Error> {
+    pub async fn register_endpoints(&self, now: DateTime<Utc>) -> Result<Registered, Error> {
         self.tx("endpoint.register", |tx| async move {
-            let known = endpoint::Entity::find().all(tx.session()).await?;
-            for subscriber in tx.store().subscribers() {
-                if known.iter().any(|row| row.name == subscriber.endpoint) {
-                    continue;
+            let mut registered = Registered::default();
+            let known = endpoint::Entity::find().order_by_asc(endpoint::Column::Name);
+            let known = known.lock_exclusive().all(tx.session()).await?;
+            let subscribers = tx.store().subscribers();
+            for Subscriber { endpoint: name, .. } in subscribers {
+                match known.iter().find(|row| row.name == *name) {
+                    None => {
+                        tx.add_endpoint(name, now).await?;
+                        registered.new.push(name.clone());
+                    }
+                    Some(row) if row.removed_at.is_some() => {
+                        tx.put_back_endpoint(row, now).await?;
+                        registered.put_back.push(name.clone());
+                    }
+                    Some(_) => {}
                 }
-                let row = endpoint::ActiveModel {
-                    name: Set(subscriber.endpoint.clone()),
-                    state: Set(State::Active),
-                    since: Set(now),
-                    consecutive_failures: Set(0),
-                    last_success_at: Set(None),
-                    hold_until: Set(None),
-                };
-                endpoint::Entity::insert(row).exec_without_returning(tx.session()).await?;
             }
-            Ok(())
+            let is_configured = |name: &EndpointName| subscribers.iter().any(|known| known.endpoint == *name);
+            for row in known.into_iter().filter(|row| row.removed_at.is_none() && !is_configured(&row.name)) {
+                let removed = endpoint::ActiveModel { removed_at: Set(Some(now)), ..Default::default() };
+                tx.set_endpoint(&row.name, removed).await?;
+                registered.removed.push(row.name);
+            }
+            Ok(registered)
         })
         .await
     }
@@ -68,16 +88,13 @@ impl Store {
                     return Ok(false);
                 };
                 if row.state != state {
-                    endpoint::Entity::update_many()
-                        .set(endpoint::ActiveModel {
-                            state: Set(state),
-                            since: Set(now),
-                            hold_until: Set(None),
-                            ..Default::default()
-                        })
-                        .filter(endpoint::Column::Name.eq(name.clone()))
-                        .exec(tx.session())
-                        .await?;
+                    let turned = endpoint::ActiveModel {
+                        state: Set(state),
+                        since: Set(now),
+                        hold_until: Set(None),
+                        ..Default::default()
+                    };
+                    tx.set_endpoint(name, turned).await?;
                 }
                 if state == State::Active {
                     tx.begin_anew(name, now).await?;
@@ -93,6 +110,35 @@ impl Store {
 }
 
 impl Tx {
+    async fn add_endpoint(&self, name: &EndpointName, now: DateTime<Utc>) -> Result<(), Error> {
+        let row = endpoint::ActiveModel {
+            name: Set(name.clone()),
+            state: Set(State::Active),
+            since: Set(now),
+            consecutive_failures: Set(0),
+            last_success_at: Set(None),
+            hold_until: Set(None),
+            removed_at: Set(None),
+        };
+        Ok(endpoint::Entity::insert(row).exec_without_returning(self.session()).await.map(drop)?)
+    }
+
+    /// What waits for an endpoint that is configured again is due. One that failed is probed at once, and has the whole time
+    /// before it: nobody called it meanwhile. What the operator or the endpoint itself decided still holds.
+    async fn put_back_endpoint(&self, row: &endpoint::Model, now: DateTime<Utc>) -> Result<(), Error> {
+        let mut back = endpoint::ActiveModel { removed_at: Set(None), ..Default::default() };
+        if row.state == State::Failing {
+            (back.since, back.hold_until) = (Set(now), Set(None));
+        }
+        self.set_endpoint(&row.name, back).await?;
+        if row.state == State::Active { self.begin_anew(&row.name, now).await } else { Ok(()) }
+    }
+
+    async fn set_endpoint(&self, name: &EndpointName, row: endpoint::ActiveModel) -> Result<(), Error> {
+        let update = endpoint::Entity::update_many().set(row).filter(endpoint::Column::Name.eq(name.clone()));
+        Ok(update.exec(self.session()).await.map(drop)?)
+    }
+
     /// An endpoint that is called again is judged anew, and what failed while it was away need not wait any longer.
     pub(super) async fn begin_anew(&self, name: &EndpointName, now: DateTime<Utc>) -> Result<(), Error> {
         endpoint::Entity::update_many()

@@ -8,6 +8,7 @@
 mod database;
 mod deliver;
 mod e2e;
+mod endpoints;
 mod faults;
 mod operate;
 mod quirks;

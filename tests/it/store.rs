@@ -5,6 +5,7 @@ mod bell;
 mod claim;
 mod courier;
 mod crowd;
+mod endpoints;
 mod events;
 pub(crate) mod fixture;
 mod ingest;

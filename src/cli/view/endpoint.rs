@@ -36,6 +36,8 @@ pub(in crate::cli) struct Json<'a> {
     origin: Option<String>,
     events: Option<Vec<&'a str>>,
     state: Option<&'a str>,
+    /// Since when it is not configured, as far as a daemon has noticed.
+    removed_at: Option<DateTime<Utc>>,
     since: Option<DateTime<Utc>>,
     consecutive_failures: Option<i32>,
     last_success_at: Option<DateTime<Utc>>,
@@ -137,6 +139,7 @@ impl Listed for Endpoint {
             origin: self.origin(),
             events: self.config.as_ref().map(|config| config.events.iter().map(|event| event.as_str()).collect()),
             state: row.map(|row| row.state.as_str()),
+            removed_at: row.and_then(|row| row.removed_at),
             since: row.map(|row| row.since),
             consecutive_failures: row.map(|row| row.consecutive_failures),
             last_success_at: row.and_then(|row| row.last_success_at),

@@ -47,6 +47,14 @@ impl Settings {
         *place = value;
     }
 
+    /// Takes away what a dotted path names.
+    pub(crate) fn remove(&mut self, path: &str) {
+        let (parent, key) = path.rsplit_once('.').expect("a path of more than one key");
+        let pointer = format!("/{}", parent.replace('.', "/"));
+        let place = self.0.pointer_mut(&pointer).and_then(Value::as_object_mut).expect("there is such a key");
+        place.remove(key).expect("there is such a key");
+    }
+
     pub(crate) fn endpoint(&mut self, name: &str, url: &str, events: &[&str]) {
         let endpoint = json!({ "url": url, "events": events, "secrets": [{ "value": SECRET }] });
         self.set(&format!("callbacks.endpoints.{name}"), endpoint);
