@@ -27,7 +27,7 @@ use crate::setting::CronLine;
 use crate::store::{self, Registered, Roll, Store};
 use crate::sync::config::FirstImport;
 use crate::sync::{Lead, Settings, Syncer};
-use crate::{admin, callback::config::OrderBy};
+use crate::{admin, backfill, callback::config::OrderBy};
 
 /// How long passes stay in the history.
 const RUNS_KEPT: TimeDelta = TimeDelta::days(14);
@@ -75,6 +75,7 @@ pub fn subscribers(endpoints: &[Arc<Endpoint>]) -> Vec<Subscriber> {
         endpoint: endpoint.name().clone(),
         patterns: endpoint.patterns().clone(),
         order: order(endpoint.ordering().by),
+        history: endpoint.history(),
     };
     endpoints.iter().map(subscriber).collect()
 }
@@ -204,6 +205,12 @@ impl Daemon {
 
 /// Says what is new about the endpoints.
 fn tell(registered: &Registered) {
+    for endpoint in &registered.late {
+        tracing::warn!(
+            %endpoint, "`backfill` has no effect on an endpoint that is known already; `lumo-bridge event replay` sends \
+             it stored events"
+        );
+    }
     for endpoint in &registered.put_back {
         tracing::info!(%endpoint, "endpoint is configured again; what waits for it goes out");
     }
@@ -238,7 +245,8 @@ async fn deliver(
         }
     };
     let listen = stop.soft.run_until_cancelled(store.listen(&database));
-    tokio::join!(courier.run(stop.soft.clone(), stop.hard.clone()), watch, listen);
+    let history = backfill::run(&store, &clock, &stop.soft);
+    tokio::join!(courier.run(stop.soft.clone(), stop.hard.clone()), watch, listen, history);
 }
 
 /// A part of the daemon.

@@ -10,6 +10,7 @@
 
 mod address;
 mod answer;
+mod backfill;
 pub mod config;
 mod endpoint;
 mod fault;

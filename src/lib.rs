@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod backfill;
 pub mod callback;
 pub mod chain;
 pub mod cli;

@@ -40,6 +40,12 @@ pub struct Model {
     pub hold_until: Option<DateTimeUtc>,
     /// Since when it is no longer in the configuration; null while it is.
     pub removed_at: Option<DateTimeUtc>,
+    /// From when on it is given history; null: none was asked for when it was new.
+    pub backfill_since: Option<DateTimeUtc>,
+    /// How far that has come, for the bridge itself.
+    pub backfill_place: Option<String>,
+    /// When all of it was queued.
+    pub backfill_done_at: Option<DateTimeUtc>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

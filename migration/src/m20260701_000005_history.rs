@@ -1,8 +1,9 @@
-//! Endpoints that come and go: which of them are no longer configured, so that what waits for them is told as held.
+//! Endpoints that come and go: which of them are no longer configured, so that what waits for them is told as held; how far
+//! the history has come that a new one is given, and the indexes that bring it in the order in which it happened.
 
 use sea_orm_migration::prelude::*;
 
-use crate::dialect::{Column, Dialect, Type, opt};
+use crate::dialect::{Column, Dialect, Index, Type, index, opt};
 use crate::m20260501_000003_delivery_engine::{WITH_HELD, replace_view};
 
 pub(crate) struct Migration;
@@ -15,7 +16,21 @@ impl MigrationName for Migration {
 
 const ENDPOINTS: &str = "lumo_endpoints";
 
-const COLUMNS: &[Column] = &[opt("removed_at", Type::Time)];
+const COLUMNS: &[Column] = &[
+    opt("removed_at", Type::Time),
+    opt("backfill_since", Type::Time),
+    opt("backfill_place", Type::LongText),
+    opt("backfill_done_at", Type::Time),
+];
+
+const WALLETS: &str = "lumo_user_wallets";
+const DEPOSITS: &str = "lumo_user_deposits";
+
+/// By time and then by id, so that a reader who went as far as one row goes on with the next.
+const WALLETS_CREATED: Index = index("lumo_user_wallets_created", "created_at, id");
+const DEPOSITS_CREATED: Index = index("lumo_user_deposits_created", "created_at, id");
+/// What the second of them makes needless.
+const DEPOSITS_CREATED_AT: Index = index("lumo_user_deposits_created_at", "created_at");
 
 /// Nobody calls an endpoint that is not configured, not even for what a process had in hand that has died.
 const WITH_REMOVED: &str = r#"
@@ -40,12 +55,18 @@ impl MigrationTrait for Migration {
         for column in COLUMNS {
             dialect.add_column(manager, ENDPOINTS, column, None).await?;
         }
+        dialect.add_index(manager, WALLETS, &WALLETS_CREATED).await?;
+        dialect.add_index(manager, DEPOSITS, &DEPOSITS_CREATED).await?;
+        dialect.drop_index(manager, DEPOSITS, &DEPOSITS_CREATED_AT).await?;
         replace_view(manager, WITH_REMOVED).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let dialect = Dialect::of(manager).await?;
         replace_view(manager, WITH_HELD).await?;
+        dialect.add_index(manager, DEPOSITS, &DEPOSITS_CREATED_AT).await?;
+        dialect.drop_index(manager, DEPOSITS, &DEPOSITS_CREATED).await?;
+        dialect.drop_index(manager, WALLETS, &WALLETS_CREATED).await?;
         for column in COLUMNS {
             dialect.drop_column(manager, ENDPOINTS, column.name).await?;
         }

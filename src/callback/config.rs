@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::callback::address::Address;
+pub use crate::callback::backfill::Backfill;
 use crate::callback::guard::Guard;
 use crate::callback::template::first_mark;
 use crate::setting::{self, Rate, RotatingSource, SecretSource, Span, Text};
@@ -139,6 +140,9 @@ pub struct EndpointConfig {
     /// Whether to speak HTTP/2 with a receiver that does, for an `https://` address.
     #[serde(default, deserialize_with = "flag")]
     pub http2: bool,
+    /// What an endpoint is told of the time before it, once, when it is new: `all`, or `since: 2026-01-01T00:00:00Z`.
+    #[serde(default)]
+    pub backfill: Option<Backfill>,
     /// Overrides `callbacks.defaults.timeout`.
     #[serde(default)]
     pub timeout: Option<Span>,

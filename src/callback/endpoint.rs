@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::callback::address::Address;
-use crate::callback::config::{Defaults, EndpointConfig, Method, Ordering};
+use crate::callback::config::{Backfill, Defaults, EndpointConfig, Method, Ordering};
 use crate::callback::headers::{self, Headers};
 use crate::callback::problem::{ConfigError, Problems};
 use crate::callback::signing::Signing;
@@ -40,6 +40,7 @@ pub struct Endpoint {
     rate: Option<Rate>,
     ordering: Ordering,
     policy: Policy,
+    history: Option<DateTime<Utc>>,
 }
 
 impl Endpoint {
@@ -90,6 +91,7 @@ impl Endpoint {
                 jitter: limits.retry.jitter,
                 retry_after_cap: limits.retry.retry_after_cap.get(),
             },
+            history: config.backfill.map(Backfill::since),
         });
         problems.finish(endpoint)
     }
@@ -160,6 +162,12 @@ impl Endpoint {
         &self.ordering
     }
 
+    /// From when on it is told of the time before it, when it is new.
+    #[must_use]
+    pub const fn history(&self) -> Option<DateTime<Utc>> {
+        self.history
+    }
+
     /// When to try again, and when to give up.
     #[must_use]
     pub const fn policy(&self) -> &Policy {
@@ -184,6 +192,7 @@ impl fmt::Debug for Endpoint {
             .field("rate", &self.rate)
             .field("ordering", &self.ordering)
             .field("policy", &self.policy)
+            .field("history", &self.history)
             .finish()
     }
 }

@@ -64,6 +64,9 @@ mod tests {
             last_success_at: None,
             hold_until: None,
             removed_at: None,
+            backfill_since: None,
+            backfill_place: None,
+            backfill_done_at: None,
         }
     }
 

@@ -21,6 +21,8 @@ pub enum Origin {
     Live,
     /// Already there when the first import began.
     Import,
+    /// Told later, to an endpoint that asked for history.
+    Backfill,
     /// Made by the operator to try an endpoint.
     Test,
 }
@@ -32,6 +34,7 @@ impl Origin {
         match self {
             Self::Live => "live",
             Self::Import => "import",
+            Self::Backfill => "backfill",
             Self::Test => "test",
         }
     }

@@ -14,13 +14,15 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-pub use deposit::deposit_event;
+pub use deposit::{deposit_event, deposit_history};
 pub use operator::{Died, Turned, dead_event, endpoint_event};
 pub use standing::{Standing, Trouble, standing_event};
-pub use wallet::{Predecessor, wallet_event};
+pub use wallet::{Predecessor, wallet_event, wallet_history};
 
 use crate::model::draft::{Origin, rfc3339};
+use crate::model::event::EventType;
 use crate::model::fingerprint::Members;
+use crate::model::id::EventId;
 
 /// Stands for the company in the identity of events that are about none, or about things that do not name theirs.
 const NO_COMPANY: &str = "-";
@@ -69,6 +71,15 @@ pub struct Context<'a> {
     /// Whether any endpoint names `wallet.balance_changed`.
     pub balances: bool,
     pub now: DateTime<Utc>,
+}
+
+/// What happened to a thing, before it is put into words.
+struct Fact {
+    kind: EventType,
+    id: EventId,
+    origin: Origin,
+    occurred_at: DateTime<Utc>,
+    changes: Option<Changes>,
 }
 
 /// `data.changes`: what differs between two states of a thing, by field.

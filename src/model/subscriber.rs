@@ -1,5 +1,6 @@
 //! Who wants which events, and in what order: an endpoint as the outbox sees it.
 
+use chrono::{DateTime, Utc};
 use twox_hash::XxHash3_128;
 
 use crate::model::event::EventType;
@@ -37,6 +38,8 @@ pub struct Subscriber {
     pub endpoint: EndpointName,
     pub patterns: Patterns,
     pub order: Order,
+    /// From when on it is given history, if it is new.
+    pub history: Option<DateTime<Utc>>,
 }
 
 impl Subscriber {

@@ -62,6 +62,14 @@ pub(super) struct Due {
 /// The columns of a [`Due`], and when it is due.
 type Timed = (DeliveryId, EventId, Reason, i32, Option<DateTime<Utc>>);
 
+/// Which deliveries a claim is about. History lets everything else go first; there is never much of it, see
+/// [`super::backfill`], so passing over it costs nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    News,
+    All,
+}
+
 /// What a claim writes.
 #[derive(Clone, Copy)]
 pub(super) struct Stamp {
@@ -77,7 +85,7 @@ impl Stamp {
 
 impl Store {
     /// Claims up to `limit` deliveries of the endpoint that are due, for `lease`: first attempts up to half of them and
-    /// whatever the others leave, each kind oldest first.
+    /// whatever the others leave, each kind oldest first; and history if nothing else is due.
     ///
     /// # Errors
     /// If the database fails; nothing is claimed then, or what is claimed is claimed again when the lease ends.
@@ -92,15 +100,24 @@ impl Store {
         let claimed = self.tx("delivery.claim", |tx| async move {
             let half = limit / 2;
             let shares = [
-                (State::Sending, half),
-                (State::Retrying, half),
-                (State::Pending, limit),
-                (State::Sending, limit),
-                (State::Retrying, limit),
+                (State::Sending, What::All, half),
+                (State::Retrying, What::All, half),
+                (State::Pending, What::News, limit),
+                (State::Sending, What::All, limit),
+                (State::Retrying, What::All, limit),
+                (State::Pending, What::All, limit),
             ];
-            let mut due = Vec::new();
-            for (state, most) in shares {
-                due.extend(tx.stamp(endpoint, state, most.saturating_sub(due.len()), stamp, now).await?);
+            let (mut due, mut exhausted) = (Vec::new(), Vec::new());
+            for (state, what, most) in shares {
+                let wanted = most.saturating_sub(due.len());
+                if wanted == 0 || exhausted.contains(&state) {
+                    continue;
+                }
+                let found = tx.stamp(endpoint, state, what, wanted, stamp, now).await?;
+                if found.len() < wanted && what == What::All {
+                    exhausted.push(state);
+                }
+                due.extend(found);
             }
             tx.with_bodies(due, stamp).await
         });
@@ -127,7 +144,7 @@ impl Store {
         let [first, second] = if tried_before { [tried, untried] } else { [untried, tried] };
         let claimed = self.tx("delivery.probe", |tx| async move {
             for (state, due_by) in [first, second, (State::Sending, Some(now))] {
-                let mut due = tx.lock_due(endpoint, state, 1, due_by).await?;
+                let mut due = tx.lock_due(endpoint, state, What::All, 1, due_by).await?;
                 let Some((due, at)) = due.pop() else { continue };
                 if !tx.reserve_probe(endpoint, stamp.until, now).await? {
                     return Ok(None);
@@ -173,16 +190,14 @@ impl Tx {
         &self,
         endpoint: &EndpointName,
         state: State,
+        what: What,
         limit: usize,
         stamp: Stamp,
         now: DateTime<Utc>,
     ) -> Result<Vec<Due>, Error> {
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
         if self.backend() == DbBackend::MySql {
-            let due: Vec<Due> =
-                self.lock_due(endpoint, state, limit, Some(now)).await?.into_iter().map(|(due, _)| due).collect();
+            let due = self.lock_due(endpoint, state, what, limit, Some(now)).await?;
+            let due: Vec<Due> = due.into_iter().map(|(due, _)| due).collect();
             let ids: Vec<DeliveryId> = due.iter().map(|due| due.id.clone()).collect();
             self.mark(&ids, stamp).await?;
             return Ok(due);
@@ -195,6 +210,7 @@ impl Tx {
             state.as_str().into(),
             now.into(),
             limit.into(),
+            (what == What::All).into(),
         ];
         let sql = if self.backend() == DbBackend::Postgres { ON_POSTGRES } else { ON_SQLITE };
         let statement = Statement::from_sql_and_values(self.backend(), sql, values);
@@ -206,6 +222,7 @@ impl Tx {
         &self,
         endpoint: &EndpointName,
         state: State,
+        what: What,
         limit: usize,
         now: Option<DateTime<Utc>>,
     ) -> Result<Vec<(Due, Option<DateTime<Utc>>)>, Error> {
@@ -221,6 +238,9 @@ impl Tx {
             .filter(delivery::Column::Endpoint.eq(endpoint.clone()))
             .filter(delivery::Column::State.eq(state))
             .filter(delivery::Column::NextAttemptAt.is_not_null());
+        if what == What::News {
+            query = query.filter(delivery::Column::Reason.ne(Reason::Backfill));
+        }
         if let Some(now) = now {
             query = query.filter(delivery::Column::NextAttemptAt.lte(now));
         }
@@ -346,7 +366,7 @@ impl Tx {
 const ON_POSTGRES: &str = "\
 WITH due AS MATERIALIZED (
     SELECT id FROM lumo_deliveries
-    WHERE endpoint = $3 AND state = $4 AND next_attempt_at <= $5
+    WHERE endpoint = $3 AND state = $4 AND next_attempt_at <= $5 AND ($7 OR reason <> 'backfill')
     ORDER BY next_attempt_at, id LIMIT $6 FOR UPDATE SKIP LOCKED
 )
 UPDATE lumo_deliveries d SET state = 'sending', lease_token = $1, next_attempt_at = $2
@@ -357,7 +377,7 @@ const ON_SQLITE: &str = "\
 UPDATE lumo_deliveries SET state = 'sending', lease_token = $1, next_attempt_at = $2
 WHERE id IN (
     SELECT id FROM lumo_deliveries
-    WHERE endpoint = $3 AND state = $4 AND next_attempt_at <= $5
+    WHERE endpoint = $3 AND state = $4 AND next_attempt_at <= $5 AND ($7 OR reason <> 'backfill')
     ORDER BY next_attempt_at, id LIMIT $6
 )
 RETURNING id, event_id, reason, attempts";

@@ -6,6 +6,7 @@ use lumo_bridge_entity::endpoint::{self, State};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
+use super::mirror::time;
 use super::{Error, Store, Tx};
 use crate::model::id::EndpointName;
 use crate::model::subscriber::Subscriber;
@@ -19,6 +20,8 @@ pub struct Registered {
     pub put_back: Vec<EndpointName>,
     /// No longer configured.
     pub removed: Vec<EndpointName>,
+    /// They ask for other history than they did when they were new, which is too late.
+    pub late: Vec<EndpointName>,
 }
 
 impl Store {
@@ -32,17 +35,18 @@ impl Store {
             let known = endpoint::Entity::find().order_by_asc(endpoint::Column::Name);
             let known = known.lock_exclusive().all(tx.session()).await?;
             let subscribers = tx.store().subscribers();
-            for Subscriber { endpoint: name, .. } in subscribers {
-                match known.iter().find(|row| row.name == *name) {
-                    None => {
-                        tx.add_endpoint(name, now).await?;
-                        registered.new.push(name.clone());
-                    }
-                    Some(row) if row.removed_at.is_some() => {
-                        tx.put_back_endpoint(row, now).await?;
-                        registered.put_back.push(name.clone());
-                    }
-                    Some(_) => {}
+            for Subscriber { endpoint: name, history, .. } in subscribers {
+                let Some(row) = known.iter().find(|row| row.name == *name) else {
+                    tx.add_endpoint(name, *history, now).await?;
+                    registered.new.push(name.clone());
+                    continue;
+                };
+                if history.is_some() && *history != row.backfill_since {
+                    registered.late.push(name.clone());
+                }
+                if row.removed_at.is_some() {
+                    tx.put_back_endpoint(row, now).await?;
+                    registered.put_back.push(name.clone());
                 }
             }
             let is_configured = |name: &EndpointName| subscribers.iter().any(|known| known.endpoint == *name);
@@ -110,7 +114,12 @@ impl Store {
 }
 
 impl Tx {
-    async fn add_endpoint(&self, name: &EndpointName, now: DateTime<Utc>) -> Result<(), Error> {
+    async fn add_endpoint(
+        &self,
+        name: &EndpointName,
+        history: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
         let row = endpoint::ActiveModel {
             name: Set(name.clone()),
             state: Set(State::Active),
@@ -119,8 +128,19 @@ impl Tx {
             last_success_at: Set(None),
             hold_until: Set(None),
             removed_at: Set(None),
+            backfill_since: Set(None),
+            backfill_place: Set(None),
+            backfill_done_at: Set(None),
         };
-        Ok(endpoint::Entity::insert(row).exec_without_returning(self.session()).await.map(drop)?)
+        endpoint::Entity::insert(row).exec_without_returning(self.session()).await?;
+        if history.is_some() {
+            endpoint::Entity::update_many()
+                .col_expr(endpoint::Column::BackfillSince, Expr::value(time(history, self.backend())))
+                .filter(endpoint::Column::Name.eq(name.clone()))
+                .exec(self.session())
+                .await?;
+        }
+        Ok(())
     }
 
     /// What waits for an endpoint that is configured again is due. One that failed is probed at once, and has the whole time

@@ -37,6 +37,8 @@ pub trait Mirrored: Record<Id: Into<Value> + TryGetable> {
     const FINGERPRINT: <Self::Entity as EntityTrait>::Column;
     const MISSING_SINCE: <Self::Entity as EntityTrait>::Column;
     const EXTERNAL_ID: <Self::Entity as EntityTrait>::Column;
+    const CREATED_AT: <Self::Entity as EntityTrait>::Column;
+    const FIRST_SEEN_AT: <Self::Entity as EntityTrait>::Column;
     const ROW_NO: <Self::Entity as EntityTrait>::Column;
     /// The counter of the table's rows.
     const COUNTER: &'static str;

@@ -16,6 +16,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter,
 use super::mirror::{among, at_once, insert, time};
 use super::{Error, Tx};
 use crate::model::draft::Draft;
+use crate::model::event::EventType;
 use crate::model::id::{DeliveryId, EndpointName, EventId};
 
 /// Rows in one statement.
@@ -27,6 +28,13 @@ pub(super) struct Queued {
     pub(super) endpoint: EndpointName,
     pub(super) lane: Option<String>,
     pub(super) reason: Reason,
+}
+
+/// An event that was stored.
+pub(super) struct Recorded {
+    pub(super) id: EventId,
+    pub(super) kind: EventType,
+    pub(super) stream: String,
 }
 
 impl Tx {
@@ -52,26 +60,37 @@ impl Tx {
         if drafts.is_empty() {
             return Ok(0);
         }
+        let recorded = self.record(drafts, now).await?;
+        let mut queued = Vec::new();
+        for event in &recorded {
+            let told = self.store().subscribers().iter();
+            let told = told.filter(|subscriber| subscriber.wants(event.kind) && Some(&subscriber.endpoint) != about);
+            queued.extend(told.map(|subscriber| Queued {
+                event: event.id.clone(),
+                endpoint: subscriber.endpoint.clone(),
+                lane: subscriber.lane(&event.stream),
+                reason: Reason::Live,
+            }));
+        }
+        self.queue(queued, now).await?;
+        Ok(recorded.len())
+    }
+
+    /// Stores the events that are not stored yet, in the order given, and returns those. Nobody is told of them.
+    pub(super) async fn record(&self, drafts: Vec<Draft>, now: DateTime<Utc>) -> Result<Vec<Recorded>, Error> {
         let mut seq = self.lock_counter(stream::ALL).await?;
         let drafts = self.unknown(drafts).await?;
         self.supersede(&drafts, now).await?;
         let mut sequences = self.sequences(&drafts).await?;
 
         let mut rows = Vec::with_capacity(drafts.len());
-        let mut queued = Vec::new();
+        let mut recorded = Vec::with_capacity(drafts.len());
         for draft in drafts {
             seq += 1;
             let stream_seq = sequences.entry(draft.stream.clone()).or_insert(0);
             *stream_seq += 1;
             let body = draft.body(*stream_seq)?;
-            let told = self.store().subscribers().iter();
-            let told = told.filter(|subscriber| subscriber.wants(draft.kind) && Some(&subscriber.endpoint) != about);
-            queued.extend(told.map(|subscriber| Queued {
-                event: draft.id.clone(),
-                endpoint: subscriber.endpoint.clone(),
-                lane: subscriber.lane(&draft.stream),
-                reason: Reason::Live,
-            }));
+            recorded.push(Recorded { id: draft.id.clone(), kind: draft.kind, stream: draft.stream.clone() });
             // In the order of the entity's columns.
             rows.push(vec![
                 draft.id.into(),
@@ -88,15 +107,13 @@ impl Tx {
                 body.into(),
             ]);
         }
-        let count = rows.len();
-        if count == 0 {
-            return Ok(0);
+        if rows.is_empty() {
+            return Ok(recorded);
         }
         sequences.insert(stream::ALL.to_owned(), seq);
         self.save_counters(sequences).await?;
         insert::<event::Entity>(self.session(), rows).await?;
-        self.queue(queued, now).await?;
-        Ok(count)
+        Ok(recorded)
     }
 
     /// Queues deliveries; the counter of all events must be locked already.

@@ -26,7 +26,7 @@ use crate::model::subscriber::Order;
 const BATCH: u64 = 300;
 
 /// States in which a delivery is still on its way.
-const UNFINISHED: [State; 4] = [State::Pending, State::Sending, State::Retrying, State::Held];
+pub(super) const UNFINISHED: [State; 4] = [State::Pending, State::Sending, State::Retrying, State::Held];
 
 /// Which events to replay: those that everything given here holds for.
 #[derive(Clone, Debug, Default)]

@@ -1,13 +1,11 @@
 //! Section `sync`: when each listing is read.
 
-use std::fmt;
-
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
-use crate::setting::{CronLine, Percent, Text};
+use crate::setting::{CronLine, Percent, WordOrSince, word_or_since};
 
 /// When to look for changes.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -52,45 +50,18 @@ pub enum FirstImport {
     Since(#[schemars(with = "String")] DateTime<Utc>),
 }
 
+const WHAT: &str = "way of a first import";
+const FORM: &str = "`silent`, `notify` or `{ since: 2026-01-01T00:00:00Z }`";
+
 impl<'de> Deserialize<'de> for FirstImport {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Choice)
-    }
-}
-
-struct Choice;
-
-const FORM: &str = "write `silent`, `notify` or `{ since: 2026-01-01T00:00:00Z }`";
-
-impl<'de> Visitor<'de> for Choice {
-    type Value = FirstImport;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`silent`, `notify` or `{ since: 2026-01-01T00:00:00Z }`")
-    }
-
-    fn visit_str<E: de::Error>(self, word: &str) -> Result<FirstImport, E> {
-        match word {
-            "silent" => Ok(FirstImport::Silent),
-            "notify" => Ok(FirstImport::Notify),
-            _ => Err(E::custom(format_args!("`{word}` is no way of a first import; {FORM}"))),
-        }
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FirstImport, A::Error> {
-        let Some(key) = map.next_key::<String>()? else {
-            return Err(de::Error::custom(format_args!("is empty; {FORM}")));
-        };
-        if key != "since" {
-            return Err(de::Error::custom(format_args!("`{key}` is no way of a first import; {FORM}")));
-        }
-        let text: Text = map.next_value()?;
-        let since = text.parse().map_err(|_| {
-            de::Error::custom(format_args!("`{text}` is not a time; write for example `2026-01-01T00:00:00Z`"))
-        })?;
-        match map.next_key::<String>()? {
-            None => Ok(FirstImport::Since(since)),
-            Some(_) => Err(de::Error::custom(format_args!("says more than `since`; {FORM}"))),
+        match word_or_since(deserializer, WHAT, FORM)? {
+            WordOrSince::Since(since) => Ok(Self::Since(since)),
+            WordOrSince::Word(word) => match word.as_str() {
+                "silent" => Ok(Self::Silent),
+                "notify" => Ok(Self::Notify),
+                _ => Err(de::Error::custom(format_args!("`{word}` is no {WHAT}; write {FORM}"))),
+            },
         }
     }
 }

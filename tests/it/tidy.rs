@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["app"],
     &["admin", "lifecycle", "telemetry"],
     &["config"],
-    &["schedule", "sync", "deliver", "wallets", "retention"],
+    &["schedule", "sync", "deliver", "wallets", "retention", "backfill"],
     &["lumo", "store", "callback"],
     &["model"],
     &["chain", "clock", "setting"],

@@ -1,9 +1,10 @@
 //! Events about deposits.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
-use super::{Changes, Context, NO_COMPANY};
+use super::{Changes, Context, Fact, NO_COMPANY};
 use crate::model::Amount;
 use crate::model::diff::{Change, Stored};
 use crate::model::draft::{self, Draft, Origin, rfc3339};
@@ -49,32 +50,50 @@ struct Object<'a> {
 /// Only if serialising fails, which plain texts and numbers give no cause for.
 pub fn deposit_event(change: &Change<Deposit>, context: &Context<'_>) -> serde_json::Result<Option<Draft>> {
     let deposit = change.record();
-    let company = deposit.company_id.as_ref().map_or(NO_COMPANY, |id| id.as_str());
-    let object_id = deposit.id.as_str();
-    let (kind, id, origin, occurred_at, changes) = match change {
+    let (kind, occurred_at, changes) = match change {
         Change::Appeared(_) => {
             let Some(origin) = context.announce.origin(deposit.created_at) else { return Ok(None) };
-            let kind = EventType::DepositCreated;
             let occurred_at = deposit.created_at.unwrap_or(context.now);
-            (kind, draft::once(company, kind, object_id), origin, occurred_at, None)
+            return put(deposit, change.version(), appeared(deposit, occurred_at, origin), context.now).map(Some);
         }
         Change::Changed { old, .. } => {
             let changes = changes(old, deposit);
             let kind = if changes.has("status") { EventType::DepositStatusChanged } else { EventType::DepositUpdated };
-            let id = draft::repeated(company, kind, object_id, change.version(), context.generation);
             let updated = deposit.updated_at.filter(|time| old.record.updated_at.is_none_or(|before| before < *time));
-            (kind, id, Origin::Live, updated.unwrap_or(context.now), Some(changes))
+            (kind, updated.unwrap_or(context.now), changes)
         }
-        Change::Vanished(_) => {
-            let kind = EventType::DepositMissing;
-            let id = draft::repeated(company, kind, object_id, change.version(), context.generation);
-            (kind, id, Origin::Live, context.now, Some(Changes::vanished(context.now)))
-        }
+        Change::Vanished(_) => (EventType::DepositMissing, context.now, Changes::vanished(context.now)),
     };
+    let id = draft::repeated(company(deposit), kind, deposit.id.as_str(), change.version(), context.generation);
+    let fact = Fact { kind, id, origin: Origin::Live, occurred_at, changes: Some(changes) };
+    put(deposit, change.version(), fact, context.now).map(Some)
+}
+
+/// The event that would have told of a deposit as it appeared, with what is known of the deposit by now.
+///
+/// # Errors
+/// As [`deposit_event`].
+pub fn deposit_history(stored: &Stored<Deposit>, now: DateTime<Utc>) -> serde_json::Result<Draft> {
+    let deposit = &stored.record;
+    let occurred_at = deposit.created_at.unwrap_or(stored.first_seen_at);
+    put(deposit, stored.version, appeared(deposit, occurred_at, Origin::Backfill), now)
+}
+
+fn appeared(deposit: &Deposit, occurred_at: DateTime<Utc>, origin: Origin) -> Fact {
+    let kind = EventType::DepositCreated;
+    let id = draft::once(company(deposit), kind, deposit.id.as_str());
+    Fact { kind, id, origin, occurred_at, changes: None }
+}
+
+fn company(deposit: &Deposit) -> &str {
+    deposit.company_id.as_ref().map_or(NO_COMPANY, |id| id.as_str())
+}
+
+fn put(deposit: &Deposit, version: i64, fact: Fact, now: DateTime<Utc>) -> serde_json::Result<Draft> {
     let object = Object {
         kind: "deposit",
-        id: object_id,
-        version: change.version(),
+        id: deposit.id.as_str(),
+        version,
         company_id: deposit.company_id.as_ref(),
         external_id: deposit.external_id.as_ref(),
         wallet_id: deposit.wallet_id.as_ref(),
@@ -89,20 +108,20 @@ pub fn deposit_event(change: &Change<Deposit>, context: &Context<'_>) -> serde_j
         created_at: deposit.created_at.map(rfc3339),
         updated_at: deposit.updated_at.map(rfc3339),
     };
-    Ok(Some(Draft {
-        id,
-        kind,
+    Ok(Draft {
+        id: fact.id,
+        kind: fact.kind,
         stream: stream(deposit),
         object_kind: "deposit",
-        object_id: object_id.to_owned(),
+        object_id: deposit.id.as_str().to_owned(),
         external_id: deposit.external_id.clone(),
-        occurred_at,
-        detected_at: context.now,
-        origin,
+        occurred_at: fact.occurred_at,
+        detected_at: now,
+        origin: fact.origin,
         object: to_raw_value(&object)?,
-        changes: changes.map(|changes| changes.to_json()).transpose()?,
+        changes: fact.changes.map(|changes| changes.to_json()).transpose()?,
         upstream: Some(serde_json::from_str(&deposit.raw)?),
-    }))
+    })
 }
 
 fn stream(deposit: &Deposit) -> String {

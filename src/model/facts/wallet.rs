@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
-use super::{Changes, Context};
+use super::{Changes, Context, Fact};
 use crate::model::Amount;
-use crate::model::diff::Change;
+use crate::model::diff::{Change, Stored};
 use crate::model::draft::{self, Draft, Origin, rfc3339};
 use crate::model::event::EventType;
 use crate::model::id::WalletId;
@@ -65,17 +65,10 @@ pub fn wallet_event(
     let wallet = change.record();
     let company = wallet.company_id.as_str();
     let object_id = wallet.id.as_str();
-    let (kind, id, origin, occurred_at, changes) = match change {
+    let (kind, changes) = match change {
         Change::Appeared(_) => {
             let Some(origin) = context.announce.origin(Some(wallet.created_at)) else { return Ok(None) };
-            let replaced = predecessor.map(|old| {
-                let mut changes = Changes::default();
-                changes.note("wallet_id", &old.id, &wallet.id);
-                changes.note("address", &old.address, &wallet.address);
-                changes
-            });
-            let kind = if replaced.is_some() { EventType::WalletReplaced } else { EventType::WalletCreated };
-            (kind, draft::once(company, kind, object_id), origin, wallet.created_at, replaced)
+            return put(wallet, change.version(), appeared(wallet, predecessor, origin), context.now).map(Some);
         }
         Change::Changed { old, .. } => {
             let changes = changes(&old.record, wallet, old.missing_since);
@@ -89,20 +82,45 @@ pub fn wallet_event(
             } else {
                 EventType::WalletUpdated
             };
-            let id = draft::repeated(company, kind, object_id, change.version(), context.generation);
-            (kind, id, Origin::Live, context.now, Some(changes))
+            (kind, changes)
         }
-        Change::Vanished(_) => {
-            let kind = EventType::WalletMissing;
-            let id = draft::repeated(company, kind, object_id, change.version(), context.generation);
-            (kind, id, Origin::Live, context.now, Some(Changes::vanished(context.now)))
-        }
+        Change::Vanished(_) => (EventType::WalletMissing, Changes::vanished(context.now)),
     };
+    let id = draft::repeated(company, kind, object_id, change.version(), context.generation);
+    let fact = Fact { kind, id, origin: Origin::Live, occurred_at: context.now, changes: Some(changes) };
+    put(wallet, change.version(), fact, context.now).map(Some)
+}
+
+/// The event that would have told of a wallet as it appeared, with what is known of the wallet by now.
+///
+/// # Errors
+/// As [`wallet_event`].
+pub fn wallet_history(
+    stored: &Stored<Wallet>,
+    predecessor: Option<&Predecessor>,
+    now: DateTime<Utc>,
+) -> serde_json::Result<Draft> {
+    put(&stored.record, stored.version, appeared(&stored.record, predecessor, Origin::Backfill), now)
+}
+
+fn appeared(wallet: &Wallet, predecessor: Option<&Predecessor>, origin: Origin) -> Fact {
+    let changes = predecessor.map(|old| {
+        let mut changes = Changes::default();
+        changes.note("wallet_id", &old.id, &wallet.id);
+        changes.note("address", &old.address, &wallet.address);
+        changes
+    });
+    let kind = if changes.is_some() { EventType::WalletReplaced } else { EventType::WalletCreated };
+    let id = draft::once(wallet.company_id.as_str(), kind, wallet.id.as_str());
+    Fact { kind, id, origin, occurred_at: wallet.created_at, changes }
+}
+
+fn put(wallet: &Wallet, version: i64, fact: Fact, now: DateTime<Utc>) -> serde_json::Result<Draft> {
     let object = Object {
         kind: "wallet",
-        id: object_id,
-        version: change.version(),
-        company_id: company,
+        id: wallet.id.as_str(),
+        version,
+        company_id: wallet.company_id.as_str(),
         external_id: wallet.external_id.as_str(),
         address: &wallet.address,
         is_blocked: wallet.is_blocked,
@@ -111,20 +129,20 @@ pub fn wallet_event(
         last_trx_balance: &wallet.last_trx_balance,
         created_at: rfc3339(wallet.created_at),
     };
-    Ok(Some(Draft {
-        id,
-        kind,
+    Ok(Draft {
+        id: fact.id,
+        kind: fact.kind,
         stream: format!("user:{}", wallet.external_id),
         object_kind: "wallet",
-        object_id: object_id.to_owned(),
+        object_id: wallet.id.as_str().to_owned(),
         external_id: Some(wallet.external_id.clone()),
-        occurred_at,
-        detected_at: context.now,
-        origin,
+        occurred_at: fact.occurred_at,
+        detected_at: now,
+        origin: fact.origin,
         object: to_raw_value(&object)?,
-        changes: changes.map(|changes| changes.to_json()).transpose()?,
+        changes: fact.changes.map(|changes| changes.to_json()).transpose()?,
         upstream: Some(serde_json::from_str(&wallet.raw)?),
-    }))
+    })
 }
 
 fn changes(old: &Wallet, new: &Wallet, missing_since: Option<DateTime<Utc>>) -> Changes {

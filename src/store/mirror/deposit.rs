@@ -15,6 +15,8 @@ impl Mirrored for Deposit {
     const FINGERPRINT: Column = Column::Fingerprint;
     const MISSING_SINCE: Column = Column::MissingSince;
     const EXTERNAL_ID: Column = Column::ExternalId;
+    const CREATED_AT: Column = Column::CreatedAt;
+    const FIRST_SEEN_AT: Column = Column::FirstSeenAt;
     const ROW_NO: Column = Column::RowNo;
     const COUNTER: &'static str = stream::DEPOSITS;
 

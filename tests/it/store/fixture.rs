@@ -51,7 +51,8 @@ pub(crate) fn endpoint(name: &str) -> EndpointName {
 }
 
 pub(crate) fn subscriber(name: &str, patterns: &[&str], order: Order) -> Subscriber {
-    Subscriber { endpoint: endpoint(name), patterns: Patterns::parse(patterns.iter().copied()).unwrap(), order }
+    let patterns = Patterns::parse(patterns.iter().copied()).unwrap();
+    Subscriber { endpoint: endpoint(name), patterns, order, history: None }
 }
 
 /// An endpoint `shop` that wants everything about wallets and deposits, a user's in order.

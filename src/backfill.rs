@@ -1,0 +1,43 @@
+//! Giving new endpoints the history that they ask for, as fast as it gets through and no faster.
+//!
+//! Any number of processes may do this at once: each step is a transaction that another one's makes void.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::chain::Chain;
+use crate::clock::Clock;
+use crate::store::{Backfilled, Store};
+
+/// The wait after something was queued, in which it is delivered and others get at the outbox, …
+const AFTER_SOME: Duration = Duration::from_millis(100);
+/// … and the wait where it is not its time, or the database failed.
+const AFTER_NONE: Duration = Duration::from_millis(500);
+
+/// Queues the history that the endpoints ask for, until all of it is queued or `stop` is cancelled.
+pub async fn run(store: &Store, clock: &Clock, stop: &CancellationToken) {
+    let mut waiting: Vec<_> = store.subscribers().iter().filter(|subscriber| subscriber.history.is_some()).collect();
+    while !waiting.is_empty() && !stop.is_cancelled() {
+        let mut pause = AFTER_NONE;
+        for subscriber in std::mem::take(&mut waiting) {
+            let endpoint = &subscriber.endpoint;
+            match store.backfill(subscriber, clock.now()).await {
+                Ok(Backfilled::Done) => {
+                    tracing::debug!(%endpoint, "all history is queued");
+                    continue;
+                }
+                Ok(Backfilled::Waits) => {}
+                Ok(Backfilled::Queued(deliveries)) => {
+                    tracing::debug!(%endpoint, deliveries, "history queued");
+                    pause = AFTER_SOME;
+                }
+                Err(error) => {
+                    tracing::warn!(%endpoint, error = %Chain(&error), "history not queued; trying again");
+                }
+            }
+            waiting.push(subscriber);
+        }
+        stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+    }
+}
