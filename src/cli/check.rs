@@ -6,6 +6,7 @@
 mod database;
 mod endpoint;
 mod finding;
+mod history;
 mod upstream;
 
 use serde::Serialize;

@@ -90,7 +90,11 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
         }
     }
     printer.line("");
-    view::list(context, &endpoints)
+    view::list(context, &endpoints)?;
+    for history in endpoints.iter().filter_map(Endpoint::history) {
+        printer.line(history);
+    }
+    Ok(())
 }
 
 async fn load(store: &Store, listing: Listing) -> Result<Standing, Failure> {

@@ -130,7 +130,9 @@ impl Store {
         loop {
             match tokio::time::timeout(SILENCE, ear.try_recv()).await {
                 Ok(Ok(Some(call))) if call.payload() == own => {}
-                Ok(Ok(Some(_))) => drop(self.inner.queued.send_replace(())),
+                Ok(Ok(Some(_))) => {
+                    self.inner.queued.send_replace(());
+                }
                 Ok(Ok(None)) => return lost(sqlx::Error::Io(std::io::ErrorKind::ConnectionAborted.into())),
                 Ok(Err(error)) => return lost(error),
                 Err(_) => match tokio::time::timeout(PATIENCE, ear.execute("SELECT 1")).await {

@@ -10,6 +10,7 @@ mod deliver;
 mod e2e;
 mod endpoints;
 mod faults;
+mod history;
 mod operate;
 mod quirks;
 mod restart;

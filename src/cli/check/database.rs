@@ -1,6 +1,7 @@
 //! The database: whether it answers, what it is, and whether the tables are there or could be made.
 
 use super::finding::{Finding, Report};
+use super::history;
 use crate::chain::Chain;
 use crate::config::Config;
 use crate::store::{Allowed, Error, Store, schema};
@@ -42,10 +43,11 @@ async fn tables(report: &mut Report<'_>, store: &Store, config: &Config) {
     };
     let pending = steps.iter().filter(|step| !step.applied).count();
     if pending == 0 {
-        return report.add(match store.ping().await {
-            Ok(()) => Finding::ok(TABLES, "up to date"),
-            Err(error) => failed(TABLES, &error),
-        });
+        match store.ping().await {
+            Ok(()) => report.add(Finding::ok(TABLES, "up to date")),
+            Err(error) => return report.add(failed(TABLES, &error)),
+        }
+        return history::check(report, store, config).await;
     }
     let pending = format!("{pending} of {} steps pending", steps.len());
     let schema = config.database.schema.as_ref().map(|schema| schema.as_str());

@@ -13,7 +13,9 @@ use crate::callback::config::EndpointConfig;
 use crate::cli::printer::{DIM, GREEN, RED, YELLOW};
 use crate::cli::table::{Cell, Column};
 use crate::cli::time::{age, ago};
+use crate::model::draft::rfc3339;
 use crate::store::query::Count;
+use crate::store::reached;
 
 /// An endpoint that is configured, or once was.
 #[derive(Default)]
@@ -45,6 +47,17 @@ pub(in crate::cli) struct Json<'a> {
     waiting: i64,
     oldest_waiting_at: Option<DateTime<Utc>>,
     dead: i64,
+    /// The history that it asked for when it was new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backfill: Option<BackfillJson>,
+}
+
+#[derive(Serialize)]
+pub(in crate::cli) struct BackfillJson {
+    since: DateTime<Utc>,
+    /// Up to which time of creation it is queued.
+    reached: Option<DateTime<Utc>>,
+    done_at: Option<DateTime<Utc>>,
 }
 
 impl Endpoint {
@@ -79,6 +92,17 @@ impl Endpoint {
                 self.oldest_waiting = self.oldest_waiting.into_iter().chain([count.oldest]).min();
             }
         }
+    }
+
+    /// How far the history has come that it is being given.
+    pub(in crate::cli) fn history(&self) -> Option<String> {
+        let row = self.row.as_ref().filter(|row| row.backfill_since.is_some() && row.backfill_done_at.is_none())?;
+        self.config.as_ref()?.backfill?;
+        Some(match reached(row) {
+            Some(reached) => format!("{}: history is queued up to {}", self.name, rfc3339(reached)),
+            None if row.backfill_place.is_some() => format!("{}: history has begun, with stored events", self.name),
+            None => format!("{}: history has yet to begin", self.name),
+        })
     }
 
     fn origin(&self) -> Option<String> {
@@ -147,6 +171,10 @@ impl Listed for Endpoint {
             waiting: self.waiting,
             oldest_waiting_at: self.oldest_waiting,
             dead: self.dead,
+            backfill: row.and_then(|row| {
+                let (since, done_at) = (row.backfill_since?, row.backfill_done_at);
+                Some(BackfillJson { since, reached: reached(row), done_at })
+            }),
         }
     }
 }

@@ -116,6 +116,7 @@ callbacks:
       extra_signatures: [{ style: stripe, secret: { env: 'B, c' } }, { style: github, header: X-A, secret: { env: C } }]
       headers: { X-Number: '0123', X-Text: 'a, b: c' }
       auth: { basic: { username: me, password: { env: P } } }
+      backfill: { since: 2026-01-01T00:00:00Z }
       body: \"{\\n  \\\"a\\\": {{ data }}\\n}\\n\"
 ";
     let config = loaded(text, &[]);
