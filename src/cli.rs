@@ -15,6 +15,7 @@ mod event;
 mod failure;
 mod fields;
 mod filter;
+mod manual;
 mod migrate;
 mod printer;
 mod progress;
@@ -49,7 +50,8 @@ use crate::lifecycle::{self, Stop};
     version,
     propagate_version = true,
     max_term_width = 100,
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    after_help = "Examples:\n  lumo-bridge demo --for 20s\n  lumo-bridge config init && lumo-bridge check"
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -80,6 +82,7 @@ enum Command {
     /// See everything at work in one process, with no configuration: simulator, bridge, receiver
     Demo(demo::Args),
     /// Run the daemon: sync on schedule, deliver callbacks, serve the admin HTTP
+    #[command(after_help = "Example: lumo-bridge run --config /etc/lumo-bridge/config.yaml")]
     Run,
     /// Make one pass over the listings now
     Sync(sync::Args),
@@ -113,7 +116,13 @@ enum Command {
     #[command(subcommand)]
     Config(config::Command),
     /// Run the upstream simulator alone
+    #[command(after_help = "Example: lumo-bridge simulate --life 2 --preset stringly")]
     Simulate(lumo_simulator::cli::Args),
+    /// Print a script that completes commands in a shell
+    Completions(manual::Completions),
+    /// Print the manual, a page for each command
+    #[command(after_help = "Example: lumo-bridge man | man -l -")]
+    Man,
 }
 
 /// Runs the command that the arguments ask for.
@@ -167,9 +176,17 @@ async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Endpoint(command) => Box::pin(endpoint::run(context, command)).await,
         Command::Callback(command) => Box::pin(callback::run(context, command)).await,
         Command::Config(command) => config::run(context, command),
+        Command::Completions(args) => {
+            manual::completions(context, &args);
+            Ok(())
+        }
+        Command::Man => manual::man(context),
         Command::Simulate(args) => {
             let stopped = context.stop().soft.clone().cancelled_owned();
             lumo_simulator::cli::run(args, stopped).await.map_err(|error| Failure::work(error.into()))
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

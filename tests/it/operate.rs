@@ -1,5 +1,6 @@
 //! What the operator does by command: the real program, its words, its JSON and its exit codes.
 
+mod documents;
 mod replay;
 mod skip;
 mod trial;

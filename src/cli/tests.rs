@@ -1,0 +1,51 @@
+//! What holds for every command: an example in its help that is right.
+
+use clap::{Command, CommandFactory, Parser};
+
+use super::Cli;
+
+/// The commands that have no others below them, with their names from the root.
+fn leaves(command: &Command, before: &str) -> Vec<(String, Command)> {
+    let below = command.get_subcommands().flat_map(|sub| {
+        let name = format!("{before} {}", sub.get_name());
+        if sub.has_subcommands() { leaves(sub, &name) } else { vec![(name, sub.clone())] }
+    });
+    below.collect()
+}
+
+/// The words of a command line, as a shell would take them apart; what is redirected is no word of it.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for letter in line.chars() {
+        match (quote, letter) {
+            (None, '\'' | '"') => quote = Some(letter),
+            (Some(open), _) if open == letter => quote = None,
+            (None, ' ') => words.push(std::mem::take(&mut word)),
+            (None, '<' | '>' | '|') => break,
+            _ => word.push(letter),
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[test]
+fn every_command_has_an_example_that_is_right() {
+    let mut root = Cli::command();
+    root.build();
+    for (name, command) in leaves(&root, "lumo-bridge") {
+        let help = command.get_after_help().unwrap_or_else(|| panic!("`{name}` has no example")).to_string();
+        let example =
+            help.lines().next().unwrap().strip_prefix("Example: ").unwrap_or_else(|| panic!("{name}: {help}"));
+        assert!(example.starts_with(&name), "`{name}` has the example of another command: {example}");
+        if let Err(error) = Cli::try_parse_from(words(example)) {
+            panic!("the example of `{name}` is refused: {error}");
+        }
+    }
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}
