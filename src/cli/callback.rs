@@ -5,6 +5,7 @@ mod verify;
 
 use super::context::Context;
 use super::failure::Failure;
+use super::trial::NEW_SECRET;
 use crate::chain::Chain;
 use crate::model::sign::SigningSecret;
 use crate::setting::Secret;
@@ -35,8 +36,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
 fn parse(secrets: &[Secret]) -> Result<Vec<SigningSecret>, Failure> {
     let parse = |(at, secret): (usize, &Secret)| {
         secret.expose().parse().map_err(|error| {
-            Failure::usage(format!("secret {} of {}: {}", at + 1, secrets.len(), Chain(&error)))
-                .with_hint("make one with: echo \"whsec_$(openssl rand -base64 32)\"")
+            Failure::usage(format!("secret {} of {}: {}", at + 1, secrets.len(), Chain(&error))).with_hint(NEW_SECRET)
         })
     };
     secrets.iter().enumerate().map(parse).collect()

@@ -14,10 +14,12 @@ use crate::config::{self, Config};
 
 /// Where a file is looked for first.
 const USUAL: &str = "./config/lumo-bridge.yaml";
+/// What the first line of the starter file names, for editors; it is written beside it.
+const SCHEMA: &str = "lumo-bridge.schema.json";
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Write a commented starter file
+    /// Write a commented starter file, and beside it the JSON Schema by which editors complete and check it
     #[command(after_help = "Example: lumo-bridge config init ./config/lumo-bridge.yaml")]
     Init {
         /// Where to write it
@@ -58,6 +60,7 @@ pub(super) fn run(context: &Context, command: Command) -> Result<(), Failure> {
 #[derive(Serialize)]
 struct Written<'a> {
     path: &'a Path,
+    schema: &'a Path,
 }
 
 fn init(context: &Context, path: &Path, force: bool) -> Result<(), Failure> {
@@ -80,12 +83,15 @@ fn init(context: &Context, path: &Path, force: bool) -> Result<(), Failure> {
         }
         written => written.with_context(|| format!("{} not written", path.display()))?,
     }
+    let schema = path.with_file_name(SCHEMA);
+    let text = serde_json::to_string_pretty(&Config::schema()).context("schema not serialised")?;
+    fs::write(&schema, text + "\n").with_context(|| format!("{} not written", schema.display()))?;
     let printer = context.printer();
     if printer.json() {
-        return Ok(printer.document(&Written { path })?);
+        return Ok(printer.document(&Written { path, schema: &schema })?);
     }
     let option = if path == Path::new(USUAL) { String::new() } else { format!(" --config {}", shown(path)) };
-    printer.say(format!("{} is written; next:", shown(path)));
+    printer.say(format!("{} is written, and {SCHEMA} beside it for your editor; next:", shown(path)));
     printer.say("  1. read it, and set `database.url` and the url of your endpoint");
     printer.say("  2. set the variables that it names: LUMO_API_KEY, SHOP_WEBHOOK_SECRET");
     printer.say(format!("  3. lumo-bridge check{option}"));

@@ -16,6 +16,8 @@ use crate::model::retry::{Outcome, Unreachable};
 pub(super) const ALLOW: &str = "take the network out of `callbacks.egress.deny`, if this is meant";
 /// What to do about a receiver that is not reached.
 pub(super) const REACH: &str = "check that the receiver runs, can be reached from here, and answers in time";
+/// What to do about a text that is no signing secret.
+pub(super) const NEW_SECRET: &str = "make one with: echo \"whsec_$(openssl rand -base64 32)\"";
 
 /// A test that was made.
 #[derive(Debug)]

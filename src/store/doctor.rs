@@ -37,6 +37,21 @@ impl Store {
         Ok(format!("{name} {version}"))
     }
 
+    /// Other schemas of a PostgreSQL database that have tables of ours.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn tables_elsewhere(&self) -> Result<Vec<String>, Error> {
+        if self.backend() != DbBackend::Postgres {
+            return Ok(Vec::new());
+        }
+        // The catalogue also knows what this user may not read. A schema that is not there yet is no current one.
+        let sql = "SELECT n.nspname::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                   WHERE c.relname = 'lumo_migrations' AND n.nspname IS DISTINCT FROM current_schema() ORDER BY 1";
+        let rows = self.read().query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+        Ok(rows.iter().map(|row| row.try_get("", "name")).collect::<Result<_, _>>()?)
+    }
+
     /// Whether tables may be created, and the schema, if one is named and not there yet. Everything is rolled back.
     ///
     /// # Errors

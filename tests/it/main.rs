@@ -5,12 +5,14 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where something is not as it must be")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a failing test saw is shown with it")]
 
+mod check;
 mod database;
 mod deliver;
 mod e2e;
 mod endpoints;
 mod faults;
 mod history;
+mod generated;
 mod operate;
 mod quirks;
 mod restart;

@@ -49,6 +49,14 @@ async fn tables(report: &mut Report<'_>, store: &Store, config: &Config) {
         }
         return history::check(report, store, config).await;
     }
+    if pending == steps.len()
+        && let Ok(elsewhere) = store.tables_elsewhere().await
+        && let Some(first) = elsewhere.first()
+    {
+        let message = format_args!("none here, but there are some in the schema {}", elsewhere.join(", "));
+        let hint = format!("set `database.schema` to {first}, unless a second set of tables is meant");
+        report.add(Finding::warn(TABLES, message).hint(hint));
+    }
     let pending = format!("{pending} of {} steps pending", steps.len());
     let schema = config.database.schema.as_ref().map(|schema| schema.as_str());
     report.add(match store.may_create_tables(schema).await {

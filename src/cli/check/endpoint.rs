@@ -13,7 +13,7 @@ use crate::callback::{Egress, Endpoint, Misfit, Problem};
 use crate::chain::Chain;
 use crate::cli::context::Context;
 use crate::cli::time::ago;
-use crate::cli::trial::{ALLOW, REACH, Trial};
+use crate::cli::trial::{ALLOW, NEW_SECRET, REACH, Trial};
 use crate::config::Config;
 use crate::model::draft::rfc3339;
 
@@ -44,8 +44,11 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
             Err(error) => {
                 let (secrets, others): (Vec<_>, Vec<_>) =
                     error.problems().iter().partition(|problem| matches!(problem, Problem::Secret(_)));
+                let signing = format!("callbacks.endpoints.{name}.secrets[");
                 for problem in others {
-                    report.add(Finding::fail(subject.as_str(), Chain(problem)));
+                    let is_signing = matches!(problem, Problem::Invalid { key, .. } if key.starts_with(&signing));
+                    let hint = is_signing.then_some(NEW_SECRET);
+                    report.add(Finding::fail(subject.as_str(), Chain(problem)).maybe_hint(hint));
                 }
                 // Which, and why, is told with the other secrets.
                 if !secrets.is_empty() {

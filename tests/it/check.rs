@@ -1,0 +1,195 @@
+//! `check`: each thing that can be wrong is found, named, and comes with what to do about it.
+
+use lumo_simulator::{Answer, World};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::database::Database;
+use crate::world::{SECRET, Stage, seed};
+
+/// A set-up in which all is well.
+async fn healthy() -> Stage {
+    let world = World::live(seed());
+    world.seed(5, 5);
+    Stage::new(Database::sqlite().await, world).await
+}
+
+/// What was found, after the expected exit code.
+async fn found(stage: &Stage, arguments: &[&str], code: i32) -> Vec<Value> {
+    let finished = stage.command(&[&["check", "--json"], arguments].concat()).await;
+    assert_eq!(finished.status.code(), Some(code), "{finished:?}");
+    let document: Value = serde_json::from_str(&finished.stdout).expect("standard output is JSON");
+    assert_eq!(document["is_healthy"], code == 0);
+    document["findings"].as_array().unwrap().clone()
+}
+
+/// Asserts that there is this finding, with these words in it and in its hint.
+fn assert_found(findings: &[Value], subject: &str, level: &str, words: &str, hint: &str) {
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    let is_it = |finding: &&Value| {
+        text(finding, "subject") == subject
+            && text(finding, "level") == level
+            && text(finding, "message").contains(words)
+            && text(finding, "hint").contains(hint)
+    };
+    assert!(findings.iter().any(|finding| is_it(&finding)), "no {level} of {subject}: {words} / {hint}: {findings:#?}");
+}
+
+fn closed() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}/", listener.local_addr().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_all_is_well_nothing_is_found_and_nothing_is_stored() {
+    let stage = healthy().await;
+    let findings = found(&stage, &["--send-test"], 0).await;
+    assert!(findings.iter().all(|finding| finding["level"] == "ok"), "{findings:#?}");
+    for subject in ["configuration", "secrets", "database", "tables", "API key", "clock", "endpoint shop"] {
+        assert_found(&findings, subject, "ok", "", "");
+    }
+    assert_found(&findings, "schedule deposits", "ok", "next ", "");
+    assert_eq!(stage.database.number("SELECT COUNT(*) FROM sqlite_master").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_the_api_is_found() {
+    let mut stage = healthy().await;
+    stage.world.rotate_key();
+    assert_found(&found(&stage, &[], 1).await, "API key", "fail", "does not accept the API key", "lumo.api_key");
+
+    stage.settings.set("lumo.base_url", json!(closed()));
+    assert_found(&found(&stage, &[], 1).await, "API key", "fail", "no connection", "");
+
+    let mut late = mockito::Server::new_async().await;
+    let list = json!({ "wallets": [], "total": 0 }).to_string();
+    let page = late.mock("GET", mockito::Matcher::Any).with_header("date", "Mon, 04 May 2026 10:11:12 GMT");
+    page.with_body(list).create_async().await;
+    stage.settings.set("lumo.base_url", json!(late.url()));
+    assert_found(&found(&stage, &[], 0).await, "clock", "warn", "this machine is ", "NTP");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_an_endpoint_is_found() {
+    let mut stage = healthy().await;
+    let other = "whsec_AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+    stage.settings.set("callbacks.endpoints.shop.secrets", json!([{ "value": other }]));
+    let findings = found(&stage, &["--send-test"], 1).await;
+    assert_found(&findings, "endpoint shop", "fail", "answered 401", "compare the secret");
+    assert_found(&found(&stage, &[], 0).await, "endpoint shop", "ok", "accepts connections", "");
+
+    stage.settings.set("callbacks.endpoints.shop.secrets", json!([{ "value": SECRET }]));
+    stage.receiver.script(|_| Answer::status(500));
+    let findings = found(&stage, &["--send-test"], 1).await;
+    assert_found(&findings, "endpoint shop", "fail", "answered 500", "the log of the receiver");
+
+    stage.settings.set("callbacks.endpoints.shop.url", json!(closed()));
+    for arguments in [&[][..], &["--send-test"]] {
+        let findings = found(&stage, arguments, 1).await;
+        assert_found(&findings, "endpoint shop", "fail", "", "check that the receiver runs");
+    }
+    stage.settings.set("callbacks.egress.deny", json!(["127.0.0.0/8"]));
+    assert_found(&found(&stage, &[], 1).await, "endpoint shop", "fail", "egress.deny", "take the network out");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_secrets_and_schedules_is_found() {
+    let mut stage = healthy().await;
+    stage.settings.set("callbacks.endpoints.shop.secrets", json!([{ "value": "whsec_dG9vIHNob3J0" }]));
+    let findings = found(&stage, &[], 1).await;
+    let words = "callbacks.endpoints.shop.secrets[0]: the key is 9 bytes long, not 24 to 64";
+    assert_found(&findings, "endpoint shop", "fail", words, "openssl rand");
+    assert!(!format!("{findings:?}").contains("dG9vIHNob3J0"), "a secret is never shown");
+
+    stage.settings.set("callbacks.endpoints.shop.secrets", json!([{ "env": "SHOP_SECRET_THAT_IS_NOT_SET" }]));
+    stage.settings.set("lumo.api_key", json!({ "file": "/no/such/file" }));
+    let findings = found(&stage, &[], 1).await;
+    assert_found(&findings, "secrets", "fail", "`SHOP_SECRET_THAT_IS_NOT_SET` is not set", "set it");
+    assert_found(&findings, "secrets", "fail", "`/no/such/file` cannot be read", "check the path");
+    assert_found(&findings, "API key", "fail", "not tried", "");
+
+    let mut stage = healthy().await;
+    stage.settings.set("sync.sweep.schedule", json!("0 0 30 2 *"));
+    let findings = found(&stage, &[], 2).await;
+    assert_found(&findings, "configuration", "fail", "`0 0 30 2 *` is never due; name a date that exists", "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_the_database_is_found() {
+    let mut stage = healthy().await;
+    stage.settings.set("database.url", json!("sqlite:///no/such/directory/shop.db"));
+    assert_found(&found(&stage, &[], 0).await, "database", "ok", "there is no such file yet", "");
+    stage.settings.set("database.migrate", json!(false));
+    assert_found(&found(&stage, &[], 0).await, "database", "warn", "no such file yet", "lumo-bridge migrate up");
+    stage.settings.set("database.url", json!(format!("postgres://me:hush@{}shop", &closed()["http://".len()..])));
+    let findings = found(&stage, &[], 1).await;
+    assert_found(&findings, "database", "fail", "database not reachable", "check that it runs");
+    assert!(!format!("{findings:?}").contains("hush"));
+}
+
+/// A user of the server that may do nothing but what everybody may.
+struct Nobody<'a> {
+    database: &'a Database,
+    name: String,
+}
+
+impl<'a> Nobody<'a> {
+    async fn new(database: &'a Database, create: &str) -> Self {
+        let name = format!("lumo_nobody_{:08x}", rand::random::<u32>());
+        database.execute(&create.replace("NAME", &name)).await;
+        Self { database, name }
+    }
+
+    fn url(&self) -> Value {
+        let mut url = Url::parse(self.database.url()).unwrap();
+        url.set_username(&self.name).unwrap();
+        url.set_password(Some("hush")).unwrap();
+        json!(url.as_str())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn missing_rights_and_tables_in_another_schema_are_found_on_postgres() {
+    let world = World::live(seed());
+    let mut stage = Stage::new(Database::postgres().await, world).await;
+    stage.database.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC").await;
+    let plain = stage.settings.clone();
+    let nobody = Nobody::new(&stage.database, "CREATE ROLE NAME LOGIN PASSWORD 'hush'").await;
+    let (url, name) = (nobody.url(), nobody.name.clone());
+    stage.settings.set("database.url", url);
+    let findings = found(&stage, &[], 1).await;
+    assert_found(&findings, "tables", "fail", "tables may not be created", "CREATE on the schema");
+    stage.settings.set("database.schema", json!("lumo"));
+    let findings = found(&stage, &[], 1).await;
+    assert_found(&findings, "tables", "fail", "tables may not be created", "CREATE on the database, or on the schema");
+    assert!(!format!("{findings:?}").contains("hush"));
+    stage.database.execute(&format!("DROP ROLE {name}")).await;
+
+    // Tables of another schema would be left alone, and a second set made beside them.
+    stage.settings = plain;
+    stage.settings.set("database.schema", json!("lumo"));
+    assert_eq!(stage.command(&["migrate", "up"]).await.status.code(), Some(0));
+    let findings = found(&stage, &[], 0).await;
+    assert_found(&findings, "tables", "ok", "up to date", "");
+    stage.settings.set("database.schema", Value::Null);
+    let findings = found(&stage, &[], 0).await;
+    assert_found(
+        &findings,
+        "tables",
+        "warn",
+        "none here, but there are some in the schema lumo",
+        "set `database.schema`",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn missing_rights_are_found_on_mariadb() {
+    let mut stage = Stage::new(Database::mariadb().await, World::live(seed())).await;
+    let nobody = Nobody::new(&stage.database, "CREATE USER NAME@'%' IDENTIFIED BY 'hush'").await;
+    let (url, name) = (nobody.url(), nobody.name.clone());
+    stage.database.execute(&format!("GRANT SELECT ON *.* TO {name}@'%'")).await;
+    stage.settings.set("database.url", url);
+    let findings = found(&stage, &[], 1).await;
+    assert_found(&findings, "tables", "fail", "tables may not be created", "CREATE on the database");
+    stage.database.execute(&format!("DROP USER {name}@'%'")).await;
+}
