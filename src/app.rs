@@ -1,5 +1,7 @@
 //! The composition root: a configuration in, running loops out. The only place where everything meets.
 
+pub mod reload;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,12 +140,30 @@ pub struct Daemon {
     pub endpoints: Vec<Arc<Endpoint>>,
 }
 
+/// A daemon that was started.
+pub struct Running {
+    stop: Stop,
+    store: Store,
+    parts: Vec<Part>,
+}
+
 impl Daemon {
     /// Runs until `stop.soft` is cancelled and what was in hand is finished or dropped.
     ///
     /// # Errors
-    /// If it cannot start: no database, no rights in it, an address that is taken.
+    /// If it cannot start: no database, no rights in it, an address that is taken. Or if a part ended by itself.
     pub async fn run(self, stop: &Stop) -> anyhow::Result<()> {
+        let listener = listen(&self.config).await?;
+        self.start(stop, listener).await?.ended().await?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    /// Starts every part. When one of them ends by itself, `stop.soft` is cancelled.
+    ///
+    /// # Errors
+    /// If it cannot start: no database, or no rights in it.
+    async fn start(self, stop: &Stop, listener: Option<TcpListener>) -> anyhow::Result<Running> {
         let Self { config, clock, endpoints } = self;
         if config.database.migrate {
             let applied = store::schema::up(&config.database)
@@ -163,9 +183,7 @@ impl Daemon {
 
         let tasks = TaskTracker::new();
         let mut parts = Vec::new();
-        if let Some(address) = config.server.listen {
-            let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-            tracing::info!(%address, "admin HTTP is up");
+        if let Some(listener) = listener {
             let serve = admin::serve(listener, store.clone(), stop.soft.clone());
             parts.push(supervise(&tasks, stop, "admin HTTP", async move {
                 if let Err(error) = serve.await {
@@ -188,17 +206,25 @@ impl Daemon {
         parts.push(supervise(&tasks, stop, "deliveries", deliveries));
         let in_step = keep_in_step(config, syncer, store.clone(), clock, stop.clone());
         parts.push(supervise(&tasks, stop, "sync", in_step));
+        Ok(Running { stop: stop.clone(), store, parts })
+    }
+}
 
-        stop.soft.cancelled().await;
+impl Running {
+    /// Waits until it is told to stop, or a part ends by itself, and then until what was in hand is finished or dropped.
+    ///
+    /// # Errors
+    /// The parts that ended by themselves.
+    async fn ended(self) -> anyhow::Result<()> {
+        self.stop.soft.cancelled().await;
         let mut failed = Vec::new();
-        for part in parts {
+        for part in self.parts {
             if !part.task.await.unwrap_or(false) {
                 failed.push(part.name);
             }
         }
-        store.close().await;
+        self.store.close().await;
         anyhow::ensure!(failed.is_empty(), "ended unexpectedly: {}", failed.join(", "));
-        tracing::info!("stopped");
         Ok(())
     }
 }
@@ -220,6 +246,14 @@ fn tell(registered: &Registered) {
              with `lumo-bridge endpoint resume --skip-held`"
         );
     }
+}
+
+/// Takes the address of the admin HTTP, if there is to be one.
+async fn listen(config: &Config) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = config.server.listen else { return Ok(None) };
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    tracing::info!(%address, "admin HTTP is up");
+    Ok(Some(listener))
 }
 
 /// Delivers, beginning with what dead processes have left, and looks for more of them from time to time.

@@ -39,6 +39,14 @@ pub fn watch_signals(stop: &Stop, tasks: &TaskTracker) -> std::io::Result<()> {
     Ok(())
 }
 
+/// The signals that ask for the configuration to be read again. Until this is called, SIGHUP ends the process.
+///
+/// # Errors
+/// If the signal cannot be listened to.
+pub fn hangups() -> std::io::Result<Signal> {
+    signal(SignalKind::hangup())
+}
+
 async fn turn(stop: Stop, mut terminate: Signal, mut interrupt: Signal) {
     tokio::select! {
         _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),

@@ -1,5 +1,6 @@
 //! What commands work with, made when first asked for.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -46,31 +47,35 @@ impl Context {
         self.global.verbose > 0
     }
 
-    /// Loads the configuration and starts logging as it says, or as `-v` and `-q` do.
-    pub(super) fn load(&self) -> Result<Loaded, Failure> {
-        let mut loaded = Config::load(self.global.config.as_deref(), config::environment())?;
-        self.start_log(&mut loaded.config.log, None)?;
-        Ok(loaded)
+    /// The configuration file that was named, if one was.
+    pub(super) fn config_file(&self) -> Option<&Path> {
+        self.global.config.as_deref()
+    }
+
+    /// Loads the configuration and starts logging as it says, or as `-v` and `-q` do; what changes the level is given
+    /// only where they do not.
+    pub(super) fn load(&self) -> Result<(Config, Option<telemetry::Level>), Failure> {
+        let mut config = Config::load(self.config_file(), config::environment())?.config;
+        let asked = self.level();
+        let level = start_log(&mut config.log, asked)?;
+        Ok((config, asked.is_none().then_some(level)))
     }
 
     /// As [`Context::load`], for a command that is done in a moment: unless asked, only warnings are logged.
     pub(super) fn load_quietly(&self) -> Result<Loaded, Failure> {
-        let mut loaded = Config::load(self.global.config.as_deref(), config::environment())?;
-        self.start_log(&mut loaded.config.log, Some("warn"))?;
+        let mut loaded = Config::load(self.config_file(), config::environment())?;
+        start_log(&mut loaded.config.log, self.level().or(Some("warn")))?;
         Ok(loaded)
     }
 
-    fn start_log(&self, log: &mut telemetry::Config, unasked: Option<&str>) -> Result<(), Failure> {
-        let level = match (self.global.quiet, self.global.verbose) {
+    /// What the command line wants to be logged.
+    fn level(&self) -> Option<&'static str> {
+        match (self.global.quiet, self.global.verbose) {
             (true, _) => Some("error"),
-            (_, 0) => unasked,
+            (_, 0) => None,
             (_, 1) => Some("info,lumo_bridge=debug"),
             _ => Some("debug,lumo_bridge=trace"),
-        };
-        if let Some(level) = level {
-            log.level = level.to_owned().into();
         }
-        Ok(telemetry::start(log)?)
     }
 
     /// Brings the tables up to date, unless the configuration leaves that to the operator: for commands that store.
@@ -120,4 +125,11 @@ impl Context {
         let key = config.lumo.api_key.resolve("lumo.api_key")?;
         Ok(Client::new(&config.lumo, key).context("client for Lumo not set up")?)
     }
+}
+
+fn start_log(log: &mut telemetry::Config, level: Option<&str>) -> Result<telemetry::Level, Failure> {
+    if let Some(level) = level {
+        log.level = level.to_owned().into();
+    }
+    Ok(telemetry::start(log)?)
 }

@@ -35,6 +35,12 @@ impl Failure {
         Self { code: 2, problems: vec![problem.into()], hint: None }
     }
 
+    /// All that is wrong with the configuration: exit code 2.
+    pub(super) fn configuration(problems: Vec<String>) -> Self {
+        let problems = problems.iter().flat_map(|problem| problem.lines().map(str::to_owned)).collect();
+        Self { code: 2, problems, hint: None }
+    }
+
     /// There is no such thing: exit code 1.
     pub(super) fn absent(noun: &str, id: impl Display, hint: &str) -> Self {
         Self { code: 1, problems: vec![format!("no such {noun}: {id}")], hint: Some(hint.to_owned()) }
@@ -97,8 +103,7 @@ impl From<crate::store::Error> for Failure {
 
 impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
-        let problems = Chain(&error).to_string().lines().map(str::to_owned).collect();
-        Self { code: 2, problems, hint: None }
+        Self::configuration(vec![Chain(&error).to_string()])
     }
 }
 
@@ -110,8 +115,6 @@ impl From<SettingError> for Failure {
 
 impl From<Vec<ConfigError>> for Failure {
     fn from(errors: Vec<ConfigError>) -> Self {
-        let problems =
-            errors.iter().flat_map(|error| Chain(error).to_string().lines().map(str::to_owned).collect::<Vec<_>>());
-        Self { code: 2, problems: problems.collect(), hint: None }
+        Self::configuration(errors.iter().map(|error| Chain(error).to_string()).collect())
     }
 }

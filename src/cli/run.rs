@@ -1,20 +1,16 @@
 //! `run`: the daemon.
 
+use anyhow::Context as _;
+
 use super::context::Context;
 use super::failure::Failure;
-use crate::app::{self, Daemon};
+use crate::app::reload::{self, Source};
+use crate::lifecycle;
 
 pub(super) async fn run(context: &Context) -> Result<(), Failure> {
-    let config = context.load()?.config;
-    let missing = config.check_secrets();
-    if let Some(first) = missing.first() {
-        return Err(Failure::usage(first.to_string()));
-    }
-    let endpoints = app::endpoints(&config.callbacks)?;
-    app::check_signing(&endpoints, context.clock().now())?;
-    if endpoints.is_empty() {
-        tracing::warn!("no endpoint is configured: changes are stored, nobody is told");
-    }
-    let daemon = Daemon { config, clock: context.clock().clone(), endpoints };
-    Ok(daemon.run(context.stop()).await?)
+    let hangups = lifecycle::hangups().context("signals cannot be listened to")?;
+    let (config, level) = context.load()?;
+    let daemon = reload::daemon(config, context.clock().clone()).map_err(Failure::configuration)?;
+    let source = Source { path: context.config_file().map(Into::into), level, hangups };
+    Ok(source.run(daemon, context.stop()).await?)
 }

@@ -15,6 +15,7 @@ mod history;
 mod generated;
 mod operate;
 mod quirks;
+mod reload;
 mod restart;
 mod schema;
 mod shutdown;

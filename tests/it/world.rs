@@ -11,7 +11,7 @@ mod outbox;
 mod parts;
 mod settings;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use lumo_bridge::clock::Clock;
@@ -89,6 +89,11 @@ impl Stage {
         // JSON is YAML.
         std::fs::write(&path, self.settings.to_string()).expect("configuration not written");
         path
+    }
+
+    /// Starts the daemon on a file that may change.
+    pub(crate) fn daemon_on(&self, file: &Path) -> Bridge {
+        Bridge::start(self.directory.path(), file, &["run"])
     }
 
     /// Starts the daemon.

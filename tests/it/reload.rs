@@ -1,0 +1,175 @@
+//! SIGHUP: a file that has changed is in force as a whole, or not at all, and nothing is lost on the way.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+
+use lumo_simulator::{Received, World};
+use serde_json::json;
+
+use crate::database::{Database, on_each_database};
+use crate::world::{Bridge, PATIENCE, Stage, eventually, random_changes, seed};
+
+on_each_database!(a_new_endpoint_receives_what_comes_from_then_on);
+
+const IN_FORCE: &str = "configuration reloaded; it is in force";
+const REFUSED: &str = "configuration not reloaded; the one before stays in force";
+
+async fn stage(database: Database) -> Stage {
+    let world = World::live(seed());
+    world.seed(20, 40);
+    Stage::new(database, world).await
+}
+
+/// Changes the file, and waits until that was taken in.
+async fn reload(bridge: &mut Bridge, file: &Path, text: &str, answer: &str) {
+    let before = bridge.log().matches(answer).count();
+    fs::write(file, text).unwrap();
+    bridge.signal("HUP");
+    eventually!(PATIENCE, format!("`{answer}` is logged"), bridge.log().matches(answer).count() > before);
+    assert!(bridge.is_running());
+}
+
+async fn a_new_endpoint_receives_what_comes_from_then_on(database: Database) {
+    let mut stage = stage(database).await;
+    let file = stage.config_file();
+    let mut bridge = stage.daemon_on(&file);
+    stage.until_imported().await;
+    let announced = stage.announced().await;
+    let early = stage.world.add_deposit_for("user-000001", "1").unwrap().id.to_string();
+    stage.until_mirrored().await;
+
+    stage.add_endpoint("books", "/books", &["deposit.*"]);
+    stage.add_endpoint("gone", "/gone", &["deposit.*"]);
+    reload(&mut bridge, &file, &stage.settings.to_string(), IN_FORCE).await;
+    stage.settings.set("callbacks.endpoints.gone", json!(null));
+    let mut without = serde_json::from_str::<serde_json::Value>(&stage.settings.to_string()).unwrap();
+    without["callbacks"]["endpoints"].as_object_mut().unwrap().remove("gone");
+    // Things go on happening while one set of parts follows the other.
+    random_changes(&stage.world, 20);
+    reload(&mut bridge, &file, &without.to_string(), IN_FORCE).await;
+    random_changes(&stage.world, 20);
+    let late = stage.world.add_deposit_for("user-000001", "2").unwrap().id.to_string();
+    stage.until_mirrored().await;
+    let told = "endpoint IN ('shop', 'books') AND state NOT IN ('delivered', 'skipped')";
+    eventually!(PATIENCE, "all is delivered", stage.database.count("lumo_deliveries", told).await == 0);
+    bridge.stop().await;
+
+    stage.assert_told_once_and_in_order(&announced).await;
+    let created = |id: &str| {
+        let is_it = |request: &Received| {
+            request.path == "/books"
+                && request.event_type.as_deref() == Some("deposit.created")
+                && request.json().is_some_and(|body| body["data"]["object"]["id"] == *id)
+        };
+        stage.receiver.received().iter().filter(|request| is_it(request)).count()
+    };
+    assert_eq!((created(&early), created(&late)), (0, 1));
+    let to = |name: &str| {
+        format!("endpoint = '{name}' AND event_id IN (SELECT id FROM lumo_events WHERE object_id = '{late}')")
+    };
+    assert_eq!(stage.database.count("lumo_deliveries", &to("books")).await, 1);
+    assert_eq!(stage.database.count("lumo_deliveries", &to("gone")).await, 0, "it was taken out before");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_file_changes_nothing() {
+    let stage = stage(Database::sqlite().await).await;
+    let file = stage.config_file();
+    let mut bridge = stage.daemon_on(&file);
+    stage.until_imported().await;
+    let right = stage.settings.to_string();
+    let changed = |path: &str, value: serde_json::Value| {
+        let mut settings = stage.settings.clone();
+        settings.set("callbacks.endpoints.shop.url", json!("http://127.0.0.1:9/"));
+        settings.set(path, value);
+        settings.to_string()
+    };
+    for (text, why) in [
+        ("callbacks: [".to_owned(), "YAML"),
+        (changed("callbacks.endpoints.shop.events", json!(["deposit.craeted"])), "did you mean"),
+        (changed("callbacks.endpoints.shop.secrets", json!([{ "env": "NOT_SET_HERE" }])), "`NOT_SET_HERE` is not set"),
+        (
+            changed("callbacks.endpoints.shop.secrets", json!([{ "value": "whsec_c2hvcnQ=" }])),
+            "the key is 5 bytes long",
+        ),
+        (changed("sync.deposits.schedule", json!("every day")), "write five"),
+        (changed("lumo.rate", json!("many")), "lumo.rate"),
+        (changed("database.url", json!("sqlite:///elsewhere.db")), "`database` has changed, which takes a restart"),
+        (changed("server.listen", json!("127.0.0.1:1")), "`server.listen` has changed, which takes a restart"),
+        (changed("log.format", json!("json")), "`log.format` has changed, which takes a restart"),
+    ] {
+        reload(&mut bridge, &file, &text, REFUSED).await;
+        let log = bridge.log();
+        let said = log.lines().rfind(|line| line.contains(REFUSED)).unwrap();
+        assert!(said.contains(why), "{why}: {said}");
+        assert!(!said.contains("c2hvcnQ="), "{said}");
+    }
+    fs::remove_file(&file).unwrap();
+    bridge.signal("HUP");
+    bridge.until_logged("there is no such file", PATIENCE).await;
+
+    let announced = stage.announced().await;
+    random_changes(&stage.world, 20);
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    assert_eq!(bridge.log().matches(IN_FORCE).count(), 0);
+    reload(&mut bridge, &file, &right, IN_FORCE).await;
+    random_changes(&stage.world, 20);
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    bridge.stop().await;
+    stage.assert_told_once_and_in_order(&announced).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schedules_the_key_and_the_level_of_the_log_change_with_the_file() {
+    let mut stage = stage(Database::sqlite().await).await;
+    stage.settings.set("sync.deposits.schedule", json!("@yearly"));
+    stage.settings.set("log.level", json!("warn"));
+    let file = stage.config_file();
+    let mut bridge = stage.daemon_on(&file);
+    stage.until_imported().await;
+    let deposit = stage.world.add_deposit_for("user-000001", "1").unwrap().id.to_string();
+    let key = stage.world.rotate_key();
+    bridge.until_logged("Lumo refuses the API key", PATIENCE).await;
+    assert!(!bridge.log().contains("INFO"), "{}", bridge.log());
+
+    stage.settings.set("lumo.api_key", json!({ "value": key }));
+    stage.settings.set("sync.deposits.schedule", json!("* * * * * *"));
+    stage.settings.set("log.level", json!("debug"));
+    reload(&mut bridge, &file, &stage.settings.to_string(), IN_FORCE).await;
+    let row = format!("SELECT COUNT(*) FROM lumo_user_deposits WHERE id = '{deposit}'");
+    stage.database.until_at_least(1, PATIENCE, &row).await;
+    bridge.until_logged("DEBUG", PATIENCE).await;
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_admin_http_answers_all_the_time() {
+    let mut stage = stage(Database::sqlite().await).await;
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    stage.settings.set("server.listen", json!(address));
+    let file = stage.config_file();
+    let mut bridge = stage.daemon_on(&file);
+    bridge.until_logged("started", PATIENCE).await;
+    let asking = std::thread::spawn(move || (0..400).filter(|_| !is_healthy(address)).count());
+    let text = stage.settings.to_string();
+    while !asking.is_finished() {
+        reload(&mut bridge, &file, &text, IN_FORCE).await;
+    }
+    assert_eq!(asking.join().unwrap(), 0, "requests that were not answered");
+    bridge.stop().await;
+}
+
+fn is_healthy(address: SocketAddr) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "))
+}
