@@ -15,6 +15,7 @@ mod event;
 mod failure;
 mod fields;
 mod filter;
+mod health;
 mod manual;
 mod migrate;
 mod printer;
@@ -91,6 +92,8 @@ enum Command {
     /// Show how far each listing is synced and how each endpoint fares
     #[command(after_help = "Example: lumo-bridge status --json")]
     Status,
+    /// Ask the daemon that runs here how it is; exit code 1 if it is not well
+    Health(health::Args),
     /// Bring the tables up to date, take them back, or show where they stand
     #[command(subcommand)]
     Migrate(migrate::Command),
@@ -168,6 +171,7 @@ async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Sync(args) => Box::pin(sync::run(context, args)).await,
         Command::Check(args) => Box::pin(check::run(context, args)).await,
         Command::Status => Box::pin(status::run(context)).await,
+        Command::Health(args) => Box::pin(health::run(context, args)).await,
         Command::Migrate(command) => Box::pin(migrate::run(context, command)).await,
         Command::Wallet(command) => Box::pin(wallet::run(context, command)).await,
         Command::Deposit(command) => Box::pin(deposit::run(context, command)).await,

@@ -14,6 +14,7 @@ mod faults;
 mod history;
 mod generated;
 mod operate;
+mod packaging;
 mod quirks;
 mod reload;
 mod restart;

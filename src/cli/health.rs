@@ -1,0 +1,81 @@
+//! `health`: asks a running daemon on this machine how it is, for health checks where no other program is at hand.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::safe;
+
+/// Longest wait for the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// More than this of an answer is not read.
+const MOST_BYTES: u64 = 16 * 1024;
+
+/// What to ask.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: lumo-bridge health --ready")]
+pub(super) struct Args {
+    /// Whether it is ready, too: its database answers, and no listing has fallen behind
+    #[arg(long)]
+    ready: bool,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    is_healthy: bool,
+    status: u16,
+    answer: &'a str,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let config = context.load_quietly()?.config;
+    let Some(listen) = config.server.listen else {
+        let failure = Failure::usage("the daemon cannot be asked: `server.listen` is null");
+        return Err(failure.with_hint("let it listen, for example on 127.0.0.1:8600"));
+    };
+    let (address, path) = (here(listen), if args.ready { "/readyz" } else { "/healthz" });
+    let asked = tokio::time::timeout(PATIENCE, ask(address, path)).await;
+    let asked = asked.with_context(|| format!("no answer from {address} within {} s", PATIENCE.as_secs()))?;
+    let (status, answer) = asked.map_err(|error| {
+        let error = error.context(format!("the daemon on {address} does not answer"));
+        Failure::work(error).with_hint("check that `lumo-bridge run` runs, with the same `server.listen`")
+    })?;
+    let is_healthy = status == 200;
+    if context.printer().json() {
+        context.printer().document(&Document { is_healthy, status, answer: &answer })?;
+    } else {
+        context.printer().line(safe::lines(&answer));
+    }
+    if is_healthy { Ok(()) } else { Err(Failure::said()) }
+}
+
+/// Where an address that stands for every address of this machine is called from within.
+fn here(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+/// The status and the body of an answer.
+async fn ask(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address).await?;
+    // By HTTP/1.0 the body comes in one piece and ends with the connection.
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n").as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.take(MOST_BYTES).read_to_end(&mut answer).await?;
+    let answer = String::from_utf8_lossy(&answer);
+    let status = answer.split_ascii_whitespace().nth(1).and_then(|status| status.parse().ok());
+    let (Some(status), Some((_, body))) = (status, answer.split_once("\r\n\r\n")) else {
+        bail!("what listens there does not speak HTTP");
+    };
+    Ok((status, body.trim_end().to_owned()))
+}

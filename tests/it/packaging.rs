@@ -1,0 +1,154 @@
+//! What the bridge is deployed with: the image, the containers and the unit name commands that exist, files that are
+//! there and settings that load.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+use clap::Parser;
+use config::{FileFormat, Format, Value, ValueKind};
+use lumo_bridge::cli::Cli;
+use lumo_bridge::config::Config;
+use lumo_simulator::World;
+use serde_json::{Value as Json, json};
+
+use crate::database::Database;
+use crate::world::{PATIENCE, Stage};
+
+const PROGRAM: &str = "/usr/local/bin/lumo-bridge";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn yaml(path: &str) -> Json {
+    let table = FileFormat::Yaml.parse(None, &text(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    Value::new(None, ValueKind::Table(table)).try_deserialize().unwrap()
+}
+
+/// Asserts that the program takes these words.
+fn assert_command<'a>(words: impl IntoIterator<Item = &'a str>) {
+    let words: Vec<_> = words.into_iter().collect();
+    assert_eq!(words.first(), Some(&PROGRAM), "{words:?}");
+    if let Err(error) = Cli::try_parse_from(&words) {
+        panic!("{words:?}: {error}");
+    }
+}
+
+/// The lists in brackets that follow these words of a Dockerfile.
+fn list(line: &str) -> Vec<String> {
+    serde_json::from_str(&line[line.find('[').unwrap()..]).unwrap()
+}
+
+#[test]
+fn the_image_runs_the_daemon_as_nobody_and_asks_it_how_it_is() {
+    let file = text("Dockerfile");
+    let line = |start: &str| file.lines().rfind(|line| line.starts_with(start)).unwrap_or_else(|| panic!("no {start}"));
+    let entry = list(line("ENTRYPOINT"));
+    let run = [entry.clone(), list(line("CMD"))].concat();
+    assert_command(run.iter().map(String::as_str));
+    assert_command(list(line("HEALTHCHECK")).iter().map(String::as_str));
+    assert_eq!(line("USER"), "USER nonroot");
+    assert!(line("COPY --from=build").ends_with(PROGRAM));
+    let manifest = text("Cargo.toml");
+    let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
+    assert!(line("FROM rust:").starts_with(&format!("FROM rust:{version}-")), "it is built with Rust {version}");
+    assert!(text(".dockerignore").lines().any(|line| line == ".env"), "no secret goes into a layer");
+}
+
+#[test]
+fn the_containers_are_given_what_their_configuration_names() {
+    let compose = yaml("packaging/compose.yaml");
+    let bridge = &compose["services"]["bridge"];
+    let build = root().join("packaging").join(bridge["build"].as_str().unwrap());
+    assert!(build.join("Dockerfile").exists());
+    let mount = bridge["volumes"][0].as_str().unwrap();
+    let (file, place) = mount.split_once(':').unwrap();
+    assert!(place.starts_with(text("Dockerfile").split_once("LUMO_BRIDGE_CONFIG=").unwrap().1.lines().next().unwrap()));
+    for service in bridge["depends_on"].as_object().unwrap().keys() {
+        assert!(compose["services"][service]["healthcheck"].is_object(), "{service} cannot be waited for");
+    }
+
+    // As the container sees it.
+    let given = bridge["environment"].as_object().unwrap();
+    let url = given["LUMO_BRIDGE__DATABASE__URL"].as_str().unwrap();
+    let url = format!("{}hush{}", &url[..url.find("${").unwrap()], &url[url.find('}').unwrap() + 1..]);
+    let env = [("LUMO_BRIDGE__DATABASE__URL".to_owned(), url)];
+    let config = Config::load(Some(&root().join("packaging").join(file)), env).unwrap().config;
+    assert_eq!(config.database.url.to_string(), "postgres://shop:***@database/shop");
+    let named: Vec<String> = config.check_secrets().iter().map(|problem| problem.problem.clone()).collect();
+    assert!(!named.is_empty(), "secrets come from the environment");
+    for problem in named {
+        let variable = problem.split('`').nth(1).unwrap();
+        assert!(given.contains_key(variable), "{variable} is not given to the container");
+        assert!(text("packaging/compose.yaml").contains(&format!("#   {variable}=")), "{variable} is not explained");
+    }
+}
+
+#[test]
+fn the_unit_names_commands_that_exist_and_is_sound() {
+    let unit = text("packaging/lumo-bridge.service");
+    let values =
+        |key: &str| unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect::<Vec<_>>();
+    for command in values("ExecStart") {
+        assert_command(command.split(' '));
+    }
+    assert_eq!(values("ExecReload"), ["kill -HUP $MAINPID"]);
+    assert_eq!(values("RestartPreventExitStatus"), ["2"], "the exit code of a wrong configuration");
+
+    if Command::new("systemd-analyze").arg("--version").output().is_err() {
+        println!("systemd is not here: the unit is not verified any further");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lumo-bridge.service");
+    fs::write(&file, unit.replace(PROGRAM, env!("CARGO_BIN_EXE_lumo-bridge"))).unwrap();
+    for arguments in [&["verify"][..], &["security", "--offline=true", "--threshold=20"]] {
+        let output = Command::new("systemd-analyze").args(arguments).arg(&file).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        let complaints = String::from_utf8_lossy(&output.stderr).contains("lumo-bridge.service:");
+        assert!(!complaints, "{arguments:?}: {output:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_health_check_says_how_the_daemon_is() {
+    let mut stage = Stage::new(Database::sqlite().await, World::new(1)).await;
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    stage
+        .settings
+        .set("server", json!({ "listen": format!("0.0.0.0:{port}"), "token": { "value": "a token, long enough" } }));
+    for listing in ["wallets", "blocked", "deposits"] {
+        stage.settings.set(&format!("sync.{listing}.schedule"), json!("@yearly"));
+    }
+    let gone = stage.command(&["health"]).await;
+    assert_eq!(gone.status.code(), Some(1), "{gone:?}");
+    assert!(gone.stderr.contains(&format!("the daemon on 127.0.0.1:{port} does not answer")), "{}", gone.stderr);
+    assert!(gone.stderr.contains("hint"), "{}", gone.stderr);
+
+    let mut bridge = stage.daemon();
+    bridge.until_logged("started", PATIENCE).await;
+    let well = stage.command(&["health"]).await;
+    assert_eq!((well.status.code(), well.stdout.as_str()), (Some(0), "ok\n"), "{well:?}");
+    let ready = stage.command(&["health", "--ready", "--json"]).await;
+    let document: Json = serde_json::from_str(&ready.stdout).unwrap();
+    assert_eq!((ready.status.code(), &document["is_healthy"]), (Some(0), &json!(true)));
+    // With no round until next year nobody corrects what is written here.
+    stage.until_imported().await;
+    let stalled = "UPDATE lumo_sync_state SET stalled_since = '2026-01-01 00:00:00.000000' WHERE listing = 'wallets'";
+    stage.database.execute(stalled).await;
+    let behind = stage.command(&["health", "--ready"]).await;
+    assert_eq!(behind.status.code(), Some(1), "{behind:?}");
+    assert!(behind.stdout.contains("not complete since"), "{behind:?}");
+    bridge.stop().await;
+
+    stage.settings.set("server.listen", Json::Null);
+    let mute = stage.command(&["health"]).await;
+    assert_eq!(mute.status.code(), Some(2), "{mute:?}");
+    assert!(mute.stderr.contains("`server.listen` is null"), "{}", mute.stderr);
+}
