@@ -33,4 +33,5 @@ pub use endpoint::Endpoint;
 pub use problem::{ConfigError, Problem};
 pub use rehearsal::Misfit;
 pub use request::Callback;
+pub use sample::body as sample;
 pub use sender::{Attempt, Sender};

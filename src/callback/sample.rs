@@ -10,7 +10,8 @@ const AT: &str = "2026-05-04T10:11:12.345Z";
 const LATER: &str = "2026-05-04T10:16:41.020Z";
 
 /// The stored body of such an event.
-pub(super) fn body(kind: EventType) -> String {
+#[must_use]
+pub fn body(kind: EventType) -> String {
     let family = kind.as_str().split('.').next().unwrap_or_default();
     let (stream, object, upstream) = match family {
         "wallet" => ("user:42", wallet(kind), Some(listed_wallet(kind))),

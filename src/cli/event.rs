@@ -8,6 +8,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::filter::{User, Window};
 use super::view::{self, event::Told};
+use crate::model::catalogue;
 use crate::model::event::EventType;
 use crate::model::id::EventId;
 use crate::store::query::{DeliveryFilter, EventFilter};
@@ -37,6 +38,9 @@ pub(super) enum Command {
     /// Send stored events to an endpoint once more, with the same ids
     #[command(after_help = "Example: lumo-bridge event replay --since 2d --type 'deposit.*' --endpoint shop")]
     Replay(replay::Args),
+    /// Print the JSON Schema of the bodies of callbacks, for receivers that check or generate by it
+    #[command(after_help = "Example: lumo-bridge event schema > events.schema.json")]
+    Schema,
 }
 
 impl Command {
@@ -64,6 +68,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
         }
         Command::Show { id } => show(context, &id).await,
         Command::Replay(args) => replay::run(context, args).await,
+        Command::Schema => Ok(context.printer().document(&catalogue::schema())?),
     }
 }
 

@@ -4,17 +4,21 @@
 //! from the fact and not from the emission: whoever notices the same fact again, after a rebuilt table or in a second
 //! process, arrives at the same id, and the outbox's key makes the race harmless.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use data_encoding::BASE32_NOPAD;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::model::event::EventType;
 use crate::model::id::{EventId, ExternalId};
 
 /// Why the event is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// Noticed as it happened.
@@ -114,26 +118,54 @@ pub fn rfc3339(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// The body of a callback.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Body<'a> {
+    /// The event's id, the same on every attempt and replay: keep each once. Also the header `webhook-id`.
     id: &'a str,
+    /// What happened.
     #[serde(rename = "type")]
     kind: &'a str,
+    /// The version of this contract.
     schema: u32,
+    /// When it happened.
+    #[schemars(extend("format" = "date-time"))]
     timestamp: String,
+    /// When the bridge noticed.
+    #[schemars(extend("format" = "date-time"))]
     detected_at: String,
+    /// Why it is told: noticed as it happened, there before the first import, or a test.
     origin: Origin,
+    /// Whom it concerns. The events of one stream are numbered and sent in order.
     stream: &'a str,
+    /// 1, 2, 3 … within the stream, without holes.
     sequence: i64,
+    /// What it is about.
     data: Data<'a>,
 }
 
-#[derive(Serialize)]
-struct Data<'a> {
+/// What an event is about.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Data<'a> {
+    /// The thing as it is now.
+    #[schemars(with = "Map<String, Value>")]
     object: &'a RawValue,
+    /// What differs from before, by the name of the field; null where there was nothing before.
+    #[schemars(with = "Option<BTreeMap<String, FromTo>>")]
     changes: Option<&'a RawValue>,
+    /// The item exactly as the API listed it. What is in it is Lumo's to change.
+    #[schemars(with = "Map<String, Value>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<&'a RawValue>,
+}
+
+/// A field that has changed.
+#[derive(Serialize, JsonSchema)]
+struct FromTo {
+    /// Its value before; null if there was none.
+    from: Value,
+    /// Its value now; null if there is none.
+    to: Value,
 }
 
 #[cfg(test)]

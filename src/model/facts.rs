@@ -11,6 +11,7 @@ mod wallet;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use schemars::{Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -26,6 +27,20 @@ use crate::model::id::EventId;
 
 /// Stands for the company in the identity of events that are about none, or about things that do not name theirs.
 const NO_COMPANY: &str = "-";
+
+/// How an amount is written.
+const AMOUNT: &str = r"^-?[0-9]+(\.[0-9]+)?$";
+
+/// The schema of each kind of `data.object`, by the kind.
+pub(super) fn objects(generator: &mut SchemaGenerator) -> [(&'static str, Schema); 5] {
+    [
+        ("wallet", generator.subschema_for::<wallet::Object<'_>>()),
+        ("deposit", generator.subschema_for::<deposit::Object<'_>>()),
+        ("listing", generator.subschema_for::<standing::Object<'_>>()),
+        ("delivery", generator.subschema_for::<operator::DeadDelivery<'_>>()),
+        ("endpoint", generator.subschema_for::<operator::Endpoint<'_>>()),
+    ]
+}
 
 /// What a listing's first import tells of the things that it finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use lumo_simulator::World;
 use serde_json::json;
 
 use crate::database::{Database, on_each_database};
+use crate::generated::assert_published;
 use crate::world::{Announced, PATIENCE, Stage, awkward_changes, random_changes, seed};
 
 on_each_database!(
@@ -33,6 +34,7 @@ async fn the_tables_equal_the_world_and_every_change_is_told_once(database: Data
     // Nothing goes on where nothing happens.
     let events = stage.events().await.len();
     assert!(events > 200, "only {events} events");
+    stage.events().await.iter().for_each(|event| assert_published(&event.json()));
     stage.until_read_again().await;
     assert_eq!(stage.events().await.len(), events);
     assert_eq!(stage.receiver.duplicates(), 0, "no callback failed, so none came twice");

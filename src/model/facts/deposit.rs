@@ -1,10 +1,11 @@
 //! Events about deposits.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
-use super::{Changes, Context, Fact, NO_COMPANY};
+use super::{AMOUNT, Changes, Context, Fact, NO_COMPANY};
 use crate::model::Amount;
 use crate::model::diff::{Change, Stored};
 use crate::model::draft::{self, Draft, Origin, rfc3339};
@@ -12,34 +13,63 @@ use crate::model::event::EventType;
 use crate::model::id::{CompanyId, ExternalId, WalletId};
 use crate::model::record::Deposit;
 
-#[derive(Serialize)]
-struct Object<'a> {
+/// A deposit, as it is now. What could not be derived from the listed item is absent.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Object<'a> {
+    /// What it is: `deposit`.
     kind: &'static str,
+    /// The deposit's id at Lumo.
     id: &'a str,
+    /// 1, then one more with each stored change: the highest is the newest.
     version: i64,
+    /// The company's id at Lumo.
+    #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     company_id: Option<&'a CompanyId>,
+    /// Your own id of the user.
+    #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     external_id: Option<&'a ExternalId>,
+    /// The id of the wallet that was paid to.
+    #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     wallet_id: Option<&'a WalletId>,
+    /// The address that was paid to.
+    #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<&'a str>,
+    /// The address that paid.
+    #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     from_address: Option<&'a str>,
+    /// How far it has come, as Lumo spells it; `new` comes first.
     status: &'a str,
+    /// Exact, as decimal digits.
+    #[schemars(with = "String", extend("pattern" = AMOUNT))]
     #[serde(skip_serializing_if = "Option::is_none")]
     amount: Option<&'a Amount>,
+    /// Of what.
+    #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     currency: Option<&'a str>,
+    /// The transaction on the chain.
+    #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     tx_hash: Option<&'a str>,
+    /// Blocks on top of it.
+    #[schemars(with = "i64")]
     #[serde(skip_serializing_if = "Option::is_none")]
     confirmations: Option<i64>,
+    /// Its block.
+    #[schemars(with = "i64")]
     #[serde(skip_serializing_if = "Option::is_none")]
     block_number: Option<i64>,
+    /// When it appeared.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<String>,
+    /// When it last changed.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     updated_at: Option<String>,
 }

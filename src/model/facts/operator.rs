@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::endpoint::State;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
@@ -22,15 +23,25 @@ pub struct Died<'a> {
     pub error: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct DeadDelivery<'a> {
+/// A delivery that was given up.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct DeadDelivery<'a> {
+    /// What it is: `delivery`.
     kind: &'static str,
+    /// The delivery's id, for `lumo-bridge delivery show`.
     id: &'a str,
+    /// The event that was not delivered.
     event_id: &'a str,
+    /// To whom.
     endpoint: &'a str,
+    /// How often it was tried.
     attempts: u32,
+    /// The last HTTP status, if there was an answer.
+    #[schemars(with = "u16")]
     #[serde(skip_serializing_if = "Option::is_none")]
     last_status: Option<u16>,
+    /// What went wrong last.
+    #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     last_error: Option<&'a str>,
 }
@@ -67,13 +78,22 @@ pub struct Turned<'a> {
     pub error: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct Endpoint<'a> {
+/// An endpoint of the configuration.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Endpoint<'a> {
+    /// What it is: `endpoint`.
     kind: &'static str,
+    /// Its name.
     id: &'a str,
+    /// `active`, `failing` or `suspended`.
     state: &'static str,
+    /// Since when it is in this state.
+    #[schemars(extend("format" = "date-time"))]
     since: String,
+    /// Failures since the last success.
     consecutive_failures: i32,
+    /// What went wrong last.
+    #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
 }

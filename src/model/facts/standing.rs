@@ -1,6 +1,7 @@
 //! Events about how a listing fares: for the operator, not about anything that is listed.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
@@ -49,16 +50,27 @@ pub struct Standing<'a> {
     pub error: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct Object<'a> {
+/// How a listing of the API stands.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Object<'a> {
+    /// What it is: `listing`.
     kind: &'static str,
+    /// `wallets`, `blocked` or `deposits`.
     id: &'static str,
+    /// Since when there is, or was, trouble.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
+    /// Everything that was listed before is in the tables, by counts and order.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     complete_through: Option<String>,
+    /// Everything that was listed before is in the tables, by a reading of the whole list.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     proved_through: Option<String>,
+    /// Why the last round was not complete.
+    #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
 }

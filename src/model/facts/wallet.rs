@@ -1,10 +1,11 @@
 //! Events about wallets.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
-use super::{Changes, Context, Fact};
+use super::{AMOUNT, Changes, Context, Fact};
 use crate::model::Amount;
 use crate::model::diff::{Change, Stored};
 use crate::model::draft::{self, Draft, Origin, rfc3339};
@@ -20,19 +21,35 @@ pub struct Predecessor {
     pub created_at: DateTime<Utc>,
 }
 
-#[derive(Serialize)]
-struct Object<'a> {
+/// A wallet, as it is now.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Object<'a> {
+    /// What it is: `wallet`.
     kind: &'static str,
+    /// The wallet's id at Lumo.
     id: &'a str,
+    /// 1, then one more with each stored change: the highest is the newest.
     version: i64,
+    /// The company's id at Lumo.
     company_id: &'a str,
+    /// Your own id of the user.
     external_id: &'a str,
+    /// Where the user pays to.
     address: &'a str,
+    /// Whether it is blocked.
     is_blocked: bool,
+    /// Why it is blocked, if that was told.
+    #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     block_reason: Option<&'a str>,
+    /// Exact, as decimal digits.
+    #[schemars(with = "String", extend("pattern" = AMOUNT))]
     last_usdt_balance: &'a Amount,
+    /// Exact, as decimal digits.
+    #[schemars(with = "String", extend("pattern" = AMOUNT))]
     last_trx_balance: &'a Amount,
+    /// When it was created.
+    #[schemars(extend("format" = "date-time"))]
     created_at: String,
 }
 

@@ -62,6 +62,7 @@ async fn every_command_that_prints_data_prints_it_as_json() {
         ("deposit show", &[&deposit]),
         ("event list", &[]),
         ("event show", &[&event]),
+        ("event schema", &[]),
         ("event replay", &["--endpoint", "shop", "--id", &event]),
         ("delivery list", &["--limit", "1"]),
         ("delivery show", &[&delivery]),

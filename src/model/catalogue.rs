@@ -1,0 +1,115 @@
+//! The contract of events as data: what each type means, and the JSON Schema of their bodies.
+//!
+//! The schema is made from the types that bodies are serialised from, so it cannot say anything else than what is sent.
+
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::draft::Body;
+use super::event::EventType;
+use super::facts;
+
+/// The kind of thing that `data.object` is.
+#[must_use]
+pub fn object_kind(kind: EventType) -> &'static str {
+    match kind {
+        EventType::SyncStalled | EventType::SyncRecovered | EventType::SyncUnauthorized => "listing",
+        // A test has next to nothing to tell.
+        EventType::BridgeTest => "test",
+        _ => kind.as_str().split('.').next().unwrap_or_default(),
+    }
+}
+
+/// When such an event happens, in a sentence.
+#[must_use]
+pub const fn meaning(kind: EventType) -> &'static str {
+    match kind {
+        EventType::WalletCreated => "A user has a wallet, the first one.",
+        EventType::WalletBlocked => "A wallet was blocked.",
+        EventType::WalletUnblocked => "A wallet is no longer blocked. It is told once that was seen twice.",
+        EventType::WalletReplaced => "A user has another wallet; `changes` names the one before.",
+        EventType::WalletBalanceChanged => {
+            "Nothing but balances has changed. Only for endpoints that name this type; a newer one replaces one that was \
+             not attempted yet."
+        }
+        EventType::WalletUpdated => "Something else about a wallet has changed, or a missing one is listed again.",
+        EventType::WalletMissing => "A wallet is no longer listed, by proof.",
+        EventType::DepositCreated => "A user has paid something in.",
+        EventType::DepositStatusChanged => "A deposit has come further.",
+        EventType::DepositUpdated => "Something else about a deposit has changed, or a missing one is listed again.",
+        EventType::DepositMissing => "A deposit is no longer listed, by proof.",
+        EventType::SyncStalled => "A listing has not been read completely for too long.",
+        EventType::SyncRecovered => "A listing that was stalled, or whose key was refused, is read completely again.",
+        EventType::SyncUnauthorized => "The API refuses the key.",
+        EventType::EndpointFailing => "An endpoint has failed five times running; what is for it is held.",
+        EventType::EndpointSuspended => "An endpoint has answered 410 or failed for 72 hours; nothing is sent to it.",
+        EventType::EndpointRecovered => "An endpoint has taken a callback again; what was held goes out.",
+        EventType::DeliveryDead => "A delivery was given up after its last attempt.",
+        EventType::BridgeTest => "The operator tries the endpoint: `lumo-bridge endpoint test`.",
+    }
+}
+
+/// The name of the body's schema among `$defs`: `DepositCreated`.
+#[must_use]
+pub fn definition(kind: EventType) -> String {
+    kind.as_str().split(['.', '_']).map(capitalised).collect()
+}
+
+fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+}
+
+/// The JSON Schema of every body: one of the definitions, by `type`.
+///
+/// Members may be added in the future, so none are forbidden.
+#[must_use]
+pub fn schema() -> Value {
+    let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| settings.inline_subschemas = true);
+    let mut generator = settings.into_generator();
+    let envelope = generator.subschema_for::<Body<'_>>().to_value();
+    let mut definitions = Map::new();
+    for (kind, schema) in facts::objects(&mut generator) {
+        let mut schema = schema.to_value();
+        schema["properties"]["kind"]["const"] = kind.into();
+        definitions.insert(format!("{}Object", capitalised(kind)), schema);
+    }
+    definitions.insert("TestObject".to_owned(), tested());
+    for kind in EventType::ALL {
+        definitions.insert(definition(*kind), body(envelope.clone(), *kind));
+    }
+    let one_of = EventType::ALL.iter().map(|kind| json!({ "$ref": format!("#/$defs/{}", definition(*kind)) }));
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "The body of a callback of lumo-bridge",
+        "oneOf": one_of.collect::<Vec<_>>(),
+        "$defs": definitions,
+    })
+}
+
+/// The envelope, for one type of event.
+fn body(mut envelope: Value, kind: EventType) -> Value {
+    let object = object_kind(kind);
+    envelope["description"] = meaning(kind).into();
+    envelope["properties"]["type"]["const"] = kind.as_str().into();
+    envelope["properties"]["schema"]["const"] = 1.into();
+    let data = &mut envelope["properties"]["data"];
+    let words = data["properties"]["object"]["description"].take();
+    let reference = format!("#/$defs/{}Object", capitalised(object));
+    data["properties"]["object"] = json!({ "description": words, "$ref": reference });
+    if matches!(object, "wallet" | "deposit") {
+        data["required"] = json!(["object", "changes", "upstream"]);
+    } else if let Some(properties) = data["properties"].as_object_mut() {
+        properties.remove("upstream");
+    }
+    envelope
+}
+
+fn tested() -> Value {
+    json!({
+        "description": "The endpoint that is tried.",
+        "type": "object",
+        "properties": { "kind": { "const": "endpoint" }, "id": { "description": "Its name.", "type": "string" } },
+        "required": ["kind", "id"],
+    })
+}
