@@ -8,6 +8,7 @@
 mod check;
 mod database;
 mod deliver;
+mod documents;
 mod e2e;
 mod endpoints;
 mod faults;
