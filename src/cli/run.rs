@@ -12,5 +12,5 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let (config, level) = context.load()?;
     let daemon = reload::daemon(config, context.clock().clone()).map_err(Failure::configuration)?;
     let source = Source { path: context.config_file().map(Into::into), level, hangups };
-    Ok(source.run(daemon, context.stop()).await?)
+    Ok(Box::pin(source.run(daemon, context.stop())).await?)
 }
