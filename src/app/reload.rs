@@ -65,7 +65,9 @@ impl Source {
         let mut running = daemon.start(&own, again(listener.as_ref())?).await?;
         while let Some(()) = own.soft.run_until_cancelled(self.hangups.recv()).await.flatten() {
             let next = below(stop);
-            match self.replace(&config, &clock, &next, listener.as_ref()).await {
+            let replaced = self.replace(&config, &clock, &next, listener.as_ref());
+            let Some(replaced) = stop.soft.run_until_cancelled(replaced).await else { break };
+            match replaced {
                 Ok((new, started)) => {
                     tracing::info!("configuration reloaded; it is in force");
                     config = new;
@@ -73,6 +75,9 @@ impl Source {
                     own = next;
                 }
                 Err(error) => {
+                    // What had started before the one that could not.
+                    next.soft.cancel();
+                    next.hard.cancel();
                     let problem = Chain(error.as_ref()).to_string().replace('\n', "; ");
                     tracing::error!(error = %problem, "configuration not reloaded; the one before stays in force");
                 }
@@ -109,8 +114,10 @@ impl Source {
             Err(problems) => bail!(problems.join("\n")),
         };
         let running = daemon.start(stop, again(listener)?).await?;
-        if let Some(level) = &self.level {
-            level.set(&new.log.level)?;
+        if let Some(level) = &self.level
+            && let Err(error) = level.set(&new.log.level)
+        {
+            tracing::warn!(error = %Chain(error.as_ref()), "the level of the log stays as it was");
         }
         Ok((new, running))
     }
