@@ -65,7 +65,7 @@ impl Source {
         let mut running = daemon.start(&own, again(listener.as_ref())?).await?;
         while let Some(()) = own.soft.run_until_cancelled(self.hangups.recv()).await.flatten() {
             let next = below(stop);
-            let replaced = self.replace(&config, &clock, &next, listener.as_ref());
+            let replaced = Box::pin(self.replace(&config, &clock, &next, listener.as_ref()));
             let Some(replaced) = stop.soft.run_until_cancelled(replaced).await else { break };
             match replaced {
                 Ok((new, started)) => {
