@@ -12,6 +12,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admin;
+use crate::backfill;
 use crate::callback::{self, Endpoint, Sender};
 use crate::chain::Chain;
 use crate::clock::Clock;
@@ -22,14 +24,13 @@ use crate::lumo::Client;
 use crate::model::Listing;
 use crate::model::facts::History;
 use crate::model::id::EndpointName;
-use crate::model::subscriber::{Order, Subscriber};
+use crate::model::subscriber::Subscriber;
 use crate::retention::Retention;
 use crate::schedule::{self, First};
 use crate::setting::CronLine;
 use crate::store::{self, Registered, Roll, Store};
 use crate::sync::config::FirstImport;
 use crate::sync::{Lead, Settings, Syncer};
-use crate::{admin, backfill, callback::config::OrderBy};
 
 /// How long passes stay in the history.
 const RUNS_KEPT: TimeDelta = TimeDelta::days(14);
@@ -76,20 +77,10 @@ pub fn subscribers(endpoints: &[Arc<Endpoint>]) -> Vec<Subscriber> {
     let subscriber = |endpoint: &Arc<Endpoint>| Subscriber {
         endpoint: endpoint.name().clone(),
         patterns: endpoint.patterns().clone(),
-        order: order(endpoint.ordering().by),
+        order: endpoint.ordering().by.into(),
         history: endpoint.history(),
     };
     endpoints.iter().map(subscriber).collect()
-}
-
-/// What waits for what, as the outbox sees it.
-#[must_use]
-pub const fn order(by: OrderBy) -> Order {
-    match by {
-        OrderBy::User => Order::User,
-        OrderBy::Endpoint => Order::Endpoint,
-        OrderBy::None => Order::None,
-    }
 }
 
 /// A client of the Lumo API.

@@ -27,7 +27,6 @@ mod sync;
 mod table;
 mod text;
 mod time;
-mod trial;
 mod view;
 mod wallet;
 

@@ -12,7 +12,9 @@ mod desk;
 mod dispatch;
 mod health;
 mod pressure;
+pub mod replay;
 mod settler;
+pub mod trial;
 mod turn;
 
 use std::collections::BTreeMap;

@@ -19,4 +19,5 @@ pub mod setting;
 pub mod store;
 pub mod sync;
 pub mod telemetry;
+pub mod view;
 pub mod wallets;

@@ -14,17 +14,19 @@ mod span;
 mod text;
 mod whole;
 mod word;
+mod word_or_since;
 
 pub use cron_line::CronLine;
 pub use http_url::HttpUrl;
 pub use percent::Percent;
 pub use rate::Rate;
 pub use secret::{RotatingSource, Secret, SecretSource, SettingError};
-pub(crate) use since::{WordOrSince, word_or_since};
+pub use since::Since;
 pub use span::Span;
 pub use text::Text;
 pub(crate) use whole::{optional_whole, whole};
 pub(crate) use word::{optional_word, word};
+pub(crate) use word_or_since::{WordOrSince, word_or_since};
 
 /// Why a text is not a value of its type: a fragment that quotes the text, says what is wrong and how to write it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

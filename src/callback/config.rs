@@ -14,6 +14,7 @@ use crate::callback::address::Address;
 pub use crate::callback::backfill::Backfill;
 use crate::callback::guard::Guard;
 use crate::callback::template::first_mark;
+use crate::model::subscriber::Order;
 use crate::setting::{self, Rate, RotatingSource, SecretSource, Span, Text};
 
 /// The callbacks.
@@ -88,6 +89,17 @@ pub enum OrderBy {
     Endpoint,
     /// None.
     None,
+}
+
+/// What waits for what, as the outbox sees it.
+impl From<OrderBy> for Order {
+    fn from(by: OrderBy) -> Self {
+        match by {
+            OrderBy::User => Self::User,
+            OrderBy::Endpoint => Self::Endpoint,
+            OrderBy::None => Self::None,
+        }
+    }
 }
 
 /// When to try again, and when to give up.

@@ -5,10 +5,12 @@ mod verify;
 
 use super::context::Context;
 use super::failure::Failure;
-use super::trial::NEW_SECRET;
 use crate::chain::Chain;
 use crate::model::sign::SigningSecret;
 use crate::setting::Secret;
+
+/// What to do about a text that is no signing secret.
+pub(super) const NEW_SECRET: &str = "make one with: echo \"whsec_$(openssl rand -base64 32)\"";
 
 const VERIFY_HELP: &str = "\
 Example: lumo-bridge callback verify --secret \"$SHOP_WEBHOOK_SECRET\" < request.txt

@@ -2,7 +2,6 @@
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use lumo_bridge_entity::delivery::State;
-use serde::Serialize;
 
 use super::context::Context;
 use super::failure::Failure;
@@ -11,9 +10,8 @@ use super::printer::{GREEN, YELLOW};
 use super::safe;
 use super::view::{self, delivery::Tried};
 use crate::model::id::{DeliveryId, EndpointName, EventId};
-use crate::store::manual::Retried;
 use crate::store::query::DeliveryFilter;
-use crate::store::skip::Skipped;
+use crate::view::Done;
 
 const STATES: [State; 7] =
     [State::Pending, State::Sending, State::Delivered, State::Retrying, State::Held, State::Dead, State::Skipped];
@@ -63,7 +61,7 @@ fn states() -> impl TypedValueParser<Value = State> {
 pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
         Command::List { state, endpoint, event, limit } => {
-            let filter = DeliveryFilter { state, endpoint, event, limit: limit.probe() };
+            let filter = DeliveryFilter { state, endpoint, event, before: None, limit: limit.probe() };
             let deliveries = context.with_store(async |_, store| Ok(store.list_deliveries(&filter).await?)).await?;
             view::list_to_limit(context, deliveries, limit)
         }
@@ -83,18 +81,6 @@ async fn show(context: &Context, id: &DeliveryId) -> Result<(), Failure> {
     view::show_with(context, &tried, &tried.attempts)
 }
 
-/// What became of one request.
-#[derive(Serialize)]
-struct Line<'a> {
-    id: &'a DeliveryId,
-    /// `due`, `skipped`, `unknown`, or the state that it was left in.
-    result: &'static str,
-    #[serde(skip)]
-    words: &'static str,
-    #[serde(skip)]
-    is_as_wanted: bool,
-}
-
 async fn retry(context: &Context, ids: &[DeliveryId]) -> Result<(), Failure> {
     let results = context.with_store(async |_, store| {
         let mut results = Vec::with_capacity(ids.len());
@@ -103,13 +89,7 @@ async fn retry(context: &Context, ids: &[DeliveryId]) -> Result<(), Failure> {
         }
         Ok(results)
     });
-    let line = |(id, retried): (_, Retried)| Line {
-        id,
-        result: name(retried),
-        words: words(retried),
-        is_as_wanted: is_under_way(retried),
-    };
-    print(context, results.await?.into_iter().map(line).collect())
+    print(context, results.await?.into_iter().map(|(id, retried)| Done::retried(id, retried)).collect())
 }
 
 async fn skip(context: &Context, ids: &[DeliveryId], reason: &str) -> Result<(), Failure> {
@@ -120,58 +100,21 @@ async fn skip(context: &Context, ids: &[DeliveryId], reason: &str) -> Result<(),
         }
         Ok(results)
     });
-    let line = |(id, skipped): (_, Skipped)| match skipped {
-        Skipped::Skipped => Line { id, result: "skipped", words: "skipped", is_as_wanted: true },
-        Skipped::Unknown => Line { id, result: "unknown", words: "no such delivery", is_as_wanted: false },
-        Skipped::Untouched(state) => Line {
-            id,
-            result: state.as_str(),
-            words: match state {
-                State::Delivered => "delivered already; nothing was changed",
-                State::Dead => "dead already, and will not be attempted again by itself; nothing was changed",
-                State::Skipped => "skipped already; nothing was changed",
-                _ => "being attempted at this moment; nothing was changed, skip it when that is over",
-            },
-            is_as_wanted: state.is_final(),
-        },
-    };
-    print(context, results.await?.into_iter().map(line).collect())
+    print(context, results.await?.into_iter().map(|(id, skipped)| Done::skipped(id, skipped)).collect())
 }
 
 /// Prints what became of each; fails if that is not what was wanted for all of them.
-fn print(context: &Context, lines: Vec<Line<'_>>) -> Result<(), Failure> {
+fn print(context: &Context, lines: Vec<Done>) -> Result<(), Failure> {
     let printer = context.printer();
     if printer.json() {
         printer.document(&lines)?;
     } else {
-        for Line { id, words, is_as_wanted, .. } in &lines {
+        for Done { id, words, is_as_wanted, .. } in &lines {
             let style = if *is_as_wanted { GREEN } else { YELLOW };
-            printer.line(format!("{}  {style}{words}{style:#}", safe::text(id.as_str())));
+            printer.line(format!("{}  {style}{words}{style:#}", safe::text(id)));
         }
     }
     if lines.iter().all(|line| line.is_as_wanted) { Ok(()) } else { Err(Failure::said()) }
-}
-
-/// Whether it will be attempted, which is what was wanted.
-fn is_under_way(retried: Retried) -> bool {
-    matches!(retried, Retried::Due | Retried::Untouched(State::Sending))
-}
-
-fn name(retried: Retried) -> &'static str {
-    match retried {
-        Retried::Due => "due",
-        Retried::Unknown => "unknown",
-        Retried::Untouched(state) => state.as_str(),
-    }
-}
-
-fn words(retried: Retried) -> &'static str {
-    match retried {
-        Retried::Due => "due now",
-        Retried::Unknown => "no such delivery",
-        Retried::Untouched(State::Sending) => "being attempted at this moment; nothing was changed",
-        Retried::Untouched(_) => "delivered already; nothing was changed",
-    }
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
                 status,
                 since: window.since(context),
                 limit: window.limit().probe(),
+                ..DepositFilter::default()
             };
             let deposits = context.with_store(async |_, store| Ok(store.list_deposits(&filter).await?)).await?;
             view::list_to_limit(context, deposits, window.limit())

@@ -8,11 +8,11 @@ use serde::Serialize;
 use super::context::Context;
 use super::failure::Failure;
 use super::view;
-use super::view::endpoint::Endpoint;
 use crate::config::Config;
 use crate::model::id::EndpointName;
-use crate::model::suggest::nearest;
+use crate::model::suggest::instead;
 use crate::store::Store;
+use crate::view::Endpoint;
 
 /// Why a delivery was skipped that waited when its endpoint was resumed.
 const SKIPPED: &str = "skipped by `endpoint resume --skip-held`";
@@ -48,7 +48,9 @@ pub(super) enum Command {
 pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
         Command::List => {
-            let endpoints = context.with_store(async |config, store| load(config, store).await).await?;
+            let endpoints = context
+                .with_store(async |config, store| Ok(Endpoint::load(store, &config.callbacks.endpoints).await?))
+                .await?;
             view::list(context, &endpoints)
         }
         Command::Pause { name } => set(context, &name, State::Paused, Waiting::Keep).await,
@@ -58,12 +60,6 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
         }
         Command::Test { name } => test::run(context, &name).await,
     }
-}
-
-/// Every endpoint that is configured, or once was.
-pub(super) async fn load(config: &Config, store: &Store) -> Result<Vec<Endpoint>, Failure> {
-    let (rows, counts) = (store.endpoints().await?, store.undelivered().await?);
-    Ok(Endpoint::gather(&config.callbacks.endpoints, rows, counts))
 }
 
 /// What becomes of the deliveries that wait for an endpoint.
@@ -135,11 +131,7 @@ async fn skip_waiting(context: &Context, store: &Store, name: &EndpointName) -> 
 
 /// That there is no such endpoint in the configuration.
 pub(super) fn unknown(config: &Config, name: &EndpointName) -> Failure {
-    let known = || config.callbacks.endpoints.keys().map(String::as_str);
-    let hint = match nearest(name.as_str(), known()) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None if known().next().is_none() => "no endpoint is configured".to_owned(),
-        None => format!("there are {}", known().collect::<Vec<_>>().join(", ")),
-    };
+    let known: Vec<&str> = config.callbacks.endpoints.keys().map(String::as_str).collect();
+    let hint = instead(name.as_str(), &known, "no endpoint is configured");
     Failure::absent("endpoint", name, &hint)
 }

@@ -62,6 +62,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
                 kind,
                 since: window.since(context),
                 limit: window.limit().probe(),
+                ..EventFilter::default()
             };
             let events = context.with_store(async |_, store| Ok(store.list_events(&filter).await?)).await?;
             view::list_to_limit(context, events, window.limit())

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::context::Context;
-use super::time::Since;
 use crate::model::id::ExternalId;
+use crate::setting::Since;
 
 /// How much of a list, and from when.
 #[derive(Debug, clap::Args)]

@@ -77,14 +77,14 @@ fn told(context: &Context, steps: usize, words: String) -> Result<(), Failure> {
 
 /// A step, for scripts.
 #[derive(Serialize)]
-pub(super) struct Json<'a> {
-    name: &'a str,
+pub(super) struct Json {
+    name: String,
     is_applied: bool,
 }
 
 impl Listed for Migration {
     const NOUN: &'static str = "steps";
-    type Json<'a> = Json<'a>;
+    type Json = Json;
 
     fn columns() -> Vec<Column> {
         vec![Column::new("STEP").flexible(), Column::new("STATE")]
@@ -95,7 +95,7 @@ impl Listed for Migration {
         vec![Cell::new(&self.name), state]
     }
 
-    fn json(&self) -> Json<'_> {
-        Json { name: &self.name, is_applied: self.applied }
+    fn json(&self) -> Json {
+        Json { name: self.name.clone(), is_applied: self.applied }
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lumo_bridge_entity::run::Outcome;
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
@@ -17,6 +16,7 @@ use crate::lumo::Client;
 use crate::model::Listing;
 use crate::store::Ending;
 use crate::sync::{Lead, Options, Report, Syncer, Tally};
+use crate::view::Round;
 
 /// The wait before a list is read once more that could not be proved.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -50,30 +50,6 @@ fn parse_listings(text: &str) -> Result<Listings, String> {
         .map_err(|_| format!("`{text}` is no listing; take wallets, blocked, deposits or all"))
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    listing: &'a str,
-    outcome: &'a str,
-    requests: u64,
-    rows: u64,
-    appeared: u64,
-    changed: u64,
-    events: u64,
-    rejected: u64,
-    duration_ms: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    doubt: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    would_announce: Vec<Announcement<'a>>,
-}
-
-#[derive(Serialize)]
-struct Announcement<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    object: &'a str,
-}
-
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load_quietly()?.config;
     let client = context.client(&config)?;
@@ -97,7 +73,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     };
     let all_complete = lines.iter().all(|report| report.outcome == Outcome::Complete);
     if context.printer().json() {
-        context.printer().document(&lines.iter().map(line).collect::<Vec<_>>())?;
+        context.printer().document(&lines.iter().map(Round::of).collect::<Vec<_>>())?;
     }
     store.close().await;
     if all_complete { Ok(()) } else { Err(Failure::said()) }
@@ -132,27 +108,6 @@ async fn listings(context: &Context, args: &Args, syncer: &Syncer<Client>) -> Re
         reports.push(report);
     }
     Ok(reports)
-}
-
-fn line(report: &Report) -> Line<'_> {
-    let Tally { requests, rows, appeared, changed, events, rejected, .. } = report.tally;
-    Line {
-        listing: report.listing.as_str(),
-        outcome: report.outcome.as_str(),
-        requests,
-        rows,
-        appeared,
-        changed,
-        events,
-        rejected,
-        duration_ms: report.duration_ms(),
-        doubt: report.doubt.as_deref(),
-        would_announce: report
-            .preview
-            .iter()
-            .map(|(kind, object)| Announcement { kind: kind.as_str(), object })
-            .collect(),
-    }
 }
 
 fn print(context: &Context, report: &Report, dry_run: bool) {

@@ -1,7 +1,4 @@
-//! How stored things are shown: as rows of a table, in full, and as JSON.
-//!
-//! The JSON names are those of the tables, so that what a script knows from one it knows from the other. A list leaves out
-//! what is long (the item as listed, the body, the attempts); one thing in full has it, embedded exactly as it was stored.
+//! How stored things are shown: as rows of a table, in full, and as the JSON of [`crate::view`].
 
 pub(super) mod delivery;
 pub(super) mod deposit;
@@ -11,7 +8,6 @@ pub(super) mod wallet;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::context::Context;
 use super::failure::Failure;
@@ -25,19 +21,17 @@ pub(super) trait Listed {
     const NOUN: &'static str;
 
     /// What a script gets of it.
-    type Json<'a>: Serialize
-    where
-        Self: 'a;
+    type Json: Serialize;
 
     fn columns() -> Vec<Column>;
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell>;
-    fn json(&self) -> Self::Json<'_>;
+    fn json(&self) -> Self::Json;
 }
 
 /// A thing that is also shown in full.
 pub(super) trait Detailed: Listed {
     fn fields(&self, now: DateTime<Utc>) -> Fields;
-    fn full_json(&self) -> Self::Json<'_>;
+    fn full_json(&self) -> Self::Json;
 }
 
 /// Prints a list.
@@ -91,30 +85,4 @@ pub(super) fn table<T: Listed>(items: &[T], now: DateTime<Utc>) -> Table {
     let mut table = Table::new(T::columns());
     items.iter().for_each(|item| table.row(item.cells(now)));
     table
-}
-
-/// A stored text that is a JSON document, embedded as it is; should it be none, as a text.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub(super) enum Embedded<'a> {
-    Document(&'a RawValue),
-    Text(&'a str),
-}
-
-impl<'a> Embedded<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        serde_json::from_str(text).map_or(Self::Text(text), Self::Document)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_document_is_embedded_digit_for_digit() {
-        let shown = |text| serde_json::to_string(&[Embedded::new(text)]).unwrap();
-        assert_eq!(shown(r#"{"amount": 1.50e1, "a":1}"#), r#"[{"amount": 1.50e1, "a":1}]"#);
-        assert_eq!(shown("<html>"), r#"["<html>"]"#);
-    }
 }

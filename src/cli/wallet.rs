@@ -72,6 +72,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
                 blocked,
                 since: window.since(context),
                 limit: window.limit().probe(),
+                ..WalletFilter::default()
             };
             let wallets = context.with_store(async |_, store| Ok(store.list_wallets(&filter).await?)).await?;
             view::list_to_limit(context, wallets, window.limit())

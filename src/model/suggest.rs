@@ -25,6 +25,16 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// What to write instead of a name that is none of these; `none` if there are none.
+#[must_use]
+pub fn instead(word: &str, known: &[&str], none: &str) -> String {
+    match nearest(word, known.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None if known.is_empty() => none.to_owned(),
+        None => format!("there are {}", known.join(", ")),
+    }
+}
+
 fn letters(text: &str) -> Vec<char> {
     text.chars().flat_map(char::to_lowercase).collect()
 }

@@ -1,58 +1,77 @@
-//! A word, or the time to begin at.
+//! A moment that somebody asks about: `2h` ago, or a date.
 
-use std::fmt;
+use std::str::FromStr;
 
-use chrono::{DateTime, Utc};
-use serde::de::{self, Deserializer, MapAccess, Visitor};
+use chrono::{DateTime, TimeDelta, Utc};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use super::Text;
+use crate::setting::{Malformed, Span};
 
-/// What stands there.
-pub(crate) enum WordOrSince {
-    Word(String),
-    Since(DateTime<Utc>),
+/// From when on: a time, or how long before now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String")]
+pub enum Since {
+    At(DateTime<Utc>),
+    Ago(Span),
 }
 
-/// Reads one; the word is for the caller to judge. `what` is what is chosen, and `form` how to write it.
-pub(crate) fn word_or_since<'de, D: Deserializer<'de>>(
-    deserializer: D,
-    what: &'static str,
-    form: &'static str,
-) -> Result<WordOrSince, D::Error> {
-    deserializer.deserialize_any(Choice { what, form })
-}
-
-struct Choice {
-    what: &'static str,
-    form: &'static str,
-}
-
-impl<'de> Visitor<'de> for Choice {
-    type Value = WordOrSince;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.form)
-    }
-
-    fn visit_str<E: de::Error>(self, word: &str) -> Result<WordOrSince, E> {
-        Ok(WordOrSince::Word(word.to_owned()))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WordOrSince, A::Error> {
-        let Self { what, form } = self;
-        let Some(key) = map.next_key::<String>()? else {
-            return Err(de::Error::custom(format_args!("is empty; write {form}")));
-        };
-        if key != "since" {
-            return Err(de::Error::custom(format_args!("`{key}` is no {what}; write {form}")));
+impl Since {
+    /// The time that is meant, in whole microseconds as the databases keep them.
+    #[must_use]
+    pub fn before(self, now: DateTime<Utc>) -> DateTime<Utc> {
+        match self {
+            Self::At(time) => time,
+            Self::Ago(span) => {
+                let span = TimeDelta::from_std(span.get()).unwrap_or(TimeDelta::MAX);
+                now.checked_sub_signed(span).unwrap_or(DateTime::UNIX_EPOCH).max(DateTime::UNIX_EPOCH)
+            }
         }
-        let text: Text = map.next_value()?;
-        let since = text.parse().map_err(|_| {
-            de::Error::custom(format_args!("`{text}` is not a time; write for example `2026-01-01T00:00:00Z`"))
-        })?;
-        match map.next_key::<String>()? {
-            None => Ok(WordOrSince::Since(since)),
-            Some(_) => Err(de::Error::custom(format_args!("says more than `since`; write {form}"))),
+    }
+}
+
+impl FromStr for Since {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+            return Ok(Self::At(time.to_utc()));
+        }
+        text.parse()
+            .map(Self::Ago)
+            .map_err(|_| Malformed::new("write a time such as 2026-01-01T00:00:00Z, or how long ago, such as 2h"))
+    }
+}
+
+impl TryFrom<String> for Since {
+    type Error = Malformed;
+
+    fn try_from(text: String) -> Result<Self, Malformed> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        "2026-05-04T10:11:12Z".parse().unwrap()
+    }
+
+    #[test]
+    fn since_is_a_time_or_a_length() {
+        for (text, time) in [
+            ("2026-05-04T12:00:00+02:00", "2026-05-04T10:00:00Z"),
+            ("2h", "2026-05-04T08:11:12Z"),
+            ("1d 1m", "2026-05-03T10:10:12Z"),
+            ("9000y", "1970-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(text.parse::<Since>().unwrap().before(now()), time.parse::<DateTime<Utc>>().unwrap(), "{text}");
+        }
+        for text in ["", "2", "yesterday", "2026-05-04", "-2h", "2026-13-01T00:00:00Z"] {
+            assert!(text.parse::<Since>().is_err(), "{text}");
         }
     }
 }

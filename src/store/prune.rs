@@ -214,7 +214,7 @@ impl Store {
         Ok(Some(Pruned { events: events.await?, ..Pruned::default() }))
     }
 
-    async fn last_number(&self, counter: &str) -> Result<i64, Error> {
+    pub(super) async fn last_number(&self, counter: &str) -> Result<i64, Error> {
         let row = stream::Entity::find_by_id(counter).one(self.read()).await?;
         row.map(|row| row.last_seq).ok_or(Error::NotMigrated)
     }

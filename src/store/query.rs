@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::delivery::{self, State};
-use lumo_bridge_entity::{attempt, deposit, event, wallet};
+use lumo_bridge_entity::{attempt, deposit, event, stream, wallet};
 use sea_orm::sea_query::{Expr, ExprTrait, Func};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
+use super::mirror::{padded, time};
 use super::{Error, Store};
 use crate::model::Listing;
 use crate::model::id::{DeliveryId, DepositId, EndpointName, EventId, ExternalId, WalletId};
@@ -16,6 +17,8 @@ pub struct WalletFilter {
     pub external_id: Option<ExternalId>,
     pub blocked: Option<bool>,
     pub since: Option<DateTime<Utc>>,
+    /// Only those that come after this one.
+    pub after: Option<(DateTime<Utc>, WalletId)>,
     pub limit: u64,
 }
 
@@ -25,6 +28,8 @@ pub struct DepositFilter {
     pub external_id: Option<ExternalId>,
     pub status: Option<String>,
     pub since: Option<DateTime<Utc>>,
+    /// Only those that come after this one.
+    pub after: Option<(DateTime<Utc>, DepositId)>,
     pub limit: u64,
 }
 
@@ -33,7 +38,11 @@ pub struct DepositFilter {
 pub struct EventFilter {
     pub external_id: Option<ExternalId>,
     pub kind: Option<String>,
+    /// Only about this wallet, deposit or endpoint.
+    pub object_id: Option<String>,
     pub since: Option<DateTime<Utc>>,
+    /// Only those with a smaller `seq`.
+    pub before: Option<i64>,
     pub limit: u64,
 }
 
@@ -43,6 +52,8 @@ pub struct DeliveryFilter {
     pub state: Option<State>,
     pub endpoint: Option<EndpointName>,
     pub event: Option<EventId>,
+    /// Only those that were queued before this one.
+    pub before: Option<DeliveryId>,
     pub limit: u64,
 }
 
@@ -63,6 +74,9 @@ impl Store {
             .apply_if(filter.external_id.clone(), |query, id| query.filter(wallet::Column::ExternalId.eq(id)))
             .apply_if(filter.blocked, |query, blocked| query.filter(wallet::Column::IsBlocked.eq(blocked)))
             .apply_if(filter.since, |query, since| query.filter(wallet::Column::CreatedAt.gte(since)))
+            .apply_if(filter.after.clone(), |query, (at, id)| {
+                query.filter(self.after(Expr::col(wallet::Column::CreatedAt), at, wallet::Column::Id.gt(id)))
+            })
             .order_by_desc(wallet::Column::CreatedAt)
             .order_by_asc(wallet::Column::Id)
             .limit(filter.limit);
@@ -82,6 +96,9 @@ impl Store {
             .apply_if(filter.external_id.clone(), |query, id| query.filter(deposit::Column::ExternalId.eq(id)))
             .apply_if(filter.status.clone(), |query, status| query.filter(deposit::Column::Status.eq(status)))
             .apply_if(filter.since, |query, since| query.filter(deposit_time().gte(since)))
+            .apply_if(filter.after.clone(), |query, (at, id)| {
+                query.filter(self.after(deposit_time(), at, deposit::Column::Id.gt(id)))
+            })
             .order_by_desc(deposit_time())
             .order_by_asc(deposit::Column::Id)
             .limit(filter.limit);
@@ -100,7 +117,9 @@ impl Store {
         let query = event::Entity::find()
             .apply_if(filter.external_id.clone(), |query, id| query.filter(event::Column::ExternalId.eq(id)))
             .apply_if(filter.kind.clone(), |query, kind| query.filter(event::Column::Kind.eq(kind)))
+            .apply_if(filter.object_id.clone(), |query, id| query.filter(event::Column::ObjectId.eq(id)))
             .apply_if(filter.since, |query, since| query.filter(event::Column::DetectedAt.gte(since)))
+            .apply_if(filter.before, |query, seq| query.filter(event::Column::Seq.lt(seq)))
             .order_by_desc(event::Column::Seq)
             .limit(filter.limit);
         Ok(query.all(self.read()).await?)
@@ -119,6 +138,7 @@ impl Store {
             .apply_if(filter.state, |query, state| query.filter(delivery::Column::State.eq(state)))
             .apply_if(filter.endpoint.clone(), |query, name| query.filter(delivery::Column::Endpoint.eq(name)))
             .apply_if(filter.event.clone(), |query, id| query.filter(delivery::Column::EventId.eq(id)))
+            .apply_if(filter.before.clone(), |query, id| query.filter(delivery::Column::Id.lt(id)))
             .order_by_desc(delivery::Column::Id)
             .limit(filter.limit);
         Ok(query.all(self.read()).await?)
@@ -137,6 +157,33 @@ impl Store {
     pub async fn attempts(&self, id: &DeliveryId) -> Result<Vec<attempt::Model>, Error> {
         let query = attempt::Entity::find().filter(attempt::Column::DeliveryId.eq(id.clone()));
         Ok(query.order_by_asc(attempt::Column::Attempt).all(self.read()).await?)
+    }
+
+    /// The attempts of these deliveries, at most 500 of them; oldest first for each.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn attempts_of(&self, ids: &[DeliveryId]) -> Result<Vec<attempt::Model>, Error> {
+        let query = attempt::Entity::find().filter(attempt::Column::DeliveryId.is_in(padded(ids.iter().cloned())));
+        let query = query.order_by_asc(attempt::Column::DeliveryId).order_by_asc(attempt::Column::Attempt);
+        Ok(query.all(self.read()).await?)
+    }
+
+    /// The events that follow this number, in their order.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn events_after(&self, seq: i64, limit: u64) -> Result<Vec<event::Model>, Error> {
+        let query = event::Entity::find().filter(event::Column::Seq.gt(seq)).order_by_asc(event::Column::Seq);
+        Ok(query.limit(limit).all(self.read()).await?)
+    }
+
+    /// The number of the last event.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn last_seq(&self) -> Result<i64, Error> {
+        self.last_number(stream::ALL).await
     }
 
     /// Deliveries that are not delivered, counted by endpoint and state.
@@ -173,6 +220,18 @@ impl Store {
         };
         Ok(count)
     }
+
+    /// What comes after a row in a list that is sorted by this time, the newest first, and then by id.
+    fn after(&self, column: Expr, at: DateTime<Utc>, larger_id: Expr) -> Expr {
+        let at = || Expr::val(time(Some(at), self.backend()));
+        column.clone().lt(at()).or(column.eq(at()).and(larger_id))
+    }
+}
+
+/// Where a deposit stands in the list.
+#[must_use]
+pub fn listed_at(deposit: &deposit::Model) -> DateTime<Utc> {
+    deposit.created_at.unwrap_or(deposit.first_seen_at)
 }
 
 /// When a deposit was made, or, where the API does not say, when it was first seen.

@@ -41,6 +41,21 @@ pub struct ReplayFilter {
     pub until: Option<DateTime<Utc>>,
 }
 
+impl ReplayFilter {
+    /// Whether it would take every event that there is.
+    #[must_use]
+    pub fn is_boundless(&self) -> bool {
+        let Self { ids, kinds, external_id, since, until } = self;
+        ids.is_empty() && kinds.is_none() && external_id.is_none() && since.is_none() && until.is_none()
+    }
+
+    /// Whether its time is over before it begins.
+    #[must_use]
+    pub fn is_void(&self) -> bool {
+        self.since.zip(self.until).is_some_and(|(since, until)| since >= until)
+    }
+}
+
 /// A replay under way.
 #[derive(Debug)]
 pub struct Replay {

@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     // The composition root: the only place where everything meets, the rest of its layer included.
     &["app"],
     &["admin", "lifecycle", "telemetry"],
-    &["config"],
+    &["config", "view"],
     &["schedule", "sync", "deliver", "wallets", "retention", "backfill"],
     &["lumo", "store", "callback"],
     &["model"],

@@ -13,8 +13,8 @@ use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::printer::{BOLD, DIM, GREEN, RED, YELLOW};
 use crate::cli::safe;
-use crate::cli::view::Embedded;
 use crate::setting::Secret;
+use crate::view::Embedded;
 
 /// Where to listen, and what to show.
 #[derive(Debug, clap::Args)]
@@ -53,7 +53,7 @@ struct Line<'a> {
     problem: Option<String>,
     answered: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<Embedded<'a>>,
+    body: Option<Embedded>,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {

@@ -9,12 +9,13 @@ use tokio::net::{TcpStream, lookup_host};
 use url::Url;
 
 use super::finding::{Finding, Report};
-use crate::callback::{Egress, Endpoint, Misfit, Problem};
+use crate::callback::{Egress, Endpoint, Misfit, Problem, Sender};
 use crate::chain::Chain;
+use crate::cli::callback::NEW_SECRET;
 use crate::cli::context::Context;
 use crate::cli::time::ago;
-use crate::cli::trial::{ALLOW, NEW_SECRET, REACH, Trial};
 use crate::config::Config;
+use crate::deliver::trial::{ALLOW, REACH, Trial};
 use crate::model::draft::rfc3339;
 
 /// Longest wait for a connection.
@@ -60,7 +61,7 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
                     .into_iter()
                     .for_each(|finding| report.add(finding));
                 report.add(if send_test {
-                    match Trial::make(context, &callbacks.egress, &compiled).await {
+                    match try_out(context, &callbacks.egress, &compiled).await {
                         Ok(trial) => answered(subject, &compiled, &trial),
                         Err(error) => Finding::fail(subject, Chain(error.as_ref())),
                     }
@@ -77,6 +78,10 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
             }
         }
     }
+}
+
+async fn try_out(context: &Context, egress: &Egress, endpoint: &Endpoint) -> anyhow::Result<Trial> {
+    Ok(Trial::make(context.clock(), &Sender::new(egress, [endpoint])?, endpoint).await?)
 }
 
 /// What can be told of an endpoint without calling it.

@@ -1,36 +1,23 @@
 //! `endpoint test`: one signed event now, past the queue, and what came back.
 
-use serde::Serialize;
-
 use super::unknown;
-use crate::callback::Endpoint;
+use crate::callback::{Endpoint, Sender};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::fields::Fields;
 use crate::cli::printer::{GREEN, RED};
 use crate::cli::table::Cell;
-use crate::cli::trial::Trial;
-use crate::model::id::{EndpointName, EventId};
-
-#[derive(Serialize)]
-struct Document<'a> {
-    endpoint: &'a EndpointName,
-    /// Scheme, host and port: the rest of an address may be a password.
-    origin: String,
-    event_id: &'a EventId,
-    is_accepted: bool,
-    status: Option<u16>,
-    duration_ms: u64,
-    error: Option<&'a str>,
-    response_body: Option<&'a str>,
-}
+use crate::deliver::trial::Trial;
+use crate::model::id::EndpointName;
+use crate::view::Test;
 
 pub(super) async fn run(context: &Context, name: &EndpointName) -> Result<(), Failure> {
     let config = context.load_quietly()?.config;
     let callbacks = &config.callbacks;
     let endpoint = callbacks.endpoints.get(name.as_str()).ok_or_else(|| unknown(&config, name))?;
     let endpoint = Endpoint::compile(name.as_str(), endpoint, &callbacks.defaults).map_err(|error| vec![error])?;
-    let trial = Trial::make(context, &callbacks.egress, &endpoint).await?;
+    let sender = Sender::new(&callbacks.egress, [&endpoint]).map_err(|error| vec![error])?;
+    let trial = Trial::make(context.clock(), &sender, &endpoint).await.map_err(anyhow::Error::new)?;
     print(context, &endpoint, &trial)?;
     match trial.hint() {
         None => Ok(()),
@@ -42,31 +29,21 @@ pub(super) async fn run(context: &Context, name: &EndpointName) -> Result<(), Fa
 }
 
 fn print(context: &Context, endpoint: &Endpoint, trial: &Trial) -> Result<(), Failure> {
-    let Trial { event, attempt } = trial;
-    let (name, is_accepted) = (endpoint.name(), trial.hint().is_none());
-    let duration_ms = u64::try_from(attempt.duration.as_millis()).unwrap_or(u64::MAX);
+    let test = Test::of(endpoint, trial);
     let printer = context.printer();
+    let Test { endpoint: name, origin, event_id, is_accepted, status, duration_ms, error, .. } = &test;
     if printer.json() {
-        return Ok(printer.document(&Document {
-            endpoint: name,
-            origin: endpoint.origin(),
-            event_id: event,
-            is_accepted,
-            status: trial.status(),
-            duration_ms,
-            error: attempt.error.as_deref(),
-            response_body: attempt.response_body.as_deref(),
-        })?);
+        return Ok(printer.document(&test)?);
     }
-    let (word, style) = if is_accepted { ("accepted", GREEN) } else { ("not accepted", RED) };
+    let (word, style) = if *is_accepted { ("accepted", GREEN) } else { ("not accepted", RED) };
     let fields = Fields::new(context.clock().now())
         .text("endpoint", name)
-        .text("origin", endpoint.origin())
-        .text("event", event)
+        .text("origin", origin)
+        .text("event", event_id)
         .cell("test", Cell::new(word).styled(style))
-        .maybe("status", trial.status())
+        .maybe("status", *status)
         .text("took", format_args!("{duration_ms} ms"))
-        .maybe("error", attempt.error.as_deref())
+        .maybe("error", error.as_deref())
         .maybe("answer", trial.answer());
     printer.fields(&fields);
     Ok(())

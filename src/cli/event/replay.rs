@@ -2,17 +2,17 @@
 
 use serde::Serialize;
 
-use crate::app;
 use crate::cli::context::Context;
 use crate::cli::endpoint::unknown;
 use crate::cli::failure::Failure;
-use crate::cli::time::Since;
 use crate::config::Config;
+use crate::deliver::replay;
 use crate::model::id::{EndpointName, EventId, ExternalId};
 use crate::model::pattern::Patterns;
 use crate::model::subscriber::Order;
-use crate::store::Store;
-use crate::store::replay::{Replay, ReplayFilter, Replayed};
+use crate::setting::Since;
+use crate::store::Ending;
+use crate::store::replay::{ReplayFilter, Replayed};
 
 /// Which events, and to whom.
 #[derive(Debug, clap::Args)]
@@ -69,14 +69,11 @@ impl Args {
             since: self.since.map(|since| since.before(now)),
             until: self.until.map(|until| until.before(now)),
         };
-        let ReplayFilter { ids, kinds, external_id, since, until } = &filter;
-        if ids.is_empty() && kinds.is_none() && external_id.is_none() && since.is_none() && until.is_none() {
+        if filter.is_boundless() {
             let hint = "name them with `--id`, or choose with `--since`, `--until`, `--type` and `--external-id`";
             return Err(Failure::usage("it is not said which events to replay").with_hint(hint));
         }
-        if let (Some(since), Some(until)) = (since, until)
-            && since >= until
-        {
+        if filter.is_void() {
             return Err(Failure::usage("no event is left over: `--since` is not before `--until`"));
         }
         Ok(filter)
@@ -86,7 +83,7 @@ impl Args {
         let callbacks = &config.callbacks;
         let endpoint =
             callbacks.endpoints.get(self.endpoint.as_str()).ok_or_else(|| unknown(config, &self.endpoint))?;
-        Ok(app::order(callbacks.defaults.overridden_by(endpoint).ordering.by))
+        Ok(callbacks.defaults.overridden_by(endpoint).ordering.by.into())
     }
 }
 
@@ -97,8 +94,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         if let Some(id) = store.unknown_events(&filter.ids).await?.first() {
             return Err(Failure::absent("event", id, "`lumo-bridge event list` shows the newest; nothing was queued"));
         }
-        let mut replay = store.begin_replay(filter, args.endpoint.clone(), order).await?;
-        work(context, store, &mut replay, args.dry_run).await
+        let replay = store.begin_replay(filter, args.endpoint.clone(), order).await?;
+        let ending = if args.dry_run { Ending::RollBack } else { Ending::Commit };
+        Ok(replay::to_the_end(store, replay, ending, context.clock(), &context.stop().soft).await?)
     });
     let (Replayed { queued, unfinished }, is_complete) = replayed.await?;
     let (endpoint, printer) = (&args.endpoint, context.printer());
@@ -120,22 +118,4 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     let failure = Failure::work(anyhow::anyhow!("interrupted before the last event"));
     Err(failure.with_hint("give the command again: what is on its way by then is left out"))
-}
-
-/// Goes on to the last event, or until a signal comes.
-async fn work(
-    context: &Context,
-    store: &Store,
-    replay: &mut Replay,
-    dry_run: bool,
-) -> Result<(Replayed, bool), Failure> {
-    let mut sum = Replayed::default();
-    while !context.stop().soft.is_cancelled() {
-        let batch =
-            if dry_run { store.rehearse(replay).await? } else { store.replay(replay, context.clock().now()).await? };
-        let Some(batch) = batch else { return Ok((sum, true)) };
-        sum.queued += batch.queued;
-        sum.unfinished += batch.unfinished;
-    }
-    Ok((sum, false))
 }

@@ -4,43 +4,13 @@ use anstyle::Style;
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::attempt;
 use lumo_bridge_entity::delivery::{Model, State};
-use serde::Serialize;
 
 use super::{Detailed, Listed};
 use crate::cli::fields::Fields;
 use crate::cli::printer::{CYAN, DIM, GREEN, RED, YELLOW};
 use crate::cli::table::{Cell, Column};
 use crate::cli::time::{age, ago};
-use crate::model::id::{DeliveryId, EndpointName, EventId};
-
-/// A row of `lumo_deliveries`.
-#[derive(Serialize)]
-pub(in crate::cli) struct Json<'a> {
-    id: &'a DeliveryId,
-    event_id: &'a EventId,
-    endpoint: &'a EndpointName,
-    state: &'a str,
-    attempts: i32,
-    next_attempt_at: Option<DateTime<Utc>>,
-    delivered_at: Option<DateTime<Utc>>,
-    last_status: Option<i32>,
-    last_error: Option<&'a str>,
-    reason: &'a str,
-    created_at: DateTime<Utc>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    history: Option<Vec<AttemptJson<'a>>>,
-}
-
-/// A row of `lumo_delivery_attempts`.
-#[derive(Serialize)]
-pub(in crate::cli) struct AttemptJson<'a> {
-    attempt: i32,
-    started_at: DateTime<Utc>,
-    duration_ms: i64,
-    status: Option<i32>,
-    error: Option<&'a str>,
-    response_body: Option<&'a str>,
-}
+use crate::view::{Attempt, Delivery};
 
 /// A delivery and its attempts.
 pub(in crate::cli) struct Tried {
@@ -50,7 +20,7 @@ pub(in crate::cli) struct Tried {
 
 impl Listed for Model {
     const NOUN: &'static str = "deliveries";
-    type Json<'a> = Json<'a>;
+    type Json = Delivery;
 
     fn columns() -> Vec<Column> {
         vec![
@@ -78,27 +48,14 @@ impl Listed for Model {
         ]
     }
 
-    fn json(&self) -> Json<'_> {
-        Json {
-            id: &self.id,
-            event_id: &self.event_id,
-            endpoint: &self.endpoint,
-            state: self.state.as_str(),
-            attempts: self.attempts,
-            next_attempt_at: self.next_attempt_at,
-            delivered_at: self.delivered_at,
-            last_status: self.last_status,
-            last_error: self.last_error.as_deref(),
-            reason: self.reason.as_str(),
-            created_at: self.created_at,
-            history: None,
-        }
+    fn json(&self) -> Delivery {
+        Delivery::brief(self)
     }
 }
 
 impl Listed for attempt::Model {
     const NOUN: &'static str = "attempts";
-    type Json<'a> = AttemptJson<'a>;
+    type Json = Attempt;
 
     fn columns() -> Vec<Column> {
         vec![
@@ -120,21 +77,14 @@ impl Listed for attempt::Model {
         ]
     }
 
-    fn json(&self) -> AttemptJson<'_> {
-        AttemptJson {
-            attempt: self.attempt,
-            started_at: self.started_at,
-            duration_ms: self.duration_ms,
-            status: self.status,
-            error: self.error.as_deref(),
-            response_body: self.response_body.as_deref(),
-        }
+    fn json(&self) -> Attempt {
+        Attempt::of(self)
     }
 }
 
 impl Listed for Tried {
     const NOUN: &'static str = Model::NOUN;
-    type Json<'a> = Json<'a>;
+    type Json = Delivery;
 
     fn columns() -> Vec<Column> {
         Model::columns()
@@ -144,7 +94,7 @@ impl Listed for Tried {
         self.delivery.cells(now)
     }
 
-    fn json(&self) -> Json<'_> {
+    fn json(&self) -> Delivery {
         self.delivery.json()
     }
 }
@@ -170,8 +120,8 @@ impl Detailed for Tried {
             .maybe("last error", delivery.last_error.as_deref())
     }
 
-    fn full_json(&self) -> Json<'_> {
-        Json { history: Some(self.attempts.iter().map(Listed::json).collect()), ..self.json() }
+    fn full_json(&self) -> Delivery {
+        Delivery::full(&self.delivery, &self.attempts)
     }
 }
 

@@ -1,45 +1,18 @@
 //! Deposits. Whatever could not be found in one is absent.
 
 use chrono::{DateTime, Utc};
-use lumo_bridge_entity::Amount;
 use lumo_bridge_entity::deposit::Model;
-use serde::Serialize;
 
-use super::{Detailed, Embedded, Listed};
+use super::{Detailed, Listed};
 use crate::cli::fields::Fields;
 use crate::cli::printer::YELLOW;
 use crate::cli::table::{Cell, Column};
 use crate::cli::time::age;
-use crate::model::id::{CompanyId, DepositId, ExternalId, WalletId};
-
-/// A row of `lumo_user_deposits`.
-#[derive(Serialize)]
-pub(in crate::cli) struct Json<'a> {
-    id: &'a DepositId,
-    company_id: Option<&'a CompanyId>,
-    wallet_id: Option<&'a WalletId>,
-    external_id: Option<&'a ExternalId>,
-    address: Option<&'a str>,
-    from_address: Option<&'a str>,
-    tx_hash: Option<&'a str>,
-    amount: Option<&'a Amount>,
-    currency: Option<&'a str>,
-    status: &'a str,
-    confirmations: Option<i64>,
-    block_number: Option<i64>,
-    created_at: Option<DateTime<Utc>>,
-    updated_at: Option<DateTime<Utc>>,
-    version: i64,
-    first_seen_at: DateTime<Utc>,
-    changed_at: DateTime<Utc>,
-    missing_since: Option<DateTime<Utc>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    raw: Option<Embedded<'a>>,
-}
+use crate::view::Deposit;
 
 impl Listed for Model {
     const NOUN: &'static str = "deposits";
-    type Json<'a> = Json<'a>;
+    type Json = Deposit;
 
     fn columns() -> Vec<Column> {
         vec![
@@ -63,28 +36,8 @@ impl Listed for Model {
         ]
     }
 
-    fn json(&self) -> Json<'_> {
-        Json {
-            id: &self.id,
-            company_id: self.company_id.as_ref(),
-            wallet_id: self.wallet_id.as_ref(),
-            external_id: self.external_id.as_ref(),
-            address: self.address.as_deref(),
-            from_address: self.from_address.as_deref(),
-            tx_hash: self.tx_hash.as_deref(),
-            amount: self.amount.as_ref(),
-            currency: self.currency.as_deref(),
-            status: &self.status,
-            confirmations: self.confirmations,
-            block_number: self.block_number,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-            version: self.version,
-            first_seen_at: self.first_seen_at,
-            changed_at: self.changed_at,
-            missing_since: self.missing_since,
-            raw: None,
-        }
+    fn json(&self) -> Deposit {
+        Deposit::brief(self)
     }
 }
 
@@ -111,8 +64,8 @@ impl Detailed for Model {
             .json("as listed", &self.raw)
     }
 
-    fn full_json(&self) -> Json<'_> {
-        Json { raw: Some(Embedded::new(&self.raw)), ..self.json() }
+    fn full_json(&self) -> Deposit {
+        Deposit::full(self)
     }
 }
 

@@ -3,34 +3,12 @@
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::delivery;
 use lumo_bridge_entity::event::Model;
-use serde::Serialize;
 
-use super::{Detailed, Embedded, Listed, delivery as delivery_view};
+use super::{Detailed, Listed};
 use crate::cli::fields::Fields;
 use crate::cli::table::{Cell, Column};
 use crate::cli::time::age;
-use crate::model::id::{EventId, ExternalId};
-
-/// A row of `lumo_events`.
-#[derive(Serialize)]
-pub(in crate::cli) struct Json<'a> {
-    id: &'a EventId,
-    seq: i64,
-    #[serde(rename = "type")]
-    kind: &'a str,
-    stream: &'a str,
-    stream_seq: i64,
-    object_kind: &'a str,
-    object_id: &'a str,
-    external_id: Option<&'a ExternalId>,
-    occurred_at: DateTime<Utc>,
-    detected_at: DateTime<Utc>,
-    origin: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<Embedded<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    deliveries: Option<Vec<delivery_view::Json<'a>>>,
-}
+use crate::view::{Delivery, Event};
 
 /// An event and its deliveries.
 pub(in crate::cli) struct Told {
@@ -40,7 +18,7 @@ pub(in crate::cli) struct Told {
 
 impl Listed for Model {
     const NOUN: &'static str = "events";
-    type Json<'a> = Json<'a>;
+    type Json = Event;
 
     fn columns() -> Vec<Column> {
         vec![
@@ -64,28 +42,14 @@ impl Listed for Model {
         ]
     }
 
-    fn json(&self) -> Json<'_> {
-        Json {
-            id: &self.id,
-            seq: self.seq,
-            kind: &self.kind,
-            stream: &self.stream,
-            stream_seq: self.stream_seq,
-            object_kind: &self.object_kind,
-            object_id: &self.object_id,
-            external_id: self.external_id.as_ref(),
-            occurred_at: self.occurred_at,
-            detected_at: self.detected_at,
-            origin: &self.origin,
-            body: None,
-            deliveries: None,
-        }
+    fn json(&self) -> Event {
+        Event::brief(self)
     }
 }
 
 impl Listed for Told {
     const NOUN: &'static str = Model::NOUN;
-    type Json<'a> = Json<'a>;
+    type Json = Event;
 
     fn columns() -> Vec<Column> {
         Model::columns()
@@ -95,7 +59,7 @@ impl Listed for Told {
         self.event.cells(now)
     }
 
-    fn json(&self) -> Json<'_> {
+    fn json(&self) -> Event {
         self.event.json()
     }
 }
@@ -116,11 +80,7 @@ impl Detailed for Told {
             .json("body", &event.body)
     }
 
-    fn full_json(&self) -> Json<'_> {
-        Json {
-            body: Some(Embedded::new(&self.event.body)),
-            deliveries: Some(self.deliveries.iter().map(Listed::json).collect()),
-            ..self.json()
-        }
+    fn full_json(&self) -> Event {
+        Event::full(&self.event, self.deliveries.iter().map(Delivery::brief).collect())
     }
 }

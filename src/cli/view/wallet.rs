@@ -1,40 +1,18 @@
 //! Wallets.
 
 use chrono::{DateTime, Utc};
-use lumo_bridge_entity::Amount;
 use lumo_bridge_entity::wallet::Model;
-use serde::Serialize;
 
-use super::{Detailed, Embedded, Listed};
+use super::{Detailed, Listed};
 use crate::cli::fields::Fields;
 use crate::cli::printer::{GREEN, RED, YELLOW};
 use crate::cli::table::{Cell, Column};
 use crate::cli::time::age;
-use crate::model::id::{CompanyId, ExternalId, WalletId};
-
-/// A row of `lumo_user_wallets`.
-#[derive(Serialize)]
-pub(in crate::cli) struct Json<'a> {
-    id: &'a WalletId,
-    company_id: &'a CompanyId,
-    external_id: &'a ExternalId,
-    address: &'a str,
-    is_blocked: bool,
-    block_reason: Option<&'a str>,
-    last_usdt_balance: &'a Amount,
-    last_trx_balance: &'a Amount,
-    created_at: DateTime<Utc>,
-    version: i64,
-    first_seen_at: DateTime<Utc>,
-    changed_at: DateTime<Utc>,
-    missing_since: Option<DateTime<Utc>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    raw: Option<Embedded<'a>>,
-}
+use crate::view::Wallet;
 
 impl Listed for Model {
     const NOUN: &'static str = "wallets";
-    type Json<'a> = Json<'a>;
+    type Json = Wallet;
 
     fn columns() -> Vec<Column> {
         vec![
@@ -58,23 +36,8 @@ impl Listed for Model {
         ]
     }
 
-    fn json(&self) -> Json<'_> {
-        Json {
-            id: &self.id,
-            company_id: &self.company_id,
-            external_id: &self.external_id,
-            address: &self.address,
-            is_blocked: self.is_blocked,
-            block_reason: self.block_reason.as_deref(),
-            last_usdt_balance: &self.last_usdt_balance,
-            last_trx_balance: &self.last_trx_balance,
-            created_at: self.created_at,
-            version: self.version,
-            first_seen_at: self.first_seen_at,
-            changed_at: self.changed_at,
-            missing_since: self.missing_since,
-            raw: None,
-        }
+    fn json(&self) -> Wallet {
+        Wallet::brief(self)
     }
 }
 
@@ -97,8 +60,8 @@ impl Detailed for Model {
             .json("as listed", &self.raw)
     }
 
-    fn full_json(&self) -> Json<'_> {
-        Json { raw: Some(Embedded::new(&self.raw)), ..self.json() }
+    fn full_json(&self) -> Wallet {
+        Wallet::full(self)
     }
 }
 

@@ -5,26 +5,24 @@ use lumo_bridge_entity::delivery::Reason;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
-use super::context::Context;
-use crate::callback::{Attempt, Callback, Egress, Endpoint, Sender};
+use crate::callback::{Attempt, Callback, Endpoint, Sender};
+use crate::clock::Clock;
 use crate::model::draft::{Draft, Origin, repeated};
 use crate::model::event::EventType;
 use crate::model::id::EventId;
 use crate::model::retry::{Outcome, Unreachable};
 
 /// What to do about a network that callbacks may not go to.
-pub(super) const ALLOW: &str = "take the network out of `callbacks.egress.deny`, if this is meant";
+pub const ALLOW: &str = "take the network out of `callbacks.egress.deny`, if this is meant";
 /// What to do about a receiver that is not reached.
-pub(super) const REACH: &str = "check that the receiver runs, can be reached from here, and answers in time";
-/// What to do about a text that is no signing secret.
-pub(super) const NEW_SECRET: &str = "make one with: echo \"whsec_$(openssl rand -base64 32)\"";
+pub const REACH: &str = "check that the receiver runs, can be reached from here, and answers in time";
 
 /// A test that was made.
 #[derive(Debug)]
-pub(super) struct Trial {
+pub struct Trial {
     /// What the receiver knows the test by.
-    pub(super) event: EventId,
-    pub(super) attempt: Attempt,
+    pub event: EventId,
+    pub attempt: Attempt,
 }
 
 #[derive(Serialize)]
@@ -37,10 +35,10 @@ impl Trial {
     /// Sends the test as a delivery would be sent: with the endpoint's template, headers and secrets, in its time.
     ///
     /// # Errors
-    /// If no request can be sent at all; whatever the receiver does, or fails to do, is an attempt.
-    pub(super) async fn make(context: &Context, egress: &Egress, endpoint: &Endpoint) -> anyhow::Result<Self> {
+    /// If the event cannot be spelled; whatever the receiver does, or fails to do, is an attempt.
+    pub async fn make(clock: &Clock, sender: &Sender, endpoint: &Endpoint) -> serde_json::Result<Self> {
         let name = endpoint.name().as_str();
-        let now = context.clock().now();
+        let now = clock.now();
         let test = Draft {
             id: repeated("", EventType::BridgeTest, name, now.timestamp_micros(), ""),
             kind: EventType::BridgeTest,
@@ -62,12 +60,13 @@ impl Trial {
             reason: Reason::Test.as_str(),
             body: &test.body(0)?,
         };
-        let attempt = Sender::new(egress, [endpoint])?.send(endpoint, &callback, now).await;
+        let attempt = sender.send(endpoint, &callback, now).await;
         Ok(Self { event: test.id, attempt })
     }
 
     /// The status that was answered, if anything was.
-    pub(super) fn status(&self) -> Option<u16> {
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
         match self.attempt.outcome {
             Outcome::Accepted { status } | Outcome::Refused { status, .. } => Some(status),
             Outcome::Unreachable(_) => None,
@@ -75,7 +74,8 @@ impl Trial {
     }
 
     /// What to do about it; none if it was accepted.
-    pub(super) fn hint(&self) -> Option<&'static str> {
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
         Some(match self.attempt.outcome {
             Outcome::Accepted { .. } => return None,
             Outcome::Refused { status: 401 | 403, .. } => {
@@ -98,12 +98,14 @@ impl Trial {
     }
 
     /// What went wrong, in a line.
-    pub(super) fn problem(&self) -> &str {
+    #[must_use]
+    pub fn problem(&self) -> &str {
         self.attempt.error.as_deref().unwrap_or("no success")
     }
 
     /// The beginning of what was answered, on one line.
-    pub(super) fn answer(&self) -> Option<String> {
+    #[must_use]
+    pub fn answer(&self) -> Option<String> {
         const MOST: usize = 200;
         let line = self.attempt.response_body.as_deref()?.split_whitespace().collect::<Vec<_>>().join(" ");
         let beginning: String = line.chars().take(MOST).collect();

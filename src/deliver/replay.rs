@@ -1,0 +1,32 @@
+//! Telling stored events again, from the first to the last.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::store::replay::{Replay, Replayed};
+use crate::store::{Ending, Error, Store};
+
+/// Queues batch after batch until the last event, or until `stop`; tells whether it was the last. What is to be rolled back
+/// is only counted. Being dropped ends it between two batches, too.
+///
+/// # Errors
+/// If the database fails; what was queued by then stays queued.
+pub async fn to_the_end(
+    store: &Store,
+    mut replay: Replay,
+    ending: Ending,
+    clock: &Clock,
+    stop: &CancellationToken,
+) -> Result<(Replayed, bool), Error> {
+    let mut sum = Replayed::default();
+    while !stop.is_cancelled() {
+        let batch = match ending {
+            Ending::RollBack => store.rehearse(&mut replay).await?,
+            Ending::Commit => store.replay(&mut replay, clock.now()).await?,
+        };
+        let Some(batch) = batch else { return Ok((sum, true)) };
+        sum.queued += batch.queued;
+        sum.unfinished += batch.unfinished;
+    }
+    Ok((sum, false))
+}

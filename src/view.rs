@@ -1,0 +1,53 @@
+//! What programs are told of stored things: the JSON that `--json` prints and the admin HTTP answers.
+//!
+//! The names are those of the tables, so that what a script knows from one it knows from the other. A list leaves out
+//! what is long (the item as listed, the body, the attempts); one thing in full has it, embedded exactly as it was stored.
+
+pub mod delivery;
+pub mod deposit;
+pub mod done;
+pub mod endpoint;
+pub mod event;
+pub mod standing;
+pub mod trial;
+pub mod wallet;
+
+pub use delivery::{Attempt, Delivery};
+pub use deposit::Deposit;
+pub use done::Done;
+pub use endpoint::Endpoint;
+pub use event::Event;
+pub use standing::{Round, Standing, Status};
+pub use trial::Test;
+pub use wallet::Wallet;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// A stored text that is a JSON document, embedded as it is; should it be none, as a text.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Embedded {
+    Document(#[schemars(with = "serde_json::Value")] Box<RawValue>),
+    Text(String),
+}
+
+impl Embedded {
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        RawValue::from_string(text.to_owned()).map_or_else(|_| Self::Text(text.to_owned()), Self::Document)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_embedded_digit_for_digit() {
+        let shown = |text| serde_json::to_string(&[Embedded::new(text)]).unwrap();
+        assert_eq!(shown(r#"{"amount": 1.50e1, "a":1}"#), r#"[{"amount": 1.50e1, "a":1}]"#);
+        assert_eq!(shown("<html>"), r#"["<html>"]"#);
+    }
+}

@@ -1,0 +1,123 @@
+//! Endpoints: what the configuration says of each, how it fares, and what waits for it.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::delivery;
+use lumo_bridge_entity::endpoint::Model;
+use schemars::JsonSchema;
+use serde::Serialize;
+use url::Url;
+
+use crate::callback::config::EndpointConfig;
+use crate::model::draft::rfc3339;
+use crate::store::query::Count;
+use crate::store::{Error, Store, reached};
+
+/// An endpoint that is configured, or once was.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Endpoint {
+    pub name: String,
+    pub is_configured: bool,
+    /// Scheme, host and port: the rest of an address may be a password.
+    pub origin: Option<String>,
+    pub events: Option<Vec<String>>,
+    /// Null if nobody has delivered anything yet.
+    pub state: Option<&'static str>,
+    /// Since when it is not configured, as far as a daemon has noticed.
+    pub removed_at: Option<DateTime<Utc>>,
+    pub since: Option<DateTime<Utc>>,
+    pub consecutive_failures: Option<i32>,
+    pub last_success_at: Option<DateTime<Utc>>,
+    pub hold_until: Option<DateTime<Utc>>,
+    /// Deliveries that are not finished.
+    pub waiting: i64,
+    pub oldest_waiting_at: Option<DateTime<Utc>>,
+    pub dead: i64,
+    /// The history that it asked for when it was new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<Backfill>,
+}
+
+/// How far the history has come that an endpoint is being given.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Backfill {
+    pub since: DateTime<Utc>,
+    /// Up to which time of creation it is queued.
+    pub reached: Option<DateTime<Utc>>,
+    pub done_at: Option<DateTime<Utc>>,
+    #[serde(skip)]
+    has_begun: bool,
+}
+
+impl Endpoint {
+    /// Every endpoint that is configured, or once was.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn load(store: &Store, configs: &BTreeMap<String, EndpointConfig>) -> Result<Vec<Self>, Error> {
+        Ok(Self::gather(configs, &store.endpoints().await?, &store.undelivered().await?))
+    }
+
+    /// Puts together what is known of each, by name.
+    #[must_use]
+    pub fn gather(configs: &BTreeMap<String, EndpointConfig>, rows: &[Model], counts: &[Count]) -> Vec<Self> {
+        let mut all: BTreeMap<String, Self> = BTreeMap::new();
+        let mut known = |name: &str, change: &dyn Fn(&mut Self)| {
+            change(all.entry(name.to_owned()).or_insert_with(|| Self { name: name.to_owned(), ..Self::default() }));
+        };
+        for (name, config) in configs {
+            known(name, &|endpoint| endpoint.configured(config));
+        }
+        for row in rows {
+            known(row.name.as_str(), &|endpoint| endpoint.stored(row));
+        }
+        for count in counts {
+            known(count.endpoint.as_str(), &|endpoint| endpoint.count(count));
+        }
+        all.into_values().collect()
+    }
+
+    fn configured(&mut self, config: &EndpointConfig) {
+        self.is_configured = true;
+        self.origin = Url::parse(&config.url).ok().map(|url| url.origin().ascii_serialization());
+        self.events = Some(config.events.iter().map(|event| event.as_str().to_owned()).collect());
+    }
+
+    fn stored(&mut self, row: &Model) {
+        self.state = Some(row.state.as_str());
+        self.since = Some(row.since);
+        self.consecutive_failures = Some(row.consecutive_failures);
+        self.last_success_at = row.last_success_at;
+        self.hold_until = row.hold_until;
+        self.removed_at = row.removed_at;
+        self.backfill = row.backfill_since.map(|since| Backfill {
+            since,
+            reached: reached(row),
+            done_at: row.backfill_done_at,
+            has_begun: row.backfill_place.is_some(),
+        });
+    }
+
+    /// How far the history has come that it is being given.
+    #[must_use]
+    pub fn history(&self) -> Option<String> {
+        let backfill = self.backfill.as_ref().filter(|backfill| backfill.done_at.is_none() && self.is_configured)?;
+        Some(match backfill.reached {
+            Some(reached) => format!("{}: history is queued up to {}", self.name, rfc3339(reached)),
+            None if backfill.has_begun => format!("{}: history has begun, with stored events", self.name),
+            None => format!("{}: history has yet to begin", self.name),
+        })
+    }
+
+    fn count(&mut self, count: &Count) {
+        match count.state {
+            delivery::State::Dead => self.dead += count.deliveries,
+            state if state.is_final() => {}
+            _ => {
+                self.waiting += count.deliveries;
+                self.oldest_waiting_at = self.oldest_waiting_at.into_iter().chain([count.oldest]).min();
+            }
+        }
+    }
+}
