@@ -11,6 +11,7 @@ mod attempt;
 mod desk;
 mod dispatch;
 mod health;
+mod meters;
 mod pressure;
 pub mod replay;
 mod settler;
@@ -25,6 +26,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+
+pub use meters::Meters;
 
 use desk::Desk;
 use dispatch::Dispatcher;
@@ -47,18 +50,25 @@ pub struct Courier {
     clock: Clock,
     endpoints: Vec<Arc<Endpoint>>,
     poll: Duration,
+    meters: Arc<Meters>,
 }
 
 impl Courier {
     #[must_use]
     pub fn new(store: Store, sender: Sender, clock: Clock, endpoints: Vec<Arc<Endpoint>>) -> Self {
-        Self { store, sender, clock, endpoints, poll: POLL }
+        Self { store, sender, clock, endpoints, poll: POLL, meters: Arc::default() }
     }
 
     /// The same, with another longest time without a look at the table.
     #[must_use]
     pub fn polling_every(self, poll: Duration) -> Self {
         Self { poll, ..self }
+    }
+
+    /// What it will have done.
+    #[must_use]
+    pub fn meters(&self) -> Arc<Meters> {
+        Arc::clone(&self.meters)
     }
 
     /// Delivers until `soft` is cancelled, then finishes what is in hand. When `hard` is cancelled what is left is
@@ -77,7 +87,9 @@ impl Courier {
             let Some(desk) = desks.get(endpoint.name()).map(Arc::clone) else { continue };
             let span = tracing::debug_span!("deliver", endpoint = %endpoint.name());
             let (store, sender, clock) = (self.store.clone(), self.sender.clone(), self.clock.clone());
-            let dispatcher = Dispatcher::new(store, sender, clock, endpoint, desk, settle.clone(), self.poll);
+            let dispatcher =
+                Dispatcher::new(store, sender, clock, endpoint, desk, settle.clone(), Arc::clone(&self.meters))
+                    .polling_every(self.poll);
             let serve = dispatcher.run(soft.clone());
             loops.spawn(hard.clone().run_until_cancelled_owned(serve).instrument(span));
         }

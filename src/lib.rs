@@ -12,6 +12,7 @@ pub mod config;
 pub mod deliver;
 pub mod lifecycle;
 pub mod lumo;
+pub mod meter;
 pub mod model;
 pub mod retention;
 pub mod schedule;

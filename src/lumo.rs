@@ -7,6 +7,7 @@
 mod config;
 mod error;
 mod http;
+mod meters;
 mod pace;
 mod refusal;
 mod retry_after;
@@ -20,6 +21,7 @@ use url::{Url, form_urlencoded};
 pub use self::config::{Config, DepositFields};
 pub use self::error::{Error, Outage};
 use self::http::{Answer, Http};
+pub use self::meters::Meters;
 pub use self::pace::Lane;
 use self::wire::Fields;
 use crate::model::Listing;
@@ -74,6 +76,12 @@ impl Client {
     #[must_use]
     pub fn current_rate(&self) -> f64 {
         self.0.http.current_rate()
+    }
+
+    /// What all clones have asked so far.
+    #[must_use]
+    pub fn meters(&self) -> &Meters {
+        self.0.http.meters()
     }
 
     /// One page of all user wallets.

@@ -5,6 +5,7 @@
 //! writer. Rows, events, deliveries and progress of a page share one transaction, so there is no moment at which a change
 //! is stored and its callback can still be lost.
 
+pub mod activity;
 mod backfill;
 mod bell;
 mod census;
@@ -19,6 +20,7 @@ mod ingest;
 mod lead;
 mod look;
 pub mod manual;
+mod meters;
 mod mirror;
 mod outbox;
 mod patience;
@@ -61,6 +63,7 @@ pub use error::Error;
 pub use ingest::{Batch, Ingested, Preview, Told};
 pub use lead::Fence;
 pub use look::Look;
+pub use meters::Meters;
 pub use mirror::Mirrored;
 pub use progress::{Progress, Run};
 pub use prune::{Cutoffs, DeliveryWalk, EventWalk, Pruned};
@@ -94,6 +97,7 @@ struct Inner {
     instance: u32,
     queued: watch::Sender<()>,
     bell: Bell,
+    meters: Meters,
 }
 
 /// Proof of being inside a named transaction.
@@ -125,8 +129,8 @@ impl Store {
         let backend = write.get_database_backend();
         let generation = OnceCell::new();
         let (instance, queued) = (rand::random(), watch::Sender::new(()));
-        let bell = Bell::default();
-        let inner = Inner { write, read, backend, subscribers, generation, instance, queued, bell };
+        let (bell, meters) = (Bell::default(), Meters::default());
+        let inner = Inner { write, read, backend, subscribers, generation, instance, queued, bell, meters };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -162,8 +166,17 @@ impl Store {
             tries += 1;
             // A transaction is large, and waited for in many places.
             let attempt = Box::pin(self.attempt(ending, tries == 1, &work));
-            match patience::transaction(self.backend(), attempt).await {
+            let result = patience::transaction(self.backend(), attempt).await;
+            let outcome = match (&result, ending) {
+                (Ok(_), Ending::Commit) => "committed",
+                (Ok(_), Ending::RollBack) => "rolled_back",
+                (Err(Error::Collision(_)), _) => "collided",
+                (Err(_), _) => "failed",
+            };
+            self.meters().transactions.add([name, outcome], 1);
+            match result {
                 Err(Error::Collision(source)) if tries < TRIES => {
+                    self.meters().retries.add([name], 1);
                     tracing::debug!(tx = name, tries, error = %source, "transaction collided");
                     let wait = rand::rng().random_range(2..=10 * u64::from(tries));
                     tokio::time::sleep(Duration::from_millis(wait)).await;
@@ -218,6 +231,12 @@ impl Store {
     #[must_use]
     pub fn queued(&self) -> watch::Receiver<()> {
         self.inner.queued.subscribe()
+    }
+
+    /// What this process has done to the database.
+    #[must_use]
+    pub fn meters(&self) -> &Meters {
+        &self.inner.meters
     }
 
     /// The endpoints that new events are queued for.

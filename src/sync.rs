@@ -17,6 +17,7 @@ mod hot;
 mod lead;
 pub mod locate;
 mod memory;
+mod meters;
 pub mod order;
 mod reader;
 pub mod recheck;
@@ -40,6 +41,7 @@ use twox_hash::XxHash3_64;
 
 pub use config::Config;
 pub use lead::Lead;
+pub use meters::Meters;
 pub use report::{Options, Preview, Report, Tally};
 pub use upstream::{Milestone, Upstream};
 
@@ -103,6 +105,7 @@ pub struct Syncer<U> {
     blocks: [Plain<Option<Blocks>>; Listing::ALL.len()],
     /// Users whose wallets have changed: their deposits may have, too.
     hints: Plain<BTreeSet<String>>,
+    meters: Meters,
 }
 
 /// How far a round came.
@@ -163,6 +166,7 @@ impl<U: Upstream> Syncer<U> {
             sweeps: Default::default(),
             blocks: Default::default(),
             hints: Plain::default(),
+            meters: Meters::default(),
         }
     }
 
@@ -171,6 +175,12 @@ impl<U: Upstream> Syncer<U> {
     pub fn with_probe_after(mut self, probe_after: Duration) -> Self {
         self.settings.probe_after = probe_after;
         self
+    }
+
+    /// What rounds and sweeps have done so far.
+    #[must_use]
+    pub fn meters(&self) -> &Meters {
+        &self.meters
     }
 
     /// Reads the listing from end to end. If a round over it is under way, waits for its end first.

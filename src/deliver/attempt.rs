@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::desk::Desk;
 use super::health::Health;
+use super::meters::Meters;
 use crate::callback::{Attempt, Callback, Endpoint, Sender};
 use crate::clock::Clock;
 use crate::model::retry::{Outcome, Unreachable, Verdict};
@@ -43,6 +44,7 @@ pub(super) struct Post {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) desk: Arc<Desk>,
     pub(super) health: Health,
+    pub(super) meters: Arc<Meters>,
     pub(super) settle: mpsc::Sender<Settling>,
     /// How long a claim lasts.
     pub(super) lease: Duration,
@@ -72,6 +74,7 @@ impl Post {
             verdict => verdict,
         };
         let counts = counts || verdict == Verdict::Dead;
+        self.meters.count(self.endpoint.name().as_str(), &outcome, duration, &verdict);
         self.health.log(&self.endpoint, &event_type, attempt, status, error.as_deref(), &verdict, duration);
         let hold_until = policy.hold(attempts, &outcome).map(|hold| now + hold);
         let blames_endpoint = !matches!(outcome, Outcome::Unreachable(Unreachable::Request));

@@ -16,6 +16,7 @@ use super::allowance::Allowance;
 use super::attempt::{Met, Post, Settling};
 use super::desk::Desk;
 use super::health::Health;
+use super::meters::Meters;
 use super::pressure::Pressure;
 use super::turn::FAILURES;
 use crate::callback::{Endpoint, Sender};
@@ -90,12 +91,12 @@ impl Dispatcher {
         endpoint: Arc<Endpoint>,
         desk: Arc<Desk>,
         settle: mpsc::Sender<Settling>,
-        poll: Duration,
+        meters: Arc<Meters>,
     ) -> Self {
         let lease = endpoint.timeout().saturating_mul(2).saturating_add(LEASE_MARGIN);
         let pressure = Pressure::new(endpoint.concurrency());
         let allowance = Allowance::new(endpoint.rate().map(|rate| rate.per_second()));
-        let post = Arc::new(Post { sender, clock, endpoint, desk, health: Health::default(), settle, lease });
+        let post = Arc::new(Post { sender, clock, endpoint, desk, health: Health::default(), meters, settle, lease });
         Self {
             store,
             post,
@@ -105,7 +106,7 @@ impl Dispatcher {
             looking: JoinSet::new(),
             settles_doubt: false,
             look_at: Instant::now(),
-            poll,
+            poll: super::POLL,
             pressure,
             allowance,
             in_doubt: false,
@@ -116,6 +117,11 @@ impl Dispatcher {
             second: Instant::now(),
             probes: 0,
         }
+    }
+
+    /// The same, with another longest time without a look at the table.
+    pub(super) fn polling_every(self, poll: Duration) -> Self {
+        Self { poll, ..self }
     }
 
     /// Serves the endpoint until `soft` is cancelled; then waits for what is under way, and gives back the rest.

@@ -4,7 +4,7 @@
 //! variable that was set for other programs must not decide where the key travels. There are no retries here: whoever
 //! asks knows best whether it still wants to know.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::lumo::pace::{Feedback, Lane, Pace};
-use crate::lumo::{Config, Error, Outage, refusal, retry_after};
+use crate::lumo::{Config, Error, Meters, Outage, meters, refusal, retry_after};
 use crate::model::Listing;
 use crate::setting::Secret;
 
@@ -45,6 +45,7 @@ pub(super) struct Http {
     client: reqwest::Client,
     api_key: Secret,
     pace: Pace,
+    meters: Meters,
 }
 
 impl Http {
@@ -73,7 +74,12 @@ impl Http {
                 problem: "the HTTP client cannot be built",
                 source: Some(Box::new(error)),
             })?;
-        Ok(Self { client, api_key, pace: Pace::new(config.rate.per_second(), concurrency) })
+        let pace = Pace::new(config.rate.per_second(), concurrency);
+        Ok(Self { client, api_key, pace, meters: Meters::default() })
+    }
+
+    pub(super) fn meters(&self) -> &Meters {
+        &self.meters
     }
 
     pub(super) fn current_rate(&self) -> f64 {
@@ -105,7 +111,11 @@ impl Http {
         cap: usize,
     ) -> Result<Answer, Error> {
         let permit = self.pace.enter(lane).await;
+        let start = Instant::now();
         let result = self.exchange(request, cap).await;
+        let lane = meters::lane(lane);
+        self.meters.requests.add([lane, meters::outcome(&result)], 1);
+        self.meters.durations.observe([lane], start.elapsed());
         permit.settle(listing, feedback(&result));
         result
     }

@@ -100,15 +100,20 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn walk_deliveries(&self, before: DateTime<Utc>) -> Result<DeliveryWalk, Error> {
+        Ok(DeliveryWalk { after: None, before: self.first_delivery_since(before).await? })
+    }
+
+    /// The id of the first delivery that was queued then or later; if there is none, of the next that will be.
+    pub(super) async fn first_delivery_since(&self, time: DateTime<Utc>) -> Result<DeliveryId, Error> {
         let (mut low, mut high) = (1, self.last_number(stream::DELIVERIES).await?.saturating_add(1));
         while low < high {
             let middle = low + (high - low) / 2;
             let query = delivery::Entity::find().select_only().column(delivery::Column::CreatedAt);
             let query = query.filter(delivery::Column::Id.gte(delivery_id(middle)?)).order_by_asc(delivery::Column::Id);
             let created: Option<DateTime<Utc>> = query.limit(1).into_tuple().one(self.read()).await?;
-            if created.is_some_and(|created| created < before) { low = middle + 1 } else { high = middle }
+            if created.is_some_and(|created| created < time) { low = middle + 1 } else { high = middle }
         }
-        Ok(DeliveryWalk { after: None, before: delivery_id(low)? })
+        delivery_id(low)
     }
 
     /// A walk along the events that come after this number and were noticed before then.

@@ -46,9 +46,10 @@ impl<U: Upstream> Round<'_, U> {
                 self.watch(outcome).await.ok();
             }
         }
-        ended?;
-        let Self { listing, started_at, tally, preview, .. } = self;
-        Ok(Report { listing, started_at, finished_at, outcome, tally, doubt, preview })
+        let Self { syncer, listing, started_at, tally, preview, .. } = self;
+        let report = Report { listing, started_at, finished_at, outcome, tally, doubt, preview };
+        syncer.meters.count(&report);
+        ended.map(|_| report)
     }
 
     /// Stores what is remembered, outside of a round.

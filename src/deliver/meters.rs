@@ -1,0 +1,61 @@
+//! What the deliverers count of themselves.
+
+use std::time::Duration;
+
+use crate::meter::{Counter, Exposition, Histogram};
+use crate::model::retry::{Outcome, Verdict};
+
+const BOUNDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0];
+
+#[derive(Debug)]
+pub struct Meters {
+    attempts: Counter<2>,
+    durations: Histogram<1>,
+    given_up: Counter<1>,
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        Self {
+            attempts: Counter::new(
+                "lumo_bridge_delivery_attempts_total",
+                "Callbacks that were attempted, and what was met.",
+                ["endpoint", "outcome"],
+            ),
+            durations: Histogram::new(
+                "lumo_bridge_delivery_attempt_duration_seconds",
+                "How long an attempt took, answer or not.",
+                ["endpoint"],
+                BOUNDS,
+            ),
+            given_up: Counter::new(
+                "lumo_bridge_deliveries_given_up_total",
+                "Deliveries that are dead after their last attempt.",
+                ["endpoint"],
+            ),
+        }
+    }
+}
+
+impl Meters {
+    pub fn write(&self, text: &mut Exposition) {
+        self.attempts.write(text);
+        self.durations.write(text);
+        self.given_up.write(text);
+    }
+
+    pub(super) fn count(&self, endpoint: &str, outcome: &Outcome, took: Duration, verdict: &Verdict) {
+        let met = match outcome {
+            Outcome::Accepted { .. } => "accepted",
+            Outcome::Refused { status: 400..=499, .. } => "refused_4xx",
+            Outcome::Refused { status: 500..=599, .. } => "refused_5xx",
+            Outcome::Refused { .. } => "refused_other",
+            Outcome::Unreachable(why) => why.as_str(),
+        };
+        self.attempts.add([endpoint, met], 1);
+        self.durations.observe([endpoint], took);
+        if *verdict == Verdict::Dead {
+            self.given_up.add([endpoint], 1);
+        }
+    }
+}

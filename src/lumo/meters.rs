@@ -1,0 +1,62 @@
+//! What the client counts of itself.
+
+use crate::lumo::pace::Lane;
+use crate::lumo::{Error, Outage};
+use crate::meter::{Counter, Exposition, Histogram};
+
+const BOUNDS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
+
+#[derive(Debug)]
+pub struct Meters {
+    pub(super) requests: Counter<2>,
+    pub(super) durations: Histogram<1>,
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        Self {
+            requests: Counter::new(
+                "lumo_bridge_lumo_requests_total",
+                "Requests to Lumo by what they were for and what came of them.",
+                ["lane", "outcome"],
+            ),
+            durations: Histogram::new(
+                "lumo_bridge_lumo_request_duration_seconds",
+                "How long Lumo took to answer.",
+                ["lane"],
+                BOUNDS,
+            ),
+        }
+    }
+}
+
+impl Meters {
+    pub fn write(&self, text: &mut Exposition) {
+        self.requests.write(text);
+        self.durations.write(text);
+    }
+}
+
+/// A closed set of names for what came of a request.
+pub(super) const fn outcome<T>(result: &Result<T, Error>) -> &'static str {
+    match result {
+        Ok(_) => "answered",
+        Err(Error::Unauthorized) => "unauthorized",
+        Err(Error::Throttled { .. }) => "throttled",
+        Err(Error::Unavailable { outage: Outage::Connect, .. }) => "not_connected",
+        Err(Error::Unavailable { outage: Outage::Timeout, .. }) => "timeout",
+        Err(Error::Unavailable { outage: Outage::Broken, .. }) => "broken",
+        Err(Error::Unavailable { outage: Outage::Answered { .. }, .. }) => "unavailable",
+        Err(Error::NotFound { .. }) => "not_found",
+        Err(Error::Refused { .. }) => "refused",
+        Err(Error::Contract { .. } | Error::Setup { .. }) => "not_as_documented",
+    }
+}
+
+pub(super) const fn lane(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Fresh => "fresh",
+        Lane::Hot => "hot",
+        Lane::Sweep => "sweep",
+    }
+}
