@@ -1,63 +1,150 @@
-//! The admin HTTP: whether the process lives, whether it is ready, and how far it has come.
+//! The admin HTTP: whether the process lives and is ready, what it has done so far, and what an operator may do.
+//!
+//! `/healthz`, `/readyz` and `/metrics` are for machines that watch and tell nothing of anybody. Everything under `/api` is
+//! behind [`access`]. There are no cross-origin headers: only a page that this server has sent may read an answer.
 
+mod access;
+mod api;
+mod cached;
 pub mod config;
+mod health;
 mod metrics;
+mod openapi;
+mod problem;
+mod route;
+mod serve;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use axum::{Json, Router};
-use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use access::Access;
 pub use config::Config;
 
-use crate::chain::Chain;
-use crate::model::Listing;
-use crate::model::draft::rfc3339;
+use crate::callback::{Endpoint, EndpointConfig, Sender};
+use crate::clock::Clock;
+use crate::deliver;
+use crate::lumo::Client;
+use crate::model::id::EndpointName;
+use crate::model::suggest::instead;
+use crate::store::activity::Hour;
+use crate::store::query::Count;
 use crate::store::{self, Store};
+use crate::sync::{Lead, Syncer};
+use crate::view;
+use crate::wallets::Wallets;
+
+use cached::Cached;
+use problem::Problem;
+
+/// Largest body of a request.
+const LARGEST_BODY: usize = 64 * 1024;
+/// Counts of deliveries are at least this old before they are made again.
+const COUNTS_KEPT: Duration = Duration::from_secs(2);
+
+/// So does what went on in the last hours, …
+const ACTIVITY_KEPT: Duration = Duration::from_secs(15);
+/// … of which there are so many.
+const HOURS: i32 = 24;
+
+/// The parts of the daemon that the HTTP side shows and moves.
+pub struct Parts {
+    pub store: Store,
+    pub clock: Clock,
+    pub client: Client,
+    pub syncer: Arc<Syncer<Client>>,
+    pub lead: Arc<Lead>,
+    pub sender: Sender,
+    pub endpoints: Vec<Arc<Endpoint>>,
+    pub configs: BTreeMap<String, EndpointConfig>,
+    pub deliveries: Arc<deliver::Meters>,
+    /// What is under way ends soon.
+    pub stop: CancellationToken,
+}
+
+/// What every handler is given; cheap to clone.
+#[derive(Clone)]
+struct Admin(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    access: Access,
+    wallets: Wallets,
+    counts: Cached<Vec<Count>>,
+    activity: Cached<Vec<Hour>>,
+    started_at: Instant,
+}
+
+impl std::ops::Deref for Admin {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0.parts
+    }
+}
+
+impl Admin {
+    fn new(parts: Parts, access: Access) -> Self {
+        let wallets = Wallets::new(parts.store.clone(), parts.client.clone(), parts.clock.clone());
+        let (counts, activity) = (Cached::default(), Cached::default());
+        Self(Arc::new(Inner { parts, access, wallets, counts, activity, started_at: Instant::now() }))
+    }
+
+    fn wallets(&self) -> &Wallets {
+        &self.0.wallets
+    }
+
+    /// A configured endpoint.
+    fn endpoint(&self, name: &EndpointName) -> Result<&Arc<Endpoint>, Problem> {
+        self.endpoints.iter().find(|endpoint| endpoint.name() == name).ok_or_else(|| {
+            let known: Vec<&str> = self.endpoints.iter().map(|endpoint| endpoint.name().as_str()).collect();
+            let hint = instead(name.as_str(), &known, "no endpoint is configured");
+            Problem::absent("endpoint", name).with_hint(hint)
+        })
+    }
+
+    /// Every endpoint that is configured, or once was.
+    async fn endpoint_views(&self) -> Result<Vec<view::Endpoint>, store::Error> {
+        Ok(view::Endpoint::gather(&self.configs, &self.store.endpoints().await?, &self.counts().await?))
+    }
+
+    /// The last day, hour by hour.
+    async fn activity(&self) -> Result<Arc<Vec<Hour>>, store::Error> {
+        self.0.activity.get(ACTIVITY_KEPT, self.store.activity(self.clock.now(), HOURS)).await
+    }
+
+    /// Undelivered deliveries by endpoint and state: a count over a large table, so not made at everybody's whim.
+    async fn counts(&self) -> Result<Arc<Vec<Count>>, store::Error> {
+        self.0.counts.get(COUNTS_KEPT, self.store.undelivered()).await
+    }
+}
 
 /// Serves until `stop` is cancelled.
-///
-/// # Errors
-/// If the listener breaks.
-pub async fn serve(listener: TcpListener, store: Store, stop: CancellationToken) -> std::io::Result<()> {
-    let routes = Router::new()
+pub async fn serve(listener: TcpListener, access: Access, parts: Parts) {
+    let stop = parts.stop.clone();
+    serve::serve(listener, router(Admin::new(parts, access)), stop).await;
+}
+
+fn router(admin: Admin) -> Router {
+    let mut router = Router::new()
         .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
+        .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::metrics))
-        .with_state(Arc::new(store));
-    axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await
-}
-
-#[derive(Serialize)]
-struct Readiness {
-    ready: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<String>,
-}
-
-/// Ready is: the database answers and has the tables of this program, and no listing has fallen behind.
-async fn ready(State(store): State<Arc<Store>>) -> (StatusCode, Json<Readiness>) {
-    match problem(&store).await {
-        Ok(None) => (StatusCode::OK, Json(Readiness { ready: true, problem: None })),
-        Ok(problem) => (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { ready: false, problem })),
-        Err(error) => {
-            let problem = Some(Chain(&error).to_string());
-            (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { ready: false, problem }))
-        }
+        .route(openapi::PATH, get(openapi::document));
+    for route in api::routes() {
+        router = router.route(route.path, route.handler);
     }
-}
-
-async fn problem(store: &Store) -> Result<Option<String>, store::Error> {
-    store.ping().await?;
-    for listing in Listing::ALL {
-        if let Some(since) = store.progress(listing).await?.stalled_since {
-            return Ok(Some(format!("{listing} not complete since {}", rfc3339(since))));
-        }
-    }
-    Ok(None)
+    router
+        .fallback(async || Problem::no_such_path())
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn_with_state(admin.clone(), access::guard))
+        .with_state(admin)
 }

@@ -170,17 +170,28 @@ impl Daemon {
         store.ping().await.context("database not ready")?;
         tell(&store.register_endpoints(clock.now()).await?);
         let sender = Sender::new(&config.callbacks.egress, endpoints.iter().map(|endpoint| &**endpoint))?;
-        let syncer = Arc::new(syncer(&config, store.clone(), client(&config)?, clock.clone()));
+        let client = client(&config)?;
+        let syncer = Arc::new(syncer(&config, store.clone(), client.clone(), clock.clone()));
+        let lead = Arc::new(Lead::new(store.clone(), clock.clone()));
+        let courier = Courier::new(store.clone(), sender.clone(), clock.clone(), endpoints.clone());
 
         let tasks = TaskTracker::new();
         let mut parts = Vec::new();
         if let Some(listener) = listener {
-            let serve = admin::serve(listener, store.clone(), stop.soft.clone());
-            parts.push(supervise(&tasks, stop, "admin HTTP", async move {
-                if let Err(error) = serve.await {
-                    tracing::error!(error = %Chain(&error), "admin HTTP stopped");
-                }
-            }));
+            let shown = admin::Parts {
+                store: store.clone(),
+                clock: clock.clone(),
+                client,
+                syncer: Arc::clone(&syncer),
+                lead: Arc::clone(&lead),
+                sender,
+                endpoints: endpoints.clone(),
+                configs: config.callbacks.endpoints.clone(),
+                deliveries: courier.meters(),
+                stop: stop.soft.clone(),
+            };
+            let serve = admin::serve(listener, admin::Access::of(&config.server)?, shown);
+            parts.push(supervise(&tasks, stop, "admin HTTP", serve));
         }
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
@@ -191,11 +202,10 @@ impl Daemon {
         );
         let roll = store.enroll(&config.database).await?;
         let names = endpoints.iter().map(|endpoint| endpoint.name().clone()).collect();
-        let courier = Courier::new(store.clone(), sender, clock.clone(), endpoints);
         let (heard, database) = (store.clone(), config.database.clone());
         let deliveries = deliver(courier, roll, names, heard, database, clock.clone(), stop.clone());
         parts.push(supervise(&tasks, stop, "deliveries", deliveries));
-        let in_step = keep_in_step(config, syncer, store.clone(), clock, stop.clone());
+        let in_step = keep_in_step(config, syncer, lead, store.clone(), clock, stop.clone());
         parts.push(supervise(&tasks, stop, "sync", in_step));
         Ok(Running { stop: stop.clone(), store, parts })
     }
@@ -243,6 +253,7 @@ fn tell(registered: &Registered) {
 async fn listen(config: &Config) -> anyhow::Result<Option<TcpListener>> {
     let Some(address) = config.server.listen else { return Ok(None) };
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let address = listener.local_addr().unwrap_or(address);
     tracing::info!(%address, "admin HTTP is up");
     Ok(Some(listener))
 }
@@ -301,8 +312,14 @@ fn supervise(
 
 /// The first import, if there is one to make, and then every listing on its schedule; all of it only while this process
 /// is the one that reads.
-async fn keep_in_step(config: Config, syncer: Arc<Syncer<Client>>, store: Store, clock: Clock, stop: Stop) {
-    let lead = Lead::new(store.clone(), clock.clone());
+async fn keep_in_step(
+    config: Config,
+    syncer: Arc<Syncer<Client>>,
+    lead: Arc<Lead>,
+    store: Store,
+    clock: Clock,
+    stop: Stop,
+) {
     let (lead, syncer, stop) = (&lead, &syncer, &stop);
     let listings = async {
         if lead.held(&stop.soft).await {

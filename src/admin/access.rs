@@ -1,0 +1,148 @@
+//! Who may call `/api`.
+//!
+//! With a token, whoever presents it. Without one the server listens on loopback only, and what is left to fear is a page
+//! in the operator's own browser: its requests carry the name of the page's host, even if that name was made to lead here,
+//! so the `Host` must be an address or `localhost`; and it cannot send JSON to another origin without being asked first,
+//! so whatever changes something must say that it sends JSON.
+
+use std::net::IpAddr;
+
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::{Admin, Config, Problem};
+use crate::setting::{Secret, SettingError};
+
+/// Who is let in.
+#[derive(Debug)]
+pub enum Access {
+    /// Whoever presents it.
+    Token(Secret),
+    /// Whoever is on this machine.
+    Local,
+}
+
+impl Access {
+    /// As the configuration says; its rules see to it that there is a token where one is needed.
+    ///
+    /// # Errors
+    /// If the token is not to be had.
+    pub fn of(config: &Config) -> Result<Self, SettingError> {
+        Ok(match &config.token {
+            Some(token) => Self::Token(token.resolve("server.token")?),
+            None => Self::Local,
+        })
+    }
+
+    fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+        match self {
+            Self::Token(token) => {
+                let given = headers.get(AUTHORIZATION).ok_or_else(Problem::no_token)?;
+                let given = bearer(given.as_bytes()).ok_or_else(Problem::no_token)?;
+                if !is_same(token.expose().as_bytes(), given) {
+                    return Err(Problem::wrong_token());
+                }
+            }
+            Self::Local => {
+                let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+                if !is_local(host) {
+                    return Err(Problem::foreign_host());
+                }
+            }
+        }
+        if method == Method::POST && !headers.get(CONTENT_TYPE).is_some_and(is_json) {
+            return Err(Problem::not_json());
+        }
+        Ok(())
+    }
+}
+
+/// Lets through what may pass, and says of every answer that it is not to be kept or guessed at.
+pub(super) async fn guard(State(admin): State<Admin>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let is_api = path == "/api" || path.starts_with("/api/");
+    let checked = if is_api { admin.0.access.check(request.method(), request.headers()) } else { Ok(()) };
+    let mut response = match checked {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn bearer(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = header.split_at_checked("bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
+/// Compares in constant time, whatever the lengths: both are made into codes of one length first.
+fn is_same(token: &[u8], given: &[u8]) -> bool {
+    let code = |text| Hmac::<Sha256>::new_from_slice(text).map(|key| key.chain_update(b"lumo-bridge"));
+    match (code(token), code(given)) {
+        (Ok(token), Ok(given)) => token.finalize() == given.finalize(),
+        _ => false,
+    }
+}
+
+/// Whether a `Host` is an address or the name of this machine; any other name may have been made to lead here.
+fn is_local(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+}
+
+fn is_json(header: &HeaderValue) -> bool {
+    let essence = header.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(axum::http::HeaderName, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
+    }
+
+    #[test]
+    fn only_the_token_opens() {
+        let access = Access::Token(Secret::from("s3cret".to_owned()));
+        let try_with = |value: &str| access.check(&Method::GET, &headers(&[(AUTHORIZATION, value)])).is_ok();
+        assert!(try_with("Bearer s3cret") && try_with("bearer  s3cret"));
+        for wrong in ["Bearer s3cre", "Bearer s3cret2", "Bearer ", "Basic s3cret", "s3cret", ""] {
+            assert!(!try_with(wrong), "{wrong:?}");
+        }
+        assert!(access.check(&Method::GET, &HeaderMap::new()).is_err());
+    }
+
+    #[test]
+    fn without_a_token_a_name_that_leads_here_does_not_open() {
+        let open = |host: &str| Access::Local.check(&Method::GET, &headers(&[(HOST, host)])).is_ok();
+        for local in ["127.0.0.1:8600", "localhost", "LOCALHOST:1", "[::1]:8600", "[::1]", "192.168.0.7"] {
+            assert!(open(local), "{local}");
+        }
+        for foreign in ["evil.example:8600", "localhost.evil.example", "127.0.0.1.evil.example", "", "[evil]:1"] {
+            assert!(!open(foreign), "{foreign:?}");
+        }
+    }
+
+    #[test]
+    fn what_changes_something_must_be_json() {
+        let local = |kind: &str| {
+            let headers = headers(&[(HOST, "localhost"), (CONTENT_TYPE, kind)]);
+            Access::Local.check(&Method::POST, &headers).is_ok()
+        };
+        assert!(local("application/json") && local("Application/JSON; charset=utf-8"));
+        assert!(!local("text/plain") && !local("application/x-www-form-urlencoded") && !local("application/jsonp"));
+    }
+}

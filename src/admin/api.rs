@@ -1,0 +1,28 @@
+//! The API: what the commands of the same names show and do, over HTTP.
+
+mod activity;
+mod deliveries;
+mod deposits;
+mod endpoints;
+mod events;
+mod page;
+mod status;
+mod sync;
+mod wallets;
+
+use super::route::Route;
+
+/// Every path of the API.
+pub(super) fn routes() -> Vec<Route> {
+    let groups = [
+        status::routes(),
+        activity::routes(),
+        wallets::routes(),
+        deposits::routes(),
+        events::routes(),
+        deliveries::routes(),
+        endpoints::routes(),
+        sync::routes(),
+    ];
+    groups.into_iter().flatten().collect()
+}

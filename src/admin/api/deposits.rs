@@ -1,0 +1,62 @@
+//! The deposits that are known.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::page::{Limit, Page};
+use crate::admin::route::Route;
+use crate::admin::{Admin, Problem};
+use crate::model::id::{DepositId, ExternalId};
+use crate::setting::Since;
+use crate::store::query::{DepositFilter, listed_at};
+use crate::view::Deposit;
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::list("/api/deposits", "List deposits, the newest first", list),
+        Route::one("/api/deposits/{id}", "One deposit, with the item as the API listed it", show),
+    ]
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    #[serde(default)]
+    limit: Limit,
+    /// The id of the last deposit of the page before.
+    #[schemars(with = "Option<String>")]
+    after: Option<DepositId>,
+    /// Only of the user with this id in your own system.
+    #[schemars(with = "Option<String>")]
+    external_id: Option<ExternalId>,
+    /// Only in this status, as Lumo spells it.
+    status: Option<String>,
+    /// Only those made from then on: a time, or how long ago, such as `2h`.
+    since: Option<Since>,
+}
+
+async fn list(admin: Admin, which: Which) -> Result<Page<Deposit>, Problem> {
+    let after = match which.after {
+        Some(id) => match admin.store.deposit(&id).await? {
+            Some(row) => Some((listed_at(&row), row.id)),
+            None => return Err(Problem::bad_request(format!("after: no such deposit: {id}"))),
+        },
+        None => None,
+    };
+    let filter = DepositFilter {
+        external_id: which.external_id,
+        status: which.status,
+        since: which.since.map(|since| since.before(admin.clock.now())),
+        after,
+        limit: which.limit.probe(),
+    };
+    let rows = admin.store.list_deposits(&filter).await?;
+    Ok(which.limit.page(rows, Deposit::brief, |row| row.id.to_string()))
+}
+
+async fn show(admin: Admin, id: DepositId) -> Result<Deposit, Problem> {
+    let row = admin.store.deposit(&id).await?;
+    row.as_ref().map(Deposit::full).ok_or_else(|| {
+        Problem::absent("deposit", id).with_hint("/api/deposits lists those that are known; a sync fetches the rest")
+    })
+}

@@ -1,0 +1,74 @@
+//! How the endpoints fare; pausing, resuming and testing them.
+
+use lumo_bridge_entity::endpoint::State;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::page::{Limit, Page};
+use crate::admin::route::{Nothing, Route};
+use crate::admin::{Admin, Problem};
+use crate::deliver::trial::Trial;
+use crate::model::id::EndpointName;
+use crate::view::{Endpoint, Test};
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::list("/api/endpoints", "List the endpoints by name, those that are no longer configured too", list),
+        Route::act_on("/api/endpoints/{name}/pause", "Stop calling an endpoint; what is for it waits", pause),
+        Route::act_on(
+            "/api/endpoints/{name}/resume",
+            "Call an endpoint again that is paused, suspended or failing; what waits goes out, in order",
+            resume,
+        ),
+        Route::act_on(
+            "/api/endpoints/{name}/test",
+            "Send an endpoint a signed `bridge.test` event now, past the queue",
+            test,
+        ),
+    ]
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    #[serde(default)]
+    limit: Limit,
+    /// The name of the last endpoint of the page before.
+    after: Option<String>,
+}
+
+/// An endpoint's new state.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Changed {
+    name: String,
+    state: &'static str,
+}
+
+async fn list(admin: Admin, which: Which) -> Result<Page<Endpoint>, Problem> {
+    let mut endpoints = admin.endpoint_views().await?;
+    endpoints.retain(|endpoint| which.after.as_ref().is_none_or(|after| endpoint.name > *after));
+    Ok(which.limit.page(endpoints, Endpoint::clone, |endpoint| endpoint.name.clone()))
+}
+
+async fn pause(admin: Admin, name: EndpointName, _: Nothing) -> Result<Changed, Problem> {
+    set(&admin, &name, State::Paused).await
+}
+
+async fn resume(admin: Admin, name: EndpointName, _: Nothing) -> Result<Changed, Problem> {
+    set(&admin, &name, State::Active).await
+}
+
+async fn set(admin: &Admin, name: &EndpointName, state: State) -> Result<Changed, Problem> {
+    if !admin.store.set_endpoint_state(name, state, admin.clock.now()).await? {
+        // A configured one has a row since the daemon started.
+        admin.endpoint(name)?;
+    }
+    Ok(Changed { name: name.to_string(), state: state.as_str() })
+}
+
+async fn test(admin: Admin, name: EndpointName, _: Nothing) -> Result<Test, Problem> {
+    let endpoint = admin.endpoint(&name)?;
+    let trial = Trial::make(&admin.clock, &admin.sender, endpoint).await;
+    let trial = trial.map_err(|error| Problem::conflict(format!("the test cannot be spelled: {error}")))?;
+    Ok(Test::of(endpoint, &trial))
+}

@@ -1,0 +1,157 @@
+//! What happened; and telling it again.
+
+use lumo_bridge_entity::attempt;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::page::{Limit, Page};
+use crate::admin::route::Route;
+use crate::admin::{Admin, Problem};
+use crate::deliver::replay;
+use crate::model::id::{DeliveryId, EndpointName, EventId, ExternalId};
+use crate::model::pattern::Patterns;
+use crate::setting::Since;
+use crate::store::Ending;
+use crate::store::query::{DeliveryFilter, EventFilter};
+use crate::store::replay::ReplayFilter;
+use crate::view::{Delivery, Event};
+
+/// More deliveries than this of one event are not shown.
+const DELIVERIES: u64 = 100;
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::list("/api/events", "List events, the newest first", list),
+        Route::one("/api/events/{id}", "One event, with its body, its deliveries and their attempts", show),
+        Route::act("/api/events/replay", "Send stored events to an endpoint once more, with the same ids", again),
+    ]
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    #[serde(default)]
+    limit: Limit,
+    /// The id of the last event of the page before.
+    #[schemars(with = "Option<String>")]
+    after: Option<EventId>,
+    /// Only of this type, for example `deposit.created`.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    /// Only of the user with this id in your own system.
+    #[schemars(with = "Option<String>")]
+    external_id: Option<ExternalId>,
+    /// Only about the wallet, deposit or endpoint with this id.
+    object_id: Option<String>,
+    /// Only those noticed from then on: a time, or how long ago, such as `2h`.
+    since: Option<Since>,
+}
+
+/// Which events to send again, and to whom: those that everything given here holds for.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Again {
+    /// To this endpoint, whether or not its `events` name them.
+    #[schemars(with = "String")]
+    endpoint: EndpointName,
+    /// These.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    ids: Vec<EventId>,
+    /// Those noticed from then on: a time, or how long ago, such as `2h`.
+    since: Option<Since>,
+    /// Those noticed before then.
+    until: Option<Since>,
+    /// Those of these types: names or patterns, as in an endpoint's `events`.
+    #[serde(default)]
+    types: Vec<String>,
+    /// Those of the user with this id in your own system.
+    #[schemars(with = "Option<String>")]
+    external_id: Option<ExternalId>,
+    /// Say how many it would be, and queue none.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What a replay did.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Replay {
+    endpoint: String,
+    queued: u64,
+    /// Left out, as a delivery of the event to the endpoint is not finished yet.
+    unfinished: u64,
+    is_dry_run: bool,
+    /// False if the daemon was told to stop before the last event.
+    is_complete: bool,
+}
+
+async fn list(admin: Admin, which: Which) -> Result<Page<Event>, Problem> {
+    let before = match which.after {
+        Some(id) => match admin.store.event(&id).await? {
+            Some(row) => Some(row.seq),
+            None => return Err(Problem::bad_request(format!("after: no such event: {id}"))),
+        },
+        None => None,
+    };
+    let filter = EventFilter {
+        external_id: which.external_id,
+        kind: which.kind,
+        object_id: which.object_id,
+        since: which.since.map(|since| since.before(admin.clock.now())),
+        before,
+        limit: which.limit.probe(),
+    };
+    let rows = admin.store.list_events(&filter).await?;
+    Ok(which.limit.page(rows, Event::brief, |row| row.id.to_string()))
+}
+
+async fn show(admin: Admin, id: EventId) -> Result<Event, Problem> {
+    let Some(event) = admin.store.event(&id).await? else {
+        return Err(Problem::absent("event", id).with_hint("/api/events lists the newest"));
+    };
+    let filter = DeliveryFilter { event: Some(id), limit: DELIVERIES, ..DeliveryFilter::default() };
+    let rows = admin.store.list_deliveries(&filter).await?;
+    let ids: Vec<DeliveryId> = rows.iter().map(|row| row.id.clone()).collect();
+    let attempts = admin.store.attempts_of(&ids).await?;
+    let of = |id: &DeliveryId| attempts.iter().filter(|row| row.delivery_id == *id).collect::<Vec<&attempt::Model>>();
+    Ok(Event::full(&event, rows.iter().map(|row| Delivery::full(row, of(&row.id))).collect()))
+}
+
+async fn again(admin: Admin, again: Again) -> Result<Replay, Problem> {
+    let order = admin.endpoint(&again.endpoint)?.ordering().by.into();
+    let now = admin.clock.now();
+    let kinds = match again.types.as_slice() {
+        [] => None,
+        texts => Some(Patterns::parse(texts.iter().map(String::as_str)).map_err(|problems| {
+            let problems: Vec<_> = problems.iter().map(|problem| format!("types: {problem}")).collect();
+            Problem::bad_request(problems.join("\n"))
+        })?),
+    };
+    let filter = ReplayFilter {
+        ids: again.ids,
+        kinds,
+        external_id: again.external_id,
+        since: again.since.map(|since| since.before(now)),
+        until: again.until.map(|until| until.before(now)),
+    };
+    if filter.is_boundless() {
+        let hint = "name them with `ids`, or choose with `since`, `until`, `types` and `external_id`";
+        return Err(Problem::bad_request("it is not said which events to replay").with_hint(hint));
+    }
+    if filter.is_void() {
+        return Err(Problem::bad_request("no event is left over: `since` is not before `until`"));
+    }
+    if let Some(id) = admin.store.unknown_events(&filter.ids).await?.first() {
+        return Err(Problem::absent("event", id).with_hint("/api/events lists the newest; nothing was queued"));
+    }
+    let replay = admin.store.begin_replay(filter, again.endpoint.clone(), order).await?;
+    let ending = if again.dry_run { Ending::RollBack } else { Ending::Commit };
+    let (replayed, is_complete) = replay::to_the_end(&admin.store, replay, ending, &admin.clock, &admin.stop).await?;
+    Ok(Replay {
+        endpoint: again.endpoint.to_string(),
+        queued: replayed.queued,
+        unfinished: replayed.unfinished,
+        is_dry_run: again.dry_run,
+        is_complete,
+    })
+}

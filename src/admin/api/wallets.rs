@@ -1,0 +1,94 @@
+//! The wallets that are known; and the writes of the API of Lumo.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::page::{Limit, Page};
+use crate::admin::route::Route;
+use crate::admin::{Admin, Problem};
+use crate::model::id::{ExternalId, WalletId};
+use crate::setting::Since;
+use crate::store::query::WalletFilter;
+use crate::view::Wallet;
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::list("/api/wallets", "List wallets, the newest first", list),
+        Route::one("/api/wallets/{id}", "One wallet, with the item as the API listed it", show),
+        Route::act("/api/wallets", "Create a user's wallet at Lumo, or fetch the one that there is", create),
+        Route::act_on("/api/wallets/{id}/block", "Block a wallet at Lumo", block),
+        Route::act_on("/api/wallets/{id}/replace", "Give a wallet's user another wallet at Lumo", replace),
+    ]
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    #[serde(default)]
+    limit: Limit,
+    /// The id of the last wallet of the page before.
+    #[schemars(with = "Option<String>")]
+    after: Option<WalletId>,
+    /// Only of the user with this id in your own system.
+    #[schemars(with = "Option<String>")]
+    external_id: Option<ExternalId>,
+    /// Only those that are blocked, or that are not.
+    blocked: Option<bool>,
+    /// Only those created from then on: a time, or how long ago, such as `2h`.
+    since: Option<Since>,
+}
+
+/// Who gets a wallet.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    /// The user's id in your own system.
+    #[serde(rename = "externalId", alias = "external_id")]
+    #[schemars(with = "String", length(min = 1, max = 700))]
+    external_id: ExternalId,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Because {
+    /// Why; Lumo keeps it.
+    reason: String,
+}
+
+async fn list(admin: Admin, which: Which) -> Result<Page<Wallet>, Problem> {
+    let after = match which.after {
+        Some(id) => match admin.store.wallet(&id).await? {
+            Some(row) => Some((row.created_at, row.id)),
+            None => return Err(Problem::bad_request(format!("after: no such wallet: {id}"))),
+        },
+        None => None,
+    };
+    let filter = WalletFilter {
+        external_id: which.external_id,
+        blocked: which.blocked,
+        since: which.since.map(|since| since.before(admin.clock.now())),
+        after,
+        limit: which.limit.probe(),
+    };
+    let rows = admin.store.list_wallets(&filter).await?;
+    Ok(which.limit.page(rows, Wallet::brief, |row| row.id.to_string()))
+}
+
+async fn show(admin: Admin, id: WalletId) -> Result<Wallet, Problem> {
+    let row = admin.store.wallet(&id).await?;
+    row.as_ref().map(Wallet::full).ok_or_else(|| {
+        Problem::absent("wallet", id).with_hint("/api/wallets lists those that are known; a sync fetches the rest")
+    })
+}
+
+async fn create(admin: Admin, create: Create) -> Result<Wallet, Problem> {
+    Ok(Wallet::full(&admin.wallets().create(&create.external_id).await?))
+}
+
+async fn block(admin: Admin, id: WalletId, because: Because) -> Result<Wallet, Problem> {
+    Ok(Wallet::full(&admin.wallets().block(&id, &because.reason).await?))
+}
+
+async fn replace(admin: Admin, id: WalletId, because: Because) -> Result<Wallet, Problem> {
+    Ok(Wallet::full(&admin.wallets().replace(&id, &because.reason).await?))
+}

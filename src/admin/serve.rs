@@ -1,0 +1,70 @@
+//! Connections: so many at a time, each with a time for its headers.
+//!
+//! This stands in for `axum::serve`, which sets no limit to either: a caller that opens connections and says nothing would
+//! keep them, and the process has only so many files.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Connections at a time; others wait to be accepted.
+const CONNECTIONS: usize = 128;
+/// How long the headers of a request may take, and how long a connection may wait for its next request.
+const HEADERS: Duration = Duration::from_secs(15);
+/// Largest head of a request.
+const LARGEST_HEAD: usize = 32 * 1024;
+/// How long requests in progress may take to finish once the server stops.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long to wait after `accept` failed, as it does when the process has no file handles left.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `stop` is cancelled and what was in hand is answered.
+pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    while let Some(Ok(place)) = stop.run_until_cancelled(Arc::clone(&places).acquire_owned()).await {
+        let Some(accepted) = stop.run_until_cancelled(listener.accept()).await else { break };
+        match accepted {
+            Ok((stream, _)) => {
+                let (router, stop) = (router.clone(), stop.clone());
+                connections.spawn(async move {
+                    converse(stream, router, stop).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "connection not accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+/// Serves one connection to its end. How it ends is the caller's business, so errors end it and no more.
+async fn converse(stream: TcpStream, router: Router, stop: CancellationToken) {
+    stream.set_nodelay(true).ok();
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(LARGEST_HEAD);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    tokio::select! {
+        ended = connection.as_mut() => {
+            ended.ok();
+            return;
+        }
+        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    if let Ok(ended) = tokio::time::timeout(GRACE, connection).await {
+        ended.ok();
+    }
+}

@@ -1,0 +1,115 @@
+//! Who is let in, and what is said to those who are not.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use lumo_simulator::World;
+
+use super::client::{Answer, answer};
+use super::daemon;
+use crate::database::Database;
+use crate::world::{Stage, seed};
+
+fn assert_refused(answer: &Answer, status: u16, code: &str) {
+    assert_eq!((answer.status, answer.body["error"]["code"].as_str()), (status, Some(code)), "{answer:?}");
+    let error = answer.body["error"].as_object().unwrap();
+    assert_eq!(error.keys().collect::<Vec<_>>(), ["code", "hint", "message"]);
+    assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()));
+    assert!(error["hint"].is_null() || error["hint"].is_string());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_token_only_the_token_opens() {
+    let mut stage = Stage::new(Database::sqlite().await, World::new(seed())).await;
+    stage.settings.set("server.token", json!({ "value": "an0ther-s3cret" }));
+    let (bridge, client) = daemon(&mut stage).await;
+    for path in ["/api/status", "/api/openapi.json", "/api/nothing", "/api"] {
+        assert_refused(&client.get(path).await, 401, "unauthorized");
+        let wrong = client.request(Method::GET, path).header("authorization", "Bearer an0ther-s3cre");
+        assert_refused(&answer(wrong).await, 401, "unauthorized");
+    }
+    let right = |host: &'static str| {
+        let request = client.request(Method::GET, "/api/status").header("authorization", "Bearer an0ther-s3cret");
+        request.header("host", host)
+    };
+    assert_eq!(answer(right("bridge.example")).await.status, 200, "a token opens under any name");
+    assert_eq!(client.text("/healthz").await, "ok\n");
+    assert!(client.text("/metrics").await.contains("lumo_bridge_build_info"));
+    assert!(!bridge.log().contains("s3cret"));
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_answered_says_why() {
+    let mut stage = Stage::new(Database::sqlite().await, World::new(seed())).await;
+    let (bridge, client) = daemon(&mut stage).await;
+
+    let foreign = client.request(Method::GET, "/api/status").header("host", "evil.example");
+    assert_refused(&answer(foreign).await, 403, "foreign_host");
+    let form = client.request(Method::POST, "/api/sync").header("content-type", "text/plain").body("{}");
+    assert_refused(&answer(form).await, 415, "not_json");
+    assert_refused(&answer(client.request(Method::POST, "/api/sync")).await, 415, "not_json");
+
+    assert_refused(&client.get("/api/nothing").await, 404, "no_such_path");
+    assert_refused(&client.get("/nothing").await, 404, "no_such_path");
+    assert_refused(&client.post("/api/status", &json!({})).await, 405, "method_not_allowed");
+    assert_refused(&client.get("/api/events/evt_none").await, 404, "not_found");
+    assert_refused(&client.get("/api/wallets?after=none").await, 400, "bad_request");
+    for query in ["limit=0", "limit=501", "limit=x", "no_such=1", "since=yesterday", "state=odd"] {
+        let refused = client.get(&format!("/api/deliveries?{query}")).await;
+        assert_refused(&refused, 400, "bad_request");
+    }
+    assert_refused(&client.get(&format!("/api/wallets/{}", "x".repeat(200))).await, 400, "bad_request");
+    for (path, body) in [
+        ("/api/wallets", json!({})),
+        ("/api/wallets", json!({ "externalId": 1 })),
+        ("/api/wallets", json!({ "externalId": "" })),
+        ("/api/wallets", json!({ "externalId": "1", "more": true })),
+        ("/api/deliveries/dlv_1/skip", json!({ "reason": "" })),
+        ("/api/events/replay", json!({ "endpoint": "shop" })),
+        ("/api/events/replay", json!({ "endpoint": "shop", "since": "1h", "until": "2h" })),
+        ("/api/events/replay", json!({ "endpoint": "shop", "types": ["deposit.create"] })),
+        ("/api/sync", json!([])),
+    ] {
+        assert_refused(&client.post(path, &body).await, 400, "bad_request");
+    }
+    let large = json!({ "externalId": "x".repeat(70_000) });
+    assert_refused(&client.post("/api/wallets", &large).await, 413, "too_large");
+    let named = client.post("/api/endpoints/shpo/pause", &json!({})).await;
+    assert_refused(&named, 404, "not_found");
+    assert_eq!(named.body["error"]["hint"], "did you mean `shop`?");
+    assert_refused(&client.post("/api/deliveries/dlv_none/retry", &json!({})).await, 404, "not_found");
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_page_of_another_origin_may_read_an_answer() {
+    let mut stage = Stage::new(Database::sqlite().await, World::new(seed())).await;
+    let (bridge, client) = daemon(&mut stage).await;
+    for method in [Method::GET, Method::OPTIONS] {
+        let request = client.request(method, "/api/status").header("origin", "http://evil.example");
+        let response = request.header("access-control-request-method", "POST").send().await.unwrap();
+        let names: Vec<_> = response.headers().keys().map(|name| name.as_str().to_owned()).collect();
+        assert!(!names.iter().any(|name| name.starts_with("access-control-")), "{names:?}");
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+    }
+    bridge.stop().await;
+}
+
+/// A caller that sends half a request is not waited for when the daemon is to end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_a_request_holds_nothing_up() {
+    let mut stage = Stage::new(Database::sqlite().await, World::new(seed())).await;
+    let (bridge, client) = daemon(&mut stage).await;
+    let mut idle = TcpStream::connect(client.base.strip_prefix("http://").unwrap()).await.unwrap();
+    idle.write_all(b"POST /api/sync HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n").await.unwrap();
+    let status: Value = client.read("/api/status").await;
+    assert_eq!(status["listings"].as_array().map(Vec::len), Some(3));
+    bridge.stop().await;
+    let mut rest = Vec::new();
+    idle.read_to_end(&mut rest).await.ok();
+    assert!(!rest.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&rest));
+}

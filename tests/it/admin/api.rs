@@ -1,0 +1,131 @@
+//! What the API shows and does, on each database.
+
+use std::collections::BTreeSet;
+
+use lumo_simulator::Answer as Reply;
+use serde_json::{Value, json};
+
+use super::running;
+use crate::database::{Database, on_each_database};
+use crate::world::{PATIENCE, eventually};
+
+on_each_database!(lists_come_page_by_page, what_is_done_by_command_is_done_over_http);
+
+/// Every item of a list, in pages of this many.
+async fn all(client: &super::Client, path: &str, limit: usize) -> Vec<Value> {
+    let (mut items, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = client.read(&format!("{path}?limit={limit}{after}")).await;
+        let data = page["data"].as_array().unwrap();
+        assert!(data.len() <= limit);
+        items.extend(data.iter().cloned());
+        match page["next"].as_str() {
+            Some(next) => {
+                assert_eq!(data.len(), limit, "only the last page may be short");
+                after = format!("&after={next}");
+            }
+            None => return items,
+        }
+    }
+}
+
+async fn lists_come_page_by_page(database: Database) {
+    let (stage, bridge, client) = running(database, 5).await;
+    // Several of one moment: the order must not depend on it.
+    for (path, table) in [
+        ("/api/wallets", "lumo_user_wallets"),
+        ("/api/deposits", "lumo_user_deposits"),
+        ("/api/events", "lumo_events"),
+        ("/api/deliveries", "lumo_deliveries"),
+    ] {
+        let whole = all(&client, path, 500).await;
+        assert_eq!(whole.len() as i64, stage.database.count(table, "1 = 1").await, "{path}");
+        for limit in [1, 2, 3] {
+            assert_eq!(all(&client, path, limit).await, whole, "{path} in pages of {limit}");
+        }
+        let ids: BTreeSet<&str> = whole.iter().map(|item| item["id"].as_str().unwrap()).collect();
+        assert_eq!(ids.len(), whole.len(), "{path}");
+    }
+    let mine = client.read("/api/deposits?external_id=user%203").await;
+    assert_eq!(mine["data"].as_array().unwrap().len(), 1);
+    let deposit = &mine["data"][0];
+    assert_eq!((&deposit["amount"], &deposit["external_id"]), (&json!("12.345678"), &json!("user 3")));
+    let id = deposit["id"].as_str().unwrap();
+    let full = client.read(&format!("/api/deposits/{id}")).await;
+    assert!(full["raw"].is_object(), "{full}");
+
+    let told = client.read(&format!("/api/events?object_id={id}&type=deposit.created")).await;
+    let event = told["data"][0]["id"].as_str().unwrap();
+    let event = client.read(&format!("/api/events/{event}")).await;
+    assert_eq!(event["body"]["data"]["object"]["id"], id);
+    let delivery = &event["deliveries"][0];
+    assert_eq!((&delivery["state"], &delivery["history"][0]["status"]), (&json!("delivered"), &json!(200)));
+    let delivery_id = delivery["id"].as_str().unwrap();
+    assert_eq!(client.read(&format!("/api/deliveries/{delivery_id}")).await["history"], delivery["history"]);
+
+    let activity = client.read("/api/activity").await;
+    let hours = activity["hours"].as_array().unwrap();
+    assert_eq!(hours.len(), 24);
+    let delivered: i64 = hours.iter().filter_map(|hour| hour["deliveries"]["shop"]["delivered"].as_i64()).sum();
+    assert_eq!(delivered, stage.database.count("lumo_deliveries", "1 = 1").await, "{activity}");
+    bridge.stop().await;
+}
+
+async fn what_is_done_by_command_is_done_over_http(database: Database) {
+    let (stage, bridge, client) = running(database, 1).await;
+    let nothing = json!({});
+
+    let created = client.post("/api/wallets", &json!({ "externalId": "user 2" })).await;
+    assert_eq!((created.status, &created.body["external_id"]), (200, &json!("user 2")), "{created:?}");
+    let id = created.body["id"].as_str().unwrap().to_owned();
+    let blocked = client.post(&format!("/api/wallets/{id}/block"), &json!({ "reason": "stolen" })).await;
+    assert_eq!(
+        (blocked.status, &blocked.body["is_blocked"], &blocked.body["block_reason"]),
+        (200, &json!(true), &json!("stolen"))
+    );
+    let replaced = client.post(&format!("/api/wallets/{id}/replace"), &json!({ "reason": "stolen" })).await;
+    assert_eq!(replaced.status, 200, "{replaced:?}");
+    assert_ne!(replaced.body["id"], json!(id));
+    let unknown = client.post("/api/wallets/none/block", &json!({ "reason": "x" })).await;
+    assert_eq!((unknown.status, &unknown.body["error"]["code"]), (404, &json!("not_found")), "{unknown:?}");
+
+    stage.world.add_deposit_for("user 2", "7").unwrap();
+    let synced = client.post("/api/sync", &json!({ "listing": "deposits" })).await;
+    assert_eq!((synced.status, &synced.body["rounds"][0]["outcome"]), (200, &json!("complete")), "{synced:?}");
+    assert_eq!(client.read("/api/deposits?external_id=user%202").await["data"][0]["amount"], "7");
+    stage.until_delivered().await;
+
+    let tested = client.post("/api/endpoints/shop/test", &nothing).await;
+    assert_eq!((tested.status, &tested.body["is_accepted"]), (200, &json!(true)), "{tested:?}");
+
+    let paused = client.post("/api/endpoints/shop/pause", &nothing).await;
+    assert_eq!((paused.status, &paused.body["state"]), (200, &json!("paused")), "{paused:?}");
+    let replayed = client.post("/api/events/replay", &json!({ "endpoint": "shop", "external_id": "user 2" })).await;
+    assert_eq!(replayed.status, 200, "{replayed:?}");
+    let queued = replayed.body["queued"].as_u64().unwrap();
+    assert!(queued >= 4, "created, blocked, replaced, deposit: {replayed:?}");
+    let waiting = client.read("/api/deliveries?state=pending&endpoint=shop").await;
+    let waiting = waiting["data"].as_array().unwrap();
+    assert_eq!(waiting.len() as u64, queued);
+
+    let last = waiting[0]["id"].as_str().unwrap();
+    let skipped = client.post(&format!("/api/deliveries/{last}/skip"), &json!({ "reason": "by hand" })).await;
+    assert_eq!((skipped.status, &skipped.body["result"]), (200, &json!("skipped")), "{skipped:?}");
+    assert_eq!(client.read(&format!("/api/deliveries/{last}")).await["last_error"], "by hand");
+
+    stage.receiver.script(|_| Reply::status(500));
+    assert_eq!(client.post("/api/endpoints/shop/resume", &nothing).await.body["state"], "active");
+    let retrying = "SELECT COUNT(*) FROM lumo_deliveries WHERE state = 'retrying'";
+    stage.database.until_at_least(1, PATIENCE, retrying).await;
+    stage.receiver.script(|_| Reply::status(200));
+    stage.until_delivered().await;
+
+    let done = client.post(&format!("/api/deliveries/{}/retry", waiting[1]["id"].as_str().unwrap()), &nothing).await;
+    assert_eq!((done.status, &done.body["error"]["code"]), (409, &json!("conflict")), "{done:?}");
+    eventually!(PATIENCE, "the status tells that nothing waits", {
+        let status = client.read("/api/status").await;
+        status["endpoints"][0]["waiting"] == 0 && status["endpoints"][0]["state"] == "active"
+    });
+    stage.assert_mirrored().await;
+    bridge.stop().await;
+}

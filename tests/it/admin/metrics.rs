@@ -1,0 +1,60 @@
+//! What `/metrics` tells, as Prometheus would read it.
+
+use std::collections::BTreeMap;
+
+use super::running;
+use crate::database::{Database, on_each_database};
+use crate::world::{PATIENCE, eventually};
+
+on_each_database!(metrics_tell_of_every_part);
+
+/// Every sample by its name and labels. Fails on a line that Prometheus would not take.
+fn samples(text: &str) -> BTreeMap<String, f64> {
+    let (mut samples, mut family) = (BTreeMap::new(), "");
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+            assert!(kind != "counter" || name.ends_with("_total"), "{line}");
+            family = name;
+        } else if !line.starts_with("# HELP ") {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            assert!(name.starts_with(family) && name.starts_with("lumo_bridge_"), "{line} after {family}");
+            let value: f64 = value.parse().unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert!(samples.insert(name.to_owned(), value).is_none(), "twice: {line}");
+        }
+    }
+    samples
+}
+
+async fn metrics_tell_of_every_part(database: Database) {
+    let (stage, bridge, client) = running(database, 3).await;
+    let delivered = stage.database.count("lumo_deliveries", "state = 'delivered'").await as f64;
+    let accepted = r#"lumo_bridge_delivery_attempts_total{endpoint="shop",outcome="accepted"}"#;
+    let gap = |listing| format!("lumo_bridge_sync_gap_rows{{listing=\"{listing}\"}}");
+    eventually!(PATIENCE, "every delivery is counted, and every listing compared with its total", {
+        let samples = samples(&client.text("/metrics").await);
+        let compared =
+            ["wallets", "blocked", "deposits"].into_iter().all(|listing| samples.contains_key(&gap(listing)));
+        compared && samples.get(accepted) == Some(&delivered)
+    });
+    let samples = samples(&client.text("/metrics").await);
+    let value = |name: &str| *samples.get(name).unwrap_or_else(|| panic!("{name} is not told: {samples:#?}"));
+
+    assert_eq!(value(r#"lumo_bridge_delivery_attempt_duration_seconds_count{endpoint="shop"}"#), delivered);
+    assert_eq!(value(r#"lumo_bridge_delivery_oldest_wait_seconds{endpoint="shop"}"#), 0.0);
+    assert_eq!(value(r#"lumo_bridge_endpoint_state{endpoint="shop",state="active"}"#), 1.0);
+    for listing in ["wallets", "blocked", "deposits"] {
+        let age = value(&format!(r#"lumo_bridge_sync_complete_through_age_seconds{{listing="{listing}"}}"#));
+        assert!(age < PATIENCE.as_secs_f64(), "{age}");
+        assert_eq!(value(&gap(listing)), 0.0);
+    }
+    assert_eq!(value(r#"lumo_bridge_sync_rows_total{listing="wallets",change="appeared"}"#), 3.0);
+    assert!(value(r#"lumo_bridge_lumo_requests_total{lane="fresh",outcome="answered"}"#) >= 3.0);
+    assert!(value(r#"lumo_bridge_store_transactions_total{name="sync.finish",outcome="committed"}"#) >= 3.0);
+    assert_eq!(value("lumo_bridge_sync_leads"), 1.0);
+    assert!(value("lumo_bridge_lumo_rate_requests_per_second") > 0.0);
+    assert!(value("lumo_bridge_process_resident_memory_bytes") > 1_000_000.0);
+    assert!(samples.keys().any(|name| name.starts_with("lumo_bridge_build_info{version=")));
+    bridge.stop().await;
+}
