@@ -1,18 +1,21 @@
 //! The admin HTTP: whether the process lives and is ready, what it has done so far, and what an operator may do.
 //!
 //! `/healthz`, `/readyz` and `/metrics` are for machines that watch and tell nothing of anybody. Everything under `/api` is
-//! behind [`access`]. There are no cross-origin headers: only a page that this server has sent may read an answer.
+//! behind [`access`]; the page at `/` asks it like anybody else. There are no cross-origin headers: only a page that this server has sent may read an answer.
 
 mod access;
 mod api;
 mod cached;
 pub mod config;
+mod dashboard;
 mod health;
+mod live;
 mod metrics;
 mod openapi;
 mod problem;
 mod route;
 mod serve;
+mod stall;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +26,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use access::Access;
@@ -79,6 +83,8 @@ struct Inner {
     wallets: Wallets,
     counts: Cached<Vec<Count>>,
     activity: Cached<Vec<Hour>>,
+    /// Places for those who follow the events.
+    readers: Arc<Semaphore>,
     started_at: Instant,
 }
 
@@ -94,7 +100,8 @@ impl Admin {
     fn new(parts: Parts, access: Access) -> Self {
         let wallets = Wallets::new(parts.store.clone(), parts.client.clone(), parts.clock.clone());
         let (counts, activity) = (Cached::default(), Cached::default());
-        Self(Arc::new(Inner { parts, access, wallets, counts, activity, started_at: Instant::now() }))
+        let (readers, started_at) = (Arc::new(Semaphore::new(live::READERS)), Instant::now());
+        Self(Arc::new(Inner { parts, access, wallets, counts, activity, readers, started_at }))
     }
 
     fn wallets(&self) -> &Wallets {
@@ -137,7 +144,8 @@ fn router(admin: Admin) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::metrics))
-        .route(openapi::PATH, get(openapi::document));
+        .route(openapi::PATH, get(openapi::document))
+        .merge(dashboard::router());
     for route in api::routes() {
         router = router.route(route.path, route.handler);
     }

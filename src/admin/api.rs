@@ -10,6 +10,7 @@ mod status;
 mod sync;
 mod wallets;
 
+use super::live;
 use super::route::Route;
 
 /// Every path of the API.
@@ -23,6 +24,7 @@ pub(super) fn routes() -> Vec<Route> {
         deliveries::routes(),
         endpoints::routes(),
         sync::routes(),
+        live::routes(),
     ];
     groups.into_iter().flatten().collect()
 }

@@ -101,6 +101,11 @@ impl Problem {
             .with_hint("send `Content-Type: application/json`, also with an empty body")
     }
 
+    pub(super) fn too_many_readers() -> Self {
+        let message = "as many follow the events as may";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_readers", message).with_hint("close another page first")
+    }
+
     /// It failed for a reason of ours, or of what we rest on.
     fn failed(status: StatusCode, code: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::warn!(code, error = %Chain(error), "request to the admin HTTP failed");

@@ -110,11 +110,12 @@ async fn body<B: DeserializeOwned>(request: Request) -> Result<B, Problem> {
     Ok(value)
 }
 
-fn none(_: &mut SchemaGenerator) -> Option<Schema> {
+/// Nothing is taken, or answered in JSON.
+pub(super) fn none(_: &mut SchemaGenerator) -> Option<Schema> {
     None
 }
 
-fn inline<T: JsonSchema>(generator: &mut SchemaGenerator) -> Option<Schema> {
+pub(super) fn inline<T: JsonSchema>(generator: &mut SchemaGenerator) -> Option<Schema> {
     Some(T::json_schema(generator))
 }
 

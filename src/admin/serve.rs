@@ -1,6 +1,6 @@
-//! Connections: so many at a time, each with a time for its headers.
+//! Connections: so many at a time, each with a time for its headers and for reading what is answered.
 //!
-//! This stands in for `axum::serve`, which sets no limit to either: a caller that opens connections and says nothing would
+//! This stands in for `axum::serve`, which sets no limit to any of that: a caller that opens connections and says nothing would
 //! keep them, and the process has only so many files.
 
 use std::pin::pin;
@@ -16,10 +16,14 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::stall::Stalling;
+
 /// Connections at a time; others wait to be accepted.
 const CONNECTIONS: usize = 128;
 /// How long the headers of a request may take, and how long a connection may wait for its next request.
 const HEADERS: Duration = Duration::from_secs(15);
+/// How long a caller may leave an answer unread.
+const READS: Duration = Duration::from_secs(30);
 /// Largest head of a request.
 const LARGEST_HEAD: usize = 32 * 1024;
 /// How long requests in progress may take to finish once the server stops.
@@ -56,7 +60,8 @@ async fn converse(stream: TcpStream, router: Router, stop: CancellationToken) {
     stream.set_nodelay(true).ok();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(LARGEST_HEAD);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    let mut connection =
+        pin!(http.serve_connection(TokioIo::new(Stalling::new(stream, READS)), TowerToHyperService::new(router)));
     tokio::select! {
         ended = connection.as_mut() => {
             ended.ok();

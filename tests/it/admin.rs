@@ -3,7 +3,9 @@
 mod access;
 mod api;
 mod client;
+mod dashboard;
 mod described;
+mod live;
 mod metrics;
 
 use lumo_simulator::World;

@@ -1,0 +1,32 @@
+//! The dashboard: one page built into the program, which asks the API like anybody else.
+//!
+//! Nothing is fetched from elsewhere and nothing runs that is not in these files: the policy says so to the browser.
+//! The files themselves are no secret; what they show is behind [`super::access`].
+
+use axum::Router;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::routing::get;
+
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+
+/// Where each file is, what it is, and the file.
+const FILES: [(&str, &str, &str); 7] = [
+    ("/", HTML, include_str!("dashboard/index.html")),
+    ("/dashboard/style.css", CSS, include_str!("dashboard/style.css")),
+    ("/dashboard/main.js", JS, include_str!("dashboard/main.js")),
+    ("/dashboard/client.js", JS, include_str!("dashboard/client.js")),
+    ("/dashboard/charts.js", JS, include_str!("dashboard/charts.js")),
+    ("/dashboard/detail.js", JS, include_str!("dashboard/detail.js")),
+    ("/dashboard/page.js", JS, include_str!("dashboard/page.js")),
+];
+
+pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    FILES.into_iter().fold(Router::new(), |router, (path, kind, text)| {
+        router.route(path, get(async move || ([(CONTENT_TYPE, kind), (CONTENT_SECURITY_POLICY, POLICY)], text)))
+    })
+}

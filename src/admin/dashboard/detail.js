@@ -1,0 +1,123 @@
+// One thing in full, in a dialog: an event with every delivery and attempt, or what is known of a user.
+
+import { act, read, readExactly } from "./client.js";
+import { ago, button, cell, find, make, say, state } from "./page.js";
+
+const segment = encodeURIComponent;
+let again = null;
+
+function show(title, ...content) {
+  const dialog = find("detail");
+  const close = button("Close", () => dialog.close());
+  dialog.firstElementChild.replaceChildren(make("div", { class: "head" }, make("h2", { id: "title" }, title), close), ...content);
+  if (!dialog.open) dialog.showModal();
+}
+
+const facts = (pairs) =>
+  make("dl", {}, pairs.filter(([, value]) => value != null && value !== "").map(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+
+const json = (value) => make("pre", { tabindex: 0 }, typeof value === "string" ? value : JSON.stringify(value, null, 2));
+
+/** A button that does something, says what came of it, and shows the thing anew. */
+export function doing(text, what, after) {
+  return button(text, async (event) => {
+    const pressed = event.currentTarget;
+    pressed.disabled = true;
+    try {
+      const told = await what();
+      if (told) say(told);
+      await (after ?? again)?.();
+    } catch (error) {
+      say(error.message);
+    } finally {
+      pressed.disabled = false;
+    }
+  });
+}
+
+export async function showEvent(id, endpoints) {
+  const [event, exact] = await readExactly(`/api/events/${segment(id)}`);
+  again = () => showEvent(id, endpoints);
+  const to = make("select", { "aria-label": "Endpoint" }, endpoints.map((name) => make("option", {}, name)));
+  const replay = doing("Send again", async () => {
+    const { queued } = await act("/api/events/replay", { endpoint: to.value, ids: [event.id] });
+    return queued ? `queued for ${to.value}` : `it is on its way to ${to.value} already`;
+  });
+  show(
+    event.type,
+    facts([
+      ["event", event.id], ["stream", `${event.stream} #${event.stream_seq}`], ["user", event.external_id],
+      [event.object_kind, event.object_id], ["occurred", ago(event.occurred_at)], ["detected", ago(event.detected_at)], ["origin", event.origin],
+    ]),
+    endpoints.length > 0 ? make("div", { class: "row" }, replay, " to ", to) : null,
+    ...event.deliveries.map(delivery),
+    event.deliveries.length === 0 ? make("p", { class: "hint" }, "No endpoint wanted it.") : null,
+    make("h3", {}, "Body"),
+    json(exact.body),
+  );
+}
+
+function delivery(one) {
+  const path = `/api/deliveries/${segment(one.id)}`;
+  const retry = doing("Try now", async () => `${one.id}: ${(await act(`${path}/retry`)).result}`);
+  const skip = doing("Give up…", async () => {
+    const reason = prompt("Why is this callback not to be sent? The reason is kept.");
+    if (reason) return `${one.id}: ${(await act(`${path}/skip`, { reason })).result}`;
+  });
+  const finished = ["delivered", "skipped"].includes(one.state);
+  const attempt = (row) =>
+    make("tr", {},
+      cell("Try", row.attempt, "n"), cell("Started", ago(row.started_at)), cell("Took", `${row.duration_ms} ms`, "n"),
+      cell("Answer", row.status, row.status >= 200 && row.status < 300 ? "good" : "bad"),
+      cell("Said", [row.error, row.response_body].filter(Boolean).join(" – ") || null));
+  const head = make("thead", {}, make("tr", {}, ["Try", "Started", "Took", "Answer", "Said"].map((name) => make("th", {}, name))));
+  return make("section", {},
+    make("div", { class: "row" }, make("strong", {}, one.endpoint), state(one.state), make("small", {}, one.id), finished ? null : [retry, one.state === "dead" ? null : skip]),
+    facts([
+      ["queued", ago(one.created_at)], ["reason", one.reason === "live" ? null : one.reason],
+      ["next attempt", one.next_attempt_at && !finished ? ago(one.next_attempt_at) : null], ["last error", one.last_error],
+    ]),
+    one.history.length > 0 ? make("table", {}, head, make("tbody", {}, one.history.map(attempt))) : make("p", { class: "hint" }, "Not attempted, or too long ago."));
+}
+
+/** Whatever the text names: an event, a delivery, a deposit, a wallet, or a user. */
+export async function search(text, endpoints) {
+  const known = async (path) => {
+    try {
+      return await readExactly(path);
+    } catch (error) {
+      if (error.status === 404 || error.status === 400) return null;
+      throw error;
+    }
+  };
+  const id = segment(text);
+  if (text.startsWith("evt_") && (await known(`/api/events/${id}`))) return showEvent(text, endpoints);
+  const sent = text.startsWith("dlv_") && (await known(`/api/deliveries/${id}`));
+  if (sent) return showEvent(sent[0].event_id, endpoints);
+  again = null;
+  for (const kind of ["deposit", "wallet"]) {
+    const found = await known(`/api/${kind}s/${id}`);
+    if (found) return thing(kind, found, await read(`/api/events?object_id=${id}`), endpoints);
+  }
+  const [wallets, deposits, events] = await Promise.all(
+    ["wallets", "deposits", "events"].map(async (list) => (await read(`/api/${list}?external_id=${id}`)).data));
+  if (wallets.length + deposits.length + events.length === 0) return say(`nothing is known of “${text}”`);
+  show(
+    `User ${text}`,
+    ...[["Wallets", wallets, (row) => [row.id, row.is_blocked ? "blocked" : row.address]],
+      ["Deposits", deposits, (row) => [row.id, `${row.amount ?? "?"} ${row.currency ?? ""} – ${row.status}`]]]
+      .flatMap(([title, rows, tell]) => [make("h3", {}, title), facts(rows.map((row) => {
+        const [name, told] = tell(row);
+        return [button(name, () => search(name, endpoints), { class: "link" }), told];
+      }))]),
+    make("h3", {}, "Events"), told(events, endpoints));
+}
+
+function thing(kind, [row, exact], events, endpoints) {
+  const { raw, ...columns } = row;
+  show(`${kind} ${row.id}`, facts(Object.entries(columns).map(([name, value]) => [name, value == null ? null : String(value)])),
+    make("h3", {}, "Events"), told(events.data, endpoints), make("h3", {}, "As the API listed it"), json(exact.raw));
+}
+
+const told = (events, endpoints) =>
+  facts(events.map((event) => [button(event.type, () => showEvent(event.id, endpoints), { class: "link" }), ago(event.detected_at)]));

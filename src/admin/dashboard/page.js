@@ -1,0 +1,50 @@
+// Small things that every part of the page needs: making elements, telling times, saying what was done.
+
+/** An element. Text is only ever set as text, so nothing that comes from elsewhere can be markup. */
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value != null) element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) => child != null));
+  return element;
+}
+
+export const find = (id) => document.getElementById(id);
+
+/** A cell that names its column, for screens too narrow for a head. */
+export const cell = (label, content, kind) => make("td", { "data-label": label, class: kind }, content ?? "–");
+
+export const button = (text, act, attributes) => make("button", { type: "button", onclick: act, ...attributes }, text);
+
+export function span(seconds) {
+  const units = [[86400, "d"], [3600, "h"], [60, "min"]];
+  for (const [length, unit] of units) if (seconds >= 2 * length) return `${Math.floor(seconds / length)} ${unit}`;
+  return `${Math.max(0, Math.floor(seconds))} s`;
+}
+
+/** How long ago, with the time itself where one points. */
+export function ago(time) {
+  if (!time) return "never";
+  const seconds = (Date.now() - new Date(time)) / 1000;
+  const text = seconds < 0 ? `in ${span(-seconds)}` : `${span(seconds)} ago`;
+  return make("time", { datetime: time, title: new Date(time).toISOString() }, text);
+}
+
+export const age = (time) => (time ? (Date.now() - new Date(time)) / 1000 : Infinity);
+
+let saying;
+export function say(text) {
+  find("said").textContent = text;
+  clearTimeout(saying);
+  saying = setTimeout(() => (find("said").textContent = ""), 6000);
+}
+
+const STATES = { active: "good", delivered: "good", complete: "good", dead: "bad", failing: "bad", suspended: "bad", failed: "bad" };
+const CALM = ["pending", "sending", "skipped", "cancelled"];
+
+export function state(name) {
+  return make("span", { class: STATES[name] ?? (CALM.includes(name) ? "" : "warn") }, name ?? "new");
+}
