@@ -1,7 +1,7 @@
 // Bars per hour, as plain SVG. Every bar tells its numbers where one points; the whole is summed up for those who listen.
 
 const SVG = "http://www.w3.org/2000/svg";
-const [WIDTH, HEIGHT, BASE, LEFT] = [480, 130, 108, 34];
+const [WIDTH, HEIGHT, BASE, LEFT] = [480, 130, 108, 38];
 
 function shape(tag, attributes, ...children) {
   const element = document.createElementNS(SVG, tag);
@@ -27,7 +27,7 @@ export function bars(hours, kinds, what) {
   svg.append(
     shape("line", { x1: LEFT, x2: WIDTH, y1: BASE, y2: BASE }),
     shape("line", { x1: LEFT, x2: WIDTH, y1: 8, y2: 8, "stroke-dasharray": "2 4" }),
-    shape("text", { x: LEFT - 5, y: 12, "text-anchor": "end" }, top.toLocaleString()),
+    shape("text", { x: LEFT - 5, y: 12, "text-anchor": "end" }, top.toLocaleString([], { notation: "compact" })),
     shape("text", { x: LEFT - 5, y: BASE, "text-anchor": "end" }, "0"),
   );
   hours.forEach(({ at, parts }, index) => {

@@ -9,7 +9,7 @@ let again = null;
 function show(title, ...content) {
   const dialog = find("detail");
   const close = button("Close", () => dialog.close());
-  dialog.firstElementChild.replaceChildren(make("div", { class: "head" }, make("h2", { id: "title" }, title), close), ...content);
+  dialog.firstElementChild.replaceChildren(make("div", { class: "head" }, make("h2", { id: "title" }, title), close), ...content.filter((part) => part != null));
   if (!dialog.open) dialog.showModal();
 }
 

@@ -3,7 +3,7 @@
 import { bars } from "./charts.js";
 import { act, follow, keepToken, read, whenRefused } from "./client.js";
 import { doing, search, showEvent } from "./detail.js";
-import { age, ago, button, cell, find, make, say, span, state } from "./page.js";
+import { age, ago, button, cell, find, grow, make, say, span, state } from "./page.js";
 
 const EVENTS = 50;
 const LATE = 300;
@@ -71,6 +71,7 @@ function judge({ listings }) {
 }
 
 async function refresh() {
+  grow();
   const status = await read("/api/status");
   endpoints = status.endpoints;
   if (!hasFocus("listings")) synced(status);
@@ -97,9 +98,9 @@ const configured = () => endpoints.filter((one) => one.is_configured).map((one) 
 const open = (id) => () => showEvent(id, configured()).catch((error) => say(error.message));
 
 const eventRow = (event, kind) => make("tr", { class: kind },
-  cell("When", ago(event.detected_at)),
-  cell("Type", button(event.type, open(event.id), { class: "link" })),
-  cell("User", event.external_id),
+  cell("When", ago(event.detected_at), "s"),
+  cell("Type", button(event.type, open(event.id), { class: "link" }), "s"),
+  cell("User", event.external_id, "user"),
   cell("About", `${event.object_kind} ${event.object_id}`),
   cell("Seq", event.seq, "n"));
 
@@ -119,7 +120,7 @@ async function feed() {
 async function callbacks() {
   const { data } = await read(`/api/deliveries?limit=50&state=${find("state").value}`);
   const row = (one) => make("tr", {},
-    cell("Queued", ago(one.created_at)), cell("Endpoint", one.endpoint), cell("State", state(one.state)), cell("Tries", one.attempts, "n"),
+    cell("Queued", ago(one.created_at), "s"), cell("Endpoint", one.endpoint, "s"), cell("State", state(one.state), "s"), cell("Tries", one.attempts, "n"),
     cell("Last answer", one.last_error ?? one.last_status), cell("Event", button(one.event_id, open(one.event_id), { class: "link" })));
   if (!hasFocus("callbacks")) rows("callbacks", data.map(row), `None is ${find("state").value}.`);
 }

@@ -8,7 +8,7 @@ export function make(tag, attributes = {}, ...children) {
     else if (value === true) element.setAttribute(name, "");
     else if (value !== false && value != null) element.setAttribute(name, value);
   }
-  element.append(...children.flat().filter((child) => child != null));
+  element.append(...children.flat(Infinity).filter((child) => child != null));
   return element;
 }
 
@@ -25,15 +25,18 @@ export function span(seconds) {
   return `${Math.max(0, Math.floor(seconds))} s`;
 }
 
-/** How long ago, with the time itself where one points. */
-export function ago(time) {
-  if (!time) return "never";
-  const seconds = (Date.now() - new Date(time)) / 1000;
-  const text = seconds < 0 ? `in ${span(-seconds)}` : `${span(seconds)} ago`;
-  return make("time", { datetime: time, title: new Date(time).toISOString() }, text);
-}
-
 export const age = (time) => (time ? (Date.now() - new Date(time)) / 1000 : Infinity);
+
+const since = (time) => (age(time) < 0 ? `in ${span(-age(time))}` : `${span(age(time))} ago`);
+
+/** How long ago, with the time itself where one points. */
+export const ago = (time) =>
+  time ? make("time", { datetime: time, title: new Date(time).toISOString() }, since(time)) : "never";
+
+/** Lets every age that is shown grow. */
+export function grow() {
+  for (const shown of document.querySelectorAll("time")) shown.textContent = since(shown.dateTime);
+}
 
 let saying;
 export function say(text) {
