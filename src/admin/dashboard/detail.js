@@ -67,7 +67,7 @@ function delivery(one) {
   const finished = ["delivered", "skipped"].includes(one.state);
   const attempt = (row) =>
     make("tr", {},
-      cell("Try", row.attempt, "n"), cell("Started", ago(row.started_at)), cell("Took", `${row.duration_ms} ms`, "n"),
+      cell("Try", row.attempt), cell("Started", ago(row.started_at)), cell("Took", `${row.duration_ms} ms`, "s"),
       cell("Answer", row.status, row.status >= 200 && row.status < 300 ? "good" : "bad"),
       cell("Said", [row.error, row.response_body].filter(Boolean).join(" – ") || null));
   const head = make("thead", {}, make("tr", {}, ["Try", "Started", "Took", "Answer", "Said"].map((name) => make("th", {}, name))));

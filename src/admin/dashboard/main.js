@@ -101,7 +101,7 @@ const eventRow = (event, kind) => make("tr", { class: kind },
   cell("When", ago(event.detected_at), "s"),
   cell("Type", button(event.type, open(event.id), { class: "link" }), "s"),
   cell("User", event.external_id, "user"),
-  cell("About", `${event.object_kind} ${event.object_id}`),
+  cell("About", `${event.object_kind} ${event.object_id}`, "about"),
   cell("Seq", event.seq, "n"));
 
 async function feed() {

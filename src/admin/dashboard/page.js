@@ -40,9 +40,13 @@ export function grow() {
 
 let saying;
 export function say(text) {
-  find("said").textContent = text;
+  const said = find("said");
+  // A popover shown last is above everything, an open dialog included.
+  said.hidePopover();
+  said.textContent = text;
+  said.showPopover();
   clearTimeout(saying);
-  saying = setTimeout(() => (find("said").textContent = ""), 6000);
+  saying = setTimeout(() => said.hidePopover(), 6000);
 }
 
 const STATES = { active: "good", delivered: "good", complete: "good", dead: "bad", failing: "bad", suspended: "bad", failed: "bad" };
