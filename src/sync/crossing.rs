@@ -317,9 +317,9 @@ impl<U: Upstream> Round<'_, U> {
     async fn look_up<R: Source>(&self, crossing: &mut Crossing, haul: &Haul<R>) -> Result<Heads, Error> {
         let met = std::mem::take(&mut crossing.met);
         let store = &self.syncer.store;
-        if crossing.purpose == Purpose::Import && crossing.known_until == 0 {
+        if crossing.purpose == Purpose::Import && crossing.known_until == 0 && self.listing == Listing::Deposits {
             // Into an empty table: what was not met yet is not stored either. Should another process have been faster, the
-            // key refuses the row, and the transaction looks before it tries again.
+            // key refuses the row, and the transaction looks before it tries again. Wallets come from two lists at once.
             let asked: Vec<&R> =
                 haul.records.iter().zip(&met).filter(|(_, met)| **met).map(|(record, _)| record).collect();
             let mut heads = store.heads(&asked, None).await?.into_iter();

@@ -4,7 +4,8 @@
 //! A known row alone proves nothing: it may have been learned elsewhere, with unknown ones behind it. So a run must be in
 //! one piece and hold enough of the rows that were at the end when the pass before completed, its anchors. A row that
 //! joined since then with fewer than [`DEPTH`] rows between it and the end has fewer anchors than that there: whatever of
-//! them is gone by now, it cannot lie behind so many. Other rows count for nothing.
+//! them is gone by now, it cannot lie behind so many. Other rows count for nothing. Where fewer anchors are known, as the
+//! list was shorter than that, a row may have joined behind them all, and the list is read whole.
 
 use std::collections::HashSet;
 
@@ -129,6 +130,6 @@ impl Run {
 
     fn count(&mut self, id: u64) {
         self.held += usize::from(self.anchors.contains(&id));
-        self.is_met |= self.held > 0 && self.held >= DEPTH.min(self.anchors.len());
+        self.is_met |= self.held >= DEPTH;
     }
 }

@@ -164,6 +164,17 @@ fn without_anchors_or_with_all_of_them_gone_the_whole_list_is_read() {
 }
 
 #[test]
+fn a_row_that_joined_behind_the_few_there_were_is_found() {
+    let mut server = Server::of(2, 12);
+    let (anchors, mut mirror) = (head(&server), Mirror::of(&server));
+    server.rows.splice(0..0, 10..20);
+    server.rows.insert(12, 99);
+    let (end, _) = run(&mut HeadPass::new(12, Some(12), &anchors), &mut server, &mut mirror, quiet);
+    assert_eq!(end, EndStep::WholeList);
+    assert!(mirror.known.contains(&99));
+}
+
+#[test]
 fn a_tail_that_was_cut_is_looked_for_further_back() {
     for gone in [10, 40, 60, 200] {
         let mut server = Server::of(2_000, 100);
