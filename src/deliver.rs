@@ -6,6 +6,7 @@
 //! claims what comes next in the lanes that it frees, so under load one transaction serves hundreds of deliveries.
 //! Crash, `kill -9` and a drain that ran out of time are one case: leases end, and somebody claims again.
 
+mod acks;
 mod allowance;
 mod attempt;
 mod desk;
@@ -27,6 +28,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use acks::Watch;
 pub use meters::Meters;
 
 use desk::Desk;
@@ -87,10 +89,16 @@ impl Courier {
             let Some(desk) = desks.get(endpoint.name()).map(Arc::clone) else { continue };
             let span = tracing::debug_span!("deliver", endpoint = %endpoint.name());
             let (store, sender, clock) = (self.store.clone(), self.sender.clone(), self.clock.clone());
+            let watch = Watch { store: store.clone(), clock: clock.clone(), endpoint: Arc::clone(&endpoint) };
             let dispatcher =
                 Dispatcher::new(store, sender, clock, endpoint, desk, settle.clone(), Arc::clone(&self.meters))
                     .polling_every(self.poll);
-            let serve = dispatcher.run(soft.clone());
+            let soft = soft.clone();
+            let serve = async move {
+                // What was acknowledged while nobody looked is not sent again.
+                watch.look().await;
+                tokio::join!(dispatcher.run(soft.clone()), watch.run(&soft));
+            };
             loops.spawn(hard.clone().run_until_cancelled_owned(serve).instrument(span));
         }
         // With the last sender gone the settler writes what it has and ends; with no endpoint at all, not before its time.

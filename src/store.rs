@@ -5,6 +5,7 @@
 //! writer. Rows, events, deliveries and progress of a page share one transaction, so there is no moment at which a change
 //! is stored and its callback can still be lost.
 
+mod ack;
 pub mod activity;
 mod backfill;
 mod bell;
@@ -51,6 +52,7 @@ use tokio::sync::{OnceCell, watch};
 
 use lumo_bridge_entity::meta;
 
+pub use ack::{Acks, Overdue};
 pub use backfill::{Backfilled, reached};
 use bell::Bell;
 pub use census::{Census, Whereabouts};

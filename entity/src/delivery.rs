@@ -2,7 +2,7 @@
 //!
 //! `next_attempt_at` is what the claim looks at: null means "not by itself", because the delivery is done or because it
 //! waits behind another of its lane. While a delivery is `sending` it is the end of its lease, so work that a crash left
-//! behind is found by the same query.
+//! behind is found by the same query. What was answered and waits for its row in `lumo_acks` is `sending` without a time.
 
 use sea_orm::entity::prelude::*;
 
@@ -13,7 +13,7 @@ use crate::id::{DeliveryId, EndpointName, EventId};
 pub enum State {
     /// Waiting for its first attempt, or behind another delivery of its lane.
     Pending,
-    /// Claimed: an attempt is under way, or its process died and the lease has yet to end.
+    /// Claimed: an attempt is under way, or its process died and the lease has yet to end. Or answered, and not acknowledged.
     Sending,
     Delivered,
     /// Failed at least once; the next attempt has a time.
@@ -92,6 +92,8 @@ pub struct Model {
     pub hold_until: Option<DateTimeUtc>,
     /// Whoever settles must know it.
     pub lease_token: Option<i64>,
+    /// Until when a row of `lumo_acks` is waited for; kept while one may still come, null where none is asked for.
+    pub ack_by: Option<DateTimeUtc>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -8,6 +8,7 @@ mod dialect;
 mod m20260101_000001_initial;
 mod m20260301_000002_sync_engine;
 mod m20260501_000003_delivery_engine;
+mod m20260601_000004_effects;
 mod m20260701_000005_history;
 
 use sea_orm_migration::prelude::*;
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260101_000001_initial::Migration),
             Box::new(m20260301_000002_sync_engine::Migration),
             Box::new(m20260501_000003_delivery_engine::Migration),
+            Box::new(m20260601_000004_effects::Migration),
             Box::new(m20260701_000005_history::Migration),
         ]
     }

@@ -155,6 +155,9 @@ pub struct EndpointConfig {
     /// What an endpoint is told of the time before it, once, when it is new: `all`, or `since: 2026-01-01T00:00:00Z`.
     #[serde(default)]
     pub backfill: Option<Backfill>,
+    /// What finishes a delivery, if an answer is not enough.
+    #[serde(default)]
+    pub ack: Option<Ack>,
     /// Overrides `callbacks.defaults.timeout`.
     #[serde(default)]
     pub timeout: Option<Span>,
@@ -171,6 +174,24 @@ pub struct EndpointConfig {
     /// Overrides parts of `callbacks.defaults.retry`.
     #[serde(default)]
     pub retry: Option<RetryOverride>,
+}
+
+/// What finishes a delivery, beside a 2xx.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Ack {
+    /// What the receiver does.
+    #[serde(deserialize_with = "setting::word")]
+    pub mode: AckMode,
+    /// How long after its answer; then the delivery has failed, and is sent again by the schedule.
+    pub within: Span,
+}
+
+/// How a receiver acknowledges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AckMode {
+    /// It inserts `event_id` and `endpoint` into `lumo_acks`, in its own transaction.
+    Row,
 }
 
 /// A signature in another sender's style.

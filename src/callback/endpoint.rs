@@ -41,6 +41,7 @@ pub struct Endpoint {
     ordering: Ordering,
     policy: Policy,
     history: Option<DateTime<Utc>>,
+    ack_within: Option<Duration>,
 }
 
 impl Endpoint {
@@ -92,6 +93,7 @@ impl Endpoint {
                 retry_after_cap: limits.retry.retry_after_cap.get(),
             },
             history: config.backfill.map(Backfill::since),
+            ack_within: config.ack.as_ref().map(|ack| ack.within.get()),
         });
         problems.finish(endpoint)
     }
@@ -173,6 +175,12 @@ impl Endpoint {
     pub const fn policy(&self) -> &Policy {
         &self.policy
     }
+
+    /// How long after an answer the receiver has to acknowledge the event by a row, if that is asked of it.
+    #[must_use]
+    pub const fn ack_within(&self) -> Option<Duration> {
+        self.ack_within
+    }
 }
 
 /// A path or a query may be a receiver's password, so only the origin shows; of headers, no values.
@@ -193,6 +201,7 @@ impl fmt::Debug for Endpoint {
             .field("ordering", &self.ordering)
             .field("policy", &self.policy)
             .field("history", &self.history)
+            .field("ack_within", &self.ack_within)
             .finish()
     }
 }

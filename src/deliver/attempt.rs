@@ -12,7 +12,7 @@ use super::meters::Meters;
 use crate::callback::{Attempt, Callback, Endpoint, Sender};
 use crate::clock::Clock;
 use crate::model::retry::{Outcome, Unreachable, Verdict};
-use crate::store::{Attempted, Claimed, Settlement};
+use crate::store::{Acks, Attempted, Claimed, Settlement};
 
 /// A settlement on its way.
 #[derive(Debug)]
@@ -97,6 +97,7 @@ impl Post {
             max_hold: self.endpoint.ordering().max_hold.get(),
             endpoint_hold: hold_until,
             hand_over: None,
+            acks: self.endpoint.ack_within().map_or(Acks::Unasked, |within| Acks::Asked { within }),
         };
         self.desk.attempt_made();
         if self.settle.send(Settling { settlement, gone: met.gone, lease: self.lease }).await.is_err() {

@@ -355,6 +355,8 @@ impl Tx {
             .col_expr(delivery::Column::NextAttemptAt, Expr::value(now))
             .filter(which)
             .filter(delivery::Column::State.eq(State::Sending))
+            // What was answered and waits to be acknowledged has no time, and is in nobody's hands.
+            .filter(delivery::Column::NextAttemptAt.is_not_null())
             .exec(self.session())
             .await?;
         Ok(updated.rows_affected)

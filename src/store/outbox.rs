@@ -153,6 +153,7 @@ impl Tx {
                 lane.into(),
                 Option::<DateTime<Utc>>::None.into(),
                 Option::<i64>::None.into(),
+                Option::<DateTime<Utc>>::None.into(),
             ]);
         }
         self.save_counters([(stream::DELIVERIES.to_owned(), next)]).await?;

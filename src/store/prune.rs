@@ -5,7 +5,7 @@
 //! the operator may bring one back to life at that moment. Rows are found by walking along a key that sorts by age,
 //! from the oldest to the first that is too young, which bisection finds: what is young is never looked at.
 //!
-//! A delivery takes its attempts with it. An event goes when it has no delivery left and is older than any delivery may
+//! A delivery takes its attempts and its acknowledgement with it. An event goes when it has no delivery left and is older than any delivery may
 //! be. Whoever gives an old event a new delivery locks the event first ([`super::replay`]), and so does this.
 //!
 //! Not every event goes. An event's row is also what keeps the same fact from being told twice: its id is derived from
@@ -229,11 +229,8 @@ impl Tx {
     async fn prune_deliveries(&self, ids: &[DeliveryId], cutoffs: &Cutoffs) -> Result<Pruned, Error> {
         let query = finished().filter(delivery::Column::Id.is_in(padded(ids.iter().cloned())));
         let rows: Vec<Finished> = query.lock_exclusive().into_tuple().all(self.session()).await?;
-        let (mut ids, mut events) = (Vec::new(), Vec::new());
-        for row in rows.into_iter().filter(|row| cutoffs.take(row)) {
-            ids.push(row.0);
-            events.push(row.1);
-        }
+        let (ids, told): (Vec<_>, Vec<_>) =
+            rows.into_iter().filter(|row| cutoffs.take(row)).map(|(id, event, ..)| (id, event)).unzip();
         if ids.is_empty() {
             return Ok(Pruned::default());
         }
@@ -246,9 +243,10 @@ impl Tx {
             .exec(self.session())
             .await?;
         let events = match cutoffs.events() {
-            Some(cutoff) => self.prune_events(&events, cutoff).await?,
+            Some(cutoff) => self.prune_events(&told, cutoff).await?,
             None => 0,
         };
+        self.prune_acknowledgements(&told).await?;
         Ok(Pruned { deliveries: deliveries.rows_affected, attempts: attempts.rows_affected, events })
     }
 

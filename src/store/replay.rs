@@ -200,6 +200,8 @@ impl Tx {
             })
             .collect();
         let replayed = Replayed::of(queued.len() + under_way.len(), under_way.len());
+        let events: Vec<EventId> = queued.iter().map(|delivery| delivery.event.clone()).collect();
+        self.forget_acknowledgements(endpoint, &events).await?;
         self.queue(queued, now).await?;
         Ok(replayed)
     }

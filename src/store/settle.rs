@@ -15,6 +15,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, DbBackend, EntityTrait, FromQueryResult, QueryFilter, Statement, Value,
 };
 
+use super::ack::Acks;
 use super::claim::{Claimed, Stamp};
 use super::mirror::{among, at_once, insert, padded};
 use super::{Error, Lease, Store, Tx};
@@ -52,6 +53,8 @@ pub struct Settlement {
     pub endpoint_hold: Option<DateTime<Utc>>,
     /// For how long the next delivery of the lane is claimed, if it is to be.
     pub hand_over: Option<Duration>,
+    /// What finishes the delivery.
+    pub acks: Acks,
 }
 
 /// What settling came to.
@@ -69,8 +72,17 @@ pub struct Settled {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct End<'a> {
     delivered: bool,
+    /// Attempts to add to those made.
+    attempts: i32,
     status: Option<u16>,
     error: Option<&'a str>,
+}
+
+/// How a delivery goes on that has not ended.
+struct Onward {
+    state: State,
+    next_attempt_at: Option<DateTime<Utc>>,
+    ack_by: Option<DateTime<Utc>>,
 }
 
 /// A row as it stands when it is settled.
@@ -123,17 +135,37 @@ impl Tx {
         let mut freed = Vec::new();
         let mut handed: BTreeMap<(&EndpointName, Duration), Vec<DeliveryId>> = BTreeMap::new();
         let mut died = Vec::new();
+        let acknowledged = self.acknowledged(kept.iter().map(|(settlement, row)| (*settlement, &row.event_id))).await?;
         for (settlement, row) in &kept {
             let Attempted { status, error, .. } = &settlement.attempted;
-            let end = match settlement.verdict {
-                Verdict::RetryAt(at) => {
-                    self.retry_later(settlement, row, at, now).await?;
+            let attempts = i32::from(settlement.is_attempt());
+            // Whatever became of the answer, a receiver that has noted the event has taken it.
+            let is_acknowledged = acknowledged.contains(&(row.event_id.clone(), settlement.endpoint.clone()));
+            let verdict = if is_acknowledged { Verdict::Done } else { settlement.verdict };
+            let end = match (verdict, settlement.acks) {
+                (Verdict::RetryAt(at), acks) => {
+                    if acks == Acks::Awaited {
+                        self.note_unacknowledged(settlement).await?;
+                    }
+                    let state = if settlement.attempts == 0 { State::Pending } else { State::Retrying };
+                    let ack_by = (acks != Acks::Unasked).then_some(now);
+                    self.keep(settlement, row, Onward { state, next_attempt_at: Some(at), ack_by }, now).await?;
                     continue;
                 }
-                Verdict::Done => End { delivered: true, status: *status, error: None },
-                Verdict::Dead => {
+                (Verdict::Done, Acks::Asked { within }) if !is_acknowledged => {
+                    let ack_by =
+                        Some(now + TimeDelta::from_std(within).unwrap_or(TimeDelta::MAX).min(TimeDelta::days(3650)));
+                    let onward = Onward { state: State::Sending, next_attempt_at: None, ack_by };
+                    self.keep(settlement, row, onward, now).await?;
+                    continue;
+                }
+                (Verdict::Done, _) => End { delivered: true, attempts, status: *status, error: None },
+                (Verdict::Dead, acks) => {
+                    if acks == Acks::Awaited {
+                        self.note_unacknowledged(settlement).await?;
+                    }
                     died.push((settlement, &row.event_id));
-                    End { delivered: false, status: *status, error: error.as_deref() }
+                    End { delivered: false, attempts, status: *status, error: error.as_deref() }
                 }
             };
             finished.entry(end).or_default().push(row.id.clone());
@@ -207,13 +239,14 @@ impl Tx {
         for chunk in ids.chunks(at_once(self.backend())) {
             delivery::Entity::update_many()
                 .col_expr(delivery::Column::State, Expr::value(state.as_str()))
-                .col_expr(delivery::Column::Attempts, Expr::col(delivery::Column::Attempts).add(1))
+                .col_expr(delivery::Column::Attempts, Expr::col(delivery::Column::Attempts).add(end.attempts))
                 .col_expr(delivery::Column::NextAttemptAt, Expr::value(Option::<DateTime<Utc>>::None))
                 .col_expr(delivery::Column::DeliveredAt, Expr::value(end.delivered.then_some(now)))
                 .col_expr(delivery::Column::LastStatus, Expr::value(end.status.map(i32::from)))
                 .col_expr(delivery::Column::LastError, Expr::value(end.error.map(str::to_owned)))
                 .col_expr(delivery::Column::Lane, Expr::value(Option::<String>::None))
                 .col_expr(delivery::Column::LeaseToken, Expr::value(Option::<i64>::None))
+                .col_expr(delivery::Column::AckBy, Expr::value(Option::<DateTime<Utc>>::None))
                 .filter(among(self.backend(), delivery::Column::Id, chunk.iter().cloned()))
                 .exec(self.session())
                 .await?;
@@ -221,11 +254,12 @@ impl Tx {
         Ok(())
     }
 
-    async fn retry_later(
+    /// Writes how a delivery goes on. The time for which it holds its lane begins with its first failure, or answer.
+    async fn keep(
         &self,
         settlement: &Settlement,
         row: &Standing,
-        at: DateTime<Utc>,
+        onward: Onward,
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
         let hold_until = row.hold_until.or_else(|| {
@@ -234,13 +268,14 @@ impl Tx {
         });
         delivery::Entity::update_many()
             .set(delivery::ActiveModel {
-                state: Set(if settlement.attempts == 0 { State::Pending } else { State::Retrying }),
+                state: Set(onward.state),
                 attempts: Set(i32::try_from(settlement.attempts).unwrap_or(i32::MAX)),
-                next_attempt_at: Set(Some(at)),
+                next_attempt_at: Set(onward.next_attempt_at),
                 last_status: Set(settlement.attempted.status.map(i32::from)),
                 last_error: Set(settlement.attempted.error.clone()),
                 hold_until: Set(hold_until),
-                lease_token: Set(None),
+                lease_token: Set(onward.ack_by.and(row.lease_token)),
+                ack_by: Set(onward.ack_by),
                 ..Default::default()
             })
             .filter(delivery::Column::Id.eq(row.id.clone()))
@@ -292,7 +327,7 @@ impl Tx {
                 attempted.response_body.clone().into(),
             ]
         };
-        let rows: Vec<Vec<Value>> = settlements.filter(|settlement| settlement.counts).map(row).collect();
+        let rows: Vec<Vec<Value>> = settlements.filter(|settlement| settlement.is_attempt()).map(row).collect();
         Ok(insert::<attempt::Entity>(self.session(), rows).await?)
     }
 
@@ -302,7 +337,7 @@ impl Tx {
         now: DateTime<Utc>,
     ) -> Result<Vec<endpoint::Model>, Error> {
         let mut by_endpoint: BTreeMap<&EndpointName, Vec<&Settlement>> = BTreeMap::new();
-        for settlement in settlements {
+        for settlement in settlements.filter(|settlement| settlement.acks != Acks::Awaited) {
             by_endpoint.entry(&settlement.endpoint).or_default().push(settlement);
         }
         let mut endpoints = Vec::with_capacity(by_endpoint.len());

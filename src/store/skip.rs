@@ -163,6 +163,7 @@ impl Tx {
             .col_expr(delivery::Column::LastError, Expr::value(reason))
             .col_expr(delivery::Column::Lane, Expr::value(Option::<String>::None))
             .col_expr(delivery::Column::LeaseToken, Expr::value(Option::<i64>::None))
+            .col_expr(delivery::Column::AckBy, Expr::value(Option::<DateTime<Utc>>::None))
             .filter(delivery::Column::Id.is_in(padded(ids.iter().cloned())))
             .exec(self.session())
             .await?;

@@ -1,5 +1,6 @@
 //! Delivering, with the clock in hand: when it is tried again, when it is given up, what waits for what.
 
+mod acks;
 mod order;
 mod shared;
 mod woken;

@@ -1,6 +1,7 @@
 //! The store on each of the three databases: what it promises to everything above it, looked at from outside and in plain
 //! SQL. Time is an argument everywhere, so nothing here waits for a clock.
 
+mod ack;
 mod backfill;
 mod bell;
 mod claim;

@@ -111,7 +111,9 @@ impl Detailed for Tried {
             .time("queued", delivery.created_at)
             .text("attempts", delivery.attempts);
         let fields = match delivery.state {
-            State::Sending => fields.time("leased until", delivery.next_attempt_at),
+            State::Sending => fields
+                .time("leased until", delivery.next_attempt_at)
+                .time("to be acknowledged by", delivery.ack_by.filter(|_| delivery.next_attempt_at.is_none())),
             _ => fields.time("next attempt", delivery.next_attempt_at),
         };
         fields

@@ -56,6 +56,9 @@ impl Rules {
         if let Some(timeout) = endpoint.timeout {
             self.above_zero(&format!("{base}.timeout"), timeout);
         }
+        if let Some(ack) = &endpoint.ack {
+            self.above_zero(&format!("{base}.ack.within"), ack.within);
+        }
         if let Some(concurrency) = endpoint.concurrency {
             self.within(&format!("{base}.concurrency"), concurrency, 1..=1_000);
         }

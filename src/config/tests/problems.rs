@@ -188,6 +188,9 @@ fn rules_name_the_key_and_the_fix() {
             "callbacks.endpoints.shop.tls.cert",
             "the keys here are ca, client_cert, client_key",
         ),
+        (shop("ack: { mode: rows, within: 10m }"), "callbacks.endpoints.shop.ack.mode", "write one of `row`"),
+        (shop("ack: { mode: row }"), "callbacks.endpoints.shop.ack.within", "is missing"),
+        (shop("ack: { mode: row, within: 0s }"), "callbacks.endpoints.shop.ack.within", "is zero"),
         (shop("auth: {}"), "callbacks.endpoints.shop.auth", "either bearer or basic"),
         (shop("method: GET"), "callbacks.endpoints.shop.method", "write one of `POST`"),
         (shop("timeout: 0s"), "callbacks.endpoints.shop.timeout", "is zero"),
@@ -231,7 +234,8 @@ fn rules_name_the_key_and_the_fix() {
 
 #[test]
 fn nothing_under_an_optional_key_equals_no_key() {
-    let keys = ["headers", "auth", "method", "body", "rate", "ordering", "retry", "extra_signatures", "tls", "http2"];
+    let keys =
+        ["headers", "auth", "method", "body", "rate", "ordering", "retry", "extra_signatures", "tls", "http2", "ack"];
     let lines: String = keys.iter().map(|key| format!("\n      {key}:")).collect();
     let config = loaded(&format!("{}{lines}", SHOP.trim_end()), &[]);
     assert_eq!(config.show(), loaded(SHOP, &[]).show());

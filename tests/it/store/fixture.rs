@@ -15,7 +15,7 @@ use lumo_bridge::model::retry::Verdict;
 use lumo_bridge::model::subscriber::{Order, Subscriber};
 use lumo_bridge::store::query::DeliveryFilter;
 use lumo_bridge::store::{
-    Attempted, Batch, Checkpoint, Claimed, Config, Ending, Ingested, Regressions, Settlement, Store, Told, schema,
+    Acks, Attempted, Batch, Checkpoint, Claimed, Config, Ending, Ingested, Regressions, Settlement, Store, Told, schema,
 };
 use lumo_bridge_entity::delivery;
 use serde_json::value::RawValue;
@@ -190,6 +190,7 @@ pub(crate) fn settled(claimed: Claimed, name: &str, verdict: Verdict, now: DateT
         counts: true,
         blames_endpoint: true,
         hand_over: None,
+        acks: Acks::Unasked,
         lease: claimed.lease,
         endpoint: endpoint(name),
         attempted: Attempted {

@@ -1,0 +1,116 @@
+//! Acknowledgement by row, with a receiver that answers first and works later, or never.
+
+use chrono::TimeDelta;
+use lumo_simulator::{Answer, World};
+use serde_json::{Value, json};
+
+use super::announced_users;
+use crate::database::{Database, on_each_database};
+use crate::world::{PATIENCE, Stage, eventually, seed};
+
+on_each_database!(
+    a_delivery_is_finished_by_the_row_and_the_next_waits_for_it,
+    what_is_never_acknowledged_is_sent_by_the_schedule_and_then_dead,
+    a_restart_goes_on_waiting_and_sends_nothing_twice,
+    where_no_row_is_asked_for_any_more_the_answer_is_enough,
+);
+
+fn by_row(within: &str) -> Value {
+    json!({ "mode": "row", "within": within })
+}
+
+/// What a receiver commits with its work, for all that it was sent.
+async fn acknowledge(stage: &Stage) {
+    let sql = "INSERT INTO lumo_acks (event_id, endpoint) SELECT event_id, endpoint FROM lumo_deliveries d \
+               WHERE attempts > 0 AND NOT EXISTS (SELECT 1 FROM lumo_acks a WHERE a.event_id = d.event_id)";
+    stage.database.execute(sql).await;
+}
+
+const DELIVERED: &str = "SELECT COUNT(*) FROM lumo_deliveries WHERE state = 'delivered'";
+const ANSWERED: &str =
+    "SELECT COUNT(*) FROM lumo_deliveries WHERE state = 'sending' AND attempts = 1 AND next_attempt_at IS NULL";
+
+async fn a_delivery_is_finished_by_the_row_and_the_next_waits_for_it(database: Database) {
+    let mut stage = Stage::new(database, World::live(seed())).await;
+    stage.settings.set("callbacks.endpoints.shop.ack", by_row("10m"));
+    stage.settings.set("callbacks.endpoints.shop.concurrency", json!(1));
+    let parts = announced_users(&mut stage, 3).await;
+    for user in ["user 0", "user 1", "user 2"] {
+        stage.world.add_deposit_for(user, "1.5").unwrap();
+    }
+    parts.sync().await;
+    let delivering = parts.deliver();
+    // One after the other, as what waits for its row is in nobody's way, except in its own lane.
+    stage.database.until_at_least(3, PATIENCE, ANSWERED).await;
+    assert_eq!(stage.receiver.count(), 3);
+    acknowledge(&stage).await;
+    stage.database.until_at_least(3, PATIENCE, DELIVERED).await;
+    stage.database.until_at_least(3, PATIENCE, ANSWERED).await;
+    acknowledge(&stage).await;
+    stage.database.until_at_least(6, PATIENCE, DELIVERED).await;
+    delivering.stop().await;
+    assert_eq!((stage.receiver.count(), stage.receiver.duplicates()), (6, 0));
+}
+
+async fn what_is_never_acknowledged_is_sent_by_the_schedule_and_then_dead(database: Database) {
+    let mut stage = Stage::new(database, World::live(seed())).await;
+    stage.settings.set("callbacks.endpoints.shop.ack", by_row("10m"));
+    stage.settings.set("callbacks.defaults.retry", json!({ "schedule": ["30s"], "jitter": 0.0 }));
+    // Also where the clock of the bridge, which signs, has run ahead.
+    stage.receiver.script(|_| Answer::status(200));
+    let parts = announced_users(&mut stage, 1).await;
+    let delivering = parts.deliver();
+    stage.database.until_at_least(1, PATIENCE, ANSWERED).await;
+    parts.clock.advance(TimeDelta::minutes(10));
+    let failed = "SELECT COUNT(*) FROM lumo_undelivered WHERE state = 'retrying' AND attempts = 1 AND last_status = 200 \
+                  AND last_error = 'not acknowledged within 10m'";
+    stage.database.until_at_least(1, PATIENCE, failed).await;
+    assert_eq!(stage.receiver.count(), 1);
+    parts.clock.advance(TimeDelta::seconds(30));
+    assert!(stage.receiver.wait_for(2, PATIENCE).await, "it is not sent again");
+    stage.database.until_at_least(1, PATIENCE, &ANSWERED.replace("attempts = 1", "attempts = 2")).await;
+    parts.clock.advance(TimeDelta::minutes(10));
+    let dead = "SELECT COUNT(*) FROM lumo_deliveries WHERE state = 'dead' AND attempts = 2";
+    stage.database.until_at_least(1, PATIENCE, dead).await;
+    delivering.stop().await;
+    let history = "error = 'not acknowledged within 10m' AND status = 200";
+    assert_eq!(stage.database.count("lumo_delivery_attempts", history).await, 2);
+    assert_eq!(stage.database.count("lumo_endpoints", "state = 'active' AND consecutive_failures = 0").await, 1);
+}
+
+async fn a_restart_goes_on_waiting_and_sends_nothing_twice(database: Database) {
+    let world = World::live(seed());
+    world.seed(5, 5);
+    let mut stage = Stage::new(database, world).await;
+    stage.announce_history();
+    stage.settings.set("callbacks.endpoints.shop.ack", by_row("10m"));
+    let bridge = stage.daemon();
+    stage.database.until_at_least(5, PATIENCE, ANSWERED).await;
+    bridge.kill();
+    // One row is written while nobody looks.
+    let sql = "INSERT INTO lumo_acks (event_id, endpoint) SELECT event_id, endpoint FROM lumo_deliveries \
+               WHERE attempts > 0 ORDER BY id LIMIT 1";
+    stage.database.execute(sql).await;
+    let bridge = stage.daemon();
+    stage.database.until_at_least(1, PATIENCE, DELIVERED).await;
+    eventually!(PATIENCE, "all is acknowledged", {
+        acknowledge(&stage).await;
+        stage.database.count("lumo_deliveries", "state = 'delivered'").await == 10
+    });
+    bridge.stop().await;
+    assert_eq!((stage.receiver.distinct(), stage.receiver.duplicates()), (10, 0));
+}
+
+async fn where_no_row_is_asked_for_any_more_the_answer_is_enough(database: Database) {
+    let mut stage = Stage::new(database, World::live(seed())).await;
+    stage.settings.set("callbacks.endpoints.shop.ack", by_row("10m"));
+    let parts = announced_users(&mut stage, 2).await;
+    let delivering = parts.deliver();
+    stage.database.until_at_least(2, PATIENCE, ANSWERED).await;
+    delivering.stop().await;
+    stage.settings.set("callbacks.endpoints.shop.ack", Value::Null);
+    let delivering = stage.parts_with_standing_clock().await.deliver();
+    stage.database.until_at_least(2, PATIENCE, DELIVERED).await;
+    delivering.stop().await;
+    assert_eq!(stage.receiver.count(), 2);
+}
