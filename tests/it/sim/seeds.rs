@@ -22,7 +22,9 @@ fn number(variable: &str) -> Option<u64> {
 /// Runs one seed on a runtime of its own.
 fn run(seed: u64) -> Result<Vec<Logged>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("no runtime");
-    runtime.block_on(Box::pin(simulate(seed))).map_err(|failure| failure.to_string())
+    // As a task, which may wake itself without a look at the system's events in between.
+    let task = runtime.spawn(Box::pin(simulate(seed)));
+    runtime.block_on(task).expect("the simulation panicked").map_err(|failure| failure.to_string())
 }
 
 #[test]
