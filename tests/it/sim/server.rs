@@ -9,6 +9,7 @@ mod page;
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use lumo_bridge::lumo::{self, Lane, ListQuery};
