@@ -4,9 +4,10 @@
 //! time goes into it: what took a second is kept for twenty.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// A value is kept for so many times as long as it took.
 const REST: u32 = 19;
@@ -41,15 +42,18 @@ impl<T> Cached<T> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn what_took_long_is_kept_long() {
         let cached = Cached::default();
         let slow = async |value| {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
             Ok::<_, ()>(value)
         };
         assert_eq!(cached.get(Duration::ZERO, slow(1)).await.as_deref(), Ok(&1));
+        tokio::time::advance(Duration::from_secs(18)).await;
         assert_eq!(cached.get(Duration::ZERO, slow(2)).await.as_deref(), Ok(&1));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(cached.get(Duration::ZERO, slow(3)).await.as_deref(), Ok(&3));
     }
 
     #[tokio::test]
