@@ -66,7 +66,8 @@ impl<U: Upstream> Round<'_, U> {
         }
         self.progress.complete_through = self.progress.complete_through.max(Some(crossing.started_at));
         self.progress.proved_through = self.progress.proved_through.max(Some(crossing.started_at));
-        self.memory.urgent = false;
+        // What joined after it began may lie where it had been already.
+        self.memory.urgent &= !crossing.explains();
         if self.memory.order.order() == Order::Unknown {
             self.memory.order.seed(crossing.dates());
         }
@@ -74,10 +75,12 @@ impl<U: Upstream> Round<'_, U> {
             self.syncer.keep_blocks(self.listing, blocks);
         }
         // Rows that left after their page was read are not among the absent, but `total` knows: the lower of the two is the
-        // one above which a row must be missing.
+        // one above which a row must be missing. Not if others joined meanwhile where it had been already: the two cancel out,
+        // so it may rise only to explain a surplus that was known before.
         let listed = self.syncer.store.census(self.listing).await?.listed;
         let told = total.and_then(|total| i64::try_from(total).ok()).map_or(0, |total| total.saturating_sub(listed));
-        self.memory.gap.settle(told.min(-i64::try_from(absent).unwrap_or(i64::MAX)));
+        let found = told.min(-i64::try_from(absent).unwrap_or(i64::MAX));
+        self.memory.gap.settle(if crossing.explains() { found } else { found.min(self.memory.gap.base()) });
         Ok(None)
     }
 

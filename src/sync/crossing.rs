@@ -75,6 +75,9 @@ struct Kept {
     requests: u64,
     /// Whether rows that two pages share came in another order the second time.
     disorder: bool,
+    /// Whether a surplus was known that nobody had explained when it began: whatever row that was, this crossing meets it.
+    #[serde(default)]
+    explains: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -141,6 +144,16 @@ impl Crossing {
 
     pub(super) fn disorder(&self) -> bool {
         self.kept.disorder
+    }
+
+    /// Lets it begin in the knowledge of a surplus.
+    pub(super) fn explaining(mut self, surplus: bool) -> Self {
+        self.kept.explains = surplus;
+        self
+    }
+
+    pub(super) fn explains(&self) -> bool {
+        self.kept.explains
     }
 
     pub(super) fn rejected(&self) -> u64 {
@@ -343,7 +356,8 @@ impl<U: Upstream> Round<'_, U> {
     /// A reader of this round's pages; an eager one has more pages under way than there may be requests.
     pub(super) fn reader<R: Source>(&self, scope: Scope, eager: bool) -> Reader<U, R> {
         let settings = &self.syncer.settings;
-        let window = if eager { settings.concurrency * 2 } else { settings.concurrency };
+        // One at a time stays one at a time.
+        let window = if eager && settings.concurrency > 1 { settings.concurrency * 2 } else { settings.concurrency };
         Reader::new(&self.syncer.upstream, &self.syncer.clock, scope, settings.first_wait, window.max(1))
     }
 

@@ -26,6 +26,8 @@ const LOOKS: u32 = 3;
 const UNTRUE: &str =
     "`total` is not the number of rows that are listed, so a missed row would not be noticed but by a sweep";
 
+const SURPLUS: &str = "`total` told of more rows than were found; a sweep looks for them";
+
 const LEAVING: &str = "rows leave the list all the time, which hides those that join it; the sweep finds them";
 
 /// What reading the ends has shown.
@@ -89,7 +91,7 @@ impl<U: Upstream> Round<'_, U> {
         let walk = Walk::new(self.syncer.settings.page_size, self.known_cap().filter(|_| !probe));
         let walk = if self.memory.length > 0 { walk.ending_as_before_at(self.memory.length) } else { walk };
         let census = self.syncer.store.census(self.listing).await?;
-        Ok(Crossing::new(purpose, now, census.last_row_no, walk))
+        Ok(Crossing::new(purpose, now, census.last_row_no, walk).explaining(self.memory.urgent))
     }
 
     async fn all_of_it<R: Source>(
@@ -133,6 +135,8 @@ impl<U: Upstream> Round<'_, U> {
             return Ok(Ended::Incomplete(doubt.to_string()));
         }
         match judged {
+            // Rows that left may have made up for it since; only a sweep that began later tells.
+            Judged::Even | Judged::Fallen if self.memory.urgent => return Ok(Ended::Incomplete(SURPLUS.to_owned())),
             Judged::Even => {}
             Judged::Fallen if self.memory.order.order() == Order::Scattered => {
                 return Ok(Ended::Incomplete(LEAVING.to_owned()));

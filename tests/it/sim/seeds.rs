@@ -88,6 +88,11 @@ fn a_removal_that_hid_a_row_from_the_count_is_no_breach() {
 }
 
 #[test]
+fn a_sweep_that_began_before_a_surplus_does_not_explain_it() {
+    keeps_its_promises(1_003_533);
+}
+
+#[test]
 fn a_total_that_is_the_number_of_rows_on_the_page_is_not_the_end() {
     [1_027_119, 1_042_235, 1_010_296].into_iter().for_each(keeps_its_promises);
 }
