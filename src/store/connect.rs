@@ -59,10 +59,7 @@ fn options(config: &Config) -> ConnectOptions {
         .idle_timeout(Duration::from_secs(300))
         .max_connections(config.max_connections)
         .set_application_name("lumo-bridge");
-    patience::apply(&mut options);
-    if let Some(schema) = &config.schema {
-        options.set_schema_search_path(schema.as_str());
-    }
+    patience::apply(&mut options, config.schema.as_deref());
     options.map_sqlx_mysql_opts(|mysql| mysql.statement_cache_capacity(STATEMENTS));
     options.map_sqlx_postgres_opts(|postgres| postgres.statement_cache_capacity(STATEMENTS));
     options.map_sqlx_sqlite_opts(|sqlite| {

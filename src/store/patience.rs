@@ -16,7 +16,7 @@ use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
     Statement,
 };
-use sqlx::{Connection, Executor as _};
+use sqlx::{AssertSqlSafe, Connection, Executor as _};
 
 /// Longest time for a transaction. Less than any lease of a delivery lasts: whoever cannot settle must know before it ends.
 const TRANSACTION: Duration = Duration::from_secs(15);
@@ -95,18 +95,23 @@ impl ConnectionTrait for Patient {
 }
 
 /// Has connections tried before they are used and before they are kept, and transactions ended that nobody goes on with.
-pub(super) fn apply(options: &mut ConnectOptions) {
+/// `search_path` is for PostgreSQL; it is set here as there is one hook for what a new connection is told.
+pub(super) fn apply(options: &mut ConnectOptions, search_path: Option<&str>) {
+    let mut session = "SET idle_in_transaction_session_timeout = '30s'".to_owned();
+    if let Some(schema) = search_path {
+        session.push_str(&format!("; SET search_path = \"{}\"", schema.replace('"', "\"\"")));
+    }
+    let session: Arc<str> = session.into();
     // The pool would try them as well, and wait for as long as it takes.
     options.test_before_acquire(false);
     options.map_sqlx_sqlite_before_acquire(|connection, _| Box::pin(answers(connection)));
     options.map_sqlx_postgres_before_acquire(|connection, _| Box::pin(answers(connection)));
     options.map_sqlx_mysql_before_acquire(|connection, _| Box::pin(answers(connection)));
-    options.map_sqlx_postgres_pool_opts(|pool| {
-        pool.after_release(|connection, _| Box::pin(answers(connection))).after_connect(|connection, _| {
-            Box::pin(async move {
-                let end = "SET idle_in_transaction_session_timeout = '30s'";
-                connection.execute(end).await.map(drop)
-            })
+    options.map_sqlx_postgres_pool_opts(move |pool| {
+        let session = Arc::clone(&session);
+        pool.after_release(|connection, _| Box::pin(answers(connection))).after_connect(move |connection, _| {
+            let session = Arc::clone(&session);
+            Box::pin(async move { connection.execute(AssertSqlSafe(&*session)).await.map(drop) })
         })
     });
     options.map_sqlx_mysql_pool_opts(|pool| {
