@@ -241,9 +241,10 @@ impl Walk {
         if self.is_out_of_budget(seen) {
             return Step::Unproved(Doubt::OutOfBudget);
         }
-        // The only row of a list, beside a `total` that promised more, is no page in mid-list.
+        // The only row of a list is no page in mid-list, whatever `total` said beside it.
         if self.mid_page == Some(1) && self.mid_pages == 1 && seen.returned == 0 && self.limit > 1 {
             (self.mid_page, self.mid_pages) = (None, 0);
+            self.confirming = Some(self.covered.last_page().to_vec());
             self.offset = self.start;
             return Step::Read(self.next());
         }
@@ -327,17 +328,17 @@ impl Walk {
 
     /// Before a page in mid-list was read, a short page may be one that the server cut, and a `total` that is reached may
     /// be the number of rows on the page. So the walk looks further, unless the size of pages is known or the list was
-    /// proved to end there before; if it does end, the next page shows it by being shorter. Of a few rows there is no
-    /// telling, and `total` is believed.
+    /// proved to end there before; if it does end, the next page shows it by being shorter, or by being empty if there
+    /// is but one row.
     fn could_be_cut(&self, seen: &Seen) -> bool {
-        if self.mid_pages > 0 || seen.ids.is_empty() {
+        if self.mid_pages > 0 || seen.ids.is_empty() || self.confirming.as_ref() == Some(&seen.ids) {
             return false;
         }
         let end = self.offset.saturating_add(seen.returned);
         let is_as_before = self.proved_end == Some(end);
         // One that this very page refutes says nothing.
         match seen.total.is_some_and(|total| total >= end) {
-            true => seen.returned > OVERLAP && !is_as_before && self.mid_page.is_none(),
+            true => !is_as_before && self.mid_page.is_none(),
             false => !(is_as_before && self.mid_page.is_some()),
         }
     }
@@ -353,6 +354,7 @@ impl Walk {
         let confirmed = fresh == 0 && self.confirming.as_ref() == Some(&seen.ids);
         if !sure && !confirmed {
             self.confirming = Some(seen.ids.clone());
+            self.budget.note_unsure_end();
             return Step::Read(self.next());
         }
         self.note_end(seen);
@@ -365,8 +367,9 @@ impl Walk {
 
     fn note_end(&mut self, seen: &Seen) {
         let end = self.offset.saturating_add(seen.returned);
-        // Where an empty page stands says little of the length.
-        let end = if seen.returned == 0 { seen.total.map_or(end, |total| total.min(end)) } else { end };
+        // Where an empty page stands says little of the length; but what was read before it was there.
+        let read = if self.rows > 0 { self.start.saturating_add(self.rows) } else { 0 };
+        let end = if seen.returned == 0 { seen.total.map_or(end, |total| total.max(read).min(end)) } else { end };
         self.ended_at = Some(end);
     }
 

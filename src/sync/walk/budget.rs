@@ -12,6 +12,8 @@ const FLOOR: u64 = 32;
 /// How many empty pages a walk may come upon where `total` promises rows, with nothing new in between. A `total` that is
 /// merely out of date should have been put right by then.
 const HOLLOW: u64 = 128;
+/// How many times the end may be read that must be read twice, and is another one each time.
+const RESTLESS: u64 = 128;
 
 /// What a walk has spent, and for what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,11 +27,14 @@ pub(super) struct Budget {
     news: u64,
     /// How many empty pages there were since, at places where `total` promises rows.
     hollow: u64,
+    /// How many times what looked like the end was yet to be read again.
+    #[serde(default)]
+    restless: u64,
 }
 
 impl Budget {
     pub(super) fn new() -> Self {
-        Self { rows: None, nearest: (u64::MAX, 0), largest_page: 0, news: 0, hollow: 0 }
+        Self { rows: None, nearest: (u64::MAX, 0), largest_page: 0, news: 0, hollow: 0, restless: 0 }
     }
 
     /// Whether the walk has taken many times the requests that it should, or has not come nearer to the end for as long.
@@ -46,12 +51,18 @@ impl Budget {
         requests > granted(ideal.max(self.news))
             || requests.saturating_sub(self.nearest.1) > granted(ideal)
             || self.hollow > HOLLOW
+            || self.restless > RESTLESS
     }
 
     /// Takes note of a page that brought something new.
     pub(super) fn note_news(&mut self) {
         self.news += 1;
         self.hollow = 0;
+    }
+
+    /// Takes note of an end that is to be read again.
+    pub(super) fn note_unsure_end(&mut self) {
+        self.restless += 1;
     }
 
     /// The chain is given up for a new one.

@@ -93,6 +93,16 @@ fn a_sweep_that_began_before_a_surplus_does_not_explain_it() {
 }
 
 #[test]
+fn a_list_without_an_end_that_stays_takes_no_more_requests_than_it_may() {
+    [2_001_903, 2_005_572].into_iter().for_each(keeps_its_promises);
+}
+
+#[test]
+fn one_row_beside_a_total_of_one_is_not_the_whole_list() {
+    keeps_its_promises(2_003_360);
+}
+
+#[test]
 fn a_total_that_is_the_number_of_rows_on_the_page_is_not_the_end() {
     [1_027_119, 1_042_235, 1_010_296].into_iter().for_each(keeps_its_promises);
 }
