@@ -80,6 +80,7 @@ impl<U: Upstream> Round<'_, U> {
         let listed = self.syncer.store.census(self.listing).await?.listed;
         let told = total.and_then(|total| i64::try_from(total).ok()).map_or(0, |total| total.saturating_sub(listed));
         let found = told.min(-i64::try_from(absent).unwrap_or(i64::MAX));
+        self.memory.counted_until = crossing.known_until;
         self.memory.gap.settle(if crossing.explains() { found } else { found.min(self.memory.gap.base()) });
         Ok(None)
     }
@@ -97,6 +98,10 @@ impl<U: Upstream> Round<'_, U> {
         let store = &self.syncer.store;
         let census = store.census(self.listing).await?;
         let blocked = if R::HOME == Listing::Wallets { self.blocked().await? } else { Vec::new() };
+        let reason = if self.listing == Listing::Blocked { Reason::Unblocked } else { Reason::Absent };
+        // Those of earlier sweeps that wait for their second answer are not gone all at once with these.
+        let rechecks = &self.memory.rechecks;
+        let is_new = |row: &Whereabouts| !rechecks.waits(&row.id, reason);
         let mut suspects = Vec::new();
         let mut absent = 0_u64;
         let most = FEW.max(u64::try_from(census.listed).unwrap_or(0) / SHARE);
@@ -104,6 +109,7 @@ impl<U: Upstream> Round<'_, U> {
             let gone = |row: &Whereabouts| row.row_no <= crossing.known_until && !crossing.seen.contains(row.row_no);
             suspects = blocked.into_iter().filter(gone).collect();
             absent = u64::try_from(suspects.len()).unwrap_or(u64::MAX);
+            suspects.retain(is_new);
         } else {
             // A server may leave blocked wallets out of the plain list; the list of blocked ones looks after them.
             let blocked: HashSet<i64> = blocked.into_iter().map(|row| row.row_no).collect();
@@ -112,7 +118,7 @@ impl<U: Upstream> Round<'_, U> {
                 let chunk: Vec<i64> = numbers.by_ref().take(usize::try_from(ROWS).unwrap_or(1)).collect();
                 let rows = store.by_row_no::<R>(&chunk).await?;
                 absent += u64::try_from(rows.len()).unwrap_or(u64::MAX);
-                suspects.extend(rows.into_iter().filter(|row| !blocked.contains(&row.row_no)));
+                suspects.extend(rows.into_iter().filter(|row| !blocked.contains(&row.row_no) && is_new(row)));
                 // Enough to know that nothing will be believed; how many more there are is nobody's business.
                 suspects.truncate(usize::try_from(most).unwrap_or(0).saturating_add(1));
             }
@@ -128,7 +134,6 @@ impl<U: Upstream> Round<'_, U> {
         if !many {
             for row in suspects {
                 if let Some(user) = row.external_id {
-                    let reason = if self.listing == Listing::Blocked { Reason::Unblocked } else { Reason::Absent };
                     self.want(user.as_str(), &row.id, reason);
                 }
             }

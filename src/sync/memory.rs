@@ -32,6 +32,8 @@ pub(super) struct Memory {
     /// When the configured page size was last asked for although the server had refused or clamped it.
     pub(super) probed_at: Option<DateTime<Utc>>,
     pub(super) gap: Gap,
+    /// The number of the last row that the crossing which settled the gap could account for.
+    pub(super) counted_until: i64,
     pub(super) rechecks: Rechecks,
     /// A row is missing from the table and nobody knows which: the next sweep must not wait for its time.
     pub(super) urgent: bool,

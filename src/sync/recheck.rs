@@ -74,6 +74,12 @@ impl Rechecks {
         true
     }
 
+    /// Whether the row waits to be looked at for this reason.
+    #[must_use]
+    pub fn waits(&self, id: &str, reason: Reason) -> bool {
+        self.entries.contains_key(&(id.to_owned(), reason))
+    }
+
     fn make_room(&mut self) -> bool {
         let active = self.entries.iter().filter(|(_, entry)| entry.reason == Reason::Active);
         let last = active.max_by_key(|(_, entry)| entry.due_at).map(|(key, _)| key.clone());

@@ -17,6 +17,7 @@ use super::upstream::{Source, Upstream};
 use super::walk::{Doubt, Read, Walk};
 use super::{Ended, Error, refuses_limit};
 use crate::lumo::Lane;
+use crate::model::Listing;
 use crate::store::Fate;
 
 /// A list of at most so many pages is read whole.
@@ -134,6 +135,7 @@ impl<U: Upstream> Round<'_, U> {
         if let Err(doubt) = ends.certified {
             return Ok(Ended::Incomplete(doubt.to_string()));
         }
+        self.memory.urgent |= self.is_count_blurred().await?;
         match judged {
             // Rows that left may have made up for it since; only a sweep that began later tells.
             Judged::Even | Judged::Fallen if self.memory.urgent => return Ok(Ended::Incomplete(SURPLUS.to_owned())),
@@ -153,10 +155,22 @@ impl<U: Upstream> Round<'_, U> {
                         "`total` tells of {missing} more rows than were found; a sweep looks for them"
                     )));
                 }
+                if self.memory.urgent {
+                    return Ok(Ended::Incomplete(SURPLUS.to_owned()));
+                }
             }
         }
         self.progress.complete_through = self.progress.complete_through.max(Some(self.started_at));
         Ok(Ended::Complete)
+    }
+
+    /// Whether a wallet was found blocked of which no crossing has told yet whether the plain list has it: it may have
+    /// taken the place of one that was missed. Where new rows turn up anywhere, nothing but the count would tell.
+    async fn is_count_blurred(&self) -> Result<bool, Error> {
+        if self.listing != Listing::Wallets || self.memory.order.order() != Order::Scattered {
+            return Ok(false);
+        }
+        Ok(!self.syncer.store.blocked_wallets(self.memory.counted_until, 1).await?.is_empty())
     }
 
     /// Reads the ends where rows may have joined.

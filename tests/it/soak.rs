@@ -41,7 +41,7 @@ async fn a_company_in_turmoil_is_mirrored_in_the_end(database: Database) {
     let mut stage = Stage::with(database, world.clone(), quirks, Duration::from_millis(3)).await;
     stage.announce_history();
     stage.settings.set("callbacks.defaults.timeout", json!("1s"));
-    // What left in an hour of turmoil would be more than is believed to have gone at once.
+    // What left between two sweeps must not be more than is believed to have gone at once.
     stage.settings.set("sync.sweep.schedule", json!("*/20 * * * * *"));
     stage.receiver.script(temper);
     let faults = stage.simulator.faults();
@@ -53,7 +53,7 @@ async fn a_company_in_turmoil_is_mirrored_in_the_end(database: Database) {
         let changes = rng.random_range(1..8);
         random_changes(&world, changes);
         tally.steps += changes;
-        if rng.random_ratio(1, 10)
+        if rng.random_ratio(1, 20)
             && let Some(deposit) = world.random_deposit()
         {
             world.remove_deposit(deposit.id).expect("it was there");

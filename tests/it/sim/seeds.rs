@@ -98,6 +98,11 @@ fn a_list_without_an_end_that_stays_takes_no_more_requests_than_it_may() {
 }
 
 #[test]
+fn a_blocked_wallet_that_the_plain_list_hides_does_not_stand_in_for_another() {
+    keeps_its_promises(4_003_636);
+}
+
+#[test]
 fn one_row_beside_a_total_of_one_is_not_the_whole_list() {
     keeps_its_promises(2_003_360);
 }
