@@ -84,6 +84,8 @@ pub struct Walk {
     is_guess: bool,
     /// Whether there were rows behind the first of them.
     went_on: bool,
+    /// Whether `total` told of rows behind one of them.
+    is_promised: bool,
     sizes_vary: bool,
     /// The page that looked like the end, and is read once more.
     confirming: Option<Vec<u64>>,
@@ -125,6 +127,7 @@ impl Walk {
             mid_pages: 0,
             is_guess: false,
             went_on: false,
+            is_promised: false,
             sizes_vary: false,
             confirming: None,
             total_missing: false,
@@ -171,7 +174,7 @@ impl Walk {
     pub fn refused(&mut self) -> Option<Read> {
         self.limit = (self.limit > 1).then_some(self.limit / 2)?;
         self.mid_page = None;
-        (self.mid_pages, self.is_guess, self.went_on) = (0, false, false);
+        (self.mid_pages, self.is_guess, self.went_on, self.is_promised) = (0, false, false, false);
         self.confirming = None;
         self.requests += 1;
         Some(self.next())
@@ -192,8 +195,13 @@ impl Walk {
         // one, the rows behind it tell.
         let is_known = self.mid_pages == 0 || self.mid_pages > 1;
         let is_sure = !self.sizes_vary && (is_known || (self.went_on && !(self.total_missing || self.is_guess)));
-        // To ask for single rows because a list had but one would be never to prove anything again.
-        let is_worth_it = |size: &u64| *size > 1 || self.limit == 1;
+        // A list of so few rows that grows while it is read looks as if it were cut. To ask for single rows because a list
+        // had but one would be never to prove anything again.
+        let is_worth_it = |size: &u64| match *size {
+            1 => self.limit == 1,
+            few if few <= OVERLAP + 1 => self.is_promised || few >= u64::from(self.limit) || self.mid_pages == 0,
+            _ => true,
+        };
         self.mid_page.filter(|_| is_sure).filter(is_worth_it).and_then(|size| u32::try_from(size).ok())
     }
 
@@ -282,6 +290,7 @@ impl Walk {
         self.confirming = None;
         if seen.returned > 0 {
             self.is_guess |= looks_like_end;
+            self.is_promised |= seen.total.is_some_and(|total| total > self.offset.saturating_add(seen.returned));
             self.sizes_vary |= self.mid_page.is_some_and(|size| size != seen.returned);
             self.mid_page = Some(seen.returned);
             self.mid_pages += 1;

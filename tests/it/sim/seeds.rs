@@ -103,6 +103,11 @@ fn a_blocked_wallet_that_the_plain_list_hides_does_not_stand_in_for_another() {
 }
 
 #[test]
+fn a_list_of_two_rows_that_grows_teaches_no_page_size() {
+    keeps_its_promises(4_012_853);
+}
+
+#[test]
 fn one_row_beside_a_total_of_one_is_not_the_whole_list() {
     keeps_its_promises(2_003_360);
 }
