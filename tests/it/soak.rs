@@ -4,9 +4,10 @@
 //!
 //! `tests/soak` lets it run for ten minutes; among the other tests it takes seconds.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-use lumo_simulator::{Fault, Quirks, RetryAfter, World};
+use lumo_simulator::{Answer, Fault, Quirks, Received, RetryAfter, World};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
@@ -43,7 +44,7 @@ async fn a_company_in_turmoil_is_mirrored_in_the_end(database: Database) {
     stage.settings.set("callbacks.defaults.timeout", json!("1s"));
     // What left between two sweeps must not be more than is believed to have gone at once.
     stage.settings.set("sync.sweep.schedule", json!("*/20 * * * * *"));
-    stage.receiver.script(temper);
+    stage.receiver.script(now_and_then);
     let faults = stage.simulator.faults();
 
     let mut tally = Tally::default();
@@ -96,6 +97,17 @@ async fn a_company_in_turmoil_is_mirrored_in_the_end(database: Database) {
         stage.receiver.count(),
         stage.receiver.duplicates(),
     );
+}
+
+/// A receiver that is in a temper over one event of ten: one that were slower than the company would only be waited for.
+fn now_and_then(request: &Received) -> Answer {
+    let mut hasher = DefaultHasher::new();
+    ("mood", &request.id).hash(&mut hasher);
+    if hasher.finish().is_multiple_of(10) {
+        temper(request)
+    } else {
+        Answer::status(200).after(Duration::from_millis(20))
+    }
 }
 
 fn fault(rng: &mut StdRng) -> Fault {
