@@ -11,7 +11,6 @@ use super::view;
 use crate::config::Config;
 use crate::model::id::EndpointName;
 use crate::model::suggest::instead;
-use crate::store::Store;
 use crate::view::Endpoint;
 
 /// Why a delivery was skipped that waited when its endpoint was resumed.
@@ -85,7 +84,7 @@ async fn set(context: &Context, name: &EndpointName, state: State, waiting: Wait
         let is_configured = config.callbacks.endpoints.contains_key(name.as_str());
         let skipped = match waiting {
             Waiting::Keep => None,
-            Waiting::Skip => Some(skip_waiting(context, store, name).await?),
+            Waiting::Skip => Some(store.skip_all_waiting(name, SKIPPED, now).await?),
         };
         if store.set_endpoint_state(name, state, now).await? {
             return Ok((skipped, is_configured));
@@ -114,19 +113,6 @@ async fn set(context: &Context, name: &EndpointName, state: State, waiting: Wait
         _ => format!("{name} is active; what waits for it goes out while the daemon runs"),
     });
     Ok(())
-}
-
-/// Gives up what waits for the endpoint up to now, some hundreds at a time.
-async fn skip_waiting(context: &Context, store: &Store, name: &EndpointName) -> Result<u64, Failure> {
-    let through = context.clock().now();
-    let (mut sum, mut after) = (0, None);
-    loop {
-        let now = context.clock().now();
-        let batch = store.skip_waiting(name, after.as_ref(), through, SKIPPED, now).await?;
-        let Some((skipped, last)) = batch else { return Ok(sum) };
-        sum += skipped;
-        after = Some(last);
-    }
 }
 
 /// That there is no such endpoint in the configuration.

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::delivery::{self, State};
 use lumo_bridge_entity::{attempt, deposit, event, stream, wallet};
-use sea_orm::sea_query::{Expr, ExprTrait, Func};
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
 
 use super::mirror::{padded, time};
 use super::{Error, Store};
@@ -22,14 +22,15 @@ pub struct WalletFilter {
     pub limit: u64,
 }
 
-/// Which deposits to list, newest first.
+/// Which deposits to list: newest first, and those after them of which the API does not say when they were made.
 #[derive(Clone, Debug, Default)]
 pub struct DepositFilter {
     pub external_id: Option<ExternalId>,
     pub status: Option<String>,
+    /// Only those made from then on; or seen, where the API does not say when they were made.
     pub since: Option<DateTime<Utc>>,
     /// Only those that come after this one.
-    pub after: Option<(DateTime<Utc>, DepositId)>,
+    pub after: Option<(Option<DateTime<Utc>>, DepositId)>,
     pub limit: u64,
 }
 
@@ -75,10 +76,10 @@ impl Store {
             .apply_if(filter.blocked, |query, blocked| query.filter(wallet::Column::IsBlocked.eq(blocked)))
             .apply_if(filter.since, |query, since| query.filter(wallet::Column::CreatedAt.gte(since)))
             .apply_if(filter.after.clone(), |query, (at, id)| {
-                query.filter(self.after(Expr::col(wallet::Column::CreatedAt), at, wallet::Column::Id.gt(id)))
+                query.filter(self.after(wallet::Column::CreatedAt, at, wallet::Column::Id.lt(id)))
             })
             .order_by_desc(wallet::Column::CreatedAt)
-            .order_by_asc(wallet::Column::Id)
+            .order_by_desc(wallet::Column::Id)
             .limit(filter.limit);
         Ok(query.all(self.read()).await?)
     }
@@ -92,17 +93,29 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn list_deposits(&self, filter: &DepositFilter) -> Result<Vec<deposit::Model>, Error> {
-        let query = deposit::Entity::find()
-            .apply_if(filter.external_id.clone(), |query, id| query.filter(deposit::Column::ExternalId.eq(id)))
-            .apply_if(filter.status.clone(), |query, status| query.filter(deposit::Column::Status.eq(status)))
-            .apply_if(filter.since, |query, since| query.filter(deposit_time().gte(since)))
-            .apply_if(filter.after.clone(), |query, (at, id)| {
-                query.filter(self.after(deposit_time(), at, deposit::Column::Id.gt(id)))
-            })
-            .order_by_desc(deposit_time())
-            .order_by_asc(deposit::Column::Id)
-            .limit(filter.limit);
-        Ok(query.all(self.read()).await?)
+        let (at, after) = filter.after.clone().unzip();
+        let mut rows = Vec::new();
+        if at != Some(None) {
+            // Two queries, so that each reads an index from where the page begins.
+            let query = deposits(filter)
+                .filter(deposit::Column::CreatedAt.is_not_null())
+                .apply_if(filter.since, |query, since| query.filter(deposit::Column::CreatedAt.gte(since)))
+                .apply_if(at.flatten().zip(after.clone()), |query, (at, id)| {
+                    query.filter(self.after(deposit::Column::CreatedAt, at, deposit::Column::Id.lt(id)))
+                })
+                .order_by_desc(deposit::Column::CreatedAt);
+            rows = query.order_by_desc(deposit::Column::Id).limit(filter.limit).all(self.read()).await?;
+        }
+        let found = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        if found < filter.limit {
+            let query = deposits(filter)
+                .filter(deposit::Column::CreatedAt.is_null())
+                .apply_if(filter.since, |query, since| query.filter(deposit::Column::FirstSeenAt.gte(since)))
+                .apply_if(after.filter(|_| at == Some(None)), |query, id| query.filter(deposit::Column::Id.lt(id)));
+            let rest = query.order_by_desc(deposit::Column::Id).limit(filter.limit - found).all(self.read()).await?;
+            rows.extend(rest);
+        }
+        Ok(rows)
     }
 
     /// # Errors
@@ -222,19 +235,15 @@ impl Store {
     }
 
     /// What comes after a row in a list that is sorted by this time, the newest first, and then by id.
-    fn after(&self, column: Expr, at: DateTime<Utc>, larger_id: Expr) -> Expr {
+    fn after(&self, column: impl ColumnTrait, at: DateTime<Utc>, smaller_id: Expr) -> Expr {
         let at = || Expr::val(time(Some(at), self.backend()));
-        column.clone().lt(at()).or(column.eq(at()).and(larger_id))
+        // The first condition says nothing new; but it is where an index can be entered.
+        Expr::col(column).lte(at()).and(Expr::col(column).lt(at()).or(smaller_id))
     }
 }
 
-/// Where a deposit stands in the list.
-#[must_use]
-pub fn listed_at(deposit: &deposit::Model) -> DateTime<Utc> {
-    deposit.created_at.unwrap_or(deposit.first_seen_at)
-}
-
-/// When a deposit was made, or, where the API does not say, when it was first seen.
-fn deposit_time() -> Expr {
-    Func::coalesce([Expr::col(deposit::Column::CreatedAt), Expr::col(deposit::Column::FirstSeenAt)]).into()
+fn deposits(filter: &DepositFilter) -> Select<deposit::Entity> {
+    deposit::Entity::find()
+        .apply_if(filter.external_id.clone(), |query, id| query.filter(deposit::Column::ExternalId.eq(id)))
+        .apply_if(filter.status.clone(), |query, status| query.filter(deposit::Column::Status.eq(status)))
 }

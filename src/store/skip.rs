@@ -70,6 +70,24 @@ impl Store {
         .await
     }
 
+    /// Gives up everything that waits for the endpoint by now, a few hundred at a time. Returns how many.
+    ///
+    /// # Errors
+    /// If the database fails; what was skipped before stays so.
+    pub async fn skip_all_waiting(
+        &self,
+        endpoint: &EndpointName,
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> Result<u64, Error> {
+        let (mut sum, mut after) = (0, None);
+        while let Some((skipped, last)) = self.skip_waiting(endpoint, after.as_ref(), now, reason, now).await? {
+            sum += skipped;
+            after = Some(last);
+        }
+        Ok(sum)
+    }
+
     /// Gives up the next few hundred deliveries to the endpoint, of those that were queued up to `through` and come
     /// after `after`. Returns how many, and after which to go on; none when there are no more. What is under way is
     /// left alone.

@@ -344,7 +344,8 @@ impl Walk {
             return false;
         }
         let end = self.offset.saturating_add(seen.returned);
-        let is_as_before = self.proved_end == Some(end);
+        // Where single rows are given, every list of one row ends as before.
+        let is_as_before = self.proved_end == Some(end) && (seen.returned > 1 || self.offset > 0);
         // One that this very page refutes says nothing.
         match seen.total.is_some_and(|total| total >= end) {
             true => !is_as_before && self.mid_page.is_none(),

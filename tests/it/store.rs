@@ -13,6 +13,7 @@ pub(crate) mod fixture;
 mod ingest;
 mod lanes;
 mod lead;
+mod lists;
 mod manual;
 mod outbox;
 mod prune;

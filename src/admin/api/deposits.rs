@@ -8,12 +8,16 @@ use crate::admin::route::Route;
 use crate::admin::{Admin, Problem};
 use crate::model::id::{DepositId, ExternalId};
 use crate::setting::Since;
-use crate::store::query::{DepositFilter, listed_at};
+use crate::store::query::DepositFilter;
 use crate::view::Deposit;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::list("/api/deposits", "List deposits, the newest first", list),
+        Route::list(
+            "/api/deposits",
+            "List deposits, the newest first, and last those of which the API does not say when they were made",
+            list,
+        ),
         Route::one("/api/deposits/{id}", "One deposit, with the item as the API listed it", show),
     ]
 }
@@ -38,7 +42,7 @@ struct Which {
 async fn list(admin: Admin, which: Which) -> Result<Page<Deposit>, Problem> {
     let after = match which.after {
         Some(id) => match admin.store.deposit(&id).await? {
-            Some(row) => Some((listed_at(&row), row.id)),
+            Some(row) => Some((row.created_at, row.id)),
             None => return Err(Problem::bad_request(format!("after: no such deposit: {id}"))),
         },
         None => None,

@@ -11,6 +11,9 @@ use crate::deliver::trial::Trial;
 use crate::model::id::EndpointName;
 use crate::view::{Endpoint, Test};
 
+/// Why a delivery was skipped that waited when its endpoint was resumed.
+const SKIPPED: &str = "skipped as its endpoint was resumed";
+
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::list("/api/endpoints", "List the endpoints by name, those that are no longer configured too", list),
@@ -37,11 +40,22 @@ struct Which {
     after: Option<String>,
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Resume {
+    /// Give up everything that waits for it, before it is called again.
+    #[serde(default)]
+    skip_held: bool,
+}
+
 /// An endpoint's new state.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Changed {
     name: String,
     state: &'static str,
+    /// How many deliveries were given up, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<u64>,
 }
 
 async fn list(admin: Admin, which: Which) -> Result<Page<Endpoint>, Problem> {
@@ -54,8 +68,12 @@ async fn pause(admin: Admin, name: EndpointName, _: Nothing) -> Result<Changed, 
     set(&admin, &name, State::Paused).await
 }
 
-async fn resume(admin: Admin, name: EndpointName, _: Nothing) -> Result<Changed, Problem> {
-    set(&admin, &name, State::Active).await
+async fn resume(admin: Admin, name: EndpointName, how: Resume) -> Result<Changed, Problem> {
+    let skipped = match how.skip_held {
+        false => None,
+        true => Some(admin.store.skip_all_waiting(&name, SKIPPED, admin.clock.now()).await?),
+    };
+    Ok(Changed { skipped, ..set(&admin, &name, State::Active).await? })
 }
 
 async fn set(admin: &Admin, name: &EndpointName, state: State) -> Result<Changed, Problem> {
@@ -63,7 +81,7 @@ async fn set(admin: &Admin, name: &EndpointName, state: State) -> Result<Changed
         // A configured one has a row since the daemon started.
         admin.endpoint(name)?;
     }
-    Ok(Changed { name: name.to_string(), state: state.as_str() })
+    Ok(Changed { name: name.to_string(), state: state.as_str(), skipped: None })
 }
 
 async fn test(admin: Admin, name: EndpointName, _: Nothing) -> Result<Test, Problem> {

@@ -126,6 +126,14 @@ async fn what_is_done_by_command_is_done_over_http(database: Database) {
         let status = client.read("/api/status").await;
         status["endpoints"][0]["waiting"] == 0 && status["endpoints"][0]["state"] == "active"
     });
+    assert_eq!(client.post("/api/endpoints/shop/pause", &nothing).await.status, 200);
+    client.post("/api/events/replay", &json!({ "endpoint": "shop", "external_id": "user 2" })).await;
+    let before = stage.receiver.count();
+    let anew = client.post("/api/endpoints/shop/resume", &json!({ "skip_held": true })).await;
+    assert_eq!((&anew.body["state"], anew.body["skipped"].as_u64()), (&json!("active"), Some(queued)), "{anew:?}");
+    let left = "SELECT COUNT(*) FROM lumo_deliveries WHERE state NOT IN ('delivered', 'skipped')";
+    assert_eq!(stage.database.number(left).await, 0);
+    assert_eq!(stage.receiver.count(), before);
     stage.assert_mirrored().await;
     bridge.stop().await;
 }
