@@ -56,6 +56,24 @@ async fn scenario_19_a_row_whose_arrival_is_masked_by_a_removal_is_found_within_
 }
 
 #[tokio::test]
+async fn rows_that_leave_a_few_at_a_time_are_not_gone_all_at_once() {
+    let mut scene = Scene::imported(Plan::calm(Order::Newest, 150)).await;
+    for _ in 0..6 {
+        for _ in 0..8 {
+            scene.change(|world| world.remove_at(DEPOSITS, 20));
+        }
+        // A list this short is read whole; those of the rounds before wait for their second answer meanwhile.
+        scene.tick().await;
+    }
+    for _ in 0..4 {
+        scene.rest(31);
+        scene.tick().await;
+    }
+    assert_eq!((scene.deposits().await, scene.events("deposit.missing").await), (102, 48));
+    scene.settles().await;
+}
+
+#[tokio::test]
 async fn scenario_28_a_third_of_all_rows_is_absent_at_once() {
     let mut scene = Scene::imported(Plan::calm(Order::Newest, 120)).await;
     scene.change(|world| {
