@@ -1,12 +1,15 @@
 // One thing in full, in a dialog: an event with every delivery and attempt, or what is known of a user.
 
 import { act, read, readExactly } from "./client.js";
-import { ago, button, cell, find, make, say, state } from "./page.js";
+import { age, ago, button, cell, find, make, say, state } from "./page.js";
 
 const segment = encodeURIComponent;
 let again = null;
+let watching;
 
 function show(title, ...content) {
+  clearTimeout(watching);
+  watching = null;
   const dialog = find("detail");
   const close = button("Close", () => dialog.close());
   dialog.firstElementChild.replaceChildren(make("div", { class: "head" }, make("h2", { id: "title" }, title), close), ...content.filter((part) => part != null));
@@ -55,6 +58,23 @@ export async function showEvent(id, endpoints) {
     make("h3", {}, "Body"),
     json(exact.body),
   );
+  watch(event, endpoints);
+}
+
+const isFinished = (one) => ["delivered", "skipped"].includes(one.state);
+const isDue = (one) => !isFinished(one) && (one.state === "sending" || (one.next_attempt_at && age(one.next_attempt_at) > -2));
+
+/** Looks again while something is on its way, so that what came of it appears by itself. */
+function watch(event, endpoints) {
+  if (!event.deliveries.some(isDue)) return;
+  watching = setTimeout(async () => {
+    const dialog = find("detail");
+    const mine = watching;
+    const now = dialog.open ? await read(`/api/events/${segment(event.id)}`).catch(() => event) : event;
+    if (!dialog.open || watching !== mine) return;
+    if (JSON.stringify(now) === JSON.stringify(event) || dialog.querySelector(":active, select:focus")) watch(event, endpoints);
+    else showEvent(event.id, endpoints).catch((error) => say(error.message));
+  }, 1000);
 }
 
 function delivery(one) {
@@ -64,7 +84,6 @@ function delivery(one) {
     const reason = prompt("Why is this callback not to be sent? The reason is kept.");
     if (reason) return `${one.id}: ${(await act(`${path}/skip`, { reason })).result}`;
   });
-  const finished = ["delivered", "skipped"].includes(one.state);
   const attempt = (row) =>
     make("tr", {},
       cell("Try", row.attempt), cell("Started", ago(row.started_at)), cell("Took", `${row.duration_ms} ms`, "s"),
@@ -72,10 +91,10 @@ function delivery(one) {
       cell("Said", [row.error, row.response_body].filter(Boolean).join(" – ") || null));
   const head = make("thead", {}, make("tr", {}, ["Try", "Started", "Took", "Answer", "Said"].map((name) => make("th", {}, name))));
   return make("section", {},
-    make("div", { class: "row" }, make("strong", {}, one.endpoint), state(one.state), make("small", {}, one.id), finished ? null : [retry, one.state === "dead" ? null : skip]),
+    make("div", { class: "row" }, make("strong", {}, one.endpoint), state(one.state), make("small", {}, one.id), isFinished(one) ? null : [retry, one.state === "dead" ? null : skip]),
     facts([
       ["queued", ago(one.created_at)], ["reason", one.reason === "live" ? null : one.reason],
-      ["next attempt", one.next_attempt_at && !finished ? ago(one.next_attempt_at) : null], ["last error", one.last_error],
+      ["next attempt", one.next_attempt_at && !isFinished(one) ? ago(one.next_attempt_at) : null], ["last error", one.last_error],
     ]),
     one.history.length > 0 ? make("table", {}, head, make("tbody", {}, one.history.map(attempt))) : make("p", { class: "hint" }, "Not attempted, or too long ago."));
 }
@@ -95,13 +114,15 @@ export async function search(text, endpoints) {
   const sent = text.startsWith("dlv_") && (await known(`/api/deliveries/${id}`));
   if (sent) return showEvent(sent[0].event_id, endpoints);
   again = null;
-  for (const kind of ["deposit", "wallet"]) {
-    const found = await known(`/api/${kind}s/${id}`);
-    if (found) return thing(kind, found, await read(`/api/events?object_id=${id}`), endpoints);
-  }
   const [wallets, deposits, events] = await Promise.all(
     ["wallets", "deposits", "events"].map(async (list) => (await read(`/api/${list}?external_id=${id}`)).data));
-  if (wallets.length + deposits.length + events.length === 0) return say(`nothing is known of “${text}”`);
+  if (wallets.length + deposits.length + events.length === 0) {
+    for (const kind of ["deposit", "wallet"]) {
+      const found = await known(`/api/${kind}s/${id}`);
+      if (found) return thing(kind, found, await read(`/api/events?object_id=${id}`), endpoints);
+    }
+    return say(`nothing is known of “${text}”`);
+  }
   show(
     `User ${text}`,
     ...[["Wallets", wallets, (row) => [row.id, row.is_blocked ? "blocked" : row.address]],

@@ -79,8 +79,8 @@ async function refresh() {
   judge(status);
 }
 
-/** Whether somebody is about to press a button there, which must not be taken away from under them. */
-const hasFocus = (id) => find(id).contains(document.activeElement) && document.activeElement.matches(":focus-visible");
+/** Whether somebody presses a button there, or is about to: it must not be taken away from under them. */
+const hasFocus = (id) => find(id).querySelector(":active, :focus-visible") != null;
 
 async function charts() {
   activity = await read("/api/activity");
