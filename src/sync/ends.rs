@@ -125,7 +125,7 @@ pub struct TailPass {
 
 impl TailPass {
     /// `length` is how long the list was when its end was last read, `cap` the page size that the server was seen to keep
-    /// to, be it the limit itself. Where it is not known, and rows have joined, the end is read twice.
+    /// to, be it the limit itself. Where it is not known, the walk reads on behind the end.
     #[must_use]
     pub fn new(limit: u32, cap: Option<u32>, anchors: &Anchors, length: u64) -> Self {
         let page = u64::from(cap.map_or(limit, |cap| cap.min(limit)).max(1));

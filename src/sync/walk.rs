@@ -140,7 +140,8 @@ impl Walk {
     }
 
     /// Tells the walk where the list was proved to end before. A page that ends there again need not be read twice where
-    /// no cap is known: it would have to be cut at that very row while `total` is just as stale.
+    /// `total` is below it, but only if the size of pages is known: a list of as many rows as the server gives ends there
+    /// whatever is behind.
     #[must_use]
     pub fn ending_as_before_at(mut self, length: u64) -> Self {
         self.proved_end = Some(length);
@@ -336,21 +337,16 @@ impl Walk {
     }
 
     /// Before a page in mid-list was read, a short page may be one that the server cut, and a `total` that is reached may
-    /// be the number of rows on the page. So the walk looks further, unless the size of pages is known or the list was
-    /// proved to end there before; if it does end, the next page shows it by being shorter, or by being empty if there
-    /// is but one row.
+    /// be stale, or the number of rows on the page. So the walk looks further, unless the size of pages is known; if the list
+    /// does end there, the next page shows it by being shorter, or by being empty if there is but one row.
     fn could_be_cut(&self, seen: &Seen) -> bool {
         if self.mid_pages > 0 || seen.ids.is_empty() || self.confirming.as_ref() == Some(&seen.ids) {
             return false;
         }
         let end = self.offset.saturating_add(seen.returned);
-        // Where single rows are given, every list of one row ends as before.
-        let is_as_before = self.proved_end == Some(end) && (seen.returned > 1 || self.offset > 0);
         // One that this very page refutes says nothing.
-        match seen.total.is_some_and(|total| total >= end) {
-            true => !is_as_before && self.mid_page.is_none(),
-            false => !(is_as_before && self.mid_page.is_some()),
-        }
+        let is_credible = seen.total.is_some_and(|total| total >= end) || self.proved_end == Some(end);
+        self.mid_page.is_none() || !is_credible
     }
 
     fn reaches_total(&self, seen: &Seen) -> bool {
@@ -358,9 +354,7 @@ impl Walk {
     }
 
     fn end(&mut self, seen: &Seen, fresh: u64) -> Step {
-        let is_as_before = self.proved_end == Some(self.offset.saturating_add(seen.returned));
-        let is_short_for_sure = self.mid_page.is_some() || is_as_before;
-        let sure = is_short_for_sure && !self.sizes_vary && seen.total.is_some();
+        let sure = self.mid_page.is_some() && !self.sizes_vary && seen.total.is_some();
         let confirmed = fresh == 0 && self.confirming.as_ref() == Some(&seen.ids);
         if !sure && !confirmed {
             self.confirming = Some(seen.ids.clone());

@@ -104,7 +104,7 @@ fn quiet(_: &mut World) {}
 /// What `k` rows among `n` may cost.
 fn bound(n: u64, page: u64, k: u64) -> u64 {
     let ratio = (n / (k.max(1) * page)).max(1);
-    k * (u64::from(ratio.ilog2()) + 4) + 2
+    k * (u64::from(ratio.next_power_of_two().ilog2()) + 4) + 2
 }
 
 #[test]

@@ -118,6 +118,11 @@ fn a_total_that_is_the_number_of_rows_on_the_page_is_not_the_end() {
 }
 
 #[test]
+fn an_end_where_it_was_before_is_no_end_where_the_server_gives_as_many_rows() {
+    keeps_its_promises(6_035_230);
+}
+
+#[test]
 fn the_only_row_beside_a_torn_total_teaches_no_page_size() {
     [1_034_588, 1_016_214, 1_002_855, 1_012_083].into_iter().for_each(keeps_its_promises);
 }

@@ -83,15 +83,6 @@ fn a_start_behind_the_end_is_the_end_of_a_shorter_list() {
     assert_eq!((walk.end_offset(), walk.rows()), (Some(30), 0));
 }
 
-#[test]
-fn where_the_list_ended_before_it_need_not_be_read_twice() {
-    let server = Server::of(300, 1_000);
-    let mut walk = Walk::starting_at(100, None, 250).ending_as_before_at(300);
-    assert_eq!(walk.absorb(&server.page(walk.next()).unwrap()), Step::End);
-    let mut grown = Walk::starting_at(100, None, 250).ending_as_before_at(299);
-    assert_eq!(grown.absorb(&server.page(grown.next()).unwrap()), Step::Read(grown.next()));
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 

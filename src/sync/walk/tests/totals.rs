@@ -165,6 +165,13 @@ fn with_a_capped_total_an_end_where_it_was_before_is_believed_if_the_page_size_i
     assert_eq!(walk_told(&cut, &mut state, |_| 100), (100, Step::End));
 }
 
+/// As many rows as the server gives were all that there were, and the total is still that of then.
+#[test]
+fn an_end_where_it_was_before_is_not_believed_while_the_page_size_is_unknown() {
+    let mut state = Walk::new(12, None).ending_as_before_at(2);
+    assert_eq!(walk_told(&Server::of(5, 2), &mut state, |_| 2), (5, Step::End));
+}
+
 #[test]
 fn single_rows_are_read_to_the_last_whatever_the_total_says() {
     for total in [0, 1, 30, 167, 168] {
