@@ -69,6 +69,7 @@ pub fn subscribers(endpoints: &[Arc<Endpoint>]) -> Vec<Subscriber> {
         patterns: endpoint.patterns().clone(),
         order: endpoint.ordering().by.into(),
         history: endpoint.history(),
+        sink: endpoint.sink().cloned(),
     };
     endpoints.iter().map(subscriber).collect()
 }

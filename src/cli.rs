@@ -27,6 +27,7 @@ mod sync;
 mod table;
 mod text;
 mod time;
+mod trial;
 mod view;
 mod wallet;
 

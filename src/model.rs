@@ -15,6 +15,7 @@ pub mod record;
 pub mod retry;
 pub mod retry_after;
 pub mod sign;
+pub mod sink;
 pub mod subscriber;
 pub mod suggest;
 

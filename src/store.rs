@@ -14,9 +14,11 @@ mod claim;
 pub mod config;
 mod connect;
 mod courier;
+mod deadline;
 mod doctor;
 mod endpoints;
 mod error;
+mod feed;
 mod ingest;
 mod lead;
 mod look;
@@ -32,6 +34,7 @@ mod remember;
 pub mod replay;
 pub mod schema;
 mod settle;
+mod sink;
 pub mod skip;
 mod standing;
 mod supersede;
@@ -39,9 +42,9 @@ mod sweep;
 mod turn;
 mod vanish;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use sea_orm::{
@@ -62,6 +65,7 @@ pub use courier::Roll;
 pub use doctor::Allowed;
 pub use endpoints::Registered;
 pub use error::Error;
+pub use feed::Fed;
 pub use ingest::{Batch, Ingested, Preview, Told};
 pub use lead::Fence;
 pub use look::Look;
@@ -70,11 +74,15 @@ pub use mirror::Mirrored;
 pub use progress::{Progress, Run};
 pub use prune::{Cutoffs, DeliveryWalk, EventWalk, Pruned};
 pub use settle::{Attempted, Settled, Settlement};
+pub use sink::Failure;
 pub use sweep::{Checkpoint, SweepState};
 pub use turn::Turn;
 
 pub use crate::model::diff::{Fate, Regressions};
 
+use deadline::Deadline;
+
+use crate::chain::Chain;
 use crate::model::subscriber::Subscriber;
 use patience::Patient;
 
@@ -93,6 +101,8 @@ struct Inner {
     /// Where everything else is read.
     read: Patient,
     backend: DbBackend,
+    /// The limit of what is run on SQLite's one writer.
+    deadline: Deadline,
     subscribers: Vec<Subscriber>,
     generation: OnceCell<String>,
     /// Stands for this process in the tokens of its leases.
@@ -109,8 +119,19 @@ struct Session {
     session: DatabaseTransaction,
     store: Store,
     queued: AtomicBool,
+    attempt: Attempt,
+}
+
+/// One try of a transaction.
+struct Attempt {
     /// Whether the work has not been tried before and collided.
-    first_try: bool,
+    is_first: bool,
+    /// Whether sinks may be run in it.
+    sinks: bool,
+    /// Whether any was.
+    fed: Arc<AtomicBool>,
+    /// When their time began.
+    feeding: OnceLock<Instant>,
 }
 
 /// Whether a transaction is kept.
@@ -127,17 +148,18 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`] if the database does not answer.
     pub async fn open(config: &Config, subscribers: Vec<Subscriber>) -> Result<Self, Error> {
-        let connect::Pools { write, read } = connect::pools(config).await?;
+        let connect::Pools { write, read, deadline } = connect::pools(config).await?;
         let backend = write.get_database_backend();
         let generation = OnceCell::new();
         let (instance, queued) = (rand::random(), watch::Sender::new(()));
         let (bell, meters) = (Bell::default(), Meters::default());
-        let inner = Inner { write, read, backend, subscribers, generation, instance, queued, bell, meters };
+        let inner = Inner { write, read, backend, deadline, subscribers, generation, instance, queued, bell, meters };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Runs `work` in a transaction. A collision (deadlock, busy writer, a key that another writer took first) runs it
-    /// again from the start, after a short, jittered wait; so `work` must do nothing but database work.
+    /// again from the start, after a short, jittered wait; so `work` must do nothing but database work. One that failed after
+    /// sinks were run in it runs again without them, whatever it was: what they do must not keep a change from being stored.
     ///
     /// # Errors
     /// What `work` returned, or [`Error::Conflict`] if every try collided. Nothing is stored then.
@@ -164,10 +186,13 @@ impl Store {
         Work: Future<Output = Result<T, Error>>,
     {
         let mut tries = 0;
+        let mut sinks = ending == Ending::Commit;
         loop {
             tries += 1;
+            let attempt = Attempt { is_first: tries == 1, sinks, fed: Arc::default(), feeding: OnceLock::new() };
+            let fed = Arc::clone(&attempt.fed);
             // A transaction is large, and waited for in many places.
-            let attempt = Box::pin(self.attempt(ending, tries == 1, &work));
+            let attempt = Box::pin(self.attempt(ending, attempt, &work));
             let result = patience::transaction(self.backend(), attempt).await;
             let outcome = match (&result, ending) {
                 (Ok(_), Ending::Commit) => "committed",
@@ -177,6 +202,10 @@ impl Store {
             };
             self.meters().transactions.add([name, outcome], 1);
             match result {
+                Err(error) if fed.load(Ordering::Relaxed) => {
+                    tracing::warn!(tx = name, error = %Chain(&error), "transaction failed with sinks; running it without");
+                    sinks = false;
+                }
                 Err(Error::Collision(source)) if tries < TRIES => {
                     self.meters().retries.add([name], 1);
                     tracing::debug!(tx = name, tries, error = %source, "transaction collided");
@@ -190,17 +219,17 @@ impl Store {
     }
 
     /// One try. Dropping a session that was not committed rolls it back.
-    async fn attempt<T, Work>(&self, ending: Ending, first_try: bool, work: &impl Fn(Tx) -> Work) -> Result<T, Error>
+    async fn attempt<T, Work>(&self, ending: Ending, attempt: Attempt, work: &impl Fn(Tx) -> Work) -> Result<T, Error>
     where
         Work: Future<Output = Result<T, Error>>,
     {
-        let session = self.begin(first_try).await?;
+        let session = self.begin(attempt).await?;
         let value = work(Tx(Arc::clone(&session))).await?;
         self.end(session, ending).await?;
         Ok(value)
     }
 
-    async fn begin(&self, first_try: bool) -> Result<Arc<Session>, Error> {
+    async fn begin(&self, attempt: Attempt) -> Result<Arc<Session>, Error> {
         let options = TransactionOptions {
             // Repeatable read would lock gaps of the outbox's index on MySQL, and show a writer a past that others have
             // changed; what must not move is locked row by row.
@@ -210,7 +239,7 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         };
         let session = self.inner.write.begin_with_options(options).await?;
-        Ok(Arc::new(Session { session, store: self.clone(), queued: AtomicBool::new(false), first_try }))
+        Ok(Arc::new(Session { session, store: self.clone(), queued: AtomicBool::new(false), attempt }))
     }
 
     async fn end(&self, session: Arc<Session>, ending: Ending) -> Result<(), Error> {
@@ -304,7 +333,7 @@ impl Tx {
 
     /// Whether the work has not been tried before and collided.
     fn is_first_try(&self) -> bool {
-        self.0.first_try
+        self.0.attempt.is_first
     }
 
     /// Notes that there will be something to deliver once the transaction is committed.

@@ -121,14 +121,17 @@ pub struct Retry {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointConfig {
     /// Where callbacks are sent: an `http://` or `https://` address, which may be a MiniJinja template after its host.
-    /// Needed.
+    /// Needed, unless there is a sink.
     #[serde(default)]
     pub url: Text,
+    /// What is run in the database, in the transaction that stores the event, instead of a call.
+    #[serde(default)]
+    pub sink: Option<SinkConfig>,
     /// The events it wants: names or patterns such as `deposit.*`; a leading `!` excludes. Needed.
     #[serde(default)]
     pub events: Vec<Text>,
     /// The signing secrets (`whsec_` and base64), several while rotating; the first signs first. From its `not_after`
-    /// on a secret no longer signs. Needed.
+    /// on a secret no longer signs. Needed, unless there is a sink.
     #[serde(default)]
     pub secrets: Vec<RotatingSource>,
     /// Signatures in other senders' styles beside the bridge's own, for receivers that verify those already.
@@ -174,6 +177,16 @@ pub struct EndpointConfig {
     /// Overrides parts of `callbacks.defaults.retry`.
     #[serde(default)]
     pub retry: Option<RetryOverride>,
+}
+
+/// A statement that takes the place of a call.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct SinkConfig {
+    /// One statement, for example `CALL on_deposit(:event_id, :body)`. The parameters are `:event_id`, `:type`, `:stream`,
+    /// `:sequence`, `:object_id`, `:external_id`, `:amount` and `:body`.
+    pub sql: Text,
+    /// Longest time for one run; other events wait for it.
+    pub timeout: Span,
 }
 
 /// What finishes a delivery, beside a 2xx.

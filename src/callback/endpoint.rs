@@ -4,6 +4,7 @@
 //! makes new endpoints.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -19,7 +20,11 @@ use crate::model::event::EventType;
 use crate::model::id::EndpointName;
 use crate::model::pattern::{PatternError, Patterns};
 use crate::model::retry::Policy;
+use crate::model::sink::{Sink, Statement};
 use crate::setting::{Rate, Span, Text};
+
+/// Attempts of a sink at once: each takes a connection from the pool that everything else lives on.
+const SINK_CONCURRENCY: u32 = 2;
 
 /// Longest time that one attempt may be given.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(5 * 60);
@@ -28,12 +33,7 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 #[derive(Clone)]
 pub struct Endpoint {
     name: EndpointName,
-    pub(super) address: Address,
-    pub(super) method: reqwest::Method,
-    pub(super) headers: Headers,
-    pub(super) signing: Signing,
-    pub(super) transport: Transport,
-    pub(super) template: Option<Template>,
+    way: Way,
     patterns: Patterns,
     timeout: Duration,
     concurrency: usize,
@@ -42,6 +42,24 @@ pub struct Endpoint {
     policy: Policy,
     history: Option<DateTime<Utc>>,
     ack_within: Option<Duration>,
+}
+
+/// How an event gets there.
+#[derive(Clone)]
+enum Way {
+    Http(Box<Http>),
+    Sink(Arc<Sink>),
+}
+
+/// A receiver that is called.
+#[derive(Clone)]
+pub(super) struct Http {
+    pub(super) address: Address,
+    pub(super) method: reqwest::Method,
+    pub(super) headers: Headers,
+    pub(super) signing: Signing,
+    pub(super) transport: Transport,
+    pub(super) template: Option<Template>,
 }
 
 impl Endpoint {
@@ -60,38 +78,33 @@ impl Endpoint {
         check_limits(config, &limits, &mut problems);
 
         let parsed_name = name.parse().ok();
-        let address = problems.take("url", Address::compile(&config.url));
-        // What is no address is no reason to complain of its transport, too.
-        let is_secure = address.as_ref().is_none_or(|address| address.constant().scheme() == "https");
-        let transport = Transport::load(config, is_secure, &mut problems);
-        let headers = headers::compile(config, &mut problems);
-        let signing = Signing::compile(config, &headers, &mut problems);
-        let form = headers::form_of_body(&headers.constant);
-        let template = config.body.as_ref().and_then(|source| problems.take("body", Template::compile(source, form)));
+        let policy = Policy {
+            schedule: limits.retry.schedule.into_iter().map(Span::get).collect(),
+            jitter: limits.retry.jitter,
+            retry_after_cap: limits.retry.retry_after_cap.get(),
+        };
+        let way = match &config.sink {
+            None => Http::compile(config, &mut problems).map(|http| Way::Http(Box::new(http))),
+            Some(sink) => problems.take("sink.sql", Statement::parse(&sink.sql)).map(|statement| {
+                let (policy, max_hold) = (policy.clone(), limits.ordering.max_hold.get());
+                Way::Sink(Arc::new(Sink { statement, timeout: sink.timeout.get(), policy, max_hold }))
+            }),
+        };
+        let concurrency = match way {
+            Some(Way::Sink(_)) => config.concurrency.unwrap_or(SINK_CONCURRENCY),
+            _ => limits.concurrency,
+        };
         let patterns = patterns(&config.events, &mut problems);
 
-        let endpoint = parsed_name.zip(address).zip(patterns).map(|((name, address), patterns)| Self {
+        let endpoint = parsed_name.zip(way).zip(patterns).map(|((name, way), patterns)| Self {
             name,
-            address,
-            method: match config.method {
-                Method::Post => reqwest::Method::POST,
-                Method::Put => reqwest::Method::PUT,
-                Method::Patch => reqwest::Method::PATCH,
-            },
-            headers,
-            signing,
-            transport,
-            template,
+            timeout: config.sink.as_ref().map_or(limits.timeout, |sink| sink.timeout).get(),
+            way,
             patterns,
-            timeout: limits.timeout.get(),
-            concurrency: usize::try_from(limits.concurrency).unwrap_or(usize::MAX),
+            concurrency: usize::try_from(concurrency).unwrap_or(usize::MAX),
             rate: limits.rate,
             ordering: limits.ordering,
-            policy: Policy {
-                schedule: limits.retry.schedule.into_iter().map(Span::get).collect(),
-                jitter: limits.retry.jitter,
-                retry_after_cap: limits.retry.retry_after_cap.get(),
-            },
+            policy,
             history: config.backfill.map(Backfill::since),
             ack_within: config.ack.as_ref().map(|ack| ack.within.get()),
         });
@@ -104,16 +117,36 @@ impl Endpoint {
         &self.name
     }
 
-    /// Scheme, host and port: as much of the address as may be shown.
+    /// Scheme, host and port: as much of the address as may be shown. For a sink, words.
     #[must_use]
     pub fn origin(&self) -> String {
-        self.address.constant().origin().ascii_serialization()
+        match &self.way {
+            Way::Http(http) => http.address.constant().origin().ascii_serialization(),
+            Way::Sink(_) => "a statement in the database".to_owned(),
+        }
+    }
+
+    /// The receiver, if it is one that is called.
+    pub(super) fn http(&self) -> Option<&Http> {
+        match &self.way {
+            Way::Http(http) => Some(http),
+            Way::Sink(_) => None,
+        }
+    }
+
+    /// What is run instead of a call, if it is a sink.
+    #[must_use]
+    pub const fn sink(&self) -> Option<&Arc<Sink>> {
+        match &self.way {
+            Way::Http(_) => None,
+            Way::Sink(sink) => Some(sink),
+        }
     }
 
     /// From when on no signing secret is left; absent if one has no end.
     #[must_use]
     pub fn signs_until(&self) -> Option<DateTime<Utc>> {
-        self.signing.keys.end()
+        self.http().and_then(|http| http.signing.keys.end())
     }
 
     /// Whether an attempt at this moment could be signed.
@@ -122,7 +155,8 @@ impl Endpoint {
     /// If every signing secret has ended, under the key of the secrets.
     pub fn check_signing(&self, now: DateTime<Utc>) -> Result<(), ConfigError> {
         let mut problems = Problems::under(format!("callbacks.endpoints.{}", self.name));
-        let signing = self.signing.keys.at(now);
+        let Some(http) = self.http() else { return Ok(()) };
+        let signing = http.signing.keys.at(now);
         let signing = signing.map_err(|ended| format!("{ended}; add the next secret"));
         let signing = problems.take("secrets", signing).map(drop);
         problems.finish(signing)
@@ -183,18 +217,42 @@ impl Endpoint {
     }
 }
 
-/// A path or a query may be a receiver's password, so only the origin shows; of headers, no values.
+impl Http {
+    /// None only if something was found to be wrong.
+    fn compile(config: &EndpointConfig, problems: &mut Problems) -> Option<Self> {
+        let address = problems.take("url", Address::compile(&config.url));
+        // What is no address is no reason to complain of its transport, too.
+        let is_secure = address.as_ref().is_none_or(|address| address.constant().scheme() == "https");
+        let transport = Transport::load(config, is_secure, problems);
+        let headers = headers::compile(config, problems);
+        let signing = Signing::compile(config, &headers, problems);
+        let form = headers::form_of_body(&headers.constant);
+        let template = config.body.as_ref().and_then(|source| problems.take("body", Template::compile(source, form)));
+        let method = match config.method {
+            Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+            Method::Patch => reqwest::Method::PATCH,
+        };
+        Some(Self { address: address?, method, headers, signing, transport, template })
+    }
+}
+
+/// A path or a query may be a receiver's password, so only the origin shows; of headers, no values. A statement may hold
+/// anything.
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Endpoint")
-            .field("name", &self.name)
-            .field("origin", &self.origin())
-            .field("method", &self.method)
-            .field("headers", &self.headers.names().map(AsRef::<str>::as_ref).collect::<Vec<_>>())
-            .field("signing", &self.signing)
-            .field("transport", &self.transport)
+        let mut debug = f.debug_struct("Endpoint");
+        debug.field("name", &self.name).field("origin", &self.origin());
+        if let Some(Http { method, headers, signing, transport, template, .. }) = self.http() {
+            debug
+                .field("method", method)
+                .field("headers", &headers.names().map(AsRef::<str>::as_ref).collect::<Vec<_>>())
+                .field("signing", signing)
+                .field("transport", transport)
+                .field("template", &template.is_some());
+        }
+        debug
             .field("patterns", &self.patterns)
-            .field("template", &self.template.is_some())
             .field("timeout", &self.timeout)
             .field("concurrency", &self.concurrency)
             .field("rate", &self.rate)

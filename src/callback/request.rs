@@ -6,7 +6,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use crate::callback::address::TargetError;
-use crate::callback::endpoint::Endpoint;
+use crate::callback::endpoint::Http;
 use crate::callback::number::{self, BodyError};
 use crate::callback::template::RenderError;
 use crate::model::id::EventId;
@@ -51,17 +51,15 @@ pub(super) enum RequestError {
     Unsigned(#[from] AllEnded),
     #[error("the sender was made without this endpoint, which has a transport of its own")]
     Transport,
+    #[error("the endpoint runs a statement, and is not called")]
+    Sink,
     #[error("`{0}` would have a value that no header can carry; it takes printable ASCII, as `urlencode` makes it")]
     Header(HeaderName),
 }
 
 /// Renders and signs. The signature covers the bytes that are sent, and the time of this attempt; which secrets still
 /// sign is decided by that time as well.
-pub(super) fn prepare(
-    endpoint: &Endpoint,
-    callback: &Callback<'_>,
-    now: DateTime<Utc>,
-) -> Result<Prepared, RequestError> {
+pub(super) fn prepare(endpoint: &Http, callback: &Callback<'_>, now: DateTime<Utc>) -> Result<Prepared, RequestError> {
     let mut prepared = render(endpoint, callback.body)?;
     for (header, value) in endpoint.signing.sign(callback.event_id.as_str(), now, &prepared.body)? {
         let mut value = carried(&header, &value)?;
@@ -83,8 +81,8 @@ pub(super) fn prepare(
 }
 
 /// What the endpoint makes of a stored body, before it is signed.
-pub(super) fn render(endpoint: &Endpoint, stored: &str) -> Result<Prepared, RequestError> {
-    let Endpoint { address, headers, template, .. } = endpoint;
+pub(super) fn render(endpoint: &Http, stored: &str) -> Result<Prepared, RequestError> {
+    let Http { address, headers, template, .. } = endpoint;
     let event = if address.is_template() || !headers.templates.is_empty() || template.is_some() {
         number::exact(stored)?
     } else {

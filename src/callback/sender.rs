@@ -61,7 +61,8 @@ impl Sender {
         let guard = Guard::new(&egress.deny);
         let mut busiest = HashMap::from([(Transport::default(), 0)]);
         for endpoint in endpoints {
-            let most = busiest.entry(endpoint.transport.clone()).or_default();
+            let Some(http) = endpoint.http() else { continue };
+            let most = busiest.entry(http.transport.clone()).or_default();
             *most = endpoint.concurrency().max(*most);
         }
         let mut clients = HashMap::with_capacity(busiest.len());
@@ -84,7 +85,7 @@ impl Sender {
                 outcome: answer.outcome(),
                 duration,
                 error: answer.error(),
-                response_body: answer.excerpt(&endpoint.headers.constant),
+                response_body: endpoint.http().and_then(|http| answer.excerpt(&http.headers.constant)),
             },
             Err(fault) => Attempt {
                 outcome: Outcome::Unreachable(fault.kind),
@@ -101,11 +102,12 @@ impl Sender {
         callback: &Callback<'_>,
         now: DateTime<Utc>,
     ) -> Result<Answer, Fault> {
-        self.guard.check(endpoint.address.constant())?;
-        let prepared = prepare(endpoint, callback, now)?;
-        let client = self.clients.get(&endpoint.transport).ok_or(RequestError::Transport)?;
+        let http = endpoint.http().ok_or(RequestError::Sink)?;
+        self.guard.check(http.address.constant())?;
+        let prepared = prepare(http, callback, now)?;
+        let client = self.clients.get(&http.transport).ok_or(RequestError::Transport)?;
         let request = client
-            .request(endpoint.method.clone(), prepared.url)
+            .request(http.method.clone(), prepared.url)
             .headers(prepared.headers)
             .body(prepared.body)
             .timeout(endpoint.timeout());

@@ -97,6 +97,11 @@ impl Rules {
             }
         }
         self.within("database.max_connections", database.max_connections, 1..=1_000);
+        let has_sink = config.callbacks.endpoints.values().any(|endpoint| endpoint.sink.is_some());
+        if has_sink && database.url.backend() == Backend::MySql && database.max_connections == 1 {
+            let text = "is too low for a sink, whose statement is ended from a second connection; write at least 2";
+            self.add("database.max_connections", text);
+        }
     }
 
     fn lumo(&mut self, config: &Config) {

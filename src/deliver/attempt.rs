@@ -1,7 +1,7 @@
 //! One attempt: sent, judged, and on its way to be settled.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
@@ -10,9 +10,11 @@ use super::desk::Desk;
 use super::health::Health;
 use super::meters::Meters;
 use crate::callback::{Attempt, Callback, Endpoint, Sender};
+use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::model::retry::{Outcome, Unreachable, Verdict};
-use crate::store::{Acks, Attempted, Claimed, Settlement};
+use crate::model::sink::Sink;
+use crate::store::{Acks, Attempted, Claimed, Fed, Settled, Settlement, Store};
 
 /// A settlement on its way.
 #[derive(Debug)]
@@ -22,10 +24,12 @@ pub(super) struct Settling {
     pub(super) gone: bool,
     /// For how long a successor is claimed, if it may be.
     pub(super) lease: Duration,
+    /// What settling it came to, where that was part of the attempt.
+    pub(super) settled: Option<Settled>,
 }
 
 /// What an attempt means for those that come after it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Met {
     pub(super) succeeded: bool,
     /// The endpoint failed.
@@ -39,6 +43,7 @@ pub(super) struct Met {
 
 /// What attempts need, shared by all of an endpoint.
 pub(super) struct Post {
+    pub(super) store: Store,
     pub(super) sender: Sender,
     pub(super) clock: Clock,
     pub(super) endpoint: Arc<Endpoint>,
@@ -52,15 +57,61 @@ pub(super) struct Post {
 
 impl Post {
     pub(super) async fn attempt(&self, claimed: Claimed) -> Met {
-        let Claimed { lease, event_id, event_type, body, reason, attempts: before, not_due_until } = claimed;
-        let attempt = before.saturating_add(1);
-        let callback =
-            Callback { event_id: &event_id, event_type: &event_type, attempt, reason: reason.as_str(), body: &body };
         let started_at = self.clock.now();
-        let Attempt { outcome, duration, error, response_body } =
-            self.sender.send(&self.endpoint, &callback, started_at).await;
+        match self.endpoint.sink() {
+            None => {
+                let callback = Callback {
+                    event_id: &claimed.event_id,
+                    event_type: &claimed.event_type,
+                    attempt: claimed.attempts.saturating_add(1),
+                    reason: claimed.reason.as_str(),
+                    body: &claimed.body,
+                };
+                let attempt = self.sender.send(&self.endpoint, &callback, started_at).await;
+                self.conclude(claimed, started_at, attempt, None).await
+            }
+            Some(sink) => match self.feed(sink, &claimed, started_at).await {
+                Some((attempt, settled)) => self.conclude(claimed, started_at, attempt, settled).await,
+                None => Met::default(),
+            },
+        }
+    }
+
+    /// Runs a sink. A success is settled already; none if there was no attempt.
+    async fn feed(&self, sink: &Sink, claimed: &Claimed, now: DateTime<Utc>) -> Option<(Attempt, Option<Settled>)> {
+        let started = Instant::now();
+        let hand_over = self.desk.hand_over(self.lease);
+        let fed = self.store.feed(sink, self.endpoint.name(), claimed, hand_over, now).await;
+        let duration = started.elapsed();
+        let attempt = |outcome, error| Attempt { outcome, duration, error, response_body: None };
+        match fed {
+            Ok(Fed::Done(settled)) => Some((attempt(Outcome::Accepted { status: 200 }, None), Some(settled))),
+            Ok(Fed::Failed(failure)) => Some((attempt(failure.outcome(), Some(failure.text)), None)),
+            Ok(Fed::Lost) => {
+                tracing::warn!("lease lost; another process has the delivery, and what was done here is undone");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(error = %Chain(&error), "sink not run; it is tried again when the lease ends");
+                None
+            }
+        }
+    }
+
+    async fn conclude(
+        &self,
+        claimed: Claimed,
+        started_at: DateTime<Utc>,
+        attempt: Attempt,
+        settled: Option<Settled>,
+    ) -> Met {
+        let Claimed { lease, event_type, attempts: before, not_due_until, .. } = claimed;
+        let Attempt { outcome, duration, error, response_body } = attempt;
+        let attempt = before.saturating_add(1);
         let now = self.clock.now();
         let status = match outcome {
+            // A statement has none.
+            Outcome::Accepted { .. } if settled.is_some() => None,
             Outcome::Accepted { status } | Outcome::Refused { status, .. } => Some(status),
             Outcome::Unreachable(_) => None,
         };
@@ -100,7 +151,7 @@ impl Post {
             acks: self.endpoint.ack_within().map_or(Acks::Unasked, |within| Acks::Asked { within }),
         };
         self.desk.attempt_made();
-        if self.settle.send(Settling { settlement, gone: met.gone, lease: self.lease }).await.is_err() {
+        if self.settle.send(Settling { settlement, gone: met.gone, lease: self.lease, settled }).await.is_err() {
             tracing::warn!("attempt not settled; it is made again when its lease ends");
         }
         met

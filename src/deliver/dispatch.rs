@@ -96,7 +96,17 @@ impl Dispatcher {
         let lease = endpoint.timeout().saturating_mul(2).saturating_add(LEASE_MARGIN);
         let pressure = Pressure::new(endpoint.concurrency());
         let allowance = Allowance::new(endpoint.rate().map(|rate| rate.per_second()));
-        let post = Arc::new(Post { sender, clock, endpoint, desk, health: Health::default(), meters, settle, lease });
+        let post = Arc::new(Post {
+            store: store.clone(),
+            sender,
+            clock,
+            endpoint,
+            desk,
+            health: Health::default(),
+            meters,
+            settle,
+            lease,
+        });
         Self {
             store,
             post,

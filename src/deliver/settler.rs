@@ -47,8 +47,16 @@ impl Settler {
         let mut batch = Vec::with_capacity(BATCH);
         while settlements.recv_many(&mut batch, BATCH).await > 0 {
             let mut summaries: BTreeMap<EndpointName, Summary> = BTreeMap::new();
-            let settling = batch.drain(..).map(|settling| self.prepare(settling, &mut summaries)).collect::<Vec<_>>();
-            let Settled { handed, endpoints, .. } = self.settle(&settling).await;
+            let (mut settled, mut settlements) = (Settled::default(), Vec::with_capacity(batch.len()));
+            for settling in batch.drain(..) {
+                let (settlement, already) = self.prepare(settling, &mut summaries);
+                match already {
+                    Some(already) => settled.add(already),
+                    None => settlements.push(settlement),
+                }
+            }
+            settled.add(self.settle(&settlements).await);
+            let Settled { handed, endpoints, .. } = settled;
             self.desks.values().for_each(|desk| desk.set_stuck(false));
             for (name, claimed) in handed {
                 let unwanted = match self.desks.get(&name) {
@@ -72,8 +80,13 @@ impl Settler {
         }
     }
 
-    fn prepare(&self, settling: Settling, summaries: &mut BTreeMap<EndpointName, Summary>) -> Settlement {
-        let Settling { mut settlement, gone, lease } = settling;
+    /// A settlement, and what it came to if it is written already.
+    fn prepare(
+        &self,
+        settling: Settling,
+        summaries: &mut BTreeMap<EndpointName, Summary>,
+    ) -> (Settlement, Option<Settled>) {
+        let Settling { mut settlement, gone, lease, settled } = settling;
         settlement.hand_over = self.desks.get(&settlement.endpoint).and_then(|desk| desk.hand_over(lease));
         let summary = summaries.entry(settlement.endpoint.clone()).or_default();
         summary.attempts += 1;
@@ -84,7 +97,7 @@ impl Settler {
         if !succeeded {
             summary.error = settlement.attempted.error.clone();
         }
-        settlement
+        (settlement, settled)
     }
 
     /// Writes a batch, however long the database is away: what was answered must not be sent again for nothing. If the
@@ -118,10 +131,7 @@ impl Settler {
         }
         let mut all = Settled::default();
         for single in batch {
-            let Settled { lost, handed, endpoints } = Box::pin(self.settle(std::slice::from_ref(single))).await;
-            all.lost.extend(lost);
-            all.handed.extend(handed);
-            all.endpoints = endpoints;
+            all.add(Box::pin(self.settle(std::slice::from_ref(single))).await);
         }
         all
     }

@@ -1,6 +1,9 @@
 //! Trying an endpoint: one signed `bridge.test` event, sent at once and stored nowhere, and what to do about the
-//! answer.
+//! answer. A sink is run with it, and what that did is rolled back.
 
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
 use lumo_bridge_entity::delivery::Reason;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
@@ -11,6 +14,8 @@ use crate::model::draft::{Draft, Origin, repeated};
 use crate::model::event::EventType;
 use crate::model::id::EventId;
 use crate::model::retry::{Outcome, Unreachable};
+use crate::model::sink::Sink;
+use crate::store::{self, Store};
 
 /// What to do about a network that callbacks may not go to.
 pub const ALLOW: &str = "take the network out of `callbacks.egress.deny`, if this is meant";
@@ -23,6 +28,8 @@ pub struct Trial {
     /// What the receiver knows the test by.
     pub event: EventId,
     pub attempt: Attempt,
+    /// Whether it was a statement, which has no status and was rolled back.
+    pub is_undone: bool,
 }
 
 #[derive(Serialize)]
@@ -31,28 +38,32 @@ struct Object<'a> {
     id: &'a str,
 }
 
+fn draft(endpoint: &Endpoint, now: DateTime<Utc>) -> serde_json::Result<Draft> {
+    let name = endpoint.name().as_str();
+    Ok(Draft {
+        id: repeated("", EventType::BridgeTest, name, now.timestamp_micros(), ""),
+        kind: EventType::BridgeTest,
+        stream: format!("endpoint:{name}"),
+        object_kind: "endpoint",
+        object_id: name.to_owned(),
+        external_id: None,
+        occurred_at: now,
+        detected_at: now,
+        origin: Origin::Test,
+        object: to_raw_value(&Object { kind: "endpoint", id: name })?,
+        changes: None,
+        upstream: None,
+    })
+}
+
 impl Trial {
     /// Sends the test as a delivery would be sent: with the endpoint's template, headers and secrets, in its time.
     ///
     /// # Errors
     /// If the event cannot be spelled; whatever the receiver does, or fails to do, is an attempt.
     pub async fn make(clock: &Clock, sender: &Sender, endpoint: &Endpoint) -> serde_json::Result<Self> {
-        let name = endpoint.name().as_str();
         let now = clock.now();
-        let test = Draft {
-            id: repeated("", EventType::BridgeTest, name, now.timestamp_micros(), ""),
-            kind: EventType::BridgeTest,
-            stream: format!("endpoint:{name}"),
-            object_kind: "endpoint",
-            object_id: name.to_owned(),
-            external_id: None,
-            occurred_at: now,
-            detected_at: now,
-            origin: Origin::Test,
-            object: to_raw_value(&Object { kind: "endpoint", id: name })?,
-            changes: None,
-            upstream: None,
-        };
+        let test = draft(endpoint, now)?;
         let callback = Callback {
             event_id: &test.id,
             event_type: test.kind.as_str(),
@@ -61,13 +72,31 @@ impl Trial {
             body: &test.body(0)?,
         };
         let attempt = sender.send(endpoint, &callback, now).await;
-        Ok(Self { event: test.id, attempt })
+        Ok(Self { event: test.id, attempt, is_undone: false })
+    }
+
+    /// Runs the statement of a sink with the test, in a transaction that is rolled back.
+    ///
+    /// # Errors
+    /// If the event cannot be spelled, or the database fails otherwise; what it says to the statement is an attempt.
+    pub async fn of_sink(clock: &Clock, store: &Store, endpoint: &Endpoint, sink: &Sink) -> Result<Self, store::Error> {
+        let test = draft(endpoint, clock.now())?;
+        let body = test.body(0)?;
+        let started = Instant::now();
+        let ran = store.try_sink(sink, &body).await?;
+        let duration = started.elapsed();
+        let (outcome, error) = match ran {
+            Ok(()) => (Outcome::Accepted { status: 200 }, None),
+            Err(failure) => (failure.outcome(), Some(failure.text)),
+        };
+        Ok(Self { event: test.id, attempt: Attempt { outcome, duration, error, response_body: None }, is_undone: true })
     }
 
     /// The status that was answered, if anything was.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self.attempt.outcome {
+            _ if self.is_undone => None,
             Outcome::Accepted { status } | Outcome::Refused { status, .. } => Some(status),
             Outcome::Unreachable(_) => None,
         }
@@ -89,6 +118,12 @@ impl Trial {
             Outcome::Refused { status: 300..=399, .. } => "name the address that the redirect leads to",
             Outcome::Refused { .. } => {
                 "the log of the receiver may tell more; it must answer 2xx to events that it does not know"
+            }
+            Outcome::Unreachable(Unreachable::Statement) => {
+                "try the statement in the database; a test is an event without `:external_id` and `:amount`"
+            }
+            Outcome::Unreachable(Unreachable::Timeout) if self.is_undone => {
+                "make the statement quicker, or give it more time in `sink.timeout`"
             }
             Outcome::Unreachable(Unreachable::Denied) => ALLOW,
             Outcome::Unreachable(Unreachable::Request) => "what the endpoint makes of this event does not fit it",

@@ -29,6 +29,8 @@ pub enum Unreachable {
     Timeout,
     /// The request could not be made from the configuration, for example a template that failed.
     Request,
+    /// The database refused the statement of a sink.
+    Statement,
 }
 
 impl Unreachable {
@@ -42,6 +44,7 @@ impl Unreachable {
             Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::Request => "request",
+            Self::Statement => "statement",
         }
     }
 }

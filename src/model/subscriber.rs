@@ -1,11 +1,14 @@
 //! Who wants which events, and in what order: an endpoint as the outbox sees it.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use twox_hash::XxHash3_128;
 
 use crate::model::event::EventType;
 use crate::model::id::EndpointName;
 use crate::model::pattern::Patterns;
+use crate::model::sink::Sink;
 
 /// What must go out one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub struct Subscriber {
     pub order: Order,
     /// From when on it is given history, if it is new.
     pub history: Option<DateTime<Utc>>,
+    /// What is run in the transaction that stores an event, if it is a sink.
+    pub sink: Option<Arc<Sink>>,
 }
 
 impl Subscriber {

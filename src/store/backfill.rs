@@ -148,7 +148,7 @@ impl Tx {
             lane: subscriber.lane(&event.stream),
             reason: Reason::Backfill,
         });
-        let ids = self.queue(queued.collect(), now).await?;
+        let ids = self.queue(queued.collect(), now).await?.ids;
         if let (Some(first), Some(last)) = (ids.first(), ids.last()) {
             place.queued = Some((text(first), text(last)));
         }

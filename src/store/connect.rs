@@ -14,12 +14,15 @@ use sqlx::{ConnectOptions as _, Connection};
 use tokio::time::Instant;
 
 use super::config::Backend;
+use super::deadline::Deadline;
 use super::patience::{self, Patient};
 use super::{Config, Error};
 
 pub(super) struct Pools {
     pub(super) write: DatabaseConnection,
     pub(super) read: Patient,
+    /// Limits what is written on SQLite.
+    pub(super) deadline: Deadline,
 }
 
 /// How long a connection may take to come about.
@@ -35,6 +38,9 @@ const READER_CACHE: &str = "-1024";
 
 /// Enough for every statement text that the bridge has. Evicting one costs MySQL a round trip of 40 ms.
 const STATEMENTS: usize = 1000;
+
+/// Steps of SQLite's machine between two looks at the clock.
+const STEPS: i32 = 10_000;
 
 /// What becomes of an SQLite file that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,18 +89,44 @@ pub(super) async fn single(config: &Config, absent: Absent) -> Result<DatabaseCo
         return Err(Error::NotMigrated);
     }
     reach(config).await?;
+    connect(one(config)).await
+}
+
+fn one(config: &Config) -> ConnectOptions {
     let mut options = options(config);
     options.max_connections(1).idle_timeout(None).max_lifetime(None);
+    options
+}
+
+/// The one connection to an SQLite file that writes, with a limit that can be set to what it runs.
+async fn writer(config: &Config, deadline: &Deadline) -> Result<DatabaseConnection, Error> {
+    if is_missing(config) {
+        return Err(Error::NotMigrated);
+    }
+    let mut options = one(config);
+    let deadline = deadline.clone();
+    options.map_sqlx_sqlite_pool_opts(move |pool| {
+        let deadline = deadline.clone();
+        pool.after_connect(move |connection, _| {
+            let deadline = deadline.clone();
+            Box::pin(async move {
+                let is_in_time = move || !deadline.has_passed();
+                connection.lock_handle().await?.set_progress_handler(STEPS, is_in_time);
+                Ok(())
+            })
+        })
+    });
     connect(options).await
 }
 
 pub(super) async fn pools(config: &Config) -> Result<Pools, Error> {
+    let deadline = Deadline::none();
     if config.url.backend() != Backend::Sqlite {
         reach(config).await?;
         let pool = connect(options(config)).await?;
-        return Ok(Pools { write: pool.clone(), read: Patient::new(pool) });
+        return Ok(Pools { write: pool.clone(), read: Patient::new(pool), deadline });
     }
-    let write = single(config, Absent::Refuse).await?;
+    let write = writer(config, &deadline).await?;
     let mut readers = options(config);
     readers.max_connections(SQLITE_READERS);
     readers.map_sqlx_sqlite_opts(|sqlite| {
@@ -106,7 +138,7 @@ pub(super) async fn pools(config: &Config) -> Result<Pools, Error> {
             .pragma("cache_size", READER_CACHE)
             .statement_cache_capacity(STATEMENTS)
     });
-    Ok(Pools { write, read: Patient::new(connect(readers).await?) })
+    Ok(Pools { write, read: Patient::new(connect(readers).await?), deadline })
 }
 
 /// The file of an SQLite database.

@@ -21,6 +21,15 @@ pub enum Error {
     /// Another process has taken the lead: what this one was about to do is that one's to do. Nothing was stored.
     #[error("another process leads now")]
     Fenced,
+    /// The lease was lost meanwhile. Nothing was stored.
+    #[error("the delivery was claimed by somebody else")]
+    LeaseLost,
+    /// A sink took too long, and the transaction ended with it.
+    #[error("the statement of a sink took too long")]
+    OutOfTime,
+    /// What the merchant's statement calls has committed, or rolled back.
+    #[error("the statement of a sink ended the transaction that it runs in; it must neither commit nor roll back")]
+    Ended,
     /// A part of the program kept a transaction beyond its end; it was rolled back.
     #[error("transaction was kept beyond its end")]
     Leaked,

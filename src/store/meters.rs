@@ -6,6 +6,7 @@ use crate::meter::{Counter, Exposition};
 pub struct Meters {
     pub(super) transactions: Counter<2>,
     pub(super) retries: Counter<1>,
+    pub(super) sinks: Counter<2>,
 }
 
 impl Default for Meters {
@@ -21,6 +22,11 @@ impl Default for Meters {
                 "Transactions that were run again because they collided with another.",
                 ["name"],
             ),
+            sinks: Counter::new(
+                "lumo_bridge_store_sink_runs_total",
+                "Statements of sinks that were run in the transaction that stores the event, and how they ended.",
+                ["endpoint", "outcome"],
+            ),
         }
     }
 }
@@ -29,5 +35,6 @@ impl Meters {
     pub fn write(&self, text: &mut Exposition) {
         self.transactions.write(text);
         self.retries.write(text);
+        self.sinks.write(text);
     }
 }

@@ -224,7 +224,7 @@ pub(super) fn padded<T: Clone>(values: impl IntoIterator<Item = T>) -> Vec<T> {
 }
 
 /// An exact amount as the driver wants it; see [`Amount`].
-fn amount(amount: Option<Amount>, backend: DbBackend) -> Value {
+pub(super) fn amount(amount: Option<Amount>, backend: DbBackend) -> Value {
     match (amount, backend) {
         (Some(amount), DbBackend::Sqlite) => amount.as_str().into(),
         (None, DbBackend::Sqlite) => Value::String(None),

@@ -37,6 +37,14 @@ pub(super) struct Recorded {
     pub(super) stream: String,
 }
 
+/// Deliveries that were queued.
+#[derive(Default)]
+pub(super) struct InLine {
+    pub(super) ids: Vec<DeliveryId>,
+    /// Those that nothing stands before.
+    pub(super) free: Vec<(EndpointName, DeliveryId)>,
+}
+
 impl Tx {
     /// Stores the events that are not stored yet, in the order given, and queues their deliveries. Returns how many were
     /// new.
@@ -72,7 +80,8 @@ impl Tx {
                 reason: Reason::Live,
             }));
         }
-        self.queue(queued, now).await?;
+        let free = self.queue(queued, now).await?.free;
+        self.feed(free, now).await?;
         Ok(recorded.len())
     }
 
@@ -117,26 +126,27 @@ impl Tx {
     }
 
     /// Queues deliveries; the counter of all events must be locked already.
-    pub(super) async fn queue(&self, queued: Vec<Queued>, now: DateTime<Utc>) -> Result<Vec<DeliveryId>, Error> {
+    pub(super) async fn queue(&self, queued: Vec<Queued>, now: DateTime<Utc>) -> Result<InLine, Error> {
         if queued.is_empty() {
-            return Ok(Vec::new());
+            return Ok(InLine::default());
         }
         let mut next = self.lock_counter(stream::DELIVERIES).await?;
         let mut lanes = self.lane_ends(&queued).await?;
-        let mut ids = Vec::with_capacity(queued.len());
+        let mut in_line = InLine::default();
         let mut rows = Vec::with_capacity(queued.len());
         for Queued { event, endpoint, lane, reason } in queued {
             next += 1;
             let id = delivery_id(next)?;
-            let next_attempt_at = match &lane {
+            // The first of a free lane may go; whoever comes after it in this transaction waits for it.
+            let before = lane.as_ref().and_then(|lane| lanes.insert((endpoint.clone(), lane.clone()), None));
+            let next_attempt_at = match before {
                 None => Some(now),
-                // The first of a free lane may go; whoever comes after it in this transaction waits for it.
-                Some(lane) => match lanes.insert((endpoint.clone(), lane.clone()), None) {
-                    None => Some(now),
-                    Some(hold_until) => hold_until.map(|until| Ord::max(until, now)),
-                },
+                Some(hold_until) => hold_until.map(|until| Ord::max(until, now)),
             };
-            ids.push(id.clone());
+            in_line.ids.push(id.clone());
+            if before.is_none() {
+                in_line.free.push((endpoint.clone(), id.clone()));
+            }
             // In the order of the entity's columns.
             rows.push(vec![
                 id.into(),
@@ -159,7 +169,7 @@ impl Tx {
         self.save_counters([(stream::DELIVERIES.to_owned(), next)]).await?;
         insert::<delivery::Entity>(self.session(), rows).await?;
         self.note_queued();
-        Ok(ids)
+        Ok(in_line)
     }
 
     /// Locks a counter until the transaction ends and reads it.

@@ -68,6 +68,17 @@ pub struct Settled {
     pub endpoints: Vec<endpoint::Model>,
 }
 
+impl Settled {
+    /// Takes in what was settled later; of an endpoint, how it stood last.
+    pub fn add(&mut self, later: Self) {
+        let Self { lost, handed, endpoints } = later;
+        self.lost.extend(lost);
+        self.handed.extend(handed);
+        self.endpoints.retain(|row| endpoints.iter().all(|later| later.name != row.name));
+        self.endpoints.extend(endpoints);
+    }
+}
+
 /// How a delivery ended; all that ended alike are written together.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct End<'a> {
@@ -111,7 +122,12 @@ impl Store {
 }
 
 impl Tx {
-    async fn settle(&self, settlements: &[Settlement], generation: &str, now: DateTime<Utc>) -> Result<Settled, Error> {
+    pub(super) async fn settle(
+        &self,
+        settlements: &[Settlement],
+        generation: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Settled, Error> {
         // A death is told, and whoever tells locks first.
         if settlements.iter().any(|settlement| settlement.verdict == Verdict::Dead) {
             self.lock_counter(stream::ALL).await?;

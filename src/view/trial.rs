@@ -14,6 +14,8 @@ pub struct Test {
     pub origin: String,
     pub event_id: String,
     pub is_accepted: bool,
+    /// What a sink did was rolled back.
+    pub is_undone: bool,
     pub status: Option<u16>,
     pub duration_ms: u64,
     pub error: Option<String>,
@@ -28,6 +30,7 @@ impl Test {
             origin: endpoint.origin(),
             event_id: trial.event.to_string(),
             is_accepted: trial.hint().is_none(),
+            is_undone: trial.is_undone,
             status: trial.status(),
             duration_ms: u64::try_from(trial.attempt.duration.as_millis()).unwrap_or(u64::MAX),
             error: trial.attempt.error.clone(),

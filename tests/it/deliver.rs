@@ -3,6 +3,7 @@
 mod acks;
 mod order;
 mod shared;
+mod sink;
 mod woken;
 
 use chrono::{DateTime, TimeDelta, Utc};

@@ -21,6 +21,7 @@ mod race;
 mod replay;
 mod rows;
 mod settle;
+mod sink;
 mod skip;
 mod standing;
 mod supersede;

@@ -86,6 +86,9 @@ async fn set(admin: &Admin, name: &EndpointName, state: State) -> Result<Changed
 
 async fn test(admin: Admin, name: EndpointName, _: Nothing) -> Result<Test, Problem> {
     let endpoint = admin.endpoint(&name)?;
+    if let Some(sink) = endpoint.sink() {
+        return Ok(Test::of(endpoint, &Trial::of_sink(&admin.clock, &admin.store, endpoint, sink).await?));
+    }
     let trial = Trial::make(&admin.clock, &admin.sender, endpoint).await;
     let trial = trial.map_err(|error| Problem::conflict(format!("the test cannot be spelled: {error}")))?;
     Ok(Test::of(endpoint, &trial))

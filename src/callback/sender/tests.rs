@@ -342,7 +342,7 @@ fn no_debug_shows_a_secret() {
     });
     let endpoint = Endpoint::compile("shop", &config(url, more), &defaults()).unwrap();
     let id = event_id();
-    let headers = prepare(&endpoint, &callback(&id), now()).unwrap().headers;
+    let headers = prepare(endpoint.http().unwrap(), &callback(&id), now()).unwrap().headers;
     let shown = format!("{endpoint:?} {:#?} {headers:?} {:?}", endpoint, sender(&[]));
     for text in hidden {
         assert!(!shown.contains(text), "{text}: {shown}");

@@ -9,14 +9,17 @@ use tokio::net::{TcpStream, lookup_host};
 use url::Url;
 
 use super::finding::{Finding, Report};
-use crate::callback::{Egress, Endpoint, Misfit, Problem, Sender};
+use crate::callback::{Egress, Endpoint, Misfit, Problem};
 use crate::chain::Chain;
 use crate::cli::callback::NEW_SECRET;
 use crate::cli::context::Context;
 use crate::cli::time::ago;
+use crate::cli::trial::try_out;
 use crate::config::Config;
 use crate::deliver::trial::{ALLOW, REACH, Trial};
 use crate::model::draft::rfc3339;
+use crate::model::sink::Sink;
+use crate::store::Store;
 
 /// Longest wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -61,10 +64,12 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
                     .into_iter()
                     .for_each(|finding| report.add(finding));
                 report.add(if send_test {
-                    match try_out(context, &callbacks.egress, &compiled).await {
+                    match try_out(context, config, &compiled).await {
                         Ok(trial) => answered(subject, &compiled, &trial),
                         Err(error) => Finding::fail(subject, Chain(error.as_ref())),
                     }
+                } else if let Some(sink) = compiled.sink() {
+                    prepared(subject, config, sink).await
                 } else {
                     match reach(&callbacks.egress, &endpoint.url).await {
                         Ok(words) => Finding::ok(subject, format_args!("{} {words}", compiled.origin())),
@@ -78,10 +83,6 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
             }
         }
     }
-}
-
-async fn try_out(context: &Context, egress: &Egress, endpoint: &Endpoint) -> anyhow::Result<Trial> {
-    Ok(Trial::make(context.clock(), &Sender::new(egress, [endpoint])?, endpoint).await?)
 }
 
 /// What can be told of an endpoint without calling it.
@@ -99,6 +100,25 @@ fn standing(subject: &str, endpoint: &Endpoint, now: DateTime<Utc>) -> Vec<Findi
         findings.push(Finding::fail(subject, format_args!("{problem}, with a sample of {events}")).hint(ABSENT));
     }
     findings
+}
+
+/// Lets the database prepare a sink's statement.
+async fn prepared(subject: String, config: &Config, sink: &Sink) -> Finding {
+    let store = match Store::open(&config.database, Vec::new()).await {
+        Ok(store) => store,
+        Err(error) => {
+            return Finding::fail(subject, format_args!("its statement was not prepared: {}", Chain(&error)))
+                .hint("see what is said of the database");
+        }
+    };
+    let prepared = store.prepare_sink(sink).await;
+    store.close().await;
+    match prepared {
+        Ok(()) => Finding::ok(subject, "its statement can be prepared; `--send-test` runs it and rolls it back"),
+        Err(failure) => {
+            Finding::fail(subject, failure.text).hint("compare the statement with the tables and procedures")
+        }
+    }
 }
 
 /// Opens a connection to where the callbacks would go.
@@ -134,7 +154,9 @@ async fn connect(host: &str, port: u16, egress: &Egress) -> anyhow::Result<()> {
 fn answered(subject: String, endpoint: &Endpoint, trial: &Trial) -> Finding {
     let (origin, took) = (endpoint.origin(), trial.attempt.duration.as_millis());
     let Some(hint) = trial.hint() else {
-        let status = trial.status().unwrap_or_default();
+        let Some(status) = trial.status() else {
+            return Finding::ok(subject, format_args!("{origin} took the test, {took} ms, and was rolled back"));
+        };
         return Finding::ok(subject, format_args!("{origin} took the test, answer {status}, {took} ms"));
     };
     let answer = trial.answer().map(|answer| format!(" ({answer})")).unwrap_or_default();

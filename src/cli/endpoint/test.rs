@@ -1,12 +1,13 @@
 //! `endpoint test`: one signed event now, past the queue, and what came back.
 
 use super::unknown;
-use crate::callback::{Endpoint, Sender};
+use crate::callback::Endpoint;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::fields::Fields;
 use crate::cli::printer::{GREEN, RED};
 use crate::cli::table::Cell;
+use crate::cli::trial::try_out;
 use crate::deliver::trial::Trial;
 use crate::model::id::EndpointName;
 use crate::view::Test;
@@ -16,8 +17,7 @@ pub(super) async fn run(context: &Context, name: &EndpointName) -> Result<(), Fa
     let callbacks = &config.callbacks;
     let endpoint = callbacks.endpoints.get(name.as_str()).ok_or_else(|| unknown(&config, name))?;
     let endpoint = Endpoint::compile(name.as_str(), endpoint, &callbacks.defaults).map_err(|error| vec![error])?;
-    let sender = Sender::new(&callbacks.egress, [&endpoint]).map_err(|error| vec![error])?;
-    let trial = Trial::make(context.clock(), &sender, &endpoint).await.map_err(anyhow::Error::new)?;
+    let trial = try_out(context, &config, &endpoint).await?;
     print(context, &endpoint, &trial)?;
     match trial.hint() {
         None => Ok(()),
@@ -44,7 +44,8 @@ fn print(context: &Context, endpoint: &Endpoint, trial: &Trial) -> Result<(), Fa
         .maybe("status", *status)
         .text("took", format_args!("{duration_ms} ms"))
         .maybe("error", error.as_deref())
-        .maybe("answer", trial.answer());
+        .maybe("answer", trial.answer())
+        .maybe("effect", test.is_undone.then_some("rolled back"));
     printer.fields(&fields);
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! The rules of one endpoint.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::Rules;
-use crate::callback::config::EndpointConfig;
+use crate::callback::config::{EndpointConfig, Method, SinkConfig};
 use crate::model::pattern::{PatternError, Patterns};
+use crate::model::sink::Statement;
 use crate::setting::Text;
 
 /// Headers that the bridge or the protocol sets by itself.
@@ -19,6 +21,8 @@ const RESERVED: [&str; 9] = [
     "transfer-encoding",
     "upgrade",
 ];
+/// Nothing else is published while a statement runs, and its transaction has an end.
+const LONGEST_STATEMENT: Duration = Duration::from_secs(5);
 const LONGEST_NAME: usize = 64;
 
 impl Rules {
@@ -32,15 +36,10 @@ impl Rules {
                 ),
             );
         }
-        let url = format!("{base}.url");
-        match endpoint.url_template() {
-            None => self.web_address(&url, &endpoint.url),
-            Some(Ok(())) => {}
-            Some(Err(problem)) => self.add(url, problem),
-        }
         self.events(&format!("{base}.events"), &endpoint.events);
-        if endpoint.secrets.is_empty() {
-            self.add(format!("{base}.secrets"), "is empty; name at least one signing secret");
+        match &endpoint.sink {
+            Some(sink) => self.sink(&base, sink, endpoint),
+            None => self.receiver(&base, endpoint),
         }
         for (header, value) in &endpoint.headers {
             self.header(&format!("{base}.headers.{header}"), header, value);
@@ -71,6 +70,47 @@ impl Rules {
             }
             if let Some(jitter) = retry.jitter {
                 self.within(&format!("{base}.retry.jitter"), jitter, 0.0..=1.0);
+            }
+        }
+    }
+
+    fn receiver(&mut self, base: &str, endpoint: &EndpointConfig) {
+        let url = format!("{base}.url");
+        match endpoint.url_template() {
+            None => self.web_address(&url, &endpoint.url),
+            Some(Ok(())) => {}
+            Some(Err(problem)) => self.add(url, problem),
+        }
+        if endpoint.secrets.is_empty() {
+            self.add(format!("{base}.secrets"), "is empty; name at least one signing secret");
+        }
+    }
+
+    fn sink(&mut self, base: &str, sink: &SinkConfig, endpoint: &EndpointConfig) {
+        if let Err(error) = Statement::parse(&sink.sql) {
+            self.add(format!("{base}.sink.sql"), error.to_string());
+        }
+        if sink.timeout.0.is_zero() || sink.timeout.0 > LONGEST_STATEMENT {
+            self.add(format!("{base}.sink.timeout"), "is out of range; write more than 0s and at most 5s");
+        }
+        for (is_there, key) in [
+            (!endpoint.url.is_empty(), "url"),
+            (!endpoint.secrets.is_empty(), "secrets"),
+            (!endpoint.extra_signatures.is_empty(), "extra_signatures"),
+            (!endpoint.headers.is_empty(), "headers"),
+            (endpoint.auth.is_some(), "auth"),
+            (endpoint.method != Method::default(), "method"),
+            (endpoint.body.is_some(), "body"),
+            (endpoint.tls.is_some(), "tls"),
+            (endpoint.http2, "http2"),
+            (endpoint.ack.is_some(), "ack"),
+            (endpoint.timeout.is_some(), "timeout"),
+        ] {
+            if is_there {
+                self.add(
+                    format!("{base}.{key}"),
+                    "is for endpoints that are called, and this one has a sink; take it out",
+                );
             }
         }
     }

@@ -104,6 +104,9 @@ fn a_file_of_comments_is_no_error() {
 #[test]
 fn rules_name_the_key_and_the_fix() {
     let shop = |line: &str| format!("{}\n      {line}\n", SHOP.trim_end());
+    let sink = |sink: &str| {
+        format!("callbacks: {{ endpoints: {{ ledger: {{ events: [deposit.created], sink: {{ sql: {sink} }} }} }} }}")
+    };
     let endpoint = |change: (&str, &str)| SHOP.replace(change.0, change.1);
     let table = [
         ("server: { listen: '0.0.0.0:8600' }".to_owned(), "server.token", "or listen on 127.0.0.1"),
@@ -188,6 +191,22 @@ fn rules_name_the_key_and_the_fix() {
             "callbacks.endpoints.shop.tls.cert",
             "the keys here are ca, client_cert, client_key",
         ),
+        (shop("sink: { sql: 'CALL f(:body)', timeout: 2s }"), "callbacks.endpoints.shop.url", "this one has a sink"),
+        (sink("'CALL f(:bdoy)', timeout: 2s"), "callbacks.endpoints.ledger.sink.sql", "did you mean `:body`?"),
+        (
+            format!("{}\ndatabase: {{ url: 'mysql://db/x', max_connections: 1 }}", sink("'CALL f()', timeout: 2s")),
+            "database.max_connections",
+            "write at least 2",
+        ),
+        (sink("'COMMIT', timeout: 2s"), "callbacks.endpoints.ledger.sink.sql", "begin with one of CALL"),
+        (sink("'CALL f()', timeout: 0s"), "callbacks.endpoints.ledger.sink.timeout", "at most 5s"),
+        (sink("'CALL f()', timeout: 6s"), "callbacks.endpoints.ledger.sink.timeout", "at most 5s"),
+        (sink("'CALL f()'"), "callbacks.endpoints.ledger.sink.timeout", "is missing"),
+        (
+            sink("'CALL f()', timeout: 2s }, ack: { mode: row, within: 1m"),
+            "callbacks.endpoints.ledger.ack",
+            "this one has a sink; take it out",
+        ),
         (shop("ack: { mode: rows, within: 10m }"), "callbacks.endpoints.shop.ack.mode", "write one of `row`"),
         (shop("ack: { mode: row }"), "callbacks.endpoints.shop.ack.within", "is missing"),
         (shop("ack: { mode: row, within: 0s }"), "callbacks.endpoints.shop.ack.within", "is zero"),
@@ -228,14 +247,30 @@ fn rules_name_the_key_and_the_fix() {
             found.iter().any(|line| line.contains(&format!("{key}: ")) && line.contains(part)),
             "{text}\n{found:?}"
         );
-        assert!(found.len() <= if text.contains("a.b") { 3 } else { 1 }, "{text}\n{}", found.join("\n"));
+        assert!(
+            found.len() <= if text.contains("a.b") || text.contains("CALL f(:body)") { 3 } else { 1 },
+            "{text}\n{}",
+            found.join("\n")
+        );
     }
 }
 
 #[test]
 fn nothing_under_an_optional_key_equals_no_key() {
-    let keys =
-        ["headers", "auth", "method", "body", "rate", "ordering", "retry", "extra_signatures", "tls", "http2", "ack"];
+    let keys = [
+        "headers",
+        "auth",
+        "method",
+        "body",
+        "rate",
+        "ordering",
+        "retry",
+        "extra_signatures",
+        "tls",
+        "http2",
+        "ack",
+        "sink",
+    ];
     let lines: String = keys.iter().map(|key| format!("\n      {key}:")).collect();
     let config = loaded(&format!("{}{lines}", SHOP.trim_end()), &[]);
     assert_eq!(config.show(), loaded(SHOP, &[]).show());

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use lumo_simulator::Answer as Reply;
+use lumo_simulator::{Answer as Reply, World};
 use serde_json::{Value, json};
 
-use super::running;
+use super::{daemon, running};
 use crate::database::{Database, on_each_database};
-use crate::world::{PATIENCE, eventually};
+use crate::world::{PATIENCE, Stage, eventually, seed};
 
-on_each_database!(lists_come_page_by_page, what_is_done_by_command_is_done_over_http);
+on_each_database!(
+    lists_come_page_by_page,
+    what_is_done_by_command_is_done_over_http,
+    a_sink_is_listed_and_tried_without_an_effect,
+);
 
 /// Every item of a list, in pages of this many.
 async fn all(client: &super::Client, path: &str, limit: usize) -> Vec<Value> {
@@ -135,5 +139,30 @@ async fn what_is_done_by_command_is_done_over_http(database: Database) {
     assert_eq!(stage.database.number(left).await, 0);
     assert_eq!(stage.receiver.count(), before);
     stage.assert_mirrored().await;
+    bridge.stop().await;
+}
+
+async fn a_sink_is_listed_and_tried_without_an_effect(database: Database) {
+    database.execute("CREATE TABLE ledger (event_id varchar(128) NOT NULL)").await;
+    let mut stage = Stage::new(database, World::live(seed())).await;
+    let sink = |sql: &str| json!({ "sink": { "sql": sql, "timeout": "2s" }, "events": ["deposit.*"] });
+    let right = sink("INSERT INTO ledger (event_id) VALUES (:event_id)");
+    stage
+        .settings
+        .set("callbacks.endpoints", json!({ "ledger": right, "wrong": sink("INSERT INTO ledgre VALUES (1)") }));
+    let (bridge, client) = daemon(&mut stage).await;
+    stage.until_imported().await;
+
+    let listed = client.read("/api/endpoints").await;
+    let names: Vec<_> = listed["data"].as_array().unwrap().iter().map(|endpoint| &endpoint["name"]).collect();
+    assert_eq!(names, ["ledger", "wrong"], "{listed}");
+    let tried = client.post("/api/endpoints/ledger/test", &json!({})).await;
+    let is = |key: &str| tried.body[key].clone();
+    assert_eq!((tried.status, is("is_accepted"), is("is_undone")), (200, json!(true), json!(true)), "{tried:?}");
+    assert_eq!((is("status"), is("origin")), (Value::Null, json!("a statement in the database")), "{tried:?}");
+    assert_eq!(stage.database.count("ledger", "1 = 1").await, 0);
+    let tried = client.post("/api/endpoints/wrong/test", &json!({})).await;
+    assert_eq!((tried.status, &tried.body["is_accepted"]), (200, &json!(false)), "{tried:?}");
+    assert!(tried.body["error"].as_str().unwrap().contains("ledgre"), "{tried:?}");
     bridge.stop().await;
 }

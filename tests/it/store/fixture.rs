@@ -52,7 +52,7 @@ pub(crate) fn endpoint(name: &str) -> EndpointName {
 
 pub(crate) fn subscriber(name: &str, patterns: &[&str], order: Order) -> Subscriber {
     let patterns = Patterns::parse(patterns.iter().copied()).unwrap();
-    Subscriber { endpoint: endpoint(name), patterns, order, history: None }
+    Subscriber { endpoint: endpoint(name), patterns, order, history: None, sink: None }
 }
 
 /// An endpoint `shop` that wants everything about wallets and deposits, a user's in order.

@@ -1,0 +1,97 @@
+//! A sink, from the configuration to the merchant's own table, with kills in between.
+
+use std::time::Duration;
+
+use lumo_simulator::{Quirks, World};
+use sea_orm::DbBackend;
+use serde_json::json;
+
+use crate::database::{Database, on_each_database};
+use crate::world::{PATIENCE, Stage, random_changes, seed};
+
+on_each_database!(
+    every_effect_happens_once_and_in_order_whatever_is_killed,
+    a_sink_is_checked_and_tried_without_an_effect,
+);
+
+const LEDGER: &str = "INSERT INTO ledger (event_id, stream, sequence) VALUES (:event_id, :stream, :sequence)";
+
+async fn make_ledger(database: &Database) {
+    let id = match database.backend() {
+        DbBackend::Sqlite => "integer PRIMARY KEY AUTOINCREMENT",
+        DbBackend::Postgres => "bigserial PRIMARY KEY",
+        _ => "bigint AUTO_INCREMENT PRIMARY KEY",
+    };
+    let columns = "event_id varchar(128) NOT NULL, stream varchar(720) NOT NULL, sequence bigint NOT NULL";
+    let charset = if database.backend() == DbBackend::MySql { " CHARACTER SET utf8mb4" } else { "" };
+    database.execute(&format!("CREATE TABLE ledger (id {id}, {columns}){charset}")).await;
+}
+
+async fn every_effect_happens_once_and_in_order_whatever_is_killed(database: Database) {
+    let world = World::live(seed());
+    world.seed(60, 240);
+    let mut stage = Stage::with(database, world.clone(), Quirks::default(), Duration::from_millis(20)).await;
+    stage.announce_history();
+    stage.settings.set("lumo.page_size", json!(20));
+    let sink = json!({ "sink": { "sql": LEDGER, "timeout": "1s" }, "events": ["wallet.*", "deposit.*"] });
+    stage.settings.set("callbacks.endpoints.ledger", sink);
+
+    // At first there is nothing to write to, and the changes are stored all the same.
+    let bridge = stage.daemon();
+    stage.until_imported().await;
+    let failed = "SELECT COUNT(*) FROM lumo_deliveries WHERE endpoint = 'ledger' AND last_error IS NOT NULL";
+    stage.database.until_at_least(1, PATIENCE, failed).await;
+    assert_eq!(stage.database.count("lumo_deliveries", "endpoint = 'ledger' AND state = 'delivered'").await, 0);
+    bridge.kill();
+    make_ledger(&stage.database).await;
+
+    // Killed while it catches up, and while pages are stored.
+    for round in 1..=4 {
+        random_changes(&world, 40);
+        let bridge = stage.daemon();
+        stage.database.until_at_least(40 * round, PATIENCE, "SELECT COUNT(*) FROM ledger").await;
+        bridge.kill();
+    }
+    random_changes(&world, 40);
+    let bridge = stage.daemon();
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    bridge.stop().await;
+
+    let wanted = "SELECT COUNT(*) FROM lumo_deliveries WHERE endpoint = 'ledger' AND state = 'delivered'";
+    let wanted = stage.database.number(wanted).await;
+    assert!(wanted >= 300, "{wanted}");
+    assert_eq!(stage.database.number("SELECT COUNT(*) FROM ledger").await, wanted);
+    assert_eq!(stage.database.number("SELECT COUNT(DISTINCT event_id) FROM ledger").await, wanted);
+    let overtaken = "SELECT COUNT(*) FROM ledger a JOIN ledger b ON b.stream = a.stream \
+                     WHERE b.sequence > a.sequence AND b.id < a.id";
+    assert_eq!(stage.database.number(overtaken).await, 0, "effects of one user are out of order");
+    let unlogged = "SELECT COUNT(*) FROM lumo_deliveries d WHERE endpoint = 'ledger' AND NOT EXISTS \
+                    (SELECT 1 FROM lumo_delivery_attempts a WHERE a.delivery_id = d.id AND a.attempt = d.attempts)";
+    let skipped = stage.database.count("lumo_deliveries", "endpoint = 'ledger' AND state = 'skipped'").await;
+    assert_eq!(stage.database.number(unlogged).await, skipped);
+}
+
+async fn a_sink_is_checked_and_tried_without_an_effect(database: Database) {
+    make_ledger(&database).await;
+    let mut stage = Stage::new(database, World::live(seed())).await;
+    let migrated = stage.command(&["migrate", "up"]).await;
+    assert_eq!(migrated.status.code(), Some(0), "{migrated:?}");
+    stage.settings.set(
+        "callbacks.endpoints",
+        json!({ "ledger": { "sink": { "sql": LEDGER, "timeout": "2s" }, "events": ["*"] } }),
+    );
+    let checked = stage.command(&["check", "--json"]).await;
+    assert!(checked.stdout.contains("its statement can be prepared"), "{checked:?}");
+    let tried = stage.command(&["endpoint", "test", "ledger"]).await;
+    assert_eq!(tried.status.code(), Some(0), "{tried:?}");
+    assert!(tried.stdout.contains("rolled back"), "{tried:?}");
+    assert_eq!(stage.database.number("SELECT COUNT(*) FROM ledger").await, 0);
+
+    stage.settings.set("callbacks.endpoints.ledger.sink.sql", json!(LEDGER.replace("ledger", "ledgre")));
+    let checked = stage.command(&["check", "--json"]).await;
+    assert!(checked.stdout.contains("the statement failed: ") && checked.stdout.contains("ledgre"), "{checked:?}");
+    let tried = stage.command(&["endpoint", "test", "ledger"]).await;
+    assert_eq!(tried.status.code(), Some(1), "{tried:?}");
+    assert!(tried.stderr.contains("ledgre"), "{tried:?}");
+}
