@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::database::{Database, on_each_database};
 use crate::world::{PATIENCE, Stage, eventually, seed};
 
-on_each_database!(every_query_of_the_documents_finds_what_it_says);
+on_each_database!(every_query_of_the_documents_finds_what_it_says, the_statement_of_the_documents_books_each_deposit,);
 
 const DOCUMENTS: [&str; 6] = [
     "README.md",
@@ -136,6 +136,27 @@ async fn every_query_of_the_documents_finds_what_it_says(database: Database) {
                 }
             }
         }
+    }
+    parts.store.close().await;
+}
+
+async fn the_statement_of_the_documents_books_each_deposit(database: Database) {
+    let guide = document("docs/developer.md");
+    let make = blocks(&guide, "sql").into_iter().find(|block| block.contains("TABLE bookings")).unwrap();
+    database.execute(&make).await;
+    let example = blocks(&guide, "yaml").into_iter().find(|block| block.contains("sink:")).unwrap();
+    let sql = example.lines().find_map(|line| line.trim().strip_prefix("sql: ")).unwrap();
+
+    let mut stage = Stage::new(database, World::live(seed())).await;
+    stage.announce_history();
+    let ledger = json!({ "sink": { "sql": sql, "timeout": "2s" }, "events": ["deposit.created"] });
+    stage.settings.set("callbacks.endpoints.ledger", ledger);
+    stage.world.add_wallet("42");
+    let deposits = ["12.5", "7"].map(|amount| stage.world.add_deposit_for("42", amount).unwrap().id);
+    let parts = stage.parts().await;
+    parts.sync().await;
+    for id in deposits {
+        assert_eq!(stage.database.count("bookings", &format!("deposit_id = '{id}'")).await, 1);
     }
     parts.store.close().await;
 }
