@@ -47,6 +47,8 @@ pub struct Config {
     pub server: admin::Config,
     /// The log on stderr.
     pub log: telemetry::Config,
+    /// Traces.
+    pub telemetry: telemetry::Telemetry,
 }
 
 /// A configuration, and the file that it came from, if there was one.

@@ -20,5 +20,6 @@ pub mod setting;
 pub mod store;
 pub mod sync;
 pub mod telemetry;
+pub mod trace;
 pub mod view;
 pub mod wallets;

@@ -30,6 +30,7 @@ mod vicinity;
 pub mod walk;
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::sync::{Mutex as Plain, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ use chrono::TimeDelta;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use twox_hash::XxHash3_64;
 
 pub use config::Config;
@@ -153,6 +155,9 @@ impl Error {
     }
 }
 
+/// A round or a slice under way, over whatever kind of record.
+type Running<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
 impl<U: Upstream> Syncer<U> {
     #[must_use]
     pub fn new(store: Store, upstream: U, clock: Clock, settings: Settings) -> Self {
@@ -230,11 +235,15 @@ impl<U: Upstream> Syncer<U> {
         reach: Reach,
         stop: &CancellationToken,
     ) -> Result<Report, Error> {
+        let span = report::span(listing, "round");
         // Boxed, because what a round holds while it waits is much, and rounds wait side by side.
-        match listing {
-            Listing::Wallets | Listing::Blocked => Box::pin(self.run::<Wallet>(listing, options, reach, stop)).await,
-            Listing::Deposits => Box::pin(self.run::<Deposit>(listing, options, reach, stop)).await,
-        }
+        let running: Running<'_, Report> = match listing {
+            Listing::Wallets | Listing::Blocked => Box::pin(self.run::<Wallet>(listing, options, reach, stop)),
+            Listing::Deposits => Box::pin(self.run::<Deposit>(listing, options, reach, stop)),
+        };
+        let result = running.instrument(span.clone()).await;
+        report::note(&span, result.as_ref().map(Some));
+        result
     }
 
     async fn run<R: Source>(

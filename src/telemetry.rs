@@ -1,17 +1,25 @@
-//! The log: lines for people or JSON for machines, always on stderr.
+//! The log, lines for people or JSON for machines, always on stderr; and the traces, for those who collect them.
 //!
-//! Standard output belongs to data. Nothing that is logged carries a key, a signature, a body or a query.
+//! Standard output belongs to data. Nothing that is logged or traced carries a key, a signature, a body or a query.
 
 pub mod config;
+mod exporter;
+mod otlp;
+mod tracer;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
 
 use anyhow::Context;
-use tracing_subscriber::fmt::format::FmtSpan;
-use tracing_subscriber::{EnvFilter, reload};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
-pub use config::{Config, Format};
+pub use config::{Config, Format, Telemetry};
+pub use exporter::{Exporter, export};
+pub use tracer::Tracer;
 
 /// What is logged from now on can be changed with this.
 #[derive(Clone)]
@@ -27,36 +35,22 @@ impl Level {
     }
 }
 
-/// Starts logging.
+/// Starts logging, and tracing if there is a tracer.
 ///
 /// # Errors
 /// If the level is no filter, or logging was started before.
-pub fn start(config: &Config) -> anyhow::Result<Level> {
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter(&config.level)?)
-        .with_writer(std::io::stderr)
-        .with_span_events(FmtSpan::NONE)
-        .with_target(false);
-    let (started, level) = match config.format {
-        Format::Text => {
-            let log = log.with_ansi(std::io::stderr().is_terminal()).with_filter_reloading();
-            let handle = log.reload_handle();
-            (
-                log.try_init().map_err(|error| anyhow::anyhow!(error)),
-                Level(Arc::new(move |filter| handle.reload(filter))),
-            )
-        }
-        Format::Json => {
-            let log = log.json().flatten_event(true).with_current_span(false).with_filter_reloading();
-            let handle = log.reload_handle();
-            (
-                log.try_init().map_err(|error| anyhow::anyhow!(error)),
-                Level(Arc::new(move |filter| handle.reload(filter))),
-            )
-        }
-    };
-    started.context("log not started")?;
-    Ok(level)
+pub fn start(config: &Config, tracer: Option<Tracer>) -> anyhow::Result<Level> {
+    let (filter, handle) = reload::Layer::new(filter(&config.level)?);
+    let log = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![match config.format {
+        Format::Text => log.with_ansi(std::io::stderr().is_terminal()).with_filter(filter).boxed(),
+        Format::Json => log.json().flatten_event(true).with_current_span(false).with_filter(filter).boxed(),
+    }];
+    // Traces have a filter of their own, so that the level of the log does not decide what is traced.
+    let spans = filter_fn(Tracer::wants).with_max_level_hint(LevelFilter::DEBUG);
+    layers.extend(tracer.map(|tracer| tracer.with_filter(spans).boxed()));
+    tracing_subscriber::registry().with(layers).try_init().context("log not started")?;
+    Ok(Level(Arc::new(move |filter| handle.reload(filter))))
 }
 
 fn filter(level: &str) -> anyhow::Result<EnvFilter> {

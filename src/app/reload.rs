@@ -106,6 +106,7 @@ impl Source {
             ("database", new.database.url == old.database.url && shown(&new.database)? == shown(&old.database)?),
             ("server.listen", new.server.listen == old.server.listen),
             ("log.format", new.log.format == old.log.format),
+            ("telemetry", new.telemetry.traces == old.telemetry.traces),
         ] {
             ensure!(is_same, "`{key}` has changed, which takes a restart");
         }

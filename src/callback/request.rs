@@ -11,6 +11,7 @@ use crate::callback::number::{self, BodyError};
 use crate::callback::template::RenderError;
 use crate::model::id::EventId;
 use crate::model::sign::AllEnded;
+use crate::trace::Place;
 
 /// One attempt at telling an endpoint of an event.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +59,7 @@ pub(super) enum RequestError {
 }
 
 /// Renders and signs. The signature covers the bytes that are sent, and the time of this attempt; which secrets still
-/// sign is decided by that time as well.
+/// sign is decided by that time as well. An attempt that is traced tells its place.
 pub(super) fn prepare(endpoint: &Http, callback: &Callback<'_>, now: DateTime<Utc>) -> Result<Prepared, RequestError> {
     let mut prepared = render(endpoint, callback.body)?;
     for (header, value) in endpoint.signing.sign(callback.event_id.as_str(), now, &prepared.body)? {
@@ -76,6 +77,11 @@ pub(super) fn prepare(endpoint: &Http, callback: &Callback<'_>, now: DateTime<Ut
         let header = HeaderName::from_static(header);
         let value = carried(&header, value)?;
         prepared.headers.insert(header, value);
+    }
+    if let Some(place) = Place::current() {
+        let header = HeaderName::from_static("traceparent");
+        let value = carried(&header, &place.to_string())?;
+        prepared.headers.entry(header).or_insert(value);
     }
     Ok(prepared)
 }

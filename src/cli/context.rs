@@ -52,19 +52,20 @@ impl Context {
         self.global.config.as_deref()
     }
 
-    /// Loads the configuration and starts logging as it says, or as `-v` and `-q` do; what changes the level is given
-    /// only where they do not.
-    pub(super) fn load(&self) -> Result<(Config, Option<telemetry::Level>), Failure> {
+    /// Loads the configuration, and starts logging as it says, or as `-v` and `-q` do, and tracing; what changes the level
+    /// is given only where they do not.
+    pub(super) fn load(&self) -> Result<(Config, Option<telemetry::Level>, Option<telemetry::Exporter>), Failure> {
         let mut config = Config::load(self.config_file(), config::environment())?.config;
+        let (tracer, exporter) = config.telemetry.traces.as_ref().map(telemetry::export).transpose()?.unzip();
         let asked = self.level();
-        let level = start_log(&mut config.log, asked)?;
-        Ok((config, asked.is_none().then_some(level)))
+        let level = start_log(&mut config.log, asked, tracer)?;
+        Ok((config, asked.is_none().then_some(level), exporter))
     }
 
     /// As [`Context::load`], for a command that is done in a moment: unless asked, only warnings are logged.
     pub(super) fn load_quietly(&self) -> Result<Loaded, Failure> {
         let mut loaded = Config::load(self.config_file(), config::environment())?;
-        start_log(&mut loaded.config.log, self.level().or(Some("warn")))?;
+        start_log(&mut loaded.config.log, self.level().or(Some("warn")), None)?;
         Ok(loaded)
     }
 
@@ -127,9 +128,13 @@ impl Context {
     }
 }
 
-fn start_log(log: &mut telemetry::Config, level: Option<&str>) -> Result<telemetry::Level, Failure> {
+fn start_log(
+    log: &mut telemetry::Config,
+    level: Option<&str>,
+    tracer: Option<telemetry::Tracer>,
+) -> Result<telemetry::Level, Failure> {
     if let Some(level) = level {
         log.level = level.to_owned().into();
     }
-    Ok(telemetry::start(log)?)
+    Ok(telemetry::start(log, tracer)?)
 }

@@ -74,7 +74,7 @@ struct Stage {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let show = Show::new(context.printer().clone());
-    telemetry::start(&telemetry::Config { format: telemetry::Format::Text, level: "error".to_owned().into() })?;
+    telemetry::start(&telemetry::Config { format: telemetry::Format::Text, level: "error".to_owned().into() }, None)?;
 
     let world = World::live(rand::random());
     world.seed(args.wallets, args.deposits);

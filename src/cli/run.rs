@@ -9,8 +9,12 @@ use crate::lifecycle;
 
 pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let hangups = lifecycle::hangups().context("signals cannot be listened to")?;
-    let (config, level) = context.load()?;
+    let (config, level, exporter) = context.load()?;
     let daemon = reload::daemon(config, context.clock().clone()).map_err(Failure::configuration)?;
     let source = Source { path: context.config_file().map(Into::into), level, hangups };
-    Ok(Box::pin(source.run(daemon, context.stop())).await?)
+    let work = Box::pin(source.run(daemon, context.stop()));
+    Ok(match exporter {
+        Some(exporter) => Box::pin(exporter.beside(work)).await,
+        None => work.await,
+    }?)
 }

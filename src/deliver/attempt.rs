@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
+use tracing::Span;
 
 use super::desk::Desk;
 use super::health::Health;
@@ -117,6 +118,7 @@ impl Post {
         };
         let policy = self.endpoint.policy();
         let succeeded = matches!(outcome, Outcome::Accepted { .. });
+        note(&Span::current(), &outcome);
         // To be turned away for coming too often, or before one's time, is no attempt.
         let counts = succeeded || (status != Some(429) && not_due_until.is_none());
         let attempts = if counts { attempt } else { before };
@@ -156,4 +158,15 @@ impl Post {
         }
         met
     }
+}
+
+/// What came of it, on the span of the attempt.
+fn note(span: &Span, outcome: &Outcome) {
+    match outcome {
+        Outcome::Accepted { status } => span.record("http.response.status_code", status),
+        Outcome::Refused { status, .. } => {
+            span.record("http.response.status_code", status).record("error.type", status.to_string())
+        }
+        Outcome::Unreachable(why) => span.record("error.type", tracing::field::debug(why)),
+    };
 }

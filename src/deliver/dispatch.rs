@@ -11,6 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::allowance::Allowance;
 use super::attempt::{Met, Post, Settling};
@@ -207,7 +208,17 @@ impl Dispatcher {
     }
 
     fn spawn(&mut self, claimed: Claimed) {
-        let span = tracing::debug_span!("deliver.attempt", delivery.id = %claimed.lease.delivery());
+        let span = tracing::debug_span!(
+            "deliver.attempt",
+            delivery.id = %claimed.lease.delivery(),
+            event.id = %claimed.event_id,
+            event.name = %claimed.event_type,
+            endpoint = %self.post.endpoint.name(),
+            attempt = claimed.attempts.saturating_add(1),
+            reason = claimed.reason.as_str(),
+            http.response.status_code = Empty,
+            "error.type" = Empty,
+        );
         let post = Arc::clone(&self.post);
         self.under_way.spawn(async move { post.attempt(claimed).await }.instrument(span));
     }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, StatusCode};
+use tracing::Instrument;
+use tracing::field::Empty;
 use url::Url;
 
 use crate::clock::Clock;
@@ -112,8 +114,13 @@ impl Http {
     ) -> Result<Answer, Error> {
         let permit = self.pace.enter(lane).await;
         let start = Instant::now();
-        let result = self.exchange(request, cap).await;
         let lane = meters::lane(lane);
+        let listing_name = listing.map(Listing::as_str);
+        let span = tracing::debug_span!("lumo.request", lane, listing = listing_name, "error.type" = Empty);
+        let result = self.exchange(request, cap).instrument(span.clone()).await;
+        if result.is_err() {
+            span.record("error.type", meters::outcome(&result));
+        }
         self.meters.requests.add([lane, meters::outcome(&result)], 1);
         self.meters.durations.observe([lane], start.elapsed());
         permit.settle(listing, feedback(&result));

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::task::{JoinError, JoinSet};
+use tracing::Instrument;
 
 use super::upstream::{Milestone, Source, Upstream};
 use super::walk::{Read, Seen};
@@ -148,8 +149,8 @@ impl<U: Upstream, R: Source> Reader<U, R> {
         self.asked.insert(key(read), None);
         let (upstream, clock, scope) = (self.upstream.clone(), self.clock.clone(), Arc::clone(&self.scope));
         let (requests, first_wait) = (Arc::clone(&self.requests), self.first_wait);
-        self.under_way
-            .spawn(async move { (read, fetch(&upstream, &clock, &scope, read, first_wait, &requests).await) });
+        let fetching = async move { (read, fetch(&upstream, &clock, &scope, read, first_wait, &requests).await) };
+        self.under_way.spawn(fetching.in_current_span());
     }
 
     fn note(&mut self, joined: Result<(Read, Answer<R>), JoinError>) {

@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 
 use lumo_bridge_entity::run::Outcome;
+use tracing::Span;
+use tracing::field::Empty;
 
+use super::Error;
 use crate::model::Listing;
 use crate::model::event::EventType;
 use crate::store::Ending;
@@ -84,5 +87,30 @@ impl Report {
     #[must_use]
     pub fn duration_ms(&self) -> i64 {
         (self.finished_at - self.started_at).num_milliseconds()
+    }
+}
+
+/// The span of a round or of a slice of a sweep.
+pub(super) fn span(listing: Listing, what: &'static str) -> Span {
+    tracing::debug_span!(
+        "sync.pass",
+        listing = listing.as_str(),
+        what,
+        rows = Empty,
+        changes = Empty,
+        "error.type" = Empty
+    )
+}
+
+/// What came of it, on its span.
+pub(super) fn note(span: &Span, result: Result<Option<&Report>, &Error>) {
+    match result {
+        Ok(None) => {}
+        Ok(Some(Report { tally, .. })) => {
+            span.record("rows", tally.rows).record("changes", tally.appeared + tally.changed);
+        }
+        Err(error) => {
+            span.record("error.type", if error.is_unauthorized() { "unauthorized" } else { "failed" });
+        }
     }
 }

@@ -130,6 +130,7 @@ impl<'a, U: Upstream> Round<'a, U> {
     }
 
     /// Stores what a haul changed, with its events and the checkpoint. Returns what became of each record.
+    #[tracing::instrument(name = "sync.page", level = "debug", skip_all, fields(records = haul.records.len()))]
     pub(super) async fn keep_haul<R: Source>(
         &mut self,
         haul: Haul<R>,

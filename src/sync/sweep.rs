@@ -4,11 +4,12 @@
 //! that it waits until no round is under way.
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::crossing::{Crossed, Crossing, Purpose};
 use super::round::Round;
 use super::upstream::{Source, Upstream};
-use super::{Ended, Error, Options, Report, Syncer, Tally};
+use super::{Ended, Error, Options, Report, Running, Syncer, Tally, report};
 use crate::lumo;
 use crate::model::Listing;
 use crate::model::record::{Deposit, Wallet};
@@ -30,10 +31,14 @@ impl<U: Upstream> Syncer<U> {
     /// # Errors
     /// What stopped the slice. The next one goes on from what was stored.
     pub async fn sweep(&self, listing: Listing, pages: u64, stop: &CancellationToken) -> Result<Option<Report>, Error> {
-        match listing {
-            Listing::Wallets | Listing::Blocked => Box::pin(self.sweep_on::<Wallet>(listing, pages, stop)).await,
-            Listing::Deposits => Box::pin(self.sweep_on::<Deposit>(listing, pages, stop)).await,
-        }
+        let span = report::span(listing, "sweep");
+        let running: Running<'_, Option<Report>> = match listing {
+            Listing::Wallets | Listing::Blocked => Box::pin(self.sweep_on::<Wallet>(listing, pages, stop)),
+            Listing::Deposits => Box::pin(self.sweep_on::<Deposit>(listing, pages, stop)),
+        };
+        let result = running.instrument(span.clone()).await;
+        report::note(&span, result.as_ref().map(Option::as_ref));
+        result
     }
 
     /// Whether a sweep was begun and has yet to end, or is wanted at once.

@@ -26,4 +26,5 @@ mod sim;
 mod soak;
 mod store;
 mod tidy;
+mod traces;
 mod world;

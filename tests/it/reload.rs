@@ -99,6 +99,7 @@ async fn a_wrong_file_changes_nothing() {
         (changed("database.url", json!("sqlite:///elsewhere.db")), "`database` has changed, which takes a restart"),
         (changed("server.listen", json!("127.0.0.1:1")), "`server.listen` has changed, which takes a restart"),
         (changed("log.format", json!("json")), "`log.format` has changed, which takes a restart"),
+        (changed("telemetry.traces", json!("http://127.0.0.1:9/")), "`telemetry` has changed, which takes a restart"),
     ] {
         reload(&mut bridge, &file, &text, REFUSED).await;
         let log = bridge.log();

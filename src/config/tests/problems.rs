@@ -43,7 +43,8 @@ colour: red
         "bridge.yaml:15: callbacks.endpoints.till.url: is missing; write for example `https://example.com/hooks`",
         "bridge.yaml:17: callbacks.endpoints.till.secrets[0]: names 2 sources of one secret; write exactly one of \
          `{ env: NAME }`, `{ file: PATH }` and `{ value: … }`",
-        "bridge.yaml:18: colour: is no setting; the keys here are callbacks, database, log, lumo, server, sync",
+        "bridge.yaml:18: colour: is no setting; the keys here are callbacks, database, log, lumo, server, sync, \
+         telemetry",
         "LUMO_BRIDGE__LOG__FROMAT: log.fromat: is no setting; did you mean `log.format`?",
         "LUMO_BRIDGE__LUMO__CONCURRENCY: lumo.concurrency: 65 is out of range; write 1 to 64",
         "LUMO_BRIDGE__SERVER__LISTEN: server.listen: is no address with a port; write for example 127.0.0.1:8600",
@@ -150,6 +151,8 @@ fn rules_name_the_key_and_the_fix() {
         ("log: { level: inof }".to_owned(), "log.level", "did you mean `info`?"),
         ("log: { level: 'lumo_bridge=loud' }".to_owned(), "log.level", "is no filter"),
         ("log: { format: xml }".to_owned(), "log.format", "write one of `text`"),
+        ("telemetry: { traces: collector }".to_owned(), "telemetry.traces", "is not a url"),
+        ("telemetry: { traces: 'http://me:pw@otel/' }".to_owned(), "telemetry.traces", "has credentials in the url"),
         (endpoint(("    shop:", "    Shop:")), "callbacks.endpoints.Shop", "is no name of an endpoint"),
         (endpoint(("https://shop", "gopher://shop")), "callbacks.endpoints.shop.url", "neither an http://"),
         (

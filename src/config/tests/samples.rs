@@ -65,6 +65,7 @@ fn the_defaults_are_those_of_the_documentation() {
         },
         "server": { "listen": "127.0.0.1:8600", "token": null },
         "log": { "format": "text", "level": "info" },
+        "telemetry": { "traces": null },
     });
     assert_eq!(defaults, documented);
 }
