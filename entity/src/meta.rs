@@ -2,8 +2,8 @@
 
 use sea_orm::entity::prelude::*;
 
-/// A random text made with the tables. It is part of the id of every event that can repeat, so that tables built anew,
-/// whose versions begin at 1 again, never reuse an id for another fact.
+/// A random text made with the tables, and again when they were restored from a backup. It is part of the id of every event
+/// that can repeat, so that tables whose versions are counted from an earlier one again never reuse an id for another fact.
 pub const GENERATION: &str = "generation";
 
 #[sea_orm::model]

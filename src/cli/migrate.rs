@@ -26,6 +26,11 @@ pub(super) enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Say that the database was restored from a backup, so that no id of an event stands for two changes
+    ///
+    /// Stop every daemon first. What happens once, as a deposit's creation, keeps its id.
+    #[command(after_help = "Example: lumo-bridge migrate restored")]
+    Restored,
     /// Show which steps were applied; changes nothing
     #[command(after_help = "Example: lumo-bridge migrate status")]
     Status,
@@ -35,6 +40,11 @@ pub(super) enum Command {
 #[derive(Serialize)]
 struct Steps {
     steps: usize,
+}
+
+#[derive(Serialize)]
+struct Restored {
+    restored: bool,
 }
 
 pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
@@ -58,6 +68,15 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
         Command::Down { steps, yes: true } => {
             let steps = schema::down(&database, steps).await.context("tables not taken back")?;
             told(context, steps, format!("steps taken back: {steps}"))
+        }
+        Command::Restored => {
+            schema::restored(&database).await.context("restored tables not noted")?;
+            let printer = context.printer();
+            if printer.json() {
+                return Ok(printer.document(&Restored { restored: true })?);
+            }
+            printer.say("noted; changes that are found from now on have ids that were never sent");
+            Ok(())
         }
         Command::Status => {
             let steps = schema::status(&database).await.context("state of the tables not read")?;

@@ -42,6 +42,24 @@ pub async fn up(config: &Config) -> Result<usize, Error> {
     result
 }
 
+/// Gives the tables another random name, for ones that were put back to an earlier state: versions are counted from there
+/// again, and must not make the id of an event that was sent for another fact since. No process may be at work.
+///
+/// # Errors
+/// If the database is not reachable, or the tables are not there.
+pub async fn restored(config: &Config) -> Result<(), Error> {
+    let connection = connect::single(config, Absent::Refuse).await?;
+    let result = locked(&connection, async || {
+        if meta::Entity::delete_by_id(meta::GENERATION).exec(&connection).await?.rows_affected == 0 {
+            return Err(Error::NotMigrated);
+        }
+        name_generation(&connection).await
+    });
+    let result = result.await;
+    close(connection).await;
+    result
+}
+
 /// Takes the last `steps` back, with everything in the tables that they made. Returns how many steps were taken.
 ///
 /// # Errors

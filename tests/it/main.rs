@@ -20,6 +20,7 @@ mod packaging;
 mod quirks;
 mod reload;
 mod restart;
+mod restore;
 mod schema;
 mod shutdown;
 mod sim;

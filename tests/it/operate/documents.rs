@@ -75,6 +75,7 @@ async fn every_command_that_prints_data_prints_it_as_json() {
         ("config init", &[&file]),
         ("config show", &[]),
         ("config schema", &[]),
+        ("migrate restored", &[]),
         ("migrate down", &["--steps", "1", "--yes"]),
         ("demo", &["--until-delivered", "1", "--wallets", "3", "--deposits", "3", "--pace", "50"]),
     ] {
