@@ -20,6 +20,8 @@ use budget::Budget;
 
 /// Rows that consecutive pages share, so that a removal or two between them is no reason to step back.
 const OVERLAP: u64 = 4;
+/// So many pages of the same few rows are the server's doing.
+const MANY: u64 = 10;
 
 /// What to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,8 +86,6 @@ pub struct Walk {
     is_guess: bool,
     /// Whether there were rows behind the first of them.
     went_on: bool,
-    /// Whether `total` told of rows behind one of them.
-    is_promised: bool,
     sizes_vary: bool,
     /// The page that looked like the end, and is read once more.
     confirming: Option<Vec<u64>>,
@@ -127,7 +127,6 @@ impl Walk {
             mid_pages: 0,
             is_guess: false,
             went_on: false,
-            is_promised: false,
             sizes_vary: false,
             confirming: None,
             total_missing: false,
@@ -175,7 +174,7 @@ impl Walk {
     pub fn refused(&mut self) -> Option<Read> {
         self.limit = (self.limit > 1).then_some(self.limit / 2)?;
         self.mid_page = None;
-        (self.mid_pages, self.is_guess, self.went_on, self.is_promised) = (0, false, false, false);
+        (self.mid_pages, self.is_guess, self.went_on) = (0, false, false);
         self.confirming = None;
         self.requests += 1;
         Some(self.next())
@@ -196,11 +195,11 @@ impl Walk {
         // one, the rows behind it tell.
         let is_known = self.mid_pages == 0 || self.mid_pages > 1;
         let is_sure = !self.sizes_vary && (is_known || (self.went_on && !(self.total_missing || self.is_guess)));
-        // A list of so few rows that grows while it is read looks as if it were cut. To ask for single rows because a list
-        // had but one would be never to prove anything again.
+        // A list of so few rows that grows while it is read looks for a while as if it were cut, and would be read in such
+        // pages ever after. To ask for single rows because a list had but one would be never to prove anything again.
         let is_worth_it = |size: &u64| match *size {
             1 => self.limit == 1,
-            few if few <= OVERLAP + 1 => self.is_promised || few >= u64::from(self.limit) || self.mid_pages == 0,
+            few if few <= OVERLAP + 1 => self.mid_pages == 0 || self.mid_pages >= MANY || few >= u64::from(self.limit),
             _ => true,
         };
         self.mid_page.filter(|_| is_sure).filter(is_worth_it).and_then(|size| u32::try_from(size).ok())
@@ -291,7 +290,6 @@ impl Walk {
         self.confirming = None;
         if seen.returned > 0 {
             self.is_guess |= looks_like_end;
-            self.is_promised |= seen.total.is_some_and(|total| total > self.offset.saturating_add(seen.returned));
             self.sizes_vary |= self.mid_page.is_some_and(|size| size != seen.returned);
             self.mid_page = Some(seen.returned);
             self.mid_pages += 1;

@@ -32,8 +32,6 @@ pub struct Checkpoint {
     is_guess: bool,
     #[serde(default)]
     went_on: bool,
-    #[serde(default)]
-    is_promised: bool,
     sizes_vary: bool,
     total_missing: bool,
     is_loose: bool,
@@ -61,7 +59,6 @@ impl Walk {
             mid_pages: self.mid_pages,
             is_guess: self.is_guess,
             went_on: self.went_on,
-            is_promised: self.is_promised,
             sizes_vary: self.sizes_vary,
             total_missing: self.total_missing,
             is_loose: self.is_loose,
@@ -98,7 +95,6 @@ impl Walk {
             mid_pages: checkpoint.mid_pages,
             is_guess: checkpoint.is_guess,
             went_on: checkpoint.went_on,
-            is_promised: checkpoint.is_promised,
             sizes_vary: checkpoint.sizes_vary,
             confirming: None,
             total_missing: checkpoint.total_missing,
