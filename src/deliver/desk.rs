@@ -19,6 +19,8 @@ pub(super) struct Desk {
     unsettled: AtomicUsize,
     /// Whether what was met cannot be written at present.
     stuck: AtomicBool,
+    /// Whether there is enough to send for a while.
+    plenty: AtomicBool,
     changed: Notify,
 }
 
@@ -52,6 +54,15 @@ impl Desk {
 
     pub(super) fn set_accepts(&self, accepts: bool) {
         self.accepts.store(accepts, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_plenty(&self, plenty: bool) {
+        self.plenty.store(plenty, Ordering::Relaxed);
+    }
+
+    /// Whether the dispatcher has enough to send, and can wait for what is freed.
+    pub(super) fn has_plenty(&self) -> bool {
+        self.plenty.load(Ordering::Relaxed)
     }
 
     /// For how long to claim what comes next in a lane, if at all.

@@ -33,6 +33,8 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 const MOST: usize = 2000;
 /// … and most bytes of bodies.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// So many times what may be under way at once is plenty.
+const PLENTY: usize = 4;
 /// How much longer a lease lasts than two attempts may: one that was under way before, and its own.
 const LEASE_MARGIN: Duration = Duration::from_secs(15);
 /// What must be left of a lease, beyond the attempt itself, to be settled in.
@@ -182,6 +184,7 @@ impl Dispatcher {
     /// Sends what may be sent. Returns when more may be, if what holds it up is neither an attempt nor the table.
     fn send(&mut self) -> Option<Instant> {
         let now = self.post.clock.now();
+        self.post.desk.set_plenty(!self.in_doubt && self.buffer.len() > self.pressure.limit() * PLENTY);
         if self.in_doubt || self.buffer.is_empty() || self.post.desk.is_stuck() {
             return None;
         }

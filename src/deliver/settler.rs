@@ -19,6 +19,13 @@ use crate::store::{self, Error, Settled, Settlement, Store, Turn};
 
 /// Settlements in one transaction.
 const BATCH: usize = 1000;
+/// From so many that have come together on, more are waited for, …
+const BUSY: usize = 16;
+/// … until there are so many, …
+const ENOUGH: usize = 200;
+/// … for no longer than so many of these.
+const MOMENTS: u32 = 5;
+const MOMENT: Duration = Duration::from_millis(1);
 /// The wait after the database failed.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
@@ -46,6 +53,7 @@ impl Settler {
     pub(super) async fn run(self, mut settlements: mpsc::Receiver<Settling>) {
         let mut batch = Vec::with_capacity(BATCH);
         while settlements.recv_many(&mut batch, BATCH).await > 0 {
+            self.gather(&mut settlements, &mut batch).await;
             let mut summaries: BTreeMap<EndpointName, Summary> = BTreeMap::new();
             let (mut settled, mut settlements) = (Settled::default(), Vec::with_capacity(batch.len()));
             for settling in batch.drain(..) {
@@ -77,6 +85,26 @@ impl Settler {
                     desk.settled(summary.attempts);
                 }
             }
+        }
+    }
+
+    /// Under load, lets a batch grow for as long as nobody waits for what it frees: most of what a transaction costs, it costs
+    /// once.
+    async fn gather(&self, settlements: &mut mpsc::Receiver<Settling>, batch: &mut Vec<Settling>) {
+        if batch.len() < BUSY {
+            return;
+        }
+        for _ in 0..MOMENTS {
+            let enough = batch.len() + settlements.len() >= ENOUGH;
+            if enough || !self.desks.values().any(|desk| desk.has_plenty()) {
+                break;
+            }
+            tokio::time::sleep(MOMENT).await;
+        }
+        while batch.len() < BATCH
+            && let Ok(settling) = settlements.try_recv()
+        {
+            batch.push(settling);
         }
     }
 

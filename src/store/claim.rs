@@ -10,9 +10,10 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::delivery::{self, Reason, State};
 use lumo_bridge_entity::{endpoint, event};
-use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType};
+use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, Query};
 use sea_orm::{
-    ColumnTrait, Condition, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QueryResult, QuerySelect, Statement,
 };
 
 use super::mirror::{among, at_once};
@@ -58,6 +59,10 @@ pub(super) struct Due {
     reason: Reason,
     attempts: i32,
 }
+
+/// Its columns.
+const DUE: [delivery::Column; 4] =
+    [delivery::Column::Id, delivery::Column::EventId, delivery::Column::Reason, delivery::Column::Attempts];
 
 /// The columns of a [`Due`], and when it is due.
 type Timed = (DeliveryId, EventId, Reason, i32, Option<DateTime<Utc>>);
@@ -291,32 +296,30 @@ impl Tx {
 
     /// Claims those of these deliveries that are pending, due or not.
     pub(super) async fn hand_over(&self, ids: &[DeliveryId], stamp: Stamp) -> Result<Vec<Claimed>, Error> {
+        let mut due: Vec<Due> = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(at_once(self.backend())) {
-            delivery::Entity::update_many()
-                .col_expr(delivery::Column::State, Expr::value(State::Sending.as_str()))
-                .col_expr(delivery::Column::LeaseToken, Expr::value(stamp.token))
-                .col_expr(delivery::Column::NextAttemptAt, Expr::value(stamp.until))
-                .filter(among(self.backend(), delivery::Column::Id, chunk.iter().cloned()))
-                .filter(delivery::Column::State.eq(State::Pending))
-                .exec(self.session())
-                .await?;
-        }
-        let mut due = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(at_once(self.backend())) {
-            let rows: Vec<Due> = delivery::Entity::find()
-                .select_only()
-                .columns([
-                    delivery::Column::Id,
-                    delivery::Column::EventId,
-                    delivery::Column::Reason,
-                    delivery::Column::Attempts,
-                ])
-                .filter(among(self.backend(), delivery::Column::Id, chunk.iter().cloned()))
-                .filter(delivery::Column::LeaseToken.eq(stamp.token))
-                .into_model()
-                .all(self.session())
-                .await?;
-            due.extend(rows);
+            let these = || among(self.backend(), delivery::Column::Id, chunk.iter().cloned());
+            let mut update = Query::update();
+            update
+                .table(delivery::Entity)
+                .value(delivery::Column::State, State::Sending.as_str())
+                .value(delivery::Column::LeaseToken, stamp.token)
+                .value(delivery::Column::NextAttemptAt, stamp.until)
+                .and_where(these())
+                .and_where(delivery::Column::State.eq(State::Pending));
+            if self.backend() != DbBackend::MySql {
+                update.returning(Query::returning().columns(DUE));
+                due.extend(rows_of(self.session().query_all(&update).await?)?);
+                continue;
+            }
+            self.session().execute(&update).await?;
+            let ours = Query::select()
+                .columns(DUE)
+                .from(delivery::Entity)
+                .and_where(these())
+                .and_where(delivery::Column::LeaseToken.eq(stamp.token))
+                .take();
+            due.extend(rows_of(self.session().query_all(&ours).await?)?);
         }
         self.with_bodies(due, stamp).await
     }
@@ -361,6 +364,10 @@ impl Tx {
             .await?;
         Ok(updated.rows_affected)
     }
+}
+
+fn rows_of(rows: Vec<QueryResult>) -> Result<Vec<Due>, DbErr> {
+    rows.iter().map(|row| Due::from_query_result(row, "")).collect()
 }
 
 /// Raw SQL because the builder has no materialised CTE. It must be materialised: PostgreSQL may run a plain subquery more than

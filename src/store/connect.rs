@@ -41,6 +41,8 @@ const STATEMENTS: usize = 1000;
 
 /// Steps of SQLite's machine between two looks at the clock.
 const STEPS: i32 = 10_000;
+/// Rows that SQLite's thread may find before somebody takes them: with few, the two take turns.
+const ROWS: usize = 1000;
 
 /// What becomes of an SQLite file that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,7 @@ fn options(config: &Config) -> ConnectOptions {
             .busy_timeout(Duration::from_secs(10))
             .pragma("wal_autocheckpoint", "10000")
             .pragma("cache_size", WRITER_CACHE)
+            .row_buffer_size(ROWS)
             .statement_cache_capacity(STATEMENTS)
     });
     options

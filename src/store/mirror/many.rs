@@ -16,6 +16,8 @@ use super::padded;
 
 /// Rows in one statement where each row has parameters of its own; with 21 columns far below the 32,766 that SQLite takes.
 const ROWS: usize = 200;
+/// The same on SQLite, where a further statement costs little, and a further text of one much memory: powers of two only.
+const SQLITE_ROWS: usize = 128;
 /// Rows in one statement where each column is one parameter; a bound on memory, nothing else.
 const COLUMN_LENGTH: usize = 10_000;
 
@@ -41,8 +43,8 @@ pub(super) async fn write<E: EntityTrait>(
             E::Column::iter().filter(|column| !except.contains(&column.as_str())).collect()
         }
     };
-    let mut rows = rows.into_iter().peekable();
-    while rows.peek().is_some() {
+    let mut rows = rows.into_iter();
+    while rows.len() > 0 {
         if session.get_database_backend() == DbBackend::Postgres {
             let columns = columns::<E>(rows.by_ref().take(COLUMN_LENGTH));
             let sql = unfold::<E>(key, &overwritten);
@@ -51,7 +53,12 @@ pub(super) async fn write<E: EntityTrait>(
         }
         let mut insert = Query::insert();
         insert.into_table(E::default()).columns(E::Column::iter());
-        for row in rows.by_ref().take(ROWS) {
+        let together = if session.get_database_backend() == DbBackend::Sqlite {
+            1 << rows.len().min(SQLITE_ROWS).ilog2()
+        } else {
+            ROWS
+        };
+        for row in rows.by_ref().take(together) {
             insert.values_panic(row.into_iter().map(Expr::val));
         }
         if !overwritten.is_empty() {
