@@ -22,9 +22,10 @@ async fn make_ledger(database: &Database) {
         DbBackend::Postgres => "bigserial PRIMARY KEY",
         _ => "bigint AUTO_INCREMENT PRIMARY KEY",
     };
-    let columns = "event_id varchar(128) NOT NULL, stream varchar(720) NOT NULL, sequence bigint NOT NULL";
-    let charset = if database.backend() == DbBackend::MySql { " CHARACTER SET utf8mb4" } else { "" };
-    database.execute(&format!("CREATE TABLE ledger (id {id}, {columns}){charset}")).await;
+    // MySQL's text takes users for the same that differ in case or in blanks at the end.
+    let stream = if database.backend() == DbBackend::MySql { "varbinary(2880)" } else { "varchar(720)" };
+    let columns = format!("event_id varchar(128) NOT NULL, stream {stream} NOT NULL, sequence bigint NOT NULL");
+    database.execute(&format!("CREATE TABLE ledger (id {id}, {columns})")).await;
 }
 
 async fn every_effect_happens_once_and_in_order_whatever_is_killed(database: Database) {
