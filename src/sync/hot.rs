@@ -146,7 +146,9 @@ impl<U: Upstream> Round<'_, U> {
         for user in users {
             let Ok(user_id) = user.parse::<ExternalId>() else { continue };
             let asked_at = self.now();
-            let Some(found) = self.rows_of::<R>(&user_id, stop).await? else { return Ok(()) };
+            let wanted = due.iter().filter(|entry| entry.external_id == user && !entry.id.is_empty());
+            let wanted: Vec<&str> = wanted.map(|entry| entry.id.as_str()).collect();
+            let Some(found) = self.rows_of::<R>(&user_id, &wanted, stop).await? else { return Ok(()) };
             for entry in due.iter().filter(|entry| entry.external_id == user) {
                 match &found {
                     None => self.memory.rechecks.put_off(entry, asked_at + PATIENCE),
@@ -179,23 +181,28 @@ impl<U: Upstream> Round<'_, U> {
         Ok(())
     }
 
-    /// The ids of all rows that a user has upstream; the inner none if that cannot be told, the outer if stopped.
+    /// The ids of all rows that a user has upstream; the inner none if that cannot be told, the outer if stopped. `wanted`
+    /// are those whose absence would mean something.
     async fn rows_of<R: Source>(
         &mut self,
         user: &ExternalId,
+        wanted: &[&str],
         stop: &CancellationToken,
     ) -> Result<Option<Option<HashSet<String>>>, Error> {
         let only = |record: &R| record.user().is_none_or(|owner| owner == user);
         let scope = |listing| Scope { user: Some(user.clone()), ..Scope::all(listing, Lane::Hot) };
         let Some(found) = self.all_of::<R>(scope(R::HOME), USER_PAGES, &only, stop).await? else { return Ok(None) };
         let (Some(mut found), Listing::Wallets) = (found.clone(), R::HOME) else { return Ok(Some(found)) };
-        let Some(blocked) = self.all_of::<R>(scope(Listing::Blocked), USER_PAGES, &only, stop).await? else {
-            return Ok(None);
-        };
-        Ok(Some(blocked.map(|blocked| {
-            found.extend(blocked);
-            found
-        })))
+        // A wallet that is unblocked between the two readings is in neither, but then it is in the first list.
+        for listing in [Listing::Blocked, R::HOME] {
+            let Some(more) = self.all_of::<R>(scope(listing), USER_PAGES, &only, stop).await? else { return Ok(None) };
+            let Some(more) = more else { return Ok(Some(None)) };
+            found.extend(more);
+            if wanted.iter().all(|id| found.contains(*id)) {
+                break;
+            }
+        }
+        Ok(Some(Some(found)))
     }
 
     /// Reads a filtered list whole and stores what it shows. Returns the ids of its rows; the inner none if the server does

@@ -94,7 +94,7 @@ fn a_sweep_that_began_before_a_surplus_does_not_explain_it() {
 
 #[test]
 fn a_list_without_an_end_that_stays_takes_no_more_requests_than_it_may() {
-    [2_001_903, 2_005_572].into_iter().for_each(keeps_its_promises);
+    [2_001_903, 2_005_572, 6_078_512].into_iter().for_each(keeps_its_promises);
 }
 
 #[test]
@@ -110,6 +110,11 @@ fn a_list_of_two_rows_that_grows_teaches_no_page_size() {
 #[test]
 fn one_row_beside_a_total_of_one_is_not_the_whole_list() {
     [2_003_360, 5_009_304].into_iter().for_each(keeps_its_promises);
+}
+
+#[test]
+fn a_wallet_that_is_unblocked_while_its_user_is_asked_for_has_not_gone() {
+    keeps_its_promises(7_020_357);
 }
 
 #[test]
