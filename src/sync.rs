@@ -23,6 +23,7 @@ mod reader;
 pub mod recheck;
 mod report;
 mod round;
+mod sightings;
 mod sweep;
 mod tick;
 mod upstream;
@@ -56,6 +57,7 @@ use crate::model::record::{Deposit, Wallet};
 use crate::store::{self, Ending, Fence, Store};
 use locate::Blocks;
 use round::Round;
+use sightings::Sightings;
 use sweep::Sweeping;
 use upstream::Source;
 
@@ -107,6 +109,7 @@ pub struct Syncer<U> {
     blocks: [Plain<Option<Blocks>>; Listing::ALL.len()],
     /// Users whose wallets have changed: their deposits may have, too.
     hints: Plain<BTreeSet<String>>,
+    sightings: Sightings,
     meters: Meters,
 }
 
@@ -171,6 +174,7 @@ impl<U: Upstream> Syncer<U> {
             sweeps: Default::default(),
             blocks: Default::default(),
             hints: Plain::default(),
+            sightings: Sightings::default(),
             meters: Meters::default(),
         }
     }

@@ -159,9 +159,15 @@ impl<U: Upstream> Round<'_, U> {
                         }
                     }
                     Some(_) => {
+                        if self.syncer.sightings.take(&entry.id) {
+                            self.memory.rechecks.seen_since(&entry.id);
+                        }
                         if self.memory.rechecks.seen_absent(&entry.id, asked_at) == Verdict::Confirmed {
                             gone.push((entry.id.clone(), asked_at));
-                        } else if entry.reason != Reason::Absent {
+                            continue;
+                        }
+                        self.syncer.sightings.expect(&entry.id);
+                        if entry.reason != Reason::Absent {
                             // Whatever it was asked for, it is its absence now that wants to be confirmed.
                             self.memory.rechecks.done(entry);
                         }

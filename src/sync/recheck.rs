@@ -106,6 +106,13 @@ impl Rechecks {
         verdict
     }
 
+    /// The row was listed since it was seen absent: the next answer that does not have it is the first.
+    pub fn seen_since(&mut self, id: &str) {
+        if let Some(entry) = self.entries.get_mut(&(id.to_owned(), Reason::Absent)) {
+            entry.first_seen_at = None;
+        }
+    }
+
     /// The row is listed, in a state that needs no confirmation or was given it: it waits no more. Whether it did.
     pub fn present(&mut self, id: &str) -> bool {
         let count = self.entries.len();
@@ -208,6 +215,16 @@ mod tests {
 
     fn ids(entries: Vec<Entry>) -> Vec<String> {
         entries.into_iter().map(|entry| entry.id).collect()
+    }
+
+    #[test]
+    fn an_answer_that_was_refuted_is_not_confirmed_by_the_next() {
+        let mut rechecks = Rechecks::default();
+        assert_eq!(rechecks.seen_absent("a", at(0)), Verdict::Wait);
+        rechecks.seen_since("a");
+        assert_eq!(rechecks.seen_absent("a", at(31)), Verdict::Wait);
+        assert_eq!(rechecks.seen_absent("a", at(61)), Verdict::Confirmed);
+        assert!(!rechecks.waits("a", Reason::Absent));
     }
 
     #[test]

@@ -155,7 +155,7 @@ impl<'a, U: Upstream> Round<'a, U> {
         let confirmed = self.memory.rechecks.confirmed_regressions(now);
         let allowed = records.iter().filter(|record| confirmed.contains(record.id_str()));
         let allowed = allowed.map(|record| record.id().clone()).collect();
-        let watched = !self.memory.rechecks.is_empty();
+        let watched = !(self.memory.rechecks.is_empty() && self.syncer.sightings.is_empty());
         let name = |record: &R| (record.id_str().to_owned(), record.user().map(|user| user.as_str().to_owned()));
         let names: Vec<_> = if is_stored && !watched { Vec::new() } else { records.iter().map(name).collect() };
         let batch = Batch {
@@ -177,13 +177,16 @@ impl<'a, U: Upstream> Round<'a, U> {
         self.tally.events += ingested.events;
         self.preview.extend(ingested.preview);
         for ((id, user), fate) in names.iter().zip(&ingested.fates) {
-            match (fate, user) {
-                (Fate::Held, user) => self.want(user.as_deref().unwrap_or_default(), id, Reason::Regression),
-                (Fate::Changed, Some(user)) if R::HOME == Listing::Wallets => self.syncer.hint(user),
-                (Fate::Known | Fate::Changed, _) if watched => {
+            match fate {
+                Fate::Held => self.want(user.as_deref().unwrap_or_default(), id, Reason::Regression),
+                Fate::Known | Fate::Changed if watched => {
                     self.memory.rechecks.present(id);
                 }
                 _ => {}
+            }
+            self.syncer.sightings.note(id);
+            if let (Fate::Changed, Some(user), Listing::Wallets) = (fate, user, R::HOME) {
+                self.syncer.hint(user);
             }
         }
         Ok(ingested.fates)

@@ -118,6 +118,11 @@ fn a_wallet_that_is_unblocked_while_its_user_is_asked_for_has_not_gone() {
 }
 
 #[test]
+fn a_wallet_that_was_seen_since_it_was_asked_for_in_vain_is_not_gone_the_second_time() {
+    keeps_its_promises(8_011_507);
+}
+
+#[test]
 fn a_total_that_is_the_number_of_rows_on_the_page_is_not_the_end() {
     [1_027_119, 1_042_235, 1_010_296].into_iter().for_each(keeps_its_promises);
 }

@@ -1,0 +1,68 @@
+//! Sightings of rows that were once asked for in vain. Whoever reads a list notes them, so that a second such answer is not
+//! taken for the confirmation of a first that was refuted in between.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use super::lock;
+
+/// More rows than can wait for a second answer. Beyond it, all is forgotten: then an answer counts for as much as it does after
+/// a restart.
+const MOST: usize = 4_000;
+
+/// The rows, and whether each was seen since.
+#[derive(Debug, Default)]
+pub(super) struct Sightings(Mutex<BTreeMap<String, bool>>);
+
+impl Sightings {
+    pub(super) fn is_empty(&self) -> bool {
+        lock(&self.0).is_empty()
+    }
+
+    /// The row was asked for in vain.
+    pub(super) fn expect(&self, id: &str) {
+        let mut rows = lock(&self.0);
+        if rows.len() >= MOST {
+            rows.clear();
+        }
+        rows.insert(id.to_owned(), false);
+    }
+
+    /// The row is listed, wherever that is.
+    pub(super) fn note(&self, id: &str) {
+        if let Some(was_seen) = lock(&self.0).get_mut(id) {
+            *was_seen = true;
+        }
+    }
+
+    /// Whether the row was seen since it was expected; it is expected no more.
+    pub(super) fn take(&self, id: &str) -> bool {
+        lock(&self.0).remove(id).unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_expected_is_noted_and_only_once() {
+        let sightings = Sightings::default();
+        sightings.note("a");
+        assert!(sightings.is_empty() && !sightings.take("a"));
+        sightings.expect("a");
+        sightings.expect("b");
+        sightings.note("a");
+        assert_eq!([sightings.take("a"), sightings.take("b"), sightings.take("a")], [true, false, false]);
+        assert!(sightings.is_empty());
+    }
+
+    #[test]
+    fn what_nobody_asks_for_again_takes_no_room_for_ever() {
+        let sightings = Sightings::default();
+        for number in 0..3 * MOST {
+            sightings.expect(&number.to_string());
+        }
+        assert!(lock(&sightings.0).len() <= MOST);
+    }
+}
