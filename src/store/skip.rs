@@ -15,6 +15,7 @@ use sea_orm::{
 };
 
 use super::mirror::padded;
+use super::settle::lane_hint;
 use super::{Error, Store, Tx};
 use crate::model::id::{DeliveryId, EndpointName};
 
@@ -158,16 +159,16 @@ impl Tx {
             DbBackend::MySql => (vec!["?".to_owned(); ids.len()], " FOR UPDATE"),
             _ => (vec!["?".to_owned(); ids.len()], ""),
         };
+        let (hint, placeholders) = (lane_hint(self.backend()), placeholders.join(", "));
         let sql = format!(
             "SELECT d.id, d.state,
-                (SELECT p.id FROM lumo_deliveries p
+                (SELECT p.id FROM lumo_deliveries p{hint}
                  WHERE p.endpoint = d.endpoint AND p.lane = d.lane AND p.id < d.id
                  ORDER BY p.id DESC LIMIT 1) AS predecessor,
-                (SELECT n.id FROM lumo_deliveries n
+                (SELECT n.id FROM lumo_deliveries n{hint}
                  WHERE n.endpoint = d.endpoint AND n.lane = d.lane AND n.id > d.id
                  ORDER BY n.id LIMIT 1) AS successor
-             FROM lumo_deliveries d WHERE d.id IN ({}) ORDER BY d.id{lock}",
-            placeholders.join(", ")
+             FROM lumo_deliveries d WHERE d.id IN ({placeholders}) ORDER BY d.id{lock}"
         );
         let statement = Statement::from_sql_and_values(self.backend(), sql, ids.into_iter().map(Value::from));
         let rows = Standing::find_by_statement(statement).all(self.session()).await?;
