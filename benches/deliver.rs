@@ -68,8 +68,10 @@ async fn main() {
     for database in &databases {
         let mut cells = Vec::new();
         for work in WORKS.iter().filter(|work| !any || chosen(work)) {
-            eprintln!("{}: {work}", database.name);
-            cells.extend(Box::pin(measure(work, database, Size { percent })).await);
+            for cell in Box::pin(measure(work, database, Size { percent })).await {
+                eprintln!("{}: {cell}", database.name);
+                cells.push(cell);
+            }
         }
         columns.push((database.name, cells));
     }

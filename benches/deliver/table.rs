@@ -1,5 +1,7 @@
 //! What was measured, as a table: works below each other, databases side by side.
 
+use std::fmt;
+
 /// How much of the default is measured.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
@@ -21,6 +23,12 @@ pub(crate) struct Cell {
 impl Cell {
     pub(crate) fn new(work: &'static str, figure: String) -> Self {
         Self { work, figure }
+    }
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.work, self.figure)
     }
 }
 
