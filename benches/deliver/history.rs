@@ -1,6 +1,6 @@
 //! A long history: a million events that were delivered, as copies of a few.
 
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend};
 
 /// The events that must be there, …
 pub(crate) const BASE: usize = 20_000;
@@ -51,7 +51,11 @@ pub(crate) async fn fill(url: &str) {
     // The ids of what comes from now on are behind all of these.
     run(&database, &format!("UPDATE lumo_streams SET last_seq = {} WHERE stream = '*'", COPIES * BASE)).await;
     run(&database, &format!("UPDATE lumo_streams SET last_seq = {} WHERE stream = '*deliveries'", 1_u64 << 60)).await;
-    run(&database, "ANALYZE").await;
+    let analyze = match database.get_database_backend() {
+        DbBackend::MySql => "ANALYZE TABLE lumo_events, lumo_deliveries, lumo_delivery_attempts",
+        _ => "ANALYZE",
+    };
+    run(&database, analyze).await;
     database.close().await.unwrap();
 }
 
