@@ -70,3 +70,34 @@ async fn what_comes_behind_a_failing_one_waits_for_its_hold(database: Database) 
     publish_in(&store, &["user:a"], at(80)).await;
     assert!(next(&store, 80).await.is_some(), "the hold has passed for whoever comes later as well");
 }
+
+mod neighbours {
+    mod mariadb {
+        use super::super::*;
+
+        /// Rows of deliveries that the server has read; MySQL does not count them.
+        async fn read(database: &Database) -> Option<i64> {
+            let sql = "SELECT ROWS_READ FROM information_schema.TABLE_STATISTICS \
+                       WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'lumo_deliveries'";
+            let rows = database.try_rows(sql).await.ok()?;
+            Some(rows.first().map_or(0, |row| row[0].as_deref().unwrap().parse().unwrap()))
+        }
+
+        #[tokio::test]
+        async fn what_comes_next_is_found_however_much_waits() {
+            let database = Database::mariadb().await;
+            let store = migrated(&database, &shop()).await;
+            let streams: Vec<String> = (0..3_000).map(|number| format!("user:{}", number % 200)).collect();
+            publish_in(&store, &streams.iter().map(String::as_str).collect::<Vec<_>>(), at(0)).await;
+            let claimed = claim(&store, "shop", 100, at(10)).await;
+            assert_eq!(claimed.len(), 100);
+            if database.try_execute("SET GLOBAL userstat = 1").await.is_err() {
+                return;
+            }
+            let before = read(&database).await.unwrap();
+            settle(&store, claimed, "shop", Verdict::Done, at(11)).await;
+            let rows = read(&database).await.unwrap() - before;
+            assert!((100..2_000).contains(&rows), "{rows} rows were read to settle 100 of 3,000");
+        }
+    }
+}
