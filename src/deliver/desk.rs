@@ -79,11 +79,19 @@ impl Desk {
         self.changed.notify_one();
     }
 
-    pub(super) fn set_stuck(&self, stuck: bool) {
-        self.stuck.store(stuck, Ordering::Relaxed);
+    pub(super) fn set_stuck(&self) {
+        self.stuck.store(true, Ordering::Relaxed);
     }
 
-    /// What is sent while nothing can be settled is sent again when its lease ends.
+    /// Something could be written. What was met meanwhile comes first: its leases may have ended, and whoever looked for what
+    /// is due would find it.
+    pub(super) fn unstick(&self) {
+        if self.is_settled() && self.stuck.swap(false, Ordering::Relaxed) {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Whether nothing is to be claimed or sent. What is sent while nothing can be settled is sent again when its lease ends.
     pub(super) fn is_stuck(&self) -> bool {
         self.stuck.load(Ordering::Relaxed)
     }

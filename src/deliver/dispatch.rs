@@ -38,7 +38,7 @@ const PLENTY: usize = 4;
 /// How much longer a lease lasts than two attempts may: one that was under way before, and its own.
 const LEASE_MARGIN: Duration = Duration::from_secs(15);
 /// What must be left of a lease, beyond the attempt itself, to be settled in.
-const TO_SETTLE: Duration = Duration::from_secs(5);
+pub(super) const TO_SETTLE: Duration = Duration::from_secs(5);
 
 /// What a look at the table came to.
 enum Found {

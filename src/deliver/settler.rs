@@ -1,6 +1,7 @@
 //! Writes what attempts met, many at a time, and lets endpoints change their state.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::attempt::Settling;
 use super::desk::Desk;
+use super::dispatch::TO_SETTLE;
 use super::turn::{Decision, Met, decide};
 use crate::chain::Chain;
 use crate::clock::Clock;
@@ -63,9 +65,8 @@ impl Settler {
                     None => settlements.push(settlement),
                 }
             }
-            settled.add(self.settle(&settlements).await);
+            settled.add(self.settle_in_time(&settlements).await);
             let Settled { handed, endpoints, .. } = settled;
-            self.desks.values().for_each(|desk| desk.set_stuck(false));
             for (name, claimed) in handed {
                 let unwanted = match self.desks.get(&name) {
                     Some(desk) => desk.put(claimed),
@@ -85,6 +86,7 @@ impl Settler {
                     desk.settled(summary.attempts);
                 }
             }
+            self.desks.values().for_each(|desk| desk.unstick());
         }
     }
 
@@ -128,6 +130,16 @@ impl Settler {
         (settlement, settled)
     }
 
+    /// Writes a batch. While that takes longer than leases are sure to last, nothing else is claimed or sent.
+    async fn settle_in_time(&self, batch: &[Settlement]) -> Settled {
+        let mut settling = pin!(self.settle(batch));
+        if let Ok(settled) = tokio::time::timeout(TO_SETTLE, &mut settling).await {
+            return settled;
+        }
+        self.desks.values().for_each(|desk| desk.set_stuck());
+        settling.await
+    }
+
     /// Writes a batch, however long the database is away: what was answered must not be sent again for nothing. If the
     /// database refuses it, each of its settlements is tried alone, so that one cannot hold up the others.
     async fn settle(&self, batch: &[Settlement]) -> Settled {
@@ -143,7 +155,7 @@ impl Settler {
                     tracing::warn!(
                         error = %Chain(&error), settlements = batch.len(), "attempts not settled; trying again"
                     );
-                    self.desks.values().for_each(|desk| desk.set_stuck(true));
+                    self.desks.values().for_each(|desk| desk.set_stuck());
                     tokio::time::sleep(AFTER_ERROR).await;
                 }
                 Err(error) => {

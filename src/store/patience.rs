@@ -20,6 +20,9 @@ use sqlx::{AssertSqlSafe, Connection, Executor as _};
 
 /// Longest time for a transaction. Less than any lease of a delivery lasts: whoever cannot settle must know before it ends.
 const TRANSACTION: Duration = Duration::from_secs(15);
+/// Longest time that the server lets a transaction of ours wait for its next statement. Less than [`TRANSACTION`]: what a process
+/// that is gone held is free before others give up waiting for it.
+const IDLE_SECONDS: u32 = 10;
 /// Longest time for one question outside of any transaction.
 const QUESTION: Duration = Duration::from_secs(30);
 /// Longest time for a connection to show that somebody is there.
@@ -97,7 +100,7 @@ impl ConnectionTrait for Patient {
 /// Has connections tried before they are used and before they are kept, and transactions ended that nobody goes on with.
 /// `search_path` is for PostgreSQL; it is set here as there is one hook for what a new connection is told.
 pub(super) fn apply(options: &mut ConnectOptions, search_path: Option<&str>) {
-    let mut session = "SET idle_in_transaction_session_timeout = '30s'".to_owned();
+    let mut session = format!("SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'");
     if let Some(schema) = search_path {
         session.push_str(&format!("; SET search_path = \"{}\"", schema.replace('"', "\"\"")));
     }
@@ -118,7 +121,8 @@ pub(super) fn apply(options: &mut ConnectOptions, search_path: Option<&str>) {
         pool.after_release(|connection, _| Box::pin(answers(connection))).after_connect(|connection, _| {
             Box::pin(async move {
                 // MariaDB alone knows such a limit; what MySQL says to it does not matter.
-                drop(connection.execute("SET SESSION idle_transaction_timeout = 30").await);
+                let limit = format!("SET SESSION idle_transaction_timeout = {IDLE_SECONDS}");
+                drop(connection.execute(AssertSqlSafe(limit)).await);
                 Ok(())
             })
         })

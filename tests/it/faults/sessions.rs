@@ -1,4 +1,4 @@
-//! Connections to the database that end, or fall silent, while deliveries are under way.
+//! Connections to the database that end, fall silent, or wait for others, while deliveries are under way.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -33,6 +33,7 @@ on_each_server!(
     two_processes_whose_sessions_are_ended_over_and_over_lose_nothing,
     a_database_that_falls_silent_is_connected_to_anew,
     who_is_cut_off_in_silence_is_replaced_by_another,
+    what_waits_to_be_settled_for_longer_than_its_lease_is_not_sent_again,
 );
 
 /// What a restart of the server, a failover or an impatient operator does: every session of the bridge ends.
@@ -159,4 +160,30 @@ async fn who_is_cut_off_in_silence_is_replaced_by_another(database: Database) {
     assert!(cut_off.is_running());
     cut_off.stop().await;
     other.stop().await;
+}
+
+/// Whoever looked for what is due would find what it has in hand itself.
+async fn what_waits_to_be_settled_for_longer_than_its_lease_is_not_sent_again(database: Database) {
+    let world = World::live(seed());
+    world.seed(30, 60);
+    let mut stage = Stage::new(database, world.clone()).await;
+    stage.announce_history();
+    stage.settings.set("callbacks.defaults.concurrency", json!(3));
+    stage.settings.set("callbacks.defaults.timeout", json!("1s"));
+    stage.receiver.script(|_| Answer::status(200).after(Duration::from_millis(60)));
+    let bridge = stage.daemon();
+    assert!(stage.receiver.wait_for(20, PATIENCE).await);
+    let held = stage.database.hold("SELECT name FROM lumo_endpoints FOR UPDATE").await;
+    let now = if stage.database.backend() == DbBackend::Postgres { "CURRENT_TIMESTAMP" } else { "UTC_TIMESTAMP()" };
+    let leases = format!("SELECT COUNT(*), COUNT(CASE WHEN next_attempt_at > {now} THEN 1 END) FROM lumo_deliveries");
+    let leases = format!("{leases} WHERE state = 'sending'");
+    let ended = |rows: &[Vec<Option<String>>]| rows[0][0].as_deref() != Some("0") && rows[0][1].as_deref() == Some("0");
+    stage.database.until("no lease holds any more", PATIENCE, &leases, ended).await;
+    held.release().await;
+    stage.until_imported().await;
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    stage.assert_told_once_and_in_order(&Announced::default()).await;
+    assert_eq!(stage.receiver.duplicates(), 0);
+    bridge.stop().await;
 }
