@@ -61,6 +61,12 @@ pub struct Evidence {
 }
 
 impl Order {
+    /// Whether new rows are known to join at one end. Elsewhere nothing but the count tells of those that were missed.
+    #[must_use]
+    pub fn is_known_end(self) -> bool {
+        matches!(self, Self::Newest | Self::Oldest)
+    }
+
     /// Whether the head is to be looked at. Of a scattered list, the first page will do: it tells the total.
     #[must_use]
     pub fn wants_head(self, tick: u64) -> bool {

@@ -140,7 +140,7 @@ impl<U: Upstream> Round<'_, U> {
             // Rows that left may have made up for it since; only a sweep that began later tells.
             Judged::Even | Judged::Fallen if self.memory.urgent => return Ok(Ended::Incomplete(SURPLUS.to_owned())),
             Judged::Even => {}
-            Judged::Fallen if self.memory.order.order() == Order::Scattered => {
+            Judged::Fallen if !self.memory.order.order().is_known_end() => {
                 return Ok(Ended::Incomplete(LEAVING.to_owned()));
             }
             Judged::Fallen => {}
@@ -165,9 +165,9 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Whether a wallet was found blocked of which no crossing has told yet whether the plain list has it: it may have
-    /// taken the place of one that was missed. Where new rows turn up anywhere, nothing but the count would tell.
+    /// taken the place of one that was missed.
     async fn is_count_blurred(&self) -> Result<bool, Error> {
-        if self.listing != Listing::Wallets || self.memory.order.order() != Order::Scattered {
+        if self.listing != Listing::Wallets || self.memory.order.order().is_known_end() {
             return Ok(false);
         }
         Ok(!self.syncer.store.blocked_wallets(self.memory.counted_until, 1).await?.is_empty())
