@@ -13,9 +13,6 @@ use crate::model::id::EndpointName;
 use crate::model::suggest::instead;
 use crate::view::Endpoint;
 
-/// Why a delivery was skipped that waited when its endpoint was resumed.
-const SKIPPED: &str = "skipped by `endpoint resume --skip-held`";
-
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// List the endpoints, those that were taken out of the configuration too
@@ -84,7 +81,7 @@ async fn set(context: &Context, name: &EndpointName, state: State, waiting: Wait
         let is_configured = config.callbacks.endpoints.contains_key(name.as_str());
         let skipped = match waiting {
             Waiting::Keep => None,
-            Waiting::Skip => Some(store.skip_all_waiting(name, SKIPPED, now).await?),
+            Waiting::Skip => Some(store.skip_all_waiting(name, now).await?),
         };
         if store.set_endpoint_state(name, state, now).await? {
             return Ok((skipped, is_configured));

@@ -22,6 +22,9 @@ use crate::model::id::{DeliveryId, EndpointName};
 /// Deliveries in one transaction.
 const BATCH: u64 = 500;
 
+/// Why a delivery was skipped that waited when its endpoint was resumed without it.
+const RESUMED: &str = "skipped as its endpoint was resumed";
+
 /// States in which a delivery can be skipped.
 pub(super) const SKIPPABLE: [State; 3] = [State::Pending, State::Retrying, State::Held];
 
@@ -71,18 +74,14 @@ impl Store {
         .await
     }
 
-    /// Gives up everything that waits for the endpoint by now, a few hundred at a time. Returns how many.
+    /// Gives up everything that waits for an endpoint by now which is about to be resumed, a few hundred at a time. Returns how
+    /// many.
     ///
     /// # Errors
     /// If the database fails; what was skipped before stays so.
-    pub async fn skip_all_waiting(
-        &self,
-        endpoint: &EndpointName,
-        reason: &str,
-        now: DateTime<Utc>,
-    ) -> Result<u64, Error> {
+    pub async fn skip_all_waiting(&self, endpoint: &EndpointName, now: DateTime<Utc>) -> Result<u64, Error> {
         let (mut sum, mut after) = (0, None);
-        while let Some((skipped, last)) = self.skip_waiting(endpoint, after.as_ref(), now, reason, now).await? {
+        while let Some((skipped, last)) = self.skip_waiting(endpoint, after.as_ref(), now, RESUMED, now).await? {
             sum += skipped;
             after = Some(last);
         }

@@ -11,9 +11,6 @@ use crate::deliver::trial::Trial;
 use crate::model::id::EndpointName;
 use crate::view::{Endpoint, Test};
 
-/// Why a delivery was skipped that waited when its endpoint was resumed.
-const SKIPPED: &str = "skipped as its endpoint was resumed";
-
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::list("/api/endpoints", "List the endpoints by name, those that are no longer configured too", list),
@@ -71,7 +68,7 @@ async fn pause(admin: Admin, name: EndpointName, _: Nothing) -> Result<Changed, 
 async fn resume(admin: Admin, name: EndpointName, how: Resume) -> Result<Changed, Problem> {
     let skipped = match how.skip_held {
         false => None,
-        true => Some(admin.store.skip_all_waiting(&name, SKIPPED, admin.clock.now()).await?),
+        true => Some(admin.store.skip_all_waiting(&name, admin.clock.now()).await?),
     };
     Ok(Changed { skipped, ..set(&admin, &name, State::Active).await? })
 }

@@ -56,7 +56,7 @@ async fn an_endpoint_is_resumed_without_what_it_missed() {
     assert_eq!(resumed.status.code(), Some(0), "{resumed:?}");
     assert!(resumed.stderr.contains("deliveries to shop that were skipped: 3"), "{}", resumed.stderr);
     assert!(resumed.stderr.contains("shop is active"), "{}", resumed.stderr);
-    let why = "state = 'skipped' AND last_error = 'skipped by `endpoint resume --skip-held`'";
+    let why = "state = 'skipped' AND last_error = 'skipped as its endpoint was resumed'";
     assert_eq!(stage.database.count("lumo_deliveries", why).await, 3);
     let again = stage.command(&["endpoint", "resume", "shop", "--skip-held", "--json"]).await;
     assert_eq!(json(&again), json!({ "name": "shop", "state": "active", "skipped": 0 }));
