@@ -122,8 +122,8 @@ async fn a_database_that_falls_silent_is_connected_to_anew(database: Database) {
     bridge.stop().await;
 }
 
-/// The server cannot know that nobody is at the other end: to it the process lives, and only time tells.
-async fn who_is_cut_off_in_silence_is_replaced_by_another(database: Database) {
+/// A history that is told three at a time, under leases as short as they can be.
+async fn with_short_leases(database: Database) -> (World, Stage) {
     let world = World::live(seed());
     world.seed(30, 60);
     let mut stage = Stage::new(database, world.clone()).await;
@@ -131,6 +131,12 @@ async fn who_is_cut_off_in_silence_is_replaced_by_another(database: Database) {
     stage.settings.set("callbacks.defaults.concurrency", json!(3));
     stage.settings.set("callbacks.defaults.timeout", json!("1s"));
     stage.receiver.script(|_| Answer::status(200).after(Duration::from_millis(60)));
+    (world, stage)
+}
+
+/// The server cannot know that nobody is at the other end: to it the process lives, and only time tells.
+async fn who_is_cut_off_in_silence_is_replaced_by_another(database: Database) {
+    let (world, mut stage) = with_short_leases(database).await;
     let direct = stage.database.url().to_owned();
     let (gate, url) = wire(&stage.database).await;
     stage.settings.set("database.url", json!(url));
@@ -164,13 +170,7 @@ async fn who_is_cut_off_in_silence_is_replaced_by_another(database: Database) {
 
 /// Whoever looked for what is due would find what it has in hand itself.
 async fn what_waits_to_be_settled_for_longer_than_its_lease_is_not_sent_again(database: Database) {
-    let world = World::live(seed());
-    world.seed(30, 60);
-    let mut stage = Stage::new(database, world.clone()).await;
-    stage.announce_history();
-    stage.settings.set("callbacks.defaults.concurrency", json!(3));
-    stage.settings.set("callbacks.defaults.timeout", json!("1s"));
-    stage.receiver.script(|_| Answer::status(200).after(Duration::from_millis(60)));
+    let (_, stage) = with_short_leases(database).await;
     let bridge = stage.daemon();
     assert!(stage.receiver.wait_for(20, PATIENCE).await);
     let held = stage.database.hold("SELECT name FROM lumo_endpoints FOR UPDATE").await;
