@@ -1,12 +1,10 @@
 //! Connections to the database that end, fall silent, or wait for others, while deliveries are under way.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use lumo_simulator::{Answer, World};
 use sea_orm::DbBackend;
 use serde_json::json;
-use url::Url;
 
 use crate::database::Database;
 use crate::world::{Announced, Gate, PATIENCE, Stage, random_changes, seed};
@@ -90,20 +88,11 @@ async fn two_processes_whose_sessions_are_ended_over_and_over_lose_nothing(datab
     }
 }
 
-/// A wire to the database, and the address of its near end.
-async fn wire(database: &Database) -> (Gate, String) {
-    let mut url = Url::parse(database.url()).unwrap();
-    let target: SocketAddr = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap()).parse().unwrap();
-    let gate = Gate::to(target).await;
-    url.set_port(Some(gate.addr().port())).unwrap();
-    (gate, url.into())
-}
-
 async fn a_database_that_falls_silent_is_connected_to_anew(database: Database) {
     let world = World::live(seed());
     world.seed(30, 60);
     let mut stage = Stage::new(database, world.clone()).await;
-    let (gate, url) = wire(&stage.database).await;
+    let (gate, url) = Gate::to_database(stage.database.url()).await;
     stage.settings.set("database.url", json!(url));
     stage.announce_history();
     stage.settings.set("callbacks.defaults.concurrency", json!(3));
@@ -138,7 +127,7 @@ async fn with_short_leases(database: Database) -> (World, Stage) {
 async fn who_is_cut_off_in_silence_is_replaced_by_another(database: Database) {
     let (world, mut stage) = with_short_leases(database).await;
     let direct = stage.database.url().to_owned();
-    let (gate, url) = wire(&stage.database).await;
+    let (gate, url) = Gate::to_database(stage.database.url()).await;
     stage.settings.set("database.url", json!(url));
     let mut cut_off = stage.daemon();
     assert!(stage.receiver.wait_for(20, PATIENCE).await);
