@@ -8,6 +8,7 @@ mod bridge;
 mod broken;
 mod churn;
 mod driver;
+mod frozen;
 mod model;
 mod oracle;
 mod quirks;

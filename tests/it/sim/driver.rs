@@ -12,9 +12,11 @@ use rand::{RngExt, SeedableRng};
 
 use super::bridge::{Bridge, Call, Ended, Setting, dawn};
 use super::churn::GROWTH;
-use super::model::{Shown, World, kind};
+use super::frozen::{Frozen, Line, Step};
+use super::model::{Place, Shown, World, kind};
 use super::oracle::{Assumptions, Breaches, Oracle};
 use super::quirks::{Churn, Plan, Quirks, Total};
+use super::server::chance::Chance;
 use super::server::{Logged, Server};
 
 /// How many rounds a world that stands still needs at most until the tables show it: a whole sweep, and what it suspects
@@ -98,6 +100,17 @@ impl Driver {
     }
 
     pub(crate) async fn with(plan: Plan, ours: StdRng, worlds: StdRng, servers: StdRng) -> Self {
+        Self::given(plan, [Vec::new(), Vec::new()], ours, worlds, Chance::drawn(servers)).await
+    }
+
+    /// A run that was recorded.
+    pub(crate) async fn frozen(frozen: &Frozen) -> Self {
+        let Frozen { plan, ranks, steps } = frozen.clone();
+        let unused = || StdRng::seed_from_u64(0);
+        Self::given(plan, ranks, unused(), unused(), Chance::frozen(steps)).await
+    }
+
+    async fn given(plan: Plan, ranks: [Vec<i64>; 2], ours: StdRng, worlds: StdRng, chance: Chance) -> Self {
         let clock = Clock::manual(dawn());
         let shown = plan.quirks.map(|quirks| Shown {
             order: quirks.order,
@@ -105,10 +118,13 @@ impl Driver {
             hides_replaced: plan.hides_replaced,
         });
         let mut world = World::new(clock.clone(), shown, worlds);
+        let [wallets, deposits] = ranks;
+        world.given_ranks = wallets.into();
         world.fill(Listing::Wallets, plan.wallets, 0);
+        world.given_ranks = deposits.into();
         world.fill(Listing::Deposits, plan.deposits, plan.young);
         world.pass_time(TimeDelta::seconds(1));
-        let server = Server::new(world, plan.quirks, servers);
+        let server = Server::new(world, plan.quirks, chance);
         {
             let mut live = server.live();
             live.churn = Churn { most_rows: plan.wallets.max(plan.deposits) + GROWTH, ..plan.churn };
@@ -143,14 +159,39 @@ impl Driver {
                 self.step(Call::Pass(listing)).await?;
             }
             let rest = if self.rng.random_bool(0.1) { 300 } else { self.rng.random_range(8..13) };
+            self.bridge.server.live().chance.record.push(Line::Rest(rest));
             self.bridge.pass_time(TimeDelta::seconds(rest));
         }
         self.settle().await
     }
 
+    /// Does what was done in the run that these steps are of.
+    pub(crate) async fn replay(&mut self, steps: &[Step]) -> Result<(), Breaches> {
+        for step in steps.iter().take_while(|step| !step.is_calm) {
+            if let Some(call) = step.call {
+                self.step(call).await?;
+            }
+            if step.rest > 0 {
+                self.bridge.pass_time(TimeDelta::seconds(step.rest));
+            }
+        }
+        self.settle().await
+    }
+
+    /// Where the rows of the beginning are, if a list has an order of its own: wallets, deposits.
+    pub(crate) fn ranks(&self) -> [Vec<i64>; 2] {
+        let live = self.bridge.server.live();
+        [Listing::Wallets, Listing::Deposits].map(|listing| {
+            let is_given = live.world.shown(listing).order.place() == Place::AsOrdered;
+            let ranks = live.world.of(listing).iter().map(|row| row.rank);
+            if is_given { ranks.collect() } else { Vec::new() }
+        })
+    }
+
     /// The world stands still until the tables must show it.
     pub(crate) async fn settle(&mut self) -> Result<(), Breaches> {
         self.bridge.server.stand_still();
+        self.bridge.server.live().chance.record.push(Line::Settle);
         let mut gone = Vec::new();
         for listing in self.listings() {
             gone.push(self.oracle.gone(&self.bridge.server, kind(*listing)).await);
@@ -205,6 +246,7 @@ impl Driver {
     pub(crate) async fn judged(&mut self, call: Call) -> Result<Ended, Breaches> {
         // No two rounds begin at the same time.
         self.bridge.pass_time(TimeDelta::milliseconds(1));
+        self.bridge.server.live().begin(call);
         let before = self.bridge.server.live().log.len();
         let ended = self.bridge.call(call).await;
         let requests = self.bridge.server.live().log.len() - before;

@@ -3,7 +3,10 @@
 //! It remembers everything that it ever was, moment by moment, so that whoever judges the bridge can ask what was listed
 //! throughout a pass. What a page of a list looks like is the business of [`super::server`].
 
+pub(crate) mod deed;
 pub(crate) mod row;
+
+use std::collections::VecDeque;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge::clock::Clock;
@@ -11,6 +14,7 @@ use lumo_bridge::model::Listing;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+use deed::Deed;
 pub(crate) use row::{Kind, Moment, Row, State, Status};
 
 use super::quirks::Order;
@@ -52,13 +56,33 @@ pub(crate) struct World {
     /// Every list in order, until something changes.
     sorted: [Option<Vec<usize>>; 3],
     rng: StdRng,
+    /// Where the next rows join that may join anywhere; what is not given is drawn.
+    pub(crate) given_ranks: VecDeque<i64>,
+    /// What decides about rows whose order is not fixed. Drawn if it is not given.
+    pub(crate) given_salt: Option<u64>,
+    pub(crate) last_salt: u64,
+    /// What happened since somebody took note of it.
+    pub(crate) deeds: Vec<Deed>,
 }
 
 impl World {
     pub(crate) fn new(clock: Clock, shown: [Shown; 3], rng: StdRng) -> Self {
         let times = vec![clock.now()];
         let (wallets, deposits) = (Vec::new(), Vec::new());
-        Self { clock, times, wallets, deposits, shown, ends: [(0, 0); 2], sorted: [None, None, None], rng }
+        Self {
+            clock,
+            times,
+            wallets,
+            deposits,
+            shown,
+            ends: [(0, 0); 2],
+            sorted: [None, None, None],
+            rng,
+            given_ranks: VecDeque::new(),
+            given_salt: None,
+            last_salt: 0,
+            deeds: Vec::new(),
+        }
     }
 
     pub(crate) fn now(&self) -> Moment {
@@ -144,7 +168,8 @@ impl World {
 
     fn sort(&mut self, listing: Listing, moment: Moment) -> Vec<usize> {
         let order = self.shown(listing).order;
-        let salt = if order.is_fixed() { 0 } else { self.rng.random() };
+        let salt = if order.is_fixed() { 0 } else { self.given_salt.unwrap_or_else(|| self.rng.random()) };
+        self.last_salt = salt;
         let rows = self.of(listing).iter().enumerate();
         let listed = rows.filter_map(|(index, row)| {
             let state = row.at(moment).filter(|state| self.lists(listing, state))?;
@@ -168,18 +193,33 @@ impl World {
         let place = if place == Place::AsOrdered { order.place() } else { place };
         let rank = self.rank(listing, place);
         let created_at = self.created_at(listing, place, rank);
-        let moment = self.now();
         let kind = kind(listing);
         let number = u64::try_from(self.rows(kind).len()).unwrap() + 1;
         let user = user.unwrap_or(number);
-        let mut state = State::fresh(moment);
+        let mut state = State::fresh(self.now());
         state.blocked = listing == Listing::Blocked;
+        self.join(Row { kind, number, user, rank, created_at, history: Vec::new() }, state)
+    }
+
+    fn join(&mut self, mut row: Row, state: State) -> usize {
+        let (kind, moment) = (row.kind, self.now());
         let (first, last) = self.ends[kind as usize];
-        self.ends[kind as usize] = (first.min(rank), last.max(rank));
-        let row = Row { kind, number, user, rank, created_at, history: vec![(moment, Some(state))] };
+        self.ends[kind as usize] = (first.min(row.rank), last.max(row.rank));
+        row.set(moment, Some(state));
+        self.deeds.push(Deed::joins(&row, &state, self.time(moment)));
         self.table(kind).push(row);
         self.changed();
         self.rows(kind).len() - 1
+    }
+
+    /// Makes of a row what it is from now on.
+    fn set(&mut self, kind: Kind, index: usize, state: Option<State>) {
+        let moment = self.now();
+        let row = &mut self.table(kind)[index];
+        row.set(moment, state);
+        let deed = Deed::becomes(row, state.as_ref());
+        self.deeds.push(deed);
+        self.changed();
     }
 
     fn rank(&mut self, listing: Listing, place: Place) -> i64 {
@@ -187,7 +227,10 @@ impl World {
         match place {
             Place::Head => first - GAP,
             Place::Tail => last + GAP,
-            Place::AsOrdered => self.rng.random_range(-GAP * 4096..GAP * 4096),
+            Place::AsOrdered => match self.given_ranks.pop_front() {
+                Some(rank) => rank,
+                None => self.rng.random_range(-GAP * 4096..GAP * 4096),
+            },
             Place::At(position) => {
                 let list = self.list(listing);
                 let rank = |index: usize| self.row(listing, index).rank;
@@ -232,20 +275,15 @@ impl World {
 
     /// Changes what is listed of a row that is there.
     pub(crate) fn change(&mut self, kind: Kind, index: usize, change: impl FnOnce(&mut State)) {
-        let moment = self.now();
-        let row = &mut self.table(kind)[index];
-        if let Some(mut state) = row.now() {
+        if let Some(mut state) = self.rows(kind)[index].now() {
             change(&mut state);
-            state.touched = moment;
-            row.set(moment, Some(state));
-            self.changed();
+            state.touched = self.now();
+            self.set(kind, index, Some(state));
         }
     }
 
     pub(crate) fn remove(&mut self, kind: Kind, index: usize) {
-        let moment = self.now();
-        self.table(kind)[index].set(moment, None);
-        self.changed();
+        self.set(kind, index, None);
     }
 
     /// Removes what is at this position of the list now.
@@ -257,13 +295,11 @@ impl World {
 
     /// Lets a row that is gone be there again, as it last was.
     pub(crate) fn bring_back(&mut self, kind: Kind, index: usize) {
-        let moment = self.now();
-        let row = &mut self.table(kind)[index];
+        let row = &self.rows(kind)[index];
         let before = row.history.iter().rev().find_map(|(_, state)| *state);
         if let (None, Some(mut state)) = (row.now(), before) {
-            state.touched = moment;
-            row.set(moment, Some(state));
-            self.changed();
+            state.touched = self.now();
+            self.set(kind, index, Some(state));
         }
     }
 

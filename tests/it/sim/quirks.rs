@@ -4,11 +4,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use rand::RngExt;
 use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
 
 use super::model::{Moment, Place, Row, State};
 
 /// In which order a list is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Order {
     Newest,
     Oldest,
@@ -52,7 +54,8 @@ impl Order {
 }
 
 /// How many rows a page has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Cap {
     /// As many as were asked for.
     None,
@@ -86,7 +89,8 @@ impl Cap {
 }
 
 /// What a list says of its length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Total {
     True,
     /// Off by up to so many in one request of three.
@@ -102,7 +106,7 @@ pub(crate) enum Total {
 }
 
 /// What goes wrong between the two.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Faults {
     /// Share of requests that fail.
     pub(crate) rate: f64,
@@ -115,7 +119,7 @@ pub(crate) struct Faults {
 }
 
 /// How much happens between two requests, and what. All but the first two are weights.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Churn {
     /// Share of requests before which something happens.
     pub(crate) rate: f64,
@@ -136,7 +140,7 @@ pub(crate) struct Churn {
 }
 
 /// How one listing is served.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Quirks {
     pub(crate) order: Order,
     pub(crate) cap: Cap,
@@ -175,7 +179,7 @@ impl Quirks {
 }
 
 /// What one seed is about.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     /// By listing, in the order of `Listing::ALL`.

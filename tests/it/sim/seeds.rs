@@ -21,10 +21,15 @@ fn number(variable: &str) -> Option<u64> {
 
 /// Runs one seed on a runtime of its own.
 fn run(seed: u64) -> Result<Vec<Logged>, String> {
+    on_its_own(async move { simulate(seed).await.map_err(|failure| failure.to_string()) })
+}
+
+/// Runs a simulation on a runtime of its own.
+pub(crate) fn on_its_own<T: Send + 'static>(simulation: impl Future<Output = T> + Send + 'static) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("no runtime");
     // As a task, which may wake itself without a look at the system's events in between.
-    let task = runtime.spawn(Box::pin(simulate(seed)));
-    runtime.block_on(task).expect("the simulation panicked").map_err(|failure| failure.to_string())
+    let task = runtime.spawn(Box::pin(simulation));
+    runtime.block_on(task).expect("the simulation panicked")
 }
 
 #[test]
@@ -75,64 +80,4 @@ fn the_same_seed_is_the_same_run() {
             (one, other) => assert_eq!(one, other, "seed {seed}"),
         }
     }
-}
-
-/// What a seed found once.
-fn keeps_its_promises(seed: u64) {
-    run(seed).unwrap_or_else(|failure| panic!("{failure}"));
-}
-
-#[test]
-fn a_removal_that_hid_a_row_from_the_count_is_no_breach() {
-    keeps_its_promises(5098);
-}
-
-#[test]
-fn a_sweep_that_began_before_a_surplus_does_not_explain_it() {
-    keeps_its_promises(1_003_533);
-}
-
-#[test]
-fn a_list_without_an_end_that_stays_takes_no_more_requests_than_it_may() {
-    [2_001_903, 2_005_572, 6_078_512].into_iter().for_each(keeps_its_promises);
-}
-
-#[test]
-fn a_blocked_wallet_that_the_plain_list_hides_does_not_stand_in_for_another() {
-    [4_003_636, 9_059_729].into_iter().for_each(keeps_its_promises);
-}
-
-#[test]
-fn a_list_of_two_rows_that_grows_teaches_no_page_size() {
-    keeps_its_promises(4_012_853);
-}
-
-#[test]
-fn one_row_beside_a_total_of_one_is_not_the_whole_list() {
-    [2_003_360, 5_009_304].into_iter().for_each(keeps_its_promises);
-}
-
-#[test]
-fn a_wallet_that_is_unblocked_while_its_user_is_asked_for_has_not_gone() {
-    keeps_its_promises(7_020_357);
-}
-
-#[test]
-fn a_wallet_that_was_seen_since_it_was_asked_for_in_vain_is_not_gone_the_second_time() {
-    keeps_its_promises(8_011_507);
-}
-
-#[test]
-fn a_total_that_is_the_number_of_rows_on_the_page_is_not_the_end() {
-    [1_027_119, 1_042_235, 1_010_296].into_iter().for_each(keeps_its_promises);
-}
-
-#[test]
-fn an_end_where_it_was_before_is_no_end_where_the_server_gives_as_many_rows() {
-    keeps_its_promises(6_035_230);
-}
-
-#[test]
-fn the_only_row_beside_a_torn_total_teaches_no_page_size() {
-    [1_034_588, 1_016_214, 1_002_855, 1_012_083].into_iter().for_each(keeps_its_promises);
 }

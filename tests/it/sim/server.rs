@@ -3,6 +3,7 @@
 //! Whatever is left to chance comes from one generator in the order of the requests, so the same seed makes the same run. A
 //! script, where a scenario has one, decides in its stead.
 
+pub(crate) mod chance;
 mod failure;
 mod log;
 mod page;
@@ -16,15 +17,14 @@ use lumo_bridge::lumo::{self, Lane, ListQuery};
 use lumo_bridge::model::Listing;
 use lumo_bridge::model::record::{Deposit, Page, Reject, Wallet};
 use lumo_bridge::sync::{Milestone, Upstream};
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use tokio::sync::Notify;
 
+use chance::Chance;
 pub(crate) use failure::Failure;
 pub(crate) use log::{Answered, Asked, Logged};
 use page::Content;
 
-use super::churn::churn;
 use super::model::{Moment, Row, State, World};
 use super::quirks::{Cap, Churn, Faults, Quirks};
 
@@ -97,10 +97,7 @@ pub(crate) struct Live {
     pub(crate) only_deposits: bool,
     /// Answers take turns only where requests can be under way at the same time.
     pub(crate) concurrent: bool,
-    rng: StdRng,
-    /// Decides at which milestones the process dies. Where requests are under way at the same time, nobody knows how many
-    /// of them came before a milestone; they must not decide for one another.
-    fate: StdRng,
+    pub(crate) chance: Chance,
     script: Option<Script>,
     fatal: Option<Fatal>,
     caps: [u64; 3],
@@ -159,7 +156,7 @@ fn reject(id: &str) -> Reject {
 }
 
 impl Server {
-    pub(crate) fn new(world: World, quirks: [Quirks; 3], mut rng: StdRng) -> Self {
+    pub(crate) fn new(world: World, quirks: [Quirks; 3], chance: Chance) -> Self {
         let live = Live {
             world,
             quirks,
@@ -168,8 +165,7 @@ impl Server {
             log: Vec::new(),
             only_deposits: false,
             concurrent: false,
-            fate: StdRng::from_rng(&mut rng),
-            rng,
+            chance,
             script: None,
             fatal: None,
             caps: quirks.map(|quirks| match quirks.cap {
@@ -204,6 +200,7 @@ impl Server {
     /// Nothing happens from now on, and nothing fails.
     pub(crate) fn stand_still(&self) {
         let mut live = self.live();
+        live.catch_up();
         live.churn = Churn::default();
         live.faults = Faults::default();
         live.script = None;
@@ -292,8 +289,7 @@ impl Live {
         if let Some(fatal) = &mut self.fatal {
             return fatal(milestone);
         }
-        let rate = self.faults.crash;
-        rate > 0.0 && self.fate.random_bool(rate)
+        self.chance.is_fatal(self.faults.crash)
     }
 
     /// One request, from the changes before it to what is logged of it. None if the process dies of it.
@@ -314,16 +310,19 @@ impl Live {
         };
         // The engine reads the clock, and where requests are under way at the same time nobody knows how often it was moved
         // by then: it stands until they are all answered.
-        let took = if self.concurrent { 0 } else { self.rng.random_range(1..40) };
+        self.chance.next_request();
+        let concurrent = self.concurrent;
+        let took = if concurrent { 0 } else { self.chance.of(|lot| &mut lot.took, |rng| rng.random_range(1..40)) };
         self.world.pass_time(TimeDelta::milliseconds(took));
-        churn(&mut self.world, listing, &self.churn, self.only_deposits, &mut self.rng);
+        self.live_on(listing);
         let act = match &mut self.script {
             Some(script) => script(&mut self.world, &asked),
-            None => self.chance(),
+            None => self.act(),
         };
         let pause = match act {
             Act::Wait => Pause::Told,
-            _ => Pause::Turns(if self.concurrent { self.rng.random_range(0..2) } else { 0 }),
+            _ if concurrent => Pause::Turns(self.chance.of(|lot| &mut lot.pause, |rng| rng.random_range(0..2))),
+            _ => Pause::Turns(0),
         };
         let (answer, answered) = match act {
             Act::Die => (None, Answered::Died),
@@ -336,27 +335,9 @@ impl Live {
                 }
             },
         };
+        self.chance.end_request();
         self.log.push(Logged { moment: self.world.now(), asked, answered });
         (answer, pause)
-    }
-
-    fn chance(&mut self) -> Act {
-        let Faults { rate, crash, .. } = self.faults;
-        if crash > 0.0 && self.rng.random_bool(crash) {
-            return Act::Die;
-        }
-        let now = self.world.now();
-        if now < self.locked_until {
-            return Act::Fail(Failure::Unauthorized);
-        }
-        if rate > 0.0 && self.rng.random_bool(rate) {
-            let failure = Failure::random(&mut self.rng);
-            if failure == Failure::Unauthorized {
-                self.locked_until = now + self.rng.random_range(1..6);
-            }
-            return Act::Fail(failure);
-        }
-        Act::Answer
     }
 
     fn page<R: Shaped>(&self, listing: Listing, content: &Content, act: &Act) -> (Page<R>, Answered) {

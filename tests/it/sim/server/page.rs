@@ -1,10 +1,11 @@
 //! Which rows a page has, and what it says of the total: the list as it is, cut and counted as the server's quirks want it.
 
 use rand::RngExt;
+use rand::rngs::StdRng;
 
 use super::{Act, Asked, Failure, Live};
 use crate::sim::model::State;
-use crate::sim::quirks::{Cap, Total};
+use crate::sim::quirks::{Cap, Faults, Total};
 
 /// Longest page that any server gives.
 const MOST: u64 = 1_000;
@@ -19,11 +20,12 @@ impl Live {
     pub(super) fn content(&mut self, asked: &Asked, act: &Act) -> Result<Content, Failure> {
         let listing = asked.listing;
         let cap = if let Act::Cut(rows) = act { *rows } else { u64::MAX }.min(self.cap(asked)?);
-        let lags = self.faults.lag_rate > 0.0 && self.rng.random_bool(self.faults.lag_rate);
-        let lag = if lags { self.rng.random_range(1..=self.faults.lag) } else { 0 };
+        let lag = self.lag();
         let moment = if let Act::AsOf(moment) = act { *moment } else { self.world.now().saturating_sub(lag) };
+        self.world.given_salt = self.chance.given_salt();
         let mut list =
             if moment < self.world.now() { self.world.list_at(listing, moment) } else { self.world.list(listing) };
+        self.chance.note_salt(self.world.last_salt);
         if let Act::Omit(omitted) = act {
             list.retain(|index| index != omitted);
         }
@@ -43,6 +45,13 @@ impl Live {
         };
         let listed = |index: &usize| Some((*index, self.world.row(listing, *index).at(moment)?));
         Ok(Content { rows: page.iter().filter_map(listed).collect(), total })
+    }
+
+    /// How many moments ago the replica was up to date that answers.
+    fn lag(&mut self) -> u64 {
+        let Faults { lag_rate, lag, .. } = self.faults;
+        let drawn = |rng: &mut StdRng| if rng.random_bool(lag_rate) { rng.random_range(1..=lag) } else { 0 };
+        if lag_rate > 0.0 { self.chance.of(|lot| &mut lot.lag, drawn) } else { 0 }
     }
 
     fn is_asked_for(&self, asked: &Asked, index: usize, moment: u64) -> bool {
@@ -65,22 +74,32 @@ impl Live {
             Cap::Refused(cap, status) if limit > cap => return Err(Failure::Refused(status)),
             Cap::Refused(..) => limit,
             Cap::Changing(one, other) => {
-                if self.rng.random_bool(0.1) {
+                if self.chance.of(|lot| &mut lot.changes, |rng| rng.random_bool(0.1)) {
                     *last = if *last == one { other } else { one };
                 }
                 limit.min(*last)
             }
-            Cap::OneShort if limit > 1 && self.rng.random_bool(0.2) => limit - 1,
+            Cap::OneShort if limit > 1 => {
+                limit - u64::from(self.chance.of(|lot| &mut lot.short, |rng| rng.random_bool(0.2)))
+            }
             Cap::OneShort => limit,
-            Cap::Random(least) => limit.min(self.rng.random_range(least..=limit.max(least))),
+            Cap::Random(least) => {
+                let most = |rng: &mut StdRng| Some(rng.random_range(least..=limit.max(least)));
+                self.chance.of(|lot| &mut lot.most, most).map_or(limit, |most| limit.min(most))
+            }
         })
     }
 
     fn total(&mut self, asked: &Asked, length: u64) -> Option<u64> {
         match self.quirks[asked.listing as usize].total {
             Total::True => Some(length),
-            Total::Torn(_) if !self.rng.random_bool(0.3) => Some(length),
-            Total::Torn(off) => Some((length + self.rng.random_range(0..=2 * off)).saturating_sub(off)),
+            Total::Torn(off) => {
+                let torn = |rng: &mut StdRng| {
+                    let off = i64::try_from(off).unwrap();
+                    if rng.random_bool(0.3) { rng.random_range(0..=2 * off) - off } else { 0 }
+                };
+                Some(length.saturating_add_signed(self.chance.of(|lot| &mut lot.torn, torn)))
+            }
             Total::Cached(age) if asked.is_plain() => {
                 let now = self.world.now();
                 let cached = self.totals[asked.listing as usize].filter(|(since, _)| now - since <= age);
