@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use super::Error;
 use super::crossing::Crossing;
+use super::memory::Urgent;
 use super::order::Order;
 use super::recheck::Reason;
 use super::round::Round;
@@ -45,7 +46,9 @@ impl<U: Upstream> Round<'_, U> {
         self.memory.gap.note_sweep(is_true, self.now());
         if let Err(doubt) = ended {
             // Sweeping at once again would prove no more.
-            self.memory.urgent &= self.memory.gap.is_trusted();
+            if !self.memory.gap.is_trusted() {
+                self.memory.urgent = None;
+            }
             return Ok(Some(doubt.to_string()));
         }
         if crossing.rejected() > 0 {
@@ -56,10 +59,8 @@ impl<U: Upstream> Round<'_, U> {
             self.memory.order.disorder();
             let listed = self.syncer.store.census(self.listing).await?.listed;
             if total.and_then(|total| i64::try_from(total).ok()) != Some(listed) {
-                self.memory.urgent = true;
-                return Ok(Some(
-                    "the order of the list changes while it is read, and the counts do not agree".to_owned(),
-                ));
+                self.memory.urgent = Some(Urgent::Disorder);
+                return Ok(Some(Urgent::Disorder.to_string()));
             }
         } else {
             self.memory.order.swept_in_order();
@@ -67,7 +68,9 @@ impl<U: Upstream> Round<'_, U> {
         self.progress.complete_through = self.progress.complete_through.max(Some(crossing.started_at));
         self.progress.proved_through = self.progress.proved_through.max(Some(crossing.started_at));
         // What joined after it began may lie where it had been already.
-        self.memory.urgent &= !crossing.explains();
+        if crossing.explains() {
+            self.memory.urgent = None;
+        }
         if self.memory.order.order() == Order::Unknown {
             self.memory.order.seed(crossing.dates());
         }

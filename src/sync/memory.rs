@@ -4,6 +4,8 @@
 //! It is stored with the marks of the round that learned it, as one JSON text that belongs to the engine alone. What
 //! cannot be read (an older or a newer version wrote it) is forgotten: everything in it can be learned again.
 
+use std::fmt;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +17,35 @@ use crate::store::Progress;
 
 /// How long what was learned of the server's ways is believed.
 const BELIEVED_FOR: TimeDelta = TimeDelta::days(1);
+
+/// Why a row may be missing from the table that only a full scan can find. No round is complete before one has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Urgent {
+    /// `total` counted more rows than were found.
+    Surplus,
+    /// A wallet is blocked that no full scan has met yet: if the plain list leaves it out, `total` hides a row that is
+    /// missing from the table.
+    Blocked,
+    /// The order of the list changed while it was read.
+    Disorder,
+}
+
+impl fmt::Display for Urgent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Surplus => "`total` counted more rows than were found; a sweep looks for them",
+            Self::Blocked => {
+                "a new wallet is blocked, and until the list is read whole it is not known whether `total` counts it; a \
+                 sweep reads the list"
+            }
+            Self::Disorder => {
+                "the order of the list changed while it was read, and `total` is not the number of rows that are stored; a \
+                 sweep reads the list again"
+            }
+        })
+    }
+}
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -35,8 +66,8 @@ pub(super) struct Memory {
     /// The number of the last row that the crossing which settled the gap could account for.
     pub(super) counted_until: i64,
     pub(super) rechecks: Rechecks,
-    /// A row is missing from the table and nobody knows which: the next sweep must not wait for its time.
-    pub(super) urgent: bool,
+    /// Why the next sweep must not wait for its time, if it must not.
+    pub(super) urgent: Option<Urgent>,
     /// Since when the server is known not to filter by status; deposits only.
     pub(super) unfiltered_since: Option<DateTime<Utc>>,
     pub(super) day_read_at: Option<DateTime<Utc>>,

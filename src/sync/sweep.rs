@@ -51,7 +51,7 @@ impl<U: Upstream> Syncer<U> {
         if round.progress.import_done_at.is_none() {
             return Ok(false);
         }
-        Ok(round.memory.urgent || self.store.sweep(listing).await?.is_some())
+        Ok(round.memory.urgent.is_some() || self.store.sweep(listing).await?.is_some())
     }
 
     async fn sweep_on<R: Source>(

@@ -10,6 +10,7 @@ use super::crossing::{Crossed, Crossing, Purpose};
 use super::ends::{EndStep, HeadPass, Row, TailPass};
 use super::gap::Judged;
 use super::hot::Edge;
+use super::memory::Urgent;
 use super::order::Order;
 use super::reader::{Fetched, Reader, Scope};
 use super::round::Round;
@@ -26,8 +27,6 @@ const SHORT: u64 = 8;
 const LOOKS: u32 = 3;
 const UNTRUE: &str =
     "`total` is not the number of rows that are listed, so a missed row would not be noticed but by a sweep";
-
-const SURPLUS: &str = "`total` told of more rows than were found; a sweep looks for them";
 
 const LEAVING: &str = "rows leave the list all the time, which hides those that join it; the sweep finds them";
 
@@ -92,7 +91,7 @@ impl<U: Upstream> Round<'_, U> {
         let walk = Walk::new(self.syncer.settings.page_size, self.known_cap().filter(|_| !probe));
         let walk = if self.memory.length > 0 { walk.ending_as_before_at(self.memory.length) } else { walk };
         let census = self.syncer.store.census(self.listing).await?;
-        Ok(Crossing::new(purpose, now, census.last_row_no, walk).explaining(self.memory.urgent))
+        Ok(Crossing::new(purpose, now, census.last_row_no, walk).explaining(self.memory.urgent.is_some()))
     }
 
     async fn all_of_it<R: Source>(
@@ -135,28 +134,30 @@ impl<U: Upstream> Round<'_, U> {
         if let Err(doubt) = ends.certified {
             return Ok(Ended::Incomplete(doubt.to_string()));
         }
-        self.memory.urgent |= self.is_count_blurred().await?;
-        match judged {
+        if self.memory.urgent.is_none() && self.is_count_blurred().await? {
+            self.memory.urgent = Some(Urgent::Blocked);
+        }
+        match (judged, self.memory.urgent) {
             // Rows that left may have made up for it since; only a sweep that began later tells.
-            Judged::Even | Judged::Fallen if self.memory.urgent => return Ok(Ended::Incomplete(SURPLUS.to_owned())),
-            Judged::Even => {}
-            Judged::Fallen if !self.memory.order.order().is_known_end() => {
+            (Judged::Even | Judged::Fallen, Some(urgent)) => return Ok(Ended::Incomplete(urgent.to_string())),
+            (Judged::Even, None) => {}
+            (Judged::Fallen, None) if !self.memory.order.order().is_known_end() => {
                 return Ok(Ended::Incomplete(LEAVING.to_owned()));
             }
-            Judged::Fallen => {}
-            Judged::Untold if self.memory.gap.is_trusted() => {
+            (Judged::Fallen, None) => {}
+            (Judged::Untold, _) if self.memory.gap.is_trusted() => {
                 return Ok(Ended::Incomplete(Doubt::NoTotal.to_string()));
             }
-            Judged::Untold => return Ok(Ended::Incomplete(UNTRUE.to_owned())),
-            Judged::Risen(missing) => {
+            (Judged::Untold, _) => return Ok(Ended::Incomplete(UNTRUE.to_owned())),
+            (Judged::Risen(missing), urgent) => {
                 if !self.find::<R>(ends.total, missing, stop).await? {
-                    self.memory.urgent = true;
+                    self.memory.urgent = Some(Urgent::Surplus);
                     return Ok(Ended::Incomplete(format!(
-                        "`total` tells of {missing} more rows than were found; a sweep looks for them"
+                        "`total` counts {missing} more rows than were found; a sweep looks for them"
                     )));
                 }
-                if self.memory.urgent {
-                    return Ok(Ended::Incomplete(SURPLUS.to_owned()));
+                if let Some(urgent) = urgent {
+                    return Ok(Ended::Incomplete(urgent.to_string()));
                 }
             }
         }

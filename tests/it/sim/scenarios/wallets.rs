@@ -3,7 +3,7 @@
 use lumo_bridge::model::Listing;
 
 use super::scene::Scene;
-use crate::sim::bridge::Call;
+use crate::sim::bridge::{Call, Ended};
 use crate::sim::model::{Kind, Place};
 use crate::sim::quirks::{Order, Plan};
 
@@ -80,4 +80,22 @@ async fn a_wallet_that_is_new_and_already_blocked_is_stored_once() {
     tick_all(&mut scene).await;
     scene.settles().await;
     assert_eq!(scene.told(&format!("w{new}")).await, ["wallet.created"]);
+}
+
+#[tokio::test]
+async fn a_round_that_a_blocked_wallet_keeps_from_being_complete_says_so() {
+    let mut plan = Plan::calm(Order::Scattered, 3).with_wallets(1_200);
+    plan.hides_blocked = true;
+    let mut scene = Scene::imported(plan).await;
+    scene.change(|world| world.add(Listing::Blocked, Place::Head, None));
+    scene.done(Call::Tick(Listing::Blocked)).await;
+    scene.rest(10);
+    let Ended::Done(report) = scene.done(Call::Tick(WALLETS)).await else { panic!("not done") };
+    let said = "a new wallet is blocked, and until the list is read whole it is not known whether `total` counts it; a sweep \
+                reads the list";
+    assert_eq!(report.doubt.as_deref(), Some(said));
+    scene.done(Call::Sweep(WALLETS, 100_000)).await;
+    scene.rest(10);
+    let Ended::Done(report) = scene.done(Call::Tick(WALLETS)).await else { panic!("not done") };
+    assert_eq!(report.doubt, None);
 }
