@@ -14,6 +14,7 @@ pub mod lifecycle;
 pub mod lumo;
 pub mod meter;
 pub mod model;
+pub mod outage;
 pub mod retention;
 pub mod schedule;
 pub mod setting;

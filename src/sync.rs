@@ -16,6 +16,7 @@ pub mod gap;
 mod hot;
 mod lead;
 pub mod locate;
+mod log;
 mod memory;
 mod meters;
 pub mod order;
@@ -43,12 +44,11 @@ use tracing::Instrument;
 use twox_hash::XxHash3_64;
 
 pub use config::Config;
-pub use lead::Lead;
+pub use lead::{Lead, RESOURCE as LEASE};
 pub use meters::Meters;
 pub use report::{Options, Preview, Report, Tally};
 pub use upstream::{Milestone, Upstream};
 
-use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::lumo;
 use crate::model::Listing;
@@ -56,6 +56,7 @@ use crate::model::facts::History;
 use crate::model::record::{Deposit, Wallet};
 use crate::store::{self, Ending, Fence, Store};
 use locate::Blocks;
+use log::RoundLog;
 use round::Round;
 use sightings::Sightings;
 use sweep::Sweeping;
@@ -111,6 +112,7 @@ pub struct Syncer<U> {
     hints: Plain<BTreeSet<String>>,
     sightings: Sightings,
     meters: Meters,
+    log: RoundLog,
 }
 
 /// How far a round came.
@@ -144,18 +146,6 @@ impl Error {
     pub fn is_fenced(&self) -> bool {
         matches!(self, Self::Store(store::Error::Fenced))
     }
-
-    fn log(&self, listing: Listing) {
-        if self.is_unauthorized() {
-            tracing::error!(
-                %listing,
-                "Lumo refuses the API key; nothing is read until a valid one is configured. Keys change at every login and \
-                 when they are regenerated"
-            );
-        } else {
-            tracing::error!(%listing, error = %Chain(self), "pass failed; the next one starts over, nothing stored is lost");
-        }
-    }
 }
 
 /// A round or a slice under way, over whatever kind of record.
@@ -176,6 +166,7 @@ impl<U: Upstream> Syncer<U> {
             hints: Plain::default(),
             sightings: Sightings::default(),
             meters: Meters::default(),
+            log: RoundLog::default(),
         }
     }
 
@@ -227,9 +218,14 @@ impl<U: Upstream> Syncer<U> {
             return tracing::debug!(%listing, "the key was refused; the next probe has yet to come");
         }
         match self.tick(listing, &Options::default(), stop).await {
-            Ok(report) => report.log("round"),
-            Err(error) => error.log(listing),
+            Ok(report) => self.log.ended(&report),
+            Err(error) => self.log.failed(listing, &error),
         }
+    }
+
+    /// Reports in the log that a slice of a sweep was stopped.
+    pub fn log_sweep_failure(&self, listing: Listing, error: &Error) {
+        self.log.failed(listing, error);
     }
 
     async fn run_any(

@@ -115,7 +115,7 @@ async fn sweep(syncer: &Syncer<Client>, lead: &Lead, stop: &Stop, which: Sweeps)
                 // The rounds say so already.
                 Err(error) if error.is_unauthorized() => break,
                 Err(error) => {
-                    tracing::warn!(%listing, error = %Chain(&error), "sweep interrupted; it goes on from where it was");
+                    syncer.log_sweep_failure(listing, &error);
                     break;
                 }
             }

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::store::{Fence, Store};
 
 /// What the lease is for.
-const RESOURCE: &str = "sync";
+pub const RESOURCE: &str = "sync";
 /// How long a lease lasts without being renewed.
 const LEASE: TimeDelta = TimeDelta::seconds(15);
 /// How often it is renewed, or asked for.

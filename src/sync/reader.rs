@@ -199,7 +199,7 @@ async fn fetch<U: Upstream, R: Source>(
             Err(error) if tries < TRIES && may_pass(&error) => error,
             Err(error) => return Err(error),
         };
-        tracing::warn!(%listing, offset = read.offset, tries, error = %Chain(&error), "page not read; trying again");
+        tracing::debug!(%listing, offset = read.offset, tries, error = %Chain(&error), "page not read; trying again");
         if !longest.is_zero() {
             // Full jitter: many bridges that fail together must not come back together.
             tokio::time::sleep(longest.mul_f64(rand::random())).await;
