@@ -4,14 +4,16 @@
 //! verifies each callback. Nothing is staged: the bridge is the daemon that `run` starts, and what is printed is what the
 //! simulator did and what the receiver got. At the end the tables are compared with the simulator's world.
 
+mod compare;
 mod show;
 mod verdict;
 
+use std::collections::HashMap;
 use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use lumo_simulator::{Quirks, Receiver, ReceiverConfig, Simulator, SimulatorConfig, World};
+use lumo_simulator::{Quirks, Receiver, ReceiverConfig, Simulator, SimulatorConfig, Step, World};
 use rand::RngExt;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -25,7 +27,7 @@ use crate::config::Config;
 use crate::lifecycle::Stop;
 use crate::model::Listing;
 use crate::store::{Store, schema};
-use crate::sync::{Options, Tally};
+use crate::sync::{Options, Right, Tally};
 use crate::telemetry;
 
 use show::Show;
@@ -56,8 +58,12 @@ fn parse_pace(text: &str) -> Result<f64, String> {
     pace.ok_or_else(|| format!("`{text}` is no pace; take a number from 0.01 to 1000"))
 }
 
-/// How long the bridge may take to catch up when the world has stopped.
-const CATCH_UP: Duration = Duration::from_secs(20);
+/// How long catching up may take when the world has stopped; it is done in seconds.
+const CATCH_UP: Duration = Duration::from_secs(60);
+/// The same after a signal, as the process has ten seconds then.
+const CATCH_UP_IN_A_HURRY: Duration = Duration::from_secs(7);
+/// That a wallet is no longer blocked is believed when it is seen twice, 30 s apart.
+const BELIEVED_AFTER: Duration = Duration::from_secs(60);
 /// The receiver has a bad moment now and then, so that one sees what happens.
 const HICCUP_EVERY: usize = 8;
 
@@ -96,13 +102,21 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     import(context, &stage, &config, &show).await?;
 
     let stop = Stop::default();
+    let client = app::client(&config)?;
+    let syncer = app::syncer(&config, stage.store.clone(), client, context.clock().clone());
+    // The daemon leads; what it remembers is left alone.
+    syncer.write_by(Right::Guest);
     let daemon = Daemon { config, clock: context.clock().clone(), endpoints };
     let end = ending(context, &stage, &args);
     let (daemon, verdict, ()) = tokio::join!(
         Box::pin(daemon.run(&stop)),
         async {
-            let changes = change(&stage, &args, &show, end).await;
-            let verdict = verdict::reach(&stage, changes, CATCH_UP).await;
+            let Changes { count, unblocked } = change(&stage, &args, &show, end).await;
+            show.catching_up();
+            let patience = if context.stop().soft.is_cancelled() { CATCH_UP_IN_A_HURRY } else { CATCH_UP };
+            let lately =
+                unblocked.into_iter().filter(|(_, at)| at.elapsed() < BELIEVED_AFTER).map(|(id, _)| id).collect();
+            let verdict = compare::catch_up(&stage, &syncer, &lately, count, patience).await;
             stop.soft.cancel();
             verdict
         },
@@ -197,22 +211,35 @@ fn ending(context: &Context, stage: &Stage, args: &Args) -> impl Future<Output =
     }
 }
 
-/// Lets the world change until the end. Returns how many changes there were.
-async fn change(stage: &Stage, args: &Args, show: &Show, end: impl Future<Output = ()>) -> usize {
+/// What was done to the world.
+#[derive(Default)]
+struct Changes {
+    count: usize,
+    /// When each wallet was unblocked that was.
+    unblocked: HashMap<String, Instant>,
+}
+
+/// Lets the world change until the end.
+async fn change(stage: &Stage, args: &Args, show: &Show, end: impl Future<Output = ()>) -> Changes {
     let mut end = pin!(end);
+    let mut changes = Changes::default();
     let mut next = Instant::now();
-    for changes in 0.. {
+    loop {
         next += Duration::from_secs_f64((1.0 / args.pace) * rand::rng().random_range(0.4..1.6));
         tokio::select! {
             () = &mut end => return changes,
             () = tokio::time::sleep_until(next) => {}
         }
-        if changes % HICCUP_EVERY == HICCUP_EVERY - 1 {
+        if changes.count % HICCUP_EVERY == HICCUP_EVERY - 1 {
             stage.receiver.fail_next(1, 503);
         }
-        show.change(&stage.world.random_step());
+        let step = stage.world.random_step();
+        if let Step::WalletUnblocked(wallet) = &step {
+            changes.unblocked.insert(wallet.id.to_string(), Instant::now());
+        }
+        show.change(&step);
+        changes.count += 1;
     }
-    0
 }
 
 /// Shows what the receiver gets, until `stop`.

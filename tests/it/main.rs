@@ -9,6 +9,7 @@ mod admin;
 mod check;
 mod database;
 mod deliver;
+mod demo;
 mod documents;
 mod e2e;
 mod endpoints;

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use lumo_bridge_entity::run::Outcome;
 use lumo_simulator::{Received, Receiver, Simulator, Step};
 
-use super::verdict::Verdict;
+use super::verdict::{Difference, Verdict};
 use crate::cli::printer::{BOLD, CYAN, DIM, GREEN, Printer, RED, YELLOW};
 use crate::cli::{safe, text};
 use crate::clock::Clock;
@@ -16,6 +16,9 @@ const USER: usize = 14;
 const WHAT: usize = 24;
 /// Columns for a sentence about the world.
 const SENTENCE: usize = 78;
+
+/// Differing values that are shown.
+const DIFFERENCES: usize = 20;
 
 /// The voice of the demonstration.
 pub(super) struct Show {
@@ -59,6 +62,12 @@ impl Show {
     pub(super) fn change(&self, step: &Step) {
         let sentence = text::fit(&safe::text(&step.to_string()), SENTENCE);
         self.line(format!("  {DIM}{} upstream  {sentence}{DIM:#}", clock_time(Clock::system().now())));
+    }
+
+    /// The world stands still from now on.
+    pub(super) fn catching_up(&self) {
+        self.line("");
+        self.line(format!("  {DIM}catching up: every list is read once more from end to end, then compared{DIM:#}"));
     }
 
     /// A callback arrived.
@@ -122,11 +131,23 @@ impl Show {
             row("change to callback", format!("{:.1} s", median / 1000.0), "median, with a pass every second");
         }
         self.line("");
-        self.line(if verdict.is_good() {
-            format!("  {}", good("✓ nothing lost, nothing twice, everything in order"))
-        } else {
-            format!("  {}", bad("✗ something was lost; see above"))
-        });
+        for difference in verdict.differences.iter().take(DIFFERENCES) {
+            self.line(format!("  {}", bad(&sentence(difference))));
+        }
+        if let Some(more) = verdict.differences.len().checked_sub(DIFFERENCES).filter(|more| *more > 0) {
+            self.line(format!("  {}", bad(&format!("✗ and {more} more values; `--json` has them all"))));
+        }
+        if verdict.unblocked_lately > 0 {
+            let wallets = verdict.unblocked_lately;
+            self.line(format!("  {DIM}unblocked a moment ago: {wallets}; believed when seen twice, 30 s apart{DIM:#}"));
+        }
+        let faults = verdict.faults();
+        for fault in &faults {
+            self.line(format!("  {}", bad(&format!("✗ {fault}"))));
+        }
+        if faults.is_empty() {
+            self.line(format!("  {}", good("✓ nothing lost, nothing twice, everything in order")));
+        }
         Ok(())
     }
 
@@ -134,6 +155,19 @@ impl Show {
         if !self.printer.json() || text.as_ref().starts_with('{') {
             self.printer.line(text);
         }
+    }
+}
+
+/// A value that differs.
+fn sentence(difference: &Difference) -> String {
+    let Difference { kind, id, field, table, upstream } = difference;
+    let shown =
+        |value: &Option<String>| value.as_deref().map_or("nothing".into(), |value| format!("`{}`", safe::text(value)));
+    let id = safe::text(id);
+    match (*field, table) {
+        ("row", None) => format!("✗ {kind} {id} is listed upstream and not in the table"),
+        ("row", Some(_)) => format!("✗ {kind} {id} is in the table and not listed upstream"),
+        _ => format!("✗ {kind} {id}: {field} is {} in the table and {} upstream", shown(table), shown(upstream)),
     }
 }
 
@@ -151,4 +185,27 @@ fn warn(text: &str) -> String {
 
 fn bad(text: &str) -> String {
     format!("{RED}{text}{RED:#}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_differs_is_one_sentence() {
+        let difference = |field, table: Option<&str>, upstream: Option<&str>| {
+            let (table, upstream) = (table.map(str::to_owned), upstream.map(str::to_owned));
+            sentence(&Difference { kind: "deposit", id: "d-1".to_owned(), field, table, upstream })
+        };
+        assert_eq!(
+            difference("status", Some("new"), Some("confirmed")),
+            "✗ deposit d-1: status is `new` in the table and `confirmed` upstream"
+        );
+        assert_eq!(
+            difference("amount", None, Some("5")),
+            "✗ deposit d-1: amount is nothing in the table and `5` upstream"
+        );
+        assert_eq!(difference("row", None, Some("listed")), "✗ deposit d-1 is listed upstream and not in the table");
+        assert_eq!(difference("row", Some("listed"), None), "✗ deposit d-1 is in the table and not listed upstream");
+    }
 }

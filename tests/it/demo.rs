@@ -1,0 +1,32 @@
+//! The demonstration: however often it is run, nothing is lost in it.
+
+use lumo_simulator::World;
+use serde_json::Value;
+
+use crate::database::Database;
+use crate::world::{PATIENCE, Stage};
+
+/// How often it is run; more of them where there is time.
+fn demos() -> usize {
+    std::env::var("LUMO_TEST_DEMOS").map_or(3, |text| text.parse().expect("LUMO_TEST_DEMOS is no number"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_demonstration_ends_with_nothing_lost_every_time() {
+    let stage = Stage::new(Database::sqlite().await, World::new(1)).await;
+    for run in 1..=demos() {
+        // Many changes in a short time, most of them far from where new rows join.
+        let demo = stage.start(&["demo", "--for", "3s", "--pace", "20", "--json"]);
+        let finished = demo.finished(PATIENCE).await;
+        assert_eq!(finished.status.code(), Some(0), "run {run}: {finished:?}");
+        let verdict: Value = serde_json::from_str(&finished.stdout).expect("one JSON document");
+        assert_eq!(verdict["differences"], Value::Array(Vec::new()), "run {run}: {verdict}");
+        assert!(verdict["changes"].as_u64() > Some(0), "run {run}: {verdict}");
+        assert_eq!(verdict["delivered"], verdict["events"], "run {run}: {verdict}");
+    }
+    let text = stage.command(&["demo", "--until-delivered", "5", "--pace", "50"]).await;
+    assert_eq!(text.status.code(), Some(0), "{text:?}");
+    for words in ["catching up: every list is read once more", "✓ nothing lost, nothing twice, everything in order"] {
+        assert!(text.stdout.contains(words), "{words} is not said: {}", text.stdout);
+    }
+}
