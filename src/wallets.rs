@@ -1,10 +1,17 @@
 //! The writes: a wallet is created, blocked or replaced upstream, and what the API answers is stored with its events
 //! before the caller hears of it.
 //!
+//! An answer is stored only if it is what was asked for. Where no answer came, or one that proves nothing, the error says
+//! that it is not known whether it was done: only a refusal proves that it was not.
+//!
 //! Should the process die between the answer and the commit, the next pass finds the change; its event has the same id
 //! where it can happen only once.
 
+mod error;
+
 use lumo_bridge_entity::wallet;
+
+pub use error::{Error, Write};
 
 use crate::clock::Clock;
 use crate::lumo::{self, Client};
@@ -20,16 +27,6 @@ pub struct Wallets {
     clock: Clock,
 }
 
-/// What stopped a write.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("the API did not do it")]
-    Upstream(#[from] lumo::Error),
-    /// It is done upstream; the next pass stores it.
-    #[error("the API did it, but the answer could not be stored; the next sync will")]
-    NotStored(#[source] store::Error),
-}
-
 impl Wallets {
     #[must_use]
     pub fn new(store: Store, client: Client, clock: Clock) -> Self {
@@ -39,28 +36,46 @@ impl Wallets {
     /// Creates the user's wallet, or returns the one that there is.
     ///
     /// # Errors
-    /// If the API refuses, or its answer cannot be stored.
+    /// If the API refuses or answers oddly, or its answer cannot be stored.
     pub async fn create(&self, user: &ExternalId) -> Result<wallet::Model, Error> {
-        self.keep(self.client.create_wallet(user).await?).await
+        let write = Write::Create { user: user.clone() };
+        let answer = self.client.create_wallet(user).await;
+        self.settle(write, answer).await
     }
 
     /// Blocks a wallet.
     ///
     /// # Errors
-    /// If the API refuses, or its answer cannot be stored.
+    /// If the API refuses or answers oddly, or its answer cannot be stored.
     pub async fn block(&self, id: &WalletId, reason: &str) -> Result<wallet::Model, Error> {
-        self.keep(self.client.block_wallet(id, reason).await?).await
+        let write = Write::Block { id: id.clone() };
+        let answer = self.client.block_wallet(id, reason).await;
+        self.settle(write, answer).await
     }
 
     /// Gives the wallet's user another one, which is returned.
     ///
     /// # Errors
-    /// If the API refuses, or its answer cannot be stored.
+    /// If the API refuses or answers oddly, or its answer cannot be stored.
     pub async fn replace(&self, id: &WalletId, reason: &str) -> Result<wallet::Model, Error> {
-        self.keep(self.client.replace_wallet(id, reason).await?).await
+        // Whose it is, as far as that is known: for the check of the answer, and for the words if there is none.
+        let user = self.store.wallet(id).await.ok().flatten().map(|known| known.external_id);
+        let write = Write::Replace { id: id.clone(), user };
+        let answer = self.client.replace_wallet(id, reason).await;
+        self.settle(write, answer).await
     }
 
-    async fn keep(&self, wallet: Wallet) -> Result<wallet::Model, Error> {
+    /// Stores an answer that is what was asked for.
+    async fn settle(&self, write: Write, answer: Result<Wallet, lumo::Error>) -> Result<wallet::Model, Error> {
+        let wallet = answer.map_err(|error| Error::unanswered(write.clone(), error))?;
+        if let Some(oddity) = write.oddity(&wallet) {
+            return Err(Error::Odd { write, oddity });
+        }
+        let id = wallet.id.clone();
+        self.keep(wallet).await.map_err(|source| Error::NotStored { write, id, source })
+    }
+
+    async fn keep(&self, wallet: Wallet) -> Result<wallet::Model, store::Error> {
         let id = wallet.id.clone();
         let now = self.clock.now();
         let batch = Batch {
@@ -76,8 +91,7 @@ impl Wallets {
             fence: None,
             ending: Ending::Commit,
         };
-        self.store.ingest(batch, now).await.map_err(Error::NotStored)?;
-        let stored = self.store.wallet(&id).await.map_err(Error::NotStored)?;
-        stored.ok_or(Error::NotStored(store::Error::NotMigrated))
+        self.store.ingest(batch, now).await?;
+        self.store.wallet(&id).await?.ok_or(store::Error::NotMigrated)
     }
 }

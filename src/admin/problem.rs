@@ -62,6 +62,11 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "conflict", message)
     }
 
+    /// It costs something and was not confirmed.
+    pub(super) fn unconfirmed(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "confirmation_needed", message)
+    }
+
     pub(super) fn too_large() -> Self {
         let message = "the body is larger than 64 KiB";
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message).with_hint("send less at a time")
@@ -176,10 +181,15 @@ impl From<lumo::Error> for Problem {
 
 impl From<wallets::Error> for Problem {
     fn from(error: wallets::Error) -> Self {
-        match error {
-            wallets::Error::Upstream(error) => error.into(),
-            wallets::Error::NotStored(_) => Self::failed(StatusCode::INTERNAL_SERVER_ERROR, "not_stored", &error),
-        }
+        let hint = error.hint();
+        let problem = match error {
+            wallets::Error::NotDone { source, .. } => source.into(),
+            // No 503, which invites to ask again.
+            wallets::Error::Unknown { .. } => Self::failed(StatusCode::BAD_GATEWAY, "outcome_unknown", &error),
+            wallets::Error::Odd { .. } => Self::failed(StatusCode::BAD_GATEWAY, "odd_answer", &error),
+            wallets::Error::NotStored { .. } => Self::failed(StatusCode::INTERNAL_SERVER_ERROR, "not_stored", &error),
+        };
+        Self { hint, ..problem }
     }
 }
 

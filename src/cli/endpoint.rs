@@ -25,13 +25,16 @@ pub(super) enum Command {
         name: EndpointName,
     },
     /// Call an endpoint again that is paused, suspended or failing; what waits goes out, in order
-    #[command(after_help = "Example: lumo-bridge endpoint resume shop --skip-held")]
+    #[command(after_help = "Example: lumo-bridge endpoint resume shop --skip-held --yes")]
     Resume {
         /// Its name in the configuration
         name: EndpointName,
         /// Give up everything that waits for it, before it is called again
         #[arg(long)]
         skip_held: bool,
+        /// Give it up without asking; without this, what waits is only counted
+        #[arg(long, requires = "skip_held")]
+        yes: bool,
     },
     /// Send an endpoint a signed `bridge.test` event now, past the queue, and show what it answers
     #[command(after_help = "Example: lumo-bridge endpoint test shop")]
@@ -50,8 +53,12 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
             view::list(context, &endpoints)
         }
         Command::Pause { name } => set(context, &name, State::Paused, Waiting::Keep).await,
-        Command::Resume { name, skip_held } => {
-            let waiting = if skip_held { Waiting::Skip } else { Waiting::Keep };
+        Command::Resume { name, skip_held, yes } => {
+            let waiting = match (skip_held, yes) {
+                (false, _) => Waiting::Keep,
+                (true, false) => Waiting::Count,
+                (true, true) => Waiting::Skip,
+            };
             set(context, &name, State::Active, waiting).await
         }
         Command::Test { name } => test::run(context, &name).await,
@@ -62,6 +69,8 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waiting {
     Keep,
+    /// They are given up if there are none.
+    Count,
     Skip,
 }
 
@@ -79,9 +88,15 @@ async fn set(context: &Context, name: &EndpointName, state: State, waiting: Wait
     let now = context.clock().now();
     let done = context.with_store(async |config, store| {
         let is_configured = config.callbacks.endpoints.contains_key(name.as_str());
+        if waiting == Waiting::Count
+            && let Some(cost) = Endpoint::cost_of_skipping(name, &store.undelivered().await?)
+        {
+            let hint = "say `--yes` to give them up, or leave `--skip-held` out to send them";
+            return Err(Failure::usage(cost).with_hint(hint));
+        }
         let skipped = match waiting {
             Waiting::Keep => None,
-            Waiting::Skip => Some(store.skip_all_waiting(name, now).await?),
+            Waiting::Count | Waiting::Skip => Some(store.skip_all_waiting(name, now).await?),
         };
         if store.set_endpoint_state(name, state, now).await? {
             return Ok((skipped, is_configured));

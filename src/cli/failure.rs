@@ -77,6 +77,9 @@ impl Failure {
 /// What to do about well-known errors.
 fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
+        if let Some(error) = cause.downcast_ref::<crate::wallets::Error>() {
+            return error.hint();
+        }
         if let Some(error) = cause.downcast_ref::<crate::lumo::Error>() {
             return error.hint().map(str::to_owned);
         }

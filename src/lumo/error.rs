@@ -93,6 +93,21 @@ impl Error {
         matches!(self, Self::Throttled { .. } | Self::Unavailable { .. })
     }
 
+    /// Whether a request that writes may have been carried out all the same: only a refusal, or no connection at all, proves
+    /// that it was not.
+    #[must_use]
+    pub const fn may_have_been_done(&self) -> bool {
+        match self {
+            Self::Unavailable { outage: Outage::Connect | Outage::Answered { status: 425, .. }, .. } => false,
+            Self::Unavailable { .. } | Self::Contract { .. } | Self::Refused { status: 300..=399, .. } => true,
+            Self::Unauthorized
+            | Self::Throttled { .. }
+            | Self::NotFound { .. }
+            | Self::Refused { .. }
+            | Self::Setup { .. } => false,
+        }
+    }
+
     /// What an operator can do, where that is not obvious from the message.
     #[must_use]
     pub const fn hint(&self) -> Option<&'static str> {

@@ -28,6 +28,12 @@ const RESUMED: &str = "skipped as its endpoint was resumed";
 /// States in which a delivery can be skipped.
 pub(super) const SKIPPABLE: [State; 3] = [State::Pending, State::Retrying, State::Held];
 
+/// Whether a delivery in this state can be skipped.
+#[must_use]
+pub fn is_skippable(state: State) -> bool {
+    SKIPPABLE.contains(&state)
+}
+
 /// What became of a request to skip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skipped {
@@ -137,7 +143,7 @@ impl Tx {
             states.extend(rows.iter().map(|(id, row)| (id.clone(), row.state)));
             let mut by_reason: BTreeMap<&str, Vec<DeliveryId>> = BTreeMap::new();
             for skip in chunk {
-                if is_skippable(&rows, &skip.id) {
+                if can_skip(&rows, &skip.id) {
                     by_reason.entry(&skip.reason).or_default().push(skip.id.clone());
                 }
             }
@@ -192,10 +198,10 @@ impl Tx {
     async fn let_go(&self, rows: &HashMap<DeliveryId, Standing>, now: DateTime<Utc>) -> Result<(), Error> {
         let mut free = Vec::new();
         let mut behind: BTreeMap<DeliveryId, DeliveryId> = BTreeMap::new();
-        for row in rows.values().filter(|row| is_skippable(rows, &row.id)) {
-            let Some(next) = row.successor.clone().filter(|next| !is_skippable(rows, next)) else { continue };
+        for row in rows.values().filter(|row| can_skip(rows, &row.id)) {
+            let Some(next) = row.successor.clone().filter(|next| !can_skip(rows, next)) else { continue };
             let mut before = row.predecessor.as_ref();
-            while let Some(skipped) = before.filter(|before| is_skippable(rows, before)) {
+            while let Some(skipped) = before.filter(|before| can_skip(rows, before)) {
                 before = rows.get(skipped).and_then(|row| row.predecessor.as_ref());
             }
             match before {
@@ -249,6 +255,6 @@ impl Tx {
     }
 }
 
-fn is_skippable(rows: &HashMap<DeliveryId, Standing>, id: &DeliveryId) -> bool {
-    rows.get(id).is_some_and(|row| SKIPPABLE.contains(&row.state))
+fn can_skip(rows: &HashMap<DeliveryId, Standing>, id: &DeliveryId) -> bool {
+    rows.get(id).is_some_and(|row| is_skippable(row.state))
 }

@@ -11,7 +11,9 @@ use url::Url;
 
 use crate::callback::config::EndpointConfig;
 use crate::model::draft::rfc3339;
+use crate::model::id::EndpointName;
 use crate::store::query::Count;
+use crate::store::skip::is_skippable;
 use crate::store::{Error, Store, reached};
 
 /// An endpoint that is configured, or once was.
@@ -110,6 +112,20 @@ impl Endpoint {
         })
     }
 
+    /// What giving up everything that waits for an endpoint would cost, for whoever has not confirmed it; none if nothing waits
+    /// that can be given up.
+    #[must_use]
+    pub fn cost_of_skipping(name: &EndpointName, counts: &[Count]) -> Option<String> {
+        let waits = |count: &&Count| count.endpoint == *name && is_skippable(count.state) && count.deliveries > 0;
+        let oldest = counts.iter().filter(waits).map(|count| count.oldest).min()?;
+        let callbacks: i64 = counts.iter().filter(waits).map(|count| count.deliveries).sum();
+        let noun = if callbacks == 1 { "callback" } else { "callbacks" };
+        Some(format!(
+            "this gives up {callbacks} {noun} for {name}, the oldest of {}; nothing was changed",
+            rfc3339(oldest)
+        ))
+    }
+
     fn count(&mut self, count: &Count) {
         match count.state {
             delivery::State::Dead => self.dead += count.deliveries,
@@ -119,5 +135,34 @@ impl Endpoint {
                 self.oldest_waiting_at = self.oldest_waiting_at.into_iter().chain([count.oldest]).min();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lumo_bridge_entity::delivery::State;
+
+    use super::*;
+
+    #[test]
+    fn what_skipping_costs_is_counted() {
+        let count = |endpoint: &str, state, deliveries, second: u32| Count {
+            endpoint: endpoint.parse().unwrap(),
+            state,
+            deliveries,
+            oldest: format!("2026-05-04T10:00:{second:02}Z").parse().unwrap(),
+        };
+        let cost = |counts: &[Count]| Endpoint::cost_of_skipping(&"shop".parse().unwrap(), counts);
+        assert_eq!(cost(&[]), None);
+        assert_eq!(cost(&[count("crm", State::Pending, 9, 1), count("shop", State::Dead, 9, 1)]), None);
+        assert_eq!(cost(&[count("shop", State::Sending, 2, 1)]), None, "what is under way is left alone");
+        assert_eq!(
+            cost(&[count("shop", State::Pending, 1_690, 7), count("shop", State::Retrying, 6, 5)]).as_deref(),
+            Some("this gives up 1696 callbacks for shop, the oldest of 2026-05-04T10:00:05Z; nothing was changed")
+        );
+        assert_eq!(
+            cost(&[count("shop", State::Held, 1, 7)]).as_deref(),
+            Some("this gives up 1 callback for shop, the oldest of 2026-05-04T10:00:07Z; nothing was changed")
+        );
     }
 }

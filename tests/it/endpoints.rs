@@ -161,7 +161,7 @@ async fn a_renamed_endpoint_is_a_new_one_and_what_waited_for_the_old_one_can_be_
     assert_eq!(queued(&stage, "sales").await.len(), 1, "it hears what is new, not what was before");
     assert_eq!((held(&stage, "crm").await, queued(&stage, "crm").await.len()), (5, 5));
 
-    let given_up = stage.command(&["endpoint", "resume", "crm", "--skip-held"]).await;
+    let given_up = stage.command(&["endpoint", "resume", "crm", "--skip-held", "--yes"]).await;
     assert_eq!(given_up.status.code(), Some(0), "{given_up:?}");
     assert!(given_up.stderr.contains("deliveries to crm that were skipped: 5"), "{}", given_up.stderr);
     assert!(given_up.stderr.contains("crm is not configured"), "{}", given_up.stderr);

@@ -4,6 +4,7 @@ mod documents;
 mod replay;
 mod skip;
 mod trial;
+mod writes;
 
 use lumo_simulator::World;
 use serde_json::Value;

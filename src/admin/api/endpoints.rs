@@ -43,6 +43,9 @@ struct Resume {
     /// Give up everything that waits for it, before it is called again.
     #[serde(default)]
     skip_held: bool,
+    /// Confirms `skip_held`. Without it, and if anything waits, nothing is changed and the answer is 409 with the count.
+    #[serde(default)]
+    yes: bool,
 }
 
 /// An endpoint's new state.
@@ -66,6 +69,13 @@ async fn pause(admin: Admin, name: EndpointName, _: Nothing) -> Result<Changed, 
 }
 
 async fn resume(admin: Admin, name: EndpointName, how: Resume) -> Result<Changed, Problem> {
+    if how.skip_held
+        && !how.yes
+        && let Some(cost) = Endpoint::cost_of_skipping(&name, &admin.store.undelivered().await?)
+    {
+        let hint = r#"send {"skip_held": true, "yes": true} to give them up, or leave `skip_held` out to send them"#;
+        return Err(Problem::unconfirmed(cost).with_hint(hint));
+    }
     let skipped = match how.skip_held {
         false => None,
         true => Some(admin.store.skip_all_waiting(&name, admin.clock.now()).await?),

@@ -133,7 +133,12 @@ async fn what_is_done_by_command_is_done_over_http(database: Database) {
     assert_eq!(client.post("/api/endpoints/shop/pause", &nothing).await.status, 200);
     client.post("/api/events/replay", &json!({ "endpoint": "shop", "external_id": "user 2" })).await;
     let before = stage.receiver.count();
-    let anew = client.post("/api/endpoints/shop/resume", &json!({ "skip_held": true })).await;
+    let counted = client.post("/api/endpoints/shop/resume", &json!({ "skip_held": true })).await;
+    assert_eq!((counted.status, &counted.body["error"]["code"]), (409, &json!("confirmation_needed")), "{counted:?}");
+    let message = counted.body["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with(&format!("this gives up {queued} callbacks for shop, the oldest of ")), "{message}");
+    assert_eq!(stage.database.count("lumo_deliveries", "state = 'skipped'").await, 1, "the one from before");
+    let anew = client.post("/api/endpoints/shop/resume", &json!({ "skip_held": true, "yes": true })).await;
     assert_eq!((&anew.body["state"], anew.body["skipped"].as_u64()), (&json!("active"), Some(queued)), "{anew:?}");
     let left = "SELECT COUNT(*) FROM lumo_deliveries WHERE state NOT IN ('delivered', 'skipped')";
     assert_eq!(stage.database.number(left).await, 0);

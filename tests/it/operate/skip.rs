@@ -52,7 +52,15 @@ async fn what_is_skipped_is_not_sent_and_what_came_behind_it_is(database: Databa
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_is_resumed_without_what_it_missed() {
     let stage = waiting(Database::sqlite().await).await;
-    let resumed = stage.command(&["endpoint", "resume", "shop", "--skip-held"]).await;
+    let counted = stage.command(&["endpoint", "resume", "shop", "--skip-held"]).await;
+    assert_refused(
+        &counted,
+        2,
+        &["this gives up 3 callbacks for shop, the oldest of", "nothing was changed", "`--yes`"],
+    );
+    assert_eq!(stage.database.count("lumo_deliveries", "state = 'skipped'").await, 0);
+    assert_eq!(stage.database.count("lumo_endpoints", "state = 'paused'").await, 1, "it is not resumed either");
+    let resumed = stage.command(&["endpoint", "resume", "shop", "--skip-held", "--yes"]).await;
     assert_eq!(resumed.status.code(), Some(0), "{resumed:?}");
     assert!(resumed.stderr.contains("deliveries to shop that were skipped: 3"), "{}", resumed.stderr);
     assert!(resumed.stderr.contains("shop is active"), "{}", resumed.stderr);
