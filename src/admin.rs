@@ -26,6 +26,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
+use chrono::TimeDelta;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +38,7 @@ use crate::callback::{Endpoint, EndpointConfig, Sender};
 use crate::clock::Clock;
 use crate::deliver;
 use crate::lumo::Client;
+use crate::model::Listing;
 use crate::model::id::EndpointName;
 use crate::model::suggest::instead;
 use crate::store::activity::Hour;
@@ -70,6 +72,8 @@ pub struct Parts {
     pub endpoints: Vec<Arc<Endpoint>>,
     pub configs: BTreeMap<String, EndpointConfig>,
     pub deliveries: Arc<deliver::Meters>,
+    /// How long each listing may go without the end of a round.
+    pub overdue_after: [TimeDelta; Listing::ALL.len()],
     /// What is under way ends soon.
     pub stop: CancellationToken,
 }

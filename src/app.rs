@@ -107,6 +107,21 @@ pub fn syncer(config: &Config, store: Store, client: Client, clock: Clock) -> Sy
     Syncer::new(store, client, clock, settings)
 }
 
+/// Beyond its schedule, this long without the end of a round is too long.
+const OVERDUE_AFTER: TimeDelta = TimeDelta::minutes(10);
+/// Rounds of a schedule that are looked at for its longest pause, as one over night.
+const ROUNDS_LOOKED_AT: usize = 200;
+
+/// How long each listing may go without the end of a round.
+#[must_use]
+pub fn overdue_after(config: &Config, now: DateTime<Utc>) -> [TimeDelta; Listing::ALL.len()] {
+    Listing::ALL.map(|listing| {
+        let due: Vec<_> = schedule_of(config, listing).due_after(now).take(ROUNDS_LOOKED_AT).collect();
+        let longest = due.windows(2).filter_map(|pair| Some(*pair.get(1)? - *pair.first()?)).max();
+        OVERDUE_AFTER + longest.unwrap_or(TimeDelta::MAX / 2)
+    })
+}
+
 fn schedule_of(config: &Config, listing: Listing) -> &CronLine {
     match listing {
         Listing::Wallets => &config.sync.wallets.schedule,
@@ -179,6 +194,7 @@ impl Daemon {
                 endpoints: endpoints.clone(),
                 configs: config.callbacks.endpoints.clone(),
                 deliveries: courier.meters(),
+                overdue_after: overdue_after(&config, clock.now()),
                 stop: stop.soft.clone(),
             };
             let serve = admin::serve(listener, admin::Access::of(&config.server)?, shown);
@@ -235,7 +251,7 @@ fn tell(registered: &Registered) {
     for endpoint in &registered.removed {
         tracing::warn!(
             %endpoint, "endpoint is no longer configured; what is for it is held until it is, or until it is given up \
-             with `lumo-bridge endpoint resume --skip-held`"
+             with `lumo-bridge endpoint resume NAME --skip-held --yes`"
         );
     }
 }

@@ -8,6 +8,7 @@ pub mod deposit;
 pub mod done;
 pub mod endpoint;
 pub mod event;
+pub mod finding;
 pub mod standing;
 pub mod trial;
 pub mod wallet;
@@ -17,7 +18,8 @@ pub use deposit::Deposit;
 pub use done::Done;
 pub use endpoint::Endpoint;
 pub use event::Event;
-pub use standing::{Round, Standing, Status};
+pub use finding::Finding;
+pub use standing::{Reader, Round, Standing, Status};
 pub use trial::Test;
 pub use wallet::Wallet;
 

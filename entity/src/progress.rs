@@ -10,6 +10,8 @@ pub struct Model {
     pub listing: String,
     /// When the first import began, by the upstream's clock: what was created before it is history.
     pub import_started_at: Option<DateTimeUtc>,
+    /// When the listing was first asked for, with or without success.
+    pub first_run_at: Option<DateTimeUtc>,
     /// When a pass first read the listing to its end; null until then.
     pub import_done_at: Option<DateTimeUtc>,
     /// The largest `limit` that the server was seen to honour; null until it refused or clamped one.
@@ -36,3 +38,26 @@ pub struct Model {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// A listing that was never asked for.
+    #[must_use]
+    pub fn fresh(listing: &str) -> Self {
+        Self {
+            listing: listing.to_owned(),
+            import_started_at: None,
+            first_run_at: None,
+            import_done_at: None,
+            page_limit: None,
+            last_total: None,
+            complete_through: None,
+            last_run_at: None,
+            last_error: None,
+            proved_through: None,
+            gap: None,
+            stalled_since: None,
+            unauthorized_since: None,
+            memory: None,
+        }
+    }
+}

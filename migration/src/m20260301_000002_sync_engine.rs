@@ -70,6 +70,7 @@ const STATE_COLUMNS: &[Column] = &[
     opt("gap", Type::BigInt),
     opt("stalled_since", Type::Time),
     opt("unauthorized_since", Type::Time),
+    opt("first_run_at", Type::Time),
     opt("memory", Type::LongText),
 ];
 

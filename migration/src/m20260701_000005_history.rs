@@ -29,6 +29,15 @@ const DEPOSITS: &str = "lumo_user_deposits";
 /// By time and then by id, so that a reader who went as far as one row goes on with the next.
 const WALLETS_CREATED: Index = index("lumo_user_wallets_created", "created_at, id");
 const DEPOSITS_CREATED: Index = index("lumo_user_deposits_created", "created_at, id");
+/// For whoever looks for a payment. What is too long for a key is left out, and is neither a hash nor an address.
+const WALLETS_ADDRESS: Index = short("lumo_user_wallets_address", "address(200)", "length(address) <= 200");
+const DEPOSITS_ADDRESS: Index = short("lumo_user_deposits_address", "address(200)", "length(address) <= 200");
+const DEPOSITS_TX_HASH: Index = short("lumo_user_deposits_tx_hash", "tx_hash(200)", "length(tx_hash) <= 200");
+
+const fn short(name: &'static str, columns: &'static str, only: &'static str) -> Index {
+    Index { name, columns, unique: false, only: Some(only) }
+}
+
 /// What the second of them makes needless.
 const DEPOSITS_CREATED_AT: Index = index("lumo_user_deposits_created_at", "created_at");
 
@@ -57,6 +66,9 @@ impl MigrationTrait for Migration {
         }
         dialect.add_index(manager, WALLETS, &WALLETS_CREATED).await?;
         dialect.add_index(manager, DEPOSITS, &DEPOSITS_CREATED).await?;
+        dialect.add_index(manager, WALLETS, &WALLETS_ADDRESS).await?;
+        dialect.add_index(manager, DEPOSITS, &DEPOSITS_ADDRESS).await?;
+        dialect.add_index(manager, DEPOSITS, &DEPOSITS_TX_HASH).await?;
         dialect.drop_index(manager, DEPOSITS, &DEPOSITS_CREATED_AT).await?;
         replace_view(manager, WITH_REMOVED).await
     }
@@ -66,6 +78,9 @@ impl MigrationTrait for Migration {
         replace_view(manager, WITH_HELD).await?;
         dialect.add_index(manager, DEPOSITS, &DEPOSITS_CREATED_AT).await?;
         dialect.drop_index(manager, DEPOSITS, &DEPOSITS_CREATED).await?;
+        dialect.drop_index(manager, DEPOSITS, &DEPOSITS_TX_HASH).await?;
+        dialect.drop_index(manager, DEPOSITS, &DEPOSITS_ADDRESS).await?;
+        dialect.drop_index(manager, WALLETS, &WALLETS_ADDRESS).await?;
         dialect.drop_index(manager, WALLETS, &WALLETS_CREATED).await?;
         for column in COLUMNS {
             dialect.drop_column(manager, ENDPOINTS, column.name).await?;

@@ -1,4 +1,5 @@
-//! `/readyz`: the database answers and has the tables of this program, and no listing has fallen behind.
+//! `/readyz`: whether the tables can be relied on. The database answers and has the tables of this program, the first import is
+//! done, every listing is fresh, and the key is accepted. It is judged by the tables, so every process answers alike.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,33 +9,42 @@ use serde::Serialize;
 use super::Admin;
 use crate::chain::Chain;
 use crate::model::Listing;
-use crate::model::draft::rfc3339;
-use crate::store::{self, Store};
+use crate::store;
+use crate::view::{Finding, finding};
 
 #[derive(Serialize)]
 pub(super) struct Readiness {
     ready: bool,
+    /// The worst of what is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
+    /// All that is not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<Finding>,
 }
 
 pub(super) async fn ready(State(admin): State<Admin>) -> (StatusCode, Json<Readiness>) {
-    match problem(&admin.store).await {
-        Ok(None) => (StatusCode::OK, Json(Readiness { ready: true, problem: None })),
-        Ok(problem) => (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { ready: false, problem })),
+    let findings = match blocking(&admin).await {
+        Ok(findings) => findings,
         Err(error) => {
-            let problem = Some(Chain(&error).to_string());
-            (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { ready: false, problem }))
+            let message = Chain(&error).to_string();
+            vec![Finding::new(finding::Severity::Stopped, "database", message).blocking()]
         }
-    }
+    };
+    let problem = findings.first().map(|finding| finding.message.clone());
+    let status = if findings.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready: findings.is_empty(), problem, findings }))
 }
 
-async fn problem(store: &Store) -> Result<Option<String>, store::Error> {
-    store.ping().await?;
+/// What keeps the process from being ready, the worst first.
+pub(super) async fn blocking(admin: &Admin) -> Result<Vec<Finding>, store::Error> {
+    admin.store.ping().await?;
+    let mut listings = Vec::new();
     for listing in Listing::ALL {
-        if let Some(since) = store.progress(listing).await?.stalled_since {
-            return Ok(Some(format!("{listing} not complete since {}", rfc3339(since))));
-        }
+        listings.push(admin.store.progress(listing).await?);
     }
-    Ok(None)
+    let mut findings = finding::of_listings(&listings, admin.overdue_after, admin.clock.now());
+    findings.retain(|finding| finding.blocks_ready);
+    findings.sort_by_key(|finding| finding.severity);
+    Ok(findings)
 }

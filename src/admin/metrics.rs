@@ -91,6 +91,8 @@ async fn expose(admin: &Admin) -> Result<String, store::Error> {
     }
     let (counts, endpoints) = (admin.counts().await?, admin.endpoint_views().await?);
     let mut text = Exposition::default();
+    let is_ready = super::health::blocking(admin).await?.is_empty();
+    text.gauge("lumo_bridge_ready", "1 while `/readyz` answers 200; its body says what is wrong.", u8::from(is_ready));
     listings(&mut text, &standings, now);
     text.gauge(
         "lumo_bridge_sync_leads",
@@ -172,19 +174,10 @@ mod tests {
     #[test]
     fn a_number_that_is_not_known_is_left_out() {
         let progress = Progress {
-            listing: "wallets".to_owned(),
-            import_started_at: None,
-            import_done_at: None,
-            page_limit: None,
-            last_total: None,
             complete_through: DateTime::from_timestamp(1_777_889_501, 20_000_000),
-            last_run_at: None,
-            last_error: None,
-            proved_through: None,
             gap: Some(-3),
-            stalled_since: None,
             unauthorized_since: DateTime::from_timestamp(1, 0),
-            memory: None,
+            ..Progress::fresh("wallets")
         };
         let now = DateTime::from_timestamp(1_777_889_503, 0).unwrap();
         let mut text = Exposition::default();

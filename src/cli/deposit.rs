@@ -14,6 +14,12 @@ pub(super) enum Command {
     List {
         #[command(flatten)]
         user: User,
+        /// Only those paid to this address
+        #[arg(long)]
+        address: Option<String>,
+        /// Only those of this transaction
+        #[arg(long, value_name = "HASH")]
+        tx_hash: Option<String>,
         /// Only in this status, as Lumo spells it
         #[arg(long)]
         status: Option<String>,
@@ -30,9 +36,11 @@ pub(super) enum Command {
 
 pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
-        Command::List { user, status, window } => {
+        Command::List { user, address, tx_hash, status, window } => {
             let filter = DepositFilter {
                 external_id: user.external_id,
+                address,
+                tx_hash,
                 status,
                 since: window.since(context),
                 limit: window.limit().probe(),

@@ -66,8 +66,13 @@ impl Printer {
 
     /// A table, fitted to the terminal if there is one.
     pub(super) fn table(&self, table: &Table) {
+        table.lines(self.width()).iter().for_each(|line| self.line(line));
+    }
+
+    /// The width of the terminal that data goes to; none if it goes elsewhere.
+    pub(super) fn width(&self) -> Option<usize> {
         let width = Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
-        table.lines(width.filter(|_| stdout_is_terminal())).iter().for_each(|line| self.line(line));
+        width.filter(|_| stdout_is_terminal())
     }
 
     /// One thing in full.

@@ -4,6 +4,7 @@ pub(super) mod delivery;
 pub(super) mod deposit;
 pub(super) mod endpoint;
 pub(super) mod event;
+pub(super) mod status;
 pub(super) mod wallet;
 
 use chrono::{DateTime, Utc};

@@ -33,6 +33,9 @@ pub(super) enum Command {
     List {
         #[command(flatten)]
         user: User,
+        /// Only the one with this address
+        #[arg(long)]
+        address: Option<String>,
         /// Only those that are blocked, or with `=false` those that are not
         #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
         blocked: Option<bool>,
@@ -66,9 +69,10 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
         Command::Replace(Because { id, reason }) => {
             change(context, async |wallets| wallets.replace(&id, &reason).await).await
         }
-        Command::List { user, blocked, window } => {
+        Command::List { user, address, blocked, window } => {
             let filter = WalletFilter {
                 external_id: user.external_id,
+                address,
                 blocked,
                 since: window.since(context),
                 limit: window.limit().probe(),

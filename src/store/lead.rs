@@ -73,6 +73,14 @@ impl Store {
         .await
     }
 
+    /// Until when somebody leads, or led; none if nobody ever did.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn led_until(&self, resource: &str) -> Result<Option<DateTime<Utc>>, Error> {
+        Ok(lease::Entity::find_by_id(resource).one(self.read()).await?.map(|row| row.expires_at))
+    }
+
     /// Gives up the lead, so that another need not wait for the lease to end. Nothing happens if it was lost already.
     ///
     /// # Errors

@@ -27,24 +27,6 @@ pub struct Run {
     pub error: Option<String>,
 }
 
-fn fresh(listing: &str) -> Progress {
-    Progress {
-        listing: listing.to_owned(),
-        import_started_at: None,
-        import_done_at: None,
-        page_limit: None,
-        last_total: None,
-        complete_through: None,
-        last_run_at: None,
-        last_error: None,
-        proved_through: None,
-        gap: None,
-        stalled_since: None,
-        unauthorized_since: None,
-        memory: None,
-    }
-}
-
 impl Store {
     /// Where a listing stands.
     ///
@@ -52,7 +34,7 @@ impl Store {
     /// If the database fails.
     pub async fn progress(&self, listing: Listing) -> Result<Progress, Error> {
         let row = progress::Entity::find_by_id(listing.as_str()).one(self.read()).await?;
-        Ok(row.unwrap_or_else(|| fresh(listing.as_str())))
+        Ok(row.unwrap_or_else(|| Progress::fresh(listing.as_str())))
     }
 
     /// The last passes over a listing, newest first.
@@ -100,6 +82,7 @@ impl Tx {
         let known = self.own_progress(&progress.listing).await?;
         progress::Entity::update_many()
             .set(progress::ActiveModel {
+                first_run_at: Set(known.first_run_at.or(progress.first_run_at)),
                 import_started_at: Set(known.import_started_at.or(progress.import_started_at)),
                 import_done_at: Set(known.import_done_at.or(progress.import_done_at)),
                 page_limit: Set(progress.page_limit),
@@ -124,7 +107,7 @@ impl Tx {
         if let Some(row) = query.one(self.session()).await? {
             return Ok(row);
         }
-        let row = fresh(listing);
+        let row = Progress::fresh(listing);
         progress::Entity::insert(progress::ActiveModel::from(row.clone()))
             .exec_without_returning(self.session())
             .await?;

@@ -15,6 +15,7 @@ use crate::model::id::{DeliveryId, DepositId, EndpointName, EventId, ExternalId,
 #[derive(Clone, Debug, Default)]
 pub struct WalletFilter {
     pub external_id: Option<ExternalId>,
+    pub address: Option<String>,
     pub blocked: Option<bool>,
     pub since: Option<DateTime<Utc>>,
     /// Only those that come after this one.
@@ -26,6 +27,10 @@ pub struct WalletFilter {
 #[derive(Clone, Debug, Default)]
 pub struct DepositFilter {
     pub external_id: Option<ExternalId>,
+    /// Paid to this address.
+    pub address: Option<String>,
+    /// Of this transaction; upper and lower case are the same.
+    pub tx_hash: Option<String>,
     pub status: Option<String>,
     /// Only those made from then on; or seen, where the API does not say when they were made.
     pub since: Option<DateTime<Utc>>,
@@ -73,6 +78,9 @@ impl Store {
     pub async fn list_wallets(&self, filter: &WalletFilter) -> Result<Vec<wallet::Model>, Error> {
         let query = wallet::Entity::find()
             .apply_if(filter.external_id.clone(), |query, id| query.filter(wallet::Column::ExternalId.eq(id)))
+            .apply_if(filter.address.as_deref(), |query, address| {
+                query.filter(indexed(wallet::Column::Address, [address.to_owned()]))
+            })
             .apply_if(filter.blocked, |query, blocked| query.filter(wallet::Column::IsBlocked.eq(blocked)))
             .apply_if(filter.since, |query, since| query.filter(wallet::Column::CreatedAt.gte(since)))
             .apply_if(filter.after.clone(), |query, (at, id)| {
@@ -245,5 +253,24 @@ impl Store {
 fn deposits(filter: &DepositFilter) -> Select<deposit::Entity> {
     deposit::Entity::find()
         .apply_if(filter.external_id.clone(), |query, id| query.filter(deposit::Column::ExternalId.eq(id)))
+        .apply_if(filter.address.as_deref(), |query, address| {
+            query.filter(indexed(deposit::Column::Address, [address.to_owned()]))
+        })
+        .apply_if(filter.tx_hash.as_deref(), |query, hash| {
+            query.filter(indexed(deposit::Column::TxHash, [hash.to_owned(), hash.to_lowercase(), hash.to_uppercase()]))
+        })
         .apply_if(filter.status.clone(), |query, status| query.filter(deposit::Column::Status.eq(status)))
+}
+
+/// Longest text that the indexes on addresses and transactions have.
+const INDEXED: usize = 200;
+
+/// That a text is one of these, so that the index on it can be used, which leaves out texts that are too long for a key.
+fn indexed(column: impl ColumnTrait, texts: impl IntoIterator<Item = String>) -> Expr {
+    let texts: Vec<String> = texts.into_iter().collect();
+    // In bytes, which is what MySQL's `length` counts.
+    let is_short = texts.iter().all(|text| text.len() <= INDEXED);
+    let equal = column.is_in(texts);
+    let short = || Expr::cust(format!("length({}) <= {INDEXED}", column.as_str()));
+    if is_short { equal.and(short()) } else { equal }
 }

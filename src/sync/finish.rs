@@ -19,6 +19,7 @@ impl<U: Upstream> Round<'_, U> {
             Err(error) => (Outcome::Failed, Some(Chain(error).to_string())),
         };
         if self.options.ending == Ending::Commit {
+            self.progress.first_run_at = self.progress.first_run_at.or(Some(self.started_at));
             self.progress.last_run_at = Some(finished_at);
             self.progress.last_error.clone_from(&doubt);
             let run = Run {
@@ -70,7 +71,14 @@ impl<U: Upstream> Round<'_, U> {
             }
             return Ok(());
         }
-        let Some(last) = progress.complete_through.or(progress.import_done_at) else { return Ok(()) };
+        let is_getting_on = match outcome {
+            Outcome::Cancelled => true,
+            // A first import that was interrupted goes on from where it was.
+            Outcome::Failed => progress.import_done_at.is_none() && self.tally.rows > 0,
+            Outcome::Complete | Outcome::Incomplete => false,
+        };
+        let last = progress.complete_through.or(progress.import_done_at).or(progress.first_run_at);
+        let Some(last) = last.filter(|_| !is_getting_on) else { return Ok(()) };
         if progress.stalled_since.is_none() && now - last > syncer.settings.stalled_after[*listing as usize] {
             syncer.store.note_stalled(*listing, Some(last), fence, now).await?;
         }

@@ -1,27 +1,80 @@
 //! How far each listing is synced, and what a round over it did.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::run;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Endpoint;
+use super::{Endpoint, Finding, finding};
 use crate::model::Listing;
 use crate::store::{Error, Progress, Store};
-use crate::sync::{Report, Tally};
+use crate::sync::{LEASE, Report, Tally};
 
 /// Everything at a glance.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Status {
+    /// One sentence: everything is synced and delivered, or the worst that is wrong.
+    pub summary: String,
+    /// What is wrong, the worst first.
+    pub findings: Vec<Finding>,
+    pub reader: Reader,
     pub listings: Vec<Standing>,
     pub endpoints: Vec<Endpoint>,
+}
+
+/// The process that reads the listings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Reader {
+    /// Whether there is one.
+    pub is_running: bool,
+    /// Until when its lease lasts, which it renews as long as it lives; or lasted. Null if nothing was ever read.
+    pub lease_until: Option<DateTime<Utc>>,
+}
+
+impl Status {
+    /// Loads and judges what there is. `overdue_after` is how long each listing may go without the end of a round.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn load(
+        store: &Store,
+        endpoints: Vec<Endpoint>,
+        overdue_after: [TimeDelta; Listing::ALL.len()],
+        now: DateTime<Utc>,
+    ) -> Result<Self, Error> {
+        let lease_until = store.led_until(LEASE).await?;
+        let reader = Reader { is_running: lease_until.is_some_and(|until| until > now), lease_until };
+        let (mut progresses, mut listings) = (Vec::new(), Vec::new());
+        for listing in Listing::ALL {
+            let (rows, progress) = (store.rows(listing).await?, store.progress(listing).await?);
+            listings.push(Standing::new(listing, rows, progress.clone(), store.runs(listing, 1).await?.first(), now));
+            progresses.push(progress);
+        }
+        let mut findings = finding::of_listings(&progresses, overdue_after, now);
+        findings.extend(finding::of_reader(&reader));
+        findings.extend(finding::of_endpoints(&endpoints, now));
+        Ok(Self::of(reader, findings, listings, endpoints))
+    }
+
+    /// Puts together what was found.
+    #[must_use]
+    pub fn of(reader: Reader, mut findings: Vec<Finding>, listings: Vec<Standing>, endpoints: Vec<Endpoint>) -> Self {
+        findings.sort_by_key(|finding| finding.severity);
+        Self { summary: finding::summary(&findings, &endpoints), findings, reader, listings, endpoints }
+    }
 }
 
 /// Where one listing stands.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Standing {
     pub listing: &'static str,
+    /// `fresh`, `stalled`, `key_refused`, `importing`, or `pending` before the first import.
+    pub state: &'static str,
     pub rows: u64,
+    /// How old the copy is: the seconds since `complete_through`.
+    pub lag_seconds: Option<i64>,
+    /// When it was first asked for, with or without success.
+    pub first_run_at: Option<DateTime<Utc>>,
     /// How many rows the server told last.
     pub last_total: Option<i64>,
     /// Everything that was listed before then is in the tables, by the last complete round.
@@ -54,23 +107,20 @@ pub struct Pass {
 }
 
 impl Standing {
-    /// Every listing, in the order in which a first import reads them.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn load(store: &Store) -> Result<Vec<Self>, Error> {
-        let mut all = Vec::new();
-        for listing in Listing::ALL {
-            let (rows, progress) = (store.rows(listing).await?, store.progress(listing).await?);
-            all.push(Self::new(listing, rows, progress, store.runs(listing, 1).await?.first()));
-        }
-        Ok(all)
-    }
-
-    fn new(listing: Listing, rows: u64, progress: Progress, last_pass: Option<&run::Model>) -> Self {
+    #[must_use]
+    pub fn new(
+        listing: Listing,
+        rows: u64,
+        progress: Progress,
+        last_pass: Option<&run::Model>,
+        now: DateTime<Utc>,
+    ) -> Self {
         Self {
             listing: listing.as_str(),
+            state: state(&progress),
             rows,
+            lag_seconds: progress.complete_through.map(|through| (now - through).num_seconds().max(0)),
+            first_run_at: progress.first_run_at,
             last_total: progress.last_total,
             complete_through: progress.complete_through,
             proved_through: progress.proved_through,
@@ -98,6 +148,16 @@ impl Standing {
                 rejected: pass.rejected,
             }),
         }
+    }
+}
+
+fn state(progress: &Progress) -> &'static str {
+    match progress {
+        Progress { unauthorized_since: Some(_), .. } => "key_refused",
+        Progress { stalled_since: Some(_), .. } => "stalled",
+        Progress { import_done_at: Some(_), .. } => "fresh",
+        Progress { import_started_at: Some(_), .. } => "importing",
+        _ => "pending",
     }
 }
 

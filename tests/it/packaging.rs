@@ -135,11 +135,11 @@ async fn a_health_check_says_how_the_daemon_is() {
     bridge.until_logged("started", PATIENCE).await;
     let well = stage.command(&["health"]).await;
     assert_eq!((well.status.code(), well.stdout.as_str()), (Some(0), "ok\n"), "{well:?}");
+    stage.until_imported().await;
     let ready = stage.command(&["health", "--ready", "--json"]).await;
     let document: Json = serde_json::from_str(&ready.stdout).unwrap();
     assert_eq!((ready.status.code(), &document["is_healthy"]), (Some(0), &json!(true)));
     // With no round until next year nobody corrects what is written here.
-    stage.until_imported().await;
     let stalled = "UPDATE lumo_sync_state SET stalled_since = '2026-01-01 00:00:00.000000' WHERE listing = 'wallets'";
     stage.database.execute(stalled).await;
     let behind = stage.command(&["health", "--ready"]).await;

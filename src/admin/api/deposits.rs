@@ -33,6 +33,10 @@ struct Which {
     /// Only of the user with this id in your own system.
     #[schemars(with = "Option<String>")]
     external_id: Option<ExternalId>,
+    /// Only those paid to this address.
+    address: Option<String>,
+    /// Only those of this transaction.
+    tx_hash: Option<String>,
     /// Only in this status, as Lumo spells it.
     status: Option<String>,
     /// Only those made from then on: a time, or how long ago, such as `2h`.
@@ -49,6 +53,8 @@ async fn list(admin: Admin, which: Which) -> Result<Page<Deposit>, Problem> {
     };
     let filter = DepositFilter {
         external_id: which.external_id,
+        address: which.address,
+        tx_hash: which.tx_hash,
         status: which.status,
         since: which.since.map(|since| since.before(admin.clock.now())),
         after,

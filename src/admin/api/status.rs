@@ -2,12 +2,13 @@
 
 use crate::admin::route::{Nothing, Route};
 use crate::admin::{Admin, Problem};
-use crate::view::{Standing, Status};
+use crate::view::Status;
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![Route::list("/api/status", "How far each listing is synced, and how each endpoint fares", status)]
+    vec![Route::list("/api/status", "What is wrong, if anything is; each listing and each endpoint", status)]
 }
 
 async fn status(admin: Admin, _: Nothing) -> Result<Status, Problem> {
-    Ok(Status { listings: Standing::load(&admin.store).await?, endpoints: admin.endpoint_views().await? })
+    let endpoints = admin.endpoint_views().await?;
+    Ok(Status::load(&admin.store, endpoints, admin.overdue_after, admin.clock.now()).await?)
 }

@@ -32,6 +32,8 @@ struct Which {
     /// Only of the user with this id in your own system.
     #[schemars(with = "Option<String>")]
     external_id: Option<ExternalId>,
+    /// Only the one with this address.
+    address: Option<String>,
     /// Only those that are blocked, or that are not.
     blocked: Option<bool>,
     /// Only those created from then on: a time, or how long ago, such as `2h`.
@@ -65,6 +67,7 @@ async fn list(admin: Admin, which: Which) -> Result<Page<Wallet>, Problem> {
     };
     let filter = WalletFilter {
         external_id: which.external_id,
+        address: which.address,
         blocked: which.blocked,
         since: which.since.map(|since| since.before(admin.clock.now())),
         after,

@@ -99,7 +99,7 @@ function delivery(one) {
     one.history.length > 0 ? make("table", {}, head, make("tbody", {}, one.history.map(attempt))) : make("p", { class: "hint" }, "Not attempted, or too long ago."));
 }
 
-/** Whatever the text names: an event, a delivery, a deposit, a wallet, or a user. */
+/** Whatever the text names: an event, a delivery, a deposit, a wallet, a transaction, an address, or a user. */
 export async function search(text, endpoints) {
   const known = async (path) => {
     try {
@@ -121,17 +121,27 @@ export async function search(text, endpoints) {
       const found = await known(`/api/${kind}s/${id}`);
       if (found) return thing(kind, found, await read(`/api/events?object_id=${id}`), endpoints);
     }
+    const [paid, owned, moved] = await Promise.all(
+      [`deposits?tx_hash=${id}`, `wallets?address=${id}`, `deposits?address=${id}`].map(async (list) => (await read(`/api/${list}`)).data));
+    if (paid.length > 0) return show(`Transaction ${text}`, ...rows("Deposits", paid, endpoints));
+    if (owned.length + moved.length > 0) {
+      return show(`Address ${text}`, ...rows("Wallets", owned, endpoints), ...rows("Deposits", moved, endpoints));
+    }
     return say(`nothing is known of “${text}”`);
   }
   show(
     `User ${text}`,
-    ...[["Wallets", wallets, (row) => [row.id, row.is_blocked ? "blocked" : row.address]],
-      ["Deposits", deposits, (row) => [row.id, `${row.amount ?? "?"} ${row.currency ?? ""} – ${row.status}`]]]
-      .flatMap(([title, rows, tell]) => [make("h3", {}, title), facts(rows.map((row) => {
-        const [name, told] = tell(row);
-        return [button(name, () => search(name, endpoints), { class: "link" }), told];
-      }))]),
+    ...rows("Wallets", wallets, endpoints), ...rows("Deposits", deposits, endpoints),
     make("h3", {}, "Events"), told(events, endpoints));
+}
+
+/** What is known of some wallets or deposits, each with a way to the whole of it. */
+function rows(title, all, endpoints) {
+  const tell = {
+    Wallets: (row) => (row.is_blocked ? "blocked" : row.address),
+    Deposits: (row) => `${row.amount ?? "?"} ${row.currency ?? ""} – ${row.status}`,
+  }[title];
+  return [make("h3", {}, title), facts(all.map((row) => [button(row.id, () => search(row.id, endpoints), { class: "link" }), tell(row)]))];
 }
 
 function thing(kind, [row, exact], events, endpoints) {

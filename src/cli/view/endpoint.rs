@@ -44,7 +44,7 @@ impl Listed for Endpoint {
     }
 }
 
-fn state(endpoint: &Endpoint) -> Cell {
+pub(super) fn state(endpoint: &Endpoint) -> Cell {
     if !endpoint.is_configured {
         return Cell::new("removed").styled(YELLOW);
     }

@@ -9,7 +9,7 @@ use crate::world::{PATIENCE, eventually};
 on_each_database!(metrics_tell_of_every_part);
 
 /// Every sample by its name and labels. Fails on a line that Prometheus would not take.
-fn samples(text: &str) -> BTreeMap<String, f64> {
+pub(super) fn samples(text: &str) -> BTreeMap<String, f64> {
     let (mut samples, mut family) = (BTreeMap::new(), "");
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("# TYPE ") {

@@ -3,12 +3,15 @@
 use chrono::{DateTime, Utc};
 use lumo_bridge::model::record::Deposit;
 use lumo_bridge::store::Store;
-use lumo_bridge::store::query::DepositFilter;
+use lumo_bridge::store::query::{DepositFilter, WalletFilter};
 
-use super::fixture::{at, deposit, ingest, migrated, noticed};
+use super::fixture::{at, deposit, ingest, migrated, noticed, wallet};
 use crate::database::{Database, on_each_database};
 
-on_each_database!(deposits_without_a_time_come_last_on_whatever_page);
+on_each_database!(
+    deposits_without_a_time_come_last_on_whatever_page,
+    a_payment_is_found_by_its_transaction_and_its_address,
+);
 
 fn made(id: &str, created_at: Option<DateTime<Utc>>) -> Deposit {
     noticed(Deposit { created_at, ..deposit(id) })
@@ -39,4 +42,44 @@ async fn deposits_without_a_time_come_last_on_whatever_page(database: Database) 
         let none = DepositFilter { status: Some("confirmed".to_owned()), ..filter };
         assert_eq!(paged(&store, none).await, [""; 0]);
     }
+}
+
+async fn a_payment_is_found_by_its_transaction_and_its_address(database: Database) {
+    let store = migrated(&database, &[]).await;
+    let long = "ж".repeat(300);
+    let paid = |id: &str, hash: &str, address: &str| {
+        let (tx_hash, address) = (Some(hash.to_owned()), Some(address.to_owned()));
+        noticed(Deposit { tx_hash, address, ..deposit(id) })
+    };
+    ingest(
+        &store,
+        &[paid("a", "4FaB", "TX1"), paid("b", "77", "TX2"), paid("c", &long, &long), made("d", None)],
+        at(0),
+    )
+    .await;
+    let found = async |tx_hash: Option<&str>, address: Option<&str>| {
+        let (tx_hash, address) = (tx_hash.map(str::to_owned), address.map(str::to_owned));
+        let filter = DepositFilter { tx_hash, address, limit: 9, ..DepositFilter::default() };
+        let rows = store.list_deposits(&filter).await.unwrap();
+        rows.iter().map(|row| row.id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(found(Some("4FaB"), None).await, ["a"]);
+    assert_eq!(found(Some("77"), Some("TX2")).await, ["b"]);
+    assert_eq!(found(Some("77"), Some("TX1")).await, [""; 0]);
+    assert_eq!(found(None, Some("TX2")).await, ["b"]);
+    assert_eq!(found(None, Some("tx2")).await, [""; 0], "the case of an address matters");
+    assert_eq!(
+        (found(Some(&long), None).await, found(None, Some(&long)).await),
+        (vec!["c".to_owned()], vec!["c".to_owned()])
+    );
+    let lower = paid("e", "ab12", "TX3");
+    ingest(&store, &[lower], at(1)).await;
+    assert_eq!(found(Some("AB12"), None).await, ["e"]);
+
+    ingest(&store, &[wallet("w-1", "bob")], at(2)).await;
+    let address = store.wallet(&"w-1".parse().unwrap()).await.unwrap().unwrap().address;
+    let filter =
+        |address: &str| WalletFilter { address: Some(address.to_owned()), limit: 9, ..WalletFilter::default() };
+    assert_eq!(store.list_wallets(&filter(&address)).await.unwrap().len(), 1);
+    assert_eq!(store.list_wallets(&filter("elsewhere")).await.unwrap().len(), 0);
 }

@@ -1,0 +1,221 @@
+//! What is wrong: findings, each made from the state that it speaks of, for `status` and `/readyz`.
+//!
+//! Every function here is pure. A new kind of trouble is one more function that gives findings.
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Endpoint, Reader};
+use crate::model::Listing;
+use crate::store::Progress;
+
+/// How bad it is; the worst comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum Severity {
+    /// Nothing is read.
+    Stopped,
+    /// The copy is not up to date, or callbacks do not arrive.
+    Broken,
+    /// Somebody wanted it so, or it passes by itself.
+    Notice,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Finding {
+    pub severity: Severity,
+    /// For programs, for example `key_refused`.
+    pub code: &'static str,
+    /// Which listing or endpoint it is about; null if it is about everything.
+    pub about: Option<String>,
+    /// For people: what is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Whether `/readyz` answers 503 because of it.
+    pub blocks_ready: bool,
+}
+
+impl Finding {
+    /// A trouble that does not concern readiness.
+    #[must_use]
+    pub fn new(severity: Severity, code: &'static str, message: String) -> Self {
+        Self { severity, code, about: None, message, hint: None, blocks_ready: false }
+    }
+
+    #[must_use]
+    pub fn about(self, subject: &str) -> Self {
+        Self { about: Some(subject.to_owned()), ..self }
+    }
+
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// A trouble because of which `/readyz` answers 503.
+    #[must_use]
+    pub fn blocking(self) -> Self {
+        Self { blocks_ready: true, ..self }
+    }
+}
+
+/// A time to the second, as sentences have it.
+fn at(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// A number of callbacks, with its verb.
+fn wait(callbacks: i64) -> String {
+    if callbacks == 1 { "1 callback waits".to_owned() } else { format!("{callbacks} callbacks wait") }
+}
+
+/// What is wrong with the listings, by the tables alone: this holds in a process that does not read them, too.
+/// `overdue_after` is how long each may go without the end of a round.
+#[must_use]
+pub fn of_listings(
+    all: &[Progress],
+    overdue_after: [TimeDelta; Listing::ALL.len()],
+    now: DateTime<Utc>,
+) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = key_refused(all).into_iter().collect();
+    for (progress, overdue_after) in all.iter().zip(overdue_after) {
+        findings.extend(of_listing(progress, overdue_after, now));
+    }
+    findings
+}
+
+/// The key is one for all listings, so this is one finding.
+fn key_refused(all: &[Progress]) -> Option<Finding> {
+    let since = all.iter().filter_map(|progress| progress.unauthorized_since).min()?;
+    let message = format!("Lumo refuses the API key since {}; nothing is read", at(since));
+    let hint = "put the current key in `lumo.api_key`, then reload or restart the daemon; a company login or a \
+                regenerated key makes the old key void";
+    Some(Finding::new(Severity::Stopped, "key_refused", message).hint(hint).blocking())
+}
+
+fn of_listing(progress: &Progress, overdue_after: TimeDelta, now: DateTime<Utc>) -> Option<Finding> {
+    let listing = &progress.listing;
+    let is_refused = progress.unauthorized_since.is_some();
+    let error = progress.last_error.as_deref().filter(|_| !is_refused);
+    let because = error.map(|error| format!(": {error}")).unwrap_or_default();
+    let broken = |code, message| Finding::new(Severity::Broken, code, message).about(listing).blocking();
+    if let Some(since) = progress.stalled_since {
+        let message = format!("{listing}: not complete since {}{because}", at(since));
+        let hint = "it is read again on schedule; `lumo-bridge check` examines the API";
+        return Some(broken("stalled", message).hint(hint));
+    }
+    if progress.import_done_at.is_none() {
+        let message = match (progress.import_started_at, error) {
+            (_, Some(error)) => format!("{listing}: the first import is not done: {error}"),
+            (Some(since), None) => format!("{listing}: the first import is running since {}", at(since)),
+            (None, None) => format!("{listing}: the first import has not begun"),
+        };
+        let severity = if error.is_some() { Severity::Broken } else { Severity::Notice };
+        return Some(Finding { severity, ..broken("import_pending", message) });
+    }
+    if let Some(last) = progress.last_run_at.filter(|last| now - *last > overdue_after) {
+        let message = format!("{listing}: the last round ended at {}; no other has ended since", at(last));
+        return Some(broken("overdue", message).hint("the log of `lumo-bridge run` says what it waits for"));
+    }
+    let error = error?;
+    let message = format!("{listing}: the last round was not complete: {error}");
+    Some(Finding::new(Severity::Notice, "incomplete", message).about(listing))
+}
+
+/// Whether anybody reads.
+#[must_use]
+pub fn of_reader(reader: &Reader) -> Option<Finding> {
+    let message = match (reader.is_running, reader.lease_until) {
+        (true, _) => return None,
+        (false, Some(until)) => format!("No daemon runs since {}: nothing is read or delivered", at(until)),
+        (false, None) => "No daemon has run yet: nothing is read or delivered".to_owned(),
+    };
+    Some(Finding::new(Severity::Stopped, "no_daemon", message).hint("start `lumo-bridge run`"))
+}
+
+/// What is wrong with the endpoints.
+#[must_use]
+pub fn of_endpoints(endpoints: &[Endpoint], now: DateTime<Utc>) -> Vec<Finding> {
+    if !endpoints.iter().any(|endpoint| endpoint.is_configured) {
+        let message = "No endpoint is configured: changes are stored and nobody is called".to_owned();
+        let finding = Finding::new(Severity::Notice, "no_endpoint", message);
+        let finding = finding.hint("name one under `callbacks.endpoints`, then reload the daemon");
+        return endpoints.iter().flat_map(|endpoint| of_endpoint(endpoint, now)).chain([finding]).collect();
+    }
+    endpoints.iter().flat_map(|endpoint| of_endpoint(endpoint, now)).collect()
+}
+
+fn of_endpoint(endpoint: &Endpoint, now: DateTime<Utc>) -> Vec<Finding> {
+    let Endpoint { name, waiting, dead, .. } = endpoint;
+    let since = endpoint.since.map(|since| format!(" since {}", at(since))).unwrap_or_default();
+    let waits = wait(*waiting);
+    let finding = |severity, code, message| Finding::new(severity, code, message).about(name);
+    let state = match endpoint.state {
+        _ if !endpoint.is_configured => (*waiting > 0).then(|| {
+            let message = format!("{name} is not configured any more; {waits} for it");
+            finding(Severity::Notice, "endpoint_removed", message)
+                .hint("put it back into the configuration to deliver them")
+        }),
+        Some("suspended") => {
+            let message = format!("{name} is suspended{since}; {waits} for it");
+            let hint = format!(
+                "repair the receiver, then `lumo-bridge endpoint test {name}` and `lumo-bridge endpoint resume {name}`"
+            );
+            Some(finding(Severity::Broken, "endpoint_suspended", message).hint(hint))
+        }
+        Some("failing") => {
+            let message = format!("{name} fails{since}; {waits} for it");
+            let hint = format!(
+                "repair the receiver, what waits goes out in order once it answers; `lumo-bridge delivery list \
+                 --endpoint {name}` shows what it answers"
+            );
+            Some(finding(Severity::Broken, "endpoint_failing", message).hint(hint))
+        }
+        Some("paused") => {
+            let message = format!("{name} is paused{since}; {waits} for it");
+            Some(
+                finding(Severity::Notice, "endpoint_paused", message)
+                    .hint(format!("`lumo-bridge endpoint resume {name}`")),
+            )
+        }
+        _ => endpoint.hold_until.filter(|until| *until > now).map(|until| {
+            let message = format!("{name} is held until {}; {waits} for it", at(until));
+            finding(Severity::Notice, "endpoint_held", message)
+                .hint(format!("`lumo-bridge endpoint resume {name}` ends the hold"))
+        }),
+    };
+    let dead = (*dead > 0).then(|| {
+        let callbacks = if *dead == 1 { "1 callback is".to_owned() } else { format!("{dead} callbacks are") };
+        let message = format!("{callbacks} dead: {name} did not take them");
+        let hint = format!("`lumo-bridge delivery list --state dead --endpoint {name}` shows why");
+        finding(Severity::Broken, "dead_deliveries", message).hint(hint)
+    });
+    state.into_iter().chain(dead).collect()
+}
+
+/// The one sentence for all of it; the worst finding comes first in `findings`.
+#[must_use]
+pub fn summary(findings: &[Finding], endpoints: &[Endpoint]) -> String {
+    if let Some(worst) = findings.first() {
+        return match findings.len() - 1 {
+            0 => format!("{}.", worst.message),
+            1 => format!("{}. There is 1 more finding.", worst.message),
+            more => format!("{}. There are {more} more findings.", worst.message),
+        };
+    }
+    let waiting: i64 = endpoints.iter().map(|endpoint| endpoint.waiting).sum();
+    match endpoints.iter().filter_map(|endpoint| endpoint.oldest_waiting_at).min() {
+        Some(oldest) if waiting == 1 => format!("Everything is synced; 1 callback is on its way since {}.", at(oldest)),
+        Some(oldest) => {
+            format!("Everything is synced; {waiting} callbacks are on their way, the oldest since {}.", at(oldest))
+        }
+        None => "Everything is synced and delivered.".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

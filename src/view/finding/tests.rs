@@ -1,0 +1,174 @@
+//! One sentence for each state.
+
+use super::*;
+
+fn time(second: u32) -> DateTime<Utc> {
+    format!("2026-05-04T10:00:{second:02}Z").parse().unwrap()
+}
+
+fn done(listing: &str) -> Progress {
+    Progress {
+        import_started_at: Some(time(1)),
+        import_done_at: Some(time(2)),
+        complete_through: Some(time(3)),
+        last_run_at: Some(time(4)),
+        ..Progress::fresh(listing)
+    }
+}
+
+fn of_one(progress: Progress, now: DateTime<Utc>) -> Vec<(&'static str, bool, String)> {
+    let all = of_listings(&[progress], [TimeDelta::minutes(10); 3], now);
+    all.into_iter().map(|finding| (finding.code, finding.blocks_ready, finding.message)).collect()
+}
+
+#[test]
+fn each_state_of_a_listing_has_its_sentence() {
+    let error = Some("page not read: Lumo is unavailable: no connection".to_owned());
+    let fresh = || Progress::fresh("wallets");
+    for (progress, code, blocks, message) in [
+        (fresh(), "import_pending", true, "wallets: the first import has not begun"),
+        (
+            Progress { import_started_at: Some(time(1)), ..fresh() },
+            "import_pending",
+            true,
+            "wallets: the first import is running since 2026-05-04T10:00:01Z",
+        ),
+        (
+            Progress { last_error: error.clone(), first_run_at: Some(time(1)), ..fresh() },
+            "import_pending",
+            true,
+            "wallets: the first import is not done: page not read: Lumo is unavailable: no connection",
+        ),
+        (
+            Progress { last_error: error.clone(), stalled_since: Some(time(1)), ..fresh() },
+            "stalled",
+            true,
+            "wallets: not complete since 2026-05-04T10:00:01Z: page not read: Lumo is unavailable: no connection",
+        ),
+        (
+            Progress { stalled_since: Some(time(3)), last_error: error.clone(), ..done("wallets") },
+            "stalled",
+            true,
+            "wallets: not complete since 2026-05-04T10:00:03Z: page not read: Lumo is unavailable: no connection",
+        ),
+        (
+            Progress { last_error: error, ..done("wallets") },
+            "incomplete",
+            false,
+            "wallets: the last round was not complete: page not read: Lumo is unavailable: no connection",
+        ),
+    ] {
+        assert_eq!(of_one(progress, time(5)), [(code, blocks, message.to_owned())]);
+    }
+    assert_eq!(of_one(done("wallets"), time(5)), []);
+    let late = time(4) + TimeDelta::minutes(11);
+    let message = "wallets: the last round ended at 2026-05-04T10:00:04Z; no other has ended since";
+    assert_eq!(of_one(done("wallets"), late), [("overdue", true, message.to_owned())]);
+}
+
+#[test]
+fn a_refused_key_is_one_finding_for_all_listings() {
+    let error = Some("page not read: Lumo does not accept the API key".to_owned());
+    let refused = |listing, second| Progress {
+        unauthorized_since: Some(time(second)),
+        last_error: error.clone(),
+        ..done(listing)
+    };
+    let all = [refused("wallets", 8), refused("blocked", 7), done("deposits")];
+    let findings = of_listings(&all, [TimeDelta::minutes(10); 3], time(9));
+    let [finding] = findings.as_slice() else { panic!("{findings:#?}") };
+    assert_eq!(finding.message, "Lumo refuses the API key since 2026-05-04T10:00:07Z; nothing is read");
+    assert_eq!((finding.code, finding.severity, finding.blocks_ready), ("key_refused", Severity::Stopped, true));
+    // At a first start nothing else is known.
+    let first =
+        [Progress { unauthorized_since: Some(time(7)), last_error: error.clone(), ..Progress::fresh("wallets") }];
+    let codes: Vec<_> = of_listings(&first, [TimeDelta::minutes(10); 3], time(9)).iter().map(|one| one.code).collect();
+    assert_eq!(codes, ["key_refused", "import_pending"]);
+}
+
+#[test]
+fn whether_a_daemon_runs_has_its_sentence() {
+    let reader = |is_running, lease_until| Reader { is_running, lease_until };
+    assert_eq!(of_reader(&reader(true, Some(time(9)))), None);
+    let message = |reader| of_reader(&reader).unwrap().message;
+    assert_eq!(message(reader(false, None)), "No daemon has run yet: nothing is read or delivered");
+    assert_eq!(
+        message(reader(false, Some(time(9)))),
+        "No daemon runs since 2026-05-04T10:00:09Z: nothing is read or delivered"
+    );
+}
+
+fn endpoint(state: &'static str) -> Endpoint {
+    Endpoint {
+        name: "shop".to_owned(),
+        is_configured: true,
+        state: Some(state),
+        since: Some(time(1)),
+        waiting: 2,
+        oldest_waiting_at: Some(time(2)),
+        ..Endpoint::default()
+    }
+}
+
+#[test]
+fn each_state_of_an_endpoint_has_its_sentence() {
+    for (endpoint, code, message) in [
+        (
+            endpoint("suspended"),
+            "endpoint_suspended",
+            "shop is suspended since 2026-05-04T10:00:01Z; 2 callbacks wait for it",
+        ),
+        (endpoint("failing"), "endpoint_failing", "shop fails since 2026-05-04T10:00:01Z; 2 callbacks wait for it"),
+        (
+            Endpoint { waiting: 1, ..endpoint("paused") },
+            "endpoint_paused",
+            "shop is paused since 2026-05-04T10:00:01Z; 1 callback waits for it",
+        ),
+        (
+            Endpoint { hold_until: Some(time(30)), ..endpoint("active") },
+            "endpoint_held",
+            "shop is held until 2026-05-04T10:00:30Z; 2 callbacks wait for it",
+        ),
+        (Endpoint { dead: 3, ..endpoint("active") }, "dead_deliveries", "3 callbacks are dead: shop did not take them"),
+    ] {
+        let findings = of_endpoints(&[endpoint], time(5));
+        let [finding] = findings.as_slice() else { panic!("{findings:#?}") };
+        assert_eq!((finding.code, finding.message.as_str()), (code, message));
+        assert!(!finding.blocks_ready, "a receiver's trouble is not the bridge's");
+        assert!(finding.hint.is_some(), "{code}");
+    }
+    assert_eq!(of_endpoints(&[endpoint("active")], time(5)), []);
+    let past = Endpoint { hold_until: Some(time(4)), ..endpoint("active") };
+    assert_eq!(of_endpoints(&[past], time(5)), [], "a hold that is over holds nothing");
+}
+
+#[test]
+fn endpoints_that_are_not_configured_are_named_while_something_waits_for_them() {
+    let removed = |waiting| Endpoint { is_configured: false, waiting, ..endpoint("active") };
+    let messages = |endpoints: &[Endpoint]| -> Vec<String> {
+        of_endpoints(endpoints, time(5)).into_iter().map(|finding| finding.message).collect()
+    };
+    let nobody = "No endpoint is configured: changes are stored and nobody is called";
+    assert_eq!(messages(&[]), [nobody]);
+    assert_eq!(messages(&[removed(2)]), ["shop is not configured any more; 2 callbacks wait for it", nobody]);
+    assert_eq!(
+        messages(&[removed(0), Endpoint { name: "crm".to_owned(), ..endpoint("active") }]),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn the_summary_is_one_sentence_about_the_worst_or_about_all() {
+    let idle = Endpoint { waiting: 0, oldest_waiting_at: None, ..endpoint("active") };
+    assert_eq!(summary(&[], &[idle]), "Everything is synced and delivered.");
+    assert_eq!(
+        summary(&[], &[endpoint("active")]),
+        "Everything is synced; 2 callbacks are on their way, the oldest since 2026-05-04T10:00:02Z."
+    );
+    let one = Endpoint { waiting: 1, ..endpoint("active") };
+    assert_eq!(summary(&[], &[one]), "Everything is synced; 1 callback is on its way since 2026-05-04T10:00:02Z.");
+    let finding = |message: &str| Finding::new(Severity::Broken, "stalled", message.to_owned());
+    assert_eq!(summary(&[finding("a")], &[]), "a.");
+    assert_eq!(summary(&[finding("a"), finding("b")], &[]), "a. There is 1 more finding.");
+    assert_eq!(summary(&[finding("a"), finding("b"), finding("c")], &[]), "a. There are 2 more findings.");
+}
