@@ -162,6 +162,9 @@ impl Daemon {
     /// If it cannot start: no database, or no rights in it.
     async fn start(self, stop: &Stop, listener: Option<TcpListener>) -> anyhow::Result<Running> {
         let Self { config, clock, endpoints } = self;
+        for parameter in config.database.url.unknown_parameters() {
+            tracing::warn!(%parameter, "`database.url` has a parameter that the driver does not know; it has no effect");
+        }
         if config.database.migrate {
             let applied = store::schema::up(&config.database)
                 .await

@@ -11,8 +11,9 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 
 use anyhow::Context;
+use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
@@ -20,6 +21,25 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 pub use config::{Config, Format, Telemetry};
 pub use exporter::{Exporter, export};
 pub use tracer::Tracer;
+
+/// The lowest level at which a library may say something, whatever `log.level` asks for: below it these write urls with
+/// their passwords, the values of parameters, or headers.
+const LIBRARIES: [(&str, LevelFilter); 7] = [
+    // It quotes the parameters of `database.url` that it does not know.
+    ("sqlx_postgres::options", LevelFilter::OFF),
+    ("sqlx", LevelFilter::DEBUG),
+    ("sea_orm", LevelFilter::DEBUG),
+    ("h2", LevelFilter::INFO),
+    ("hyper", LevelFilter::INFO),
+    ("reqwest", LevelFilter::INFO),
+    ("rustls", LevelFilter::INFO),
+];
+
+/// Whether nothing secret can be in it.
+fn is_safe(metadata: &Metadata<'_>) -> bool {
+    let mut limits = LIBRARIES.iter().filter(|(library, _)| metadata.target().starts_with(library));
+    limits.all(|(_, limit)| metadata.level() <= limit)
+}
 
 /// What is logged from now on can be changed with this.
 #[derive(Clone)]
@@ -41,6 +61,7 @@ impl Level {
 /// If the level is no filter, or logging was started before.
 pub fn start(config: &Config, tracer: Option<Tracer>) -> anyhow::Result<Level> {
     let (filter, handle) = reload::Layer::new(filter(&config.level)?);
+    let filter = filter.and(filter_fn(is_safe));
     let log = fmt::layer().with_writer(std::io::stderr).with_target(false);
     let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![match config.format {
         Format::Text => log.with_ansi(std::io::stderr().is_terminal()).with_filter(filter).boxed(),

@@ -10,6 +10,7 @@ use minijinja::Value;
 use url::Url;
 
 use crate::callback::template::{Form, RenderError, SyntaxError, Template, first_mark};
+use crate::setting::may_have_credentials;
 
 /// An address, or what makes one of each event.
 #[derive(Clone)]
@@ -92,8 +93,8 @@ fn plain(text: &str) -> Result<Url, AddressError> {
         .map_err(|_| AddressError::Text("is not a url; write for example `https://example.com/hooks`"))?;
     let problem = if !matches!(url.scheme(), "http" | "https") {
         "is neither an http:// nor an https:// url; write for example `https://example.com/hooks`"
-    } else if !url.username().is_empty() || url.password().is_some() {
-        "has credentials in the url; take them out and use `auth.basic`"
+    } else if may_have_credentials(text) {
+        "has credentials in the url; take them out and use `auth.basic` (an `@` of the path is written %40)"
     } else if url.fragment().is_some() {
         "has a fragment, which is never sent; end the url before `#`"
     } else {

@@ -9,19 +9,18 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 
 use crate::callback::fault::Fault;
 use crate::model::retry::Outcome;
 use crate::model::retry_after::retry_after;
+use crate::setting::Redactor;
 
 /// As much of a body as is waited for.
 const READ_BYTES: usize = 16 * 1024;
 /// As much of it as is kept.
 const KEPT_BYTES: usize = 4 * 1024;
-/// From this many bytes on, a header of the configuration may be a secret that nobody else has.
-const SHORTEST_SECRET: usize = 8;
 
 /// An answer, as far as it came.
 pub(super) struct Answer {
@@ -56,6 +55,11 @@ impl Answer {
         answer
     }
 
+    /// Whether there is a body, or an error to tell.
+    pub(super) fn says_something(&self) -> bool {
+        !self.body.is_empty() || self.fault.is_some()
+    }
+
     pub(super) fn outcome(&self) -> Outcome {
         let status = self.status.as_u16();
         match &self.fault {
@@ -75,23 +79,13 @@ impl Answer {
         }
     }
 
-    /// The beginning of the body, as text that any database keeps. A receiver that repeats the credentials of the
-    /// request, or a header that may be one, does not get them kept.
-    pub(super) fn excerpt(&self, sent: &HeaderMap) -> Option<String> {
+    /// The beginning of the body, as text that any database keeps, without what the request sent in confidence.
+    pub(super) fn excerpt(&self, redactor: &Redactor) -> Option<String> {
         if !self.is_plain {
             return None;
         }
-        let mut text = String::from_utf8_lossy(&self.body).replace('\0', "");
-        for (name, value) in sent.iter().filter(|(_, value)| value.is_sensitive()) {
-            let Ok(value) = value.to_str() else { continue };
-            let secret = match value.split_once(' ') {
-                Some((_, secret)) if name == AUTHORIZATION => secret,
-                // A short one is hardly a secret, and may stand in any text.
-                _ if name != AUTHORIZATION && value.len() < SHORTEST_SECRET => continue,
-                _ => value,
-            };
-            text = text.replace(secret, "[redacted]");
-        }
+        let text = String::from_utf8_lossy(&self.body).replace('\0', "");
+        let mut text = redactor.redact(&text).into_owned();
         text.truncate(text.floor_char_boundary(KEPT_BYTES));
         (!text.is_empty()).then_some(text)
     }

@@ -15,7 +15,7 @@ pub use crate::callback::backfill::Backfill;
 use crate::callback::guard::Guard;
 use crate::callback::template::first_mark;
 use crate::model::subscriber::Order;
-use crate::setting::{self, Rate, RotatingSource, SecretSource, Span, Text};
+use crate::setting::{self, REDACTED, Rate, RotatingSource, SecretSource, Span, Text, UrlSource, shown_url};
 
 /// The callbacks.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -48,8 +48,9 @@ pub struct Egress {
     #[serde(deserialize_with = "read_networks", serialize_with = "write_networks")]
     #[schemars(with = "Vec<String>")]
     pub deny: Vec<IpNet>,
-    /// An HTTP proxy for every callback.
-    pub proxy: Option<Text>,
+    /// An HTTP proxy for every callback: its address, which may carry a user and a password, or `{ env: NAME }` or
+    /// `{ file: PATH }`, which hold it.
+    pub proxy: Option<UrlSource>,
 }
 
 /// What holds for every endpoint that does not say otherwise.
@@ -122,7 +123,7 @@ pub struct Retry {
 pub struct EndpointConfig {
     /// Where callbacks are sent: an `http://` or `https://` address, which may be a MiniJinja template after its host.
     /// Needed, unless there is a sink.
-    #[serde(default)]
+    #[serde(default, serialize_with = "show_url")]
     pub url: Text,
     /// What is run in the database, in the transaction that stores the event, instead of a call.
     #[serde(default)]
@@ -138,7 +139,7 @@ pub struct EndpointConfig {
     #[serde(default, deserialize_with = "list")]
     pub extra_signatures: Vec<ExtraSignature>,
     /// Headers to add to each request; a value may be a MiniJinja template.
-    #[serde(default, deserialize_with = "headers")]
+    #[serde(default, deserialize_with = "headers", serialize_with = "show_headers")]
     pub headers: BTreeMap<String, Text>,
     /// How the bridge proves itself to the receiver, beside the signature.
     #[serde(default)]
@@ -346,6 +347,16 @@ impl Defaults {
 /// Nothing under the key is as good as no key.
 fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Text>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A parameter may be the receiver's password.
+fn show_url<S: Serializer>(url: &Text, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&shown_url(url))
+}
+
+/// So may the value of a header.
+fn show_headers<S: Serializer>(headers: &BTreeMap<String, Text>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(headers.keys().map(|name| (name, REDACTED)))
 }
 
 /// The same for a list.

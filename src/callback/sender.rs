@@ -11,18 +11,20 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Proxy};
-use url::Url;
+use reqwest::{Client, ClientBuilder};
 
 use crate::callback::answer::Answer;
 use crate::callback::config::Egress;
-use crate::callback::endpoint::Endpoint;
+use crate::callback::echo::Sent;
+use crate::callback::endpoint::{Endpoint, Http};
 use crate::callback::fault::Fault;
 use crate::callback::guard::Guard;
 use crate::callback::problem::{ConfigError, Problem};
+use crate::callback::proxy::{PROXY, Proxy};
 use crate::callback::request::{Callback, RequestError, prepare};
 use crate::callback::transport::Transport;
 use crate::model::retry::Outcome;
+use crate::setting::{Redactor, Secret};
 
 /// An endpoint's timeout covers all of an attempt; this is for the part that decides whether anyone is there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,6 +51,7 @@ pub struct Attempt {
 pub struct Sender {
     clients: Arc<HashMap<Transport, Client>>,
     guard: Guard,
+    proxy_password: Option<Secret>,
 }
 
 impl Sender {
@@ -59,6 +62,8 @@ impl Sender {
     /// A proxy that is none, or a TLS setup without any roots to trust.
     pub fn new<'a>(egress: &Egress, endpoints: impl IntoIterator<Item = &'a Endpoint>) -> Result<Self, ConfigError> {
         let guard = Guard::new(&egress.deny);
+        let proxy = egress.proxy.as_ref().map(Proxy::of).transpose();
+        let proxy = proxy.map_err(|problem| Problem::Invalid { key: PROXY.to_owned(), problem })?;
         let mut busiest = HashMap::from([(Transport::default(), 0)]);
         for endpoint in endpoints {
             let Some(http) = endpoint.http() else { continue };
@@ -67,11 +72,11 @@ impl Sender {
         }
         let mut clients = HashMap::with_capacity(busiest.len());
         for (transport, connections) in busiest {
-            let builder = builder(egress, &guard)?.pool_max_idle_per_host(connections);
+            let builder = builder(proxy.as_ref(), &guard)?.pool_max_idle_per_host(connections);
             let client = transport.apply(builder).and_then(ClientBuilder::build).map_err(Problem::Client)?;
             clients.insert(transport, client);
         }
-        Ok(Self { clients: Arc::new(clients), guard })
+        Ok(Self { clients: Arc::new(clients), guard, proxy_password: proxy.as_ref().and_then(Proxy::password) })
     }
 
     /// Makes one attempt, which ends within the endpoint's timeout. Dropping the future abandons the request, which may
@@ -81,11 +86,11 @@ impl Sender {
         let exchanged = self.exchange(endpoint, callback, now).await;
         let duration = started.elapsed();
         match exchanged {
-            Ok(answer) => Attempt {
+            Ok((answer, redactor)) => Attempt {
                 outcome: answer.outcome(),
                 duration,
-                error: answer.error(),
-                response_body: endpoint.http().and_then(|http| answer.excerpt(&http.headers.constant)),
+                error: answer.error().map(|error| redactor.redact(&error).into_owned()),
+                response_body: answer.excerpt(&redactor),
             },
             Err(fault) => Attempt {
                 outcome: Outcome::Unreachable(fault.kind),
@@ -96,23 +101,40 @@ impl Sender {
         }
     }
 
+    /// The answer, and what takes the secrets of the request out of it.
     async fn exchange(
         &self,
         endpoint: &Endpoint,
         callback: &Callback<'_>,
         now: DateTime<Utc>,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<(Answer, Redactor), Fault> {
         let http = endpoint.http().ok_or(RequestError::Sink)?;
         self.guard.check(http.address.constant())?;
         let prepared = prepare(http, callback, now)?;
+        let sent = Sent::of(&prepared);
         let client = self.clients.get(&http.transport).ok_or(RequestError::Transport)?;
         let request = client
             .request(http.method.clone(), prepared.url)
             .headers(prepared.headers)
             .body(prepared.body)
             .timeout(endpoint.timeout());
-        let response = request.send().await?;
-        Ok(Answer::read(response, now).await)
+        match request.send().await {
+            Ok(response) => {
+                let answer = Answer::read(response, now).await;
+                // Most answers are empty, and have nothing to hide.
+                let redactor = if answer.says_something() { self.redactor(&sent, http) } else { Redactor::default() };
+                Ok((answer, redactor))
+            }
+            Err(error) => {
+                let fault = Fault::from(error);
+                let text = self.redactor(&sent, http).redact(&fault.text).into_owned();
+                Err(Fault { text, ..fault })
+            }
+        }
+    }
+
+    fn redactor(&self, sent: &Sent, http: &Http) -> Redactor {
+        sent.redactor(http, self.proxy_password.as_ref())
     }
 }
 
@@ -124,7 +146,7 @@ impl fmt::Debug for Sender {
 }
 
 /// What the clients of all transports have in common.
-fn builder(egress: &Egress, guard: &Guard) -> Result<ClientBuilder, Problem> {
+fn builder(proxy: Option<&Proxy>, guard: &Guard) -> Result<ClientBuilder, Problem> {
     let builder = Client::builder()
         .redirect(Policy::none())
         .no_proxy()
@@ -133,21 +155,11 @@ fn builder(egress: &Egress, guard: &Guard) -> Result<ClientBuilder, Problem> {
         .http2_keep_alive_interval(PING_AFTER)
         .http2_keep_alive_timeout(PING_TIMEOUT)
         .tcp_nodelay(true);
-    Ok(match &egress.proxy {
+    Ok(match proxy {
         // The only name looked up on this side is then the proxy's, which the operator chose.
-        Some(url) => builder.proxy(proxy(url)?),
+        Some(proxy) => builder.proxy(proxy.for_client().map_err(Problem::Client)?),
         None => builder.dns_resolver(Arc::new(guard.clone())),
     })
-}
-
-/// The error does not quote the address: it may carry a password.
-fn proxy(text: &str) -> Result<Proxy, Problem> {
-    let invalid = || Problem::Invalid {
-        key: "callbacks.egress.proxy".to_owned(),
-        problem: "is neither an http:// nor an https:// url; write for example `http://proxy.internal:3128`".to_owned(),
-    };
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(invalid)?;
-    Proxy::all(url).map_err(|_| invalid())
 }
 
 #[cfg(test)]

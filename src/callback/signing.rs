@@ -62,6 +62,14 @@ impl Signing {
     }
 }
 
+impl Signing {
+    /// The secrets, as a receiver knows them.
+    pub(super) fn texts(&self) -> impl Iterator<Item = String> {
+        let extra = self.extra.iter().map(|extra| extra.secret.expose().to_owned());
+        self.keys.texts().chain(extra)
+    }
+}
+
 const fn style(style: SignatureStyle) -> Style {
     match style {
         SignatureStyle::Github => Style::Github,

@@ -1,6 +1,6 @@
 //! `config`: a starter file, what is in force, and the schema.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::safe;
 use crate::config::{self, Config};
+use crate::setting::{create_private, open_private};
 
 /// Where a file is looked for first.
 const USUAL: &str = "./config/lumo-bridge.yaml";
@@ -67,16 +68,7 @@ fn init(context: &Context, path: &Path, force: bool) -> Result<(), Failure> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).with_context(|| format!("folder {} not made", folder.display()))?;
     }
-    let mut options = OpenOptions::new();
-    options.write(true);
-    // Asked of the system as one thing, so that a file that comes into being meanwhile is not overwritten either.
-    if force {
-        options.create(true).truncate(true)
-    } else {
-        options.create_new(true)
-    };
-    let written = options.open(path).and_then(|mut file| file.write_all(config::starter().as_bytes()));
-    match written {
+    match write(path, force, config::starter()) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let problem = format!("{} is there already; nothing was written", path.display());
             return Err(Failure::usage(problem).with_hint("name another path, or overwrite it with `--force`"));
@@ -85,7 +77,7 @@ fn init(context: &Context, path: &Path, force: bool) -> Result<(), Failure> {
     }
     let schema = path.with_file_name(SCHEMA);
     let text = serde_json::to_string_pretty(&Config::schema()).context("schema not serialised")?;
-    fs::write(&schema, text + "\n").with_context(|| format!("{} not written", schema.display()))?;
+    write(&schema, true, &(text + "\n")).with_context(|| format!("{} not written", schema.display()))?;
     let printer = context.printer();
     if printer.json() {
         return Ok(printer.document(&Written { path, schema: &schema })?);
@@ -97,6 +89,14 @@ fn init(context: &Context, path: &Path, force: bool) -> Result<(), Failure> {
     printer.say(format!("  3. lumo-bridge check{option}"));
     printer.say(format!("  4. lumo-bridge run{option}"));
     Ok(())
+}
+
+/// The file is the user's alone: secrets may come to stand in it. One that is there keeps its mode.
+fn write(path: &Path, replace: bool, text: &str) -> std::io::Result<()> {
+    // Asked of the system as one thing, so that a file that comes into being meanwhile is not overwritten either.
+    let mut file = if replace { open_private(path)? } else { create_private(path)? };
+    file.set_len(0)?;
+    file.write_all(text.as_bytes())
 }
 
 fn shown(path: &Path) -> String {

@@ -10,11 +10,13 @@ use std::ops::RangeInclusive;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use crate::chain::Chain;
+use crate::callback::{PROXY, Proxy};
 use crate::config::{Config, Problem};
 use crate::model::suggest::nearest;
-use crate::setting::{SecretSource, Span, Text};
+use crate::setting::{SecretSource, Span, Text, may_have_credentials};
 use crate::store::config::Backend;
+
+const SHORTEST_TOKEN: usize = 16;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -34,8 +36,9 @@ pub(super) fn secrets(config: &Config) -> Vec<Problem> {
     let mut rules = Rules::default();
     rules.secret("lumo.api_key", &config.lumo.api_key);
     if let Some(token) = &config.server.token {
-        rules.secret("server.token", token);
+        rules.token("server.token", token);
     }
+    rules.proxy(config, false);
     for (name, endpoint) in &config.callbacks.endpoints {
         let key = format!("callbacks.endpoints.{name}");
         for (at, secret) in endpoint.secrets.iter().enumerate() {
@@ -81,9 +84,26 @@ impl Rules {
 
     fn secret(&mut self, key: &str, source: &SecretSource) {
         if let Err(error) = source.resolve(key) {
-            let text = Chain(&error).to_string();
-            let text = text.strip_prefix(key).and_then(|text| text.strip_prefix(": ")).unwrap_or(&text);
-            self.add(key, text);
+            self.add(key, error.problem());
+        }
+    }
+
+    /// What opens the admin HTTP must not be guessed.
+    fn token(&mut self, key: &str, source: &SecretSource) {
+        match source.resolve(key) {
+            Ok(token) if token.expose().chars().count() < SHORTEST_TOKEN => self
+                .add(key, format!("is shorter than {SHORTEST_TOKEN} characters; make one with `openssl rand -hex 24`")),
+            _ => self.secret(key, source),
+        }
+    }
+
+    /// A proxy that stands in the configuration is looked at with the other values, any other with the secrets.
+    fn proxy(&mut self, config: &Config, is_written_down: bool) {
+        let Some(source) = &config.callbacks.egress.proxy else { return };
+        if source.is_written_down() == is_written_down
+            && let Err(problem) = Proxy::of(source)
+        {
+            self.add(PROXY, problem);
         }
     }
 
@@ -121,10 +141,8 @@ impl Rules {
     }
 
     fn callbacks(&mut self, config: &Config) {
+        self.proxy(config, true);
         let callbacks = &config.callbacks;
-        if let Some(proxy) = &callbacks.egress.proxy {
-            self.web_address("callbacks.egress.proxy", proxy);
-        }
         let defaults = &callbacks.defaults;
         let base = "callbacks.defaults";
         self.above_zero(&format!("{base}.timeout"), defaults.timeout);
@@ -153,9 +171,11 @@ impl Rules {
             Ok(url) if !matches!(url.scheme(), "http" | "https") => {
                 self.add(key, "is neither an http:// nor an https:// url; begin it with one of them");
             }
-            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                self.add(key, "has credentials in the url; take them out, an endpoint has the key `auth` for them");
-            }
+            Ok(_) if may_have_credentials(text) => self.add(
+                key,
+                "has credentials in the url; take them out, an endpoint has the key `auth` for them (an `@` of the \
+                 path is written %40)",
+            ),
             Ok(_) => {}
         }
     }

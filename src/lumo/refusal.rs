@@ -10,6 +10,7 @@ use reqwest::StatusCode;
 
 use crate::lumo::{Error, Outage};
 use crate::model::fingerprint::{Members, decode_string};
+use crate::setting::Redactor;
 
 /// Longest excerpt, in characters.
 const MAX_CHARS: usize = 200;
@@ -43,7 +44,7 @@ pub(super) fn message(body: &[u8], api_key: &str) -> String {
     };
     let clean: String = words.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
     // First the key, then the cut, so that no part of the key is left over at the end.
-    let clean = if api_key.is_empty() { clean } else { clean.replace(api_key, "[redacted]") };
+    let clean = Redactor::new([api_key]).redact(&clean).into_owned();
     let short: String = clean.trim().chars().take(MAX_CHARS).collect();
     if short.is_empty() { "no reason given".to_owned() } else { short }
 }
@@ -85,6 +86,9 @@ mod tests {
     fn an_echoed_key_is_taken_out_even_across_the_cut() {
         let key = "lb2b_0123456789abcdef";
         assert_eq!(message(format!("no key {key} here").as_bytes(), key), "no key [redacted] here");
+        for spelled in ["lb2b\\u005f0123456789abcdef", "lb2b%5F0123456789abcdef", "bGIyYl8wMTIzNDU2Nzg5YWJjZGVm"] {
+            assert_eq!(message(format!("no key {spelled} here").as_bytes(), key), "no key [redacted] here");
+        }
         let body = format!("{}{key}", "x".repeat(MAX_CHARS - 10));
         assert!(!message(body.as_bytes(), key).contains("lb2b"), "{body}");
     }

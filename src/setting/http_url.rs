@@ -41,8 +41,9 @@ impl FromStr for HttpUrl {
             Url::parse(text).map_err(|_| Malformed::new("is not a url; write for example `https://example.com`"))?;
         let problem = if !matches!(url.scheme(), "http" | "https") {
             "is neither an http:// nor an https:// url; write for example `https://example.com`"
-        } else if !url.username().is_empty() || url.password().is_some() {
-            "has credentials in the url; take them out, there are keys for them"
+        } else if text.contains('@') {
+            // Wherever it stands: a password with a slash looks like a port and a path.
+            "has credentials in the url; take them out, there are keys for them (an `@` of the path is written %40)"
         } else if url.query().is_some() || url.fragment().is_some() {
             "has a query or a fragment; end the url with its path"
         } else {
@@ -89,6 +90,8 @@ mod tests {
             ("b2b.example.com", "is not a url"),
             ("ftp://example.com", "is neither an http:// nor an https:// url"),
             ("https://me:hunter2@example.com", "has credentials in the url"),
+            ("https://me:12/hunter2@example.com", "has credentials in the url"),
+            ("https://hunter2@example.com", "has credentials in the url"),
             ("https://example.com/?key=hunter2", "has a query or a fragment"),
         ] {
             let error = text.parse::<HttpUrl>().unwrap_err().to_string();

@@ -18,7 +18,8 @@ use crate::setting::Text;
 
 pub use rotating::RotatingSource;
 
-const REDACTED: &str = "[redacted]";
+/// What stands for a secret where something is shown.
+pub(crate) const REDACTED: &str = "[redacted]";
 const NOT_AFTER: &str = "not_after";
 const FORM: &str = "exactly one of `{ env: NAME }`, `{ file: PATH }` and `{ value: … }`";
 
@@ -75,6 +76,20 @@ pub enum SettingError {
     },
     #[error("{key}: the secret is empty; give it a value")]
     Empty { key: String },
+}
+
+impl SettingError {
+    /// What is wrong and the fix, without the key.
+    #[must_use]
+    pub fn problem(&self) -> String {
+        let text = match self {
+            Self::Unreadable { source, .. } => format!("{self}: {source}"),
+            _ => self.to_string(),
+        };
+        let (Self::Unset { key, .. } | Self::NotText { key, .. } | Self::Unreadable { key, .. } | Self::Empty { key }) =
+            self;
+        text.strip_prefix(&format!("{key}: ")).unwrap_or(&text).to_owned()
+    }
 }
 
 impl SecretSource {

@@ -17,6 +17,7 @@ use super::config::Backend;
 use super::deadline::Deadline;
 use super::patience::{self, Patient};
 use super::{Config, Error};
+use crate::setting::create_private;
 
 pub(super) struct Pools {
     pub(super) write: DatabaseConnection,
@@ -92,7 +93,23 @@ pub(super) async fn single(config: &Config, absent: Absent) -> Result<DatabaseCo
         return Err(Error::NotMigrated);
     }
     reach(config).await?;
+    create_file(config)?;
     connect(one(config)).await
+}
+
+/// Makes a new SQLite file for its owner only; its log and its index, which the database makes, get the same mode. A file
+/// that is there stays as it is, and so does a place where none can be made: connecting says why.
+fn create_file(config: &Config) -> Result<(), Error> {
+    let url = config.url.expose();
+    let Some(file) = file_of(config) else { return Ok(()) };
+    if [":memory:", "mode=memory", "mode=ro"].iter().any(|word| url.contains(word)) {
+        return Ok(());
+    }
+    match create_private(&file) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(unavailable(sqlx::Error::Io(error))),
+    }
 }
 
 fn one(config: &Config) -> ConnectOptions {
@@ -166,11 +183,14 @@ async fn reach(config: &Config) -> Result<(), Error> {
             Backend::MySql => url.parse::<MySqlConnectOptions>()?.connect().await?.close().await,
         }
     };
-    let unavailable = |error| Error::Unavailable(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
     match tokio::time::timeout(PATIENCE, open).await {
         Ok(opened) => opened.map_err(unavailable),
         Err(_) => Err(unavailable(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))),
     }
+}
+
+fn unavailable(error: sqlx::Error) -> Error {
+    Error::Unavailable(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
 }
 
 async fn connect(options: ConnectOptions) -> Result<DatabaseConnection, Error> {

@@ -5,7 +5,7 @@
 //! dies. Whoever finds a lease whose process has no lock takes it back. Where a lock cannot be told, leases end as always.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -15,6 +15,7 @@ use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Q
 use super::patience::Patient;
 use super::{Config, Error, Store, connect};
 use crate::model::id::EndpointName;
+use crate::setting::open_private;
 
 /// How often, and how long at most, a process waits for another that has only just started beside an SQLite file.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -204,7 +205,7 @@ fn lock_beside(config: &Config) -> Option<Sign> {
     let path = connect::file_of(config)?;
     let mut name = path.file_name()?.to_owned();
     name.push("-courier");
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.with_file_name(name)).ok()?;
+    let lock = open_private(&path.with_file_name(name)).ok()?;
     let alone = lock.try_lock().is_ok();
     Some(Sign::File { lock, alone, shared: false })
 }

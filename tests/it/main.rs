@@ -23,6 +23,7 @@ mod reload;
 mod restart;
 mod restore;
 mod schema;
+mod secrecy;
 mod shutdown;
 mod sim;
 mod soak;

@@ -1,6 +1,8 @@
 //! What goes over the wire, and what becomes of every way in which the other side can behave.
 
+mod echo;
 mod faults;
+mod proxy;
 mod signatures;
 mod tls;
 
@@ -305,30 +307,6 @@ async fn a_denied_address_is_never_connected_to() {
     let attempt = attempt_with(&guarded, &made, json!({})).await;
     assert_eq!(unreachable(&attempt), Some(Unreachable::Denied), "{attempt:?}");
     mock.assert_async().await;
-}
-
-#[tokio::test]
-async fn a_proxy_gets_the_request_and_denies_nothing_but_literals() {
-    let mut proxy = mockito::Server::new_async().await;
-    let mock = proxy.mock("POST", "/").with_status(202).create_async().await;
-    drop(sender(&[]));
-    let egress = Egress { proxy: Some(proxy.url().as_str().into()), ..egress(&["127.0.0.0/8"]) };
-    let sender = Sender::new(&egress, []).unwrap();
-    let through = attempt_with(&sender, "http://nonexistent.invalid/", json!({})).await;
-    assert_eq!(through.outcome, Outcome::Accepted { status: 202 }, "{through:?}");
-    let literal = attempt_with(&sender, "http://127.0.0.1/", json!({})).await;
-    assert_eq!(unreachable(&literal), Some(Unreachable::Denied));
-    mock.assert_async().await;
-}
-
-#[test]
-fn a_proxy_that_is_none_is_refused_without_showing_it() {
-    for url in ["socks5://u:hidden@proxy", "proxy hidden", "hidden:3128"] {
-        let egress = Egress { proxy: Some(url.into()), ..egress(&[]) };
-        let error = Sender::new(&egress, []).unwrap_err().to_string();
-        assert!(error.starts_with("callbacks.egress.proxy: "), "{error}");
-        assert!(!error.contains("hidden"), "{error}");
-    }
 }
 
 #[test]

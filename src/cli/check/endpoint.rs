@@ -3,13 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::net::{TcpStream, lookup_host};
 use url::Url;
 
 use super::finding::{Finding, Report};
-use crate::callback::{Egress, Endpoint, Misfit, Problem};
+use crate::callback::{Egress, Endpoint, Misfit, PROXY, Problem, Proxy};
 use crate::chain::Chain;
 use crate::cli::callback::NEW_SECRET;
 use crate::cli::context::Context;
@@ -123,18 +123,22 @@ async fn prepared(subject: String, config: &Config, sink: &Sink) -> Finding {
 
 /// Opens a connection to where the callbacks would go.
 async fn reach(egress: &Egress, url: &str) -> anyhow::Result<String> {
-    let target = egress.proxy.as_deref().unwrap_or(url);
-    // Neither is quoted in an error: both may carry a password.
-    let target = Url::parse(target).ok().context("the address cannot be read")?;
-    let (Some(host), Some(port)) = (target.host_str(), target.port_or_known_default()) else {
-        bail!("the address has no host");
+    let proxy = egress.proxy.as_ref().map(Proxy::of).transpose().map_err(|problem| anyhow!("{PROXY} {problem}"))?;
+    // It is not quoted in an error: it may carry a password.
+    let url = Url::parse(url).ok().context("the address cannot be read")?;
+    let target = match &proxy {
+        Some(proxy) => proxy.host_and_port(),
+        None => url.host_str().zip(url.port_or_known_default()),
     };
+    let (host, port) = target.context("the address has no host")?;
     let host = host.trim_matches(['[', ']']);
     let started = Instant::now();
     let connected = tokio::time::timeout(PATIENCE, connect(host, port, egress)).await;
     connected.with_context(|| format!("no connection to port {port} within {} s", PATIENCE.as_secs()))??;
-    let way =
-        if egress.proxy.is_some() { "through the proxy, which accepts connections" } else { "accepts connections" };
+    let way = match proxy {
+        Some(proxy) => format!("through the proxy {}, which accepts connections", proxy.origin()),
+        None => "accepts connections".to_owned(),
+    };
     Ok(format!("{way}, {} ms", started.elapsed().as_millis()))
 }
 

@@ -128,7 +128,7 @@ fn rules_name_the_key_and_the_fix() {
         ("sync: { first_import: since }".to_owned(), "sync.first_import", "write `silent`, `notify`"),
         ("sync: { first_import: { since: soon } }".to_owned(), "sync.first_import", "is not a time"),
         ("callbacks: { egress: { deny: [10.0.0.1/40] } }".to_owned(), "callbacks.egress.deny", "is not a network"),
-        ("callbacks: { egress: { proxy: squid } }".to_owned(), "callbacks.egress.proxy", "is not a url"),
+        ("callbacks: { egress: { proxy: squid } }".to_owned(), "callbacks.egress.proxy", "is neither an http://"),
         ("callbacks: { defaults: { timeout: 0s } }".to_owned(), "callbacks.defaults.timeout", "is zero"),
         (
             "callbacks: { defaults: { ordering: { max_hold: 0s } } }".to_owned(),

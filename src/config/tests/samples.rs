@@ -157,6 +157,68 @@ callbacks:
 }
 
 #[test]
+fn no_value_of_a_header_or_a_parameter_is_shown() {
+    let text = "
+database: { url: 'postgres://db/shop?user=hunter1&password=hunter2' }
+callbacks:
+  egress: { proxy: 'http://me:hunter3@proxy:3128' }
+  endpoints:
+    shop:
+      url: https://shop.example.com/hooks?key=hunter4#hunter5
+      events: ['*']
+      secrets: [{ env: A }]
+      headers: { X-Key: hunter6, X-User: 'hunter7 {{ id }}' }
+";
+    let config = loaded(text, &[]);
+    for shown in [config.show(), json(&config).to_string()] {
+        assert!(!shown.contains("hunter"), "{shown}");
+    }
+    for line in [
+        "  url: postgres://db/shop?user=***&password=***\n",
+        "    proxy: http://me:***@proxy:3128\n",
+        "      url: \"https://shop.example.com/hooks?key=***#***\"\n",
+        "        X-Key: \"[redacted]\"\n",
+    ] {
+        assert!(config.show().contains(line), "{line} {}", config.show());
+    }
+}
+
+#[test]
+fn a_proxy_and_a_database_may_be_secrets() {
+    let text = "
+database: { url: { file: /no/such/url } }
+callbacks: { egress: { proxy: { file: /no/such/proxy } } }
+";
+    let found = problems(text, &[]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("bridge.yaml:2: database.url: the file `/no/such/url` cannot be read; "), "{found:?}");
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "postgres://me:hunter2@db/shop\n").unwrap();
+    let source = format!("{{ file: {} }}", file.path().display());
+    let text = format!("database: {{ url: {source} }}\ncallbacks: {{ egress: {{ proxy: {source} }} }}");
+    let config = loaded(&text, &[("LUMO_BRIDGE__LUMO__API_KEY__VALUE", "key")]);
+    assert_eq!(config.database.url.expose(), "postgres://me:hunter2@db/shop");
+    assert!(config.show().contains(&format!("url: {source}\n")), "{}", config.show());
+    let missing: Vec<_> = config.check_secrets().iter().map(ToString::to_string).collect();
+    let expected = "callbacks.egress.proxy: is neither an http:// nor an https:// url; write for example \
+                    `http://proxy.internal:3128`";
+    assert_eq!(missing, [expected]);
+}
+
+#[test]
+fn a_token_that_can_be_guessed_is_refused() {
+    let found = |token: &str| {
+        let config = loaded(&format!("server: {{ token: {{ value: '{token}' }} }}"), &[]);
+        let problems = config.check_secrets();
+        problems.iter().filter(|problem| problem.key == "server.token").map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let expected = "server.token: is shorter than 16 characters; make one with `openssl rand -hex 24`";
+    assert_eq!(found("fifteen letters"), [expected]);
+    assert!(found("sixteen letters!").is_empty());
+}
+
+#[test]
 fn misplaced_secrets_are_not_quoted_by_errors() {
     let text = "
 database: { url: 'mysql//me:hunter2@db/shop' }
@@ -173,7 +235,7 @@ callbacks:
     let problems = problems(text, &[]).join("\n");
     assert!(!problems.contains("hunter2"), "{problems}");
     assert!(!problems.contains("42"), "{problems}");
-    assert_eq!(problems.lines().count(), 12, "{problems}");
+    assert_eq!(problems.lines().count(), 11, "{problems}");
 }
 
 #[test]

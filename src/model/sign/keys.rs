@@ -59,6 +59,11 @@ impl Keys {
         ends?.into_iter().max()
     }
 
+    /// The secrets as texts, to take them out of what a receiver says.
+    pub fn texts(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|key| key.secret.text())
+    }
+
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()

@@ -23,15 +23,15 @@ fn assert_refused(answer: &Answer, status: u16, code: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_token_only_the_token_opens() {
     let mut stage = Stage::new(Database::sqlite().await, World::new(seed())).await;
-    stage.settings.set("server.token", json!({ "value": "an0ther-s3cret" }));
+    stage.settings.set("server.token", json!({ "value": "an0ther-s3cret-t0ken" }));
     let (bridge, client) = daemon(&mut stage).await;
     for path in ["/api/status", "/api/openapi.json", "/api/nothing", "/api"] {
         assert_refused(&client.get(path).await, 401, "unauthorized");
-        let wrong = client.request(Method::GET, path).header("authorization", "Bearer an0ther-s3cre");
+        let wrong = client.request(Method::GET, path).header("authorization", "Bearer an0ther-s3cret-t0ke");
         assert_refused(&answer(wrong).await, 401, "unauthorized");
     }
     let right = |host: &'static str| {
-        let request = client.request(Method::GET, "/api/status").header("authorization", "Bearer an0ther-s3cret");
+        let request = client.request(Method::GET, "/api/status").header("authorization", "Bearer an0ther-s3cret-t0ken");
         request.header("host", host)
     };
     assert_eq!(answer(right("bridge.example")).await.status, 200, "a token opens under any name");

@@ -20,7 +20,7 @@ fn named<'a>(text: &'a str, before: &[&str]) -> Vec<&'a str> {
 async fn the_page_is_whole_and_fetches_nothing_from_elsewhere() {
     let mut stage = Stage::new(Database::sqlite().await, World::new(seed())).await;
     // It is no secret; what it shows is.
-    stage.settings.set("server.token", json!({ "value": "t0ken" }));
+    stage.settings.set("server.token", json!({ "value": "a t0ken, long enough" }));
     let (bridge, client) = daemon(&mut stage).await;
     let (mut waiting, mut seen) = (vec!["/".to_owned()], BTreeSet::new());
     while let Some(path) = waiting.pop() {

@@ -17,7 +17,7 @@ use super::*;
 use crate::callback::fixture::request;
 
 /// An authority, and the folder where it keeps what it issues.
-struct Authority {
+pub(super) struct Authority {
     folder: TempDir,
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
@@ -25,14 +25,14 @@ struct Authority {
 
 /// What a server met.
 #[derive(Debug)]
-struct Met {
+pub(super) struct Met {
     protocol: Option<Vec<u8>>,
     is_known: bool,
-    request: Vec<u8>,
+    pub(super) request: Vec<u8>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         drop(sender(&[]));
         let folder = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -45,7 +45,7 @@ impl Authority {
         authority
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -59,7 +59,7 @@ impl Authority {
     }
 
     /// A server that shows a certificate for the name, and asks for one of its own authority if it `demands` it.
-    fn server(&self, name: &str, demands: bool, protocols: &[&[u8]]) -> (String, Receiver<Met>) {
+    pub(super) fn server(&self, name: &str, demands: bool, protocols: &[&[u8]]) -> (String, Receiver<Met>) {
         self.issue(name);
         let builder = ServerConfig::builder();
         let builder = if demands {
