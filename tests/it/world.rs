@@ -11,6 +11,7 @@ mod outbox;
 mod parts;
 mod settings;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,15 @@ pub(crate) fn seed() -> u64 {
     let seed = given.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     println!("LUMO_TEST_SEED={seed}");
     seed
+}
+
+/// Names what this machine cannot run, in the closing lines of `tests/run`, which fails for it where `CI` is `true`.
+pub(crate) fn not_run(what: &str) {
+    println!("not run: {what}");
+    if let Some(list) = std::env::var_os("LUMO_TEST_NOT_RUN") {
+        let list = std::fs::File::options().append(true).open(list);
+        writeln!(list.expect("no list of what cannot run"), "{what}").expect("not written");
+    }
 }
 
 /// Everything around the bridge.
