@@ -152,7 +152,7 @@ mod tests {
     use crate::model::diff::Change;
     use crate::model::draft::Draft;
     use crate::model::facts::{
-        Announce, Context, Predecessor, Standing, Trouble, deposit_event, standing_event, wallet_event,
+        Announce, Context, Predecessor, Standing, Trouble, deposit_event, standing_event, wallet_events,
     };
     use crate::model::fixture::{deposit as listed, noon, stored, wallet as user_wallet};
 
@@ -183,7 +183,7 @@ mod tests {
         let plain = user_wallet("w", "42");
         let mut blocked = plain.clone();
         (blocked.is_blocked, blocked.block_reason) = (true, Some("fraud".to_owned()));
-        let old = Predecessor { id: "o".parse().unwrap(), address: "T".to_owned(), created_at: noon() };
+        let old = Predecessor { id: "o".parse().unwrap(), address: Some("T".to_owned()), created_at: noon() };
         for (change, predecessor) in [
             (Change::Appeared(plain.clone()), None),
             (Change::Appeared(plain.clone()), Some(&old)),
@@ -191,7 +191,10 @@ mod tests {
             (Change::Changed { old: stored(blocked), new: plain.clone() }, None),
             (Change::Vanished(stored(plain)), None),
         ] {
-            assert_alike(wallet_event(&change, predecessor, &context).unwrap());
+            wallet_events(&change, predecessor, &context)
+                .unwrap()
+                .into_iter()
+                .for_each(|draft| assert_alike(Some(draft)));
         }
 
         let mut full = listed("d", "new", "12.5");

@@ -144,7 +144,7 @@ async fn writes_send_json_and_return_the_wallet() {
     let client = client(&format!("{}/_mock/apis/", server.url()));
     let id: WalletId = "w/1 %".parse().unwrap();
     let created = client.create_wallet(&"a \"b\"".parse().unwrap()).await.unwrap();
-    assert_eq!((created.raw.as_str(), created.last_usdt_balance.as_str()), (WALLET, "1.5"));
+    assert_eq!((created.raw.as_str(), created.last_usdt_balance), (WALLET, "1.5".parse().ok()));
     assert!(client.block_wallet(&id, "fraud").await.unwrap().is_blocked);
     assert!(client.replace_wallet(&id, "").await.is_ok());
     for mock in mocks {

@@ -39,7 +39,8 @@ pub(super) fn deposits(body: &[u8], served_at: Option<DateTime<Utc>>, fields: &F
 
 /// Reads the one wallet that a write answers with.
 pub(super) fn wallet(body: &[u8]) -> Result<Wallet, Error> {
-    let text = std::str::from_utf8(body).map_err(|_| Error::contract("body", "is not UTF-8"))?.trim();
+    let text = readable(body);
+    let text = text.trim();
     let value = serde_json::from_str(text).map_err(|error| envelope::not_json(text, &error))?;
     let members = Members::of(value).map_err(|malformed| Error::contract("body", malformed.to_string()))?;
     wallet::read(text, &members).map_err(|fault| Error::contract(fault.field, fault.problem))
@@ -69,15 +70,32 @@ impl Fault {
     }
 }
 
+/// The body as text. Bytes that are not UTF-8 become escapes of half a surrogate pair, `\udc80` to `\udcff`: nothing that needs
+/// the exact text can be read from them, everything else of the item can.
+fn readable(body: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(body) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::with_capacity(body.len() + 64);
+    for chunk in body.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            let is_escaped = text.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
+            // No escape begins with such a byte, and none must come to be.
+            let spelled = if is_escaped { char::REPLACEMENT_CHARACTER.to_string() } else { format!("\\udc{byte:02x}") };
+            text.push_str(&spelled);
+        }
+    }
+    Cow::Owned(text)
+}
+
 fn page<T: Item>(
     body: &[u8],
     list: &'static str,
     served_at: Option<DateTime<Utc>>,
     read: impl Fn(&str, &Members<'_>) -> Result<T, Fault>,
 ) -> Result<Page<T>, Error> {
-    // A body that is not UTF-8 is repaired, and its repaired items, which are not what the server meant, are rejected.
-    let text = std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed);
-    let repaired = matches!(text, Cow::Owned(_));
+    let text = readable(body);
     let envelope = envelope::open(&text, list)?;
 
     let returned = envelope.items.len();
@@ -85,7 +103,7 @@ fn page<T: Item>(
     page.total = envelope.total;
     let mut positions = Vec::with_capacity(returned);
     for (position, raw) in envelope.items.into_iter().enumerate() {
-        match read_item(raw, repaired, &read) {
+        match read_item(raw, &read) {
             Ok(item) => {
                 positions.push(position);
                 page.items.push(item);
@@ -130,7 +148,6 @@ fn leave_out_repeated<T: Item>(page: &mut Page<T>, positions: &[usize]) {
 /// Reads one item, or tells what is wrong with it and its id where there is one.
 fn read_item<T>(
     item: &RawValue,
-    repaired: bool,
     read: impl Fn(&str, &Members<'_>) -> Result<T, Fault>,
 ) -> Result<T, (Option<String>, Fault)> {
     let raw = item.get();
@@ -138,12 +155,7 @@ fn read_item<T>(
         return Err((None, Fault::whole(format_args!("is larger than {MAX_ITEM_BYTES} bytes"))));
     }
     let members = Members::of(item).map_err(|malformed| (None, Fault::whole(malformed)))?;
-    let result = if repaired && raw.contains(char::REPLACEMENT_CHARACTER) {
-        Err(Fault::whole("is not UTF-8"))
-    } else {
-        read(raw, &members)
-    };
-    result.map_err(|fault| {
+    read(raw, &members).map_err(|fault| {
         let id = members.get("id").and_then(|id| value::id_or_number::<DepositId>(id).ok());
         (id.map(String::from), fault)
     })

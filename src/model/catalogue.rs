@@ -24,10 +24,17 @@ pub fn object_kind(kind: EventType) -> &'static str {
 #[must_use]
 pub const fn meaning(kind: EventType) -> &'static str {
     match kind {
-        EventType::WalletCreated => "A user has a wallet, the first one.",
-        EventType::WalletBlocked => "A wallet was blocked.",
+        EventType::WalletCreated => {
+            "A user has a wallet, the first one. If it is blocked already, `wallet.blocked` follows."
+        }
+        EventType::WalletBlocked => {
+            "A wallet was blocked, or is blocked when it is first seen: then `changes` has nothing before, and it follows \
+             `wallet.created` or `wallet.replaced`."
+        }
         EventType::WalletUnblocked => "A wallet is no longer blocked. It is told once that was seen twice.",
-        EventType::WalletReplaced => "A user has another wallet; `changes` names the one before.",
+        EventType::WalletReplaced => {
+            "A user has another wallet; `changes` names the one before. If it is blocked already, `wallet.blocked` follows."
+        }
         EventType::WalletBalanceChanged => {
             "Nothing but balances has changed. Only for endpoints that name this type; a newer one replaces one that was \
              not attempted yet."

@@ -1,7 +1,8 @@
 //! From changes to events: which change is which event, for whom it counts, and what it says.
 //!
-//! Every stored change is exactly one event, with two exceptions: history that a first import finds is announced as the
-//! configuration says, and a change of balances alone is an event only where an endpoint names it.
+//! Every stored change is one event, with three exceptions: history that a first import finds is announced as the
+//! configuration says, a change of balances alone is an event only where an endpoint names it, and a wallet that is blocked
+//! when it is first seen is two events, so that whoever listens for blocks receives every block.
 
 mod deposit;
 mod operator;
@@ -18,7 +19,7 @@ use serde_json::value::{RawValue, to_raw_value};
 pub use deposit::{deposit_event, deposit_history};
 pub use operator::{Died, Turned, dead_event, endpoint_event};
 pub use standing::{Standing, Trouble, standing_event};
-pub use wallet::{Predecessor, wallet_event, wallet_history};
+pub use wallet::{Predecessor, block_history, wallet_events, wallet_history};
 
 use crate::model::draft::{Origin, rfc3339};
 use crate::model::event::EventType;

@@ -9,7 +9,7 @@ mod canonical;
 mod members;
 mod split;
 
-pub use canonical::decode_string;
+pub use canonical::{decode_lossy, decode_string};
 pub use members::{MAX_DEPTH, Malformed, Members};
 
 /// A 64-bit hash (XXH3) of what the JSON object `raw` says. A text that is no object is hashed as it stands.

@@ -5,17 +5,17 @@ use chrono::{DateTime, Utc};
 use crate::model::Amount;
 use crate::model::id::{CompanyId, DepositId, ExternalId, WalletId};
 
-/// A user wallet as listed.
+/// A user wallet as listed; what could not be read is absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wallet {
     pub id: WalletId,
     pub company_id: CompanyId,
     pub external_id: ExternalId,
-    pub address: String,
+    pub address: Option<String>,
     pub is_blocked: bool,
     pub block_reason: Option<String>,
-    pub last_usdt_balance: Amount,
-    pub last_trx_balance: Amount,
+    pub last_usdt_balance: Option<Amount>,
+    pub last_trx_balance: Option<Amount>,
     /// Whole microseconds.
     pub created_at: DateTime<Utc>,
     /// The item exactly as listed.

@@ -1,6 +1,7 @@
 //! History: an endpoint that is new is told of what was there before it, from the mirror.
 //!
-//! Each wallet and each deposit is one event, the one that it was when it appeared. First those are queued that are stored,
+//! Each wallet and each deposit is one event, the one that it was when it appeared; a wallet that is blocked is a second one,
+//! the one that announced the block. First those are queued that are stored,
 //! in their order. Then the rows are gone through in the order in which they were created: the event of one that was stored
 //! in silence is made, under the id that it would have had, and nobody else is told. So the numbers of a stream are in
 //! order, too. Each transaction is about a few hundred events or rows and stores how far it has come. What the endpoint has
@@ -90,13 +91,14 @@ impl Store {
             return Ok(Backfilled::Waits);
         }
         let before = row.backfill_place.as_deref();
+        let generation = self.generation().await?;
         self.tx("endpoint.backfill", |tx| async move {
             let last = tx.lock_counter(stream::ALL).await?;
             let row = endpoint::Entity::find_by_id(subscriber.endpoint.clone()).lock_exclusive();
             let row = row.one(tx.session()).await?;
             let unmoved = row.filter(|row| row.backfill_place.as_deref() == before && row.backfill_done_at.is_none());
             match unmoved {
-                Some(_) => tx.backfill(subscriber, since, place(before), last, now).await,
+                Some(_) => tx.backfill(subscriber, since, place(before), last, generation, now).await,
                 // Another process was faster.
                 None => Ok(Backfilled::Waits),
             }
@@ -131,11 +133,12 @@ impl Tx {
         since: DateTime<Utc>,
         mut place: Place,
         last: i64,
+        generation: &str,
         now: DateTime<Utc>,
     ) -> Result<Backfilled, Error> {
         let mut told = self.stored_events(subscriber, since, &mut place, last).await?;
         if told.is_none() {
-            told = self.events_of_rows(subscriber, since, &mut place, now).await?;
+            told = self.events_of_rows(subscriber, since, &mut place, generation, now).await?;
         }
         let Some(told) = told else {
             self.note_place(&subscriber.endpoint, &place, Some(now)).await?;

@@ -10,7 +10,7 @@ use super::{Checkpoint, Ending, Error, Fence, Mirrored, Store, Tx};
 use crate::model::diff::{Change, Diff, Fate, Head, Record, Regressions, diff};
 use crate::model::draft::Draft;
 use crate::model::event::EventType;
-use crate::model::facts::{Announce, Context, deposit_event, wallet_event};
+use crate::model::facts::{Announce, Context, deposit_event, wallet_events};
 use crate::model::id::WalletId;
 use crate::model::record::{Deposit, Wallet};
 
@@ -233,8 +233,11 @@ impl Told for Wallet {
         let told = |wallet: &&Wallet| context.announce.origin(Some(wallet.created_at)).is_some();
         let told: Vec<&Wallet> = appeared.into_iter().filter(told).collect();
         let predecessors = if told.is_empty() { HashMap::new() } else { tx.predecessors(&told).await? };
-        let event = |change: &Change<Self>| wallet_event(change, predecessors.get(&change.record().id), context);
-        Ok(changes.iter().filter_map(|change| event(change).transpose()).collect::<Result<_, _>>()?)
+        let mut drafts = Vec::new();
+        for change in changes {
+            drafts.extend(wallet_events(change, predecessors.get(&change.record().id), context)?);
+        }
+        Ok(drafts)
     }
 }
 

@@ -131,7 +131,7 @@ impl Tx {
         users.dedup();
         let mut by_user: HashMap<ExternalId, Vec<Predecessor>> = HashMap::new();
         for chunk in users.chunks(at_once(self.backend())) {
-            let rows: Vec<(ExternalId, WalletId, String, DateTime<Utc>)> = wallets::Entity::find()
+            let rows: Vec<(ExternalId, WalletId, Option<String>, DateTime<Utc>)> = wallets::Entity::find()
                 .select_only()
                 .columns([
                     wallets::Column::ExternalId,

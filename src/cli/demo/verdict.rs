@@ -175,8 +175,9 @@ fn wallet_differences(world: &Snapshot, rows: &[wallet::Model]) -> Vec<Differenc
         note("external_id", Some(row.external_id.as_str()), Some(&wallet.external_id));
         note("is_blocked", Some(yes_or_no(row.is_blocked)), Some(yes_or_no(wallet.is_blocked())));
         note("block_reason", row.block_reason.as_deref(), wallet.block_reason.as_deref());
-        if !is_amount(Some(&row.last_usdt_balance), wallet.usdt_balance.as_str()) {
-            note("last_usdt_balance", Some(row.last_usdt_balance.as_str()), Some(wallet.usdt_balance.as_str()));
+        let balance = row.last_usdt_balance.as_ref();
+        if !is_amount(balance, wallet.usdt_balance.as_str()) {
+            note("last_usdt_balance", balance.map(Amount::as_str), Some(wallet.usdt_balance.as_str()));
         }
         listed.insert(id);
     }

@@ -8,6 +8,7 @@ use crate::cli::fields::Fields;
 use crate::cli::printer::{GREEN, RED, YELLOW};
 use crate::cli::table::{Cell, Column};
 use crate::cli::time::age;
+use crate::model::Amount;
 use crate::view::Wallet;
 
 impl Listed for Model {
@@ -30,9 +31,9 @@ impl Listed for Model {
             Cell::new(&self.id),
             Cell::new(&self.external_id),
             state(self),
-            Cell::new(self.last_usdt_balance.as_str()),
+            Cell::maybe(self.last_usdt_balance.as_ref().map(Amount::as_str)),
             Cell::new(age(self.created_at, now)),
-            Cell::new(&self.address),
+            Cell::maybe(self.address.as_deref()),
         ]
     }
 
@@ -47,11 +48,11 @@ impl Detailed for Model {
             .text("id", &self.id)
             .text("company", &self.company_id)
             .text("user", &self.external_id)
-            .text("address", &self.address)
+            .maybe("address", self.address.as_deref())
             .cell("state", state(self))
             .maybe("block reason", self.block_reason.as_deref())
-            .text("USDT", self.last_usdt_balance.as_str())
-            .text("TRX", self.last_trx_balance.as_str())
+            .maybe("USDT", self.last_usdt_balance.as_ref().map(Amount::as_str))
+            .maybe("TRX", self.last_trx_balance.as_ref().map(Amount::as_str))
             .time("created", self.created_at)
             .time("first seen", self.first_seen_at)
             .time("changed", self.changed_at)

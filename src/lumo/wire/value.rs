@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use lumo_bridge_entity::amount::AmountError;
 
 use crate::model::Amount;
-use crate::model::fingerprint::decode_string;
+use crate::model::fingerprint::{decode_lossy, decode_string};
 use crate::model::id::IdError;
 
 /// Longest text of a typed column, in characters.
@@ -64,10 +64,14 @@ pub(super) fn line(value: &str) -> Result<String, Problem> {
     Ok(text.into_owned())
 }
 
-/// A string that people wrote: control characters become spaces, and what is too long is cut.
-pub(super) fn prose(value: &str) -> Result<String, Problem> {
-    let text = string(value)?;
-    Ok(text.chars().take(MAX_CHARS).map(|char| if char.is_control() { ' ' } else { char }).collect())
+/// What people wrote, as far as it can be read; `None` for null. Halves of surrogate pairs become U+FFFD, control characters
+/// spaces, what is too long is cut, and a value that is no string is taken as its JSON text.
+pub(super) fn prose(value: &str) -> Option<String> {
+    if value == "null" {
+        return None;
+    }
+    let text = decode_lossy(value).unwrap_or(Cow::Borrowed(value));
+    Some(text.chars().take(MAX_CHARS).map(|char| if char.is_control() { ' ' } else { char }).collect())
 }
 
 /// A string that is an id.
@@ -85,11 +89,11 @@ pub(super) fn amount(value: &str) -> Result<Amount, Problem> {
     if is_number(value) { Ok(value.parse()?) } else { Ok(string(value)?.parse()?) }
 }
 
-/// `true` or `false`.
+/// `true` or `false`, also as a string, or as 1 or 0.
 pub(super) fn boolean(value: &str) -> Result<bool, Problem> {
-    match value {
-        "true" => Ok(true),
-        "false" => Ok(false),
+    match value.trim_matches('"') {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
         _ => Err(Problem::NotA("true or false")),
     }
 }
@@ -211,6 +215,22 @@ mod tests {
         assert!(line(&long(MAX_CHARS)).is_ok());
         assert_eq!(line(&long(MAX_CHARS + 1)), Err(Problem::TooLong));
         assert_eq!(prose(&long(MAX_CHARS + 1)).unwrap().chars().count(), MAX_CHARS);
+    }
+
+    #[test]
+    fn prose_is_read_as_far_as_it_can_be() {
+        for (value, expected) in [
+            ("null", None),
+            (r#""""#, Some("")),
+            (r#""ticket \ud83d""#, Some("ticket \u{fffd}")),
+            (r#""\ude00\ud83d\ude00\ud83d\n\\ud83d\u00e9""#, Some("\u{fffd}\u{1f600}\u{fffd} \\ud83d\u{e9}")),
+            (r#"{"code":7,"text":"fraud"}"#, Some(r#"{"code":7,"text":"fraud"}"#)),
+            ("[1,\n2]", Some("[1, 2]")),
+            ("17", Some("17")),
+            ("true", Some("true")),
+        ] {
+            assert_eq!(prose(value).as_deref(), expected, "{value}");
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
-//! A user wallet. Its fields are published, so it is read strictly; what else an item has is nobody's business.
-//!
-//! Strictly with two exceptions: a balance may be a string, and a reason for a block is prose that must not keep the
-//! block itself from being known.
+//! A user wallet. What its identity and its events rest on is essential: the ids of wallet, company and user, whether it is
+//! blocked, and when it was created. Everything else is left out where it cannot be read, for a block must be known whatever
+//! else is wrong with the item. The item's text keeps it all.
 
 use super::value::{self, Problem};
 use super::{Fault, Item};
@@ -10,16 +9,17 @@ use crate::model::record::Wallet;
 
 /// Reads one item of `wallets`, or the answer of a write.
 pub(super) fn read(raw: &str, members: &Members<'_>) -> Result<Wallet, Fault> {
+    let amount = |key| members.get(key).and_then(|value| value::amount(value).ok());
     Ok(Wallet {
-        id: required(members, "id", value::id)?,
-        company_id: required(members, "companyId", value::id)?,
-        external_id: required(members, "externalId", value::id)?,
-        address: required(members, "address", value::line)?,
+        id: required(members, "id", value::id_or_number)?,
+        company_id: required(members, "companyId", value::id_or_number)?,
+        external_id: required(members, "externalId", value::id_or_number)?,
+        address: members.get("address").and_then(|value| value::line(value).ok()),
         is_blocked: required(members, "isBlocked", value::boolean)?,
-        block_reason: optional(members, "blockReason", value::prose)?,
-        last_usdt_balance: required(members, "lastUsdtBalance", value::amount)?,
-        last_trx_balance: required(members, "lastTrxBalance", value::amount)?,
-        created_at: required(members, "createdAt", value::time)?,
+        block_reason: members.get("blockReason").and_then(value::prose),
+        last_usdt_balance: amount("lastUsdtBalance"),
+        last_trx_balance: amount("lastTrxBalance"),
+        created_at: required(members, "createdAt", value::time_or_number)?,
         raw: raw.to_owned(),
         fingerprint: members.fingerprint(),
     })
@@ -41,13 +41,4 @@ fn required<'a, T>(
     read: impl FnOnce(&'a str) -> Result<T, Problem>,
 ) -> Result<T, Fault> {
     members.get(key).ok_or(Problem::Missing).and_then(read).map_err(|problem| Fault::new(key, problem))
-}
-
-fn optional<'a, T>(
-    members: &Members<'a>,
-    key: &str,
-    read: impl FnOnce(&'a str) -> Result<T, Problem>,
-) -> Result<Option<T>, Fault> {
-    let value = members.get(key).filter(|value| *value != "null");
-    value.map(read).transpose().map_err(|problem| Fault::new(key, problem))
 }

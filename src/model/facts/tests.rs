@@ -46,8 +46,14 @@ fn changed(old: Wallet, change: impl FnOnce(&mut Wallet)) -> Change<Wallet> {
     Change::Changed { old: stored(old), new: listed_wallet(new, "") }
 }
 
+/// The one event of the change.
+fn only(change: &Change<Wallet>, predecessor: Option<&Predecessor>) -> Draft {
+    let [draft] = wallet_events(change, predecessor, &news()).unwrap().try_into().expect("one event");
+    draft
+}
+
 fn told(change: &Change<Wallet>) -> (EventType, Value) {
-    let draft = wallet_event(change, None, &news()).unwrap().expect("an event");
+    let draft = only(change, None);
     (draft.kind, changes_of(&draft))
 }
 
@@ -58,12 +64,12 @@ fn changes_of(draft: &Draft) -> Value {
 #[test]
 fn a_new_wallet_is_created_and_a_second_one_of_the_user_replaces_the_first() {
     let change = Change::Appeared(wallet("w-2", "42"));
-    let draft = wallet_event(&change, None, &news()).unwrap().unwrap();
+    let draft = only(&change, None);
     assert_eq!((draft.kind, draft.stream.as_str()), (EventType::WalletCreated, "user:42"));
     assert_eq!(draft.occurred_at, wallet("w-2", "42").created_at);
 
-    let before = Predecessor { id: "w-1".parse().unwrap(), address: "T-w-1".to_owned(), created_at: noon() };
-    let draft = wallet_event(&change, Some(&before), &news()).unwrap().unwrap();
+    let before = Predecessor { id: "w-1".parse().unwrap(), address: Some("T-w-1".to_owned()), created_at: noon() };
+    let draft = only(&change, Some(&before));
     assert_eq!(draft.kind, EventType::WalletReplaced);
     let expected = json!({
         "wallet_id": { "from": "w-1", "to": "w-2" },
@@ -77,7 +83,7 @@ fn a_block_is_a_block_whatever_else_changed() {
     let block = |wallet: &mut Wallet| {
         wallet.is_blocked = true;
         wallet.block_reason = Some("fraud".to_owned());
-        wallet.last_usdt_balance = "0".parse().unwrap();
+        wallet.last_usdt_balance = "0".parse().ok();
     };
     let (kind, changes) = told(&changed(wallet("w-1", "42"), block));
     assert_eq!(kind, EventType::WalletBlocked);
@@ -95,14 +101,52 @@ fn a_block_is_a_block_whatever_else_changed() {
 }
 
 #[test]
+fn a_wallet_that_is_blocked_when_it_is_first_seen_is_created_and_then_blocked() {
+    let mut blocked = wallet("w-1", "42");
+    (blocked.is_blocked, blocked.block_reason) = (true, Some("fraud".to_owned()));
+    let change = Change::Appeared(listed_wallet(blocked.clone(), ""));
+    let kinds = |drafts: &[Draft]| drafts.iter().map(|draft| draft.kind).collect::<Vec<_>>();
+    let drafts = wallet_events(&change, None, &news()).unwrap();
+    assert_eq!(kinds(&drafts), [EventType::WalletCreated, EventType::WalletBlocked]);
+    let expected =
+        json!({ "is_blocked": { "from": null, "to": true }, "block_reason": { "from": null, "to": "fraud" } });
+    assert_eq!(changes_of(&drafts[1]), expected);
+    assert!(drafts[0].occurred_at <= drafts[1].occurred_at);
+    assert_eq!(drafts[0].stream, drafts[1].stream);
+
+    let before = Predecessor { id: "w-0".parse().unwrap(), address: Some("T-w-0".to_owned()), created_at: noon() };
+    let drafts = wallet_events(&change, Some(&before), &news()).unwrap();
+    assert_eq!(kinds(&drafts), [EventType::WalletReplaced, EventType::WalletBlocked]);
+
+    let import = |history| context(Announce::Import { started_at: noon() + TimeDelta::days(9), history });
+    assert!(wallet_events(&change, None, &import(History::Silent)).unwrap().is_empty());
+    let drafts = wallet_events(&change, None, &import(History::Notify)).unwrap();
+    assert_eq!(kinds(&drafts), [EventType::WalletCreated, EventType::WalletBlocked]);
+    assert!(drafts.iter().all(|draft| draft.origin == Origin::Import));
+
+    // A block that is announced later is the same event.
+    let later = block_history(&stored(listed_wallet(blocked, "")), "gen", noon()).unwrap().unwrap();
+    assert_eq!(later.id, drafts[1].id);
+    assert!(block_history(&stored(wallet("w-1", "42")), "gen", noon()).unwrap().is_none());
+}
+
+#[test]
+fn a_wallet_from_the_future_is_created_before_it_is_blocked() {
+    let mut blocked = wallet("w-1", "42");
+    (blocked.is_blocked, blocked.created_at) = (true, noon() + TimeDelta::hours(1));
+    let drafts = wallet_events(&Change::Appeared(listed_wallet(blocked, "")), None, &news()).unwrap();
+    assert!(drafts[0].occurred_at <= drafts[1].occurred_at);
+}
+
+#[test]
 fn balances_alone_are_an_event_only_where_somebody_names_it() {
-    let change = changed(wallet("w-1", "42"), |wallet| wallet.last_trx_balance = "7".parse().unwrap());
+    let change = changed(wallet("w-1", "42"), |wallet| wallet.last_trx_balance = "7".parse().ok());
     assert_eq!(told(&change).0, EventType::WalletBalanceChanged);
     let silent = Context { balances: false, ..news() };
-    assert!(wallet_event(&change, None, &silent).unwrap().is_none());
+    assert!(wallet_events(&change, None, &silent).unwrap().is_empty());
     let more = changed(wallet("w-1", "42"), |wallet| {
-        wallet.last_trx_balance = "7".parse().unwrap();
-        wallet.address = "T-other".to_owned();
+        wallet.last_trx_balance = "7".parse().ok();
+        wallet.address = Some("T-other".to_owned());
     });
     assert_eq!(told(&more).0, EventType::WalletUpdated);
 }
@@ -156,7 +200,7 @@ fn what_could_not_be_derived_is_absent_from_the_object() {
 
 #[test]
 fn what_is_no_longer_listed_is_told_with_what_it_was() {
-    let draft = wallet_event(&Change::Vanished(stored(wallet("w-1", "42"))), None, &news()).unwrap().unwrap();
+    let draft = only(&Change::Vanished(stored(wallet("w-1", "42"))), None);
     assert_eq!((draft.kind, draft.stream.as_str(), draft.occurred_at), (EventType::WalletMissing, "user:42", noon()));
     let expected = json!({ "missing_since": { "from": null, "to": "2026-05-04T12:00:00Z" } });
     assert_eq!(changes_of(&draft), expected);

@@ -17,11 +17,11 @@ use crate::model::record::Wallet;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Predecessor {
     pub id: WalletId,
-    pub address: String,
+    pub address: Option<String>,
     pub created_at: DateTime<Utc>,
 }
 
-/// A wallet, as it is now.
+/// A wallet, as it is now. What could not be read of the listed item is absent.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Object<'a> {
     /// What it is: `wallet`.
@@ -35,7 +35,9 @@ pub(super) struct Object<'a> {
     /// Your own id of the user.
     external_id: &'a str,
     /// Where the user pays to.
-    address: &'a str,
+    #[schemars(with = "String")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<&'a str>,
     /// Whether it is blocked.
     is_blocked: bool,
     /// Why it is blocked, if that was told.
@@ -44,10 +46,12 @@ pub(super) struct Object<'a> {
     block_reason: Option<&'a str>,
     /// Exact, as decimal digits.
     #[schemars(with = "String", extend("pattern" = AMOUNT))]
-    last_usdt_balance: &'a Amount,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_usdt_balance: Option<&'a Amount>,
     /// Exact, as decimal digits.
     #[schemars(with = "String", extend("pattern" = AMOUNT))]
-    last_trx_balance: &'a Amount,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_trx_balance: Option<&'a Amount>,
     /// When it was created.
     #[schemars(extend("format" = "date-time"))]
     created_at: String,
@@ -68,24 +72,29 @@ const TYPED: [&str; 9] = [
     "createdAt",
 ];
 
-/// The event of one change of a wallet; none if it is to be stored without a word.
+/// The events of one change of a wallet, in order; none if it is stored without an event.
 ///
-/// `predecessor` is the newest wallet of the same user that is older than this one.
+/// A wallet that is blocked when it is first seen has two: it appeared, and it is blocked. `predecessor` is the newest wallet
+/// of the same user that is older than this one.
 ///
 /// # Errors
 /// Only if serialising fails, which plain texts and numbers give no cause for.
-pub fn wallet_event(
+pub fn wallet_events(
     change: &Change<Wallet>,
     predecessor: Option<&Predecessor>,
     context: &Context<'_>,
-) -> serde_json::Result<Option<Draft>> {
+) -> serde_json::Result<Vec<Draft>> {
     let wallet = change.record();
     let company = wallet.company_id.as_str();
     let object_id = wallet.id.as_str();
     let (kind, changes) = match change {
         Change::Appeared(_) => {
-            let Some(origin) = context.announce.origin(Some(wallet.created_at)) else { return Ok(None) };
-            return put(wallet, change.version(), appeared(wallet, predecessor, origin), context.now).map(Some);
+            let Some(origin) = context.announce.origin(Some(wallet.created_at)) else { return Ok(Vec::new()) };
+            let facts = [
+                Some(appeared(wallet, predecessor, origin)),
+                first_seen_blocked(wallet, origin, context.generation, context.now),
+            ];
+            return facts.into_iter().flatten().map(|fact| put(wallet, change.version(), fact, context.now)).collect();
         }
         Change::Changed { old, .. } => {
             let changes = changes(&old.record, wallet, old.missing_since);
@@ -93,7 +102,7 @@ pub fn wallet_event(
                 if wallet.is_blocked { EventType::WalletBlocked } else { EventType::WalletUnblocked }
             } else if changes.only(&BALANCES) {
                 if !context.balances {
-                    return Ok(None);
+                    return Ok(Vec::new());
                 }
                 EventType::WalletBalanceChanged
             } else {
@@ -105,19 +114,48 @@ pub fn wallet_event(
     };
     let id = draft::repeated(company, kind, object_id, change.version(), context.generation);
     let fact = Fact { kind, id, origin: Origin::Live, occurred_at: context.now, changes: Some(changes) };
-    put(wallet, change.version(), fact, context.now).map(Some)
+    Ok(vec![put(wallet, change.version(), fact, context.now)?])
 }
 
-/// The event that would have told of a wallet as it appeared, with what is known of the wallet by now.
+/// The event that would have announced a wallet as it appeared, with what is known of the wallet by now.
 ///
 /// # Errors
-/// As [`wallet_event`].
+/// As [`wallet_events`].
 pub fn wallet_history(
     stored: &Stored<Wallet>,
     predecessor: Option<&Predecessor>,
     now: DateTime<Utc>,
 ) -> serde_json::Result<Draft> {
     put(&stored.record, stored.version, appeared(&stored.record, predecessor, Origin::Backfill), now)
+}
+
+/// The event of the block of a wallet whose block was never announced; `None` if it is not blocked.
+///
+/// # Errors
+/// As [`wallet_events`].
+pub fn block_history(
+    stored: &Stored<Wallet>,
+    generation: &str,
+    now: DateTime<Utc>,
+) -> serde_json::Result<Option<Draft>> {
+    let fact = first_seen_blocked(&stored.record, Origin::Backfill, generation, now);
+    fact.map(|fact| put(&stored.record, stored.version, fact, now)).transpose()
+}
+
+/// That a wallet was blocked already when it was first seen, in version 1 of its row. Nobody knows since when: the time of
+/// the event is that of the reading.
+fn first_seen_blocked(wallet: &Wallet, origin: Origin, generation: &str, now: DateTime<Utc>) -> Option<Fact> {
+    if !wallet.is_blocked {
+        return None;
+    }
+    let kind = EventType::WalletBlocked;
+    let id = draft::repeated(wallet.company_id.as_str(), kind, wallet.id.as_str(), 1, generation);
+    let mut changes = Changes::default();
+    changes.note("is_blocked", &None, &Some(true));
+    changes.note("block_reason", &None, &wallet.block_reason);
+    // A clock that is behind must not put the block before the wallet.
+    let occurred_at = now.max(wallet.created_at);
+    Some(Fact { kind, id, origin, occurred_at, changes: Some(changes) })
 }
 
 fn appeared(wallet: &Wallet, predecessor: Option<&Predecessor>, origin: Origin) -> Fact {
@@ -139,11 +177,11 @@ fn put(wallet: &Wallet, version: i64, fact: Fact, now: DateTime<Utc>) -> serde_j
         version,
         company_id: wallet.company_id.as_str(),
         external_id: wallet.external_id.as_str(),
-        address: &wallet.address,
+        address: wallet.address.as_deref(),
         is_blocked: wallet.is_blocked,
         block_reason: wallet.block_reason.as_deref(),
-        last_usdt_balance: &wallet.last_usdt_balance,
-        last_trx_balance: &wallet.last_trx_balance,
+        last_usdt_balance: wallet.last_usdt_balance.as_ref(),
+        last_trx_balance: wallet.last_trx_balance.as_ref(),
         created_at: rfc3339(wallet.created_at),
     };
     Ok(Draft {

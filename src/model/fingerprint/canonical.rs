@@ -77,6 +77,40 @@ pub fn decode_string(text: &str) -> Option<Cow<'_, str>> {
     if escaped { serde_json::from_str(text).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
 }
 
+/// What the text of a JSON string says, with U+FFFD for each half of a surrogate pair; `None` if it is no string.
+#[must_use]
+pub fn decode_lossy(text: &str) -> Option<Cow<'_, str>> {
+    if let Some(said) = decode_string(text) {
+        return Some(said);
+    }
+    let mut whole = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        whole.push_str(before);
+        let length = match (code_unit(escape), escape.get(6..).and_then(code_unit)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(0xD800..=0xDFFF), _) => {
+                whole.push_str("\\ufffd");
+                rest = escape.get(6..)?;
+                continue;
+            }
+            (Some(_), _) => 6,
+            (None, _) => 2,
+        };
+        let (kept, after) = escape.split_at_checked(length)?;
+        whole.push_str(kept);
+        rest = after;
+    }
+    whole.push_str(rest);
+    serde_json::from_str(&whole).ok().map(Cow::Owned)
+}
+
+/// The UTF-16 code unit of the escape `\uXXXX` that the text begins with.
+fn code_unit(escape: &str) -> Option<u16> {
+    u16::from_str_radix(escape.strip_prefix("\\u")?.get(..4)?, 16).ok()
+}
+
 fn canonical_number(text: &str) -> Cow<'_, str> {
     if is_canonical(text) {
         return Cow::Borrowed(text);

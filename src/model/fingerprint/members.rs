@@ -93,13 +93,13 @@ impl<'a> Members<'a> {
     }
 }
 
-/// The members of an object sorted by key, and the most levels that a value has; nothing if a key cannot be decoded, or
-/// the text is no object. It must be valid JSON.
+/// The members of an object sorted by key, and the most levels that a value has; nothing if the text is no object. It must
+/// be valid JSON. A key that cannot be decoded counts by its text, quotes included, which is nobody's name.
 pub(super) fn split(object: &str) -> Option<(Vec<Member<'_>>, usize)> {
     let mut members = Vec::with_capacity(16);
     let mut deepest = 0;
     for (key, value) in split::members(object)? {
-        let key = canonical::decode_string(key)?;
+        let key = canonical::decode_string(key).unwrap_or(Cow::Borrowed(key));
         deepest = deepest.max(value.depth);
         members.push(Member { prefix: prefix(&key), key, value: value.text });
     }

@@ -3,14 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use lumo_bridge_entity::event;
+use lumo_bridge_entity::{event, wallet};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::{BATCH, Mark, Place};
 use crate::model::diff::Stored;
 use crate::model::draft::Draft;
 use crate::model::event::EventType;
-use crate::model::facts::{deposit_history, wallet_history};
+use crate::model::facts::{block_history, deposit_history, wallet_history};
 use crate::model::id::EventId;
 use crate::model::record::{Deposit, Wallet};
 use crate::model::subscriber::Subscriber;
@@ -28,7 +28,8 @@ enum Row {
 }
 
 impl Tx {
-    /// The next stored events that told of something as it appeared; none past the last one, whose number is `last`.
+    /// The next stored events that announced something as it appeared, or the block that a wallet is under; `None` past the
+    /// last one, whose number is `last`.
     pub(super) async fn stored_events(
         &self,
         subscriber: &Subscriber,
@@ -47,7 +48,7 @@ impl Tx {
             .columns([event::Column::Stream, event::Column::ObjectId])
             .filter(event::Column::Seq.gt(place.seq))
             .filter(event::Column::Seq.lte(through))
-            .filter(event::Column::Kind.is_in(once().filter(|kind| subscriber.wants(*kind)).map(EventType::as_str)))
+            .filter(event::Column::Kind.is_in(history().filter(|kind| subscriber.wants(*kind)).map(EventType::as_str)))
             .filter(event::Column::OccurredAt.gte(time(Some(since), self.backend())))
             .order_by_asc(event::Column::Seq)
             .limit(BATCH)
@@ -59,10 +60,43 @@ impl Tx {
         let objects = || events.iter().map(|(.., object)| object.clone());
         let mut gone = self.gone::<Wallet>(objects()).await?;
         gone.extend(self.gone::<Deposit>(objects()).await?);
+        let blocks =
+            if subscriber.wants(EventType::WalletBlocked) { self.blocks(objects()).await? } else { HashMap::new() };
         let listed = events.into_iter().filter(|(.., object)| !gone.contains(object));
-        let recorded =
-            |(_, id, kind, stream, _): (_, _, String, _, _)| Some(Recorded { id, kind: kind.parse().ok()?, stream });
+        let recorded = |(_, id, kind, stream, object): (i64, EventId, String, String, String)| {
+            let kind = kind.parse().ok()?;
+            let is_over = kind == EventType::WalletBlocked && blocks.get(&object).is_none_or(|block| block.id != id);
+            (!is_over).then_some(Recorded { id, kind, stream })
+        };
         Ok(Some(listed.filter_map(recorded).collect()))
+    }
+
+    /// Of those of the wallets that are blocked, the stored event that announced the block.
+    async fn blocks(&self, wallets: impl Iterator<Item = String>) -> Result<HashMap<String, Recorded>, Error> {
+        let wallets: Vec<String> = wallets.collect();
+        let blocked: Vec<String> = wallet::Entity::find()
+            .select_only()
+            .column(wallet::Column::Id)
+            .filter(among(self.backend(), wallet::Column::Id, wallets))
+            .filter(wallet::Column::IsBlocked.eq(true))
+            .into_tuple()
+            .all(self.session())
+            .await?;
+        if blocked.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let events: Vec<(EventId, String, String)> = event::Entity::find()
+            .select_only()
+            .columns([event::Column::Id, event::Column::Stream, event::Column::ObjectId])
+            .filter(among(self.backend(), event::Column::ObjectId, blocked))
+            .filter(event::Column::Kind.eq(EventType::WalletBlocked.as_str()))
+            .order_by_asc(event::Column::Seq)
+            .into_tuple()
+            .all(self.session())
+            .await?;
+        // The last of a wallet's blocks is the one that it is under.
+        let by_wallet = |(id, stream, wallet)| (wallet, Recorded { id, kind: EventType::WalletBlocked, stream });
+        Ok(events.into_iter().map(by_wallet).collect())
     }
 
     /// Those of the rows that are no longer listed.
@@ -84,10 +118,11 @@ impl Tx {
         subscriber: &Subscriber,
         since: DateTime<Utc>,
         place: &mut Place,
+        generation: &str,
         now: DateTime<Utc>,
     ) -> Result<Option<Vec<Recorded>>, Error> {
         let rows = self.next_rows(subscriber, since, place).await?;
-        if rows.is_empty() { Ok(None) } else { self.told(&rows, subscriber, now).await.map(Some) }
+        if rows.is_empty() { Ok(None) } else { self.told(&rows, subscriber, generation, now).await.map(Some) }
     }
 
     /// The next rows in the order in which they were created, and the place behind them.
@@ -98,7 +133,8 @@ impl Tx {
         place: &mut Place,
     ) -> Result<Vec<Row>, Error> {
         let mut rows = Vec::new();
-        if subscriber.wants(EventType::WalletCreated) || subscriber.wants(EventType::WalletReplaced) {
+        let of_wallets = [EventType::WalletCreated, EventType::WalletReplaced, EventType::WalletBlocked];
+        if of_wallets.into_iter().any(|kind| subscriber.wants(kind)) {
             let wallets = self.created_after::<Wallet>(since, place.wallets.as_ref()).await?;
             rows.extend(wallets.into_iter().map(|row| (row.record.created_at, Row::Wallet(row))));
         }
@@ -157,8 +193,16 @@ impl Tx {
     }
 
     /// The events of the rows that the subscriber wants, in their order; those that are not stored are made.
-    async fn told(&self, rows: &[Row], subscriber: &Subscriber, now: DateTime<Utc>) -> Result<Vec<Recorded>, Error> {
+    async fn told(
+        &self,
+        rows: &[Row],
+        subscriber: &Subscriber,
+        generation: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Recorded>, Error> {
         let mut known = self.known(rows).await?;
+        let wallets = rows.iter().filter(|row| matches!(row, Row::Wallet(_))).map(|row| row.key().1);
+        let mut blocks = self.blocks(wallets).await?;
         let unknown = |row: &&Row| !known.contains_key(&row.key());
         let wallets = rows.iter().filter(unknown).filter_map(|row| match row {
             Row::Wallet(row) => Some(&row.record),
@@ -167,31 +211,41 @@ impl Tx {
         let wallets: Vec<&Wallet> = wallets.collect();
         let predecessors = if wallets.is_empty() { HashMap::new() } else { self.predecessors(&wallets).await? };
         let mut drafts: Vec<Draft> = Vec::new();
-        for row in rows.iter().filter(unknown) {
-            let draft = match row {
-                Row::Wallet(row) => wallet_history(row, predecessors.get(&row.record.id), now)?,
-                Row::Deposit(row) => deposit_history(row, now)?,
+        for row in rows {
+            let first = match row {
+                _ if known.contains_key(&row.key()) => None,
+                Row::Wallet(row) => Some(wallet_history(row, predecessors.get(&row.record.id), now)?),
+                Row::Deposit(row) => Some(deposit_history(row, now)?),
             };
-            if subscriber.wants(draft.kind) {
-                drafts.push(draft);
+            let block = match row {
+                Row::Wallet(row) if !blocks.contains_key(row.record.id.as_str()) => {
+                    block_history(row, generation, now)?
+                }
+                _ => None,
+            };
+            drafts.extend(first.into_iter().chain(block).filter(|draft| subscriber.wants(draft.kind)));
+        }
+        for draft in &drafts {
+            let made = Recorded { id: draft.id.clone(), kind: draft.kind, stream: draft.stream.clone() };
+            if draft.kind == EventType::WalletBlocked {
+                blocks.insert(draft.object_id.clone(), made);
+            } else {
+                known.insert((draft.object_kind, draft.object_id.clone()), made);
             }
         }
-        let made: Vec<((&str, String), Recorded)> = drafts
-            .iter()
-            .map(|draft| {
-                let known = Recorded { id: draft.id.clone(), kind: draft.kind, stream: draft.stream.clone() };
-                ((draft.object_kind, draft.object_id.clone()), known)
-            })
-            .collect();
         if !drafts.is_empty() {
             self.record(drafts, now).await?;
         }
-        known.extend(made);
-        let told = rows.iter().filter_map(|row| known.remove(&row.key()));
-        Ok(told.filter(|event| subscriber.wants(event.kind)).collect())
+        let mut told = Vec::new();
+        for row in rows {
+            let key = row.key();
+            told.extend(known.remove(&key));
+            told.extend(blocks.remove(&key.1).filter(|_| key.0 == "wallet"));
+        }
+        told.retain(|event| subscriber.wants(event.kind));
+        Ok(told)
     }
-
-    /// The stored events that told of these rows as they appeared. They are kept for good, so none is taken away meanwhile.
+    /// The stored events that announced these rows as they appeared. They are kept for good, so none is taken away meanwhile.
     async fn known(&self, rows: &[Row]) -> Result<HashMap<(&'static str, String), Recorded>, Error> {
         let events: Vec<(EventId, String, String, String)> = event::Entity::find()
             .select_only()
@@ -220,7 +274,12 @@ impl Row {
     }
 }
 
-/// The types of event that tell of a thing as it appears.
+/// The types of event that history is made of: how things appeared, and that a wallet is blocked.
+fn history() -> impl Iterator<Item = EventType> {
+    once().chain([EventType::WalletBlocked])
+}
+
+/// The types of event that announce a thing as it appears.
 fn once() -> impl Iterator<Item = EventType> {
     EventType::ALL.iter().copied().filter(|kind| kind.happens_once())
 }

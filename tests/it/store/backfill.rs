@@ -27,6 +27,7 @@ on_each_database!(
     what_arrives_meanwhile_goes_first_and_is_told_once,
     what_is_not_wanted_or_gone_or_too_old_is_left_out,
     an_endpoint_that_is_known_gets_no_history,
+    history_says_which_wallets_are_blocked,
 );
 
 const COMPANY: &str = "company";
@@ -164,6 +165,48 @@ async fn a_new_endpoint_is_told_what_was_there_in_order_and_nobody_else_is(datab
     }
     assert_eq!(of(&store, "second").await.len(), 753);
     assert_eq!(database.count("lumo_events", "1 = 1").await, 757);
+}
+
+async fn history_says_which_wallets_are_blocked(database: Database) {
+    let store = migrated(&database, &shop()).await;
+    let of = |id: &str, is_blocked: bool| listed(Wallet { is_blocked, created_at: at(-900), ..wallet(id, id) });
+    import(&store, vec![of("silent", true), of("later", false), of("released", true), of("free", false)]).await;
+    imported(&database).await;
+    // News: one that is blocked already, one that is blocked now, one that is no longer.
+    ingest(&store, &[of("new", true)], at(1000)).await;
+    ingest(&store, &[of("later", true), of("released", false)], at(1000)).await;
+    ingest(&store, &[listed(Wallet { address: Some("T2".to_owned()), ..of("later", true) })], at(2000)).await;
+
+    let (store, crm) = with_crm(&database, &["wallet.*"], Order::User, at(-900)).await;
+    let blocks = Subscriber { history: Some(at(-900)), ..subscriber("blocks", &["wallet.blocked"], Order::User) };
+    let told_of = async |store: &Store, endpoint: &Subscriber| {
+        while store.backfill(endpoint, at(3000)).await.unwrap() != Backfilled::Done {}
+        let sql = format!(
+            "SELECT e.object_id, e.{} FROM lumo_deliveries d JOIN lumo_events e ON e.id = d.event_id \
+             WHERE d.endpoint = '{}' ORDER BY e.object_id, e.stream_seq",
+            database.quote("type"),
+            endpoint.endpoint,
+        );
+        let rows = database.rows(&sql).await.into_iter();
+        rows.map(|row| row.into_iter().flatten().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+    };
+    let all = told_of(&store, &crm).await;
+    let expected = [
+        "free wallet.created",
+        "later wallet.blocked",
+        "later wallet.created",
+        "new wallet.created",
+        "new wallet.blocked",
+        "released wallet.created",
+        "silent wallet.created",
+        "silent wallet.blocked",
+    ];
+    assert_eq!(all, expected);
+    let store = Store::open(&config(&database), vec![crm, blocks.clone()]).await.unwrap();
+    store.register_endpoints(at(3001)).await.unwrap();
+    let all = told_of(&store, &blocks).await;
+    assert_eq!(all, ["later wallet.blocked", "new wallet.blocked", "silent wallet.blocked"]);
+    assert_eq!(database.count("lumo_events", "object_id = 'silent'").await, 2, "each event is made once");
 }
 
 async fn it_goes_on_where_a_process_died_and_two_processes_do_it_once(database: Database) {

@@ -11,6 +11,7 @@ use crate::database::{Database, on_each_database};
 
 on_each_database!(
     blocking_and_unblocking_are_events_of_their_own,
+    a_wallet_first_seen_blocked_is_created_and_then_blocked,
     a_newer_wallet_of_the_same_user_replaces_the_older,
     wallets_of_one_user_in_one_page_are_told_oldest_first,
     balances_alone_are_told_only_to_whom_names_them,
@@ -48,6 +49,36 @@ async fn blocking_and_unblocking_are_events_of_their_own(database: Database) {
     assert_eq!(kinds(&database).await, ["wallet.created", "wallet.blocked", "wallet.updated", "wallet.unblocked"]);
 }
 
+async fn a_wallet_first_seen_blocked_is_created_and_then_blocked(database: Database) {
+    let readme = subscriber("shop", &["deposit.*", "wallet.blocked", "wallet.replaced"], Order::User);
+    let store = migrated(&database, &[readme]).await;
+    let blocked = |id: &str, created_at| {
+        let reason = Some("fraud".to_owned());
+        listed(Wallet { is_blocked: true, block_reason: reason, created_at, ..wallet(id, "bob") })
+    };
+    assert_eq!(ingest(&store, &[blocked("w1", at(-50))], at(0)).await.events, 2);
+    assert_eq!(kinds(&database).await, ["wallet.created", "wallet.blocked"]);
+    let body = last(&database).await;
+    let changes = json!({"is_blocked": {"from": null, "to": true}, "block_reason": {"from": null, "to": "fraud"}});
+    assert_eq!((&body["data"]["changes"], &body["sequence"]), (&changes, &json!(2)));
+    assert_eq!((&body["data"]["object"]["version"], &body["timestamp"]), (&json!(1), &json!("2026-05-04T10:20:00Z")));
+
+    // The wallet that replaces it may be blocked as well; who listens for blocks hears of both, and of each once.
+    ingest(&store, &[blocked("w2", at(-5))], at(10)).await;
+    ingest(&store, &[blocked("w1", at(-50)), blocked("w2", at(-5))], at(20)).await;
+    let kinds = kinds(&database).await;
+    assert_eq!(kinds, ["wallet.created", "wallet.blocked", "wallet.replaced", "wallet.blocked"]);
+    let sql = "SELECT e.object_id FROM lumo_deliveries d JOIN lumo_events e ON e.id = d.event_id ORDER BY d.id";
+    let told: Vec<_> = database.rows(sql).await.into_iter().flatten().flatten().collect();
+    assert_eq!(told, ["w1", "w2", "w2"]);
+
+    // Blocked again later, it is another block.
+    let free = |id: &str| listed(Wallet { created_at: at(-50), ..wallet(id, "bob") });
+    ingest(&store, &[free("w1")], at(1000)).await;
+    ingest(&store, &[blocked("w1", at(-50))], at(2000)).await;
+    assert_eq!(database.count("lumo_events", "object_id = 'w1'").await, 4);
+}
+
 async fn a_newer_wallet_of_the_same_user_replaces_the_older(database: Database) {
     let store = migrated(&database, &shop()).await;
     ingest(&store, &[listed(Wallet { created_at: at(-50), ..wallet("w1", "bob") }), wallet("x", "eve")], at(0)).await;
@@ -77,7 +108,7 @@ async fn wallets_of_one_user_in_one_page_are_told_oldest_first(database: Databas
 }
 
 fn rich(id: &str, usdt: &str) -> Wallet {
-    listed(Wallet { last_usdt_balance: usdt.parse().unwrap(), ..wallet(id, "bob") })
+    listed(Wallet { last_usdt_balance: usdt.parse().ok(), ..wallet(id, "bob") })
 }
 
 async fn balances_alone_are_told_only_to_whom_names_them(database: Database) {
@@ -100,7 +131,7 @@ async fn balances_alone_are_told_only_to_whom_names_them(database: Database) {
 async fn balances_beside_something_else_are_part_of_that_event(database: Database) {
     let store = migrated(&database, &shop()).await;
     ingest(&store, &[wallet("w", "bob")], at(0)).await;
-    ingest(&store, &[listed(Wallet { address: "T-new".to_owned(), ..rich("w", "3") })], at(1000)).await;
+    ingest(&store, &[listed(Wallet { address: Some("T-new".to_owned()), ..rich("w", "3") })], at(1000)).await;
     let body = last(&database).await;
     assert_eq!(body["type"], "wallet.updated");
     assert_eq!(body["data"]["changes"]["last_usdt_balance"], json!({"from": "0", "to": "3"}));

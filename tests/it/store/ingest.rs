@@ -60,13 +60,13 @@ async fn what_changes_is_one_version_further_and_one_event(database: Database) {
 
     for version in 2..=4 {
         let now = at(version * 1000);
-        let changed = listed(Wallet { address: format!("T{version}"), ..wallet("w", "bob") });
+        let changed = listed(Wallet { address: Some(format!("T{version}")), ..wallet("w", "bob") });
         let caused = ingest(&store, &[changed], now).await;
         let fates = vec![Fate::Changed];
         assert_eq!(caused, Ingested { appeared: 0, changed: 1, events: 1, preview: Vec::new(), fates });
         let row = stored_wallet(&store, "w").await;
         assert_eq!((row.version, row.first_seen_at, row.changed_at), (version, at(1), now));
-        assert_eq!(row.address, format!("T{version}"));
+        assert_eq!(row.address, Some(format!("T{version}")));
     }
     assert_eq!(database.count("lumo_user_wallets", "1 = 1").await, 1);
     assert_eq!(kinds(&database).await, ["wallet.created", "wallet.updated", "wallet.updated", "wallet.updated"]);
@@ -240,7 +240,7 @@ async fn a_page_longer_than_a_statement_is_stored_whole(database: Database) {
     let wallets = |address: &str| -> Vec<Wallet> {
         let one = |number: i32| {
             let id = format!("w{number:04}");
-            listed(Wallet { address: address.to_owned(), ..wallet(&id, &id) })
+            listed(Wallet { address: Some(address.to_owned()), ..wallet(&id, &id) })
         };
         (0..1201).map(one).collect()
     };

@@ -91,7 +91,7 @@ async fn two_different_changes_at_once_leave_one_version_each(database: Database
     for (number, store) in stores.into_iter().enumerate() {
         let mut page: Vec<_> = wallets(false, number % 2 == 0);
         for wallet in &mut page {
-            *wallet = listed(Wallet { address: format!("T{number}"), ..wallet.clone() });
+            *wallet = listed(Wallet { address: Some(format!("T{number}")), ..wallet.clone() });
         }
         tasks.spawn(async move { ingest(&store, &page, at(1000)).await });
     }

@@ -98,7 +98,7 @@ async fn a_silent_import_and_news_at_once_leave_no_hole_and_no_orphan(database: 
 /// Its first look was before somebody else stored the row; what it knows of it is newer.
 async fn what_a_silent_import_finds_changed_is_told(database: Database) {
     let store = migrated(&database, &shop()).await;
-    let changed = listed(Wallet { address: "T-new".to_owned(), ..wallet("w", "bob") });
+    let changed = listed(Wallet { address: Some("T-new".to_owned()), ..wallet("w", "bob") });
     let records = [wallet("other", "eve"), changed];
     let heads = store.heads(&records.iter().collect::<Vec<_>>(), None).await.unwrap();
     ingest(&store, &[wallet("w", "bob")], at(1)).await;

@@ -138,7 +138,7 @@ async fn a_lane_goes_on_around_what_is_replaced(database: Database) {
 
 async fn a_listed_balance_replaces_the_one_before_it(database: Database) {
     let store = migrated(&database, &[subscriber("shop", &NAMED, Order::User)]).await;
-    let rich = |usdt: &str| listed(Wallet { last_usdt_balance: usdt.parse().unwrap(), ..wallet("w", "bob") });
+    let rich = |usdt: &str| listed(Wallet { last_usdt_balance: usdt.parse().ok(), ..wallet("w", "bob") });
     ingest(&store, &[wallet("w", "bob")], at(0)).await;
     for (usdt, seconds) in [("1", 1000), ("2", 2000), ("3", 3000)] {
         ingest(&store, &[rich(usdt)], at(seconds)).await;

@@ -15,6 +15,7 @@ use crate::database::{Database, on_each_database};
 on_each_database!(
     amounts_come_back_digit_for_digit,
     amounts_are_numbers_in_sql_where_the_database_has_exact_ones,
+    what_could_not_be_read_of_a_wallet_is_null,
     odd_texts_come_back_character_for_character,
     users_that_differ_by_a_space_or_by_case_are_different_users,
     the_longest_external_ids_are_stored_and_found,
@@ -63,7 +64,7 @@ async fn amounts_come_back_digit_for_digit(database: Database) {
     let (mut wallets, mut deposits) = (Vec::new(), Vec::new());
     for (number, (text, _)) in AMOUNTS.iter().enumerate() {
         let id = format!("{number:02}");
-        wallets.push(listed(Wallet { last_usdt_balance: amount(text), ..wallet(&id, &id) }));
+        wallets.push(listed(Wallet { last_usdt_balance: Some(amount(text)), ..wallet(&id, &id) }));
         deposits.push(noticed(Deposit { amount: Some(amount(text)), ..deposit(&id) }));
     }
     deposits.push(deposit("none"));
@@ -73,7 +74,7 @@ async fn amounts_come_back_digit_for_digit(database: Database) {
     for (number, (text, expected)) in AMOUNTS.iter().enumerate() {
         let id = format!("{number:02}");
         let row = store.wallet(&id.parse().unwrap()).await.unwrap().unwrap();
-        assert_eq!(row.last_usdt_balance.as_str(), *expected, "{text}");
+        assert_eq!(row.last_usdt_balance.unwrap().as_str(), *expected, "{text}");
         let row = store.deposit(&id.parse().unwrap()).await.unwrap().unwrap();
         assert_eq!(row.amount.unwrap().as_str(), *expected, "{text}");
 
@@ -120,18 +121,33 @@ const ODD: &[&str] = &[
     "0",
 ];
 
+async fn what_could_not_be_read_of_a_wallet_is_null(database: Database) {
+    let store = migrated(&database, &shop()).await;
+    let bare = Wallet { address: None, last_usdt_balance: None, last_trx_balance: None, ..wallet("w", "bob") };
+    ingest(&store, &[with_raw(bare, r#"{"id":"w","lastUsdtBalance":"much"}"#)], at(1)).await;
+    let absent = "address IS NULL AND last_usdt_balance IS NULL AND last_trx_balance IS NULL";
+    assert_eq!(database.count("lumo_user_wallets", absent).await, 1);
+    let body: serde_json::Value = serde_json::from_str(&database.value("SELECT body FROM lumo_events").await).unwrap();
+    crate::generated::assert_published(&body);
+    assert!(body["data"]["object"].get("address").is_none());
+    // Once it can be read, that is a change like any other.
+    ingest(&store, &[wallet("w", "bob")], at(1000)).await;
+    let row = store.wallet(&"w".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!((row.address.as_deref(), row.last_usdt_balance), (Some("T-w"), Some(amount("0"))));
+}
+
 async fn odd_texts_come_back_character_for_character(database: Database) {
     let store = migrated(&database, &shop()).await;
     let odd = |(number, text): (usize, &&str)| {
         let block_reason = Some((*text).to_owned());
-        listed(Wallet { address: (*text).to_owned(), block_reason, ..wallet(&format!("w{number}"), text) })
+        listed(Wallet { address: Some((*text).to_owned()), block_reason, ..wallet(&format!("w{number}"), text) })
     };
     let wallets: Vec<_> = ODD.iter().enumerate().map(odd).collect();
     assert_eq!(ingest(&store, &wallets, at(1)).await.appeared, wallets.len() as u64);
 
     for (text, listed) in ODD.iter().zip(&wallets) {
         let row = store.wallet(&listed.id).await.unwrap().unwrap();
-        assert_eq!((row.external_id.as_str(), row.address.as_str()), (*text, *text));
+        assert_eq!((row.external_id.as_str(), row.address.as_deref()), (*text, Some(*text)));
         assert_eq!((row.block_reason.as_deref(), row.raw.as_str()), (Some(*text), listed.raw.as_str()));
         let filter =
             WalletFilter { external_id: Some(listed.external_id.clone()), limit: ALL, ..WalletFilter::default() };

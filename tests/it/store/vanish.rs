@@ -50,7 +50,7 @@ async fn each_record_learns_its_fate(database: Database) {
     ingest(&store, &[wallet("known", "known"), blocked("held"), wallet("changed", "changed")], at(1)).await;
     ingest(&store, &[wallet("stale", "stale")], at(60)).await;
     let records = [
-        listed(Wallet { address: "T".to_owned(), ..wallet("stale", "stale") }),
+        listed(Wallet { address: Some("T".to_owned()), ..wallet("stale", "stale") }),
         wallet("known", "known"),
         wallet("new", "new"),
         wallet("held", "held"),
@@ -72,10 +72,10 @@ async fn each_record_learns_its_fate(database: Database) {
 
 async fn of_an_id_that_repeats_the_last_counts(database: Database) {
     let store = migrated(&database, &shop()).await;
-    let with = |address: &str| listed(Wallet { address: address.to_owned(), ..wallet("w", "bob") });
+    let with = |address: &str| listed(Wallet { address: Some(address.to_owned()), ..wallet("w", "bob") });
     let caused = ingest(&store, &[with("1"), wallet("other", "eve"), with("2"), with("3")], at(1)).await;
     assert_eq!((caused.appeared, caused.fates.as_slice()), (2, &[Fate::Appeared; 4][..]));
-    assert_eq!(store.wallet(&"w".parse().unwrap()).await.unwrap().unwrap().address, "3");
+    assert_eq!(store.wallet(&"w".parse().unwrap()).await.unwrap().unwrap().address.as_deref(), Some("3"));
     let caused = ingest(&store, &[with("1"), with("3")], at(1000)).await;
     assert_eq!((caused.changed, caused.fates.as_slice()), (0, &[Fate::Known; 2][..]));
     let caused = ingest(&store, &[with("3"), with("4")], at(1000)).await;

@@ -15,6 +15,8 @@ pub(super) struct Told {
     pub(super) last_seq: i64,
     streams: HashMap<String, i64>,
     versions: HashMap<(Kind, String), HashSet<i64>>,
+    /// The wallets that were announced as blocked when they were first seen.
+    blocked_at_first: HashSet<String>,
     /// The types of the last version that was told of each row.
     pub(super) kinds: HashMap<(Kind, String), String>,
 }
@@ -42,7 +44,16 @@ impl Told {
                 breaches.push(format!("an event tells no version: {event:?}"));
                 continue;
             };
-            if !self.versions.entry((kind, event.object_id.clone())).or_default().insert(version) {
+            // A wallet that is blocked when it is first seen is two events of one version.
+            let is_second = event.kind == "wallet.blocked" && version == 1;
+            if is_second {
+                let is_created =
+                    self.versions.get(&(kind, event.object_id.clone())).is_some_and(|told| told.contains(&1));
+                if !is_created || !self.blocked_at_first.insert(event.object_id.clone()) {
+                    breaches
+                        .push(format!("the first block of {} is told twice, or before the wallet", event.object_id));
+                }
+            } else if !self.versions.entry((kind, event.object_id.clone())).or_default().insert(version) {
                 breaches.push(format!("version {version} of {} is told twice, as {}", event.object_id, event.kind));
             }
             self.kinds.insert((kind, event.object_id), event.kind);
