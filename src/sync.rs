@@ -22,6 +22,7 @@ mod meters;
 pub mod order;
 mod reader;
 pub mod recheck;
+mod rejects;
 mod report;
 mod round;
 mod sightings;

@@ -20,6 +20,7 @@ pub mod event;
 pub mod lease;
 pub mod meta;
 pub mod progress;
+pub mod reject;
 pub mod run;
 pub mod seen;
 pub mod stream;

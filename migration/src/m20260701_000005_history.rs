@@ -1,9 +1,9 @@
-//! Endpoints that come and go: which of them are no longer configured, so that what waits for them is told as held; how far
+//! Items that could not be read. Endpoints that come and go: which of them are no longer configured, so that what waits for them is told as held; how far
 //! the history has come that a new one is given, and the indexes that bring it in the order in which it happened.
 
 use sea_orm_migration::prelude::*;
 
-use crate::dialect::{Column, Dialect, Index, Type, index, opt};
+use crate::dialect::{Column, Dialect, Index, Table, Type, index, opt, req};
 use crate::m20260501_000003_delivery_engine::{WITH_HELD, replace_view};
 
 pub(crate) struct Migration;
@@ -13,6 +13,25 @@ impl MigrationName for Migration {
         "m20260701_000005_history"
     }
 }
+
+const NAME: Type = Type::Key(64);
+const ID: Type = Type::Key(128);
+
+const REJECTS: Table = Table {
+    name: "lumo_rejects",
+    columns: &[
+        req("listing", NAME),
+        req("item", ID),
+        opt("id", ID),
+        req("raw", Type::LongText),
+        req("reason", Type::Text),
+        req("fingerprint", Type::BigInt),
+        req("first_seen_at", Type::Time),
+        req("last_seen_at", Type::Time),
+    ],
+    primary: "listing, item",
+    indexes: &[],
+};
 
 const ENDPOINTS: &str = "lumo_endpoints";
 
@@ -61,6 +80,9 @@ WHERE d.state <> 'delivered'
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let dialect = Dialect::of(manager).await?;
+        for statement in dialect.create(&REJECTS) {
+            manager.get_connection().execute_unprepared(&statement).await?;
+        }
         for column in COLUMNS {
             dialect.add_column(manager, ENDPOINTS, column, None).await?;
         }
@@ -85,6 +107,7 @@ impl MigrationTrait for Migration {
         for column in COLUMNS {
             dialect.drop_column(manager, ENDPOINTS, column.name).await?;
         }
-        Ok(())
+        let drop_table = format!("DROP TABLE IF EXISTS {}", REJECTS.name);
+        manager.get_connection().execute_unprepared(&drop_table).await.map(drop)
     }
 }

@@ -6,6 +6,7 @@ mod deposits;
 mod endpoints;
 mod events;
 mod page;
+mod rejects;
 mod status;
 mod sync;
 mod wallets;
@@ -24,6 +25,7 @@ pub(super) fn routes() -> Vec<Route> {
         deliveries::routes(),
         endpoints::routes(),
         sync::routes(),
+        rejects::routes(),
         live::routes(),
     ];
     groups.into_iter().flatten().collect()

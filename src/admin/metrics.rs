@@ -85,15 +85,21 @@ pub(super) async fn metrics(State(admin): State<Admin>) -> Response {
 
 async fn expose(admin: &Admin) -> Result<String, store::Error> {
     let now = admin.clock.now();
-    let mut standings = Vec::new();
+    let (mut standings, mut rejects) = (Vec::new(), Vec::new());
     for listing in Listing::ALL {
         standings.push((listing, admin.store.progress(listing).await?));
+        rejects.push((listing, admin.store.rejects(listing).await?));
     }
     let (counts, endpoints) = (admin.counts().await?, admin.endpoint_views().await?);
     let mut text = Exposition::default();
     let is_ready = super::health::blocking(admin).await?.is_empty();
     text.gauge("lumo_bridge_ready", "1 while `/readyz` answers 200; its body says what is wrong.", u8::from(is_ready));
     listings(&mut text, &standings, now);
+    let name = "lumo_bridge_sync_rejects";
+    text.family(name, "gauge", "Items of the lists that cannot be read and are kept aside.");
+    for (listing, count) in rejects {
+        text.sample(name, [("listing", listing.as_str())], count);
+    }
     text.gauge(
         "lumo_bridge_sync_leads",
         "1 if this process is the one that reads the listings.",

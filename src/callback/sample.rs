@@ -16,6 +16,7 @@ pub fn body(kind: EventType) -> String {
     let (stream, object, upstream) = match family {
         "wallet" => ("user:42", wallet(kind), Some(listed_wallet(kind))),
         "deposit" => ("user:42", deposit(), Some(listed_deposit())),
+        "sync" if kind == EventType::SyncItemRejected => ("sync:deposits", reject(), None),
         "sync" => ("sync:deposits", listing(), None),
         "delivery" => ("endpoint:shop", dead_delivery(), None),
         "endpoint" => ("endpoint:shop", endpoint(kind), None),
@@ -104,6 +105,13 @@ fn endpoint(kind: EventType) -> Value {
     })
 }
 
+fn reject() -> Value {
+    json!({
+        "kind": "reject", "id": "8d5f4f0e-3c1b-4a55-8d0c-0f2b7c1e9a77", "listing": "deposits",
+        "reason": "externalId contains a control character",
+    })
+}
+
 fn listing() -> Value {
     json!({
         "kind": "listing", "id": "deposits", "since": AT, "complete_through": AT, "proved_through": AT,
@@ -152,9 +160,10 @@ mod tests {
     use crate::model::diff::Change;
     use crate::model::draft::Draft;
     use crate::model::facts::{
-        Announce, Context, Predecessor, Standing, Trouble, deposit_event, standing_event, wallet_events,
+        Announce, Context, Predecessor, Standing, Trouble, deposit_event, rejected_event, standing_event, wallet_events,
     };
     use crate::model::fixture::{deposit as listed, noon, stored, wallet as user_wallet};
+    use crate::model::record::Reject;
 
     /// The names of a body's members, down to those of the object.
     fn members(body: &str) -> BTreeSet<String> {
@@ -212,6 +221,9 @@ mod tests {
         ] {
             assert_alike(deposit_event(&change, &context).unwrap());
         }
+
+        let reject = Reject::new(0, Some("d".to_owned()), "{}", "id".to_owned(), "is odd".to_owned());
+        assert_alike(rejected_event(Listing::Deposits, &reject, "g", noon()).ok());
 
         for (trouble, before, after) in [
             (Trouble::Stalled, None, Some(noon())),

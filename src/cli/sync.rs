@@ -1,4 +1,4 @@
-//! `sync`: one pass now.
+//! `sync`: one pass now; `sync rejects`: what could not be read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +8,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::failure::Failure;
+use super::filter::Limit;
 use super::printer::{BOLD, DIM, GREEN, YELLOW};
 use super::progress;
 use super::safe;
+use super::view;
 use crate::app;
 use crate::lumo::Client;
 use crate::model::Listing;
-use crate::store::Ending;
+use crate::store::{Ending, RejectFilter};
 use crate::sync::{Lead, Options, Report, Syncer, Tally};
 use crate::view::Round;
 
@@ -23,8 +25,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// What to sync.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: lumo-bridge sync deposits --dry-run")]
+#[command(after_help = "Example: lumo-bridge sync deposits --dry-run", args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// wallets, blocked, deposits or all
     #[arg(default_value = "all", value_parser = parse_listings, value_name = "LISTING")]
     listings: Listings,
@@ -39,6 +43,16 @@ pub(super) struct Args {
     dry_run: bool,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List the items that could not be read: in which list, why, and since when
+    #[command(after_help = "Example: lumo-bridge sync rejects --json")]
+    Rejects {
+        #[command(flatten)]
+        limit: Limit,
+    },
+}
+
 type Listings = Arc<[Listing]>;
 
 fn parse_listings(text: &str) -> Result<Listings, String> {
@@ -51,6 +65,11 @@ fn parse_listings(text: &str) -> Result<Listings, String> {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    if let Some(Command::Rejects { limit }) = args.command {
+        let filter = RejectFilter { limit: limit.probe(), ..RejectFilter::default() };
+        let rejects = context.with_store(async |_, store| Ok(store.list_rejects(&filter).await?)).await?;
+        return view::list_to_limit(context, rejects, limit);
+    }
     let config = context.load_quietly()?.config;
     let client = context.client(&config)?;
     if !args.dry_run {
@@ -112,7 +131,7 @@ async fn listings(context: &Context, args: &Args, syncer: &Syncer<Client>) -> Re
 
 fn print(context: &Context, report: &Report, dry_run: bool) {
     let printer = context.printer();
-    let Tally { requests, rows, appeared, changed, events, .. } = report.tally;
+    let Tally { requests, rows, appeared, changed, events, rejected, .. } = report.tally;
     let mark = match report.outcome {
         Outcome::Complete => format!("{GREEN}✓{GREEN:#}"),
         _ => format!("{YELLOW}!{YELLOW:#}"),
@@ -123,6 +142,10 @@ fn print(context: &Context, report: &Report, dry_run: bool) {
          {DIM}{requests} requests, {duration_ms} ms{DIM:#}",
         report.listing.as_str(),
     ));
+    if rejected > 0 {
+        printer
+            .line(format!("           items that cannot be read: {rejected}; `lumo-bridge sync rejects` lists them"));
+    }
     if let Some(doubt) = &report.doubt {
         printer.line(format!("           not complete: {}", safe::text(doubt)));
     }

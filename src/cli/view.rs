@@ -4,6 +4,7 @@ pub(super) mod delivery;
 pub(super) mod deposit;
 pub(super) mod endpoint;
 pub(super) mod event;
+pub(super) mod reject;
 pub(super) mod status;
 pub(super) mod wallet;
 

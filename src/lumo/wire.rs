@@ -11,8 +11,8 @@ mod value;
 mod wallet;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -50,6 +50,7 @@ pub(super) fn wallet(body: &[u8]) -> Result<Wallet, Error> {
 trait Item {
     fn id(&self) -> &str;
     fn fingerprint(&self) -> i64;
+    fn raw(&self) -> &str;
 }
 
 /// Where and why an item cannot be read.
@@ -108,10 +109,13 @@ fn page<T: Item>(
                 positions.push(position);
                 page.items.push(item);
             }
-            Err((id, Fault { field, problem })) => page.rejects.push(Reject { position, id, field, problem }),
+            Err((id, Fault { field, problem })) => {
+                page.rejects.push(Reject::new(position, id, raw.get(), field, problem))
+            }
         }
     }
     leave_out_repeated(&mut page, &positions);
+    keep_apart(&mut page);
     Ok(page)
 }
 
@@ -127,14 +131,14 @@ fn leave_out_repeated<T: Item>(page: &mut Page<T>, positions: &[usize]) {
                 continue;
             }
             Entry::Occupied(first) if *first.get() == item.fingerprint() => {}
-            // Nothing tells which of the two is newer. The first stays, so that the same page always means the same,
-            // and the reject keeps the pass from passing for complete.
-            Entry::Occupied(_) => page.rejects.push(Reject {
+            // Nothing tells which of the two is newer. The first stays, so that the same page always means the same.
+            Entry::Occupied(_) => page.rejects.push(Reject::new(
                 position,
-                id: Some(item.id().to_owned()),
-                field: "id".to_owned(),
-                problem: "stands twice in the page with different content".to_owned(),
-            }),
+                Some(item.id().to_owned()),
+                item.raw(),
+                "id".to_owned(),
+                "stands twice in the page with different content".to_owned(),
+            )),
         }
         is_first.push(false);
     }
@@ -145,20 +149,41 @@ fn leave_out_repeated<T: Item>(page: &mut Page<T>, positions: &[usize]) {
     }
 }
 
+/// Lets no two items of the page be known under one id.
+fn keep_apart<T: Item>(page: &mut Page<T>) {
+    if page.rejects.is_empty() {
+        return;
+    }
+    let mut keys: HashSet<String> = page.items.iter().map(|item| item.id().to_owned()).collect();
+    let rejects = std::mem::take(&mut page.rejects).into_iter();
+    page.rejects =
+        rejects.map(|reject| if keys.insert(reject.key.clone()) { reject } else { reject.apart() }).collect();
+}
+
 /// Reads one item, or tells what is wrong with it and its id where there is one.
 fn read_item<T>(
     item: &RawValue,
     read: impl Fn(&str, &Members<'_>) -> Result<T, Fault>,
 ) -> Result<T, (Option<String>, Fault)> {
     let raw = item.get();
-    if raw.len() > MAX_ITEM_BYTES {
-        return Err((None, Fault::whole(format_args!("is larger than {MAX_ITEM_BYTES} bytes"))));
+    let read = || {
+        if raw.len() > MAX_ITEM_BYTES {
+            return Err(Fault::whole(format_args!("is larger than {MAX_ITEM_BYTES} bytes")));
+        }
+        read(raw, &Members::of(item).map_err(Fault::whole)?)
+    };
+    read().map_err(|fault| (id(raw), fault))
+}
+
+/// The id of an item that cannot be read, where that much can be.
+fn id(raw: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        id: &'a RawValue,
     }
-    let members = Members::of(item).map_err(|malformed| (None, Fault::whole(malformed)))?;
-    read(raw, &members).map_err(|fault| {
-        let id = members.get("id").and_then(|id| value::id_or_number::<DepositId>(id).ok());
-        (id.map(String::from), fault)
-    })
+    let named: Named<'_> = serde_json::from_str(raw).ok()?;
+    value::id_or_number::<DepositId>(named.id.get()).ok().map(String::from)
 }
 
 #[cfg(test)]

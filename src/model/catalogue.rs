@@ -14,6 +14,7 @@ use super::facts;
 pub fn object_kind(kind: EventType) -> &'static str {
     match kind {
         EventType::SyncStalled | EventType::SyncRecovered | EventType::SyncUnauthorized => "listing",
+        EventType::SyncItemRejected => "reject",
         // A test has next to nothing to tell.
         EventType::BridgeTest => "test",
         _ => kind.as_str().split('.').next().unwrap_or_default(),
@@ -48,6 +49,10 @@ pub const fn meaning(kind: EventType) -> &'static str {
         EventType::SyncStalled => "A listing has not been read completely for too long.",
         EventType::SyncRecovered => "A listing that was stalled, or whose key was refused, is read completely again.",
         EventType::SyncUnauthorized => "The API refuses the key.",
+        EventType::SyncItemRejected => {
+            "An item of a listing cannot be read and is kept aside: `lumo-bridge sync rejects`. Once, and again when the item \
+             changes."
+        }
         EventType::EndpointFailing => "An endpoint has failed five times running; what is for it is held.",
         EventType::EndpointSuspended => "An endpoint has answered 410 or failed for 72 hours; nothing is sent to it.",
         EventType::EndpointRecovered => "An endpoint has taken a callback again; what was held goes out.",

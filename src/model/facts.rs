@@ -6,6 +6,7 @@
 
 mod deposit;
 mod operator;
+mod reject;
 mod standing;
 mod wallet;
 
@@ -18,6 +19,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 pub use deposit::{deposit_event, deposit_history};
 pub use operator::{Died, Turned, dead_event, endpoint_event};
+pub use reject::rejected_event;
 pub use standing::{Standing, Trouble, standing_event};
 pub use wallet::{Predecessor, block_history, wallet_events, wallet_history};
 
@@ -33,11 +35,12 @@ const NO_COMPANY: &str = "-";
 const AMOUNT: &str = r"^-?[0-9]+(\.[0-9]+)?$";
 
 /// The schema of each kind of `data.object`, by the kind.
-pub(super) fn objects(generator: &mut SchemaGenerator) -> [(&'static str, Schema); 5] {
+pub(super) fn objects(generator: &mut SchemaGenerator) -> [(&'static str, Schema); 6] {
     [
         ("wallet", generator.subschema_for::<wallet::Object<'_>>()),
         ("deposit", generator.subschema_for::<deposit::Object<'_>>()),
         ("listing", generator.subschema_for::<standing::Object<'_>>()),
+        ("reject", generator.subschema_for::<reject::Object<'_>>()),
         ("delivery", generator.subschema_for::<operator::DeadDelivery<'_>>()),
         ("endpoint", generator.subschema_for::<operator::Endpoint<'_>>()),
     ]

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::model::Amount;
+use crate::model::fingerprint::fingerprint;
 use crate::model::id::{CompanyId, DepositId, ExternalId, WalletId};
 
 /// A user wallet as listed; what could not be read is absent.
@@ -63,15 +64,52 @@ pub struct Page<T> {
     pub served_at: Option<DateTime<Utc>>,
 }
 
+/// Longest text of an item that could not be read that is kept, in bytes.
+const MAX_RAW: usize = 16 * 1024;
+
 /// An item that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
     /// Position in the page, from 0.
     pub position: usize,
+    /// What it is kept under: its id; `#` and its fingerprint where it has none, or shares it with another of the page.
+    pub key: String,
     /// The id, where the item had one that could be read.
     pub id: Option<String>,
+    /// The item as listed, cut where it is very long.
+    pub raw: String,
+    /// See [`crate::model::fingerprint`].
+    pub fingerprint: i64,
     /// Where in the item, for example `amount` or `wallet.id`.
     pub field: String,
     /// What is wrong with it, as a fragment.
     pub problem: String,
+}
+
+impl Reject {
+    /// An item of which `field` has this problem.
+    #[must_use]
+    pub fn new(position: usize, id: Option<String>, raw: &str, field: String, problem: String) -> Self {
+        let fingerprint = fingerprint(raw);
+        let key = id.clone().unwrap_or_else(|| of_fingerprint(fingerprint));
+        let raw = raw.get(..raw.floor_char_boundary(MAX_RAW)).unwrap_or(raw).to_owned();
+        Self { position, key, id, raw, fingerprint, field, problem }
+    }
+
+    /// Keeps it under its fingerprint, because another item has its id.
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        self.key = of_fingerprint(self.fingerprint);
+        self
+    }
+
+    /// Which field, and what is wrong with it, as a sentence without its end.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        format!("{} {}", self.field, self.problem)
+    }
+}
+
+fn of_fingerprint(fingerprint: i64) -> String {
+    format!("#{fingerprint:016x}")
 }

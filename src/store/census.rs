@@ -16,7 +16,8 @@ use crate::model::record::{Deposit, Wallet};
 /// How much of a listing is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Census {
-    /// Rows that are not missing; of the blocked list, wallets that are blocked and not missing.
+    /// Rows that are not missing, or of the blocked list wallets that are blocked and not missing; and the items that could
+    /// not be read and stand for none of them.
     pub listed: i64,
     /// The number of the last row of the table.
     pub last_row_no: i64,
@@ -30,6 +31,8 @@ pub struct Whereabouts {
     pub external_id: Option<ExternalId>,
 }
 
+const LISTED: &str = "missing_since IS NULL";
+const LISTED_BLOCKED: &str = "is_blocked = TRUE AND missing_since IS NULL";
 const BLOCKED: &str = "is_blocked = TRUE";
 const NEW: &str = "status = 'new'";
 
@@ -39,22 +42,25 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn census(&self, listing: Listing) -> Result<Census, Error> {
-        let (counter, table, condition) = match listing {
-            Listing::Wallets => (stream::WALLETS, "lumo_user_wallets", "missing_since IS NOT NULL"),
-            Listing::Blocked => (stream::WALLETS, "lumo_user_wallets", "is_blocked = TRUE AND missing_since IS NULL"),
-            Listing::Deposits => (stream::DEPOSITS, "lumo_user_deposits", "missing_since IS NOT NULL"),
+        let (counter, table, condition, is_listed) = match listing {
+            Listing::Wallets => (stream::WALLETS, "lumo_user_wallets", "missing_since IS NOT NULL", LISTED),
+            Listing::Blocked => (stream::WALLETS, "lumo_user_wallets", LISTED_BLOCKED, LISTED_BLOCKED),
+            Listing::Deposits => (stream::DEPOSITS, "lumo_user_deposits", "missing_since IS NOT NULL", LISTED),
         };
-        // Raw SQL because both numbers must be of the same moment, which one statement sees to.
+        // Raw SQL because all numbers must be of the same moment, which one statement sees to.
         let sql = format!(
-            "SELECT last_seq, (SELECT COUNT(*) FROM {table} WHERE {condition}) AS counted \
+            "SELECT last_seq, (SELECT COUNT(*) FROM {table} WHERE {condition}) AS counted, \
+             (SELECT COUNT(*) FROM lumo_rejects r WHERE r.listing = '{listing}' AND NOT EXISTS \
+             (SELECT 1 FROM {table} WHERE {table}.id = r.item AND {is_listed})) AS rejects \
              FROM lumo_streams WHERE stream = '{counter}'"
         );
         let row = self.read().query_one_raw(Statement::from_string(self.backend(), sql)).await?;
         let row = row.ok_or(Error::NotMigrated)?;
         let (last_row_no, counted): (i64, i64) = (row.try_get("", "last_seq")?, row.try_get("", "counted")?);
+        let rejects: i64 = row.try_get("", "rejects")?;
         let listed = match listing {
-            Listing::Blocked => counted,
-            Listing::Wallets | Listing::Deposits => last_row_no - counted,
+            Listing::Blocked => counted + rejects,
+            Listing::Wallets | Listing::Deposits => last_row_no - counted + rejects,
         };
         Ok(Census { listed, last_row_no })
     }

@@ -30,13 +30,15 @@ pub struct Checkpoint {
     pub sweep: Option<SweepState>,
     /// Chunks of the bitmap of `sweep` that changed. Without a sweep they belong to none, and are not stored.
     pub seen: Vec<(i32, Vec<u8>)>,
+    /// Items that could not be read before and can be now, by what they are kept under.
+    pub readable: Vec<(Listing, String)>,
 }
 
 impl Checkpoint {
     /// Whether there is nothing to remember.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.progress.is_none() && self.sweep.is_none()
+        self.progress.is_none() && self.sweep.is_none() && self.readable.is_empty()
     }
 }
 
@@ -104,7 +106,7 @@ impl Tx {
         if let Some(sweep) = &checkpoint.sweep {
             self.save_sweep(sweep, &checkpoint.seen, now).await?;
         }
-        Ok(())
+        self.release_rejects(&checkpoint.readable).await
     }
 
     async fn save_sweep(&self, state: &SweepState, seen: &[(i32, Vec<u8>)], now: DateTime<Utc>) -> Result<(), Error> {

@@ -51,9 +51,10 @@ impl<U: Upstream> Round<'_, U> {
             }
             return Ok(Some(doubt.to_string()));
         }
-        if crossing.rejected() > 0 {
-            return Ok(Some(format!("{} items could not be read", crossing.rejected())));
+        if let Some(doubt) = Self::too_many_rejects(crossing.unkept()) {
+            return Ok(Some(doubt));
         }
+        self.forget_rejects(crossing.started_at).await?;
         let absent = self.suspect::<R>(crossing).await?;
         if crossing.disorder() {
             self.memory.order.disorder();
@@ -105,12 +106,14 @@ impl<U: Upstream> Round<'_, U> {
         // Those of earlier sweeps that wait for their second answer are not gone all at once with these.
         let rechecks = &self.memory.rechecks;
         let is_new = |row: &Whereabouts| !rechecks.waits(&row.id, reason);
+        // What cannot be read at present is listed all the same.
+        let is_unreadable = |row: &Whereabouts| self.rejects.contains_key(&(self.listing, row.id.clone()));
         let mut suspects = Vec::new();
         let mut absent = 0_u64;
         let most = FEW.max(u64::try_from(census.listed).unwrap_or(0) / SHARE);
         if self.listing == Listing::Blocked {
             let gone = |row: &Whereabouts| row.row_no <= crossing.known_until && !crossing.seen.contains(row.row_no);
-            suspects = blocked.into_iter().filter(gone).collect();
+            suspects = blocked.into_iter().filter(gone).filter(|row| !is_unreadable(row)).collect();
             absent = u64::try_from(suspects.len()).unwrap_or(u64::MAX);
             suspects.retain(is_new);
         } else {
@@ -119,7 +122,8 @@ impl<U: Upstream> Round<'_, U> {
             let mut numbers = crossing.seen.absent(crossing.known_until).peekable();
             while numbers.peek().is_some() {
                 let chunk: Vec<i64> = numbers.by_ref().take(usize::try_from(ROWS).unwrap_or(1)).collect();
-                let rows = store.by_row_no::<R>(&chunk).await?;
+                let mut rows = store.by_row_no::<R>(&chunk).await?;
+                rows.retain(|row| !is_unreadable(row));
                 absent += u64::try_from(rows.len()).unwrap_or(u64::MAX);
                 suspects.extend(rows.into_iter().filter(|row| !blocked.contains(&row.row_no) && is_new(row)));
                 // Enough to know that nothing will be believed; how many more there are is nobody's business.

@@ -71,7 +71,8 @@ struct Kept {
     last: Vec<u64>,
     /// When the rows of a page in mid-list were created.
     dates: Vec<Option<DateTime<Utc>>>,
-    rejected: u64,
+    /// How many items could not be read for which there was no room.
+    unkept: u64,
     requests: u64,
     /// Whether rows that two pages share came in another order the second time.
     disorder: bool,
@@ -156,8 +157,8 @@ impl Crossing {
         self.kept.explains
     }
 
-    pub(super) fn rejected(&self) -> u64 {
-        self.kept.rejected
+    pub(super) fn unkept(&self) -> u64 {
+        self.kept.unkept
     }
 
     pub(super) fn requests(&self) -> u64 {
@@ -181,7 +182,6 @@ impl Crossing {
         if self.kept.dates.len() < page.page.items.len() && page.read.offset > 0 {
             self.kept.dates = page.page.items.iter().map(R::created_at).collect();
         }
-        self.kept.rejected += u64::try_from(page.page.rejects.len()).unwrap_or(u64::MAX);
         let is_fresh = |id: &u64| !self.walk.has_seen(*id);
         self.met.extend(seen.ids.iter().take(page.page.items.len()).map(|id| !is_fresh(id)));
         let fresh: Vec<u64> = seen.ids.iter().copied().filter(is_fresh).collect();
@@ -317,6 +317,7 @@ impl<U: Upstream> Round<'_, U> {
             crossing.saved_at = now;
         }
         let fates = self.keep_haul(haul, Some(heads), checkpoint).await?;
+        crossing.kept.unkept += std::mem::take(&mut self.unkept);
         let mut fates = fates.as_slice();
         for (offset, items) in places {
             let (page, rest) = fates.split_at(items.min(fates.len()));

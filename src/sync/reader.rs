@@ -47,6 +47,8 @@ impl Scope {
 /// A page, and a time before it was asked for.
 #[derive(Debug)]
 pub(super) struct Fetched<R> {
+    /// The list that it is of, or of a part of.
+    pub(super) listing: Listing,
     pub(super) read_at: DateTime<Utc>,
     pub(super) read: Read,
     pub(super) page: Page<R>,
@@ -56,7 +58,7 @@ impl<R: Source> Fetched<R> {
     /// What the walk needs to know of it.
     pub(super) fn seen(&self) -> Seen {
         let readable = self.page.items.iter().map(R::id_str);
-        let unreadable = self.page.rejects.iter().filter_map(|reject| reject.id.as_deref());
+        let unreadable = self.page.rejects.iter().map(|reject| reject.key.as_str());
         Seen {
             returned: u64::try_from(self.page.returned).unwrap_or(u64::MAX),
             ids: readable.chain(unreadable).map(super::hash).collect(),
@@ -194,7 +196,7 @@ async fn fetch<U: Upstream, R: Source>(
         let error = match R::fetch(upstream, *listing, *lane, &query).await {
             Ok(page) => {
                 upstream.milestone(Milestone::PageRead).await;
-                return Ok(Fetched { read_at, read, page });
+                return Ok(Fetched { listing: *listing, read_at, read, page });
             }
             Err(error) if tries < TRIES && may_pass(&error) => error,
             Err(error) => return Err(error),

@@ -15,10 +15,7 @@ use crate::model::Listing;
 use crate::model::diff::{Head, Record};
 use crate::model::facts::Announce;
 use crate::model::record::Reject;
-use crate::store::{Batch, Checkpoint, Ending, Fate, Progress, Regressions};
-
-/// Items that could not be read are logged one by one up to this many a round.
-const REJECTS_LOGGED: u64 = 20;
+use crate::store::{Batch, Checkpoint, Ending, Fate, KnownRejects, Progress, Regressions};
 
 /// So near to an end a new row counts as having joined there.
 const NEAR: u64 = 32;
@@ -34,6 +31,7 @@ pub(super) struct Want {
 
 /// What pages held, for the tables.
 pub(super) struct Haul<R> {
+    listing: Option<Listing>,
     pub(super) records: Vec<R>,
     rejects: Vec<Reject>,
     /// A time before the first of them was asked for.
@@ -44,8 +42,10 @@ pub(super) struct Haul<R> {
 
 impl<R> Haul<R> {
     pub(super) fn of(pages: Vec<Fetched<R>>) -> Self {
-        let mut haul = Self { records: Vec::new(), rejects: Vec::new(), read_at: None, served_at: None, total: None };
-        for Fetched { read_at, page, .. } in pages {
+        let (records, rejects) = (Vec::new(), Vec::new());
+        let mut haul = Self { listing: None, records, rejects, read_at: None, served_at: None, total: None };
+        for Fetched { listing, read_at, page, .. } in pages {
+            haul.listing = Some(listing);
             haul.read_at = Some(haul.read_at.map_or(read_at, |earlier| earlier.min(read_at)));
             haul.served_at = haul.served_at.or(page.served_at);
             haul.total = page.total;
@@ -81,8 +81,13 @@ pub(super) struct Round<'a, U> {
     pub(super) is_read_whole: bool,
     /// How far this round has read the end where new rows join.
     pub(super) edge: Option<Edge>,
-    /// What a dry run has shown: nothing of it was kept, and the next page may show it again.
-    shown: HashSet<u64>,
+    /// The items that could not be read and are kept, of all listings.
+    pub(super) rejects: KnownRejects,
+    /// How many items could not be read for which there was no room.
+    pub(super) unkept: u64,
+    /// The items that were counted already because they cannot be read; and what a dry run has shown: nothing of it was kept,
+    /// and the next page may show it again.
+    pub(super) shown: HashSet<u64>,
 }
 
 /// Of each record that pages listed, what the tables knew of it before.
@@ -110,6 +115,8 @@ impl<'a, U: Upstream> Round<'a, U> {
             preview: Preview::new(),
             is_read_whole: false,
             edge: None,
+            rejects: syncer.store.known_rejects().await?,
+            unkept: 0,
             shown: HashSet::new(),
         })
     }
@@ -142,10 +149,12 @@ impl<'a, U: Upstream> Round<'a, U> {
             None => self.syncer.store.heads(&haul.records.iter().collect::<Vec<_>>(), None).await?,
         };
         let is_stored = haul.is_stored(&heads);
-        let Haul { mut records, rejects, read_at, served_at, total } = haul;
+        let Haul { listing, mut records, rejects, read_at, served_at, total } = haul;
+        let listing = listing.unwrap_or(self.listing);
         let now = self.now();
         let read_at = read_at.unwrap_or(now);
-        self.note_rejects(&rejects);
+        self.keep_rejects(listing, rejects).await?;
+        checkpoint.readable = self.readable(listing, &records);
         self.tally.total = total;
         let announce = self.announce(served_at.unwrap_or(read_at), &mut checkpoint).await?;
         if self.options.ending == Ending::RollBack {
@@ -247,17 +256,5 @@ impl<'a, U: Upstream> Round<'a, U> {
 
     pub(super) fn want(&mut self, user: &str, id: &str, reason: Reason) {
         self.wants.push(Want { user: user.to_owned(), id: id.to_owned(), reason });
-    }
-
-    fn note_rejects(&mut self, rejects: &[Reject]) {
-        let listing = self.listing;
-        for reject in rejects {
-            self.tally.rejected += 1;
-            if self.tally.rejected <= REJECTS_LOGGED {
-                let Reject { position, id, field, problem } = reject;
-                let id = id.as_deref().unwrap_or("without an id");
-                tracing::warn!(%listing, position, id, field, problem, "item cannot be read and is left out");
-            }
-        }
     }
 }

@@ -128,8 +128,8 @@ impl<U: Upstream> Round<'_, U> {
             }
         };
         self.progress.last_total = ends.total.and_then(|total| i64::try_from(total).ok());
-        if self.tally.rejected > 0 {
-            return Ok(Ended::Incomplete(format!("{} items could not be read", self.tally.rejected)));
+        if let Some(doubt) = Self::too_many_rejects(self.unkept) {
+            return Ok(Ended::Incomplete(doubt));
         }
         if let Err(doubt) = ends.certified {
             return Ok(Ended::Incomplete(doubt.to_string()));
@@ -221,13 +221,14 @@ impl<U: Upstream> Round<'_, U> {
                 Some(Err(error)) => return Err(error.into()),
             };
             let seen = page.seen();
-            let rejects: Vec<usize> = page.page.rejects.iter().map(|reject| reject.position).collect();
+            let rejects: Vec<bool> =
+                page.page.rejects.iter().map(|reject| self.is_kept(self.listing, reject)).collect();
             self.note_edge(end, &page);
             let fates = self.keep(page).await?;
             self.tally.rows += seen.returned;
             self.note_places(read.offset, &fates, seen.total);
-            // The ids of items that could not be read come after those of the others; nothing is known of them.
-            let unchanged = fates.iter().map(|fate| *fate == Fate::Known).chain(rejects.iter().map(|_| false));
+            // Items that could not be read come after the others.
+            let unchanged = fates.iter().map(|fate| *fate == Fate::Known).chain(rejects);
             let rows: Vec<Row> = seen.ids.iter().zip(unchanged).map(|(&id, unchanged)| Row { id, unchanged }).collect();
             (self.options.observe)(&self.tally);
             if let End::Head(_, Order::Scattered | Order::Unstable) = end {

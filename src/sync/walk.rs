@@ -35,7 +35,7 @@ pub struct Read {
 pub struct Seen {
     /// How many items it had, readable or not.
     pub returned: u64,
-    /// A hash of the id of each item that has one.
+    /// A hash of what each item is known under, mostly its id.
     pub ids: Vec<u64>,
     /// The server's `total`, if it told one.
     pub total: Option<u64>,

@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Endpoint, Reader};
+use super::{Endpoint, Reader, Standing};
 use crate::model::Listing;
 use crate::store::Progress;
 
@@ -124,6 +124,21 @@ fn of_listing(progress: &Progress, overdue_after: TimeDelta, now: DateTime<Utc>)
     let error = error?;
     let message = format!("{listing}: the last round was not complete: {error}");
     Some(Finding::new(Severity::Notice, "incomplete", message).about(listing))
+}
+
+/// Items that could not be read.
+#[must_use]
+pub fn of_rejects(listings: &[Standing]) -> Vec<Finding> {
+    let finding = |Standing { listing, rejects, .. }: &Standing| {
+        let items = match rejects {
+            0 => return None,
+            1 => "1 item cannot be read and is kept aside".to_owned(),
+            _ => format!("{rejects} items cannot be read and are kept aside"),
+        };
+        let finding = Finding::new(Severity::Notice, "items_rejected", format!("{listing}: {items}")).about(listing);
+        Some(finding.hint("`lumo-bridge sync rejects` says why; everything else goes on without them"))
+    };
+    listings.iter().filter_map(finding).collect()
 }
 
 /// Whether anybody reads.

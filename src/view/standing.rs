@@ -47,10 +47,12 @@ impl Status {
         let (mut progresses, mut listings) = (Vec::new(), Vec::new());
         for listing in Listing::ALL {
             let (rows, progress) = (store.rows(listing).await?, store.progress(listing).await?);
-            listings.push(Standing::new(listing, rows, progress.clone(), store.runs(listing, 1).await?.first(), now));
+            let (rejects, runs) = (store.rejects(listing).await?, store.runs(listing, 1).await?);
+            listings.push(Standing { rejects, ..Standing::new(listing, rows, progress.clone(), runs.first(), now) });
             progresses.push(progress);
         }
         let mut findings = finding::of_listings(&progresses, overdue_after, now);
+        findings.extend(finding::of_rejects(&listings));
         findings.extend(finding::of_reader(&reader));
         findings.extend(finding::of_endpoints(&endpoints, now));
         Ok(Self::of(reader, findings, listings, endpoints))
@@ -71,6 +73,8 @@ pub struct Standing {
     /// `fresh`, `stalled`, `key_refused`, `importing`, or `pending` before the first import.
     pub state: &'static str,
     pub rows: u64,
+    /// Items that could not be read and are kept aside; `lumo-bridge sync rejects` lists them.
+    pub rejects: u64,
     /// How old the copy is: the seconds since `complete_through`.
     pub lag_seconds: Option<i64>,
     /// When it was first asked for, with or without success.
@@ -119,6 +123,7 @@ impl Standing {
             listing: listing.as_str(),
             state: state(&progress),
             rows,
+            rejects: 0,
             lag_seconds: progress.complete_through.map(|through| (now - through).num_seconds().max(0)),
             first_run_at: progress.first_run_at,
             last_total: progress.last_total,

@@ -14,7 +14,7 @@ use lumo_simulator::World;
 use crate::database::Database;
 use crate::world::{Bridge, Stage, seed};
 
-use client::Client;
+pub(crate) use client::Client;
 
 /// A company of so many users with a deposit each, whose history was announced to `shop` and delivered, and a daemon
 /// that goes on running.

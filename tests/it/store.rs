@@ -18,6 +18,7 @@ mod manual;
 mod outbox;
 mod prune;
 mod race;
+mod rejects;
 mod replay;
 mod rows;
 mod settle;

@@ -43,4 +43,8 @@ impl Item for Deposit {
     fn fingerprint(&self) -> i64 {
         self.fingerprint
     }
+
+    fn raw(&self) -> &str {
+        &self.raw
+    }
 }

@@ -92,12 +92,9 @@ fn a_wallet_that_breaks_the_reference_is_rejected_alone() {
         let page = wallet_page(&[&good, &bad, &other]);
         let ids: Vec<&str> = page.items.iter().map(|wallet| wallet.id.as_str()).collect();
         assert_eq!(ids, ["7a1e3d6c-4c1b-4b06-8d3f-6a8f0c5d2e11", "other"]);
-        let reject = Reject {
-            position: 1,
-            id: Some("7a1e3d6c-4c1b-4b06-8d3f-6a8f0c5d2e11".to_owned()),
-            field: key.to_owned(),
-            problem: problem.to_owned(),
-        };
+        let id = "7a1e3d6c-4c1b-4b06-8d3f-6a8f0c5d2e11".to_owned();
+        // The good one has the same id.
+        let reject = Reject::new(1, Some(id), &bad, key.to_owned(), problem.to_owned()).apart();
         assert_eq!((page.rejects, page.returned), (vec![reject], 3), "{bad}");
     }
 }
@@ -148,8 +145,9 @@ fn what_is_no_item_is_rejected_alone() {
     ] {
         let page = wallet_page(&[bad, &good]);
         assert_eq!(page.items.len(), 1);
-        let reject = Reject { position: 0, id: None, field: "item".to_owned(), problem: problem.to_owned() };
-        assert_eq!(page.rejects, [reject]);
+        let [reject] = page.rejects.as_slice() else { panic!("{:?}", page.rejects) };
+        assert_eq!((reject.field.as_str(), reject.problem.as_str()), ("item", problem));
+        assert!(reject.raw.len() <= 16 * 1024 && bad.starts_with(&reject.raw), "{problem}");
     }
 }
 
@@ -180,10 +178,11 @@ fn an_id_counts_once_in_a_page() {
     let page = deposits(body.as_bytes(), None, &fields()).unwrap();
     assert_eq!(page.returned, 3);
     assert_eq!(page.items.iter().map(|deposit| deposit.raw.as_str()).collect::<Vec<_>>(), [same[0]]);
-    let [Reject { position: 2, id: Some(id), field, .. }] = page.rejects.as_slice() else {
+    let [Reject { position: 2, key, id: Some(id), field, .. }] = page.rejects.as_slice() else {
         panic!("{:?}", page.rejects)
     };
     assert_eq!((id.as_str(), field.as_str()), ("a", "id"));
+    assert!(key.starts_with('#'), "{key}: it is not kept under the id of the item that can be read");
 }
 
 #[test]

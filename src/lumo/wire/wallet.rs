@@ -33,6 +33,10 @@ impl Item for Wallet {
     fn fingerprint(&self) -> i64 {
         self.fingerprint
     }
+
+    fn raw(&self) -> &str {
+        &self.raw
+    }
 }
 
 fn required<'a, T>(

@@ -57,6 +57,7 @@ pub(super) fn document() -> String {
         ("Wallets", "Wallet"),
         ("Deposits", "Deposit"),
         ("Listings", "Listing"),
+        ("Items that cannot be read", "Reject"),
         ("Endpoints", "Endpoint"),
         ("Deliveries", "Delivery"),
     ] {

@@ -156,6 +156,16 @@ impl Bridge {
         }
     }
 
+    /// The tables, as the process that runs sees them.
+    pub(crate) fn store(&self) -> &Store {
+        &self.process.as_ref().expect("no process runs").store
+    }
+
+    /// The engine of the process that runs.
+    pub(crate) fn syncer(&self) -> &Syncer<Server> {
+        &self.process.as_ref().expect("no process runs").syncer
+    }
+
     /// Nothing of the process is left but what it stored.
     pub(crate) fn kill(&mut self) {
         self.process = None;

@@ -8,6 +8,7 @@ mod changes;
 mod crashes;
 mod failures;
 mod pages;
+mod rejects;
 mod scale;
 mod scene;
 mod totals;

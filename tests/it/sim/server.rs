@@ -8,6 +8,7 @@ mod failure;
 mod log;
 mod page;
 
+use std::collections::HashSet;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -66,8 +67,6 @@ pub(crate) enum Act {
     Cut(u64),
     /// The page as it was at this moment.
     AsOf(Moment),
-    /// The page with the item at this position garbled.
-    Garble(usize),
     /// The page with all of its rows as they never were.
     Invent,
     /// The page with this total.
@@ -95,6 +94,8 @@ pub(crate) struct Live {
     pub(crate) faults: Faults,
     pub(crate) log: Vec<Logged>,
     pub(crate) only_deposits: bool,
+    /// Rows that no client can read, by their ids.
+    pub(crate) unreadable: HashSet<String>,
     /// Answers take turns only where requests can be under way at the same time.
     pub(crate) concurrent: bool,
     pub(crate) chance: Chance,
@@ -152,7 +153,8 @@ impl Shaped for Deposit {
 }
 
 fn reject(id: &str) -> Reject {
-    Reject { position: 0, id: Some(id.to_owned()), field: "status".to_owned(), problem: "is an object".to_owned() }
+    let raw = format!(r#"{{"id":"{id}","status":{{}}}}"#);
+    Reject::new(0, Some(id.to_owned()), &raw, "status".to_owned(), "is an object".to_owned())
 }
 
 impl Server {
@@ -164,6 +166,7 @@ impl Server {
             faults: Faults::default(),
             log: Vec::new(),
             only_deposits: false,
+            unreadable: HashSet::new(),
             concurrent: false,
             chance,
             script: None,
@@ -342,13 +345,14 @@ impl Live {
 
     fn page<R: Shaped>(&self, listing: Listing, content: &Content, act: &Act) -> (Page<R>, Answered) {
         let row = |at: &(usize, State)| self.world.row(listing, at.0);
-        let mut items: Vec<R> = content.rows.iter().map(|at| R::shaped(row(at), &at.1)).collect();
-        let returned = items.len();
-        let mut rejects = Vec::new();
-        match act {
-            Act::Garble(position) if *position < returned => rejects.push(items.remove(*position).garbled()),
-            Act::Invent => items = items.into_iter().map(Shaped::invented).collect(),
-            _ => {}
+        let returned = content.rows.len();
+        let (unreadable, readable): (Vec<_>, Vec<_>) =
+            content.rows.iter().partition(|at| self.unreadable.contains(&row(at).id()));
+        let shaped = |at: &(usize, State)| R::shaped(row(at), &at.1);
+        let mut items: Vec<R> = readable.into_iter().map(shaped).collect();
+        let rejects: Vec<Reject> = unreadable.into_iter().map(|at| shaped(at).garbled()).collect();
+        if let Act::Invent = act {
+            items = items.into_iter().map(Shaped::invented).collect();
         }
         let answered = Answered::Page {
             returned,

@@ -80,6 +80,6 @@ async fn a_payment_is_found_by_its_transaction_and_its_address(database: Databas
     let address = store.wallet(&"w-1".parse().unwrap()).await.unwrap().unwrap().address;
     let filter =
         |address: &str| WalletFilter { address: Some(address.to_owned()), limit: 9, ..WalletFilter::default() };
-    assert_eq!(store.list_wallets(&filter(&address)).await.unwrap().len(), 1);
+    assert_eq!(store.list_wallets(&filter(address.as_deref().unwrap())).await.unwrap().len(), 1);
     assert_eq!(store.list_wallets(&filter("elsewhere")).await.unwrap().len(), 0);
 }

@@ -75,8 +75,12 @@ async fn a_checkpoint_is_stored_with_its_rows_or_not_at_all(database: Database) 
     let mut progress = store.progress(Listing::Wallets).await.unwrap();
     progress.memory = Some("{\"anchors\":[]}".to_owned());
     let sweep = state(Listing::Wallets, 1, "here");
-    let checkpoint =
-        Checkpoint { progress: Some(progress.clone()), sweep: Some(sweep.clone()), seen: vec![(0, chunk(0))] };
+    let checkpoint = Checkpoint {
+        progress: Some(progress.clone()),
+        sweep: Some(sweep.clone()),
+        seen: vec![(0, chunk(0))],
+        readable: Vec::new(),
+    };
     let batch = |records: &[Wallet]| Batch { checkpoint: checkpoint.clone(), ..page(records, at(1)) };
 
     let broken = Wallet { raw: "{".to_owned(), ..wallet("w2", "eve") };

@@ -4,7 +4,7 @@
 //! `complete_through` rests besides on new rows joining near the end that is read, or, where they join anywhere, on a total
 //! that is true and on nothing leaving at the same time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use lumo_bridge::model::Listing;
 
@@ -17,7 +17,7 @@ impl Oracle {
     pub(super) fn judge_marks(
         &mut self,
         world: &mut World,
-        listing: Listing,
+        (listing, unreadable): (Listing, &HashSet<String>),
         stored: &Rows,
         marks: &HashMap<Listing, Marks>,
         breaches: &mut Breaches,
@@ -44,6 +44,7 @@ impl Oracle {
             .of(listing)
             .iter()
             .enumerate()
+            .filter(|(_, row)| !unreadable.contains(&row.id()))
             .filter_map(|(index, row)| Some((index, row.since(|state| world.lists(listing, state))?)))
             .collect();
         for (index, since) in rows {

@@ -42,14 +42,15 @@ async fn scenario_25_the_same_id_is_on_two_pages_with_different_content() {
 
 /// The client gives an id that stands twice in a page with different content as one that it cannot read.
 #[tokio::test]
-async fn scenario_25_an_item_that_cannot_be_read_is_no_row_and_no_proof() {
+async fn scenario_25_an_item_that_cannot_be_read_is_no_row_and_hinders_no_proof() {
     let mut scene = Scene::new(Plan::calm(Order::Newest, 60)).await;
-    scene.script(|_, nth, _| if nth == 2 { Act::Garble(10) } else { Act::Answer });
-    assert!(!scene.proves(PASS).await);
-    assert_eq!(scene.deposits().await, 59);
-    scene.server().drop_script();
+    scene.server().live().unreadable.insert("d25".to_owned());
+    assert!(scene.proves(PASS).await);
+    assert_eq!((scene.deposits().await, scene.rejects(Listing::Deposits).await), (59, 1));
+    scene.server().live().unreadable.clear();
     scene.settles().await;
-    assert_eq!(scene.deposits().await, 60);
+    assert_eq!((scene.deposits().await, scene.rejects(Listing::Deposits).await), (60, 0));
+    assert_eq!(scene.told("d25").await, ["sync.item_rejected", "deposit.created"]);
     assert_eq!(scene.events("deposit.missing").await, 0);
 }
 

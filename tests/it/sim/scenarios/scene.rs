@@ -137,6 +137,16 @@ impl Scene {
         row.missing_since.is_some()
     }
 
+    /// How many items of the list are kept that could not be read.
+    pub(super) async fn rejects(&self, listing: Listing) -> u64 {
+        self.0.bridge.store().rejects(listing).await.unwrap()
+    }
+
+    /// Whether a sweep of the deposits is to go on, or wanted at once.
+    pub(super) async fn sweep_is_due(&self) -> bool {
+        self.0.bridge.syncer().sweep_is_due(Listing::Deposits).await.unwrap()
+    }
+
     pub(super) async fn marks(&self, listing: Listing) -> Marks {
         self.0.oracle.tables.marks().await.remove(&listing).unwrap_or_default()
     }

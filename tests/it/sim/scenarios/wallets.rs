@@ -79,7 +79,7 @@ async fn a_wallet_that_is_new_and_already_blocked_is_stored_once() {
     let new = scene.change(|world| world.add(Listing::Blocked, Place::Head, None)) + 1;
     tick_all(&mut scene).await;
     scene.settles().await;
-    assert_eq!(scene.told(&format!("w{new}")).await, ["wallet.created"]);
+    assert_eq!(scene.told(&format!("w{new}")).await, ["wallet.created", "wallet.blocked"]);
 }
 
 #[tokio::test]

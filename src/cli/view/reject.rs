@@ -1,0 +1,38 @@
+//! Items that could not be read.
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::reject::Model;
+
+use super::Listed;
+use crate::cli::table::{Cell, Column};
+use crate::cli::time::ago;
+use crate::view::Reject;
+
+impl Listed for Model {
+    const NOUN: &'static str = "items that could not be read";
+    type Json = Reject;
+
+    fn columns() -> Vec<Column> {
+        vec![
+            Column::new("LISTING"),
+            Column::new("ITEM").flexible(),
+            Column::new("WHY").flexible(),
+            Column::new("SINCE"),
+            Column::new("LAST SEEN").optional(),
+        ]
+    }
+
+    fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
+        vec![
+            Cell::new(&self.listing),
+            Cell::maybe(self.id.as_deref()),
+            Cell::new(&self.reason),
+            Cell::new(ago(self.first_seen_at, now)),
+            Cell::new(ago(self.last_seen_at, now)),
+        ]
+    }
+
+    fn json(&self) -> Reject {
+        Reject::of(self)
+    }
+}

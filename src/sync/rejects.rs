@@ -1,0 +1,94 @@
+//! Items that cannot be read: each is kept, reported once, and counts as known until it changes.
+//!
+//! A kept item stands for no row, and yet it is listed: `total` counts it, pages share it. So the count check counts it as
+//! listed, the walk takes it for a row like any other, and a full scan that no longer meets it forgets it. Only items for
+//! which there is no room keep a pass from being complete.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::round::Round;
+use super::upstream::Upstream;
+use super::{Error, hash};
+use crate::model::Listing;
+use crate::model::diff::Record;
+use crate::model::record::Reject;
+use crate::store::{Ending, KnownReject, MAX_REJECTS};
+
+/// How often it is stored that a kept item was seen again.
+const NOTE_EVERY: TimeDelta = TimeDelta::minutes(1);
+/// New items are logged one by one up to this many in one page or batch of pages.
+const LOGGED: usize = 20;
+
+impl<U: Upstream> Round<'_, U> {
+    /// Whether the item is kept as it is listed.
+    pub(super) fn is_kept(&self, listing: Listing, reject: &Reject) -> bool {
+        let known = self.rejects.get(&(listing, reject.key.clone()));
+        known.is_some_and(|known| known.fingerprint == reject.fingerprint)
+    }
+
+    /// Keeps the items of a page that could not be read, and counts those for which there is no room.
+    pub(super) async fn keep_rejects(&mut self, listing: Listing, rejects: Vec<Reject>) -> Result<(), Error> {
+        for reject in &rejects {
+            // A page may be read twice.
+            self.tally.rejected += u64::from(self.shown.insert(hash(&format!("{listing}/{}", reject.key))));
+        }
+        if rejects.is_empty() || self.options.ending == Ending::RollBack {
+            return Ok(());
+        }
+        let now = self.now();
+        let is_recent = |known: &KnownReject| known.last_seen_at <= now && now - known.last_seen_at < NOTE_EVERY;
+        let is_news = |reject: &Reject| {
+            let known = self.rejects.get(&(listing, reject.key.clone()));
+            known.is_none_or(|known| known.fingerprint != reject.fingerprint || !is_recent(known))
+        };
+        let noted: Vec<Reject> = rejects.into_iter().filter(is_news).collect();
+        if noted.is_empty() {
+            return Ok(());
+        }
+        let kept = self.syncer.store.keep_rejects(listing, &noted, self.syncer.fence(), now).await?;
+        self.unkept += kept.refused;
+        let logged = noted.iter().filter(|reject| kept.news.contains(&reject.key)).take(LOGGED);
+        for Reject { position, key, field, problem, .. } in logged {
+            tracing::warn!(
+                %listing, item = key, position, field, problem,
+                "item cannot be read; it is kept aside, `lumo-bridge sync rejects` lists it"
+            );
+        }
+        if kept.refused > 0 {
+            // They are not known next time either.
+            self.rejects = self.syncer.store.known_rejects().await?;
+            return Ok(());
+        }
+        for Reject { key, fingerprint, .. } in noted {
+            self.rejects.insert((listing, key), KnownReject { fingerprint, last_seen_at: now });
+        }
+        Ok(())
+    }
+
+    /// What those of the records were kept under that could not be read before.
+    pub(super) fn readable<R: Record>(&mut self, listing: Listing, records: &[R]) -> Vec<(Listing, String)> {
+        if self.rejects.is_empty() {
+            return Vec::new();
+        }
+        let keys = records.iter().map(|record| (listing, record.id_str().to_owned()));
+        keys.filter(|key| self.rejects.remove(key).is_some()).collect()
+    }
+
+    /// Forgets the kept items that a full scan, which began then, did not meet.
+    pub(super) async fn forget_rejects(&mut self, started_at: DateTime<Utc>) -> Result<(), Error> {
+        let (listing, before) = (self.listing, started_at - NOTE_EVERY);
+        let is_gone = |known: &KnownReject| known.last_seen_at < before;
+        if self.rejects.iter().any(|((of, _), known)| *of == listing && is_gone(known)) {
+            self.syncer.store.forget_rejects(listing, before, self.syncer.fence()).await?;
+            self.rejects.retain(|(of, _), known| *of != listing || !is_gone(known));
+        }
+        Ok(())
+    }
+
+    /// Why a pass is not complete that came upon items for which there was no room.
+    pub(super) fn too_many_rejects(unkept: u64) -> Option<String> {
+        (unkept > 0).then(|| {
+            format!("{unkept} items could not be read, and {MAX_REJECTS} others are kept already, which is the limit")
+        })
+    }
+}
