@@ -5,6 +5,7 @@
 //! costs one read and is passed over. One listing never has two rounds at the same time in this process; a sweep goes on
 //! beside them. Should another process read it too, the keys of the tables make the race harmless.
 
+mod ask;
 pub mod bitmap;
 mod conclude;
 pub mod config;
@@ -56,15 +57,13 @@ use crate::model::Listing;
 use crate::model::facts::History;
 use crate::model::record::{Deposit, Wallet};
 use crate::store::{self, Ending, Fence, Store};
-use locate::Blocks;
+use ask::Asks;
+use hot::News;
 use log::RoundLog;
 use round::Round;
 use sightings::Sightings;
-use sweep::Sweeping;
+use sweep::{Sweeping, Wanted};
 use upstream::Source;
-
-/// Users that were seen to be active are remembered up to so many.
-const HINTS: usize = 200;
 
 /// How to go about reading.
 #[derive(Clone, Debug)]
@@ -107,8 +106,11 @@ pub struct Syncer<U> {
     gates: [Mutex<Option<Instant>>; Listing::ALL.len()],
     /// The sweep that is under way over each listing.
     sweeps: [Mutex<Option<Sweeping>>; Listing::ALL.len()],
-    /// Where the blocks of each listing began when it was last read whole.
-    blocks: [Plain<Option<Blocks>>; Listing::ALL.len()],
+    wanted: Wanted,
+    /// What the last round over each listing left for those who follow up.
+    asks: [Plain<Asks>; Listing::ALL.len()],
+    /// The list of new deposits that a round could not read whole.
+    news: Plain<Option<Box<News>>>,
     /// Users whose wallets have changed: their deposits may have, too.
     hints: Plain<BTreeSet<String>>,
     sightings: Sightings,
@@ -163,7 +165,9 @@ impl<U: Upstream> Syncer<U> {
             right: Plain::default(),
             gates: Default::default(),
             sweeps: Default::default(),
-            blocks: Default::default(),
+            wanted: Wanted::default(),
+            asks: Default::default(),
+            news: Plain::default(),
             hints: Plain::default(),
             sightings: Sightings::default(),
             meters: Meters::default(),
@@ -212,7 +216,7 @@ impl<U: Upstream> Syncer<U> {
 
     /// A round that is left out while another is under way or the key was refused a moment ago, and is reported in the log.
     pub async fn on_schedule(&self, listing: Listing, stop: &CancellationToken) {
-        if self.gate(listing).try_lock().is_err() {
+        if self.gate(listing).try_lock().is_err() && !self.is_following_up(listing) {
             return tracing::debug!(%listing, "a round is under way; this one is left out");
         }
         if self.is_refused(listing) {
@@ -257,8 +261,9 @@ impl<U: Upstream> Syncer<U> {
         let mut gate = self.gate(listing).lock().await;
         let mut round = Round::begin(self, listing, options).await?;
         let was_unauthorized = round.progress.unauthorized_since.is_some();
+        let (fence, is_guest) = (round.fence(), round.is_guest());
         let ended = match reach {
-            Reach::Needed if self.is_guest() => round.whole::<R>(stop).await,
+            Reach::Needed if round.is_guest() => round.whole::<R>(stop).await,
             Reach::Whole => round.whole::<R>(stop).await,
             Reach::Needed => round.tick::<R>(stop).await,
         };
@@ -266,8 +271,10 @@ impl<U: Upstream> Syncer<U> {
         let result = round.finish(ended).await;
         let unauthorized = matches!(&result, Err(error) if error.is_unauthorized());
         *gate = unauthorized.then(|| self.probe_at());
-        if options.ending == Ending::Commit && (unauthorized || (was_unauthorized && result.is_ok())) {
-            self.store.note_unauthorized(listing, unauthorized, self.fence(), self.clock.now()).await?;
+        // The key of a guest may be another one.
+        let tells = options.ending == Ending::Commit && !is_guest;
+        if tells && (unauthorized || (was_unauthorized && result.is_ok())) {
+            self.store.note_unauthorized(listing, unauthorized, fence, self.clock.now()).await?;
         }
         result
     }
@@ -299,38 +306,12 @@ impl<U: Upstream> Syncer<U> {
         *lock(&self.right) = right;
     }
 
-    fn fence(&self) -> Option<Fence> {
-        match *lock(&self.right) {
-            Right::Lease(fence) => Some(fence),
-            Right::Alone | Right::Guest => None,
-        }
-    }
-
-    fn is_guest(&self) -> bool {
-        *lock(&self.right) == Right::Guest
+    fn right(&self) -> Right {
+        *lock(&self.right)
     }
 
     fn gate(&self, listing: Listing) -> &Mutex<Option<Instant>> {
         &self.gates[listing as usize]
-    }
-
-    fn keep_blocks(&self, listing: Listing, blocks: Blocks) {
-        *lock(&self.blocks[listing as usize]) = Some(blocks);
-    }
-
-    fn take_blocks(&self, listing: Listing) -> Option<Blocks> {
-        lock(&self.blocks[listing as usize]).take()
-    }
-
-    fn hint(&self, user: &str) {
-        let mut hints = lock(&self.hints);
-        if hints.len() < HINTS {
-            hints.insert(user.to_owned());
-        }
-    }
-
-    fn take_hints(&self) -> BTreeSet<String> {
-        std::mem::take(&mut lock(&self.hints))
     }
 }
 
@@ -345,6 +326,15 @@ pub enum Right {
     /// Another process has the lease. Rows and events may be stored all the same, the keys see to that; what the other one
     /// remembers is not touched, so lists are read whole.
     Guest,
+}
+
+impl Right {
+    fn fence(self) -> Option<Fence> {
+        match self {
+            Self::Lease(fence) => Some(fence),
+            Self::Alone | Self::Guest => None,
+        }
+    }
 }
 
 /// How much of a listing a round reads.

@@ -14,6 +14,7 @@ pub mod id;
 
 pub mod ack;
 pub mod attempt;
+pub mod blocks;
 pub mod delivery;
 pub mod endpoint;
 pub mod event;

@@ -1,4 +1,4 @@
-//! What the sync engine keeps: local row numbers, the two marks, its own memory, and the rolling sweep.
+//! What the sync engine keeps: local row numbers, the two marks, its own memory and index, and the rolling sweep.
 
 use sea_orm_migration::prelude::*;
 
@@ -30,6 +30,12 @@ const TABLES: &[Table] = &[
     Table {
         name: "lumo_sweep_seen",
         columns: &[req("listing", NAME), req("chunk", Type::Int), req("bits", Type::Bytes)],
+        primary: "listing, chunk",
+        indexes: &[],
+    },
+    Table {
+        name: "lumo_sync_blocks",
+        columns: &[req("listing", NAME), req("chunk", Type::Int), req("blocks", Type::Bytes)],
         primary: "listing, chunk",
         indexes: &[],
     },

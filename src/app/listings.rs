@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::schedule_of;
@@ -25,6 +26,8 @@ const RUNS_KEPT: TimeDelta = TimeDelta::days(14);
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 /// How often to look whether a sweep cannot wait for its time.
 const SWEEP_LOOK: Duration = Duration::from_secs(10);
+/// How often to look whether something is due to be looked at again.
+const FOLLOW_UP_LOOK: Duration = Duration::from_millis(500);
 /// Pages that a sweep reads before it hands over what it has learned.
 const SWEEP_SLICE: u64 = 50;
 
@@ -58,12 +61,26 @@ pub(super) async fn keep_in_step(
                 round,
             ))
         });
-        let begin = || sweep(syncer, lead, stop, Sweeps::All);
+        let sweep = || syncer.sweep_wanted(SWEEP_SLICE, || lead.is_held(), &stop.soft);
+        let begin = || async {
+            if lead.is_held() {
+                syncer.want_sweeps();
+                sweep().await;
+            }
+        };
         let sweeps =
             Box::pin(schedule::run("sweep", &config.sync.sweep.schedule, First::WhenDue, &clock, &stop.soft, begin));
-        let urgent = Box::pin(every(SWEEP_LOOK, stop, || sweep(syncer, lead, stop, Sweeps::Due)));
+        let urgent = Box::pin(every(SWEEP_LOOK, stop, sweep));
+        let follow_ups = Listing::ALL.map(|listing| {
+            let follow_up = move || async move {
+                if lead.is_held() {
+                    syncer.follow_up(listing, &stop.soft).await;
+                }
+            };
+            Box::pin(every(FOLLOW_UP_LOOK, stop, follow_up))
+        });
         let [wallets, blocked, deposits] = rounds;
-        tokio::join!(wallets, blocked, deposits, sweeps, urgent);
+        tokio::join!(wallets, blocked, deposits, sweeps, urgent, join_all(follow_ups));
     };
     let retention = Retention::new(store.clone(), clock.clone(), config.callbacks.retention.clone());
     let prune = every(PRUNE_EVERY, stop, || async {
@@ -87,39 +104,6 @@ pub(super) async fn keep_in_step(
 async fn every<Job: Future<Output = ()>>(pause: Duration, stop: &Stop, mut job: impl FnMut() -> Job) {
     while stop.soft.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
         job().await;
-    }
-}
-
-/// Which sweeps to go on with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sweeps {
-    All,
-    /// Those that a restart interrupted, and those that cannot wait for their time.
-    Due,
-}
-
-/// Sweeps the listings, one after the other, each to its end.
-async fn sweep(syncer: &Syncer<Client>, lead: &Lead, stop: &Stop, which: Sweeps) {
-    for listing in Listing::ALL {
-        let wanted = match which {
-            Sweeps::All => !syncer.import_pending(listing).await.unwrap_or(true),
-            Sweeps::Due => syncer.sweep_is_due(listing).await.unwrap_or(false),
-        };
-        while wanted && lead.is_held() && !stop.soft.is_cancelled() {
-            match syncer.sweep(listing, SWEEP_SLICE, &stop.soft).await {
-                Ok(Some(report)) => {
-                    report.log("sweep");
-                    break;
-                }
-                Ok(None) => {}
-                // The rounds say so already.
-                Err(error) if error.is_unauthorized() => break,
-                Err(error) => {
-                    syncer.log_sweep_failure(listing, &error);
-                    break;
-                }
-            }
-        }
     }
 }
 

@@ -4,13 +4,31 @@ use chrono::{DateTime, Utc};
 use lumo_bridge_entity::progress;
 use lumo_bridge_entity::run::{self, Outcome};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect,
+};
 
 use super::{Error, Fence, Store, Tx};
 use crate::model::Listing;
 
 /// Where a listing stands.
 pub type Progress = progress::Model;
+
+/// What a round changes of where its listing stands.
+#[derive(Clone, Debug)]
+pub struct Advance<'a> {
+    /// The watermarks only grow, and the times of the first import are set once. Its `memory` is not written.
+    pub progress: &'a Progress,
+    pub memory: Remembered,
+}
+
+/// What becomes of the engine's memory. There is no way to erase it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remembered {
+    Keep,
+    Replace(String),
+}
 
 /// One pass, for the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,14 +64,22 @@ impl Store {
         Ok(query.order_by_desc(run::Column::StartedAt).limit(limit).all(self.read()).await?)
     }
 
-    /// Stores where a listing stands after a pass, and the pass.
+    /// Records a pass, and where its listing stands after it. Without an `advance`, another process remembers the listing,
+    /// and nothing but the record is written.
     ///
     /// # Errors
     /// If the database fails, or somebody else leads now.
-    pub async fn finish_pass(&self, progress: &Progress, run: &Run, fence: Option<Fence>) -> Result<(), Error> {
+    pub async fn finish_pass(
+        &self,
+        run: &Run,
+        advance: Option<&Advance<'_>>,
+        fence: Option<Fence>,
+    ) -> Result<(), Error> {
         self.tx("sync.finish", |tx| async move {
             tx.hold(fence).await?;
-            tx.save_progress(progress).await?;
+            if let Some(advance) = advance {
+                tx.advance(advance).await?;
+            }
             tx.record_run(run).await
         })
         .await
@@ -73,13 +99,18 @@ impl Store {
 }
 
 impl Tx {
-    /// Stores where a listing stands. What another process has reached meanwhile stays reached: a pass knows only what
-    /// was stored when it began. The troubles are not its business: [`Store::note_stalled`], [`Store::note_unauthorized`].
+    /// Stores where a listing stands. The troubles are not a pass's business: [`Store::note_stalled`],
+    /// [`Store::note_unauthorized`].
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn save_progress(&self, progress: &Progress) -> Result<(), Error> {
+    pub(super) async fn advance(&self, advance: &Advance<'_>) -> Result<(), Error> {
+        let Advance { progress, memory } = advance;
         let known = self.own_progress(&progress.listing).await?;
+        let memory = match memory {
+            Remembered::Keep => NotSet,
+            Remembered::Replace(memory) => Set(Some(memory.clone())),
+        };
         progress::Entity::update_many()
             .set(progress::ActiveModel {
                 first_run_at: Set(known.first_run_at.or(progress.first_run_at)),
@@ -92,10 +123,24 @@ impl Tx {
                 last_error: Set(progress.last_error.clone()),
                 proved_through: Set(known.proved_through.max(progress.proved_through)),
                 gap: Set(progress.gap),
-                memory: Set(progress.memory.clone()),
+                memory,
                 ..Default::default()
             })
             .filter(progress::Column::Listing.eq(progress.listing.as_str()))
+            .exec(self.session())
+            .await?;
+        Ok(())
+    }
+
+    /// Stores when the first import of a listing began, by the upstream's clock, unless that is known.
+    pub(super) async fn begin_import(&self, listing: Listing, at: DateTime<Utc>) -> Result<(), Error> {
+        let listing = listing.as_str();
+        if self.own_progress(listing).await?.import_started_at.is_some() {
+            return Ok(());
+        }
+        progress::Entity::update_many()
+            .set(progress::ActiveModel { import_started_at: Set(Some(at)), ..Default::default() })
+            .filter(progress::Column::Listing.eq(listing))
             .exec(self.session())
             .await?;
         Ok(())

@@ -8,7 +8,7 @@ use lumo_bridge_entity::{seen, sweep};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::{Error, Fence, Progress, Store, Tx};
+use super::{Error, Fence, Store, Tx};
 use crate::model::Listing;
 
 /// A sweep that is under way.
@@ -26,7 +26,8 @@ pub struct SweepState {
 /// What is remembered in the transaction that stores a page: where to go on from, should the process die.
 #[derive(Clone, Debug, Default)]
 pub struct Checkpoint {
-    pub progress: Option<Progress>,
+    /// The first import of this listing began then, by the upstream's clock.
+    pub import_started: Option<(Listing, DateTime<Utc>)>,
     pub sweep: Option<SweepState>,
     /// Chunks of the bitmap of `sweep` that changed. Without a sweep they belong to none, and are not stored.
     pub seen: Vec<(i32, Vec<u8>)>,
@@ -38,7 +39,7 @@ impl Checkpoint {
     /// Whether there is nothing to remember.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.progress.is_none() && self.sweep.is_none() && self.readable.is_empty()
+        self.import_started.is_none() && self.sweep.is_none() && self.readable.is_empty()
     }
 }
 
@@ -100,8 +101,8 @@ impl Store {
 impl Tx {
     /// Stores what is to be remembered.
     pub(super) async fn save_checkpoint(&self, checkpoint: &Checkpoint, now: DateTime<Utc>) -> Result<(), Error> {
-        if let Some(progress) = &checkpoint.progress {
-            self.save_progress(progress).await?;
+        if let Some((listing, at)) = checkpoint.import_started {
+            self.begin_import(listing, at).await?;
         }
         if let Some(sweep) = &checkpoint.sweep {
             self.save_sweep(sweep, &checkpoint.seen, now).await?;

@@ -42,8 +42,8 @@ impl<U: Upstream> Round<'_, U> {
             self.progress.import_done_at = self.progress.import_done_at.or(Some(self.now()));
         }
         let total = self.tally.total;
-        let is_true = ended.is_ok() && total.is_some() && total == crossing.walk.end_offset();
-        self.memory.gap.note_sweep(is_true, self.now());
+        let beyond = crossing.counted_beyond(total).filter(|_| ended.is_ok());
+        self.memory.gap.note_scan(beyond, self.now());
         if let Err(doubt) = ended {
             // Sweeping at once again would prove no more.
             if !self.memory.gap.is_trusted() {
@@ -76,14 +76,15 @@ impl<U: Upstream> Round<'_, U> {
             self.memory.order.seed(crossing.dates());
         }
         if let Some(blocks) = crossing.take_blocks().filter(|_| self.memory.order.order() == Order::Scattered) {
-            self.syncer.keep_blocks(self.listing, blocks);
+            self.keep_blocks(blocks).await?;
         }
         // Rows that left after their page was read are not among the absent, but `total` knows: the lower of the two is the
         // one above which a row must be missing. Not if others joined meanwhile where it had been already: the two cancel out,
         // so it may rise only to explain a surplus that was known before.
         let listed = self.syncer.store.census(self.listing).await?.listed;
         let told = total.and_then(|total| i64::try_from(total).ok()).map_or(0, |total| total.saturating_sub(listed));
-        let found = told.min(-i64::try_from(absent).unwrap_or(i64::MAX));
+        let surplus = i64::try_from(self.memory.gap.surplus()).unwrap_or(0);
+        let found = told.min(surplus.saturating_sub(i64::try_from(absent).unwrap_or(i64::MAX)));
         self.memory.counted_until = crossing.known_until;
         self.memory.gap.settle(if crossing.explains() { found } else { found.min(self.memory.gap.base()) });
         Ok(None)
@@ -131,14 +132,16 @@ impl<U: Upstream> Round<'_, U> {
             }
         }
         let many = u64::try_from(suspects.len()).unwrap_or(u64::MAX) > most;
-        if many && !self.memory.alarmed {
+        // That a wallet is not blocked any more is believed when it is seen to be so, however many they are.
+        let is_blocked_list = self.listing == Listing::Blocked;
+        if many && !self.memory.alarmed && !is_blocked_list {
             tracing::error!(
                 listing = %self.listing, limit = most,
                 "more rows are gone from the list than can be true; none of them is marked as missing"
             );
         }
         self.memory.alarmed = many;
-        if !many {
+        if !many || is_blocked_list {
             for row in suspects {
                 if let Some(user) = row.external_id {
                     self.want(user.as_str(), &row.id, reason);

@@ -157,6 +157,12 @@ impl Crossing {
         self.kept.explains
     }
 
+    /// How many rows `total` counts beyond those that were listed at the end.
+    pub(super) fn counted_beyond(&self, total: Option<u64>) -> Option<i64> {
+        let (total, end) = (i64::try_from(total?).ok()?, i64::try_from(self.walk.end_offset()?).ok()?);
+        Some(total - end)
+    }
+
     pub(super) fn unkept(&self) -> u64 {
         self.kept.unkept
     }
@@ -349,7 +355,7 @@ impl<U: Upstream> Round<'_, U> {
     async fn put_down(&self, crossing: &mut Crossing) -> Result<(), Error> {
         if let Some(state) = crossing.state(self.listing).filter(|_| crossing.is_kept()) {
             let dirty = crossing.seen.take_dirty();
-            self.syncer.store.save_sweep(&state, &dirty, self.syncer.fence(), self.now()).await?;
+            self.syncer.store.save_sweep(&state, &dirty, self.fence(), self.now()).await?;
         }
         Ok(())
     }

@@ -55,6 +55,13 @@ impl HeadPass {
         Self { walk, run, known: anchors.clone(), first: Vec::with_capacity(ANCHORS), pages: 0 }
     }
 
+    /// As for [`Walk::counting_surplus`].
+    #[must_use]
+    pub fn counting_surplus(mut self, surplus: u64) -> Self {
+        self.walk = self.walk.counting_surplus(surplus);
+        self
+    }
+
     /// The page to read.
     #[must_use]
     pub fn next(&self) -> Read {
@@ -119,6 +126,7 @@ pub struct TailPass {
     reach: u64,
     start: u64,
     length: u64,
+    surplus: u64,
     /// Pages read by the walks that began too near to the end.
     requests: u64,
 }
@@ -139,7 +147,15 @@ impl TailPass {
         let start = if anchors.is_empty() { 0 } else { length.saturating_sub(reach) };
         let walk = Walk::starting_at(limit, cap, start).ending_as_before_at(length);
         let (known, run) = (anchors.clone(), Run::new(anchors));
-        Self { limit, known, walk, run, last: VecDeque::new(), reach, start, length, requests: 0 }
+        Self { limit, known, walk, run, last: VecDeque::new(), reach, start, length, surplus: 0, requests: 0 }
+    }
+
+    /// As for [`Walk::counting_surplus`].
+    #[must_use]
+    pub fn counting_surplus(mut self, surplus: u64) -> Self {
+        self.walk = self.walk.counting_surplus(surplus);
+        self.surplus = surplus;
+        self
     }
 
     /// The page to read.
@@ -189,7 +205,9 @@ impl TailPass {
         self.reach = self.reach.saturating_mul(2);
         self.start = self.start.min(self.length).min(self.length.saturating_sub(self.reach));
         self.requests += self.walk.requests();
-        self.walk = Walk::starting_at(self.limit, self.walk.page_size(), self.start).ending_as_before_at(self.length);
+        self.walk = Walk::starting_at(self.limit, self.walk.page_size(), self.start)
+            .ending_as_before_at(self.length)
+            .counting_surplus(self.surplus);
         self.run = Run::new(&self.known);
         self.last.clear();
         EndStep::Read(self.walk.next())
@@ -228,7 +246,7 @@ fn fresh(walk: &Walk, rows: &[Row]) -> impl Iterator<Item = u64> {
 
 /// Whether the page became a part of the chain.
 fn is_chained(walk: &Walk, step: Step) -> bool {
-    !walk.is_broken() && !matches!(step, Step::Unproved(Doubt::OutOfBudget | Doubt::SingleRows))
+    !walk.is_broken() && !matches!(step, Step::Unproved(Doubt::OutOfBudget | Doubt::SingleRows | Doubt::SameRows))
 }
 
 fn note(run: &mut Run, seen: &Seen, rows: &[Row]) {

@@ -4,13 +4,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::gap::Judged;
-use super::locate::{Locate, LocateStep, Stretch};
+use super::locate::{Blocks, Locate, LocateStep, Stretch};
 use super::order::Order;
 use super::reader::{Reader, Scope};
 use super::round::Round;
 use super::upstream::{Source, Upstream};
 use super::walk::{Read, Seen};
 use crate::lumo::Lane;
+use crate::store::Ending;
 
 impl<U: Upstream> Round<'_, U> {
     /// Looks for `missing` rows, where the blocks of the list are known. Returns whether the counts agree then.
@@ -21,8 +22,9 @@ impl<U: Upstream> Round<'_, U> {
         stop: &CancellationToken,
     ) -> Result<bool, Error> {
         let (Some(total), Order::Scattered) = (total, self.memory.order.order()) else { return Ok(false) };
-        let Some(blocks) = self.syncer.take_blocks(self.listing) else { return Ok(false) };
-        let mut locate = Locate::new(blocks, total).expecting(missing);
+        let Some(blocks) = Blocks::load(&self.syncer.store.blocks(self.listing).await?) else { return Ok(false) };
+        let listed = total.saturating_sub(self.memory.gap.surplus());
+        let mut locate = Locate::new(blocks, listed).expecting(missing);
         let mut reader: Reader<U, R> = self.reader(Scope::all(self.listing, Lane::Fresh), false);
         let mut total = Some(total);
         loop {
@@ -47,9 +49,19 @@ impl<U: Upstream> Round<'_, U> {
                 }
             }
         }
-        self.syncer.keep_blocks(self.listing, locate.into_blocks());
+        let changed = locate.into_blocks().take_dirty();
+        self.syncer.store.update_blocks(self.listing, &changed, self.fence()).await?;
         let listed = self.syncer.store.census(self.listing).await?.listed;
         Ok(!matches!(self.memory.gap.judge(total, listed), Judged::Risen(_)))
+    }
+
+    /// Keeps where the blocks of the list begin, now that it was read whole. They outlive the process.
+    pub(super) async fn keep_blocks(&self, mut blocks: Blocks) -> Result<(), Error> {
+        if self.is_guest() || self.options.ending == Ending::RollBack {
+            return Ok(());
+        }
+        let chunks = blocks.take_dirty();
+        Ok(self.syncer.store.replace_blocks(self.listing, &chunks, self.fence()).await?)
     }
 
     /// One page, read and stored; none if stopped.

@@ -1,12 +1,13 @@
 //! The end of a round: what it has learned is stored in one transaction, and what it was is reported.
 
+use chrono::{DateTime, Utc};
 use lumo_bridge_entity::run::Outcome;
 
 use super::round::Round;
 use super::upstream::{Milestone, Upstream};
 use super::{Ended, Error, Report};
 use crate::chain::Chain;
-use crate::store::{Ending, Run};
+use crate::store::{self, Advance, Ending, Remembered, Run};
 
 impl<U: Upstream> Round<'_, U> {
     /// Stores marks, anchors and memory with the record of the round.
@@ -19,25 +20,7 @@ impl<U: Upstream> Round<'_, U> {
             Err(error) => (Outcome::Failed, Some(Chain(error).to_string())),
         };
         if self.options.ending == Ending::Commit {
-            self.progress.first_run_at = self.progress.first_run_at.or(Some(self.started_at));
-            self.progress.last_run_at = Some(finished_at);
-            self.progress.last_error.clone_from(&doubt);
-            let run = Run {
-                listing: self.listing,
-                started_at: self.started_at,
-                finished_at,
-                outcome,
-                requests: self.tally.requests,
-                rows: self.tally.rows,
-                appeared: self.tally.appeared,
-                changed: self.tally.changed,
-                rejected: self.tally.rejected,
-                error: doubt.clone(),
-            };
-            // Without one, the memory that is stored stays.
-            let remembers = ended.is_ok() && !self.syncer.is_guest();
-            self.progress.memory = remembers.then(|| self.memory.to_json()).flatten();
-            let recorded = self.syncer.store.finish_pass(&self.progress, &run, self.syncer.fence()).await;
+            let recorded = self.record(finished_at, outcome, doubt.clone()).await;
             // The error that stopped the round is the one to report.
             if ended.is_ok() {
                 recorded?;
@@ -53,18 +36,60 @@ impl<U: Upstream> Round<'_, U> {
         ended.map(|_| report)
     }
 
+    /// Records the round and stores what it has learned, also where it failed: every part of it was proved before it was
+    /// noted, and rests on rows that are stored. Of a guest, nothing but the record is stored.
+    async fn record(
+        &mut self,
+        finished_at: DateTime<Utc>,
+        outcome: Outcome,
+        doubt: Option<String>,
+    ) -> Result<(), store::Error> {
+        self.progress.first_run_at = self.progress.first_run_at.or(Some(self.started_at));
+        self.progress.last_run_at = Some(finished_at);
+        self.progress.last_error.clone_from(&doubt);
+        let run = Run {
+            listing: self.listing,
+            started_at: self.started_at,
+            finished_at,
+            outcome,
+            requests: self.tally.requests,
+            rows: self.tally.rows,
+            appeared: self.tally.appeared,
+            changed: self.tally.changed,
+            rejected: self.tally.rejected,
+            error: doubt,
+        };
+        let advance = (!self.is_guest()).then(|| self.advance());
+        self.note_due();
+        self.syncer.store.finish_pass(&run, advance.as_ref(), self.fence()).await
+    }
+
+    /// Lets those who follow up know when there is something to ask, and how long the list is.
+    fn note_due(&self) {
+        self.syncer.expect_asks(self.listing, self.memory.rechecks.next_due(), self.memory.length);
+    }
+
+    fn advance(&self) -> Advance<'_> {
+        let memory = self.memory.to_json().map_or(Remembered::Keep, Remembered::Replace);
+        Advance { progress: &self.progress, memory }
+    }
+
     /// Stores what is remembered, outside of a round.
-    pub(super) async fn save(mut self) -> Result<(), Error> {
-        self.progress.memory = self.memory.to_json();
-        let (progress, fence) = (&self.progress, self.syncer.fence());
-        Ok(self.syncer.store.remember(progress, fence).await?)
+    pub(super) async fn save(self) -> Result<(), Error> {
+        if self.is_guest() {
+            return Ok(());
+        }
+        self.note_due();
+        Ok(self.syncer.store.remember(&self.advance(), self.fence()).await?)
     }
 
     /// Tells whoever asked for it when a listing falls behind, and when it has caught up.
     async fn watch(&self, outcome: Outcome) -> Result<(), Error> {
+        if self.is_guest() {
+            return Ok(());
+        }
         let Self { syncer, listing, progress, .. } = self;
-        let now = self.now();
-        let fence = syncer.fence();
+        let (now, fence) = (self.now(), self.fence());
         if outcome == Outcome::Complete {
             if progress.stalled_since.is_some() {
                 syncer.store.note_stalled(*listing, None, fence, now).await?;

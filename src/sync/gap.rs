@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 /// How often running the gap must be lower before that is how it stands.
 const PATIENCE: u8 = 2;
+/// For how long full scans must find that `total` counts the same number of rows too many, before it is known to. A total
+/// that is cached is of another time.
+const STANDS_AFTER: TimeDelta = TimeDelta::minutes(1);
 /// For how long sweeps must find `total` untrue before it is believed no more.
 const UNTRUE_FOR: TimeDelta = TimeDelta::days(1);
 
@@ -21,6 +24,10 @@ pub struct Gap {
     /// When a sweep first found `total` untrue, if none has found it true since.
     untrue_since: Option<DateTime<Utc>>,
     is_untrusted: bool,
+    /// How many rows `total` is known to count that are never listed.
+    surplus: u64,
+    /// How many it seems to count so, and since when.
+    seeming: Option<(u64, DateTime<Utc>)>,
 }
 
 /// What a count tells.
@@ -59,10 +66,19 @@ impl Gap {
         (self.base, self.lower) = (gap, 0);
     }
 
-    /// What a sweep that read the whole list says of `total`: whether it was the number of rows. One that is untrue for
-    /// a day is trusted no more, until a sweep finds it true.
-    pub fn note_sweep(&mut self, total_was_true: bool, now: DateTime<Utc>) {
-        if total_was_true {
+    /// What a scan of the whole list says of `total`: how many rows it counts beyond those that are listed; none if the scan
+    /// proved nothing. A total that is untrue for a day, and not always by the same number of rows too many, is trusted no
+    /// more until a scan finds it true.
+    pub fn note_scan(&mut self, beyond: Option<i64>, now: DateTime<Utc>) {
+        let surplus = beyond.and_then(|beyond| u64::try_from(beyond).ok());
+        // A clock that was set back must not make for a longer wait.
+        let since =
+            self.seeming.filter(|(seeming, _)| Some(*seeming) == surplus).map_or(now, |(_, since)| since.min(now));
+        self.seeming = surplus.filter(|surplus| *surplus != self.surplus).map(|surplus| (surplus, since));
+        if let Some(surplus) = surplus.filter(|surplus| *surplus == 0 || now - since >= STANDS_AFTER) {
+            (self.surplus, self.seeming) = (surplus, None);
+        }
+        if surplus == Some(self.surplus) {
             (self.untrue_since, self.is_untrusted) = (None, false);
             return;
         }
@@ -70,6 +86,12 @@ impl Gap {
         let since = self.untrue_since.map_or(now, |since| since.min(now));
         self.untrue_since = Some(since);
         self.is_untrusted |= now - since >= UNTRUE_FOR;
+    }
+
+    /// How many rows `total` is known to count that are never listed.
+    #[must_use]
+    pub fn surplus(&self) -> u64 {
+        self.surplus
     }
 
     /// Whether `total` is worth comparing with.
@@ -83,6 +105,13 @@ impl Gap {
     pub fn base(&self) -> i64 {
         self.base
     }
+}
+
+/// What a person should know of a `total` that counts rows which are never listed.
+#[must_use]
+pub fn counts_more(rows: u64) -> String {
+    let rows = if rows == 1 { "one more row".to_owned() } else { format!("{rows} more rows") };
+    format!("Lumo counts {rows} than it lists; every row that it lists is stored")
 }
 
 #[cfg(test)]
@@ -135,7 +164,7 @@ mod tests {
             (31, false, true),
             (50, false, true),
         ] {
-            gap.note_sweep(total_was_true, at(hour));
+            gap.note_scan(total_was_true.then_some(0), at(hour));
             assert_eq!(gap.is_trusted(), is_trusted, "hour {hour}");
             assert_eq!(gap.judge(Some(7), 0) == Judged::Untold, !is_trusted);
         }
@@ -144,8 +173,39 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_does_not_prolong_the_trust() {
         let mut gap = Gap::default();
-        [1_000, 10, 34].into_iter().for_each(|hour| gap.note_sweep(false, at(hour)));
+        [1_000, 10, 34].into_iter().for_each(|hour| gap.note_scan(None, at(hour)));
         assert!(!gap.is_trusted());
+    }
+
+    #[test]
+    fn a_total_that_counts_the_same_row_too_many_for_a_minute_is_known_to() {
+        let second = |second: i64| DateTime::UNIX_EPOCH + TimeDelta::seconds(second);
+        let mut gap = Gap::default();
+        for (at, beyond, surplus) in [
+            (0, 1, 0),
+            (59, 1, 0),
+            (60, 1, 1),
+            (61, 1, 1),
+            (70, 2, 1),
+            (131, 2, 2),
+            (132, 0, 0),
+            (200, 5, 0),
+            (300, 4, 0),
+        ] {
+            gap.note_scan(Some(beyond), second(at));
+            assert_eq!(gap.surplus(), surplus, "second {at}");
+        }
+    }
+
+    #[test]
+    fn a_surplus_that_stands_is_no_reason_to_distrust_the_total() {
+        let mut gap = Gap::default();
+        (0..100).for_each(|hour| gap.note_scan(Some(3), at(hour)));
+        assert!(gap.is_trusted());
+        assert_eq!(
+            counts_more(gap.surplus()),
+            "Lumo counts 3 more rows than it lists; every row that it lists is stored"
+        );
     }
 
     proptest! {

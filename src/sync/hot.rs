@@ -2,7 +2,8 @@
 //!
 //! Nothing upstream tells that a row deep in the list has changed; a sweep finds out in its time. What matters sooner is
 //! read sooner: deposits of the last hour in every round, of the last day every ten minutes, of the last week every hour;
-//! all that are in status `new`; and every user of whom some row was seen to change, to vanish, or to step back.
+//! all that are in status `new`; and every user of whom some row was seen to change, to vanish, or to step back
+//! ([`super::ask`]).
 
 use std::collections::HashSet;
 
@@ -12,15 +13,14 @@ use tokio_util::sync::CancellationToken;
 use super::memory::is_past;
 use super::order::Order;
 use super::reader::{Reader, Scope};
-use super::recheck::{Reason, Verdict};
-use super::round::{Round, Want};
+use super::recheck::Reason;
+use super::round::Round;
 use super::upstream::{Source, Upstream};
 use super::walk::{Read, Step, Walk};
-use super::{Error, refuses_limit};
-use crate::lumo::Lane;
+use super::{Error, Syncer, lock, refuses_limit};
+use crate::lumo::{self, Lane};
 use crate::model::Listing;
-use crate::model::id::ExternalId;
-use crate::store::Ending;
+use crate::store::Whereabouts;
 
 /// How old a row may be, how often rows up to that age are read, and how many pages that may take.
 const TIERS: [(TimeDelta, TimeDelta, u64); 3] = [
@@ -30,22 +30,59 @@ const TIERS: [(TimeDelta, TimeDelta, u64); 3] = [
 ];
 /// The status that the API's reference names.
 const NEW: &str = "new";
-/// The list of new deposits is read as long as it has at most so many pages.
+/// Pages of the list of new deposits that are read in one round.
 const NEW_PAGES: u64 = 20;
-/// Users asked about in one round.
-const USERS: usize = 20;
-/// Pages that one user's rows may take.
-const USER_PAGES: u64 = 20;
-/// How long a question is left alone whose answer proved nothing.
-const PATIENCE: TimeDelta = TimeDelta::minutes(1);
 /// Rows asked of the database at a time.
 const ROWS: u64 = 500;
+
+/// Ids of a list that is read over several rounds. One that has more is begun anew.
+const MAX_IDS: usize = 200_000;
+
+/// A list that was read whole, by the ids of its rows, or why it was not.
+#[derive(Debug)]
+pub(super) enum Listed {
+    Whole(HashSet<String>),
+    /// The server does not filter, or refuses to.
+    NotFiltered,
+    /// The list is too long, or that it ended there was not proved.
+    Unproved,
+    Stopped,
+}
+
+/// How far reading on in a list has come.
+enum Reached {
+    Ended,
+    /// As many pages as may be were read.
+    Paused,
+    NotFiltered,
+    Unproved,
+    Stopped,
+}
+
+/// The list of deposits in status `new`, as far as it was read.
+#[derive(Debug)]
+pub(super) struct News {
+    walk: Walk,
+    seen: HashSet<String>,
+    /// The last row number when it was begun: what came later need not be on it.
+    known_until: i64,
+}
 
 /// How far the end of the list was read that new rows join, and how old the row there is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Edge {
     pub(super) offset: u64,
     pub(super) created_at: DateTime<Utc>,
+}
+
+impl<U> Syncer<U> {
+    fn take_news(&self) -> Option<Box<News>> {
+        lock(&self.news).take()
+    }
+
+    fn keep_news(&self, news: Box<News>) {
+        *lock(&self.news) = Some(news);
+    }
 }
 
 impl<U: Upstream> Round<'_, U> {
@@ -101,25 +138,55 @@ impl<U: Upstream> Round<'_, U> {
         Ok(())
     }
 
-    /// Reads the deposits in status `new`, and notes those to ask after that have left it.
+    /// Reads the deposits in status `new`, and notes those to ask after that have left it. What does not fit into one round
+    /// is read in the next.
     async fn new_ones<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         let now = self.now();
         if !self.memory.filters(now) {
             return Ok(());
         }
+        let mut news = match self.syncer.take_news() {
+            Some(news) => news,
+            None => Box::new(News {
+                walk: Walk::new(self.syncer.settings.page_size, self.known_cap()),
+                seen: HashSet::new(),
+                known_until: self.syncer.store.census(self.listing).await?.last_row_no,
+            }),
+        };
         let scope = Scope { status: Some(NEW.to_owned()), ..Scope::all(self.listing, Lane::Hot) };
         let only = |record: &R| record.status().is_none_or(|status| status == NEW);
-        let Some(seen) = self.all_of::<R>(scope, NEW_PAGES, &only, stop).await? else { return Ok(()) };
-        let Some(seen) = seen else {
-            self.memory.unfiltered_since = Some(now);
-            return Ok(());
-        };
+        let reader = self.reader(scope, false);
+        match self.read_on::<R>(&mut news.walk, &mut news.seen, reader, NEW_PAGES, &only, stop).await? {
+            Reached::Ended => self.note_left(&news).await,
+            Reached::Paused => {
+                tracing::info!(
+                    listing = %self.listing, read = news.seen.len(),
+                    "there are many deposits in status `new`; the next round reads on"
+                );
+                self.syncer.keep_news(news);
+                Ok(())
+            }
+            Reached::NotFiltered => {
+                tracing::warn!(
+                    listing = %self.listing,
+                    "the server does not list deposits by status; it is asked to again in 24 hours"
+                );
+                self.memory.unfiltered_since = Some(now);
+                Ok(())
+            }
+            Reached::Unproved | Reached::Stopped => Ok(()),
+        }
+    }
+
+    /// Notes the deposits to ask after that were in status `new` when that list was begun and are not on it.
+    async fn note_left(&mut self, news: &News) -> Result<(), Error> {
         let mut after = 0;
         loop {
             let rows = self.syncer.store.new_deposits(after, ROWS).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = last.row_no;
-            for row in rows.into_iter().filter(|row| !seen.contains(&row.id)) {
+            let left = |row: &Whereabouts| row.row_no <= news.known_until && !news.seen.contains(&row.id);
+            for row in rows.into_iter().filter(left) {
                 if let Some(user) = row.external_id {
                     self.want(user.as_str(), &row.id, Reason::LeftNew);
                 }
@@ -127,130 +194,67 @@ impl<U: Upstream> Round<'_, U> {
         }
     }
 
-    /// Asks about the users that gave reason to, and marks as missing what was not there twice.
-    async fn ask_again<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        if self.options.ending == Ending::RollBack {
-            return Ok(());
-        }
-        if self.listing == Listing::Deposits {
-            for user in self.syncer.take_hints() {
-                self.wants.push(Want { user, id: String::new(), reason: Reason::Active });
-            }
-        }
-        self.remember();
-        let due = self.memory.rechecks.due(self.now(), USERS);
-        let mut users: Vec<&str> = due.iter().map(|entry| entry.external_id.as_str()).collect();
-        users.sort_unstable();
-        users.dedup();
-        let mut gone = Vec::new();
-        for user in users {
-            let Ok(user_id) = user.parse::<ExternalId>() else { continue };
-            let asked_at = self.now();
-            let wanted = due.iter().filter(|entry| entry.external_id == user && !entry.id.is_empty());
-            let wanted: Vec<&str> = wanted.map(|entry| entry.id.as_str()).collect();
-            let Some(found) = self.rows_of::<R>(&user_id, &wanted, stop).await? else { return Ok(()) };
-            for entry in due.iter().filter(|entry| entry.external_id == user) {
-                match &found {
-                    None => self.memory.rechecks.put_off(entry, asked_at + PATIENCE),
-                    // What steps back was stored if that was confirmed, and waits for its time if not.
-                    Some(found) if entry.id.is_empty() || found.contains(&entry.id) => {
-                        if entry.reason != Reason::Regression {
-                            self.memory.rechecks.done(entry);
-                        }
-                    }
-                    Some(_) => {
-                        if self.syncer.sightings.take(&entry.id) {
-                            self.memory.rechecks.seen_since(&entry.id);
-                        }
-                        if self.memory.rechecks.seen_absent(&entry.id, asked_at) == Verdict::Confirmed {
-                            gone.push((entry.id.clone(), asked_at));
-                            continue;
-                        }
-                        self.syncer.sightings.expect(&entry.id);
-                        if entry.reason != Reason::Absent {
-                            // Whatever it was asked for, it is its absence now that wants to be confirmed.
-                            self.memory.rechecks.done(entry);
-                        }
-                    }
-                }
-            }
-        }
-        self.remember();
-        for (id, asked_at) in gone {
-            let Ok(row) = id.parse::<R::Id>() else { continue };
-            let vanished = self.syncer.store.vanish::<R>(vec![row], asked_at, self.syncer.fence(), self.now()).await?;
-            // One row less is stored as listed, and none less is listed.
-            let base = self.memory.gap.base().saturating_add_unsigned(vanished);
-            self.memory.gap.settle(base.min(0));
-            self.memory.rechecks.present(&id);
-        }
-        Ok(())
-    }
-
-    /// The ids of all rows that a user has upstream; the inner none if that cannot be told, the outer if stopped. `wanted`
-    /// are those whose absence would mean something.
-    async fn rows_of<R: Source>(
+    /// Reads a list whole and stores what it shows, in at most so many pages.
+    pub(super) async fn all_of<R: Source>(
         &mut self,
-        user: &ExternalId,
-        wanted: &[&str],
-        stop: &CancellationToken,
-    ) -> Result<Option<Option<HashSet<String>>>, Error> {
-        let only = |record: &R| record.user().is_none_or(|owner| owner == user);
-        let scope = |listing| Scope { user: Some(user.clone()), ..Scope::all(listing, Lane::Hot) };
-        let Some(found) = self.all_of::<R>(scope(R::HOME), USER_PAGES, &only, stop).await? else { return Ok(None) };
-        let (Some(mut found), Listing::Wallets) = (found.clone(), R::HOME) else { return Ok(Some(found)) };
-        // A wallet that is unblocked between the two readings is in neither, but then it is in the first list.
-        for listing in [Listing::Blocked, R::HOME] {
-            let Some(more) = self.all_of::<R>(scope(listing), USER_PAGES, &only, stop).await? else { return Ok(None) };
-            let Some(more) = more else { return Ok(Some(None)) };
-            found.extend(more);
-            if wanted.iter().all(|id| found.contains(*id)) {
-                break;
-            }
-        }
-        Ok(Some(Some(found)))
-    }
-
-    /// Reads a filtered list whole and stores what it shows. Returns the ids of its rows; the inner none if the server does
-    /// not filter or the list is too long or not proved, the outer if stopped.
-    async fn all_of<R: Source>(
-        &mut self,
-        scope: Scope,
+        mut walk: Walk,
+        reader: Reader<U, R>,
         most: u64,
         belongs: &(dyn Fn(&R) -> bool + Send + Sync),
         stop: &CancellationToken,
-    ) -> Result<Option<Option<HashSet<String>>>, Error> {
-        let mut walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
-        let mut reader: Reader<U, R> = self.reader(scope, false);
+    ) -> Result<Listed, Error> {
         let mut ids = HashSet::new();
+        Ok(match self.read_on::<R>(&mut walk, &mut ids, reader, most, belongs, stop).await? {
+            Reached::Ended => Listed::Whole(ids),
+            Reached::NotFiltered => Listed::NotFiltered,
+            Reached::Paused | Reached::Unproved => Listed::Unproved,
+            Reached::Stopped => Listed::Stopped,
+        })
+    }
+
+    /// Reads on in a list, for at most so many pages, and stores what they show. `belongs` tells the rows that were asked for
+    /// from those that a server without such a filter gives.
+    async fn read_on<R: Source>(
+        &mut self,
+        walk: &mut Walk,
+        ids: &mut HashSet<String>,
+        mut reader: Reader<U, R>,
+        most: u64,
+        belongs: &(dyn Fn(&R) -> bool + Send + Sync),
+        stop: &CancellationToken,
+    ) -> Result<Reached, Error> {
         for _ in 0..most {
-            let taken = stop.run_until_cancelled(reader.take(walk.next(), &[])).await;
+            let ahead = walk.ahead(reader.window());
+            let taken = stop.run_until_cancelled(reader.take(walk.next(), &ahead)).await;
             self.note_requests(&reader);
             let page = match taken {
-                None => return Ok(None),
+                None => return Ok(Reached::Stopped),
                 Some(Ok(page)) => page,
                 Some(Err(error)) if refuses_limit(&error) && walk.refused().is_some() => continue,
+                // A user of whom the server will not speak is no reason to fail.
+                Some(Err(lumo::Error::Refused { .. })) if reader.is_of_user() => return Ok(Reached::Unproved),
                 // The whole query may be what is refused.
-                Some(Err(error)) if refuses_limit(&error) => return Ok(Some(None)),
+                Some(Err(error)) if refuses_limit(&error) => return Ok(Reached::NotFiltered),
                 Some(Err(error)) => return Err(error.into()),
             };
             let seen = page.seen();
-            let filtered = page.page.items.iter().all(belongs) && self.is_part(seen.total, &page.page.items);
+            let filtered = !reader.is_filtered()
+                || (page.page.items.iter().all(belongs) && self.is_part(seen.total, &page.page.items));
             ids.extend(page.page.items.iter().map(|record| record.id_str().to_owned()));
             ids.extend(page.page.rejects.iter().filter_map(|reject| reject.id.clone()));
             let total = self.tally.total;
             self.keep(page).await?;
             self.tally.total = total;
             if !filtered {
-                return Ok(Some(None));
+                return Ok(Reached::NotFiltered);
             }
             match walk.absorb(&seen) {
                 Step::Read(_) => {}
-                Step::End => return Ok(Some(Some(ids))),
-                Step::Unproved(_) => return Ok(Some(None)),
+                Step::End => return Ok(Reached::Ended),
+                Step::Unproved(_) => return Ok(Reached::Unproved),
             }
         }
-        Ok(Some(None))
+        Ok(if ids.len() > MAX_IDS { Reached::Unproved } else { Reached::Paused })
     }
 
     /// Whether an answer can be one user's part of the list and not the whole of it, where its items do not say whose they

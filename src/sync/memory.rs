@@ -63,11 +63,18 @@ pub(super) struct Memory {
     /// When the configured page size was last asked for although the server had refused or clamped it.
     pub(super) probed_at: Option<DateTime<Utc>>,
     pub(super) gap: Gap,
+    /// How many rows were stored as listed when the gap was last looked at.
+    pub(super) listed: Option<i64>,
     /// The number of the last row that the crossing which settled the gap could account for.
     pub(super) counted_until: i64,
     pub(super) rechecks: Rechecks,
     /// Why the next sweep must not wait for its time, if it must not.
     pub(super) urgent: Option<Urgent>,
+    /// The gap that was looked for and not explained when the sweep became urgent: until it rises, nobody looks again.
+    pub(super) unexplained: Option<i64>,
+    /// The gap that even a sweep which began in the knowledge of it could not explain: until it rises, the next one comes when
+    /// the schedule says so.
+    pub(super) swept_in_vain: Option<i64>,
     /// Since when the server is known not to filter by status; deposits only.
     pub(super) unfiltered_since: Option<DateTime<Utc>>,
     pub(super) day_read_at: Option<DateTime<Utc>>,
@@ -84,6 +91,26 @@ impl Memory {
 
     pub(super) fn to_json(&self) -> Option<String> {
         serde_json::to_string(self).ok()
+    }
+
+    /// Whether a surplus of this size was looked for already.
+    pub(super) fn was_looked_for(&self, gap: Option<i64>) -> bool {
+        self.unexplained.zip(gap).is_some_and(|(unexplained, gap)| gap <= unexplained)
+    }
+
+    /// Whether the next sweep must not wait for its time, as the gap stands.
+    pub(super) fn sweeps_at_once(&self, gap: Option<i64>) -> bool {
+        self.urgent.is_some() && self.swept_in_vain.is_none_or(|vain| gap.unwrap_or(0) > vain)
+    }
+
+    /// Takes note of a scan of the whole list, and of the gap that it left. It was in vain if it began in the knowledge of a
+    /// surplus, explained nothing and found nothing.
+    pub(super) fn note_scan(&mut self, began_knowing: bool, has_found: bool, gap: Option<i64>) {
+        if self.urgent.is_none() {
+            (self.unexplained, self.swept_in_vain) = (None, None);
+        } else if began_knowing && !has_found {
+            self.swept_in_vain = Some(gap.unwrap_or(0));
+        }
     }
 
     /// Whether it is time to ask for the configured page size once more.

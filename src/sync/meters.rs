@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::Report;
+use super::{Report, Tally};
 use crate::meter::{Counter, Exposition, Histogram};
+use crate::model::Listing;
 
 const BOUNDS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0];
 
@@ -41,14 +42,17 @@ impl Meters {
         let listing = report.listing.as_str();
         let took = u64::try_from(report.duration_ms()).unwrap_or_default();
         self.durations.observe([listing, report.outcome.as_str()], Duration::from_millis(took));
-        let tally = &report.tally;
+        self.count_rows(report.listing, &report.tally);
+    }
+
+    pub(super) fn count_rows(&self, listing: Listing, tally: &Tally) {
         for (change, rows) in [
             ("read", tally.rows),
             ("appeared", tally.appeared),
             ("changed", tally.changed),
             ("rejected", tally.rejected),
         ] {
-            self.rows.add([listing, change], rows);
+            self.rows.add([listing.as_str(), change], rows);
         }
     }
 }

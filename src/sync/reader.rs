@@ -103,6 +103,16 @@ impl<U: Upstream, R: Source> Reader<U, R> {
         self.window
     }
 
+    /// Whether only some of the rows are asked for.
+    pub(super) fn is_filtered(&self) -> bool {
+        self.scope.user.is_some() || self.scope.status.is_some()
+    }
+
+    /// Whether the rows of one user are asked for.
+    pub(super) fn is_of_user(&self) -> bool {
+        self.scope.user.is_some()
+    }
+
     /// How many requests were made since this was last asked.
     pub(super) fn take_requests(&self) -> u64 {
         self.requests.swap(0, Ordering::Relaxed)

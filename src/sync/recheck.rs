@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// How far apart two answers must be.
 const APART: TimeDelta = TimeDelta::seconds(30);
 /// How many rows may wait. Those that find no room are found again by the next sweep.
-const MOST: usize = 1_000;
+const MOST: usize = 4_000;
 
 /// Why a row is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -86,15 +86,20 @@ impl Rechecks {
         last.is_some_and(|key| self.entries.remove(&key).is_some())
     }
 
-    /// The rows to look at now, the longest due first, `most` of them at most. They stay due until something is said
-    /// about them.
+    /// The rows to look at now, the longest due first. They stay due until something is said about them.
     #[must_use]
-    pub fn due(&self, now: DateTime<Utc>, most: usize) -> Vec<Entry> {
+    pub fn due(&self, now: DateTime<Utc>) -> Vec<Entry> {
         let may_ask = |entry: &&Entry| entry.due_at <= now && !entry.external_id.is_empty();
         let mut due: Vec<Entry> = self.entries.values().filter(may_ask).cloned().collect();
         due.sort_by_key(|entry| entry.due_at);
-        due.truncate(most);
         due
+    }
+
+    /// When the next row is to be looked at.
+    #[must_use]
+    pub fn next_due(&self) -> Option<DateTime<Utc>> {
+        let may_ask = self.entries.values().filter(|entry| !entry.external_id.is_empty());
+        may_ask.map(|entry| entry.due_at).min()
     }
 
     /// The row was asked for and is not listed. Confirmed the second time; then it waits no more, for any reason.
@@ -234,7 +239,7 @@ mod tests {
         assert!(rechecks.want(entry("a", Reason::Absent, 1)));
         assert!(rechecks.want(entry("a", Reason::LeftNew, 3)));
         assert_eq!(rechecks.len(), 2);
-        assert_eq!(rechecks.due(at(4), 9), [entry("a", Reason::LeftNew, 3)]);
+        assert_eq!(rechecks.due(at(4)), [entry("a", Reason::LeftNew, 3)]);
         assert!(rechecks.present("a"));
         assert!(rechecks.is_empty() && !rechecks.present("a"));
     }
@@ -245,8 +250,7 @@ mod tests {
         for (id, due) in [("a", 30), ("b", 10), ("c", 20), ("d", 99)] {
             rechecks.want(entry(id, Reason::Absent, due));
         }
-        assert_eq!(ids(rechecks.due(at(40), 2)), ["b", "c"]);
-        assert_eq!(ids(rechecks.due(at(40), 9)), ["b", "c", "a"]);
+        assert_eq!(ids(rechecks.due(at(40))), ["b", "c", "a"]);
     }
 
     #[test]
@@ -254,9 +258,9 @@ mod tests {
         let mut rechecks = Rechecks::default();
         rechecks.want(entry("a", Reason::Absent, 0));
         assert_eq!(rechecks.seen_absent("a", at(1)), Verdict::Wait);
-        assert!(rechecks.due(at(30), 9).is_empty());
+        assert!(rechecks.due(at(30)).is_empty());
         assert_eq!(rechecks.seen_absent("a", at(30)), Verdict::Wait);
-        assert_eq!(ids(rechecks.due(at(31), 9)), ["a"]);
+        assert_eq!(ids(rechecks.due(at(31))), ["a"]);
         assert_eq!(rechecks.seen_absent("a", at(31)), Verdict::Confirmed);
         assert!(rechecks.is_empty());
     }
@@ -275,7 +279,7 @@ mod tests {
         rechecks.want(entry("a", Reason::LeftNew, 0));
         rechecks.seen_absent("a", at(0));
         rechecks.done(&entry("a", Reason::LeftNew, 0));
-        let due = rechecks.due(at(30), 9);
+        let due = rechecks.due(at(30));
         assert_eq!((due[0].reason, due[0].external_id.as_str()), (Reason::Absent, "of a"));
     }
 
@@ -290,7 +294,7 @@ mod tests {
         rechecks.present("a");
         assert_eq!(rechecks.regressed("a", at(32)), Verdict::Wait);
         // Nobody knows whom to ask for.
-        assert!(rechecks.due(at(99), 9).is_empty());
+        assert!(rechecks.due(at(99)).is_empty());
     }
 
     #[test]
@@ -299,7 +303,7 @@ mod tests {
         rechecks.want(entry("a", Reason::Absent, 0));
         rechecks.seen_absent("a", at(1_000));
         assert_eq!(rechecks.seen_absent("a", at(10)), Verdict::Wait);
-        assert_eq!(ids(rechecks.due(at(40), 9)), ["a"]);
+        assert_eq!(ids(rechecks.due(at(40))), ["a"]);
         assert_eq!(rechecks.seen_absent("a", at(40)), Verdict::Confirmed);
     }
 
@@ -307,15 +311,17 @@ mod tests {
     fn active_users_make_way_and_the_number_is_bounded() {
         let user = |n: i64| Entry { id: String::new(), ..entry(&n.to_string(), Reason::Active, n) };
         let mut rechecks = Rechecks::default();
-        (0..1_000).for_each(|n| assert!(rechecks.want(user(n))));
-        assert!(!rechecks.want(user(1_000)));
+        let most = i64::try_from(MOST).unwrap();
+        (0..most).for_each(|n| assert!(rechecks.want(user(n))));
+        assert!(!rechecks.want(user(most)));
         assert!(rechecks.want(entry("a", Reason::Absent, 0)));
-        assert_eq!(rechecks.len(), 1_000);
-        assert!(rechecks.due(at(5_000), 5_000).iter().all(|entry| entry.external_id != "of 999"));
-        for n in 0..1_500 {
-            assert_eq!(rechecks.want(entry(&format!("row {n}"), Reason::Absent, 0)), n < 999);
+        assert_eq!(rechecks.len(), MOST);
+        let last = format!("of {}", most - 1);
+        assert!(rechecks.due(at(most + 1)).iter().all(|entry| entry.external_id != last));
+        for n in 0..most + 500 {
+            assert_eq!(rechecks.want(entry(&format!("row {n}"), Reason::Absent, 0)), n < most - 1);
         }
-        assert_eq!(rechecks.len(), 1_000);
+        assert_eq!(rechecks.len(), MOST);
         assert!(!rechecks.want(entry("b", Reason::Absent, 0)));
     }
 

@@ -45,7 +45,7 @@ impl<U: Upstream> Round<'_, U> {
         if noted.is_empty() {
             return Ok(());
         }
-        let kept = self.syncer.store.keep_rejects(listing, &noted, self.syncer.fence(), now).await?;
+        let kept = self.syncer.store.keep_rejects(listing, &noted, self.fence(), now).await?;
         self.unkept += kept.refused;
         let logged = noted.iter().filter(|reject| kept.news.contains(&reject.key)).take(LOGGED);
         for Reject { position, key, field, problem, .. } in logged {
@@ -79,7 +79,7 @@ impl<U: Upstream> Round<'_, U> {
         let (listing, before) = (self.listing, started_at - NOTE_EVERY);
         let is_gone = |known: &KnownReject| known.last_seen_at < before;
         if self.rejects.iter().any(|((of, _), known)| *of == listing && is_gone(known)) {
-            self.syncer.store.forget_rejects(listing, before, self.syncer.fence()).await?;
+            self.syncer.store.forget_rejects(listing, before, self.fence()).await?;
             self.rejects.retain(|(of, _), known| *of != listing || !is_gone(known));
         }
         Ok(())

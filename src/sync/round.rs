@@ -10,12 +10,12 @@ use super::order::Place;
 use super::reader::Fetched;
 use super::recheck::{Entry, Reason};
 use super::upstream::{Milestone, Source, Upstream};
-use super::{Error, Options, Preview, Syncer, Tally, hash};
+use super::{Error, Options, Preview, Right, Syncer, Tally, hash};
 use crate::model::Listing;
 use crate::model::diff::{Head, Record};
 use crate::model::facts::Announce;
 use crate::model::record::Reject;
-use crate::store::{Batch, Checkpoint, Ending, Fate, KnownRejects, Progress, Regressions};
+use crate::store::{Batch, Checkpoint, Ending, Fate, Fence, KnownRejects, Progress, Regressions};
 
 /// So near to an end a new row counts as having joined there.
 const NEAR: u64 = 32;
@@ -68,6 +68,8 @@ pub(super) struct Round<'a, U> {
     pub(super) syncer: &'a Syncer<U>,
     pub(super) listing: Listing,
     pub(super) options: &'a Options<'a>,
+    /// By what right the round writes, from its beginning to its end: who loses the lease meanwhile is fenced off.
+    right: Right,
     pub(super) started_at: DateTime<Utc>,
     pub(super) progress: Progress,
     pub(super) memory: Memory,
@@ -99,13 +101,14 @@ impl<'a, U: Upstream> Round<'a, U> {
         listing: Listing,
         options: &'a Options<'a>,
     ) -> Result<Self, Error> {
-        let started_at = syncer.clock.now();
+        let (started_at, right) = (syncer.clock.now(), syncer.right());
         let progress = syncer.store.progress(listing).await?;
         let memory = Memory::of(&progress);
         Ok(Self {
             syncer,
             listing,
             options,
+            right,
             started_at,
             progress,
             memory,
@@ -123,6 +126,16 @@ impl<'a, U: Upstream> Round<'a, U> {
 
     pub(super) fn now(&self) -> DateTime<Utc> {
         self.syncer.clock.now()
+    }
+
+    /// What every transaction of the round is checked by.
+    pub(super) fn fence(&self) -> Option<Fence> {
+        self.right.fence()
+    }
+
+    /// Whether another process remembers the listing.
+    pub(super) fn is_guest(&self) -> bool {
+        self.right == Right::Guest
     }
 
     /// The page size that the server is known to keep to.
@@ -174,7 +187,7 @@ impl<'a, U: Upstream> Round<'a, U> {
             announce,
             regressions: Regressions::HoldUnless(allowed),
             checkpoint,
-            fence: self.syncer.fence(),
+            fence: self.fence(),
             ending: self.options.ending,
         };
         let ingested = self.syncer.store.ingest(batch, now).await?;
@@ -216,7 +229,7 @@ impl<'a, U: Upstream> Round<'a, U> {
             Some(started_at) => started_at,
             None => {
                 self.progress.import_started_at = Some(served_at);
-                checkpoint.progress = Some(self.progress.clone());
+                checkpoint.import_started = Some((self.listing, served_at));
                 served_at
             }
         };
@@ -226,6 +239,7 @@ impl<'a, U: Upstream> Round<'a, U> {
     /// Notes where in the list new rows turned up, which tells in what order it is.
     pub(super) fn note_places(&mut self, offset: u64, fates: &[Fate], total: Option<u64>) {
         let Some(total) = total.filter(|_| self.progress.import_done_at.is_some()) else { return };
+        let total = total.saturating_sub(self.memory.gap.surplus());
         // Many may have joined at once: those that came before them in this round are no distance.
         let near = NEAR + self.tally.appeared;
         for (place, _) in (offset..).zip(fates).filter(|(_, fate)| **fate == Fate::Appeared) {

@@ -8,7 +8,7 @@ use super::lock;
 
 /// More rows than can wait for a second answer. Beyond it, all is forgotten: then an answer counts for as much as it does after
 /// a restart.
-const MOST: usize = 4_000;
+const MOST: usize = 10_000;
 
 /// The rows, and whether each was seen since.
 #[derive(Debug, Default)]

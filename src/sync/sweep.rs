@@ -3,6 +3,9 @@
 //! A slice holds nothing that a round needs; only what the sweep has learned is handed over at the end of a slice, and for
 //! that it waits until no round is under way.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -24,7 +27,56 @@ pub(super) struct Sweeping {
     fence: Option<Fence>,
 }
 
+/// Which sweeps the schedule has asked for and which of them are done. One runner at a time serves them, so that a sweep
+/// that is wanted for two reasons runs once.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    listings: [AtomicBool; Listing::ALL.len()],
+    running: Mutex<()>,
+}
+
 impl<U: Upstream> Syncer<U> {
+    /// Asks for a sweep of every listing that was imported. A sweep that is under way counts when it ends.
+    pub fn want_sweeps(&self) {
+        for wanted in &self.wanted.listings {
+            wanted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Sweeps the listings, one after the other, each to its end: those that were asked for, those that a restart
+    /// interrupted, and those that cannot wait. Returns at once if this goes on already. Slices are of so many pages; before
+    /// each, `may_go_on` is asked.
+    pub async fn sweep_wanted(&self, pages: u64, may_go_on: impl Fn() -> bool + Send + Sync, stop: &CancellationToken) {
+        let Ok(_running) = self.wanted.running.try_lock() else { return };
+        for listing in Listing::ALL {
+            let wanted = &self.wanted.listings[listing as usize];
+            if self.import_pending(listing).await.unwrap_or(true) {
+                // The first import reads the whole list anyway.
+                wanted.store(false, Ordering::Relaxed);
+                continue;
+            }
+            if !(wanted.load(Ordering::Relaxed) || self.sweep_is_due(listing).await.unwrap_or(false)) {
+                continue;
+            }
+            while may_go_on() && !stop.is_cancelled() {
+                match self.sweep(listing, pages, stop).await {
+                    Ok(Some(report)) => {
+                        report.log("sweep");
+                        wanted.store(false, Ordering::Relaxed);
+                        break;
+                    }
+                    Ok(None) => {}
+                    // The rounds say so already.
+                    Err(error) if error.is_unauthorized() => break,
+                    Err(error) => {
+                        self.log_sweep_failure(listing, &error);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
     /// Sweeps on for at most so many pages, from where the last slice, or a process before this one, left off; begins a new
     /// sweep if none is under way. Gives the report of the sweep once it is over.
     ///
@@ -51,7 +103,7 @@ impl<U: Upstream> Syncer<U> {
         if round.progress.import_done_at.is_none() {
             return Ok(false);
         }
-        Ok(round.memory.urgent.is_some() || self.store.sweep(listing).await?.is_some())
+        Ok(round.memory.sweeps_at_once(round.progress.gap) || self.store.sweep(listing).await?.is_some())
     }
 
     async fn sweep_on<R: Source>(
@@ -71,7 +123,7 @@ impl<U: Upstream> Syncer<U> {
             return Ok(None);
         }
         // Whatever goes wrong below, the next slice starts from what is stored: pages that were counted as read may not be.
-        let taken = place.take().filter(|sweeping| sweeping.fence == self.fence());
+        let taken = place.take().filter(|sweeping| sweeping.fence == round.fence());
         let mut sweeping = match taken {
             Some(sweeping) => sweeping,
             None => self.take_up(&mut round).await?,
@@ -102,7 +154,7 @@ impl<U: Upstream> Syncer<U> {
             None => round.crossing(Purpose::Sweep).await?,
         };
         let tally = Tally { requests: crossing.requests(), ..Tally::default() };
-        Ok(Sweeping { crossing, tally, fence: self.fence() })
+        Ok(Sweeping { crossing, tally, fence: round.fence() })
     }
 
     /// Gives the rounds what came up in a slice.
@@ -132,12 +184,12 @@ impl<U: Upstream> Syncer<U> {
         fresh.tally = round.tally;
         (fresh.wants, fresh.places) = (round.wants, round.places);
         fresh.started_at = sweeping.crossing.started_at;
-        let doubt = fresh.conclude::<R>(&mut sweeping.crossing, ended).await?;
+        let doubt = fresh.learn_from::<R>(&mut sweeping.crossing, ended).await?;
         if fresh.memory.length == 0 {
             fresh.adopt_ends(&sweeping.crossing);
         }
         fresh.remember();
-        self.store.end_sweep(fresh.listing, self.fence()).await?;
+        self.store.end_sweep(fresh.listing, fresh.fence()).await?;
         let ended = doubt.map_or(Ended::Complete, Ended::Incomplete);
         fresh.finish(Ok(ended)).await
     }

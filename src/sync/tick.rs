@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::crossing::{Crossed, Crossing, Purpose};
 use super::ends::{EndStep, HeadPass, Row, TailPass};
-use super::gap::Judged;
+use super::gap::{Judged, counts_more};
 use super::hot::Edge;
 use super::memory::Urgent;
 use super::order::Order;
@@ -69,7 +69,7 @@ impl<U: Upstream> Round<'_, U> {
         };
         let ended = self.all_of_it::<R>(&mut crossing, stop).await?;
         if !matches!(ended, Ended::Stopped) {
-            self.syncer.store.end_sweep(self.listing, self.syncer.fence()).await?;
+            self.syncer.store.end_sweep(self.listing, self.fence()).await?;
         }
         Ok(ended)
     }
@@ -90,6 +90,7 @@ impl<U: Upstream> Round<'_, U> {
         }
         let walk = Walk::new(self.syncer.settings.page_size, self.known_cap().filter(|_| !probe));
         let walk = if self.memory.length > 0 { walk.ending_as_before_at(self.memory.length) } else { walk };
+        let walk = walk.counting_surplus(self.memory.gap.surplus());
         let census = self.syncer.store.census(self.listing).await?;
         Ok(Crossing::new(purpose, now, census.last_row_no, walk).explaining(self.memory.urgent.is_some()))
     }
@@ -104,7 +105,7 @@ impl<U: Upstream> Round<'_, U> {
             Crossed::Ended(ended) => {
                 self.is_read_whole = true;
                 let reached = ended.is_ok();
-                let doubt = self.conclude::<R>(crossing, ended).await?;
+                let doubt = self.learn_from::<R>(crossing, ended).await?;
                 if reached {
                     self.adopt_ends(crossing);
                 }
@@ -113,16 +114,42 @@ impl<U: Upstream> Round<'_, U> {
         }
     }
 
+    /// Learns from a crossing that came to the end of the list. Returns why it proves nothing, if it does not.
+    pub(super) async fn learn_from<R: Source>(
+        &mut self,
+        crossing: &mut Crossing,
+        ended: Result<(), Doubt>,
+    ) -> Result<Option<String>, Error> {
+        let surplus = self.memory.gap.surplus();
+        let doubt = self.conclude::<R>(crossing, ended).await?;
+        let rows = self.memory.gap.surplus();
+        if rows > 0 && rows != surplus {
+            tracing::warn!(listing = %self.listing, total = self.tally.total, "{}", counts_more(rows));
+        }
+        let listed = self.syncer.store.census(self.listing).await?.listed;
+        self.progress.gap = gap_of(self.tally.total, listed);
+        self.memory.listed = Some(listed);
+        self.memory.note_scan(crossing.explains(), self.tally.appeared > 0, self.progress.gap);
+        Ok(doubt)
+    }
+
     async fn ends_and_count<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
         let mut looks = 0;
+        let mut base = self.memory.gap.base();
         let (ends, judged) = loop {
             looks += 1;
             let Some(ends) = self.ends::<R>(stop).await? else { return Ok(Ended::Stopped) };
             let listed = self.syncer.store.census(self.listing).await?.listed;
+            self.note_unblocked(listed);
+            base = base.max(self.memory.gap.base());
             let judged = self.memory.gap.judge(ends.total, listed);
-            self.progress.gap = ends.total.and_then(|total| Some(i64::try_from(total).ok()? - listed));
+            self.progress.gap = gap_of(ends.total, listed);
             // Writes may be in flight; and a row that left must not hide one that joins later.
-            let is_odd = matches!(judged, Judged::Risen(_) | Judged::Fallen);
+            let is_odd = match judged {
+                Judged::Risen(_) => !self.memory.was_looked_for(self.progress.gap),
+                Judged::Fallen => true,
+                Judged::Even | Judged::Untold => false,
+            };
             if !is_odd || ends.certified.is_err() || looks == LOOKS {
                 break (ends, judged);
             }
@@ -133,6 +160,10 @@ impl<U: Upstream> Round<'_, U> {
         }
         if let Err(doubt) = ends.certified {
             return Ok(Ended::Incomplete(doubt.to_string()));
+        }
+        if self.listing == Listing::Blocked && self.memory.gap.base() < base {
+            // Wallets were unblocked, and nothing else tells which.
+            return self.whole::<R>(stop).await;
         }
         if self.memory.urgent.is_none() && self.is_count_blurred().await? {
             self.memory.urgent = Some(Urgent::Blocked);
@@ -150,8 +181,13 @@ impl<U: Upstream> Round<'_, U> {
             }
             (Judged::Untold, _) => return Ok(Ended::Incomplete(UNTRUE.to_owned())),
             (Judged::Risen(missing), urgent) => {
-                if !self.find::<R>(ends.total, missing, stop).await? {
+                let gap = self.progress.gap;
+                if self.memory.was_looked_for(gap) || !self.find::<R>(ends.total, missing, stop).await? {
+                    if stop.is_cancelled() {
+                        return Ok(Ended::Stopped);
+                    }
                     self.memory.urgent = Some(Urgent::Surplus);
+                    self.memory.unexplained = self.memory.unexplained.max(gap);
                     return Ok(Ended::Incomplete(format!(
                         "`total` counts {missing} more rows than were found; a sweep looks for them"
                     )));
@@ -163,6 +199,16 @@ impl<U: Upstream> Round<'_, U> {
         }
         self.progress.complete_through = self.progress.complete_through.max(Some(self.started_at));
         Ok(Ended::Complete)
+    }
+
+    /// Wallets that are known to be unblocked by now are no longer stored as blocked, and none less is listed.
+    fn note_unblocked(&mut self, listed: i64) {
+        let before = self.memory.listed.replace(listed).unwrap_or(listed);
+        if self.listing == Listing::Blocked && listed < before {
+            let surplus = i64::try_from(self.memory.gap.surplus()).unwrap_or(0);
+            let base = self.memory.gap.base();
+            self.memory.gap.settle(base.saturating_add(before - listed).min(surplus.max(base)));
+        }
     }
 
     /// Whether a wallet was found blocked of which no crossing has told yet whether the plain list has it: it may have
@@ -181,7 +227,9 @@ impl<U: Upstream> Round<'_, U> {
         let mut ends = Ends { certified: Ok(()), total: None };
         if self.memory.order.wants_head(rounds) {
             let cap = self.known_cap();
-            let mut pass = HeadPass::new(self.syncer.settings.page_size, cap, &self.memory.head);
+            let surplus = self.memory.gap.surplus();
+            let pass = HeadPass::new(self.syncer.settings.page_size, cap, &self.memory.head);
+            let mut pass = pass.counting_surplus(surplus);
             let Some(step) = self.end::<R>(&mut End::Head(&mut pass, order), stop).await? else { return Ok(None) };
             ends.total = self.tally.total;
             match step {
@@ -193,7 +241,9 @@ impl<U: Upstream> Round<'_, U> {
         if self.memory.order.wants_tail(rounds) && order != Order::Unstable && ends.certified.is_ok() {
             let cap = self.known_cap();
             let length = self.memory.length;
-            let mut pass = TailPass::new(self.syncer.settings.page_size, cap, &self.memory.tail, length);
+            let surplus = self.memory.gap.surplus();
+            let pass = TailPass::new(self.syncer.settings.page_size, cap, &self.memory.tail, length);
+            let mut pass = pass.counting_surplus(surplus);
             let Some(step) = self.end::<R>(&mut End::Tail(&mut pass), stop).await? else { return Ok(None) };
             ends.total = self.tally.total;
             match step {
@@ -259,6 +309,10 @@ impl<U: Upstream> Round<'_, U> {
         let further = |edge: &Edge| self.edge.is_none_or(|known| edge.created_at < known.created_at);
         self.edge = edge.filter(further).or(self.edge);
     }
+}
+
+fn gap_of(total: Option<u64>, listed: i64) -> Option<i64> {
+    Some(i64::try_from(total?).ok()? - listed)
 }
 
 /// Either end, being read.

@@ -9,19 +9,22 @@
 //! The proof does not ask when a page was read. So a walk may be laid aside and taken up days later, and the pages that it
 //! will most likely ask for next may be read early, as many at once as one likes.
 
+mod bare;
 mod budget;
 mod checkpoint;
+mod same;
+mod size;
 mod window;
 
 pub use checkpoint::Checkpoint;
 pub(super) use window::Window;
 
+use bare::Bare;
 use budget::Budget;
+use same::Same;
 
 /// Rows that consecutive pages share, so that a removal or two between them is no reason to step back.
 const OVERLAP: u64 = 4;
-/// So many pages of the same few rows are the server's doing.
-const MANY: u64 = 10;
 
 /// What to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +63,11 @@ pub enum Doubt {
     SingleRows,
     #[error("rows arrive faster than pages are read, or `total` counts rows that are never listed")]
     OutOfBudget,
+    #[error(
+        "the server answers the same rows at every offset, as the vendor's documentation mock does; they are stored, and \
+         nothing is called complete"
+    )]
+    SameRows,
 }
 
 /// The state of a walk.
@@ -95,6 +103,14 @@ pub struct Walk {
     /// `total` on the latest page of the chain.
     last_total: Option<u64>,
     budget: Budget,
+    bare: Bare,
+    same: Same,
+    /// Where the latest page of the chain ended.
+    chain_end: u64,
+    /// Whether the latest page was asked for to learn about the server, and is no part of the chain.
+    is_aside: bool,
+    /// How many more rows `total` is known to count than are listed.
+    surplus: u64,
     /// Where the list was proved to end before.
     proved_end: Option<u64>,
     ended_at: Option<u64>,
@@ -133,6 +149,11 @@ impl Walk {
             is_loose: false,
             last_total: None,
             budget: Budget::new(),
+            bare: Bare::default(),
+            same: Same::default(),
+            chain_end: 0,
+            is_aside: false,
+            surplus: 0,
             proved_end: None,
             ended_at: None,
         }
@@ -147,6 +168,13 @@ impl Walk {
         self
     }
 
+    /// Tells the walk that `total` is known to count so many rows that are never listed.
+    #[must_use]
+    pub fn counting_surplus(mut self, surplus: u64) -> Self {
+        self.surplus = surplus;
+        self
+    }
+
     /// The page to read.
     #[must_use]
     pub fn next(&self) -> Read {
@@ -157,8 +185,9 @@ impl Walk {
     /// far the list goes, or looks for the chain, or makes sure of the end: a page that is read again must be read anew.
     #[must_use]
     pub fn ahead(&self, n: usize) -> Vec<Read> {
-        let is_steady = !self.is_broken() && self.confirming.is_none() && self.ended_at.is_none();
-        let total = self.last_total.filter(|_| is_steady).unwrap_or(0);
+        let is_looking = self.bare.is_looking() || self.same.is_looking();
+        let is_steady = !(self.is_broken() || is_looking) && self.confirming.is_none() && self.ended_at.is_none();
+        let total = self.last_total.filter(|_| is_steady).unwrap_or(0).saturating_sub(self.surplus);
         let page = self.limit_in_force();
         let mut read = self.next();
         let following = std::iter::from_fn(|| {
@@ -178,31 +207,6 @@ impl Walk {
         self.confirming = None;
         self.requests += 1;
         Some(self.next())
-    }
-
-    /// The page size that the server was seen to keep to, where it is smaller than what it was asked for, or the limit
-    /// that it did not refuse.
-    #[must_use]
-    pub fn learned_cap(&self, wished: u32) -> Option<u32> {
-        let cap = self.page_size().map_or(self.limit, |size| size.min(self.limit));
-        (cap < wished).then_some(cap)
-    }
-
-    /// The page size that the server was seen to keep to, or was known to before, the limit itself included.
-    #[must_use]
-    pub fn page_size(&self) -> Option<u32> {
-        // Where no total is told, or a wrong one, the first page of a short list looks like one in mid-list; that it was
-        // one, the rows behind it tell.
-        let is_known = self.mid_pages == 0 || self.mid_pages > 1;
-        let is_sure = !self.sizes_vary && (is_known || (self.went_on && !(self.total_missing || self.is_guess)));
-        // A list of so few rows that grows while it is read looks for a while as if it were cut, and would be read in such
-        // pages ever after. To ask for single rows because a list had but one would be never to prove anything again.
-        let is_worth_it = |size: &u64| match *size {
-            1 => self.limit == 1,
-            few if few <= OVERLAP + 1 => self.mid_pages == 0 || self.mid_pages >= MANY || few >= u64::from(self.limit),
-            _ => true,
-        };
-        self.mid_page.filter(|_| is_sure).filter(is_worth_it).and_then(|size| u32::try_from(size).ok())
     }
 
     /// How many distinct ids the chain holds. An id that comes back after tens of thousands of others counts again; a
@@ -227,7 +231,7 @@ impl Walk {
     /// Whether the latest page shares no row with the chain, so that it proves nothing yet.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        self.retreat > 0 || self.leapt_from.is_some()
+        self.retreat > 0 || self.leapt_from.is_some() || self.is_aside
     }
 
     /// How many chains were given up, the latest page being the first of a new one after each.
@@ -248,6 +252,11 @@ impl Walk {
         self.total_missing |= seen.total.is_none();
         if self.is_out_of_budget(seen) {
             return Step::Unproved(Doubt::OutOfBudget);
+        }
+        let aside = self.note_far(seen).or_else(|| self.note_behind(seen));
+        self.is_aside = aside.is_some();
+        if let Some(step) = aside {
+            return step;
         }
         // The only row of a list is no page in mid-list, whatever `total` said beside it.
         if self.mid_page == Some(1) && self.mid_pages == 1 && seen.returned == 0 && self.limit > 1 {
@@ -277,6 +286,9 @@ impl Walk {
         self.is_loose |= !shares && !at_start;
         (self.retreat, self.leapt_from) = (0, None);
         self.last_total = seen.total;
+        let is_same = !seen.ids.is_empty() && seen.ids == self.covered.last_page();
+        let offset = self.offset;
+        let before = std::mem::replace(&mut self.chain_end, offset.saturating_add(seen.returned));
         let fresh = self.covered.insert(&seen.ids);
         self.rows += fresh;
         if fresh > 0 {
@@ -286,6 +298,9 @@ impl Walk {
         let looks_like_end = self.looks_like_end(seen);
         if looks_like_end && !self.could_be_cut(seen) {
             return self.end(seen, fresh);
+        }
+        if let Some(step) = self.note_bare(seen, fresh, before) {
+            return self.compare(offset, is_same, seen, step);
         }
         self.confirming = None;
         if seen.returned > 0 {
@@ -297,7 +312,7 @@ impl Walk {
         // A page without news may have lost rows to its left as fast as it gained them; all but one row is overlap enough.
         let overlap = if fresh == 0 { 1 } else { OVERLAP };
         self.offset = self.offset.saturating_add(stride(seen.returned, overlap));
-        Step::Read(self.next())
+        self.compare(offset, is_same, seen, Step::Read(self.next()))
     }
 
     /// Whether a page at the start begins a new chain. From the top it could go on with the old one, which begins there
@@ -306,10 +321,6 @@ impl Walk {
     fn starts_anew(&self, shares: bool) -> bool {
         let is_lost = if self.start == 0 { self.covered.has_forgotten() || self.is_loose } else { !shares };
         is_lost && !self.covered.is_empty()
-    }
-
-    fn limit_in_force(&self) -> u64 {
-        self.mid_page.unwrap_or(u64::from(self.limit)).min(u64::from(self.limit))
     }
 
     /// Looks for the chain after a page that shares no row with it. Rows that went pull the chain to the left, so the walk
@@ -334,21 +345,9 @@ impl Walk {
         self.reaches_total(seen) && short
     }
 
-    /// Before a page in mid-list was read, a short page may be one that the server cut, and a `total` that is reached may
-    /// be stale, or the number of rows on the page. So the walk looks further, unless the size of pages is known; if the list
-    /// does end there, the next page shows it by being shorter, or by being empty if there is but one row.
-    fn could_be_cut(&self, seen: &Seen) -> bool {
-        if self.mid_pages > 0 || seen.ids.is_empty() || self.confirming.as_ref() == Some(&seen.ids) {
-            return false;
-        }
-        let end = self.offset.saturating_add(seen.returned);
-        // One that this very page refutes says nothing.
-        let is_credible = seen.total.is_some_and(|total| total >= end) || self.proved_end == Some(end);
-        self.mid_page.is_none() || !is_credible
-    }
-
     fn reaches_total(&self, seen: &Seen) -> bool {
-        seen.total.is_none_or(|total| self.offset.saturating_add(seen.returned) >= total)
+        let end = self.offset.saturating_add(seen.returned);
+        seen.total.is_none_or(|total| end >= total || end.checked_add(self.surplus) == Some(total))
     }
 
     fn end(&mut self, seen: &Seen, fresh: u64) -> Step {
@@ -360,6 +359,11 @@ impl Walk {
             return Step::Read(self.next());
         }
         self.note_end(seen);
+        self.proof()
+    }
+
+    /// What the end of the list amounts to.
+    fn proof(&self) -> Step {
         match (self.total_missing, self.is_loose) {
             (true, _) => Step::Unproved(Doubt::NoTotal),
             (false, true) => Step::Unproved(Doubt::SingleRows),
@@ -373,12 +377,6 @@ impl Walk {
         let read = if self.rows > 0 { self.start.saturating_add(self.rows) } else { 0 };
         let end = if seen.returned == 0 { seen.total.map_or(end, |total| total.max(read).min(end)) } else { end };
         self.ended_at = Some(end);
-    }
-
-    fn is_out_of_budget(&mut self, seen: &Seen) -> bool {
-        let left = |from: u64| seen.total.map_or(0, |total| total.saturating_sub(from));
-        let (ahead, left) = (left(self.start), left(self.offset.saturating_add(seen.returned)));
-        self.budget.is_spent(self.requests, seen.returned, left, ahead)
     }
 }
 

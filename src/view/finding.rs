@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{Endpoint, Reader, Standing};
 use crate::model::Listing;
 use crate::store::Progress;
+use crate::sync::gap::counts_more;
 
 /// How bad it is; the worst comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -121,9 +122,17 @@ fn of_listing(progress: &Progress, overdue_after: TimeDelta, now: DateTime<Utc>)
         let message = format!("{listing}: the last round ended at {}; no other has ended since", at(last));
         return Some(broken("overdue", message).hint("the log of `lumo-bridge run` says what it waits for"));
     }
-    let error = error?;
-    let message = format!("{listing}: the last round was not complete: {error}");
-    Some(Finding::new(Severity::Notice, "incomplete", message).about(listing))
+    let notice = |code, message| Some(Finding::new(Severity::Notice, code, message).about(listing));
+    match (error, surplus(progress)) {
+        (Some(error), _) => notice("incomplete", format!("{listing}: the last round was not complete: {error}")),
+        (None, Some(rows)) => notice("total_too_high", format!("{listing}: {}", counts_more(rows))),
+        (None, None) => None,
+    }
+}
+
+/// How many more rows `total` counts than are stored, where nothing is missing: these are never listed.
+fn surplus(progress: &Progress) -> Option<u64> {
+    progress.gap.and_then(|gap| u64::try_from(gap).ok()).filter(|rows| *rows > 0)
 }
 
 /// Items that could not be read.

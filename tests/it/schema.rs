@@ -5,7 +5,8 @@ use lumo_bridge::model::retry::Verdict;
 use lumo_bridge::model::subscriber::Order;
 use lumo_bridge::store::{Config, Error, Store, schema};
 use lumo_bridge_entity::{
-    ack, attempt, delivery, deposit, endpoint, event, lease, meta, progress, reject, run, seen, stream, sweep, wallet,
+    ack, attempt, blocks, delivery, deposit, endpoint, event, lease, meta, progress, reject, run, seen, stream, sweep,
+    wallet,
 };
 use sea_orm::{ActiveValue::Set, EntityTrait};
 
@@ -50,7 +51,7 @@ async fn ours(database: &Database) -> Vec<String> {
 /// How many steps there are.
 const STEPS: usize = 5;
 
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 17] = [
     "lumo_acks",
     "lumo_deliveries",
     "lumo_delivery_attempts",
@@ -62,6 +63,7 @@ const TABLES: [&str; 16] = [
     "lumo_streams",
     "lumo_sweep_seen",
     "lumo_sweeps",
+    "lumo_sync_blocks",
     "lumo_sync_runs",
     "lumo_sync_state",
     "lumo_undelivered",
@@ -79,7 +81,7 @@ async fn an_empty_database_gets_tables_that_every_entity_reads(database: Databas
             $(assert!($entity::Entity::find().all(connection).await.unwrap().is_empty(), stringify!($entity));)+
         };
     }
-    empty!(ack, attempt, delivery, deposit, endpoint, event, lease, progress, reject, run, seen, sweep, wallet);
+    empty!(ack, attempt, blocks, delivery, deposit, endpoint, event, lease, progress, reject, run, seen, sweep, wallet);
     let mut counters = stream::Entity::find().all(connection).await.unwrap();
     counters.sort_by(|a, b| a.stream.cmp(&b.stream));
     let counter = |name: &str| stream::Model { stream: name.to_owned(), last_seq: 0 };

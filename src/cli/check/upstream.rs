@@ -8,6 +8,7 @@ use crate::cli::context::Context;
 use crate::config::Config;
 use crate::lumo::{Client, Error, Lane, ListQuery};
 use crate::model::record::{Page, Wallet};
+use crate::sync::walk::Doubt;
 
 const KEY: &str = "API key";
 const PAGES: &str = "page size";
@@ -71,6 +72,21 @@ async fn pages(report: &mut Report<'_>, client: &Client, wished: u32, total: Opt
     if let Some(order) = order(&created) {
         report.add(Finding::ok(ORDER, order));
     }
+    if is_mock(client, &page, limit).await {
+        report.add(Finding::warn("wallets", Doubt::SameRows));
+    }
+}
+
+/// Whether the server gives the same page far behind the end of the list.
+async fn is_mock(client: &Client, first: &Page<Wallet>, limit: u32) -> bool {
+    let returned = u64::try_from(first.returned).unwrap_or(u64::MAX);
+    let behind = first.total.unwrap_or(0).max(returned).saturating_add(4 * u64::from(limit));
+    let query = ListQuery { limit, offset: behind, external_id: None, status: None };
+    let same = |far: &Page<Wallet>| {
+        !far.items.is_empty()
+            && far.items.iter().map(|wallet| &wallet.id).eq(first.items.iter().map(|wallet| &wallet.id))
+    };
+    client.list_wallets(Lane::Fresh, &query).await.is_ok_and(|far| same(&far))
 }
 
 /// What the server made of the page that was wished for; nothing where the list is too short to tell.

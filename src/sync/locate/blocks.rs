@@ -1,21 +1,27 @@
 //! An index of a list: where each stretch of about a page begins, and how many of its rows are known.
+//!
+//! It is stored in chunks, of which only those that changed are written again.
 
-use std::collections::HashMap;
-
-use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashMap};
 
 /// How many ids tell where a block begins, as some may go.
 const FIRST: usize = 3;
+/// Blocks in a chunk: some 30 kB at most.
+const CHUNK: usize = 1_024;
+/// An index of more blocks than that is not kept: it would be 6 MB.
+const MAX_BLOCKS: usize = 200 * CHUNK;
 
 /// The blocks of a list, in its order.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Blocks {
     blocks: Vec<Block>,
     /// How many rows a page holds.
     page: u32,
+    /// The chunks that were not stored as they are.
+    dirty: BTreeSet<usize>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Block {
     first: Vec<u64>,
     count: u64,
@@ -30,6 +36,7 @@ impl Builder {
     pub fn push(&mut self, first_ids: &[u64], count: u64) {
         if count > 0 {
             let first = first_ids.iter().copied().take(FIRST).collect();
+            self.0.dirty.insert(self.0.blocks.len() / CHUNK);
             self.0.blocks.push(Block { first, count });
             self.0.page = self.0.page.max(u32::try_from(count).unwrap_or(u32::MAX));
         }
@@ -45,6 +52,43 @@ impl Blocks {
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
+    }
+
+    /// An index as it was stored; none if there is none, or one that cannot be read.
+    #[must_use]
+    pub fn load(chunks: &[(i32, Vec<u8>)]) -> Option<Self> {
+        let mut index = Self::default();
+        for (number, (chunk, bytes)) in (0..).zip(chunks) {
+            // All before it must be there, and full.
+            (*chunk == number && index.blocks.len().is_multiple_of(CHUNK)).then_some(())?;
+            let mut bytes = bytes.as_slice();
+            index.page = index.page.max(u32::from_le_bytes(take(&mut bytes)?));
+            while !bytes.is_empty() {
+                let count = u64::from_le_bytes(take(&mut bytes)?);
+                let [ids] = take(&mut bytes)?;
+                let first = (0..ids).map(|_| Some(u64::from_le_bytes(take(&mut bytes)?))).collect::<Option<_>>()?;
+                index.blocks.push(Block { first, count });
+            }
+        }
+        (!index.is_empty()).then_some(index)
+    }
+
+    /// The chunks that have changed since this was last asked; all of a new index. None of one that is too long to keep.
+    pub fn take_dirty(&mut self) -> Vec<(i32, Vec<u8>)> {
+        let dirty = std::mem::take(&mut self.dirty);
+        if self.blocks.len() > MAX_BLOCKS {
+            return Vec::new();
+        }
+        let chunk = |number: usize| {
+            let mut bytes = self.page.to_le_bytes().to_vec();
+            for Block { first, count } in self.blocks.chunks(CHUNK).nth(number).unwrap_or_default() {
+                bytes.extend(count.to_le_bytes());
+                bytes.push(u8::try_from(first.len()).unwrap_or(0));
+                bytes.extend(first.iter().flat_map(|id| id.to_le_bytes()));
+            }
+            Some((i32::try_from(number).ok()?, bytes))
+        };
+        dirty.into_iter().filter_map(chunk).collect()
     }
 
     /// How many blocks there are.
@@ -87,8 +131,73 @@ impl Blocks {
         let others = self.known(lo.saturating_add(1), hi);
         let before = self.known(lo, hi);
         if let Some(block) = self.blocks.get_mut(lo) {
-            block.count = count.saturating_sub(others);
+            let count = count.saturating_sub(others);
+            if block.count != count {
+                block.count = count;
+                self.dirty.insert(lo / CHUNK);
+            }
         }
         count.saturating_sub(before)
+    }
+}
+
+/// The next bytes; none if there are not as many.
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(blocks: u64) -> Blocks {
+        let mut builder = Blocks::builder();
+        (1..=blocks).for_each(|block| builder.push(&[block * 10, block * 10 + 1], 2));
+        builder.build()
+    }
+
+    #[test]
+    fn an_index_is_stored_in_chunks_and_read_back() {
+        for blocks in [1, 1_023, 1_024, 1_025, 3_000] {
+            let mut one = index(blocks);
+            let chunks = one.take_dirty();
+            assert_eq!(chunks.len(), usize::try_from(blocks).unwrap().div_ceil(CHUNK));
+            assert_eq!(Blocks::load(&chunks), Some(one.clone()));
+            assert!(one.take_dirty().is_empty());
+        }
+    }
+
+    #[test]
+    fn only_the_chunks_that_change_are_stored_again() {
+        let mut one = index(3_000);
+        let mut chunks = one.take_dirty();
+        assert_eq!(one.settle(1_500, 1_501, 2), 0);
+        assert!(one.take_dirty().is_empty());
+        assert_eq!(one.settle(1_500, 1_501, 5), 3);
+        let changed = one.take_dirty();
+        assert_eq!(changed.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1]);
+        chunks[1] = changed[0].clone();
+        assert_eq!(Blocks::load(&chunks).unwrap().known(0, 3_000), 6_003);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_index() {
+        let chunks = index(3_000).take_dirty();
+        assert_eq!(Blocks::load(&[]), None);
+        assert_eq!(Blocks::load(&chunks[1..]), None, "the first is missing");
+        assert_eq!(Blocks::load(&[chunks[0].clone(), chunks[2].clone()]), None, "the second is missing");
+        for length in [0, 3, 5, 14, 100] {
+            let cut = chunks[0].1[..length].to_vec();
+            assert_eq!(Blocks::load(&[(0, cut)]), None, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn an_index_that_is_too_long_is_not_kept() {
+        let mut builder = Blocks::builder();
+        (0..=MAX_BLOCKS as u64).for_each(|block| builder.push(&[block], 1));
+        assert!(builder.build().take_dirty().is_empty());
     }
 }

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Seen, Walk};
+
 /// How many times the ideal number of requests a walk may take.
 const FACTOR: u64 = 12;
 /// What is granted on top, for short lists.
@@ -68,6 +70,14 @@ impl Budget {
     /// The chain is given up for a new one.
     pub(super) fn start_anew(&mut self) {
         self.news = 0;
+    }
+}
+
+impl Walk {
+    pub(super) fn is_out_of_budget(&mut self, seen: &Seen) -> bool {
+        let left = |from: u64| seen.total.map_or(0, |total| total.saturating_sub(from));
+        let (ahead, left) = (left(self.start), left(self.offset.saturating_add(seen.returned)));
+        self.budget.is_spent(self.requests, seen.returned, left, ahead)
     }
 }
 

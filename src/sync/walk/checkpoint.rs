@@ -7,7 +7,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Walk;
+use super::bare::Bare;
 use super::budget::Budget;
+use super::same::Same;
 use super::window::Window;
 
 /// Of how many pages before the last one an id is kept.
@@ -38,6 +40,8 @@ pub struct Checkpoint {
     last_total: Option<u64>,
     budget: Budget,
     proved_end: Option<u64>,
+    #[serde(default)]
+    surplus: u64,
 }
 
 impl Walk {
@@ -48,7 +52,7 @@ impl Walk {
             limit: self.limit,
             start: self.start,
             // A leap that has yet to find the chain is tried again from where it began.
-            offset: self.leapt_from.unwrap_or(self.offset),
+            offset: self.leapt_from.or(self.same.offset()).or(self.bare.offset()).unwrap_or(self.offset),
             requests: self.requests,
             rows: self.rows,
             chains: self.chains,
@@ -65,6 +69,7 @@ impl Walk {
             last_total: self.last_total,
             budget: self.budget.clone(),
             proved_end: self.proved_end,
+            surplus: self.surplus,
         }
     }
 
@@ -101,6 +106,11 @@ impl Walk {
             is_loose: checkpoint.is_loose,
             last_total: checkpoint.last_total,
             budget: checkpoint.budget,
+            bare: Bare::default(),
+            same: Same::default(),
+            chain_end: 0,
+            is_aside: false,
+            surplus: checkpoint.surplus,
             proved_end: checkpoint.proved_end,
             ended_at: None,
         }

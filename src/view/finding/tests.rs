@@ -57,6 +57,18 @@ fn each_state_of_a_listing_has_its_sentence() {
             false,
             "wallets: the last round was not complete: page not read: Lumo is unavailable: no connection",
         ),
+        (
+            Progress { gap: Some(1), ..done("wallets") },
+            "total_too_high",
+            false,
+            "wallets: Lumo counts one more row than it lists; every row that it lists is stored",
+        ),
+        (
+            Progress { gap: Some(12), ..done("wallets") },
+            "total_too_high",
+            false,
+            "wallets: Lumo counts 12 more rows than it lists; every row that it lists is stored",
+        ),
     ] {
         assert_eq!(of_one(progress, time(5)), [(code, blocks, message.to_owned())]);
     }

@@ -97,9 +97,7 @@ impl Bridge {
         let now = self.clock.now();
         let Process { store, syncer } = self.process().await;
         let fence = store.lead("sync", owner, LEASE, now).await.expect("lease not asked for");
-        if let Some(fence) = fence {
-            syncer.write_by(Right::Lease(fence));
-        }
+        syncer.write_by(fence.map_or(Right::Guest, Right::Lease));
         fence.is_some()
     }
 
@@ -119,6 +117,31 @@ impl Bridge {
             self.process = Some(Process { store, syncer });
         }
         self.process.as_ref().expect("it was started a line ago")
+    }
+
+    /// Looks at what is due to be looked at again, as is done between two rounds.
+    pub(crate) async fn follow_up(&mut self, listing: Listing) {
+        self.process().await.syncer.follow_up(listing, &CancellationToken::new()).await;
+    }
+
+    /// Whether the next sweep does not wait for its time.
+    pub(crate) async fn sweep_is_due(&mut self, listing: Listing) -> bool {
+        self.process().await.syncer.sweep_is_due(listing).await.expect("progress not read")
+    }
+
+    /// Asks for a sweep of every list while so many look for what is to be swept.
+    pub(crate) async fn sweeps_on_schedule(&mut self, runners: usize, pages: u64) {
+        let syncer = &self.process().await.syncer;
+        let stop = CancellationToken::new();
+        syncer.want_sweeps();
+        let sweep = || async {
+            // As often as a timer would look before the sweep is over.
+            for _ in 0..50 {
+                syncer.sweep_wanted(pages, || true, &stop).await;
+                tokio::task::yield_now().await;
+            }
+        };
+        futures_util::future::join_all((0..runners).map(|_| sweep())).await;
     }
 
     /// Another process over the same tables.

@@ -4,13 +4,17 @@
 //! every step.
 
 mod anchors;
+mod asks;
 mod changes;
 mod crashes;
 mod failures;
+mod memory;
+mod miscounts;
 mod pages;
 mod rejects;
 mod scale;
 mod scene;
+mod sweeps;
 mod totals;
 mod walks;
 mod wallets;

@@ -71,6 +71,8 @@ pub(crate) enum Act {
     Invent,
     /// The page with this total.
     Total(Option<u64>),
+    /// The first so many rows, whatever was asked for, beside a total of 0: as a mock of documentation does.
+    Mock(u64),
 }
 
 type Script = Box<dyn FnMut(&mut World, &Asked) -> Act + Send>;

@@ -21,7 +21,7 @@ on_each_database!(
     a_new_wallet_adopts_the_deposits_that_came_before_it,
     a_dry_run_tells_what_would_happen_and_touches_nothing,
     a_page_longer_than_a_statement_is_stored_whole,
-    progress_is_stored_with_its_page,
+    the_beginning_of_an_import_is_stored_with_its_page_and_once,
 );
 
 async fn stored_wallet(store: &Store, id: &str) -> wallet::Model {
@@ -216,10 +216,10 @@ async fn a_dry_run_tells_what_would_happen_and_touches_nothing(database: Databas
     queued.mark_unchanged();
 
     let blocked = listed(Wallet { is_blocked: true, ..wallet("w1", "bob") });
-    let progress = store.progress(lumo_bridge::model::Listing::Wallets).await.unwrap();
+    let import_started = Some((lumo_bridge::model::Listing::Wallets, at(1000)));
     let batch = Batch {
         ending: Ending::RollBack,
-        checkpoint: Checkpoint { progress: Some(progress), ..Checkpoint::default() },
+        checkpoint: Checkpoint { import_started, ..Checkpoint::default() },
         ..page(&[blocked, wallet("w2", "eve"), wallet("w3", "joe")], at(1000))
     };
     let shown = store.ingest(batch, at(1000)).await.unwrap();
@@ -251,19 +251,18 @@ async fn a_page_longer_than_a_statement_is_stored_whole(database: Database) {
     assert_eq!(database.number("SELECT MAX(seq) FROM lumo_events").await, 2402);
 }
 
-async fn progress_is_stored_with_its_page(database: Database) {
+async fn the_beginning_of_an_import_is_stored_with_its_page_and_once(database: Database) {
     let store = migrated(&database, &shop()).await;
     let listing = lumo_bridge::model::Listing::Deposits;
-    let mut progress = store.progress(listing).await.unwrap();
-    assert_eq!((progress.listing.as_str(), progress.last_total), ("deposits", None));
-    progress.import_started_at = Some(at(1));
-    for total in [1, 2] {
-        progress.last_total = Some(total);
-        // The page of the second time holds nothing new; the progress does.
-        let checkpoint = Checkpoint { progress: Some(progress.clone()), ..Checkpoint::default() };
-        let batch = Batch { checkpoint, ..page(&[deposit("d")], at(total)) };
-        store.ingest(batch, at(total)).await.unwrap();
-        assert_eq!(store.progress(listing).await.unwrap(), progress);
+    let before = store.progress(listing).await.unwrap();
+    assert_eq!((before.listing.as_str(), before.import_started_at), ("deposits", None));
+    for time in [1, 2] {
+        // The page of the second time holds nothing new.
+        let checkpoint = Checkpoint { import_started: Some((listing, at(time))), ..Checkpoint::default() };
+        let batch = Batch { checkpoint, ..page(&[deposit("d")], at(time)) };
+        store.ingest(batch, at(time)).await.unwrap();
+        let expected = lumo_bridge::store::Progress { import_started_at: Some(at(1)), ..before.clone() };
+        assert_eq!(store.progress(listing).await.unwrap(), expected);
     }
-    assert_eq!(store.progress(lumo_bridge::model::Listing::Wallets).await.unwrap().last_total, None);
+    assert_eq!(store.progress(lumo_bridge::model::Listing::Wallets).await.unwrap().import_started_at, None);
 }

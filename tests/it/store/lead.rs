@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use lumo_bridge::model::Listing;
 use lumo_bridge::model::record::Wallet;
-use lumo_bridge::store::{Batch, Checkpoint, Error, Fence, Run, Store, SweepState};
+use lumo_bridge::store::{Advance, Batch, Checkpoint, Error, Fence, Remembered, Run, Store, SweepState};
 use lumo_bridge_entity::run::Outcome;
 
 use super::fixture::{at, config, ingest, kinds, listed, migrated, page, shop, wallet};
@@ -79,6 +79,7 @@ async fn a_stale_leader_can_commit_nothing(database: Database) {
     let fresh = store.lead(SYNC, "b", LEASE, at(40)).await.unwrap();
     let before = everything(&database).await;
     let progress = store.progress(Listing::Wallets).await.unwrap();
+    let advance = Advance { progress: &progress, memory: Remembered::Keep };
     let run = Run {
         listing: Listing::Wallets,
         started_at: at(1),
@@ -95,7 +96,7 @@ async fn a_stale_leader_can_commit_nothing(database: Database) {
     let changed = [wallet("new", "eve"), listed(Wallet { is_blocked: true, ..wallet("w", "bob") })];
     let batch = |fence| Batch { fence, ..page(&changed, at(41)) };
     let kept = |fence| {
-        let checkpoint = Checkpoint { progress: Some(progress.clone()), ..Checkpoint::default() };
+        let checkpoint = Checkpoint { import_started: Some((Listing::Wallets, at(1))), ..Checkpoint::default() };
         Batch { fence, checkpoint, ..page::<Wallet>(&[], at(41)) }
     };
     let ids = || vec!["w".parse().unwrap()];
@@ -104,7 +105,7 @@ async fn a_stale_leader_can_commit_nothing(database: Database) {
         is_fenced("ingest", store.ingest(batch(fence), at(41)).await);
         is_fenced("checkpoint", store.ingest(kept(fence), at(41)).await);
         is_fenced("vanish", store.vanish::<Wallet>(ids(), at(41), fence, at(41)).await);
-        is_fenced("finish", store.finish_pass(&progress, &run, fence).await);
+        is_fenced("finish", store.finish_pass(&run, Some(&advance), fence).await);
         is_fenced("save_sweep", store.save_sweep(&state, &[(0, vec![1])], fence, at(41)).await);
         is_fenced("end_sweep", store.end_sweep(Listing::Wallets, fence).await);
         is_fenced("stalled", store.note_stalled(Listing::Wallets, Some(at(1)), fence, at(41)).await);
@@ -116,7 +117,7 @@ async fn a_stale_leader_can_commit_nothing(database: Database) {
     store.ingest(batch(fresh), at(41)).await.unwrap();
     store.ingest(kept(fresh), at(41)).await.unwrap();
     assert_eq!(store.vanish::<Wallet>(ids(), at(41), fresh, at(42)).await.unwrap(), 1);
-    store.finish_pass(&progress, &run, fresh).await.unwrap();
+    store.finish_pass(&run, Some(&advance), fresh).await.unwrap();
     store.save_sweep(&state, &[(0, vec![1])], fresh, at(41)).await.unwrap();
     store.end_sweep(Listing::Wallets, fresh).await.unwrap();
     assert!(store.note_stalled(Listing::Wallets, Some(at(1)), fresh, at(41)).await.unwrap());

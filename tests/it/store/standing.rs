@@ -2,7 +2,7 @@
 
 use lumo_bridge::model::Listing;
 use lumo_bridge::model::subscriber::{Order, Subscriber};
-use lumo_bridge::store::{Progress, Run};
+use lumo_bridge::store::{Advance, Progress, Remembered, Run};
 use lumo_bridge_entity::run::Outcome;
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ use crate::database::{Database, on_each_database};
 
 on_each_database!(
     marks_only_grow_and_memory_is_what_was_said_last,
+    a_pass_without_an_advance_leaves_nothing_but_its_record,
     a_pass_does_not_touch_the_troubles,
     a_stall_is_told_once_as_it_begins_and_once_as_it_ends,
     a_refused_key_is_told_once_as_it_begins_and_once_as_it_ends,
@@ -36,6 +37,11 @@ fn run(now: i64) -> Run {
     }
 }
 
+/// The progress as a round writes it, with nothing to say about the memory.
+fn advance(progress: &Progress) -> Advance<'_> {
+    Advance { progress, memory: Remembered::Keep }
+}
+
 async fn marks_only_grow_and_memory_is_what_was_said_last(database: Database) {
     let store = migrated(&database, &[]).await;
     let fresh = store.progress(Listing::Wallets).await.unwrap();
@@ -43,33 +49,48 @@ async fn marks_only_grow_and_memory_is_what_was_said_last(database: Database) {
         complete_through: Some(at(mark)),
         proved_through: Some(at(mark - 5)),
         gap: Some(mark),
-        memory: Some(format!("{mark}")),
         ..fresh.clone()
     };
     for (number, mark, reached) in [(1, 10, 10), (2, 30, 30), (3, 20, 30)] {
-        store.finish_pass(&said(mark), &run(number), None).await.unwrap();
+        let memory = Remembered::Replace(format!("{mark}"));
+        let advance = Advance { progress: &said(mark), memory };
+        store.finish_pass(&run(number), Some(&advance), None).await.unwrap();
         let found = store.progress(Listing::Wallets).await.unwrap();
         assert_eq!((found.complete_through, found.proved_through), (Some(at(reached)), Some(at(reached - 5))));
         assert_eq!((found.gap, found.memory), (Some(mark), Some(format!("{mark}"))));
     }
-    store.finish_pass(&fresh, &run(4), None).await.unwrap();
+    store.finish_pass(&run(4), Some(&advance(&fresh)), None).await.unwrap();
     let found = store.progress(Listing::Wallets).await.unwrap();
     assert_eq!((found.complete_through, found.proved_through), (Some(at(30)), Some(at(25))));
-    assert_eq!((found.gap, found.memory), (None, None));
+    assert_eq!((found.gap, found.memory), (None, Some("20".to_owned())));
     assert_eq!(store.runs(Listing::Wallets, 9).await.unwrap().len(), 4);
+}
+
+async fn a_pass_without_an_advance_leaves_nothing_but_its_record(database: Database) {
+    let store = migrated(&database, &[]).await;
+    let fresh = store.progress(Listing::Wallets).await.unwrap();
+    store.finish_pass(&run(1), None, None).await.unwrap();
+    assert_eq!(store.progress(Listing::Wallets).await.unwrap(), fresh);
+    let learned = Progress { page_limit: Some(50), last_total: Some(7), last_run_at: Some(at(2)), ..fresh };
+    let advance = Advance { progress: &learned, memory: Remembered::Replace("{}".to_owned()) };
+    store.finish_pass(&run(2), Some(&advance), None).await.unwrap();
+    let before = store.progress(Listing::Wallets).await.unwrap();
+    store.finish_pass(&Run { outcome: Outcome::Failed, ..run(3) }, None, None).await.unwrap();
+    assert_eq!(store.progress(Listing::Wallets).await.unwrap(), before);
+    assert_eq!(store.runs(Listing::Wallets, 9).await.unwrap().len(), 3);
 }
 
 async fn a_pass_does_not_touch_the_troubles(database: Database) {
     let store = migrated(&database, &[]).await;
     let before = store.progress(Listing::Wallets).await.unwrap();
     let claims = Progress { stalled_since: Some(at(1)), unauthorized_since: Some(at(1)), ..before.clone() };
-    store.finish_pass(&claims, &run(1), None).await.unwrap();
+    store.finish_pass(&run(1), Some(&advance(&claims)), None).await.unwrap();
     let found = store.progress(Listing::Wallets).await.unwrap();
     assert_eq!((found.stalled_since, found.unauthorized_since), (None, None));
 
     store.note_stalled(Listing::Wallets, Some(at(2)), None, at(3)).await.unwrap();
     store.note_unauthorized(Listing::Wallets, true, None, at(4)).await.unwrap();
-    store.finish_pass(&before, &run(5), None).await.unwrap();
+    store.finish_pass(&run(5), Some(&advance(&before)), None).await.unwrap();
     let found = store.progress(Listing::Wallets).await.unwrap();
     assert_eq!((found.stalled_since, found.unauthorized_since), (Some(at(2)), Some(at(4))));
 }
@@ -94,7 +115,7 @@ async fn a_stall_is_told_once_as_it_begins_and_once_as_it_ends(database: Databas
     let progress = store.progress(listing).await.unwrap();
     let (mark, error) = (Some(at(3)), Some("page not read".to_owned()));
     let progress = Progress { complete_through: mark, proved_through: mark, last_error: error, ..progress };
-    store.finish_pass(&progress, &Run { listing, ..run(12) }, None).await.unwrap();
+    store.finish_pass(&Run { listing, ..run(12) }, Some(&advance(&progress)), None).await.unwrap();
     assert!(note(None, 20).await);
     assert!(!note(None, 21).await);
     assert_eq!(store.progress(listing).await.unwrap().stalled_since, None);

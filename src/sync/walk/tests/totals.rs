@@ -27,13 +27,13 @@ fn most_requests(rows: u64, page: u64) -> u64 {
 }
 
 #[test]
-fn a_total_that_counts_a_hidden_row_costs_a_bounded_number_of_requests() {
+fn a_list_whose_total_counts_a_hidden_row_ends_where_its_last_row_stands_alone() {
     for page in [6, 22, 100] {
         for rows in [1, 5, 100, 101, 182, 183, 500, 965] {
             let mut state = Walk::new(page, None);
             let (seen, end) = walk_told(&Server::of(rows, 1_000), &mut state, |rows| rows + 1);
-            assert_eq!((seen, end), (rows, Step::Unproved(Doubt::OutOfBudget)));
-            let most = most_requests(rows, u64::from(page).min(rows));
+            assert_eq!((seen, end, state.end_offset()), (rows, Step::End, Some(rows)), "{rows} rows by {page}");
+            let most = rows / u64::from(page).saturating_sub(4).max(1) + 8;
             assert!(state.requests() <= most, "{rows} rows by {page}: {} requests", state.requests());
         }
     }
@@ -44,8 +44,56 @@ fn a_hidden_row_costs_a_long_list_little_more_than_reading_it() {
     for hidden in [1, 7, 100_000] {
         let mut state = Walk::new(100, None);
         let (seen, end) = walk_told(&Server::of(100_000, 100), &mut state, |rows| rows + hidden);
-        assert_eq!((seen, end), (100_000, Step::Unproved(Doubt::OutOfBudget)));
-        assert!(state.requests() <= 100_000 / 96 + 600, "{} requests", state.requests());
+        assert_eq!((seen, end), (100_000, Step::End));
+        assert_eq!((state.end_offset(), state.page_size()), (Some(100_000), Some(100)));
+        assert!(state.requests() <= 100_000 / 96 + 20, "{} requests", state.requests());
+    }
+}
+
+#[test]
+fn a_surplus_that_is_known_costs_nothing() {
+    for (rows, hidden) in [(450, 1), (400, 7), (1, 1), (3, 50)] {
+        let known = |walk: Walk| walk.counting_surplus(hidden).ending_as_before_at(rows);
+        let (mut state, mut honest) = (known(Walk::new(100, Some(100))), Walk::new(100, Some(100)));
+        let server = Server::of(rows, 100);
+        assert_eq!(walk_told(&server, &mut state, |rows| rows + hidden), (rows, Step::End));
+        assert_eq!(walk_told(&server, &mut honest, |rows| rows), (rows, Step::End));
+        assert_eq!(state.requests(), honest.requests());
+    }
+}
+
+#[test]
+fn rows_behind_a_gap_that_pages_do_not_span_are_not_the_end() {
+    let mut state = Walk::new(100, None);
+    let pages = |offset: u64| match offset {
+        0..200 => (offset..200).take(100).collect::<Vec<u64>>(),
+        200..400 => Vec::new(),
+        _ => (offset..600).take(100).collect(),
+    };
+    let end = loop {
+        let ids = pages(state.next().offset);
+        match state.absorb(&Seen { returned: ids.len() as u64, ids, total: Some(600) }) {
+            Step::Read(_) => {}
+            end => break end,
+        }
+    };
+    assert_eq!(end, Step::Unproved(Doubt::OutOfBudget));
+}
+
+#[test]
+fn the_same_rows_at_every_offset_are_recognised_with_the_third_request() {
+    for rows in [1, 2, 7, 100] {
+        for total in [0, 1, rows, rows + 1, 10_000] {
+            let mut state = Walk::new(100, None);
+            let end = loop {
+                let ids: Vec<u64> = (0..rows).collect();
+                match state.absorb(&Seen { returned: rows, ids, total: Some(total) }) {
+                    Step::Read(_) => {}
+                    end => break end,
+                }
+            };
+            assert_eq!((end, state.requests()), (Step::Unproved(Doubt::SameRows), 3), "{rows} rows, total {total}");
+        }
     }
 }
 

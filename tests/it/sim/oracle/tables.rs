@@ -98,6 +98,27 @@ impl Tables {
         self.query(sql).await.into_iter().map(marks).collect()
     }
 
+    /// Everything that is stored of where a listing stands, as one text.
+    pub(crate) async fn state(&self, listing: Listing) -> Option<String> {
+        let columns = [
+            "import_started_at",
+            "import_done_at",
+            "page_limit",
+            "last_total",
+            "complete_through",
+            "last_run_at",
+            "last_error",
+            "proved_through",
+            "gap",
+            "stalled_since",
+            "unauthorized_since",
+            "memory",
+        ];
+        let all = columns.map(|column| format!("quote({column})")).join(" || ' ' || ");
+        let sql = format!("SELECT {all} FROM lumo_sync_state WHERE listing = '{listing}'");
+        self.query(&sql).await.first().map(|row| row.try_get_by_index(0).unwrap())
+    }
+
     pub(crate) async fn events(&self, after: i64) -> Vec<Event> {
         let sql = format!(
             "SELECT seq, \"type\", stream, stream_seq, object_kind, object_id, body FROM lumo_events WHERE seq > {after}

@@ -42,6 +42,22 @@ async fn scenario_18_one_row_anywhere_in_a_long_scattered_list_is_found_for_litt
 }
 
 #[tokio::test]
+async fn what_a_sweep_learned_of_a_scattered_list_survives_a_restart() {
+    let mut scene = scattered(6_000).await;
+    let sweep = scene.cost(Call::Sweep(DEPOSITS, 100_000)).await;
+    scene.rest(10);
+    for _ in 0..3 {
+        scene.0.bridge.kill();
+        let found = scene.deposits().await;
+        scene.change(|world| world.add(DEPOSITS, Place::AsOrdered, None));
+        let cost = scene.cost(TICK).await;
+        scene.rest(10);
+        assert_eq!(scene.deposits().await, found + 1, "by the first round of the new process");
+        assert!(cost <= sweep / 2, "{cost} requests, and {sweep} for a whole sweep");
+    }
+}
+
+#[tokio::test]
 async fn scenario_19_a_row_whose_arrival_is_masked_by_a_removal_is_found_within_two_sweeps() {
     let mut scene = scattered(600).await;
     let new = scene.change(|world| {

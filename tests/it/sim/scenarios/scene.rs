@@ -10,7 +10,7 @@ use crate::sim::driver::Driver;
 use crate::sim::model::{Kind, World};
 use crate::sim::oracle::tables::{Marks, Stored};
 use crate::sim::quirks::Plan;
-use crate::sim::server::{Act, Asked, Server};
+use crate::sim::server::{Act, Asked, Logged, Server};
 
 /// As many pages as any sweep takes.
 const WHOLE: u64 = 100_000;
@@ -74,6 +74,18 @@ impl Scene {
     /// How many requests were made so far.
     pub(super) fn requests(&self) -> usize {
         self.server().live().log.len()
+    }
+
+    /// How many requests for a page of this whole list were made so far.
+    pub(super) fn plain_requests(&self, listing: Listing) -> usize {
+        let is_such = |logged: &&Logged| logged.asked.listing == listing && logged.asked.is_plain();
+        self.server().live().log.iter().filter(is_such).count()
+    }
+
+    /// The latest requests, in order.
+    pub(super) fn last_requests(&self, number: usize) -> Vec<Logged> {
+        let log = self.server().live().log.clone();
+        log[log.len() - number..].to_vec()
     }
 
     /// How many requests this took.

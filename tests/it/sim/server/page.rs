@@ -19,7 +19,7 @@ pub(super) struct Content {
 impl Live {
     pub(super) fn content(&mut self, asked: &Asked, act: &Act) -> Result<Content, Failure> {
         let listing = asked.listing;
-        let cap = if let Act::Cut(rows) = act { *rows } else { u64::MAX }.min(self.cap(asked)?);
+        let cap = if let Act::Cut(rows) | Act::Mock(rows) = act { *rows } else { u64::MAX }.min(self.cap(asked)?);
         let lag = self.lag();
         let moment = if let Act::AsOf(moment) = act { *moment } else { self.world.now().saturating_sub(lag) };
         self.world.given_salt = self.chance.given_salt();
@@ -34,10 +34,12 @@ impl Live {
         }
         let total = match act {
             Act::Total(total) => *total,
+            Act::Mock(_) => Some(0),
             _ => self.total(asked, u64::try_from(list.len()).unwrap()),
         };
         let shift = if let Act::Shift(rows) = act { *rows } else { 0 };
-        let from = usize::try_from(asked.offset + shift).unwrap_or(usize::MAX).min(list.len());
+        let offset = if let Act::Mock(_) = act { 0 } else { asked.offset };
+        let from = usize::try_from(offset + shift).unwrap_or(usize::MAX).min(list.len());
         let until = from.saturating_add(usize::try_from(cap).unwrap()).min(list.len());
         let page = match (act, &list[from..until]) {
             (Act::Empty, _) | (Act::Short, []) => &[],

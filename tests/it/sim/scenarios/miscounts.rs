@@ -1,0 +1,133 @@
+//! Servers that count what they never list, and servers that list the same whatever is asked.
+
+use chrono::TimeDelta;
+use lumo_bridge::model::Listing;
+
+use super::scene::Scene;
+use crate::sim::bridge::{Call, Ended};
+use crate::sim::quirks::{Cap, Order, Plan, Total};
+use crate::sim::server::Act;
+
+const DEPOSITS: Listing = Listing::Deposits;
+const TICK: Call = Call::Tick(DEPOSITS);
+const SWEEP: Call = Call::Sweep(DEPOSITS, 100_000);
+
+/// Lets the bridge live for so many rounds, with the sweeps that do not wait for their time. Returns how many requests
+/// the last round took, and how many sweeps there were.
+async fn live(scene: &mut Scene, rounds: usize) -> (usize, usize) {
+    let (mut cost, mut sweeps) = (0, 0);
+    for _ in 0..rounds {
+        cost = scene.cost(TICK).await;
+        scene.rest(10);
+        if scene.0.bridge.sweep_is_due(DEPOSITS).await {
+            sweeps += 1;
+            scene.done(SWEEP).await;
+        }
+    }
+    (cost, sweeps)
+}
+
+#[tokio::test]
+async fn a_total_that_counts_rows_which_are_never_listed_is_known_to_and_costs_nothing() {
+    for hidden in [1, 7, 5_000] {
+        for order in [Order::Newest, Order::Oldest, Order::Scattered] {
+            let plan = Plan::calm(order, 2_000).with_page(100).with_total(Total::CountsHidden(hidden));
+            let mut scene = Scene::new(plan).await;
+            let why = format!("{hidden} hidden, {order:?}");
+            scene.done(TICK).await;
+            assert!(scene.marks(DEPOSITS).await.proved_through.is_some(), "{why}: the import is proved");
+            assert!(scene.requests() <= 2_000 / 96 + 20, "{why}: {} requests for the import", scene.requests());
+            let (_, sweeps) = live(&mut scene, 12).await;
+            assert!(sweeps <= 7, "{why}: {sweeps} sweeps until it was known");
+            let (cost, sweeps) = live(&mut scene, 9).await;
+            assert_eq!(sweeps, 0, "{why}: sweeps that do not wait for the schedule");
+            assert!(cost <= 2, "{why}: {cost} requests for a quiet round");
+            assert!(scene.is_green().await, "{why}");
+            // One more than that is one that was missed.
+            let found = scene.deposits().await;
+            scene.change(|world| world.burst(DEPOSITS, 1));
+            live(&mut scene, 3).await;
+            assert_eq!(scene.deposits().await, found + 1, "{why}");
+            let (cost, sweeps) = live(&mut scene, 9).await;
+            let log = scene.last_requests(cost);
+            assert!(sweeps == 0 && cost <= 2, "{why}: {sweeps} sweeps and {cost} requests afterwards: {log:#?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_short_list_whose_total_counts_a_row_too_many_takes_a_request_for_each_page() {
+    let mut scene = Scene::new(Plan::calm(Order::Newest, 60).with_total(Total::CountsHidden(1))).await;
+    scene.done(TICK).await;
+    let (_, sweeps) = live(&mut scene, 12).await;
+    assert_eq!(sweeps, 0);
+    let (cost, _) = live(&mut scene, 1).await;
+    assert!(cost <= 3, "{cost} requests for three pages");
+    scene.settles().await;
+}
+
+#[tokio::test]
+async fn a_total_that_becomes_true_again_is_believed_again() {
+    let plan = Plan::calm(Order::Newest, 2_000).with_page(100).with_total(Total::CountsHidden(3));
+    let mut scene = Scene::new(plan).await;
+    live(&mut scene, 20).await;
+    scene.server().live().quirks.iter_mut().for_each(|quirks| quirks.total = Total::True);
+    live(&mut scene, 3).await;
+    scene.sweep().await;
+    let (cost, sweeps) = live(&mut scene, 9).await;
+    assert!(sweeps == 0 && cost <= 2, "{sweeps} sweeps, {cost} requests");
+    scene.settles().await;
+}
+
+#[tokio::test]
+async fn a_surplus_that_no_sweep_explains_is_swept_for_once() {
+    // Single rows prove no end.
+    let plan = Plan::calm(Order::Newest, 220).with_cap(Cap::Silent(1)).with_total(Total::CountsHidden(2));
+    let mut scene = Scene::new(plan).await;
+    scene.done(TICK).await;
+    let (_, sweeps) = live(&mut scene, 12).await;
+    assert!(sweeps <= 2, "{sweeps} sweeps");
+}
+
+#[tokio::test]
+async fn a_server_that_answers_the_same_rows_at_every_offset_is_recognised_after_three_requests() {
+    for rows in [1, 2, 3, 25] {
+        let mut scene = Scene::new(Plan::calm(Order::Newest, 60)).await;
+        scene.script(move |_, _, _| Act::Mock(rows));
+        for _ in 0..4 {
+            let before = scene.requests();
+            let ended = scene.done(TICK).await;
+            let Ended::Done(report) = ended else { panic!("{ended:?}") };
+            assert_eq!(scene.requests() - before, 3, "{rows} rows");
+            assert_eq!(
+                report.doubt.as_deref(),
+                Some(
+                    "the server answers the same rows at every offset, as the vendor's documentation mock does; they are \
+                     stored, and nothing is called complete"
+                )
+            );
+            assert!(!scene.0.bridge.sweep_is_due(DEPOSITS).await);
+            scene.rest(10);
+        }
+        assert_eq!(scene.deposits().await, usize::try_from(rows).unwrap());
+        let marks = scene.marks(DEPOSITS).await;
+        assert_eq!((marks.complete_through, marks.proved_through), (None, None), "{rows} rows");
+        scene.settles().await;
+        assert_eq!(scene.deposits().await, 60);
+    }
+}
+
+#[tokio::test]
+async fn a_list_into_which_as_many_rows_move_as_it_is_read_further_is_no_mock() {
+    let mut scene = Scene::new(Plan::calm(Order::Newest, 100).with_cap(Cap::Silent(5))).await;
+    scene.script(|world, nth, _| {
+        if nth == 2 {
+            world.pass_time(TimeDelta::milliseconds(1));
+            world.burst(DEPOSITS, 1);
+        }
+        Act::Answer
+    });
+    assert!(scene.proves(Call::Pass(DEPOSITS)).await);
+    scene.settles().await;
+    assert_eq!(scene.deposits().await, 101);
+}
