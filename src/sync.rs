@@ -27,6 +27,7 @@ mod rejects;
 mod report;
 mod round;
 mod sightings;
+mod skew;
 mod sweep;
 mod tick;
 mod upstream;
@@ -62,6 +63,7 @@ use hot::News;
 use log::RoundLog;
 use round::Round;
 use sightings::Sightings;
+use skew::UpstreamClock;
 use sweep::{Sweeping, Wanted};
 use upstream::Source;
 
@@ -114,6 +116,7 @@ pub struct Syncer<U> {
     /// Users whose wallets have changed: their deposits may have, too.
     hints: Plain<BTreeSet<String>>,
     sightings: Sightings,
+    upstream_clock: UpstreamClock,
     meters: Meters,
     log: RoundLog,
 }
@@ -170,6 +173,7 @@ impl<U: Upstream> Syncer<U> {
             news: Plain::default(),
             hints: Plain::default(),
             sightings: Sightings::default(),
+            upstream_clock: UpstreamClock::default(),
             meters: Meters::default(),
             log: RoundLog::default(),
         }

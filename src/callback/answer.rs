@@ -9,12 +9,12 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{CONTENT_ENCODING, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, DATE, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 
 use crate::callback::fault::Fault;
 use crate::model::retry::Outcome;
-use crate::model::retry_after::retry_after;
+use crate::model::retry_after::{http_date, retry_after};
 use crate::setting::Redactor;
 
 /// As much of a body as is waited for.
@@ -36,8 +36,9 @@ pub(super) struct Answer {
 impl Answer {
     /// Reads the answer. A body beyond [`READ_BYTES`] is left unread, which costs the connection.
     pub(super) async fn read(mut response: Response, now: DateTime<Utc>) -> Self {
-        let hint = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = hint.and_then(|hint| retry_after(hint, now));
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let served_at = header(DATE).and_then(http_date);
+        let retry_after = header(RETRY_AFTER).and_then(|hint| retry_after(hint, served_at, now));
         let mut encodings = response.headers().get_all(CONTENT_ENCODING).iter();
         let is_plain = encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
         let mut answer = Self { status: response.status(), retry_after, is_plain, body: Vec::new(), fault: None };

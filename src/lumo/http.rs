@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::lumo::pace::{Feedback, Lane, Pace};
 use crate::lumo::{Config, Error, Meters, Outage, meters, refusal, retry_after};
 use crate::model::Listing;
+use crate::model::retry_after::http_date;
 use crate::setting::Secret;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -130,13 +131,13 @@ impl Http {
     async fn exchange(&self, request: RequestBuilder, cap: usize) -> Result<Answer, Error> {
         let mut response = request.send().await?;
         let status = response.status();
-        let served_at = header(&response, DATE).and_then(retry_after::http_date);
+        let served_at = header(&response, DATE).and_then(http_date);
         if status.is_success() {
             let body = read(&mut response, cap).await?;
             return Ok(Answer { body, served_at });
         }
-        let now = served_at.unwrap_or_else(|| Clock::system().now());
-        let wait = header(&response, RETRY_AFTER).and_then(|value| retry_after::parse(value, now));
+        let now = Clock::system().now();
+        let wait = header(&response, RETRY_AFTER).and_then(|value| retry_after::parse(value, served_at, now));
         let excerpt = read_excerpt(&mut response).await;
         Err(refusal::classify(status, wait, || refusal::message(&excerpt, self.api_key.expose())))
     }

@@ -1,7 +1,7 @@
 //! The `Retry-After` header: seconds or a date, bounded.
 //!
-//! A date is compared with the answer's own `Date`, so the two machines' clocks need not agree. What cannot be read
-//! counts as not sent, what has passed as zero, and nobody keeps the bridge away for longer than [`CAP`].
+//! A date is compared with the answer's own `Date` where that makes sense, so the two machines' clocks need not agree. What
+//! cannot be read counts as not sent, what has passed as zero, and nobody keeps the bridge away for longer than [`CAP`].
 
 use std::time::Duration;
 
@@ -12,19 +12,15 @@ use crate::model::retry_after::retry_after;
 /// Longest wait that is believed.
 pub(super) const CAP: Duration = Duration::from_secs(15 * 60);
 
-/// How long to wait, `now` being the server's time where it said so.
-pub(super) fn parse(value: &str, now: DateTime<Utc>) -> Option<Duration> {
-    retry_after(value, now).map(|wait| wait.min(CAP))
-}
-
-/// A date as HTTP writes it, for example `Fri, 02 Jan 2026 03:04:05 GMT`.
-pub(super) fn http_date(value: &str) -> Option<DateTime<Utc>> {
-    httpdate::parse_http_date(value).ok().map(DateTime::from)
+/// How long to wait.
+pub(super) fn parse(value: &str, served_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<Duration> {
+    retry_after(value, served_at, now).map(|wait| wait.min(CAP))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::retry_after::http_date;
 
     #[test]
     fn every_form_is_bounded() {
@@ -49,7 +45,8 @@ mod tests {
             ("2026-01-02T03:04:35Z", None),
             ("٣", None),
         ] {
-            assert_eq!(parse(value, now), expected, "{value}");
+            assert_eq!(parse(value, None, now), expected, "{value}");
+            assert_eq!(parse(value, Some(now), now), expected, "{value}");
         }
     }
 }

@@ -60,16 +60,17 @@ pub enum History {
 pub enum Announce {
     /// They are news.
     News,
-    /// The first import is under way: what was created before it began is history.
-    Import { started_at: DateTime<Utc>, history: History },
+    /// The first import is under way: what was created before it began is history. So is what claims to have been created
+    /// after `until`, a time in the future: nobody knows when it was.
+    Import { started_at: DateTime<Utc>, until: DateTime<Utc>, history: History },
 }
 
 impl Announce {
     /// As what a thing is announced that appeared; none if it is stored without a word.
     #[must_use]
     pub fn origin(self, created_at: Option<DateTime<Utc>>) -> Option<Origin> {
-        let Self::Import { started_at, history } = self else { return Some(Origin::Live) };
-        if created_at.is_some_and(|time| time >= started_at) {
+        let Self::Import { started_at, until, history } = self else { return Some(Origin::Live) };
+        if created_at.is_some_and(|time| (started_at..=until).contains(&time)) {
             return Some(Origin::Live);
         }
         let announced = match history {

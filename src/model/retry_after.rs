@@ -2,21 +2,35 @@
 //!
 //! It is a hint from a stranger, so it never fails: what cannot be read is no hint, what has passed is no wait, and what
 //! is absurdly long saturates. How long a hint is believed is decided by the caller.
+//!
+//! A date is meant by the server's clock, which its `Date` header tells. Where that makes no sense, our own clock decides:
+//! one of the two headers may be right although the other is not.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// How long the header asks to wait from `now` on.
+/// No server means a date that is further away than this.
+const MAX_PLAUSIBLE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long the header asks to wait from `now` on. `served_at` is the answer's `Date`, if it has one.
 #[must_use]
-pub fn retry_after(header: &str, now: DateTime<Utc>) -> Option<Duration> {
+pub fn retry_after(header: &str, served_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<Duration> {
     let header = header.trim_matches([' ', '\t']);
     if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
         // Digits alone fail to parse only by being too many.
         return Some(Duration::from_secs(header.parse().unwrap_or(u64::MAX)));
     }
-    let at = DateTime::<Utc>::from(httpdate::parse_http_date(header).ok()?);
-    Some((at - now).to_std().unwrap_or(Duration::ZERO))
+    let at = http_date(header)?;
+    let waits = || [served_at, Some(now)].into_iter().flatten().map(|clock| (at - clock).to_std().unwrap_or_default());
+    let plausible = waits().find(|wait| !wait.is_zero() && *wait <= MAX_PLAUSIBLE);
+    plausible.or_else(|| waits().last())
+}
+
+/// A date as HTTP writes it, for example `Fri, 02 Jan 2026 03:04:05 GMT`.
+#[must_use]
+pub fn http_date(header: &str) -> Option<DateTime<Utc>> {
+    httpdate::parse_http_date(header).ok().map(DateTime::from)
 }
 
 #[cfg(test)]
@@ -24,7 +38,24 @@ mod tests {
     use super::*;
 
     fn wait(header: &str) -> Option<Duration> {
-        retry_after(header, "2026-05-04T10:11:12Z".parse().unwrap())
+        retry_after(header, None, "2026-05-04T10:11:12Z".parse().unwrap())
+    }
+
+    #[test]
+    fn a_date_is_meant_by_the_server_s_clock_unless_that_makes_no_sense() {
+        let now = "2026-05-04T10:11:12Z".parse().unwrap();
+        for (header, served_at, seconds) in [
+            ("Mon, 04 May 2026 11:11:42 GMT", "Mon, 04 May 2026 11:11:12 GMT", 30),
+            ("Thu, 01 Jan 1970 00:01:00 GMT", "Thu, 01 Jan 1970 00:00:30 GMT", 30),
+            ("Mon, 04 May 2026 10:11:42 GMT", "Thu, 01 Jan 1970 00:00:00 GMT", 30),
+            ("Mon, 04 May 2026 10:11:42 GMT", "Fri, 01 Jan 2100 00:00:00 GMT", 30),
+            ("Mon, 04 May 2026 10:11:42 GMT", "soon", 30),
+            ("Mon, 04 May 2026 10:11:12 GMT", "Fri, 01 Jan 2100 00:00:00 GMT", 0),
+            ("7", "Thu, 01 Jan 1970 00:00:00 GMT", 7),
+        ] {
+            let wait = retry_after(header, http_date(served_at), now);
+            assert_eq!(wait, Some(Duration::from_secs(seconds)), "{header}, {served_at}");
+        }
     }
 
     #[test]

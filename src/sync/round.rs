@@ -9,6 +9,7 @@ use super::memory::Memory;
 use super::order::Place;
 use super::reader::Fetched;
 use super::recheck::{Entry, Reason};
+use super::skew::MAX_FUTURE;
 use super::upstream::{Milestone, Source, Upstream};
 use super::{Error, Options, Preview, Right, Syncer, Tally, hash};
 use crate::model::Listing;
@@ -169,7 +170,8 @@ impl<'a, U: Upstream> Round<'a, U> {
         self.keep_rejects(listing, rejects).await?;
         checkpoint.readable = self.readable(listing, &records);
         self.tally.total = total;
-        let announce = self.announce(served_at.unwrap_or(read_at), &mut checkpoint).await?;
+        let served_at = self.syncer.upstream_clock.believed(served_at, read_at, now).unwrap_or(read_at);
+        let announce = self.announce(served_at, now, &mut checkpoint).await?;
         if self.options.ending == Ending::RollBack {
             let mut unseen = |(record, _): &(R, _)| self.shown.insert(hash(record.id_str()));
             (records, heads) = records.into_iter().zip(heads).filter(|row| unseen(row)).unzip();
@@ -215,7 +217,12 @@ impl<'a, U: Upstream> Round<'a, U> {
     }
 
     /// Whether what appears is news. Notes in the checkpoint when the first import began, if it begins now.
-    async fn announce(&mut self, served_at: DateTime<Utc>, checkpoint: &mut Checkpoint) -> Result<Announce, Error> {
+    async fn announce(
+        &mut self,
+        served_at: DateTime<Utc>,
+        now: DateTime<Utc>,
+        checkpoint: &mut Checkpoint,
+    ) -> Result<Announce, Error> {
         if self.progress.import_done_at.is_none() {
             // Another process may have completed the first import meanwhile; what appears from then on is news.
             let stored = self.syncer.store.progress(self.listing).await?;
@@ -233,7 +240,7 @@ impl<'a, U: Upstream> Round<'a, U> {
                 served_at
             }
         };
-        Ok(Announce::Import { started_at, history: self.syncer.settings.history })
+        Ok(Announce::Import { started_at, until: now + MAX_FUTURE, history: self.syncer.settings.history })
     }
 
     /// Notes where in the list new rows turned up, which tells in what order it is.

@@ -17,6 +17,8 @@ const CLOCK: &str = "clock";
 
 /// More than this between two clocks makes receivers refuse timestamps before long.
 const MOST_SKEW_SECONDS: u64 = 30;
+/// From here on the API's clock decides nothing; the same span as in `sync`.
+const DISBELIEVED_SECONDS: u64 = 300;
 
 pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &Config) {
     let base_url = &config.lumo.base_url;
@@ -127,8 +129,13 @@ fn clock(theirs: DateTime<Utc>, ours: DateTime<Utc>) -> Finding {
     let skew = ours.timestamp().abs_diff(theirs.timestamp());
     let side = if ours < theirs { "behind" } else { "ahead of" };
     if skew > MOST_SKEW_SECONDS {
-        Finding::warn(CLOCK, format_args!("this machine is {skew} s {side} the API"))
-            .hint("set this machine's clock, for example with NTP: receivers refuse callbacks that are minutes off")
+        let hint = if skew > DISBELIEVED_SECONDS {
+            "one of the two clocks is wrong, and the bridge goes by this machine's: if that is right, tell Lumo; if not, set it, \
+             for example with NTP"
+        } else {
+            "set this machine's clock, for example with NTP: receivers refuse callbacks that are minutes off"
+        };
+        Finding::warn(CLOCK, format_args!("this machine is {skew} s {side} the API")).hint(hint)
     } else {
         Finding::ok(CLOCK, format_args!("within {MOST_SKEW_SECONDS} s of the API's"))
     }

@@ -15,17 +15,23 @@ use crate::model::record::Wallet;
 fn an_import_announces_history_only_as_configured() {
     let started_at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
     let (before, after) = (started_at - TimeDelta::days(1), started_at + TimeDelta::seconds(1));
-    let import = |history| Announce::Import { started_at, history };
+    let until = started_at + TimeDelta::days(1);
+    let future = until + TimeDelta::seconds(1);
+    let import = |history| Announce::Import { started_at, until, history };
     for (announce, created_at, expected) in [
         (Announce::News, Some(before), Some(Origin::Live)),
         (Announce::News, None, Some(Origin::Live)),
         (import(History::Silent), Some(before), None),
         (import(History::Silent), Some(after), Some(Origin::Live)),
+        (import(History::Silent), Some(until), Some(Origin::Live)),
+        (import(History::Silent), Some(future), None),
         (import(History::Silent), None, None),
         (import(History::Notify), Some(before), Some(Origin::Import)),
         (import(History::Notify), None, Some(Origin::Import)),
         (import(History::Since(before)), Some(before), Some(Origin::Import)),
         (import(History::Since(after)), Some(before), None),
+        (import(History::Notify), Some(future), Some(Origin::Import)),
+        (import(History::Since(before)), Some(future), Some(Origin::Import)),
         (import(History::Since(before)), None, None),
     ] {
         assert_eq!(announce.origin(created_at), expected, "{announce:?} {created_at:?}");

@@ -6,6 +6,7 @@
 mod anchors;
 mod asks;
 mod changes;
+mod clocks;
 mod crashes;
 mod failures;
 mod memory;

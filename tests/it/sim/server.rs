@@ -107,6 +107,8 @@ pub(crate) struct Live {
     totals: [Option<(Moment, u64)>; 3],
     /// Until when every request is refused for its key.
     locked_until: Moment,
+    /// How far its clock is ahead of the world's.
+    pub(crate) clock_skew: TimeDelta,
 }
 
 /// What lies between a request and its answer.
@@ -179,6 +181,7 @@ impl Server {
             }),
             totals: [None; 3],
             locked_until: 0,
+            clock_skew: TimeDelta::zero(),
         };
         Self(Arc::new(Inner {
             live: Mutex::new(live),
@@ -367,6 +370,6 @@ impl Live {
 
     /// Whole seconds, as the header has them.
     fn served_at(&self) -> DateTime<Utc> {
-        self.world.time(self.world.now()).trunc_subsecs(0)
+        (self.world.time(self.world.now()) + self.clock_skew).trunc_subsecs(0)
     }
 }

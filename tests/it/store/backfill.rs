@@ -48,7 +48,7 @@ fn old(id: &str, user: &str, seconds: i64) -> Wallet {
 /// Stores rows as a silent first import does, the newest first.
 pub(super) async fn import<R: Told>(store: &Store, mut records: Vec<R>) {
     records.reverse();
-    let announce = Announce::Import { started_at: at(0), history: History::Silent };
+    let announce = Announce::Import { started_at: at(0), until: at(1_000), history: History::Silent };
     let caused = store.ingest(Batch { announce, ..page(&records, at(1)) }, at(1)).await.unwrap();
     assert_eq!(caused.events, 0, "the import is silent");
 }

@@ -113,7 +113,7 @@ async fn a_first_import_announces_history_only_as_asked(database: Database) {
             let wallet = wallet(&format!("{name}{age}"), &format!("{name}{age}"));
             listed(Wallet { created_at: at(age), ..wallet })
         };
-        let announce = Announce::Import { started_at: at(0), history };
+        let announce = Announce::Import { started_at: at(0), until: at(1_000), history };
         let batch = Batch { announce, ..page(&[created(-200), created(-100), created(1)], at(2)) };
         let caused = store.ingest(batch, at(2)).await.unwrap();
 

@@ -25,7 +25,8 @@ async fn row_no(store: &Store, id: &str) -> i64 {
 }
 
 fn history<R: lumo_bridge::model::diff::Record>(records: &[R], seconds: i64) -> Batch<R> {
-    let announce = Announce::Import { started_at: at(1_000_000), history: History::Silent };
+    let started_at = at(1_000_000);
+    let announce = Announce::Import { started_at, until: started_at, history: History::Silent };
     Batch { announce, ..page(records, at(seconds)) }
 }
 

@@ -1,0 +1,77 @@
+//! Whether the upstream's clock is believed, which is asked before its time decides what is news.
+//!
+//! A load balancer that was started without NTP, a cache in front of the API and a wrong `Date` all look alike: a time that
+//! cannot be when the page was served. Our own time is taken then.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// How far the upstream's clock may be from ours.
+const MAX_SKEW: TimeDelta = TimeDelta::minutes(5);
+
+/// How far in the future a row may have been created: time zones and a clock of our own that is late may do so much.
+pub(super) const MAX_FUTURE: TimeDelta = TimeDelta::days(1);
+
+/// What is known of the upstream's clock. It warns once when the clock goes wrong, and says once that it is right again.
+#[derive(Debug, Default)]
+pub(super) struct UpstreamClock {
+    is_wrong: AtomicBool,
+}
+
+impl UpstreamClock {
+    /// The time at which a page was served, if it may be true of a page that was requested after `read_at` and is here
+    /// `now`.
+    pub(super) fn believed(
+        &self,
+        served_at: Option<DateTime<Utc>>,
+        read_at: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        let served_at = served_at?;
+        let is_wrong = !is_plausible(served_at, read_at, now);
+        match (self.is_wrong.swap(is_wrong, Ordering::Relaxed), is_wrong) {
+            (false, true) => tracing::warn!(
+                %served_at,
+                %now,
+                "Lumo's clock (its `Date` header) and this machine's are more than 5 minutes apart; this machine's is used"
+            ),
+            (true, false) => tracing::info!("Lumo's clock and this machine's agree again"),
+            _ => {}
+        }
+        (!is_wrong).then_some(served_at)
+    }
+}
+
+fn is_plausible(served_at: DateTime<Utc>, read_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    // A request may wait for its turn after `read_at`, so there is a span and no single time to compare with.
+    (read_at - MAX_SKEW..=now + MAX_SKEW).contains(&served_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fixture::noon;
+
+    #[test]
+    fn a_clock_minutes_off_is_not_believed() {
+        let clock = UpstreamClock::default();
+        let (read_at, now) = (noon(), noon() + TimeDelta::minutes(10));
+        let seconds = TimeDelta::seconds;
+        for (served_at, is_believed) in [
+            (read_at, true),
+            (now, true),
+            (read_at - seconds(300), true),
+            (read_at - seconds(301), false),
+            (now + seconds(300), true),
+            (now + seconds(301), false),
+            (DateTime::UNIX_EPOCH, false),
+            ("2100-01-01T00:00:00Z".parse().unwrap(), false),
+            ("9999-12-31T23:59:59Z".parse().unwrap(), false),
+        ] {
+            let expected = is_believed.then_some(served_at);
+            assert_eq!(clock.believed(Some(served_at), read_at, now), expected, "{served_at}");
+        }
+        assert_eq!(clock.believed(None, read_at, now), None);
+    }
+}
