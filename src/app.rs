@@ -2,6 +2,7 @@
 
 mod listings;
 pub mod reload;
+mod speed;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -180,6 +181,7 @@ impl Daemon {
         tell(&store.register_endpoints(clock.now()).await?);
         let sender = Sender::new(&config.callbacks.egress, endpoints.iter().map(|endpoint| &**endpoint))?;
         let client = client(&config)?;
+        let noted_client = client.clone();
         let syncer = Arc::new(syncer(&config, store.clone(), client.clone(), clock.clone()));
         let lead = Arc::new(Lead::new(store.clone(), clock.clone()));
         let courier = Courier::new(store.clone(), sender.clone(), clock.clone(), endpoints.clone());
@@ -203,6 +205,8 @@ impl Daemon {
             let serve = admin::serve(listener, admin::Access::of(&config.server)?, shown);
             parts.push(supervise(&tasks, stop, "admin HTTP", serve));
         }
+        let noting = speed::keep_noted(noted_client, store.clone(), Arc::clone(&lead), clock.clone(), stop.clone());
+        parts.push(supervise(&tasks, stop, "speed", noting));
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             database = %config.database.url,

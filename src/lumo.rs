@@ -22,7 +22,7 @@ pub use self::config::{Config, DepositFields};
 pub use self::error::{Error, Outage};
 use self::http::{Answer, Http};
 pub use self::meters::Meters;
-pub use self::pace::Lane;
+pub use self::pace::{Lane, Speed};
 use self::wire::Fields;
 use crate::model::Listing;
 use crate::model::id::{ExternalId, WalletId};
@@ -71,11 +71,10 @@ impl Client {
         self
     }
 
-    /// Requests per second that the client allows itself at present; the configured rate, or less after being throttled
-    /// or while answers take longer than usual.
+    /// How fast the client asks at present.
     #[must_use]
-    pub fn current_rate(&self) -> f64 {
-        self.0.http.current_rate()
+    pub fn speed(&self) -> Speed {
+        self.0.http.speed()
     }
 
     /// What all clones have asked so far.

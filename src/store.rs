@@ -38,6 +38,7 @@ pub mod schema;
 mod settle;
 mod sink;
 pub mod skip;
+mod speed;
 mod standing;
 mod supersede;
 mod sweep;

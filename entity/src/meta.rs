@@ -6,6 +6,9 @@ use sea_orm::entity::prelude::*;
 /// that can repeat, so that tables whose versions are counted from an earlier one again never reuse an id for another fact.
 pub const GENERATION: &str = "generation";
 
+/// How fast the process that reads asks Lumo, as JSON of its own; absent until it is slower than configured.
+pub const SPEED: &str = "speed";
+
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "lumo_meta")]

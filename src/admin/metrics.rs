@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::Admin;
 use crate::chain::Chain;
+use crate::lumo::Speed;
 use crate::meter::Exposition;
 use crate::model::Listing;
 use crate::store::query::Count;
@@ -106,17 +107,31 @@ async fn expose(admin: &Admin) -> Result<String, store::Error> {
         u8::from(admin.lead.is_held()),
     );
     admin.syncer.meters().write(&mut text);
-    text.gauge(
-        "lumo_bridge_lumo_rate_requests_per_second",
-        "Requests to Lumo that this process allows itself at present.",
-        admin.client.current_rate(),
-    );
+    speed(&mut text, admin.client.speed());
     admin.client.meters().write(&mut text);
     deliveries(&mut text, &counts, &endpoints, now);
     admin.deliveries.write(&mut text);
     admin.store.meters().write(&mut text);
     process(&mut text, admin);
     Ok(text.into_text())
+}
+
+fn speed(text: &mut Exposition, speed: Speed) {
+    text.gauge(
+        "lumo_bridge_lumo_rate_requests_per_second",
+        "Requests to Lumo that this process allows itself at present.",
+        speed.rate,
+    );
+    text.gauge(
+        "lumo_bridge_lumo_rate_ceiling_requests_per_second",
+        "Requests to Lumo that this process may make by its configuration.",
+        speed.ceiling,
+    );
+    text.gauge(
+        "lumo_bridge_lumo_wait_seconds",
+        "How long this process asks Lumo nothing, because Lumo answered 429 or 503; 0 while it asks.",
+        speed.wait.as_secs_f64(),
+    );
 }
 
 fn listings(text: &mut Exposition, standings: &[(Listing, Progress)], now: DateTime<Utc>) {

@@ -22,7 +22,7 @@ pub struct Config {
     #[serde(deserialize_with = "setting::whole")]
     #[schemars(range(min = 1, max = 64))]
     pub concurrency: u32,
-    /// Most requests; falls by itself on 429 and 503 and recovers slowly.
+    /// Most requests; falls by itself on 429 and 503, and is whole again within a minute.
     pub rate: Rate,
     /// Where a listed deposit keeps what.
     pub deposit_fields: DepositFields,

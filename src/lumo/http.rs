@@ -14,7 +14,7 @@ use tracing::field::Empty;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::lumo::pace::{Feedback, Lane, Pace};
+use crate::lumo::pace::{Feedback, Lane, Pace, Speed};
 use crate::lumo::{Config, Error, Meters, Outage, meters, refusal, retry_after};
 use crate::model::Listing;
 use crate::model::retry_after::http_date;
@@ -85,8 +85,8 @@ impl Http {
         &self.meters
     }
 
-    pub(super) fn current_rate(&self) -> f64 {
-        self.pace.current_rate()
+    pub(super) fn speed(&self) -> Speed {
+        self.pace.speed()
     }
 
     pub(super) fn set_sweep_budget(&self, share: f64) {
@@ -147,13 +147,15 @@ impl Http {
 fn feedback(result: &Result<Answer, Error>) -> Feedback {
     const OVERLOADED: u16 = StatusCode::SERVICE_UNAVAILABLE.as_u16();
     match result {
-        Err(Error::Throttled { retry_after }) => Feedback::Throttled(*retry_after),
-        Err(Error::Unavailable { outage: Outage::Answered { status: OVERLOADED, .. }, .. }) => {
-            Feedback::Throttled(None)
-        }
+        Err(Error::Throttled { retry_after }) => throttled(*retry_after),
+        Err(Error::Unavailable { outage: Outage::Answered { status: OVERLOADED, .. }, .. }) => throttled(None),
         Err(Error::Unavailable { .. }) => Feedback::Unclear,
         _ => Feedback::Clean,
     }
+}
+
+fn throttled(retry_after: Option<Duration>) -> Feedback {
+    Feedback::Throttled { retry_after, jitter: rand::random() }
 }
 
 fn header(response: &Response, name: HeaderName) -> Option<&str> {

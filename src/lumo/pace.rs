@@ -14,6 +14,7 @@ use tokio::sync::{Mutex as Line, Notify};
 use tokio::time::Instant;
 
 pub(super) use self::throttle::Feedback;
+pub use self::throttle::Speed;
 use self::turns::{Turns, Wait};
 use crate::model::Listing;
 
@@ -92,9 +93,9 @@ impl Pace {
         }
     }
 
-    /// Requests per second at present.
-    pub(super) fn current_rate(&self) -> f64 {
-        self.turns().rate()
+    /// How fast requests may go.
+    pub(super) fn speed(&self) -> Speed {
+        self.turns().speed(Instant::now())
     }
 
     fn turns(&self) -> MutexGuard<'_, Turns> {

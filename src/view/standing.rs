@@ -5,7 +5,7 @@ use lumo_bridge_entity::run;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Endpoint, Finding, finding};
+use super::{Endpoint, Finding, Speed, finding};
 use crate::model::Listing;
 use crate::store::{Error, Progress, Store};
 use crate::sync::{LEASE, Report, Tally};
@@ -20,6 +20,8 @@ pub struct Status {
     pub reader: Reader,
     pub listings: Vec<Standing>,
     pub endpoints: Vec<Endpoint>,
+    /// Absent while Lumo is asked as fast as configured.
+    pub speed: Option<Speed>,
 }
 
 /// The process that reads the listings.
@@ -55,14 +57,16 @@ impl Status {
         findings.extend(finding::of_rejects(&listings));
         findings.extend(finding::of_reader(&reader));
         findings.extend(finding::of_endpoints(&endpoints, now));
-        Ok(Self::of(reader, findings, listings, endpoints))
+        let speed = Speed::load(store, now).await?;
+        findings.extend(speed.as_ref().map(Speed::finding));
+        Ok(Self { speed, ..Self::of(reader, findings, listings, endpoints) })
     }
 
     /// Puts together what was found.
     #[must_use]
     pub fn of(reader: Reader, mut findings: Vec<Finding>, listings: Vec<Standing>, endpoints: Vec<Endpoint>) -> Self {
         findings.sort_by_key(|finding| finding.severity);
-        Self { summary: finding::summary(&findings, &endpoints), findings, reader, listings, endpoints }
+        Self { summary: finding::summary(&findings, &endpoints), findings, reader, listings, endpoints, speed: None }
     }
 }
 

@@ -4,6 +4,7 @@ mod documents;
 mod rejects;
 mod replay;
 mod skip;
+mod speed;
 mod trial;
 mod writes;
 

@@ -1,5 +1,6 @@
 //! The waiting, on a clock that jumps to whatever is waited for.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::*;
@@ -31,10 +32,55 @@ async fn no_more_are_in_flight_than_allowed() {
 async fn one_throttled_request_holds_up_all_others() {
     let pace = Pace::new(100.0, 8);
     let start = Instant::now();
-    pace.enter(Lane::Fresh).await.settle(None, Feedback::Throttled(Some(10 * SHORT)));
+    pace.enter(Lane::Fresh).await.settle(None, throttled(Some(10 * SHORT)));
     let (..) = tokio::join!(pace.enter(Lane::Fresh), pace.enter(Lane::Fresh));
     assert!(start.elapsed() >= 10 * SHORT);
-    assert!((pace.current_rate() - 50.0).abs() < 1e-9);
+    assert!((50.0..51.0).contains(&pace.speed().rate), "{:?}", pace.speed());
+}
+
+fn throttled(retry_after: Option<Duration>) -> Feedback {
+    Feedback::Throttled { retry_after, jitter: 0.5 }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_minute_of_refusals_the_rate_is_half_in_five_seconds_and_whole_in_a_minute() {
+    for retry_after in [Some(Duration::from_secs(1)), None] {
+        let pace = Pace::new(20.0, 4);
+        let start = Instant::now();
+        let storm = Duration::from_secs(60);
+        let (refused, answered) = (Cell::new(0), Cell::new(0));
+        let last_refusal = Cell::new(start);
+        let worker = async || loop {
+            let permit = pace.enter(Lane::Fresh).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if start.elapsed() < storm {
+                permit.settle(None, throttled(retry_after));
+                refused.set(refused.get() + 1);
+                last_refusal.set(Instant::now());
+            } else {
+                permit.settle(None, Feedback::Clean);
+                answered.set(answered.get() + 1);
+            }
+        };
+        let watch = async {
+            tokio::time::sleep(storm).await;
+            let speed = async |seconds| {
+                tokio::time::sleep_until(last_refusal.get() + Duration::from_secs(seconds)).await;
+                pace.speed()
+            };
+            assert!(speed(5).await.rate >= 10.0, "{retry_after:?}: {:?}", pace.speed());
+            let by_then = answered.get();
+            speed(6).await;
+            assert!(answered.get() - by_then >= 10, "{retry_after:?}: {} in a second", answered.get() - by_then);
+            let whole = speed(60).await;
+            assert!(whole.rate >= 20.0 && whole.wait.is_zero(), "{retry_after:?}: {whole:?}");
+        };
+        tokio::select! {
+            _ = futures_util::future::join_all((0..8).map(|_| worker())) => {}
+            () = watch => {}
+        }
+        assert!(refused.get() <= 4 * 60, "{retry_after:?}: {} requests were refused", refused.get());
+    }
 }
 
 #[tokio::test(start_paused = true)]

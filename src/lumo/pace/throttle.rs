@@ -1,8 +1,12 @@
 //! How fast to ask, as a value: a token bucket whose rate yields to the server, and a gate that the server can close.
 //!
 //! It holds no clock and never sleeps; every method is told the time. The rate halves when the server pushes back or
-//! answers half as fast, and grows by small steps after clean answers, up to the configured ceiling. Several requests
-//! that were under way together and are pushed back together count once: they all went out at the same, too high rate.
+//! answers half as fast, and grows with time, back to the configured ceiling within [`RECOVERY`]. Several requests that were
+//! under way together and are pushed back together count once: they all went out at the same, too high rate.
+//!
+//! A server that refuses one request after the other is not asking for a lower rate, it is away. The gate keeps requests from
+//! it, for as long as `Retry-After` says or for a growing, random time of seconds, and half of the ceiling is there as soon
+//! as the gate opens.
 //!
 //! The sweep needs a token of its own bucket as well, which fills at its share of the rate.
 
@@ -16,24 +20,46 @@ use crate::model::Listing;
 
 /// The rate never falls below this (or below the ceiling, if that is lower still), per second.
 const FLOOR: f64 = 0.2;
-/// What is added to the rate at a time, per second.
-const STEP: f64 = 0.5;
-/// How many clean answers in a row a step takes.
-const CLEAN_ANSWERS: u32 = 20;
+/// The rate grows by the ceiling in this many seconds.
+const RECOVERY: f64 = 50.0;
+/// A server that answered this many requests since it last pushed back is not away, it is asked too much.
+const ANSWERS_OF_A_SERVER_THAT_IS_THERE: u32 = 10;
+/// The longest wait after the first push back without `Retry-After`; it doubles with each further one …
+const FIRST_BACKOFF: Duration = Duration::from_millis(500);
+/// … up to this.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(4);
+/// While the rate grows, tokens come sooner than the rate of now lets one expect.
+const GROWING_WAIT: Duration = Duration::from_millis(200);
 /// Longest wait for a token that is computed; the caller asks again afterwards.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 /// A whole millisecond more than nothing, because timers are no finer and rounding must not spin.
 pub(super) const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// What an answer said about the pace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::lumo) enum Feedback {
     /// The server kept up.
     Clean,
-    /// 429 or 503, with the time it asks for.
-    Throttled(Option<Duration>),
+    /// 429 or 503.
+    Throttled {
+        retry_after: Option<Duration>,
+        /// The share of a backoff to wait, at random from 0 to 1: bridges that were pushed back together must not come back
+        /// together.
+        jitter: f64,
+    },
     /// Nothing can be concluded: no answer, or an error of the server's own.
     Unclear,
+}
+
+/// How fast the client asks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speed {
+    /// Requests per second at present: the ceiling, or less after the server pushed back or became slow.
+    pub rate: f64,
+    /// Requests per second as configured.
+    pub ceiling: f64,
+    /// How long no request will go out, because the server asked for that or pushed back without saying for how long.
+    pub wait: Duration,
 }
 
 #[derive(Debug)]
@@ -46,7 +72,10 @@ pub(super) struct Throttle {
     /// The time up to which the tokens are computed; lies in the future while the gate is closed.
     counted_to: Instant,
     slowed_at: Option<Instant>,
+    /// Clean answers since the server last pushed back.
     clean: u32,
+    /// How often it pushed back before it answered again for some time.
+    strikes: u32,
     latency: Latency,
 }
 
@@ -67,7 +96,8 @@ impl Throttle {
             budget: None,
             counted_to: now,
             slowed_at: None,
-            clean: 0,
+            clean: ANSWERS_OF_A_SERVER_THAT_IS_THERE,
+            strikes: 0,
             latency: Latency::default(),
         }
     }
@@ -78,9 +108,10 @@ impl Throttle {
         self.budget = (share < 1.0).then(|| Budget { share, tokens: burst(self.rate * share) });
     }
 
-    /// Requests per second at present.
-    pub(super) const fn rate(&self) -> f64 {
-        self.rate
+    /// How fast requests may go.
+    pub(super) fn speed(&mut self, now: Instant) -> Speed {
+        self.refill(now);
+        Speed { rate: self.rate, ceiling: self.ceiling, wait: self.counted_to.saturating_duration_since(now) }
     }
 
     /// Whether there is a token.
@@ -93,7 +124,7 @@ impl Throttle {
     pub(super) fn take(&mut self, now: Instant) -> Result<(), Instant> {
         self.refill(now);
         self.await_gate(now)?;
-        await_tokens(1.0 - self.tokens, self.rate, now)?;
+        self.await_tokens(1.0 - self.tokens, self.rate, now)?;
         self.tokens -= 1.0;
         Ok(())
     }
@@ -104,8 +135,11 @@ impl Throttle {
         self.refill(now);
         self.await_gate(now)?;
         let needed = if reserve { burst(self.rate).min(2.0) } else { 1.0 };
-        let shared = await_tokens(needed - self.tokens, self.rate, now);
-        let own = self.budget.as_ref().map_or(Ok(()), |own| await_tokens(1.0 - own.tokens, own.share * self.rate, now));
+        let shared = self.await_tokens(needed - self.tokens, self.rate, now);
+        let own = match &self.budget {
+            Some(own) => self.await_tokens(1.0 - own.tokens, own.share * self.rate, now),
+            None => Ok(()),
+        };
         match (shared, own) {
             (Ok(()), Ok(())) => {}
             (Err(one), Err(other)) => return Err(one.max(other)),
@@ -123,7 +157,7 @@ impl Throttle {
         self.refill(now);
         let Some(own) = &self.budget else { return now };
         let rate = own.share * self.rate;
-        await_tokens(burst(rate) - own.tokens, rate, now.max(self.counted_to)).err().unwrap_or(now)
+        self.await_tokens(burst(rate) - own.tokens, rate, now.max(self.counted_to)).err().unwrap_or(now)
     }
 
     /// Learns from the answer to a request that went out at `asked_at`; `listing` is what was read, if anything was:
@@ -141,33 +175,37 @@ impl Throttle {
         // Of what went out at an older rate nothing more is concluded.
         let at_this_rate = self.slowed_at.is_none_or(|slowed_at| asked_at >= slowed_at);
         match feedback {
-            Feedback::Unclear => self.clean = 0,
+            Feedback::Unclear => {}
             Feedback::Clean => {
                 let took = now.saturating_duration_since(asked_at);
                 if at_this_rate && listing.is_some_and(|listing| self.latency.doubled(lane, listing, took)) {
                     return self.slow_down(now);
                 }
-                self.clean += 1;
-                if self.clean >= CLEAN_ANSWERS {
-                    self.clean = 0;
-                    self.rate = (self.rate + STEP).min(self.ceiling);
+                self.clean = self.clean.saturating_add(1);
+                if self.clean >= ANSWERS_OF_A_SERVER_THAT_IS_THERE {
+                    self.strikes = 0;
                 }
             }
-            Feedback::Throttled(wait) => {
-                self.clean = 0;
+            Feedback::Throttled { retry_after, jitter } => {
                 if at_this_rate {
+                    let is_away = self.clean < ANSWERS_OF_A_SERVER_THAT_IS_THERE;
                     self.slow_down(now);
+                    if is_away {
+                        self.rate = self.rate.max(self.ceiling / 2.0);
+                    }
+                    self.clean = 0;
+                    self.strikes = self.strikes.saturating_add(1);
                 }
                 // One request may go when the gate opens; what was saved up is forfeited.
                 self.tokens = self.tokens.min(1.0);
-                let opens_at = now.checked_add(wait.unwrap_or(Duration::ZERO)).unwrap_or(now);
+                let wait = retry_after.filter(|wait| !wait.is_zero()).unwrap_or_else(|| backoff(self.strikes, jitter));
+                let opens_at = now.checked_add(wait).unwrap_or(now);
                 self.counted_to = self.counted_to.max(opens_at);
             }
         }
     }
 
     fn slow_down(&mut self, now: Instant) {
-        self.clean = 0;
         self.rate = (self.rate / 2.0).max(FLOOR.min(self.ceiling));
         self.slowed_at = Some(now);
         self.latency.settle();
@@ -176,27 +214,43 @@ impl Throttle {
     /// Counts what was earned up to now; nothing while the gate is closed.
     fn refill(&mut self, now: Instant) {
         let seconds = now.saturating_duration_since(self.counted_to).as_secs_f64();
-        self.tokens = (self.tokens + seconds * self.rate).min(burst(self.rate));
+        let earned = self.grow(seconds);
+        self.tokens = (self.tokens + earned).min(burst(self.rate));
         if let Some(own) = &mut self.budget {
-            let rate = own.share * self.rate;
             // A whole one more than it is due for, so that nothing is lost while it waits for its turn.
-            own.tokens = (own.tokens + seconds * rate).min(burst(rate) + 1.0);
+            own.tokens = (own.tokens + own.share * earned).min(burst(own.share * self.rate) + 1.0);
         }
         self.counted_to = self.counted_to.max(now);
+    }
+
+    /// Lets the rate grow for so long, and returns the tokens that came meanwhile.
+    fn grow(&mut self, seconds: f64) -> f64 {
+        let per_second = self.ceiling / RECOVERY;
+        let growing = ((self.ceiling - self.rate) / per_second).clamp(0.0, seconds);
+        let before = self.rate;
+        self.rate = (before + per_second * growing).min(self.ceiling);
+        growing * f64::midpoint(before, self.rate) + (seconds - growing) * self.rate
     }
 
     fn await_gate(&self, now: Instant) -> Result<(), Instant> {
         if now < self.counted_to { Err(self.counted_to) } else { Ok(()) }
     }
+
+    /// When to look whether `missing` tokens have come, unless none is missing.
+    fn await_tokens(&self, missing: f64, rate: f64, now: Instant) -> Result<(), Instant> {
+        if missing <= 0.0 {
+            return Ok(());
+        }
+        let longest = if self.rate < self.ceiling { GROWING_WAIT } else { LONGEST_WAIT };
+        let wait = Duration::try_from_secs_f64(missing / rate).unwrap_or(longest);
+        Err(now + wait.clamp(SHORTEST_WAIT, longest))
+    }
 }
 
-/// When `missing` tokens will have come, unless none is missing.
-fn await_tokens(missing: f64, rate: f64, now: Instant) -> Result<(), Instant> {
-    if missing <= 0.0 {
-        return Ok(());
-    }
-    let wait = Duration::try_from_secs_f64(missing / rate).unwrap_or(LONGEST_WAIT);
-    Err(now + wait.clamp(SHORTEST_WAIT, LONGEST_WAIT))
+/// How long to leave a server alone that does not say so itself.
+fn backoff(strikes: u32, jitter: f64) -> Duration {
+    let doubled = 2_u32.saturating_pow(strikes.saturating_sub(1));
+    FIRST_BACKOFF.saturating_mul(doubled).min(LONGEST_BACKOFF).mul_f64(jitter.clamp(0.0, 1.0))
 }
 
 /// What may be saved up for a burst: a second's worth, but always a whole token.

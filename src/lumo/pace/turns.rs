@@ -8,7 +8,7 @@
 use tokio::time::Instant;
 
 use super::Lane;
-use super::throttle::{Feedback, SHORTEST_WAIT, Throttle};
+use super::throttle::{Feedback, SHORTEST_WAIT, Speed, Throttle};
 use crate::model::Listing;
 
 #[derive(Debug)]
@@ -53,9 +53,9 @@ impl Turns {
         self.throttle.set_sweep_budget(share, now);
     }
 
-    /// Requests per second at present.
-    pub(super) const fn rate(&self) -> f64 {
-        self.throttle.rate()
+    /// How fast requests may go.
+    pub(super) fn speed(&mut self, now: Instant) -> Speed {
+        self.throttle.speed(now)
     }
 
     /// Someone comes to wait.

@@ -49,7 +49,9 @@ async fn metrics_tell_of_every_part(database: Database) {
     assert!(value(r#"lumo_bridge_lumo_requests_total{lane="fresh",outcome="answered"}"#) >= 3.0);
     assert!(value(r#"lumo_bridge_store_transactions_total{name="sync.finish",outcome="committed"}"#) >= 3.0);
     assert_eq!(value("lumo_bridge_sync_leads"), 1.0);
-    assert!(value("lumo_bridge_lumo_rate_requests_per_second") > 0.0);
+    let rate = value("lumo_bridge_lumo_rate_requests_per_second");
+    assert!(rate > 0.0 && rate <= value("lumo_bridge_lumo_rate_ceiling_requests_per_second"), "{rate}");
+    assert!(value("lumo_bridge_lumo_wait_seconds") >= 0.0);
     assert!(value("lumo_bridge_process_resident_memory_bytes") > 1_000_000.0);
     assert!(samples.keys().any(|name| name.starts_with("lumo_bridge_build_info{version=")));
     bridge.stop().await;

@@ -24,7 +24,9 @@ fn step() -> impl Strategy<Value = Step> {
     let feedback = prop_oneof![
         8 => Just(Feedback::Clean),
         1 => Just(Feedback::Unclear),
-        1 => prop::option::of(0_u64..5).prop_map(|seconds| Feedback::Throttled(seconds.map(Duration::from_secs))),
+        1 => (prop::option::of(0_u64..5), 0.0..1.0).prop_map(|(seconds, jitter)| {
+            Feedback::Throttled { retry_after: seconds.map(Duration::from_secs), jitter }
+        }),
     ];
     prop_oneof![
         4 => lane().prop_map(Step::Come),
