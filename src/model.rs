@@ -11,6 +11,7 @@ pub mod fingerprint;
 pub(crate) mod fixture;
 pub mod listing;
 pub mod pattern;
+pub mod portable;
 pub mod record;
 pub mod retry;
 pub mod retry_after;

@@ -13,7 +13,7 @@ use lumo_bridge::callback::{Callback, Endpoint, Sender};
 use lumo_bridge::clock::Clock;
 use lumo_bridge::config::Config;
 use lumo_bridge::deliver::Courier;
-use lumo_bridge::model::draft::{Draft, Origin, once};
+use lumo_bridge::model::draft::{Draft, Origin, Upstream, once};
 use lumo_bridge::model::event::EventType;
 use lumo_bridge::model::retry::Outcome;
 use lumo_bridge::store::{Store, schema};
@@ -218,8 +218,8 @@ fn draft(number: usize, now: DateTime<Utc>) -> Draft {
     let id = once("bench", EventType::DepositCreated, &object);
     let item = |padding: usize| {
         let amount = "12.345678";
-        to_raw_value(&json!({"id": object, "externalId": user, "amount": amount, "txHash": "7".repeat(padding)}))
-            .unwrap()
+        let item = json!({"id": object, "externalId": user, "amount": amount, "txHash": "7".repeat(padding)});
+        Upstream::new(&item.to_string(), &[]).unwrap()
     };
     let mut draft = Draft {
         id,

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::event::EventType;
 use crate::model::id::{EventId, ExternalId};
+use crate::model::portable::{Portable, portable};
 
 /// Why the event is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -61,8 +62,29 @@ pub struct Draft {
     pub object: Box<RawValue>,
     /// `data.changes`, as JSON.
     pub changes: Option<Box<RawValue>>,
-    /// `data.upstream`: the item exactly as listed.
-    pub upstream: Option<Box<RawValue>>,
+    pub upstream: Option<Upstream>,
+}
+
+/// What the API listed, spelled so that every reader takes it.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// `data.upstream`.
+    item: Box<RawValue>,
+    /// `data.upstream_altered`.
+    altered: Vec<String>,
+}
+
+impl Upstream {
+    /// The item, and the JSON Pointers within `data.changes` of what is spelled differently there.
+    ///
+    /// # Errors
+    /// If the item is no JSON.
+    pub fn new(raw: &str, altered_changes: &[String]) -> serde_json::Result<Self> {
+        let Portable { text, altered } = portable(raw);
+        let within = |part: &'static str| move |path: &String| format!("/{part}{path}");
+        let altered = altered.iter().map(within("upstream")).chain(altered_changes.iter().map(within("changes")));
+        Ok(Self { item: RawValue::from_string(text.into_owned())?, altered: altered.collect() })
+    }
 }
 
 /// The identity of an event that happens once for an object.
@@ -107,7 +129,12 @@ impl Draft {
             origin: self.origin,
             stream: &self.stream,
             sequence,
-            data: Data { object: &self.object, changes: self.changes.as_deref(), upstream: self.upstream.as_deref() },
+            data: Data {
+                object: &self.object,
+                changes: self.changes.as_deref(),
+                upstream: self.upstream.as_ref().map(|upstream| &*upstream.item),
+                upstream_altered: self.upstream.as_ref().map_or(&[], |upstream| upstream.altered.as_slice()),
+            },
         })
     }
 }
@@ -153,10 +180,16 @@ pub(super) struct Data<'a> {
     /// What differs from before, by the name of the field; null where there was nothing before.
     #[schemars(with = "Option<BTreeMap<String, FromTo>>")]
     changes: Option<&'a RawValue>,
-    /// The item exactly as the API listed it. What is in it is Lumo's to change.
+    /// The item exactly as the API listed it, but for what `upstream_altered` names. What is in it is Lumo's to change.
     #[schemars(with = "Map<String, Value>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<&'a RawValue>,
+    /// Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
+    /// JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
+    /// large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
+    #[schemars(with = "Vec<String>")]
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    upstream_altered: &'a [String],
 }
 
 /// A field that has changed.
@@ -204,7 +237,7 @@ mod tests {
             origin: Origin::Live,
             object: raw(r#"{"kind":"deposit"}"#),
             changes: None,
-            upstream: Some(raw(r#"{"amount": 123456789012.1234560, "x": 1e-7}"#)),
+            upstream: Some(Upstream::new(r#"{"amount": 123456789012.1234560, "x": 1e-7}"#, &[]).unwrap()),
         };
         assert_eq!(
             draft.body(17).unwrap(),

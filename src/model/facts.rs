@@ -27,6 +27,7 @@ use crate::model::draft::{Origin, rfc3339};
 use crate::model::event::EventType;
 use crate::model::fingerprint::Members;
 use crate::model::id::EventId;
+use crate::model::portable::{Portable, portable};
 
 /// Stands for the company in the identity of events that are about none, or about things that do not name theirs.
 const NO_COMPANY: &str = "-";
@@ -104,7 +105,11 @@ struct Fact {
 
 /// `data.changes`: what differs between two states of a thing, by field.
 #[derive(Debug, Default)]
-struct Changes(BTreeMap<String, FromTo>);
+struct Changes {
+    fields: BTreeMap<String, FromTo>,
+    /// JSON Pointers to what is spelled differently from what was listed.
+    altered: Vec<String>,
+}
 
 #[derive(Debug, Serialize)]
 struct FromTo {
@@ -131,30 +136,46 @@ impl Changes {
     fn note_members(&mut self, old: &str, new: &str, typed: &[&str]) {
         // Both were listed once and were objects then.
         let (Ok(old), Ok(new)) = (Members::parse(old), Members::parse(new)) else { return };
-        let raw = |text: Option<&str>| text.map(serde_json::from_str::<Box<RawValue>>).transpose();
         for key in old.changed(&new).into_iter().filter(|key| !typed.contains(key)) {
-            if let (Ok(from), Ok(to)) = (raw(old.get(key)), raw(new.get(key))) {
-                self.insert(format!("upstream.{key}"), &from, &to);
+            // U+0000 in a key is what readers refuse.
+            let field = format!("upstream.{}", key.replace('\0', "\u{fffd}"));
+            let path = format!("/{}", field.replace('~', "~0").replace('/', "~1"));
+            if let (Ok(from), Ok(to)) =
+                (self.listed(old.get(key), &path, "from"), self.listed(new.get(key), &path, "to"))
+            {
+                self.insert(field, &from, &to);
             }
         }
     }
 
+    /// A value as it was listed, spelled so that every reader takes it.
+    fn listed(&mut self, value: Option<&str>, path: &str, side: &str) -> serde_json::Result<Option<Box<RawValue>>> {
+        let Some(Portable { text, altered }) = value.map(portable) else { return Ok(None) };
+        self.altered.extend(altered.iter().map(|below| format!("{path}/{side}{below}")));
+        RawValue::from_string(text.into_owned()).map(Some)
+    }
+
+    /// JSON Pointers to what is spelled differently from what was listed.
+    fn altered(&self) -> &[String] {
+        &self.altered
+    }
+
     fn insert<T: Serialize>(&mut self, field: String, from: &T, to: &T) {
         if let (Ok(from), Ok(to)) = (to_raw_value(from), to_raw_value(to)) {
-            self.0.insert(field, FromTo { from, to });
+            self.fields.insert(field, FromTo { from, to });
         }
     }
 
     fn only(&self, fields: &[&str]) -> bool {
-        !self.0.is_empty() && self.0.keys().all(|field| fields.contains(&field.as_str()))
+        !self.fields.is_empty() && self.fields.keys().all(|field| fields.contains(&field.as_str()))
     }
 
     fn has(&self, field: &str) -> bool {
-        self.0.contains_key(field)
+        self.fields.contains_key(field)
     }
 
     fn to_json(&self) -> serde_json::Result<Box<RawValue>> {
-        to_raw_value(&self.0)
+        to_raw_value(&self.fields)
     }
 }
 

@@ -7,7 +7,7 @@
 
 mod canonical;
 mod members;
-mod split;
+pub(super) mod split;
 
 pub use canonical::{decode_lossy, decode_string};
 pub use members::{MAX_DEPTH, Malformed, Members};

@@ -16,6 +16,7 @@ mod lead;
 mod lists;
 mod manual;
 mod outbox;
+mod portable;
 mod prune;
 mod race;
 mod rejects;

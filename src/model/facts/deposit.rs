@@ -8,7 +8,7 @@ use serde_json::value::to_raw_value;
 use super::{AMOUNT, Changes, Context, Fact, NO_COMPANY};
 use crate::model::Amount;
 use crate::model::diff::{Change, Stored};
-use crate::model::draft::{self, Draft, Origin, rfc3339};
+use crate::model::draft::{self, Draft, Origin, Upstream, rfc3339};
 use crate::model::event::EventType;
 use crate::model::id::{CompanyId, ExternalId, WalletId};
 use crate::model::record::Deposit;
@@ -149,8 +149,8 @@ fn put(deposit: &Deposit, version: i64, fact: Fact, now: DateTime<Utc>) -> serde
         detected_at: now,
         origin: fact.origin,
         object: to_raw_value(&object)?,
-        changes: fact.changes.map(|changes| changes.to_json()).transpose()?,
-        upstream: Some(serde_json::from_str(&deposit.raw)?),
+        changes: fact.changes.as_ref().map(Changes::to_json).transpose()?,
+        upstream: Some(Upstream::new(&deposit.raw, fact.changes.as_ref().map_or(&[], Changes::altered))?),
     })
 }
 

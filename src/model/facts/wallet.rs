@@ -8,7 +8,7 @@ use serde_json::value::to_raw_value;
 use super::{AMOUNT, Changes, Context, Fact};
 use crate::model::Amount;
 use crate::model::diff::{Change, Stored};
-use crate::model::draft::{self, Draft, Origin, rfc3339};
+use crate::model::draft::{self, Draft, Origin, Upstream, rfc3339};
 use crate::model::event::EventType;
 use crate::model::id::WalletId;
 use crate::model::record::Wallet;
@@ -195,8 +195,8 @@ fn put(wallet: &Wallet, version: i64, fact: Fact, now: DateTime<Utc>) -> serde_j
         detected_at: now,
         origin: fact.origin,
         object: to_raw_value(&object)?,
-        changes: fact.changes.map(|changes| changes.to_json()).transpose()?,
-        upstream: Some(serde_json::from_str(&wallet.raw)?),
+        changes: fact.changes.as_ref().map(Changes::to_json).transpose()?,
+        upstream: Some(Upstream::new(&wallet.raw, fact.changes.as_ref().map_or(&[], Changes::altered))?),
     })
 }
 

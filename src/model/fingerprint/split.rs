@@ -6,13 +6,13 @@
 //! [`RawValue`]: serde_json::value::RawValue
 
 /// One JSON value and how many levels of objects and arrays it has.
-pub(super) struct Value<'a> {
-    pub(super) text: &'a str,
-    pub(super) depth: usize,
+pub(in crate::model) struct Value<'a> {
+    pub(in crate::model) text: &'a str,
+    pub(in crate::model) depth: usize,
 }
 
 /// The members of an object as they stand: the text of each key, quotes included, and its value.
-pub(super) fn members(object: &str) -> Option<impl Iterator<Item = (&str, Value<'_>)>> {
+pub(in crate::model) fn members(object: &str) -> Option<impl Iterator<Item = (&str, Value<'_>)>> {
     let mut rest = Rest::inside(object, b'{')?;
     Some(std::iter::from_fn(move || {
         let key = rest.next()?;
@@ -21,7 +21,7 @@ pub(super) fn members(object: &str) -> Option<impl Iterator<Item = (&str, Value<
 }
 
 /// The elements of an array.
-pub(super) fn elements(array: &str) -> Option<impl Iterator<Item = &str>> {
+pub(in crate::model) fn elements(array: &str) -> Option<impl Iterator<Item = &str>> {
     let mut rest = Rest::inside(array, b'[')?;
     Some(std::iter::from_fn(move || rest.next().map(|value| value.text)))
 }
