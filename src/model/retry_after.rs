@@ -24,7 +24,7 @@ pub fn retry_after(header: &str, served_at: Option<DateTime<Utc>>, now: DateTime
     let at = http_date(header)?;
     let waits = || [served_at, Some(now)].into_iter().flatten().map(|clock| (at - clock).to_std().unwrap_or_default());
     let plausible = waits().find(|wait| !wait.is_zero() && *wait <= MAX_PLAUSIBLE);
-    plausible.or_else(|| waits().last())
+    plausible.or_else(|| waits().next_back())
 }
 
 /// A date as HTTP writes it, for example `Fri, 02 Jan 2026 03:04:05 GMT`.
