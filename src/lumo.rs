@@ -51,6 +51,7 @@ struct Inner {
     http: Http,
     base_url: Url,
     fields: Fields,
+    deposit_fields: DepositFields,
 }
 
 impl Client {
@@ -60,6 +61,7 @@ impl Client {
             http: Http::new(config, api_key)?,
             base_url: config.base_url.get().clone(),
             fields: Fields::compile(&config.deposit_fields),
+            deposit_fields: config.deposit_fields.clone(),
         })))
     }
 
@@ -69,6 +71,12 @@ impl Client {
     pub fn with_sweep_budget(self, share: Percent) -> Self {
         self.0.http.set_sweep_budget(share.fraction());
         self
+    }
+
+    /// Where the client looks for the facts about a deposit.
+    #[must_use]
+    pub fn deposit_fields(&self) -> &DepositFields {
+        &self.0.deposit_fields
     }
 
     /// How fast the client asks at present.

@@ -10,6 +10,7 @@ pub mod fingerprint;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod listing;
+pub mod lookalike;
 pub mod pattern;
 pub mod portable;
 pub mod record;

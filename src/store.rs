@@ -17,6 +17,7 @@ mod connect;
 mod courier;
 mod deadline;
 mod doctor;
+mod empty;
 mod endpoints;
 mod error;
 mod feed;

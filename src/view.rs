@@ -6,6 +6,7 @@
 pub mod delivery;
 pub mod deposit;
 pub mod done;
+pub mod empty;
 pub mod endpoint;
 pub mod event;
 pub mod finding;
@@ -18,6 +19,7 @@ pub mod wallet;
 pub use delivery::{Attempt, Delivery};
 pub use deposit::Deposit;
 pub use done::Done;
+pub use empty::EmptyColumn;
 pub use endpoint::Endpoint;
 pub use event::Event;
 pub use finding::Finding;

@@ -3,6 +3,7 @@
 //! Every check runs, whatever the others found; one that cannot run without another says so. Nothing is stored, and
 //! nobody is called unless `--send-test` says so.
 
+mod columns;
 mod database;
 mod endpoint;
 mod finding;

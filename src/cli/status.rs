@@ -10,7 +10,8 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let now = context.clock().now();
     let status = context.with_store(async |config, store| {
         let endpoints = Endpoint::load(store, &config.callbacks.endpoints).await?;
-        Ok(Status::load(store, endpoints, app::overdue_after(config, now), now).await?)
+        let overdue_after = app::overdue_after(config, now);
+        Ok(Status::load(store, endpoints, overdue_after, &config.lumo.deposit_fields, now).await?)
     });
     let status = status.await?;
     let printer = context.printer();

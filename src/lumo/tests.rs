@@ -16,26 +16,10 @@ const WALLET: &str = r#"{"id":"w/1","companyId":"c","externalId":"u","address":"
 
 /// As shipped.
 pub(super) fn deposit_fields() -> DepositFields {
-    serde_json::from_value(json!({
-        "wallet_id": ["walletId", "userWalletId", "wallet_id", "user_wallet_id", "wallet.id", "userWallet.id"],
-        "external_id": ["externalId", "external_id", "userExternalId", "wallet.externalId", "userWallet.externalId",
-            "user.externalId"],
-        "company_id": ["companyId", "company_id", "wallet.companyId", "company.id"],
-        "address": ["address", "toAddress", "to_address", "depositAddress", "wallet.address", "userWallet.address",
-            "transaction.to", "to"],
-        "from_address": ["fromAddress", "from_address", "senderAddress", "sender", "transaction.from", "from"],
-        "tx_hash": ["txHash", "transactionHash", "tx_hash", "transaction_hash", "txId", "txid", "hash",
-            "transaction.hash", "transaction.txId", "transaction.id"],
-        "amount": ["amount", "amountUsdt", "usdtAmount", "value", "transaction.amount", "transaction.value"],
-        "currency": ["currency", "token", "asset", "symbol", "currency.symbol", "token.symbol", "asset.symbol"],
-        "status": ["status", "state", "transaction.status"],
-        "confirmations": ["confirmations", "confirmationCount", "transaction.confirmations"],
-        "block_number": ["blockNumber", "block_number", "blockHeight", "transaction.blockNumber", "block.number",
-            "block"],
-        "created_at": ["createdAt", "created_at", "detectedAt", "receivedAt", "timestamp", "transaction.timestamp"],
-        "updated_at": ["updatedAt", "updated_at", "confirmedAt", "confirmed_at"],
-    }))
-    .unwrap()
+    use ::config::{FileFormat, Format, Value, ValueKind};
+    let table = FileFormat::Yaml.parse(None, include_str!("../../config/default.yaml")).unwrap();
+    let mut lumo = Value::new(None, ValueKind::Table(table)).into_table().unwrap().remove("lumo").unwrap().into_table();
+    lumo.as_mut().unwrap().remove("deposit_fields").unwrap().try_deserialize().unwrap()
 }
 
 /// A client that gives up after `timeout`.

@@ -5,7 +5,8 @@ use lumo_bridge_entity::run;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Endpoint, Finding, Speed, finding};
+use super::{EmptyColumn, Endpoint, Finding, Speed, finding};
+use crate::lumo::DepositFields;
 use crate::model::Listing;
 use crate::store::{Error, Progress, Store};
 use crate::sync::{LEASE, Report, Tally};
@@ -22,6 +23,8 @@ pub struct Status {
     pub endpoints: Vec<Endpoint>,
     /// Absent while Lumo is asked as fast as configured.
     pub speed: Option<Speed>,
+    /// Columns of the deposits that are empty in every row, and what may belong there.
+    pub empty_columns: Vec<EmptyColumn>,
 }
 
 /// The process that reads the listings.
@@ -34,7 +37,8 @@ pub struct Reader {
 }
 
 impl Status {
-    /// Loads and judges what there is. `overdue_after` is how long each listing may go without the end of a round.
+    /// Loads and judges what there is. `overdue_after` is how long each listing may go without the end of a round; `fields`
+    /// say where deposits keep what.
     ///
     /// # Errors
     /// If the database fails.
@@ -42,6 +46,7 @@ impl Status {
         store: &Store,
         endpoints: Vec<Endpoint>,
         overdue_after: [TimeDelta; Listing::ALL.len()],
+        fields: &DepositFields,
         now: DateTime<Utc>,
     ) -> Result<Self, Error> {
         let lease_until = store.led_until(LEASE).await?;
@@ -59,14 +64,24 @@ impl Status {
         findings.extend(finding::of_endpoints(&endpoints, now));
         let speed = Speed::load(store, now).await?;
         findings.extend(speed.as_ref().map(Speed::finding));
-        Ok(Self { speed, ..Self::of(reader, findings, listings, endpoints) })
+        let empty_columns = EmptyColumn::load(store, fields).await?;
+        findings.extend(empty_columns.iter().filter_map(EmptyColumn::finding));
+        Ok(Self { speed, empty_columns, ..Self::of(reader, findings, listings, endpoints) })
     }
 
     /// Puts together what was found.
     #[must_use]
     pub fn of(reader: Reader, mut findings: Vec<Finding>, listings: Vec<Standing>, endpoints: Vec<Endpoint>) -> Self {
         findings.sort_by_key(|finding| finding.severity);
-        Self { summary: finding::summary(&findings, &endpoints), findings, reader, listings, endpoints, speed: None }
+        Self {
+            summary: finding::summary(&findings, &endpoints),
+            findings,
+            reader,
+            listings,
+            endpoints,
+            speed: None,
+            empty_columns: Vec::new(),
+        }
     }
 }
 

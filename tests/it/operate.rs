@@ -1,5 +1,6 @@
 //! What the operator does by command: the real program, its words, its JSON and its exit codes.
 
+mod columns;
 mod documents;
 mod rejects;
 mod replay;

@@ -10,5 +10,6 @@ pub(super) fn routes() -> Vec<Route> {
 
 async fn status(admin: Admin, _: Nothing) -> Result<Status, Problem> {
     let endpoints = admin.endpoint_views().await?;
-    Ok(Status::load(&admin.store, endpoints, admin.overdue_after, admin.clock.now()).await?)
+    let fields = admin.client.deposit_fields();
+    Ok(Status::load(&admin.store, endpoints, admin.overdue_after, fields, admin.clock.now()).await?)
 }

@@ -1,5 +1,6 @@
 //! The database: whether it answers, what it is, and whether the tables are there or could be made.
 
+use super::columns;
 use super::finding::{Finding, Report};
 use super::history;
 use crate::chain::Chain;
@@ -47,6 +48,7 @@ async fn tables(report: &mut Report<'_>, store: &Store, config: &Config) {
             Ok(()) => report.add(Finding::ok(TABLES, "up to date")),
             Err(error) => return report.add(failed(TABLES, &error)),
         }
+        columns::check(report, store, config).await;
         return history::check(report, store, config).await;
     }
     if pending == steps.len()

@@ -7,6 +7,7 @@ use crate::cli::printer::{BOLD, CYAN, GREEN, RED, YELLOW};
 use crate::cli::table::{Cell, Column, Table};
 use crate::cli::time::{age, ago};
 use crate::cli::{safe, text};
+use crate::view::empty::unlisted;
 use crate::view::finding::Severity;
 use crate::view::{Endpoint, Finding, Standing, Status};
 
@@ -45,6 +46,9 @@ pub(in crate::cli) fn lines(status: &Status, room: Option<usize>, now: DateTime<
         lines.extend(endpoints(&status.endpoints, now).lines(room));
     }
     lines.extend(status.endpoints.iter().filter_map(Endpoint::history));
+    if let Some(unlisted) = unlisted(&status.empty_columns) {
+        lines.extend(text::wrap(&safe::text(&unlisted), COLUMNS));
+    }
     lines
 }
 

@@ -197,12 +197,15 @@ fn the_plausible_shapes_of_a_deposit_mean_the_same() {
         "transaction":{"hash":"0xabc","from":"TFrom","confirmations":19,"blockNumber":70000000},
         "value":"25.0000010","asset":{"symbol":"USDT"},"status":"new",
         "created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-02T04:05:05+01:00"}"#;
+    let chained = r#"{"id":"d1","companyId":"c1","walletId":"w1","externalId":"u1","status":"new","amount":"25.000001",
+        "tx":{"hash":"0xabc","from":"TFrom","to":"TTo","token":"USDT","confirmations":19,"blockNumber":70000000,
+        "timestamp":1767323045},"updatedAt":"2026-01-02T03:05:05Z"}"#;
     let expected = one_deposit(flat);
     assert_eq!(expected.wallet_id.as_ref().map(|id| id.as_str()), Some("w1"));
     assert_eq!(expected.amount.as_ref().map(Amount::as_str), Some("25.000001"));
     assert_eq!(expected.block_number, Some(70_000_000));
     assert!(expected.updated_at.is_some());
-    for shape in [renamed, nested] {
+    for shape in [renamed, nested, chained] {
         let deposit = one_deposit(shape);
         assert_eq!(deposit.raw, shape);
         let spelled = Deposit { raw: expected.raw.clone(), fingerprint: expected.fingerprint, ..deposit };
