@@ -46,7 +46,9 @@ impl<U: Upstream> Round<'_, U> {
     ) -> Result<(), store::Error> {
         self.progress.first_run_at = self.progress.first_run_at.or(Some(self.started_at));
         self.progress.last_run_at = Some(finished_at);
-        self.progress.last_error.clone_from(&doubt);
+        if outcome != Outcome::Cancelled {
+            self.progress.last_error.clone_from(&doubt);
+        }
         let run = Run {
             listing: self.listing,
             started_at: self.started_at,
