@@ -11,6 +11,7 @@
 mod address;
 mod answer;
 mod backfill;
+mod clients;
 pub mod config;
 mod echo;
 mod endpoint;

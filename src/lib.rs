@@ -15,6 +15,7 @@ pub mod lumo;
 pub mod meter;
 pub mod model;
 pub mod outage;
+pub mod renewable;
 pub mod retention;
 pub mod schedule;
 pub mod setting;

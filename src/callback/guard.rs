@@ -19,6 +19,9 @@ use url::{Host, Url};
 #[derive(Clone, Debug)]
 pub(super) struct Guard {
     deny: Arc<[IpNet]>,
+    /// What every name resolves to.
+    #[cfg(test)]
+    answer: Option<Arc<std::sync::Mutex<IpAddr>>>,
 }
 
 /// An address that may not be called.
@@ -39,7 +42,17 @@ pub(super) enum LookupError {
 
 impl Guard {
     pub(super) fn new(deny: &[IpNet]) -> Self {
-        Self { deny: deny.into() }
+        Self {
+            deny: deny.into(),
+            #[cfg(test)]
+            answer: None,
+        }
+    }
+
+    /// One to which every name resolves to this address.
+    #[cfg(test)]
+    pub(super) fn answering(address: Arc<std::sync::Mutex<IpAddr>>) -> Self {
+        Self { answer: Some(address), ..Self::new(&[]) }
     }
 
     /// Checks an address that stands in the url itself.
@@ -57,6 +70,10 @@ impl Guard {
     }
 
     async fn lookup(&self, name: &str) -> Result<Vec<SocketAddr>, LookupError> {
+        #[cfg(test)]
+        if let Some(answer) = &self.answer {
+            return self.admitted([SocketAddr::new(*answer.lock().unwrap(), 0)]);
+        }
         // The port is filled in by the client.
         let found = tokio::net::lookup_host((name, 0)).await.map_err(|error| LookupError::Unresolved(Some(error)))?;
         self.admitted(found)

@@ -14,6 +14,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
 
 use crate::callback::answer::Answer;
+use crate::callback::clients::Clients;
 use crate::callback::config::Egress;
 use crate::callback::echo::Sent;
 use crate::callback::endpoint::{Endpoint, Http};
@@ -30,6 +31,8 @@ use crate::setting::{Redactor, Secret};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Below the keep-alive of common servers, so that they do not close a connection as it is being used again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Most header lines of an answer.
+const MAX_HEADERS: usize = 2_000;
 /// All requests to a host share one connection of HTTP/2, so one that is dead must be found out: a ping after this …
 const PING_AFTER: Duration = Duration::from_secs(5);
 /// … and no answer within this.
@@ -49,7 +52,7 @@ pub struct Attempt {
 /// The way out for callbacks. Cheap to clone.
 #[derive(Clone)]
 pub struct Sender {
-    clients: Arc<HashMap<Transport, Client>>,
+    clients: Clients,
     guard: Guard,
     proxy_password: Option<Secret>,
 }
@@ -61,7 +64,14 @@ impl Sender {
     /// # Errors
     /// A proxy that is none, or a TLS setup without any roots to trust.
     pub fn new<'a>(egress: &Egress, endpoints: impl IntoIterator<Item = &'a Endpoint>) -> Result<Self, ConfigError> {
-        let guard = Guard::new(&egress.deny);
+        Self::guarded(egress, Guard::new(&egress.deny), endpoints)
+    }
+
+    fn guarded<'a>(
+        egress: &Egress,
+        guard: Guard,
+        endpoints: impl IntoIterator<Item = &'a Endpoint>,
+    ) -> Result<Self, ConfigError> {
         let proxy = egress.proxy.as_ref().map(Proxy::of).transpose();
         let proxy = proxy.map_err(|problem| Problem::Invalid { key: PROXY.to_owned(), problem })?;
         let mut busiest = HashMap::from([(Transport::default(), 0)]);
@@ -71,12 +81,14 @@ impl Sender {
             *most = endpoint.concurrency().max(*most);
         }
         let mut clients = HashMap::with_capacity(busiest.len());
-        for (transport, connections) in busiest {
-            let builder = builder(proxy.as_ref(), &guard)?.pool_max_idle_per_host(connections);
-            let client = transport.apply(builder).and_then(ClientBuilder::build).map_err(Problem::Client)?;
-            clients.insert(transport, client);
+        for (transport, connections) in &busiest {
+            clients.insert(transport.clone(), make(proxy.as_ref(), &guard, transport, *connections)?);
         }
-        Ok(Self { clients: Arc::new(clients), guard, proxy_password: proxy.as_ref().and_then(Proxy::password) })
+        let proxy_password = proxy.as_ref().and_then(Proxy::password);
+        let guarded = guard.clone();
+        let again =
+            move |transport: &Transport| make(proxy.as_ref(), &guarded, transport, *busiest.get(transport)?).ok();
+        Ok(Self { clients: Clients::new(clients, again), guard, proxy_password })
     }
 
     /// Makes one attempt, which ends within the endpoint's timeout. Dropping the future abandons the request, which may
@@ -85,6 +97,11 @@ impl Sender {
         let started = Instant::now();
         let exchanged = self.exchange(endpoint, callback, now).await;
         let duration = started.elapsed();
+        let is_accepted =
+            exchanged.as_ref().is_ok_and(|(answer, _)| matches!(answer.outcome(), Outcome::Accepted { .. }));
+        if let Some(http) = endpoint.http().filter(|_| !is_accepted) {
+            self.clients.expire(&http.transport, http.address.constant());
+        }
         match exchanged {
             Ok((answer, redactor)) => Attempt {
                 outcome: answer.outcome(),
@@ -112,7 +129,8 @@ impl Sender {
         self.guard.check(http.address.constant())?;
         let prepared = prepare(http, callback, now)?;
         let sent = Sent::of(&prepared);
-        let client = self.clients.get(&http.transport).ok_or(RequestError::Transport)?;
+        let client = self.clients.get(&http.transport, http.address.constant()).await;
+        let client = client.ok_or(RequestError::Transport)?;
         let request = client
             .request(http.method.clone(), prepared.url)
             .headers(prepared.headers)
@@ -145,6 +163,12 @@ impl fmt::Debug for Sender {
     }
 }
 
+/// The client of a transport.
+fn make(proxy: Option<&Proxy>, guard: &Guard, transport: &Transport, connections: usize) -> Result<Client, Problem> {
+    let builder = builder(proxy, guard)?.pool_max_idle_per_host(connections);
+    transport.apply(builder).and_then(ClientBuilder::build).map_err(Problem::Client)
+}
+
 /// What the clients of all transports have in common.
 fn builder(proxy: Option<&Proxy>, guard: &Guard) -> Result<ClientBuilder, Problem> {
     let builder = Client::builder()
@@ -154,7 +178,12 @@ fn builder(proxy: Option<&Proxy>, guard: &Guard) -> Result<ClientBuilder, Proble
         .pool_idle_timeout(IDLE_TIMEOUT)
         .http2_keep_alive_interval(PING_AFTER)
         .http2_keep_alive_timeout(PING_TIMEOUT)
-        .tcp_nodelay(true);
+        .tcp_nodelay(true)
+        // What most clients let pass is no reason to send again what was received.
+        .http1_max_headers(MAX_HEADERS)
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_ignore_invalid_headers_in_responses(true);
     Ok(match proxy {
         // The only name looked up on this side is then the proxy's, which the operator chose.
         Some(proxy) => builder.proxy(proxy.for_client().map_err(Problem::Client)?),

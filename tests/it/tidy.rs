@@ -22,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["schedule", "sync", "deliver", "wallets", "retention", "backfill"],
     &["lumo", "store", "callback"],
     &["model"],
-    &["chain", "clock", "meter", "outage", "setting", "trace"],
+    &["chain", "clock", "meter", "outage", "renewable", "setting", "trace"],
 ];
 
 /// What goes up all the same, and why.

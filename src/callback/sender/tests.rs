@@ -2,6 +2,7 @@
 
 mod echo;
 mod faults;
+mod moved;
 mod proxy;
 mod signatures;
 mod tls;

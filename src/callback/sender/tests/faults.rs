@@ -190,3 +190,26 @@ async fn a_redirect_into_the_network_is_not_followed() {
     }
     assert_eq!(inside.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
+
+#[tokio::test]
+async fn a_success_counts_however_odd_its_headers_are() {
+    let many = "x-many: 1\r\n".repeat(500);
+    for headers in [
+        many.as_str(),
+        "x-odd : 1\r\n",
+        "x-folded: a\r\n b\r\n\tc\r\n",
+        "no colon at all\r\n",
+        "x bad name: 1\r\n",
+        "x-control: a\u{1}b\r\n",
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{headers}content-length : 2\r\n\r\nok");
+        let (url, _requests) = server(move |stream| {
+            stream.write_all(answer.as_bytes()).unwrap();
+            drop(stream.read(&mut [0]));
+        });
+        let attempt = attempt(&url, json!({})).await;
+        let shown = headers.get(..20).unwrap_or(headers);
+        assert_eq!(attempt.outcome, Outcome::Accepted { status: 200 }, "{shown:?} {attempt:?}");
+        assert_eq!(attempt.response_body.as_deref(), Some("ok"), "{shown:?}");
+    }
+}
