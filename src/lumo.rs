@@ -4,6 +4,7 @@
 //! enters; behind it are only values that every database can hold. The [`Client`] paces itself for all its clones
 //! together and never retries. What it does not do: store, decide, log.
 
+mod budget;
 mod config;
 mod error;
 mod http;
@@ -94,19 +95,19 @@ impl Client {
     /// One page of all user wallets.
     pub async fn list_wallets(&self, lane: Lane, query: &ListQuery) -> Result<Page<Wallet>, Error> {
         let answer = self.list(lane, Listing::Wallets, query).await?;
-        wire::wallets(&answer.body, answer.served_at)
+        wire::wallets(&answer.body, answer.served_at, query.limit)
     }
 
     /// One page of the blocked user wallets.
     pub async fn list_blocked(&self, lane: Lane, query: &ListQuery) -> Result<Page<Wallet>, Error> {
         let answer = self.list(lane, Listing::Blocked, query).await?;
-        wire::wallets(&answer.body, answer.served_at)
+        wire::wallets(&answer.body, answer.served_at, query.limit)
     }
 
     /// One page of the user deposits.
     pub async fn list_deposits(&self, lane: Lane, query: &ListQuery) -> Result<Page<Deposit>, Error> {
         let answer = self.list(lane, Listing::Deposits, query).await?;
-        wire::deposits(&answer.body, answer.served_at, &self.0.fields)
+        wire::deposits(&answer.body, answer.served_at, query.limit, &self.0.fields)
     }
 
     /// Creates the wallet of a user, or returns the one that is there. Asking twice does no harm.
@@ -131,7 +132,7 @@ impl Client {
         self.write(&["user-wallets", segment(id)?, "replace"], &Because { reason }).await
     }
 
-    async fn list(&self, lane: Lane, listing: Listing, query: &ListQuery) -> Result<Answer, Error> {
+    async fn list(&self, lane: Lane, listing: Listing, query: &ListQuery) -> Result<Answer<'_>, Error> {
         let (path, status): (&[&str], _) = match listing {
             Listing::Blocked => (&["user-wallets", "blocked"], None),
             Listing::Deposits => (&["user-wallets", "deposits"], query.status.as_deref()),

@@ -61,6 +61,7 @@ use crate::store::{self, Ending, Fence, Store};
 use ask::Asks;
 use hot::News;
 use log::RoundLog;
+use reader::PageBytes;
 use round::Round;
 use sightings::Sightings;
 use skew::UpstreamClock;
@@ -115,6 +116,10 @@ pub struct Syncer<U> {
     news: Plain<Option<Box<News>>>,
     /// Users whose wallets have changed: their deposits may have, too.
     hints: Plain<BTreeSet<String>>,
+    /// How large the pages of each listing are.
+    page_bytes: [PageBytes; Listing::ALL.len()],
+    /// Of what is large one haul is stored at a time.
+    large: Mutex<()>,
     sightings: Sightings,
     upstream_clock: UpstreamClock,
     meters: Meters,
@@ -172,6 +177,8 @@ impl<U: Upstream> Syncer<U> {
             asks: Default::default(),
             news: Plain::default(),
             hints: Plain::default(),
+            page_bytes: Default::default(),
+            large: Mutex::default(),
             sightings: Sightings::default(),
             upstream_clock: UpstreamClock::default(),
             meters: Meters::default(),
@@ -316,6 +323,10 @@ impl<U: Upstream> Syncer<U> {
 
     fn gate(&self, listing: Listing) -> &Mutex<Option<Instant>> {
         &self.gates[listing as usize]
+    }
+
+    fn page_bytes(&self, listing: Listing) -> PageBytes {
+        PageBytes::clone(&self.page_bytes[listing as usize])
     }
 }
 

@@ -14,10 +14,12 @@ use tracing::field::Empty;
 use url::Url;
 
 use crate::clock::Clock;
+use crate::lumo::budget::{Budget, Estimate, Room};
 use crate::lumo::pace::{Feedback, Lane, Pace, Speed};
 use crate::lumo::{Config, Error, Meters, Outage, meters, refusal, retry_after};
 use crate::model::Listing;
 use crate::model::retry_after::http_date;
+use crate::renewable::Renewable;
 use crate::setting::Secret;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -32,22 +34,31 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) const LISTING_CAP: usize = 16 * 1024 * 1024;
 /// Largest body of any other answer.
 const OBJECT_CAP: usize = 1024 * 1024;
+/// A body of unknown length grows by at most this.
+const GROWTH: usize = 1024 * 1024;
+/// Most header lines of an answer.
+const MAX_HEADERS: usize = 2_000;
 /// What is read of the body of a refusal, and for how long.
 const REFUSAL_CAP: usize = 4 * 1024;
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A success, read to its end.
-pub(super) struct Answer {
+pub(super) struct Answer<'a> {
     pub(super) body: Vec<u8>,
+    /// For the body, and for what is made of it.
+    _room: Room<'a>,
     /// The server's clock.
     pub(super) served_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug)]
 pub(super) struct Http {
-    client: reqwest::Client,
+    client: Renewable<reqwest::Client>,
     api_key: Secret,
     pace: Pace,
+    budget: Budget,
+    /// What a page of each listing takes.
+    estimates: [Estimate; Listing::ALL.len()],
     meters: Meters,
 }
 
@@ -61,24 +72,20 @@ impl Http {
         let headers = HeaderMap::from_iter([(API_KEY, key), (ACCEPT, HeaderValue::from_static("application/json"))]);
 
         let concurrency = usize::try_from(config.concurrency).unwrap_or(usize::MAX).clamp(1, 64);
-        let client = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .default_headers(headers)
-            .http1_only()
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            .timeout(config.timeout.get())
-            .connect_timeout(CONNECT_TIMEOUT.min(config.timeout.get()))
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(concurrency)
-            .build()
-            .map_err(|error| Error::Setup {
-                problem: "the HTTP client cannot be built",
-                source: Some(Box::new(error)),
-            })?;
-        let pace = Pace::new(config.rate.per_second(), concurrency);
-        Ok(Self { client, api_key, pace, meters: Meters::default() })
+        let timeout = config.timeout.get();
+        let build = move || client(headers.clone(), timeout, concurrency);
+        let first = build().map_err(|error| Error::Setup {
+            problem: "the HTTP client cannot be built",
+            source: Some(Box::new(error)),
+        })?;
+        Ok(Self {
+            client: Renewable::new(first, move || build().ok()),
+            api_key,
+            pace: Pace::new(config.rate.per_second(), concurrency),
+            budget: Budget::new(),
+            estimates: Listing::ALL.map(|_| Estimate::new(LISTING_CAP)),
+            meters: Meters::default(),
+        })
     }
 
     pub(super) fn meters(&self) -> &Meters {
@@ -95,14 +102,15 @@ impl Http {
 
     /// Reads a listing. Cancel safe: a request that is given up may or may not have reached the server, nothing here is
     /// out of step.
-    pub(super) async fn get(&self, lane: Lane, listing: Listing, url: Url) -> Result<Answer, Error> {
-        self.send(lane, Some(listing), self.client.get(url), LISTING_CAP).await
+    pub(super) async fn get(&self, lane: Lane, listing: Listing, url: Url) -> Result<Answer<'_>, Error> {
+        let request = self.client.get().await.get(url);
+        self.send(lane, Some(listing), request, LISTING_CAP).await
     }
 
     /// Writes. Cancel safe in the same sense as [`Self::get`].
-    pub(super) async fn post(&self, url: Url, json: Vec<u8>) -> Result<Answer, Error> {
+    pub(super) async fn post(&self, url: Url, json: Vec<u8>) -> Result<Answer<'_>, Error> {
         let json_type = HeaderValue::from_static("application/json");
-        let request = self.client.post(url).header(CONTENT_TYPE, json_type).body(json);
+        let request = self.client.get().await.post(url).header(CONTENT_TYPE, json_type).body(json);
         self.send(Lane::Fresh, None, request, OBJECT_CAP).await
     }
 
@@ -112,13 +120,21 @@ impl Http {
         listing: Option<Listing>,
         request: RequestBuilder,
         cap: usize,
-    ) -> Result<Answer, Error> {
-        let permit = self.pace.enter(lane).await;
+    ) -> Result<Answer<'_>, Error> {
+        let mut permit = self.pace.enter(lane).await;
+        let estimate = listing.map(|listing| &self.estimates[listing as usize]);
+        let mut room = self.budget.enter(estimate.map_or(OBJECT_CAP, Estimate::get)).await;
+        permit.begin();
         let start = Instant::now();
         let lane = meters::lane(lane);
         let listing_name = listing.map(Listing::as_str);
         let span = tracing::debug_span!("lumo.request", lane, listing = listing_name, "error.type" = Empty);
-        let result = self.exchange(request, cap).instrument(span.clone()).await;
+        let result = self.exchange(request, cap, &mut room, estimate).instrument(span.clone()).await;
+        let result = result.map(|(body, served_at)| Answer { body, _room: room, served_at });
+        if matches!(result, Err(Error::Throttled { .. } | Error::Unavailable { .. })) {
+            // The next request looks up the name anew: the server behind it may have been replaced.
+            self.client.expire();
+        }
         if result.is_err() {
             span.record("error.type", meters::outcome(&result));
         }
@@ -128,13 +144,29 @@ impl Http {
         result
     }
 
-    async fn exchange(&self, request: RequestBuilder, cap: usize) -> Result<Answer, Error> {
+    async fn exchange(
+        &self,
+        request: RequestBuilder,
+        cap: usize,
+        room: &mut Room<'_>,
+        estimate: Option<&Estimate>,
+    ) -> Result<(Vec<u8>, Option<DateTime<Utc>>), Error> {
         let mut response = request.send().await?;
         let status = response.status();
         let served_at = header(&response, DATE).and_then(http_date);
         if status.is_success() {
-            let body = read(&mut response, cap).await?;
-            return Ok(Answer { body, served_at });
+            let fits = |bytes| {
+                let fits = room.grow(bytes);
+                if let Some(estimate) = estimate.filter(|_| !fits) {
+                    estimate.learn(bytes);
+                }
+                fits
+            };
+            let body = read(&mut response, cap, fits).await?;
+            if let Some(estimate) = estimate {
+                estimate.learn(body.len());
+            }
+            return Ok((body, served_at));
         }
         let now = Clock::system().now();
         let wait = header(&response, RETRY_AFTER).and_then(|value| retry_after::parse(value, served_at, now));
@@ -144,7 +176,7 @@ impl Http {
 }
 
 /// What an exchange says about the pace. A refusal is as good as a success: the server kept up.
-fn feedback(result: &Result<Answer, Error>) -> Feedback {
+fn feedback(result: &Result<Answer<'_>, Error>) -> Feedback {
     const OVERLOADED: u16 = StatusCode::SERVICE_UNAVAILABLE.as_u16();
     match result {
         Err(Error::Throttled { retry_after }) => throttled(*retry_after),
@@ -162,17 +194,52 @@ fn header(response: &Response, name: HeaderName) -> Option<&str> {
     response.headers().get(name)?.to_str().ok()
 }
 
-/// Reads a body to its end, unless it turns out larger than `cap`.
-async fn read(response: &mut Response, cap: usize) -> Result<Vec<u8>, Error> {
+/// What all requests have in common.
+fn client(headers: HeaderMap, timeout: Duration, concurrency: usize) -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .default_headers(headers)
+        .http1_only()
+        // What most clients let pass is no reason to ask again.
+        .http1_max_headers(MAX_HEADERS)
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_ignore_invalid_headers_in_responses(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .no_proxy()
+        .timeout(timeout)
+        .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(concurrency)
+        .build()
+}
+
+/// Reads a body to its end, unless it turns out larger than `cap` or `fits` says that there is no room for it.
+async fn read(response: &mut Response, cap: usize, mut fits: impl FnMut(usize) -> bool) -> Result<Vec<u8>, Error> {
     let too_large = || Error::contract("body", format!("is larger than {} MiB", cap / (1024 * 1024)));
+    let no_room =
+        || Error::contract("body", "is larger than those before it, and others are being read; it is asked for again");
     let announced = response.content_length().map_or(Ok(0), usize::try_from).map_err(|_| too_large())?;
     if announced > cap {
         return Err(too_large());
+    }
+    if !fits(announced) {
+        return Err(no_room());
     }
     let mut body = Vec::with_capacity(announced);
     while let Some(chunk) = response.chunk().await? {
         if chunk.len() > cap - body.len() {
             return Err(too_large());
+        }
+        let length = body.len() + chunk.len();
+        if length > body.capacity() {
+            // Doubling what is large already would take twice of what is needed.
+            let more = chunk.len().max(body.len().min(GROWTH)).min(cap - body.len());
+            if !fits(body.len() + more) {
+                return Err(no_room());
+            }
+            body.reserve_exact(more);
         }
         body.extend_from_slice(&chunk);
     }

@@ -122,6 +122,11 @@ impl Drop for Waiting<'_> {
 }
 
 impl Permit<'_> {
+    /// The request goes out only now: it had to wait for something else than its turn.
+    pub(super) fn begin(&mut self) {
+        self.asked_at = Instant::now();
+    }
+
     /// Ends the request with what its answer said about the pace; `listing` is what was read, if anything was.
     pub(super) fn settle(self, listing: Option<Listing>, feedback: Feedback) {
         self.pace.turns().learn(self.lane, listing, feedback, self.asked_at, Instant::now());

@@ -27,14 +27,19 @@ use crate::model::record::{Deposit, Page, Reject, Wallet};
 /// Longest text of one item, in bytes; a real one has a few hundred.
 const MAX_ITEM_BYTES: usize = 256 * 1024;
 
-/// Reads a listing of wallets.
-pub(super) fn wallets(body: &[u8], served_at: Option<DateTime<Utc>>) -> Result<Page<Wallet>, Error> {
-    page(body, "wallets", served_at, wallet::read)
+/// Reads a listing of wallets, of which `limit` were asked for.
+pub(super) fn wallets(body: &[u8], served_at: Option<DateTime<Utc>>, limit: u32) -> Result<Page<Wallet>, Error> {
+    page(body, "wallets", limit, served_at, wallet::read)
 }
 
 /// Reads a listing of deposits.
-pub(super) fn deposits(body: &[u8], served_at: Option<DateTime<Utc>>, fields: &Fields) -> Result<Page<Deposit>, Error> {
-    page(body, "deposits", served_at, |raw, members| deposit::read(raw, members, fields))
+pub(super) fn deposits(
+    body: &[u8],
+    served_at: Option<DateTime<Utc>>,
+    limit: u32,
+    fields: &Fields,
+) -> Result<Page<Deposit>, Error> {
+    page(body, "deposits", limit, served_at, |raw, members| deposit::read(raw, members, fields))
 }
 
 /// Reads the one wallet that a write answers with.
@@ -93,11 +98,12 @@ fn readable(body: &[u8]) -> Cow<'_, str> {
 fn page<T: Item>(
     body: &[u8],
     list: &'static str,
+    limit: u32,
     served_at: Option<DateTime<Utc>>,
     read: impl Fn(&str, &Members<'_>) -> Result<T, Fault>,
 ) -> Result<Page<T>, Error> {
     let text = readable(body);
-    let envelope = envelope::open(&text, list)?;
+    let envelope = envelope::open(&text, list, limit)?;
 
     let returned = envelope.items.len();
     let mut page = Page { items: Vec::with_capacity(returned), rejects: Vec::new(), returned, total: None, served_at };

@@ -22,7 +22,7 @@ pub fn retry_after(header: &str, served_at: Option<DateTime<Utc>>, now: DateTime
         return Some(Duration::from_secs(header.parse().unwrap_or(u64::MAX)));
     }
     let at = http_date(header)?;
-    let waits = || [served_at, Some(now)].into_iter().flatten().map(|clock| (at - clock).to_std().unwrap_or_default());
+    let waits = || [served_at, Some(now)].into_iter().flatten().map(|from| (at - from).to_std().unwrap_or_default());
     let plausible = waits().find(|wait| !wait.is_zero() && *wait <= MAX_PLAUSIBLE);
     plausible.or_else(|| waits().next_back())
 }

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -25,6 +25,12 @@ use crate::model::record::Page;
 
 /// How often a page is asked for before the reader gives up.
 const TRIES: u32 = 4;
+
+/// Pages that were read before they were wanted may have this many bytes together.
+const AHEAD_BYTES: usize = 16 * 1024 * 1024;
+
+/// How many bytes the last page of a listing had; 0 before the first.
+pub(super) type PageBytes = Arc<AtomicUsize>;
 
 /// Which rows to read, and how.
 #[derive(Clone, Debug)]
@@ -55,6 +61,11 @@ pub(super) struct Fetched<R> {
 }
 
 impl<R: Source> Fetched<R> {
+    /// How many bytes its items have; at least one.
+    fn bytes(&self) -> usize {
+        self.page.items.iter().map(R::bytes).sum::<usize>().max(1)
+    }
+
     /// What the walk needs to know of it.
     pub(super) fn seen(&self) -> Seen {
         let readable = self.page.items.iter().map(R::id_str);
@@ -75,8 +86,9 @@ pub(super) struct Reader<U, R> {
     clock: Clock,
     scope: Arc<Scope>,
     first_wait: Duration,
-    /// How many pages may be under way or wait to be asked for.
+    /// How many pages may be under way or wait to be asked for, if they are small.
     window: usize,
+    page_bytes: PageBytes,
     requests: Arc<AtomicU64>,
     under_way: JoinSet<(Read, Answer<R>)>,
     /// What was asked for, and the answer once it is there.
@@ -85,22 +97,34 @@ pub(super) struct Reader<U, R> {
 
 impl<U: Upstream, R: Source> Reader<U, R> {
     /// `first_wait` comes before the second try of a page, and doubles with each.
-    pub(super) fn new(upstream: &U, clock: &Clock, scope: Scope, first_wait: Duration, window: usize) -> Self {
+    pub(super) fn new(
+        upstream: &U,
+        clock: &Clock,
+        scope: Scope,
+        first_wait: Duration,
+        window: usize,
+        page_bytes: PageBytes,
+    ) -> Self {
         Self {
             upstream: upstream.clone(),
             clock: clock.clone(),
             scope: Arc::new(scope),
             first_wait,
             window,
+            page_bytes,
             requests: Arc::default(),
             under_way: JoinSet::new(),
             asked: HashMap::new(),
         }
     }
 
-    /// How many pages may be under way.
+    /// How many pages may be under way: fewer where they are large, and one before it is known how large they are.
     pub(super) fn window(&self) -> usize {
-        self.window
+        let bytes = match self.page_bytes.load(Ordering::Relaxed) {
+            0 => AHEAD_BYTES,
+            bytes => bytes,
+        };
+        (AHEAD_BYTES / bytes).clamp(1, self.window.max(1))
     }
 
     /// Whether only some of the rows are asked for.
@@ -150,7 +174,7 @@ impl<U: Upstream, R: Source> Reader<U, R> {
             self.under_way.abort_all();
             self.asked.clear();
         }
-        for read in [&read].into_iter().chain(ahead).take(self.window.max(1)) {
+        for read in [&read].into_iter().chain(ahead).take(self.window()) {
             if !self.asked.contains_key(&key(*read)) {
                 self.ask(*read);
             }
@@ -168,6 +192,13 @@ impl<U: Upstream, R: Source> Reader<U, R> {
     fn note(&mut self, joined: Result<(Read, Answer<R>), JoinError>) {
         match joined {
             Ok((read, answer)) => {
+                // What a user has, or what is new, says nothing of a whole page.
+                if let Ok(fetched) = &answer
+                    && self.scope.user.is_none()
+                    && self.scope.status.is_none()
+                {
+                    self.page_bytes.store(fetched.bytes(), Ordering::Relaxed);
+                }
                 if let Some(place) = self.asked.get_mut(&key(read)) {
                     *place = Some(answer);
                 }

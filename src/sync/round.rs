@@ -18,6 +18,9 @@ use crate::model::facts::Announce;
 use crate::model::record::Reject;
 use crate::store::{Batch, Checkpoint, Ending, Fate, Fence, KnownRejects, Progress, Regressions};
 
+/// From this many bytes on a haul is stored alone.
+const LARGE: usize = 2 * 1024 * 1024;
+
 /// So near to an end a new row counts as having joined there.
 const NEAR: u64 = 32;
 
@@ -179,6 +182,7 @@ impl<'a, U: Upstream> Round<'a, U> {
         let confirmed = self.memory.rechecks.confirmed_regressions(now);
         let allowed = records.iter().filter(|record| confirmed.contains(record.id_str()));
         let allowed = allowed.map(|record| record.id().clone()).collect();
+        let bytes: usize = records.iter().map(R::bytes).sum();
         let watched = !(self.memory.rechecks.is_empty() && self.syncer.sightings.is_empty());
         let name = |record: &R| (record.id_str().to_owned(), record.user().map(|user| user.as_str().to_owned()));
         let names: Vec<_> = if is_stored && !watched { Vec::new() } else { records.iter().map(name).collect() };
@@ -192,7 +196,11 @@ impl<'a, U: Upstream> Round<'a, U> {
             fence: self.fence(),
             ending: self.options.ending,
         };
-        let ingested = self.syncer.store.ingest(batch, now).await?;
+        let ingested = {
+            // A row is copied on its way into a table; one after the other, that takes the memory of one.
+            let _turn = if bytes > LARGE { Some(self.syncer.large.lock().await) } else { None };
+            self.syncer.store.ingest(batch, now).await?
+        };
         if self.options.ending == Ending::Commit {
             self.syncer.upstream.milestone(Milestone::PageStored).await;
         }

@@ -70,6 +70,9 @@ pub(super) trait Source: Told<Id: FromStr> {
     /// Its status, if its kind has one.
     fn status(&self) -> Option<&str>;
 
+    /// How many bytes the item has.
+    fn bytes(&self) -> usize;
+
     /// The listing whose rows these are.
     const HOME: Listing;
 }
@@ -96,6 +99,10 @@ impl Source for Wallet {
     fn status(&self) -> Option<&str> {
         None
     }
+
+    fn bytes(&self) -> usize {
+        self.raw.len()
+    }
 }
 
 impl Source for Deposit {
@@ -111,5 +118,9 @@ impl Source for Deposit {
 
     fn status(&self) -> Option<&str> {
         Some(&self.status)
+    }
+
+    fn bytes(&self) -> usize {
+        self.raw.len()
     }
 }

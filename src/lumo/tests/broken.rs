@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::lumo::http::LISTING_CAP;
@@ -99,4 +101,78 @@ async fn a_success_of_another_kind_is_a_breach() {
         assert!(matches!(&error, Error::Contract { problem, .. } if problem == expected), "{error:?}");
         assert!(!error.is_transient());
     }
+}
+
+/// Pages without items, each as large as this; with the most requests that were under way at once.
+fn large_pages(bytes: usize) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (most, under_way) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let shown = Arc::clone(&most);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let (most, under_way) = (Arc::clone(&most), Arc::clone(&under_way));
+            std::thread::spawn(move || {
+                while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {
+                    most.fetch_max(under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n{{\"wallets\":[");
+                    // What the client has read is over for it.
+                    let body = " ".repeat(bytes - 14);
+                    let written = stream.write_all((head + &body).as_bytes());
+                    under_way.fetch_sub(1, Ordering::SeqCst);
+                    if written.and_then(|()| stream.write_all(b"]}")).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    (url, shown)
+}
+
+#[tokio::test]
+async fn large_pages_are_read_one_or_two_at_a_time() {
+    let (url, most) = large_pages(15 * 1024 * 1024);
+    let client = client(&url);
+    let pages = futures_util::future::join_all((0..4).map(|_| {
+        let client = client.clone();
+        async move { client.list_wallets(Lane::Fresh, &query(1, 0)).await }
+    }));
+    for page in pages.await {
+        assert_eq!(page.unwrap().returned, 0);
+    }
+    assert!(most.load(Ordering::SeqCst) <= 2, "{most:?} at once");
+}
+
+#[tokio::test]
+async fn an_answer_counts_however_odd_its_headers_are() {
+    let body = "{\"wallets\":[],\"total\":0}";
+    let many = "x-many: 1\r\n".repeat(500);
+    for headers in [many.as_str(), "x-odd : 1\r\n", "x-folded: a\r\n b\r\n", "no colon at all\r\n"] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{headers}content-length : {}\r\n\r\n{body}", body.len());
+        let page = client(&raw_server(answer.into_bytes(), hang_up)).list_wallets(Lane::Fresh, &query(1, 0)).await;
+        assert_eq!(page.unwrap().total, Some(0), "{headers:.20}");
+    }
+}
+
+#[tokio::test]
+async fn after_an_outage_the_next_request_opens_a_new_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let away = "HTTP/1.1 503 Away\r\ncontent-length: 0\r\n\r\n".to_owned();
+        let there = "HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{\"wallets\":[]}".to_owned();
+        for (mut stream, answer) in listener.incoming().flatten().zip([away, there]) {
+            std::thread::spawn(move || {
+                while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {
+                    if stream.write_all(answer.as_bytes()).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    let client = client(&url);
+    assert!(client.list_wallets(Lane::Fresh, &query(1, 0)).await.is_err());
+    assert_eq!(client.list_wallets(Lane::Fresh, &query(1, 0)).await.unwrap().returned, 0);
 }

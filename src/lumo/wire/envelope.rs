@@ -13,8 +13,14 @@ use serde_json::value::RawValue;
 use super::value;
 use crate::lumo::Error;
 
-/// Most items in one page. Items of ordinary size reach the limit of a body first.
+/// Most items in one page, however many were asked for. Items of ordinary size reach the limit of a body first.
 const MAX_ITEMS: usize = 50_000;
+/// A server that ignores how many items were asked for may list this many times as many, …
+const MAX_EXCESS: usize = 10;
+/// … or this many.
+const MAX_UNASKED: usize = 10_000;
+
+const TOO_MANY: &str = "too many items";
 
 pub(super) struct Envelope<'a> {
     pub(super) items: Vec<&'a RawValue>,
@@ -22,22 +28,28 @@ pub(super) struct Envelope<'a> {
 }
 
 /// Splits a listing's body into its items. A list that is `null` is empty, as some servers spell an empty list.
-pub(super) fn open<'a>(body: &'a str, list: &'static str) -> Result<Envelope<'a>, Error> {
+pub(super) fn open<'a>(body: &'a str, list: &'static str, limit: u32) -> Result<Envelope<'a>, Error> {
+    let most = most(limit);
     let mut json = serde_json::Deserializer::from_str(body);
-    let (items, total) = Listing { list }
+    let (items, total) = Listing { list, most }
         .deserialize(&mut json)
         .and_then(|envelope| json.end().map(|()| envelope))
-        .map_err(|error| refuse(body, list, &error))?;
+        .map_err(|error| refuse(body, list, limit, &error))?;
     let items = items.ok_or_else(|| Error::contract(list, "is missing"))?;
     Ok(Envelope { items, total })
 }
 
 /// Says what is wrong with a body without quoting it, which serde_json would.
-fn refuse(body: &str, list: &str, error: &serde_json::Error) -> Error {
+fn refuse(body: &str, list: &str, limit: u32, error: &serde_json::Error) -> Error {
     match error.classify() {
-        Category::Data if body.trim_start().starts_with('{') => {
-            Error::contract(list, format!("is not a list of at most {MAX_ITEMS} items"))
-        }
+        Category::Data if error.to_string().starts_with(TOO_MANY) => Error::contract(
+            list,
+            format!(
+                "has more than {} items where {limit} were asked for; ask for more with `lumo.page_size`",
+                most(limit)
+            ),
+        ),
+        Category::Data if body.trim_start().starts_with('{') => Error::contract(list, "is not a list"),
         Category::Data => Error::contract("body", "is not a JSON object"),
         Category::Syntax | Category::Eof | Category::Io => not_json(body, error),
     }
@@ -58,6 +70,7 @@ pub(super) fn not_json(body: &str, error: &serde_json::Error) -> Error {
 
 struct Listing {
     list: &'static str,
+    most: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for Listing {
@@ -79,7 +92,7 @@ impl<'de> Visitor<'de> for Listing {
         let (mut items, mut total) = (None, None);
         while let Some(key) = map.next_key::<String>()? {
             if key == self.list {
-                items = Some(map.next_value_seed(Items)?);
+                items = Some(map.next_value_seed(Items { most: self.most })?);
             } else if key == "total" {
                 let text = map.next_value::<&RawValue>()?.get();
                 total = value::integer(text).ok().and_then(|total| total.try_into().ok());
@@ -91,7 +104,15 @@ impl<'de> Visitor<'de> for Listing {
     }
 }
 
-struct Items;
+/// Most items that are taken where this many were asked for.
+fn most(limit: u32) -> usize {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    limit.saturating_mul(MAX_EXCESS).clamp(MAX_UNASKED, MAX_ITEMS)
+}
+
+struct Items {
+    most: usize,
+}
 
 impl<'de> DeserializeSeed<'de> for Items {
     type Value = Vec<&'de RawValue>;
@@ -115,8 +136,8 @@ impl<'de> Visitor<'de> for Items {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut items = Vec::new();
         while let Some(item) = seq.next_element()? {
-            if items.len() == MAX_ITEMS {
-                return Err(A::Error::custom("too many items"));
+            if items.len() == self.most {
+                return Err(A::Error::custom(TOO_MANY));
             }
             items.push(item);
         }

@@ -11,6 +11,16 @@ fn fields() -> Fields {
     Fields::compile(&deposit_fields())
 }
 
+/// A page of which a hundred were asked for.
+fn wallets(body: &[u8], served_at: Option<DateTime<Utc>>) -> Result<Page<Wallet>, Error> {
+    super::wallets(body, served_at, 100)
+}
+
+/// The same of deposits.
+fn deposits(body: &[u8], served_at: Option<DateTime<Utc>>, fields: &Fields) -> Result<Page<Deposit>, Error> {
+    super::deposits(body, served_at, 100, fields)
+}
+
 fn wallet_json() -> serde_json::Value {
     json!({
         "id": "7a1e3d6c-4c1b-4b06-8d3f-6a8f0c5d2e11",
@@ -272,7 +282,7 @@ fn a_total_is_a_hint() {
 
 #[test]
 fn an_answer_of_another_kind_says_where_and_what() {
-    let many = format!("{{\"wallets\":[{}0]}}", "0,".repeat(50_000));
+    let many = format!("{{\"wallets\":[{}0]}}", "0,".repeat(10_000));
     for (body, path, problem) in [
         ("", "body", "is empty"),
         ("<!DOCTYPE html><html></html>", "body", "is HTML or XML, not JSON"),
@@ -283,9 +293,9 @@ fn an_answer_of_another_kind_says_where_and_what() {
         ("\"s3cret\"", "body", "is not a JSON object"),
         ("{}", "wallets", "is missing"),
         ("{\"data\":{\"wallets\":[]}}", "wallets", "is missing"),
-        ("{\"wallets\":{}}", "wallets", "is not a list of at most 50000 items"),
-        ("{\"wallets\":\"s3cret\"}", "wallets", "is not a list of at most 50000 items"),
-        (&many, "wallets", "is not a list of at most 50000 items"),
+        ("{\"wallets\":{}}", "wallets", "is not a list"),
+        ("{\"wallets\":\"s3cret\"}", "wallets", "is not a list"),
+        (&many, "wallets", "has more than 10000 items where 100 were asked for; ask for more with `lumo.page_size`"),
     ] {
         match wallets(body.as_bytes(), None) {
             Err(Error::Contract { path: at, problem: what }) => {
