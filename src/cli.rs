@@ -89,7 +89,7 @@ enum Command {
     Sync(sync::Args),
     /// Examine the configuration, the database, the API key and every endpoint
     Check(check::Args),
-    /// Show how far each listing is synced and how each endpoint fares
+    /// Say whether everything is synced and delivered, or what is wrong; show each listing and each endpoint
     #[command(after_help = "Example: lumo-bridge status --json")]
     Status,
     /// Ask the daemon that runs here how it is; exit code 1 if it is not well

@@ -46,6 +46,7 @@ impl<U: Upstream> Round<'_, U> {
     ) -> Result<(), store::Error> {
         self.progress.first_run_at = self.progress.first_run_at.or(Some(self.started_at));
         self.progress.last_run_at = Some(finished_at);
+        // A round that is stopped knows nothing new: why the one before it was not complete still holds.
         if outcome != Outcome::Cancelled {
             self.progress.last_error.clone_from(&doubt);
         }
@@ -101,7 +102,7 @@ impl<U: Upstream> Round<'_, U> {
         let is_getting_on = match outcome {
             Outcome::Cancelled => true,
             // A first import that was interrupted goes on from where it was.
-            Outcome::Failed => progress.import_done_at.is_none() && self.tally.rows > 0,
+            Outcome::Failed => progress.import_done_at.is_none() && self.tally.appeared > 0,
             Outcome::Complete | Outcome::Incomplete => false,
         };
         let last = progress.complete_through.or(progress.import_done_at).or(progress.first_run_at);

@@ -152,9 +152,15 @@ pub fn of_rejects(listings: &[Standing]) -> Vec<Finding> {
 
 /// Whether anybody reads.
 #[must_use]
-pub fn of_reader(reader: &Reader) -> Option<Finding> {
+pub fn of_reader(reader: &Reader, now: DateTime<Utc>) -> Option<Finding> {
     let message = match (reader.is_running, reader.lease_until) {
         (true, _) => return None,
+        (false, Some(until)) if until > now => {
+            let message =
+                format!("whether a daemon runs is not known: its lease ends at {}, which no lease lasts to", at(until));
+            let hint = "a clock is wrong, or was: compare the clocks of the machines; what is read is shown below";
+            return Some(Finding::new(Severity::Broken, "lease_in_the_future", message).hint(hint));
+        }
         (false, Some(until)) => format!("No daemon runs since {}: nothing is read or delivered", at(until)),
         (false, None) => "No daemon has run yet: nothing is read or delivered".to_owned(),
     };

@@ -11,6 +11,9 @@ use crate::model::Listing;
 use crate::store::{Error, Progress, Store};
 use crate::sync::{LEASE, Report, Tally};
 
+/// No lease ends later than this from now, even if clocks differ by some seconds.
+const LONGEST_LEASE: TimeDelta = TimeDelta::minutes(1);
+
 /// Everything at a glance.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Status {
@@ -36,6 +39,15 @@ pub struct Reader {
     pub lease_until: Option<DateTime<Utc>>,
 }
 
+impl Reader {
+    /// What a lease says. One that ends later than a lease can last was written by a clock that was wrong, and says nothing.
+    #[must_use]
+    pub fn of(lease_until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
+        let is_running = lease_until.is_some_and(|until| until > now && until - now <= LONGEST_LEASE);
+        Self { is_running, lease_until }
+    }
+}
+
 impl Status {
     /// Loads and judges what there is. `overdue_after` is how long each listing may go without the end of a round; `fields`
     /// say where deposits keep what.
@@ -50,7 +62,7 @@ impl Status {
         now: DateTime<Utc>,
     ) -> Result<Self, Error> {
         let lease_until = store.led_until(LEASE).await?;
-        let reader = Reader { is_running: lease_until.is_some_and(|until| until > now), lease_until };
+        let reader = Reader::of(lease_until, now);
         let (mut progresses, mut listings) = (Vec::new(), Vec::new());
         for listing in Listing::ALL {
             let (rows, progress) = (store.rows(listing).await?, store.progress(listing).await?);
@@ -60,7 +72,7 @@ impl Status {
         }
         let mut findings = finding::of_listings(&progresses, overdue_after, now);
         findings.extend(finding::of_rejects(&listings));
-        findings.extend(finding::of_reader(&reader));
+        findings.extend(finding::of_reader(&reader, now));
         findings.extend(finding::of_endpoints(&endpoints, now));
         let speed = Speed::load(store, now).await?;
         findings.extend(speed.as_ref().map(Speed::finding));

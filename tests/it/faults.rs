@@ -3,6 +3,7 @@
 
 mod access;
 mod killed;
+mod log;
 mod manners;
 mod receivers;
 mod secrets;

@@ -52,22 +52,12 @@ function delivered() {
   rows("endpoints", endpoints.map(row), "No endpoint is configured: changes are stored, nobody is told.");
 }
 
-function judge({ listings }) {
-  const problems = [];
-  for (const one of listings) {
-    if (one.unauthorized_since) problems.push(`${one.listing}: Lumo refuses the API key`);
-    else if (one.stalled_since) problems.push(`${one.listing}: not complete for ${span(age(one.stalled_since))}`);
-    else if (!one.complete_through) problems.push(`${one.listing}: not read yet`);
-  }
-  for (const one of endpoints) {
-    if (["failing", "suspended", "paused"].includes(one.state)) problems.push(`${one.name} is ${one.state}`);
-    if (one.dead) problems.push(`${one.name}: ${one.dead} dead`);
-  }
-  const waiting = endpoints.reduce((sum, one) => sum + one.waiting, 0);
-  const verdict = problems.join(" · ") || (waiting ? `Everything is synced, ${waiting} on the way` : "Everything is synced and delivered");
+function judge({ summary, findings }) {
+  const verdict = findings.map((one) => one.message).join(" · ") || summary;
   // Said only when it is another: those who listen need not hear it every few seconds.
   if (find("verdict").textContent !== verdict) find("verdict").textContent = verdict;
-  find("verdict").className = problems.length > 0 ? "bad" : "good";
+  find("verdict").title = findings.map((one) => one.hint).filter(Boolean).join("\n");
+  find("verdict").className = findings.length > 0 ? "bad" : "good";
 }
 
 async function refresh() {

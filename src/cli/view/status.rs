@@ -37,7 +37,7 @@ pub(in crate::cli) fn lines(status: &Status, room: Option<usize>, now: DateTime<
         (true, Some(until)) => {
             format!("A daemon reads the lists; its lease is renewed until {}.", until.format("%H:%M:%S"))
         }
-        _ => "No daemon reads the lists.".to_owned(),
+        _ => "No daemon is known to read the lists.".to_owned(),
     });
     lines.push(String::new());
     lines.extend(listings(&status.listings, now).lines(room));
@@ -156,7 +156,7 @@ mod tests {
 
     fn status(progresses: &[Progress], outcome: Outcome, reader: Reader, endpoints: Vec<Endpoint>) -> Status {
         let mut findings = finding::of_listings(progresses, [TimeDelta::minutes(10); 3], now());
-        findings.extend(finding::of_reader(&reader));
+        findings.extend(finding::of_reader(&reader, now()));
         findings.extend(finding::of_endpoints(&endpoints, now()));
         let standing = |(listing, progress): (Listing, &Progress)| {
             let pass = pass(outcome);
@@ -299,7 +299,7 @@ mod tests {
                 "! No endpoint is configured: changes are stored and nobody is called",
                 "  hint: name one under `callbacks.endpoints`, then reload the daemon",
                 "",
-                "No daemon reads the lists.",
+                "No daemon is known to read the lists.",
                 "",
                 "LISTING   STATE       ROWS   LISTED  LAG  PROVED      LAST ROUND",
                 "wallets   fresh    1234567  1234567  4 s  10 min ago  complete, 3 s ago",

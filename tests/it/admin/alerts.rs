@@ -14,6 +14,7 @@ use crate::world::{PATIENCE, Stage, eventually, seed};
 on_each_database!(
     a_start_with_a_refused_key_is_told_everywhere,
     a_start_without_an_api_is_told_everywhere_and_after_a_restart,
+    a_process_that_stands_by_judges_by_the_tables,
 );
 
 /// The conditions of the table, as PromQL, without what the text says about how long they must hold.
@@ -184,6 +185,22 @@ async fn a_start_without_an_api_is_told_everywhere_and_after_a_restart(database:
     assert!(!holds(READY, &samples(&client.text("/metrics").await)));
     until_told(&stage, "sync.recovered").await;
     bridge.stop().await;
+}
+
+async fn a_process_that_stands_by_judges_by_the_tables(database: Database) {
+    let mut stage = stage(database).await;
+    let key = stage.world.api_key();
+    stage.world.rotate_key();
+    let (first, leading) = daemon(&mut stage).await;
+    fires(&leading, UNAUTHORIZED).await;
+    let (second, standing_by) = daemon(&mut stage).await;
+    let said = problem(&standing_by).await;
+    assert!(said.starts_with("Lumo refuses the API key since "), "{said}");
+    fires(&standing_by, UNAUTHORIZED).await;
+    let leads = |text: &str| samples(text).get("lumo_bridge_sync_leads").copied();
+    assert_eq!(leads(&standing_by.text("/metrics").await), Some(0.0), "another process reads");
+    second.stop().await;
+    first.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

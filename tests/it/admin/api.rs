@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lumo_simulator::{Answer as Reply, World};
+use lumo_simulator::{Answer as Reply, Fault, Operation, World};
 use serde_json::{Value, json};
 
 use super::{daemon, running};
@@ -90,6 +90,12 @@ async fn what_is_done_by_command_is_done_over_http(database: Database) {
     let replaced = client.post(&format!("/api/wallets/{id}/replace"), &json!({ "reason": "stolen" })).await;
     assert_eq!(replaced.status, 200, "{replaced:?}");
     assert_ne!(replaced.body["id"], json!(id));
+    stage.simulator.faults().inject_on(Operation::CreateWallet, 1, Fault::CutBody);
+    let lost = client.post("/api/wallets", &json!({ "externalId": "user 2" })).await;
+    assert_eq!((lost.status, &lost.body["error"]["code"]), (502, &json!("outcome_unknown")), "{lost:?}");
+    let message = lost.body["error"]["message"].as_str().unwrap();
+    let known = "it is not known whether the API carried out the request to create a wallet for user 2";
+    assert!(message.starts_with(known) && lost.body["error"]["hint"].is_string(), "{lost:?}");
     let unknown = client.post("/api/wallets/none/block", &json!({ "reason": "x" })).await;
     assert_eq!((unknown.status, &unknown.body["error"]["code"]), (404, &json!("not_found")), "{unknown:?}");
 

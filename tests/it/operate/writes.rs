@@ -113,3 +113,24 @@ async fn an_answer_that_is_not_what_was_asked_for_fails_and_is_not_stored() {
     assert_eq!(blocked.status.code(), Some(0), "{blocked:?}");
     assert_eq!(stage.database.count("lumo_user_wallets", "is_blocked").await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_was_done_and_not_stored_is_said_to_be_done() {
+    let (stage, id) = with_a_wallet().await;
+    let full = "CREATE TRIGGER full BEFORE INSERT ON lumo_user_wallets BEGIN SELECT RAISE(ABORT, 'no room'); END";
+    stage.database.execute(full).await;
+    let not_stored = stage.command(&["wallet", "replace", &id, "--reason", "leaked"]).await;
+    assert_refused(
+        &not_stored,
+        1,
+        &[
+            &format!("the API carried out the request to replace wallet {id} (it answered with wallet "),
+            "but that could not be stored; the next sync stores it",
+            "do not repeat this command, it would replace the wallet again",
+        ],
+    );
+    assert_eq!(stage.world.snapshot().wallets.len(), 2, "the API did it");
+    stage.database.execute("DROP TRIGGER full").await;
+    assert_eq!(stage.command(&["sync", "wallets"]).await.status.code(), Some(0));
+    assert_eq!(wallets(&stage, "bob").await.len(), 2);
+}

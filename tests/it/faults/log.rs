@@ -1,0 +1,56 @@
+//! The log of a long trouble: a line as it begins, and no pair of lines for each failure.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use lumo_simulator::{Answer, World};
+use serde_json::json;
+
+use crate::database::Database;
+use crate::world::{PATIENCE, Stage, eventually, seed};
+
+fn lines(log: &str, words: &str) -> usize {
+    log.lines().filter(|line| line.contains(words)).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_fails_one_request_in_ten_is_one_line() {
+    let mut stage = Stage::new(Database::sqlite().await, World::live(seed())).await;
+    stage.announce_history();
+    for user in 0..200 {
+        stage.world.add_wallet(&format!("user {user}"));
+    }
+    let requests = AtomicU32::new(0);
+    stage.receiver.script(move |_| {
+        let number = requests.fetch_add(1, Ordering::Relaxed);
+        Answer::status(if number % 10 == 3 { 500 } else { 200 })
+    });
+    let bridge = stage.daemon();
+    stage.until_imported().await;
+    stage.until_delivered().await;
+    let refused = stage.receiver.received().iter().filter(|request| request.answered == 500).count();
+    assert!(refused >= 20, "{refused}");
+    let log = bridge.log();
+    assert_eq!(lines(&log, "delivery failed; further failures"), 1, "{log}");
+    assert_eq!(lines(&log, " WARN delivery failed"), 1, "{log}");
+    assert_eq!(lines(&log, "deliveries succeed"), 0, "{log}");
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_that_is_away_is_one_line_for_each_listing() {
+    let mut stage = Stage::new(Database::sqlite().await, World::live(seed())).await;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    stage.settings.set("lumo.base_url", json!(format!("http://{closed}")));
+    let bridge = stage.daemon();
+    let rounds = "SELECT MIN(rounds) FROM (SELECT COUNT(*) AS rounds FROM lumo_sync_runs GROUP BY listing) counted";
+    let listings = "SELECT COUNT(DISTINCT listing) FROM lumo_sync_runs WHERE outcome = 'failed'";
+    stage.database.until_at_least(3, PATIENCE, listings).await;
+    stage.database.until_at_least(4, PATIENCE, rounds).await;
+    eventually!(PATIENCE, "each listing is named", lines(&bridge.log(), "ERROR pass failed") == 3);
+    let log = bridge.log();
+    assert_eq!(lines(&log, "page not read; trying again"), 0, "{log}");
+    // A slow machine may need more than a minute for so many rounds.
+    let others = lines(&log, "ERROR") - 3;
+    assert_eq!(others, lines(&log, "passes fail"), "nothing but summaries: {log}");
+    bridge.stop().await;
+}
