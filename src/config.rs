@@ -12,10 +12,12 @@ mod read;
 mod rule;
 mod schema;
 mod tree;
+mod variables;
 mod wording;
 mod yaml;
+mod yaml_limits;
 
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -28,6 +30,9 @@ pub use problem::{Place, Problem, Problems};
 
 const DEFAULTS: &str = include_str!("../config/default.yaml");
 const STARTER: &str = include_str!("../config/starter.yaml");
+
+/// Largest file, in bytes.
+const MAX_FILE: u64 = 1024 * 1024;
 
 /// Where a file is looked for when none is named.
 const PLACES: [&str; 2] = ["./config/lumo-bridge.yaml", "/etc/lumo-bridge/config.yaml"];
@@ -63,6 +68,8 @@ pub struct Loaded {
 pub enum LoadError {
     #[error("{}: there is no such file; write one with `lumo-bridge config init`, or name another", path.display())]
     Missing { path: PathBuf },
+    #[error("{}: the file is larger than {MAX_FILE} bytes; take out what is not needed", path.display())]
+    TooLarge { path: PathBuf },
     #[error("{}: the file cannot be read; check its permissions and that it is UTF-8 text", path.display())]
     Unreadable {
         path: PathBuf,
@@ -137,8 +144,17 @@ fn first_file<'a>(places: impl IntoIterator<Item = &'a str>) -> Result<Option<Fi
 }
 
 fn read_file(path: &Path) -> Result<Option<File>, LoadError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(File { path: path.to_owned(), text })),
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(LoadError::TooLarge { path: path.to_owned() });
+    }
+    let text = read.and_then(|_| {
+        String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
+    });
+    match text {
+        // Some editors begin a file with a mark of its encoding.
+        Ok(text) => Ok(Some(File { path: path.to_owned(), text: text.trim_start_matches('\u{feff}').to_owned() })),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(LoadError::Unreadable { path: path.to_owned(), source }),
     }

@@ -42,6 +42,10 @@ pub fn daemon(config: Config, clock: Clock) -> Result<Daemon, Vec<String>> {
     }
     let endpoints = endpoints(&config.callbacks).map_err(told)?;
     check_signing(&endpoints, clock.now()).map_err(told)?;
+    let excessive: Vec<_> = endpoints.iter().filter_map(|endpoint| endpoint.try_templates().err()).collect();
+    if !excessive.is_empty() {
+        return Err(told(excessive));
+    }
     if endpoints.is_empty() {
         tracing::warn!("no endpoint is configured: changes are stored, nobody is told");
     }
@@ -101,7 +105,10 @@ impl Source {
         stop: &Stop,
         listener: Option<&std::net::TcpListener>,
     ) -> anyhow::Result<(Config, Running)> {
-        let new = Config::load(self.path.as_deref(), config::environment())?.config;
+        let path = self.path.clone();
+        // Off the threads that everything else runs on: a large file takes its time.
+        let read = tokio::task::spawn_blocking(move || Config::load(path.as_deref(), config::environment()));
+        let new = read.await.context("configuration not read")??.config;
         for (key, is_same) in [
             ("database", new.database.url == old.database.url && shown(&new.database)? == shown(&old.database)?),
             ("server.listen", new.server.listen == old.server.listen),
@@ -110,7 +117,10 @@ impl Source {
         ] {
             ensure!(is_same, "`{key}` has changed, which takes a restart");
         }
-        let daemon = match daemon(new.clone(), clock.clone()) {
+        let (config, time) = (new.clone(), clock.clone());
+        let made =
+            tokio::task::spawn_blocking(move || daemon(config, time)).await.context("configuration not tried")?;
+        let daemon = match made {
             Ok(daemon) => daemon,
             Err(problems) => bail!(problems.join("\n")),
         };

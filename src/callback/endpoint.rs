@@ -62,6 +62,12 @@ pub(super) struct Http {
     pub(super) template: Option<Template>,
 }
 
+impl Http {
+    pub(super) fn has_templates(&self) -> bool {
+        self.address.is_template() || !self.headers.templates.is_empty() || self.template.is_some()
+    }
+}
+
 impl Endpoint {
     /// Reads the endpoint `name`, with what it leaves out taken from `defaults`.
     ///

@@ -1,9 +1,12 @@
 //! Trying an endpoint's templates on an event of each type that it wants, before there is one.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use crate::callback::endpoint::Endpoint;
-use crate::callback::request::render;
+use crate::callback::problem::{ConfigError, Problem};
+use crate::callback::request::{RequestError, render};
 use crate::callback::sample;
 use crate::chain::Chain;
 use crate::model::event::EventType;
@@ -17,7 +20,32 @@ pub struct Misfit {
     pub events: Vec<EventType>,
 }
 
+/// Longest time for all templates of an endpoint and all samples.
+const LONGEST_TRIAL: Duration = Duration::from_secs(10);
+
 impl Endpoint {
+    /// Tries whether the templates end in time and in memory, before they are believed. What an event may lack is for
+    /// [`Endpoint::rehearse`] to say.
+    ///
+    /// # Errors
+    /// A template that is wrong whatever the event.
+    pub fn try_templates(&self) -> Result<(), ConfigError> {
+        let Some(http) = self.http().filter(|http| http.has_templates()) else { return Ok(()) };
+        let (http, wanted) = (http.clone(), self.patterns().wanted().collect::<Vec<_>>());
+        let (tell, told) = mpsc::channel();
+        // One that does not end is left behind, and ends by its steps.
+        std::thread::spawn(move || {
+            let tried = wanted.into_iter().filter_map(|event| render(&http, &sample::body(event)).err());
+            tell.send(tried.filter(RequestError::is_refused).map(|error| Chain(&error).to_string()).next())
+        });
+        let problem = match told.recv_timeout(LONGEST_TRIAL) {
+            Ok(None) => return Ok(()),
+            Ok(Some(problem)) => problem,
+            Err(_) => "the templates do not end in time; make them simpler".to_owned(),
+        };
+        Err(Problem::Invalid { key: format!("callbacks.endpoints.{}", self.name()), problem }.into())
+    }
+
     /// Renders every template with a sample of each type of event that is wanted. Nothing is sent.
     #[must_use]
     pub fn rehearse(&self) -> Vec<Misfit> {

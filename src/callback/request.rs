@@ -58,6 +58,18 @@ pub(super) enum RequestError {
     Header(HeaderName),
 }
 
+impl RequestError {
+    /// Whether a template is wrong, and not the event.
+    pub(super) const fn is_refused(&self) -> bool {
+        match self {
+            Self::Url(TargetError::Render(error)) | Self::Body(error) | Self::HeaderTemplate { source: error, .. } => {
+                error.is_refused()
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Renders and signs. The signature covers the bytes that are sent, and the time of this attempt; which secrets still
 /// sign is decided by that time as well. An attempt that is traced tells its place.
 pub(super) fn prepare(endpoint: &Http, callback: &Callback<'_>, now: DateTime<Utc>) -> Result<Prepared, RequestError> {
@@ -89,11 +101,7 @@ pub(super) fn prepare(endpoint: &Http, callback: &Callback<'_>, now: DateTime<Ut
 /// What the endpoint makes of a stored body, before it is signed.
 pub(super) fn render(endpoint: &Http, stored: &str) -> Result<Prepared, RequestError> {
     let Http { address, headers, template, .. } = endpoint;
-    let event = if address.is_template() || !headers.templates.is_empty() || template.is_some() {
-        number::exact(stored)?
-    } else {
-        Value::UNDEFINED
-    };
+    let event = if endpoint.has_templates() { number::exact(stored)? } else { Value::UNDEFINED };
     let body = template.as_ref().map(|template| template.render(&event)).transpose().map_err(RequestError::Body)?;
     let mut prepared = Prepared {
         url: address.of(&event)?,

@@ -10,12 +10,17 @@
 //! values as they are; addresses get them percent-encoded, once, with `urlencode` written out or without. Addresses and
 //! headers take texts, numbers and booleans only.
 //!
-//! Size and steps are bounded: a template cannot eat the process.
+//! A template cannot eat the process: what it may look like is limited in [`limits`], what it may make in [`bounded`], and
+//! its steps by the engine.
+
+mod bounded;
+mod limits;
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use limits::Refused;
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior, Value};
 
@@ -24,6 +29,7 @@ pub(super) const MAX_BYTES: usize = 1024 * 1024;
 /// Instructions of the template engine; a body of many lines takes a few thousand.
 const FUEL: u64 = 100_000;
 const NAME: &str = "template";
+const COMPILER_STACK: usize = 16 * 1024 * 1024;
 
 /// What a template makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,14 +54,32 @@ pub(super) struct Template {
 
 /// Why a template does not compile.
 #[derive(Debug, thiserror::Error)]
-#[error("the template is wrong{}: {}", place(.0), detail(.0))]
-pub(super) struct SyntaxError(Error);
+#[error("the template is wrong{}: {problem}", place(*.line))]
+pub(super) struct SyntaxError {
+    line: Option<usize>,
+    problem: String,
+}
+
+impl From<Error> for SyntaxError {
+    fn from(error: Error) -> Self {
+        Self { line: error.line(), problem: detail(&error) }
+    }
+}
+
+impl From<Refused> for SyntaxError {
+    fn from(Refused { line, problem }: Refused) -> Self {
+        Self { line, problem }
+    }
+}
 
 /// Why a template gave no text.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RenderError {
-    #[error("the template failed{}: {}", place(.0), detail(.0))]
+    #[error("the template failed{}: {}", place(.0.line()), detail(.0))]
     Failed(Error),
+    /// No event makes it right: it takes more than a template may, or asks for what there is not.
+    #[error("the template failed{}: {}", place(.0.line()), detail(.0))]
+    Refused(Error),
     #[error("the template made more than {MAX_BYTES} bytes")]
     TooLarge,
     #[error("the template made no JSON, but the content type says JSON")]
@@ -71,7 +95,14 @@ pub(super) fn first_mark(text: &str) -> Option<usize> {
 
 impl Template {
     pub(super) fn compile(source: &str, form: Form) -> Result<Self, SyntaxError> {
+        limits::check(source)?;
+        let environment = on_roomy_stack(|| Self::environment(source, form))?;
+        Ok(Self { environment: Arc::new(environment), form })
+    }
+
+    fn environment(source: &str, form: Form) -> Result<Environment<'static>, SyntaxError> {
         let mut environment = Environment::new();
+        bounded::install(&mut environment);
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(move |_| match form {
@@ -84,22 +115,32 @@ impl Template {
             environment.set_formatter(move |out, _, value| write_word(out, value, form));
         }
         environment.add_filter("urlencode", move |value: Value| {
-            let encoded = word(&value).map(|word| percent_encoded(&word))?;
+            let word = word(&value)?;
+            bounded::charge(word.len().saturating_mul(3))?;
+            let encoded = percent_encoded(&word);
             Ok::<_, Error>(if form == Form::Url { Value::from_safe_string(encoded) } else { encoded.into() })
         });
-        environment.add_template_owned(NAME, source.to_owned()).map_err(SyntaxError)?;
-        Ok(Self { environment: Arc::new(environment), form })
+        environment.add_template_owned(NAME, source.to_owned())?;
+        Ok(environment)
     }
 
     /// Makes a text out of the members of an event.
     pub(super) fn render(&self, event: &Value) -> Result<String, RenderError> {
         let mut made = Bounded::default();
+        bounded::begin();
         let template = self.environment.get_template(NAME).map_err(RenderError::Failed)?;
         let rendered = template.render_captured_to(event, &mut made).map(drop);
         if made.is_over {
             return Err(RenderError::TooLarge);
         }
-        rendered.map_err(RenderError::Failed)?;
+        rendered.map_err(|error| {
+            use ErrorKind::{OutOfFuel, UnknownFilter, UnknownFunction, UnknownTest};
+            match error.kind() {
+                OutOfFuel | UnknownFilter | UnknownFunction | UnknownTest => RenderError::Refused(error),
+                _ if bounded::is_over() => RenderError::Refused(error),
+                _ => RenderError::Failed(error),
+            }
+        })?;
         if self.form == Form::Json {
             serde_json::from_slice::<serde::de::IgnoredAny>(&made.bytes).map_err(RenderError::NotJson)?;
         }
@@ -113,6 +154,7 @@ fn write_word(out: &mut Output<'_>, value: &Value, form: Form) -> Result<(), Err
         return Ok(());
     }
     let word = word(value)?;
+    bounded::charge(word.len())?;
     let text = if form == Form::Url && !value.is_safe() { percent_encoded(&word) } else { word };
     out.write_str(&text).map_err(Error::from)
 }
@@ -139,8 +181,24 @@ fn percent_encoded(text: &str) -> String {
     })
 }
 
-fn place(error: &Error) -> String {
-    error.line().map(|line| format!(" in line {line}")).unwrap_or_default()
+fn place(line: Option<usize>) -> String {
+    line.map(|line| format!(" in line {line}")).unwrap_or_default()
+}
+
+/// Compiling goes down by recursion; its depth is limited, and this is enough for it on any thread.
+fn on_roomy_stack<T: Send>(work: impl FnOnce() -> Result<T, SyntaxError> + Send) -> Result<T, SyntaxError> {
+    let failed = || SyntaxError { line: None, problem: "there is no thread to compile it in".to_owned() };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(COMPILER_STACK).spawn_scoped(scope, work);
+        thread.map_err(|_| failed())?.join().map_err(|_| failed())?
+    })
+}
+
+impl RenderError {
+    /// Whether the template is wrong, and not the event.
+    pub(super) const fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::TooLarge)
+    }
 }
 
 /// The name of the problem, and its particulars where they say more.
@@ -249,9 +307,61 @@ mod tests {
 
     #[test]
     fn size_and_steps_are_bounded() {
-        let large = "{% for i in range(9999) %}{{ 'x' * 1000 }}{% endfor %}";
-        assert_eq!(render(large, Form::Plain), Err("the template made more than 1048576 bytes".to_owned()));
+        let large = format!("{{% for i in range(9999) %}}{}{{% endfor %}}", "x".repeat(1000));
+        assert_eq!(render(&large, Form::Plain), Err("the template made more than 1048576 bytes".to_owned()));
         let long = "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}";
         assert!(render(long, Form::Plain).unwrap_err().contains("fuel"), "{long}");
+    }
+
+    #[test]
+    fn nothing_large_is_made_on_the_way() {
+        for (source, expected) in [
+            ("{{ 'a\nb' | indent(100000000000000) }}", "`indent` takes at most 100 blanks"),
+            ("{{ 'a\nb' | indent(width=100000000000000) }}", "`indent` takes at most 100 blanks"),
+            ("{{ '%99999999999d' | format(1) }}", "`format` takes widths of at most 999"),
+            ("{{ '%*d' | format(99999999, 1) }}", "`format` takes widths of at most 999"),
+            ("{{ data | tojson(indent=100000000000) }}", "`tojson` takes an indent of at most 100"),
+            ("{{ range(99999) }}", "`range` takes at most 10000 numbers"),
+            (
+                "{% set x = range(9999) | join('0123456789') | replace('1', range(9999) | join) %}",
+                "more than 4194304 bytes",
+            ),
+            ("{{ range(9999) | join(range(9999) | join) }}", "more than 4194304 bytes"),
+            ("{% for i in range(9999) %}{% set x = range(9999) | join %}{% endfor %}", "more than 4194304 bytes"),
+            ("{{ [1, 2] | batch(100000000000000, 0) }}", "filter batch is unknown"),
+            ("{{ [1, 2] | slice(100000000000000) }}", "filter slice is unknown"),
+            ("{% set n = namespace(x=1) %}", "namespace"),
+            ("{{ [1] * 10**12 }}", "`**` is not available"),
+        ] {
+            for form in [Form::Json, Form::Plain, Form::Header, Form::Url] {
+                let error = render(source, form).unwrap_err();
+                assert!(error.contains(expected), "{source}: {error}");
+            }
+        }
+        let escaping = format!("{{{{ '\"' {} }}}}", "| tojson | string ".repeat(200));
+        assert!(render(&escaping, Form::Plain).unwrap_err().contains("more than 4194304 bytes"));
+        let nested = format!("{{{{ {}1{} }}}}", "[".repeat(60), "]".repeat(60));
+        assert!(render(&nested, Form::Json).is_ok_and(|made| made.len() == 121), "deep, and not too deep");
+        let deeper = format!("{{{{ {}1{} }}}}", "[".repeat(400), "]".repeat(400));
+        assert!(render(&deeper, Form::Json).unwrap_err().contains("the template is wrong"));
+    }
+
+    #[test]
+    fn bounded_filters_do_what_they_always_did() {
+        for (source, expected) in [
+            ("{{ 'a/b' | replace('/', '-') }}", "a-b"),
+            ("{{ [1, 2] | join(', ') }}", "1, 2"),
+            ("{{ 'a\nb' | indent(2) }}", "a\n  b"),
+            ("{{ 'a\nb' | indent(width=2, first=true) }}", "  a\n  b"),
+            ("{{ '%05.1f %s' | format(2.5, 'x') }}", "002.5 x"),
+            ("{{ {'a': 1} | tojson }}", r#"{"a":1}"#),
+            ("{{ {'a': 1} | tojson(indent=1) }}", "{\n \"a\": 1\n}"),
+            ("{{ 'a<b' | e }}", "a&lt;b"),
+            ("{{ range(1, 4) | list }}", "[1, 2, 3]"),
+            ("{{ 2 * 3 + 4 }}", "10"),
+            ("{% set x = 'a' ~ 1 %}{% set y = x ~ 'b' %}{{ y }}", "a1b"),
+        ] {
+            assert_eq!(render(source, Form::Plain).as_deref(), Ok(expected), "{source}");
+        }
     }
 }

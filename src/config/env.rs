@@ -1,28 +1,40 @@
 //! The environment as a layer of the configuration: `LUMO_BRIDGE__DATABASE__URL` is `database.url`.
 //!
-//! An empty variable counts as unset. A value is text, and numbers and booleans are read from it by the setting's own
+//! An empty variable counts as unset; one that is almost a setting is told. A value is text, and numbers and booleans are read from it by the setting's own
 //! type; `null`, and lists and maps in brackets, are read as YAML. The text of a secret is never read as anything else.
 
-use config::{FileFormat, Format, Value, ValueKind};
+use config::{Value, ValueKind};
 
 use crate::config::tree::{self, Table};
+use crate::config::{Problem, variables, yaml_limits};
 
 const PREFIX: &str = "LUMO_BRIDGE__";
 const SEPARATOR: &str = "__";
+/// No setting is as deep.
+const MAX_LEVELS: usize = 16;
 
-/// The variables of this process, as far as they are UTF-8.
+/// The variables of this process. What is not UTF-8 in a value is marked as such.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
 }
 
-/// The variables that are meant for us, as a tree. The origin of each value is the variable's name.
-pub(super) fn layer(env: impl IntoIterator<Item = (String, String)>) -> Table {
-    let mut variables: Vec<_> =
-        env.into_iter().filter(|(name, value)| name.starts_with(PREFIX) && !value.is_empty()).collect();
+/// The variables that are meant for us, as a tree, and what is wrong with those that almost are. The origin of each value
+/// is the variable's name.
+pub(super) fn layer(env: impl IntoIterator<Item = (String, String)>) -> (Table, Vec<Problem>) {
+    let mut set: Vec<_> = env.into_iter().filter(|(_, value)| !value.is_empty()).collect();
     // Whatever order they come in, `A__B` is laid over `A`.
-    variables.sort();
-    let mut layer = Table::new();
-    for (name, text) in variables {
+    set.sort();
+    let (mut layer, mut problems) = (Table::new(), Vec::new());
+    for (name, text) in set {
+        problems.extend(variables::stray(&name));
+        if !name.starts_with(PREFIX) || name.matches(SEPARATOR).count() > MAX_LEVELS {
+            continue;
+        }
+        if let Some(problem) = variables::spoiled(&name, &text) {
+            problems.push(problem);
+            continue;
+        }
         let path = name.get(PREFIX.len()..).unwrap_or_default().to_lowercase();
         let mut keys: Vec<_> = path.split(SEPARATOR).collect();
         let Some(last) = keys.pop() else { continue };
@@ -32,7 +44,7 @@ pub(super) fn layer(env: impl IntoIterator<Item = (String, String)>) -> Table {
         });
         tree::overlay(&mut layer, branch);
     }
-    layer
+    (layer, problems)
 }
 
 /// Whether an origin is one of our variables.
@@ -44,7 +56,7 @@ fn value(name: &String, key: &str, text: String) -> Value {
     let is_yaml = text == "null" || text.starts_with(['[', '{']);
     if is_yaml
         && key != "value"
-        && let Ok(mut parsed) = FileFormat::Yaml.parse(Some(name), &format!("{key}: {text}"))
+        && let Ok(mut parsed) = yaml_limits::parse(Some(name), &format!("{key}: {text}"))
         && let Some(value) = parsed.remove(key)
     {
         return value;

@@ -4,17 +4,20 @@
 //! and the tree is read again, until it reads; then the unknown keys are known as well, and the rules that span sections
 //! are tried. What a taken-out value would cause further on is not reported.
 
-use config::{FileFormat, Format, Value, ValueKind};
+use std::path::PathBuf;
+
+use config::{Value, ValueKind};
 use serde::Deserialize;
 use serde_path_to_error::{Segment, Track};
 
 use crate::config::tree::{self, Step, Table, Way};
 use crate::config::wording::{self, Wording};
-use crate::config::{Config, DEFAULTS, File, Place, Problem, Problems, env, line, rule, schema};
+use crate::config::yaml_limits::{self, Unreadable};
+use crate::config::{Config, DEFAULTS, File, Place, Problem, Problems, env, line, rule, schema, variables};
 use crate::model::suggest::nearest;
 
-/// A tree has far fewer values than this; it only keeps a defect from looping for ever.
-const MOST_ROUNDS: usize = 1_000;
+/// Problems that are told at once; whoever has more has enough to do.
+const MAX_PROBLEMS: usize = 100;
 
 /// Reads defaults, file and environment into one configuration.
 pub(super) fn config(file: Option<&File>, env: impl IntoIterator<Item = (String, String)>) -> Result<Config, Problems> {
@@ -28,17 +31,21 @@ pub(super) fn config(file: Option<&File>, env: impl IntoIterator<Item = (String,
         })?;
         tree::overlay(&mut merged, layer);
     }
-    tree::overlay(&mut merged, env::layer(env));
+    let (variables, mut problems) = env::layer(env);
+    tree::overlay(&mut merged, variables);
 
     let mut reading = Reading { tree: merged.clone(), defaults: &defaults, found: Vec::new(), removed: Vec::new() };
+    for (way, text) in variables::placeholders(&merged) {
+        reading.note(way, text);
+    }
     let read = reading.finish();
     if let Some(config) = &read {
         reading.try_rules(config);
     }
     match read {
-        Some(config) if reading.found.is_empty() => Ok(config),
+        Some(config) if reading.found.is_empty() && problems.is_empty() => Ok(config),
         _ => {
-            let mut problems: Vec<_> = reading.found.into_iter().map(|found| found.placed(&merged, file)).collect();
+            problems.extend(reading.found.into_iter().map(|found| found.placed(&merged, file)));
             problems.sort();
             Err(Problems(problems))
         }
@@ -52,7 +59,13 @@ fn parse(origin: &str, text: &str) -> Result<Table, Problem> {
     if nothing {
         return Ok(Table::new());
     }
-    FileFormat::Yaml.parse(Some(&origin.to_owned()), text).map_err(|error| wording::syntax(&error.to_string()))
+    yaml_limits::parse(Some(&origin.to_owned()), text).map_err(|error| match error {
+        Unreadable::TooMuch { line, problem } => {
+            let place = Place::File { path: PathBuf::new(), line: Some(line) };
+            Problem { place, ..Problem::new("", problem) }
+        }
+        Unreadable::Malformed(message) => wording::syntax(&message),
+    })
 }
 
 /// A problem, and the way to the value that has it.
@@ -98,11 +111,12 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// Reads until it reads; `None` only if that never happens.
     fn finish(&mut self) -> Option<Config> {
-        for _ in 0..MOST_ROUNDS {
+        for _ in 0..MAX_PROBLEMS {
             let mut unknown = Vec::new();
             match once(self.tree.clone(), &mut unknown) {
                 Ok(config) => {
-                    let unknown: Vec<_> = unknown.iter().map(|way| unknown_key(self.original(way))).collect();
+                    let unknown = unknown.iter().take(MAX_PROBLEMS);
+                    let unknown: Vec<_> = unknown.map(|way| unknown_key(self.original(way))).collect();
                     self.found.extend(unknown);
                     return Some(config);
                 }

@@ -34,7 +34,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
 /// The secrets that are not to be had.
 pub(super) fn secrets(config: &Config) -> Vec<Problem> {
     let mut rules = Rules::default();
-    rules.secret("lumo.api_key", &config.lumo.api_key);
+    rules.key("lumo.api_key", &config.lumo.api_key);
     if let Some(token) = &config.server.token {
         rules.token("server.token", token);
     }
@@ -49,7 +49,7 @@ pub(super) fn secrets(config: &Config) -> Vec<Problem> {
         }
         let Some(auth) = &endpoint.auth else { continue };
         if let Some(bearer) = &auth.bearer {
-            rules.secret(&format!("{key}.auth.bearer"), bearer);
+            rules.key(&format!("{key}.auth.bearer"), bearer);
         }
         if let Some(basic) = &auth.basic {
             rules.secret(&format!("{key}.auth.basic.password"), &basic.password);
@@ -85,6 +85,20 @@ impl Rules {
     fn secret(&mut self, key: &str, source: &SecretSource) {
         if let Err(error) = source.resolve(key) {
             self.add(key, error.problem());
+        }
+    }
+
+    /// A key goes into a header as it is.
+    fn key(&mut self, key: &str, source: &SecretSource) {
+        let Ok(secret) = source.resolve(key) else { return self.secret(key, source) };
+        let secret = secret.expose();
+        if secret.starts_with(['"', '\'']) && secret.ends_with(['"', '\'']) {
+            self.add(key, "stands in quotes; take them out of what holds it");
+        } else if !secret.chars().all(|letter| letter.is_ascii_graphic()) {
+            self.add(
+                key,
+                "has a blank, a line break or another character that no key has; what holds it must hold it alone",
+            );
         }
     }
 

@@ -36,6 +36,25 @@ pub(super) fn keys(way: &Way) -> Vec<String> {
     properties.flat_map(|properties| properties.keys().cloned()).collect()
 }
 
+/// The ways to all settings that have a fixed name.
+pub(super) fn settings() -> Vec<Way> {
+    let mut found = Vec::new();
+    descend(&of_the_file(), &Way::default(), &mut found);
+    found
+}
+
+fn descend(schema: &Value, way: &Way, found: &mut Vec<Way>) {
+    let properties = shapes(schema).filter_map(|shape| shape.get("properties")?.as_object()).flatten();
+    let before = found.len();
+    for (key, schema) in properties {
+        descend(schema, &way.key(key), found);
+    }
+    // A secret is a setting as it stands, and has its sources below it.
+    if found.len() == before || shapes(schema).count() > 1 {
+        found.push(way.clone());
+    }
+}
+
 /// The schema itself and its alternatives.
 fn shapes(schema: &Value) -> impl Iterator<Item = &Value> {
     let alternatives = ["anyOf", "oneOf"].into_iter().filter_map(|word| schema.get(word)?.as_array()).flatten();

@@ -46,6 +46,21 @@ fn a_named_file_is_loaded_and_told() {
 }
 
 #[test]
+fn a_mark_of_the_encoding_is_passed_over_and_a_huge_file_is_not_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mine.yaml");
+    std::fs::write(&path, "\u{feff}lumo: { page_size: 50 }\nsync: 7").unwrap();
+    let error = Config::load(Some(&path), []).unwrap_err().to_string();
+    assert!(error.contains("mine.yaml:2: sync: ") && !error.contains("lumo"), "{error}");
+    std::fs::write(&path, "\u{feff}lumo: { page_size: 50 }").unwrap();
+    assert_eq!(Config::load(Some(&path), []).unwrap().config.lumo.page_size, 50);
+    std::fs::write(&path, "#".repeat(1024 * 1024 + 1)).unwrap();
+    let error = Config::load(Some(&path), []).unwrap_err();
+    assert!(matches!(error, LoadError::TooLarge { .. }), "{error}");
+    assert!(matches!(Config::load(Some(Path::new("/dev/zero")), []), Err(LoadError::TooLarge { .. })));
+}
+
+#[test]
 fn the_first_file_that_exists_is_taken() {
     let directory = tempfile::tempdir().unwrap();
     let [first, second] = ["first", "second"].map(|name| directory.path().join(name).display().to_string());

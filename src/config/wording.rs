@@ -91,6 +91,11 @@ pub(super) fn syntax(message: &str) -> Problem {
             },
         );
     };
+    if what.contains("anchor or alias") || what.contains("unknown anchor") {
+        let text = "has a text that begins with `*` or `&`, which means something else in YAML; put it in quotes, for example \
+                    events: [\"*\"]";
+        return Problem { place: Place::File { path: PathBuf::new(), line: Some(line) }, ..Problem::new("", text) };
+    }
     let twice = what.strip_suffix(": duplicated key in mapping").and_then(|key| key.split('"').nth(1));
     let text = twice.map_or_else(
         || format!("is not YAML: {what}; correct it here or just above"),

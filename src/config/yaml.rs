@@ -5,10 +5,11 @@
 
 use std::fmt;
 
-use config::{FileFormat, Format};
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::config::yaml_limits;
 
 /// YAML that reads back as `value`.
 pub(super) fn to_yaml(value: &impl Serialize) -> String {
@@ -57,7 +58,7 @@ fn inline(json: &str) -> String {
 /// A text, in quotes if it would otherwise be read as something else: here, or by a parser that knows `yes` and `on`.
 fn text(text: &str, in_brackets: bool) -> String {
     let reads_back = |document: &str, wanted: &str| {
-        FileFormat::Yaml.parse(None, document).is_ok_and(|table| {
+        yaml_limits::parse(None, document).is_ok_and(|table| {
             table.get("v").is_some_and(|value| match &value.kind {
                 config::ValueKind::Array(items) => matches!(items.as_slice(), [item] if is_text(item, wanted)),
                 _ => is_text(value, wanted),

@@ -76,6 +76,9 @@ pub enum SettingError {
     },
     #[error("{key}: the secret is empty; give it a value")]
     Empty { key: String },
+    /// The variable holds something around the secret, or in its place.
+    #[error("{key}: the environment variable `{name}` {what}")]
+    Spoiled { key: String, name: String, what: &'static str },
 }
 
 impl SettingError {
@@ -86,8 +89,11 @@ impl SettingError {
             Self::Unreadable { source, .. } => format!("{self}: {source}"),
             _ => self.to_string(),
         };
-        let (Self::Unset { key, .. } | Self::NotText { key, .. } | Self::Unreadable { key, .. } | Self::Empty { key }) =
-            self;
+        let (Self::Unset { key, .. }
+        | Self::NotText { key, .. }
+        | Self::Unreadable { key, .. }
+        | Self::Empty { key }
+        | Self::Spoiled { key, .. }) = self;
         text.strip_prefix(&format!("{key}: ")).unwrap_or(&text).to_owned()
     }
 }
@@ -99,10 +105,18 @@ impl SecretSource {
     /// It is not there, cannot be read, or is empty.
     pub fn resolve(&self, key: &str) -> Result<Secret, SettingError> {
         let secret = match self {
-            Self::Env(name) => Secret(std::env::var(name).map_err(|error| match error {
-                std::env::VarError::NotPresent => SettingError::Unset { key: key.to_owned(), name: name.clone() },
-                std::env::VarError::NotUnicode(_) => SettingError::NotText { key: key.to_owned(), name: name.clone() },
-            })?),
+            Self::Env(name) => {
+                let value = std::env::var(name).map_err(|error| match error {
+                    std::env::VarError::NotPresent => SettingError::Unset { key: key.to_owned(), name: name.clone() },
+                    std::env::VarError::NotUnicode(_) => {
+                        SettingError::NotText { key: key.to_owned(), name: name.clone() }
+                    }
+                })?;
+                if let Some(what) = spoiled(&value) {
+                    return Err(SettingError::Spoiled { key: key.to_owned(), name: name.clone(), what });
+                }
+                Secret(value)
+            }
             Self::File(path) => {
                 let mut text = std::fs::read_to_string(path).map_err(|source| SettingError::Unreadable {
                     key: key.to_owned(),
@@ -120,6 +134,20 @@ impl SecretSource {
             Self::Value(secret) => secret.clone(),
         };
         if secret.0.is_empty() { Err(SettingError::Empty { key: key.to_owned() }) } else { Ok(secret) }
+    }
+}
+
+/// What is wrong with a variable that an env-file has set: tools differ in what they take for a part of the value.
+fn spoiled(value: &str) -> Option<&'static str> {
+    let is_within = |begin: &str, end: &str| value.len() > 1 && value.starts_with(begin) && value.ends_with(end);
+    if is_within("\"", "\"") || is_within("'", "'") {
+        Some("stands in quotes, which an env-file keeps; take them out")
+    } else if value.starts_with(['\n', '\r']) || value.ends_with(['\n', '\r']) {
+        Some("begins or ends with a line break; take it out")
+    } else if is_within("${", "}") {
+        Some("is `${…}`, which nothing has replaced; set it to the secret itself")
+    } else {
+        None
     }
 }
 
@@ -248,6 +276,23 @@ mod tests {
             (json!({ "value": "" }), "lumo.api_key: the secret is empty; give it a value"),
         ] {
             assert_eq!(source(json).unwrap().resolve("lumo.api_key").unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn what_an_env_file_adds_is_seen() {
+        for (value, what) in [
+            ("\"key\"", Some("stands in quotes")),
+            ("'key'", Some("stands in quotes")),
+            ("key\n", Some("begins or ends with a line break")),
+            ("key\r", Some("begins or ends with a line break")),
+            ("${LUMO_KEY}", Some("is `${…}`")),
+            ("\"", None),
+            ("a key", None),
+            ("k'e'y", None),
+        ] {
+            let found = spoiled(value);
+            assert!(found.is_some() == what.is_some() && found.unwrap_or_default().starts_with(what.unwrap_or("")));
         }
     }
 

@@ -124,6 +124,62 @@ async fn a_wrong_file_changes_nothing() {
     stage.assert_told_once_and_in_order(&announced).await;
 }
 
+/// Each alias ten of the one before.
+fn laughs() -> String {
+    (1..10).fold("a0: &a0 [x]\n".to_owned(), |text, level| {
+        let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+        format!("{text}a{level}: &a{level} [{aliases}]\n")
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_could_end_the_process_is_refused_and_callbacks_go_on() {
+    let mut stage = stage(Database::sqlite().await).await;
+    stage.settings.set("callbacks.endpoints.shop.headers", json!({ "X-Type": "{{ type }}" }));
+    let file = stage.config_file();
+    let mut bridge = stage.daemon_on(&file);
+    stage.until_imported().await;
+    let announced = stage.announced().await;
+    let right = stage.settings.to_string();
+    let templated = |template: String| {
+        let mut settings = stage.settings.clone();
+        settings.set("callbacks.endpoints.shop.body", json!(template));
+        settings.to_string()
+    };
+    let chain = |length: usize| format!("{{{{ {} }}}}", vec!["1"; length].join("+"));
+    let replaced = "{% set x = range(9999) | join %}{{ x | replace('1', x) }}";
+    for (text, why) in [
+        ("- ".repeat(100_000), "is nested more than 64 deep"),
+        (format!("log: {}", "[".repeat(100_000)), "is nested more than 64 deep"),
+        (laughs(), "aliases written out"),
+        (right.clone() + &" ".repeat(1024 * 1024), "is larger than 1048576 bytes"),
+        (templated("{{ [1] * 10**12 }}".to_owned()), "`**` is not available"),
+        (templated("{{ 'a\nb' | indent(100000000000000) }}".to_owned()), "`indent` takes at most 100 blanks"),
+        (templated("{{ '%99999999999d' | format(1) }}".to_owned()), "`format` takes widths of at most 999"),
+        (templated(replaced.to_owned()), "more than 4194304 bytes would be made"),
+        (templated("{% for i in range(9999) %}{% set x = x ~ x %}{% endfor %}".to_owned()), "values into one"),
+        (templated("{% set x = x ~ x %}".repeat(60)), "values into one"),
+        (templated("{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}".to_owned()), "fuel"),
+        (templated(chain(100_000)), "longer than 64000 bytes"),
+        (templated(chain(30_000)), "more than 1000 words"),
+        (templated(format!("{{{{ {}1{} }}}}", "(".repeat(30_000), ")".repeat(30_000))), "more than 1000 words"),
+        (templated("{% if type %}".repeat(4_000)), "more than 1000 tags"),
+        (templated(format!("{}{}", "{% if type %}".repeat(400), "{% endif %}".repeat(400))), "recursion"),
+    ] {
+        reload(&mut bridge, &file, &text, REFUSED).await;
+        let log = bridge.log();
+        let said = log.lines().rfind(|line| line.contains(REFUSED)).unwrap();
+        assert!(said.contains(why), "{why}: {}", said.get(..2_000).unwrap_or(said));
+        stage.world.add_deposit_for("user-000001", "1").unwrap();
+    }
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    assert_eq!(bridge.log().matches(IN_FORCE).count(), 0);
+    reload(&mut bridge, &file, &right, IN_FORCE).await;
+    bridge.stop().await;
+    stage.assert_told_once_and_in_order(&announced).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn schedules_the_key_and_the_level_of_the_log_change_with_the_file() {
     let mut stage = stage(Database::sqlite().await).await;

@@ -97,6 +97,115 @@ fn a_syntax_error_carries_its_line() {
 }
 
 #[test]
+fn a_star_outside_quotes_is_told_as_such() {
+    for events in ["[*]", "[*.created]", "[deposit.created, *]"] {
+        let found = problems(&SHOP.replace("[\"deposit.*\"]", events), &[]);
+        let expected = "bridge.yaml:6: has a text that begins with `*` or `&`, which means something else in YAML; put it in \
+                        quotes, for example events: [\"*\"]";
+        assert_eq!(found, [expected], "{events}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_almost_a_setting_is_told() {
+    for (name, expected) in [
+        ("LUMO_BRIDGE_DATABASE_URL", "is no setting; did you mean `LUMO_BRIDGE__DATABASE__URL`?"),
+        ("LUMO_BRIDGE_DATABASE__URL", "is no setting; did you mean `LUMO_BRIDGE__DATABASE__URL`?"),
+        ("LUMO_BRIDGE_LOG_LEVLE", "is no setting; did you mean `LUMO_BRIDGE__LOG__LEVEL`?"),
+        ("LUMO_BRIDGE_LUMO_API_KEY", "is no setting; did you mean `LUMO_BRIDGE__LUMO__API_KEY`?"),
+        ("LUMO_BRIDGE_LUMO_API_KEY_FILE", "is no setting; did you mean `LUMO_BRIDGE__LUMO__API_KEY__FILE`?"),
+        (
+            "LUMO_BRIDGE_WHATEVER_THIS_IS_MEANT_TO_BE",
+            "is no setting; write two underscores for each level, as in `LUMO_BRIDGE__DATABASE__URL`, or unset it",
+        ),
+        (
+            "LUMO_BRIDGES",
+            "is no setting; write two underscores for each level, as in `LUMO_BRIDGE__DATABASE__URL`, or unset it",
+        ),
+    ] {
+        assert_eq!(problems("", &[(name, "x")]), [format!("{name}: {expected}")]);
+    }
+    let others = [
+        ("LUMO_BRIDGE_CONFIG", "a.yaml"),
+        ("LUMO_BRIDGE_SERVICE_HOST", "10.0.0.1"),
+        ("LUMO_BRIDGE_SERVICE_PORT_HTTP", "8600"),
+        ("LUMO_BRIDGE_PORT", "tcp://10.0.0.1:8600"),
+        ("LUMO_BRIDGE_PORT_8600_TCP_ADDR", "10.0.0.1"),
+        ("LUMO_BRIDGE_DATABASE_URL", ""),
+        ("LUMO_API_KEY", "x"),
+    ];
+    loaded("", &others);
+}
+
+#[test]
+fn what_an_env_file_adds_to_a_value_is_told() {
+    for (value, expected) in [
+        ("\"postgres://me:hunter2@db/shop\"", "stands in quotes, which an env-file keeps; take them out"),
+        ("'postgres://me:hunter2@db/shop'", "stands in quotes, which an env-file keeps; take them out"),
+        ("postgres://me:hunter2@db/shop\n", "begins or ends with a line break; take it out"),
+        ("postgres://me:hunter2@db/\u{fffd}", "is not UTF-8; set it to plain text"),
+    ] {
+        let found = problems("", &[("LUMO_BRIDGE__DATABASE__URL", value)]);
+        assert_eq!(found, [format!("LUMO_BRIDGE__DATABASE__URL: {expected}")]);
+    }
+}
+
+#[test]
+fn a_variable_that_nothing_replaces_is_told() {
+    let text = "
+database: { url: 'postgres://me:${DB_PASSWORD}@db/shop' }
+lumo: { api_key: { value: '${LUMO_API_KEY}' } }
+callbacks:
+  endpoints:
+    shop:
+      url: https://shop.example.com/hooks
+      events: [deposit.created]
+      secrets: [{ env: A }]
+      headers: { X-Key: '${SHOP_KEY}' }
+      body: '{\"a\": \"${b}\"}'
+";
+    let of = |line: usize, key: &str, name: &str, variable: &str| {
+        format!(
+            "bridge.yaml:{line}: {key}: `${{{name}}}` is not replaced by the variable of that name; write `{{ env: {name} }}` \
+             where a secret may stand, or set the whole value with `{variable}`"
+        )
+    };
+    let shop = "callbacks.endpoints.shop.headers.X-Key";
+    let expected = [
+        of(2, "database.url", "DB_PASSWORD", "LUMO_BRIDGE__DATABASE__URL"),
+        of(3, "lumo.api_key.value", "LUMO_API_KEY", "LUMO_BRIDGE__LUMO__API_KEY__VALUE"),
+        of(10, shop, "SHOP_KEY", "LUMO_BRIDGE__CALLBACKS__ENDPOINTS__SHOP__HEADERS__X-KEY"),
+    ];
+    assert_eq!(problems(text, &[]), expected);
+}
+
+#[test]
+fn a_key_with_something_around_it_is_told() {
+    for (key, expected) in [
+        ("'\"lb2b_key\"'", "stands in quotes; take them out of what holds it"),
+        (
+            "\"lb2b_key\\n\"",
+            "has a blank, a line break or another character that no key has; what holds it must hold it alone",
+        ),
+    ] {
+        let config = loaded(&format!("lumo: {{ api_key: {{ value: {key} }} }}"), &[]);
+        let found: Vec<_> = config.check_secrets().iter().map(ToString::to_string).collect();
+        assert_eq!(found, [format!("lumo.api_key: {expected}")]);
+    }
+}
+
+#[test]
+fn what_would_end_the_parser_is_refused_with_its_line() {
+    let deep = format!("log:\n  level: {}", "[".repeat(100_000));
+    assert_eq!(problems(&deep, &[]), ["bridge.yaml:2: is nested more than 64 deep"]);
+    let wide = format!("log: [{}]", "x, ".repeat(60_000));
+    let found = problems(&wide, &[]);
+    assert_eq!(found, ["bridge.yaml:1: has more than 50000 values or 4194304 bytes, aliases written out"]);
+    let wrong: String = (0..5_000).map(|number| format!("key{number}: 1\n")).collect();
+    assert_eq!(problems(&wrong, &[]).len(), 100);
+}
+
+#[test]
 fn a_file_of_comments_is_no_error() {
     loaded("# nothing yet\n\n  # at all\n", &[]);
     loaded("", &[]);
