@@ -9,6 +9,7 @@ pub mod facts;
 pub mod fingerprint;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod insecure;
 pub mod listing;
 pub mod lookalike;
 pub mod pattern;

@@ -84,6 +84,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             return error.hint().map(str::to_owned);
         }
         match cause.downcast_ref::<crate::store::Error>()? {
+            error if error.is_read_only() => {
+                Some("name the primary server in `database.url`, or let its user write".to_owned())
+            }
             crate::store::Error::Unavailable(_) => {
                 Some("check that the database of `database.url` runs and can be reached from here".to_owned())
             }

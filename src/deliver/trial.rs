@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::model::draft::{Draft, Origin, repeated};
 use crate::model::event::EventType;
 use crate::model::id::EventId;
+use crate::model::insecure::NO_TLS;
 use crate::model::retry::{Outcome, Unreachable};
 use crate::model::sink::Sink;
 use crate::store::{self, Store};
@@ -127,6 +128,9 @@ impl Trial {
             }
             Outcome::Unreachable(Unreachable::Denied) => ALLOW,
             Outcome::Unreachable(Unreachable::Request) => "what the endpoint makes of this event does not fit it",
+            Outcome::Unreachable(Unreachable::Tls) if self.problem().contains(NO_TLS) => {
+                "correct the url of the endpoint: callbacks over plain http are signed as well"
+            }
             Outcome::Unreachable(Unreachable::Tls) => "compare the name in the certificate, its end, and who issued it",
             Outcome::Unreachable(_) => REACH,
         })

@@ -8,6 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::lumo::retry_after;
+use crate::model::insecure::insecure;
 
 /// Why a request to Lumo brought no usable answer.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +122,9 @@ impl Error {
             Self::Refused { status: 300..=399, .. } => {
                 Some("redirects are not followed, so that the key stays where it belongs; check lumo.base_url")
             }
+            Self::Unavailable { outage: Outage::Connect, .. } => {
+                Some("check that lumo.base_url is right, and can be reached from here")
+            }
             Self::NotFound { .. } | Self::Contract { .. } => {
                 Some("if this concerns every request, check lumo.base_url")
             }
@@ -143,6 +147,10 @@ impl From<reqwest::Error> for Error {
         } else {
             Outage::Broken
         };
-        Self::Unavailable { outage, source: Some(Box::new(error.without_url())) }
+        let source: Box<dyn StdError + Send + Sync> = match insecure(&error, "add that authority to the system's") {
+            Some(problem) => problem.into(),
+            None => Box::new(error.without_url()),
+        };
+        Self::Unavailable { outage, source: Some(source) }
     }
 }

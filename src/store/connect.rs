@@ -105,6 +105,10 @@ fn create_file(config: &Config) -> Result<(), Error> {
     if [":memory:", "mode=memory", "mode=ro"].iter().any(|word| url.contains(word)) {
         return Ok(());
     }
+    if let Some(folder) = config.url.missing_folder() {
+        let problem = format!("the folder {} does not exist; make it, or correct `database.url`", folder.display());
+        return Err(unavailable(sqlx::Error::Io(io::Error::new(io::ErrorKind::NotFound, problem))));
+    }
     match create_private(&file) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),

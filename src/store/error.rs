@@ -6,7 +6,7 @@ use sea_orm::{DbErr, RuntimeErr, SqlErr};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The server or the file cannot be reached: try again later.
-    #[error("database not reachable")]
+    #[error("{}", if is_read_only(.0) { READ_ONLY } else { "database not reachable" })]
     Unavailable(#[source] DbErr),
     /// The transaction met another one; [`crate::store::Store::tx`] runs it again.
     #[error("transaction collided with another")]
@@ -50,6 +50,30 @@ pub enum Error {
     /// An event could not be turned into its document.
     #[error("event not serialised")]
     Serialise(#[from] serde_json::Error),
+}
+
+const READ_ONLY: &str = "database is read-only, for this user or altogether";
+
+impl Error {
+    /// Whether the database answers, and takes no changes.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, Self::Unavailable(error) if is_read_only(error))
+    }
+}
+
+fn is_read_only(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))
+    | DbErr::Conn(RuntimeErr::SqlxError(error))) = error
+    else {
+        return false;
+    };
+    let Some(error) = error.as_database_error() else { return false };
+    match error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        Some(mysql) => matches!(mysql.number(), 1290 | 1792 | 1836),
+        None => error.code().is_some_and(|code| code == "25006"),
+    }
 }
 
 impl From<DbErr> for Error {

@@ -59,7 +59,9 @@ async fn what_is_wrong_with_the_api_is_found() {
     assert_found(&found(&stage, &[], 1).await, "API key", "fail", "does not accept the API key", "lumo.api_key");
 
     stage.settings.set("lumo.base_url", json!(closed()));
-    assert_found(&found(&stage, &[], 1).await, "API key", "fail", "no connection", "");
+    assert_found(&found(&stage, &[], 1).await, "API key", "fail", "no connection", "check that lumo.base_url");
+    let text = stage.command(&["check"]).await.stdout;
+    assert!(text.contains("fail API key: http://127.0.0.1:"), "{text}");
 
     let mut late = mockito::Server::new_async().await;
     let list = json!({ "wallets": [], "total": 0 }).to_string();
@@ -82,6 +84,14 @@ async fn what_is_wrong_with_an_endpoint_is_found() {
     stage.receiver.script(|_| Answer::status(500));
     let findings = found(&stage, &["--send-test"], 1).await;
     assert_found(&findings, "endpoint shop", "fail", "answered 500", "the log of the receiver");
+
+    let plain = stage.receiver.url("/shop");
+    stage.settings.set("callbacks.endpoints.shop.url", json!(plain.replace("http://", "https://")));
+    let finished = stage.command(&["check", "--send-test"]).await;
+    let expected =
+        "no secure connection: it does not speak TLS on this port; write `http://`, or name the port that does";
+    assert!(finished.stdout.contains(expected), "{finished:?}");
+    assert!(!finished.stdout.contains("certificate"), "{finished:?}");
 
     stage.settings.set("callbacks.endpoints.shop.url", json!(closed()));
     for arguments in [&[][..], &["--send-test"]] {
@@ -118,7 +128,23 @@ async fn what_is_wrong_with_secrets_and_schedules_is_found() {
 async fn what_is_wrong_with_the_database_is_found() {
     let mut stage = healthy().await;
     stage.settings.set("database.url", json!("sqlite:///no/such/directory/shop.db"));
-    assert_found(&found(&stage, &[], 0).await, "database", "ok", "there is no such file yet", "");
+    for migrate in [true, false] {
+        stage.settings.set("database.migrate", json!(migrate));
+        let findings = found(&stage, &[], 1).await;
+        assert_found(&findings, "database", "fail", "the folder /no/such/directory does not exist", "make the folder");
+    }
+    stage.settings.set("database.url", json!("sqlite://not-there.db"));
+    stage.settings.set("database.migrate", json!(true));
+    let findings = found(&stage, &[], 0).await;
+    assert_found(
+        &findings,
+        "database",
+        "ok",
+        "/not-there.db: there is no such file yet; `lumo-bridge run` makes it",
+        "",
+    );
+    let here = std::env::temp_dir();
+    assert_found(&findings, "database", "ok", &format!("sqlite://{}", here.display()), "");
     stage.settings.set("database.migrate", json!(false));
     assert_found(&found(&stage, &[], 0).await, "database", "warn", "no such file yet", "lumo-bridge migrate up");
     stage.settings.set("database.url", json!(format!("postgres://me:hush@{}shop", &closed()["http://".len()..])));
@@ -163,6 +189,22 @@ async fn missing_rights_and_tables_in_another_schema_are_found_on_postgres() {
     let findings = found(&stage, &[], 1).await;
     assert_found(&findings, "tables", "fail", "tables may not be created", "CREATE on the database, or on the schema");
     assert!(!format!("{findings:?}").contains("hush"));
+    assert!(!format!("{findings:?}").contains(" at line "), "{findings:#?}");
+    stage.database.execute(&format!("DROP ROLE {name}")).await;
+
+    stage.settings = plain.clone();
+    let create = "CREATE ROLE NAME LOGIN SUPERUSER PASSWORD 'hush'";
+    let reader = Nobody::new(&stage.database, create).await;
+    stage.database.execute(&format!("ALTER ROLE {} SET default_transaction_read_only = on", reader.name)).await;
+    let (url, name) = (reader.url(), reader.name.clone());
+    stage.settings.set("database.url", url);
+    let finished = stage.command(&["migrate", "up"]).await;
+    assert!(finished.stderr.contains("database is read-only, for this user or altogether"), "{finished:?}");
+    assert!(
+        finished.stderr.contains("hint: name the primary server in `database.url`, or let its user write"),
+        "{finished:?}"
+    );
+    assert!(!finished.stderr.contains("not reachable"), "{finished:?}");
     stage.database.execute(&format!("DROP ROLE {name}")).await;
 
     // Tables of another schema would be left alone, and a second set made beside them.

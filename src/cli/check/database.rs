@@ -12,6 +12,10 @@ const TABLES: &str = "tables";
 
 pub(super) async fn check(report: &mut Report<'_>, config: &Config) {
     let url = &config.database.url;
+    if let Some(folder) = url.missing_folder() {
+        let problem = format_args!("{url}: the folder {} does not exist", folder.display());
+        return report.add(Finding::fail(SUBJECT, problem).hint("make the folder, or correct `database.url`"));
+    }
     let store = match Store::open(&config.database, Vec::new()).await {
         Ok(store) => store,
         Err(Error::NotMigrated) => {

@@ -28,11 +28,11 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
     };
     let client = match Client::new(&config.lumo, key) {
         Ok(client) => client,
-        Err(error) => return report.add(failed(KEY, &error)),
+        Err(error) => return report.add(failed(KEY, config, &error)),
     };
     let first = match read(&client, 1).await {
         Ok(page) => page,
-        Err(error) => return report.add(failed(KEY, &error)),
+        Err(error) => return report.add(failed(KEY, config, &error)),
     };
     let total =
         first.total.map_or_else(|| "and tells no total".to_owned(), |total| format!("and lists {total} wallets"));
@@ -40,7 +40,7 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
     if let Some(served_at) = first.served_at {
         report.add(clock(served_at, context.clock().now()));
     }
-    pages(report, &client, config.lumo.page_size, first.total).await;
+    pages(report, &client, config, first.total).await;
 }
 
 async fn read(client: &Client, limit: u32) -> Result<Page<Wallet>, Error> {
@@ -48,13 +48,14 @@ async fn read(client: &Client, limit: u32) -> Result<Page<Wallet>, Error> {
 }
 
 /// Asks for a whole page; where that is refused, for half of it, and so on.
-async fn pages(report: &mut Report<'_>, client: &Client, wished: u32, total: Option<u64>) {
+async fn pages(report: &mut Report<'_>, client: &Client, config: &Config, total: Option<u64>) {
+    let wished = config.lumo.page_size;
     let mut limit = wished;
     let page = loop {
         match read(client, limit).await {
             Ok(page) => break page,
             Err(Error::Refused { status: 400..=499, .. }) if limit > 1 => limit /= 2,
-            Err(error) => return report.add(failed(PAGES, &error)),
+            Err(error) => return report.add(failed(PAGES, config, &error)),
         }
     };
     if let Some(finding) = page_size(wished, limit, page.returned, total) {
@@ -141,8 +142,8 @@ fn clock(theirs: DateTime<Utc>, ours: DateTime<Utc>) -> Finding {
     }
 }
 
-fn failed(subject: &str, error: &Error) -> Finding {
-    Finding::fail(subject, Chain(error)).maybe_hint(error.hint())
+fn failed(subject: &str, config: &Config, error: &Error) -> Finding {
+    Finding::fail(subject, format_args!("{}: {}", config.lumo.base_url, Chain(error))).maybe_hint(error.hint())
 }
 
 #[cfg(test)]

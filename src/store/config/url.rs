@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -41,6 +42,17 @@ impl DatabaseUrl {
     #[must_use]
     pub const fn backend(&self) -> Backend {
         self.backend
+    }
+
+    /// The folder of an SQLite file, if it does not exist.
+    #[must_use]
+    pub fn missing_folder(&self) -> Option<PathBuf> {
+        if self.backend != Backend::Sqlite {
+            return None;
+        }
+        let options = self.url.parse::<SqliteConnectOptions>().ok()?;
+        let file = std::path::absolute(options.get_filename()).ok()?;
+        file.parent().filter(|folder| !folder.exists()).map(Path::to_owned)
     }
 
     /// The parameters that the driver passes over, by their names.
