@@ -124,7 +124,8 @@ fn a_wallet_that_is_blocked_when_it_is_first_seen_is_created_and_then_blocked() 
     let drafts = wallet_events(&change, Some(&before), &news()).unwrap();
     assert_eq!(kinds(&drafts), [EventType::WalletReplaced, EventType::WalletBlocked]);
 
-    let import = |history| context(Announce::Import { started_at: noon() + TimeDelta::days(9), history });
+    let (started_at, until) = (noon() + TimeDelta::days(9), noon() + TimeDelta::days(9));
+    let import = |history| context(Announce::Import { started_at, until, history });
     assert!(wallet_events(&change, None, &import(History::Silent)).unwrap().is_empty());
     let drafts = wallet_events(&change, None, &import(History::Notify)).unwrap();
     assert_eq!(kinds(&drafts), [EventType::WalletCreated, EventType::WalletBlocked]);

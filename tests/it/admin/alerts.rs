@@ -189,7 +189,6 @@ async fn a_start_without_an_api_is_told_everywhere_and_after_a_restart(database:
 
 async fn a_process_that_stands_by_judges_by_the_tables(database: Database) {
     let mut stage = stage(database).await;
-    let key = stage.world.api_key();
     stage.world.rotate_key();
     let (first, leading) = daemon(&mut stage).await;
     fires(&leading, UNAUTHORIZED).await;
