@@ -7,7 +7,7 @@ use crate::chain::Chain;
 use crate::cli::context::Context;
 use crate::config::Config;
 use crate::lumo::{Client, Error, Lane, ListQuery};
-use crate::model::record::{Page, Wallet};
+use crate::model::record::{Page, Reject, Wallet};
 use crate::sync::walk::Doubt;
 
 const KEY: &str = "API key";
@@ -61,15 +61,8 @@ async fn pages(report: &mut Report<'_>, client: &Client, config: &Config, total:
     if let Some(finding) = page_size(wished, limit, page.returned, total) {
         report.add(finding);
     }
-    if let Some(reject) = page.rejects.first() {
-        let message = format!(
-            "{} of {} cannot be read: `{}` {}",
-            page.rejects.len(),
-            page.returned,
-            reject.field,
-            reject.problem
-        );
-        report.add(Finding::warn("wallets", message).hint("they are left out, and no pass counts as complete"));
+    if let Some(finding) = rejected(&page.rejects, page.returned) {
+        report.add(finding);
     }
     let created: Vec<_> = page.items.iter().map(|wallet| wallet.created_at).collect();
     if let Some(order) = order(&created) {
@@ -90,6 +83,15 @@ async fn is_mock(client: &Client, first: &Page<Wallet>, limit: u32) -> bool {
             && far.items.iter().map(|wallet| &wallet.id).eq(first.items.iter().map(|wallet| &wallet.id))
     };
     client.list_wallets(Lane::Fresh, &query).await.is_ok_and(|far| same(&far))
+}
+
+/// Items of a page that cannot be read.
+fn rejected(rejects: &[Reject], returned: usize) -> Option<Finding> {
+    let first = rejects.first()?;
+    let message = format!("{} of {returned} cannot be read: `{}` {}", rejects.len(), first.field, first.problem);
+    let hint =
+        "they are kept aside and everything else goes on; once they were met, `lumo-bridge sync rejects` lists them";
+    Some(Finding::warn("wallets", message).hint(hint))
 }
 
 /// What the server made of the page that was wished for; nothing where the list is too short to tell.
@@ -166,6 +168,24 @@ mod tests {
         ] {
             assert_eq!(told(wished, asked, returned, total), expected.map(Into::into));
         }
+    }
+
+    #[test]
+    fn items_that_cannot_be_read_are_said_to_be_kept_aside() {
+        let reject = Reject {
+            position: 0,
+            key: "w-1".to_owned(),
+            id: Some("w-1".to_owned()),
+            raw: "{}".to_owned(),
+            fingerprint: 0,
+            field: "externalId".to_owned(),
+            problem: "holds a control character".to_owned(),
+        };
+        assert!(rejected(&[], 7).is_none());
+        let finding = serde_json::to_value(rejected(&[reject], 7)).unwrap();
+        assert_eq!(finding["message"], "1 of 7 cannot be read: `externalId` holds a control character");
+        let hint = finding["hint"].as_str().unwrap();
+        assert!(hint.starts_with("they are kept aside and everything else goes on"), "{hint}");
     }
 
     #[test]
