@@ -54,8 +54,16 @@ fn measure(text: &str) -> Result<(), Unreadable> {
     let mut parser = Parser::new(text.chars());
     let mut open: Vec<(usize, Size)> = Vec::new();
     let mut anchors = HashMap::new();
-    // What is no YAML is for the parser to say.
-    while let Ok((event, mark)) = parser.next_token() {
+    loop {
+        let (event, mark) = match parser.next_token() {
+            Ok(next) => next,
+            Err(error) if error.to_string().contains("recursion limit") => {
+                let problem = format!("is nested more than {MAX_DEPTH} deep");
+                return Err(Unreadable::TooMuch { line: error.marker().line(), problem });
+            }
+            // What is no YAML is for the parser to say.
+            Err(_) => break,
+        };
         let too_much = |problem: String| Unreadable::TooMuch { line: mark.line(), problem };
         let (anchor, size) = match event {
             Event::StreamEnd => break,

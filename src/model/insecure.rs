@@ -9,7 +9,7 @@ use rustls::CertificateError::{
 use crate::chain::causes;
 
 /// Said where the other side speaks plain HTTP.
-pub const NO_TLS: &str = "it does not speak TLS on this port; write `http://`, or name the port that does";
+pub const NO_TLS: &str = "it does not speak TLS on this port; call it over plain http, or name the port that does";
 
 /// What stands in the way of a secure connection, if that is what the error is about. `trust` says where an authority
 /// can be named.
@@ -27,7 +27,11 @@ pub fn insecure(error: &(dyn Error + 'static), trust: &str) -> Option<String> {
         rustls::Error::InvalidCertificate(NotValidYet | NotValidYetContext { .. }) => {
             "its certificate is not valid yet; set the time of both machines".to_owned()
         }
-        rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
+        rustls::Error::InvalidCertificate(NotValidForNameContext { expected, .. }) => format!(
+            "its certificate is not valid for the name `{}`; call it by a name that is in the certificate",
+            expected.to_str()
+        ),
+        rustls::Error::InvalidCertificate(NotValidForName) => {
             "its certificate is for another name; call it by a name that is in the certificate".to_owned()
         }
         rustls::Error::InvalidCertificate(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {

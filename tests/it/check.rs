@@ -89,7 +89,7 @@ async fn what_is_wrong_with_an_endpoint_is_found() {
     stage.settings.set("callbacks.endpoints.shop.url", json!(plain.replace("http://", "https://")));
     let finished = stage.command(&["check", "--send-test"]).await;
     let expected =
-        "no secure connection: it does not speak TLS on this port; write `http://`, or name the port that does";
+        "no secure connection: it does not speak TLS on this port; call it over plain http, or name the port that does";
     assert!(finished.stdout.contains(expected), "{finished:?}");
     assert!(!finished.stdout.contains("certificate"), "{finished:?}");
 

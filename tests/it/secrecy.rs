@@ -31,11 +31,12 @@ async fn the_password_of_the_database_is_shown_in_no_way() {
     let mut stage = Stage::new(Database::sqlite().await, World::new(seed())).await;
     stage.settings.set("log.level", json!("trace,sea_orm=trace,sqlx=trace"));
     let port = closed_port();
-    for scheme in ["postgres", "mysql"] {
+    for (scheme, encryption) in [("postgres", "prefer"), ("mysql", "preferred")] {
         for password in PASSWORDS {
             for password in [password.to_owned(), encoded(password)] {
-                let url =
-                    format!("{scheme}://shop:{password}@127.0.0.1:{port}/orders?ssl-mode=prefer&unknown=hush-hush");
+                let url = format!(
+                    "{scheme}://shop:{password}@127.0.0.1:{port}/orders?ssl-mode={encryption}&unknown=hush-hush"
+                );
                 stage.settings.set("database.url", json!(url));
                 for command in [&["config", "show"][..], &["status", "-vv"], &["check"], &["run"]] {
                     let finished = stage.command(command).await;

@@ -17,7 +17,7 @@ use serde_json::ser::PrettyFormatter;
 /// What one rendering may make on its way, in bytes.
 const MAX_MADE: usize = 4 * 1024 * 1024;
 /// Longer than any honest template takes by far.
-const MAX_TIME: Duration = Duration::from_secs(2);
+const MAX_TIME: Duration = Duration::from_secs(5);
 const MAX_INDENT: usize = 100;
 const MAX_RANGE: usize = 10_000;
 

@@ -164,14 +164,15 @@ impl<'s> Tag<'s> {
         Ok(())
     }
 
-    /// `{% with a = x, b = y %}`: each name gets the weight of the whole.
+    /// `{% with a = x, b = y %}`.
     fn weigh_with(&self, weights: &mut Weights<'s>) -> Result<(), Refused> {
         let places: Vec<usize> =
             self.outermost().filter(|(_, word)| matches!(word, Token::Assign)).map(|(at, _)| at).collect();
-        let is_name = |at: usize| places.contains(&(at + 1));
-        let made_of = self.words.iter().enumerate().skip(1).filter(|(at, _)| !is_name(*at));
-        let weight = self.sum(made_of, weights)?;
-        for at in &places {
+        for (nth, at) in places.iter().enumerate() {
+            // Up to the next name.
+            let end = places.get(nth + 1).map_or(self.words.len(), |next| next.saturating_sub(1));
+            let made_of = self.words.iter().enumerate().take(end).skip(at + 1);
+            let weight = self.sum(made_of, weights)?;
             match at.checked_sub(1).and_then(|at| self.words.get(at)) {
                 Some(word @ Token::Ident(_)) => self.give(word, weight, weights),
                 _ => return Err(refused(self.line, "`{% with %}` takes one name for each `=`")),

@@ -169,7 +169,10 @@ async fn an_authority_of_ones_own_is_trusted_and_no_other() {
         );
     }
     let (url, _met) = own.server("shop.example.com", false, &[]);
-    assert_insecure(&call(&url, with_ca(&own, json!({}))).await, "certificate not valid for name");
+    assert_insecure(
+        &call(&url, with_ca(&own, json!({}))).await,
+        "its certificate is not valid for the name `127.0.0.1`",
+    );
 }
 
 #[tokio::test]
