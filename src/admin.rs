@@ -9,6 +9,7 @@ mod api;
 mod cached;
 pub mod config;
 mod dashboard;
+mod front;
 mod health;
 mod live;
 mod metrics;
@@ -27,12 +28,12 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use chrono::TimeDelta;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use access::Access;
 pub use config::Config;
+pub use front::Front;
 
 use crate::callback::{Endpoint, EndpointConfig, Sender};
 use crate::clock::Clock;
@@ -51,6 +52,8 @@ use crate::wallets::Wallets;
 use cached::Cached;
 use problem::Problem;
 
+/// The answer of a process that lives.
+const ALIVE: &str = "ok\n";
 /// Largest body of a request.
 const LARGEST_BODY: usize = 64 * 1024;
 /// Counts of deliveries are at least this old before they are made again.
@@ -138,15 +141,9 @@ impl Admin {
     }
 }
 
-/// Serves until `stop` is cancelled.
-pub async fn serve(listener: TcpListener, access: Access, parts: Parts) {
-    let stop = parts.stop.clone();
-    serve::serve(listener, router(Admin::new(parts, access)), stop).await;
-}
-
 fn router(admin: Admin) -> Router {
     let mut router = Router::new()
-        .route("/healthz", get(async || "ok\n"))
+        .route("/healthz", get(async || ALIVE))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::metrics))
         .route(openapi::PATH, get(openapi::document))

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-use crate::admin;
+use crate::admin::{self, Front};
 use crate::backfill;
 use crate::callback::{self, Endpoint, Sender};
 use crate::chain::Chain;
@@ -152,32 +152,45 @@ impl Daemon {
     /// If it cannot start: no database, no rights in it, an address that is taken. Or if a part ended by itself.
     pub async fn run(self, stop: &Stop) -> anyhow::Result<()> {
         let listener = listen(&self.config).await?;
-        self.start(stop, listener).await?.ended().await?;
+        let start = Box::pin(self.start(stop, listener, None));
+        if let Some(running) = stop.soft.run_until_cancelled(start).await {
+            let running = running?;
+            let store = running.store.clone();
+            let ended = running.ended().await;
+            store.close().await;
+            ended?;
+        }
         tracing::info!("stopped");
         Ok(())
     }
 
-    /// Starts every part. When one of them ends by itself, `stop.soft` is cancelled.
+    /// Starts every part, over the connections of the parts before, if there are any. When one of them ends by itself,
+    /// `stop.soft` is cancelled. May be dropped at any time.
     ///
     /// # Errors
     /// If it cannot start: no database, or no rights in it.
-    async fn start(self, stop: &Stop, listener: Option<TcpListener>) -> anyhow::Result<Running> {
+    async fn start(
+        self,
+        stop: &Stop,
+        listener: Option<TcpListener>,
+        before: Option<&Store>,
+    ) -> anyhow::Result<Running> {
         let Self { config, clock, endpoints } = self;
         for parameter in config.database.url.unknown_parameters() {
             tracing::warn!(%parameter, "`database.url` has a parameter that the driver does not know; it has no effect");
         }
-        if config.database.migrate {
-            let applied = store::schema::up(&config.database)
-                .await
-                .with_context(|| format!("tables not brought up to date in {}", config.database.url))?;
-            if applied > 0 {
-                tracing::info!(applied, "tables brought up to date");
-            }
-        }
-        let store = Store::open(&config.database, subscribers(&endpoints))
-            .await
-            .with_context(|| format!("{} not opened", config.database.url))?;
-        store.ping().await.context("database not ready")?;
+        let tasks = TaskTracker::new();
+        let mut parts = Vec::new();
+        let front = Front::new("starting");
+        let address = listener.as_ref().filter(|_| before.is_none()).and_then(|listener| listener.local_addr().ok());
+        let serve = |listener| supervise(&tasks, stop, "admin HTTP", front.clone().serve(listener, stop.soft.clone()));
+        // While there are parts before, they answer until these can.
+        let (at_once, later) = if before.is_none() { (listener, None) } else { (None, listener) };
+        parts.extend(at_once.map(serve));
+        let store = match before {
+            Some(store) => store.with_subscribers(subscribers(&endpoints)),
+            None => open(&config, &endpoints, &front).await?,
+        };
         tell(&store.register_endpoints(clock.now()).await?);
         let sender = Sender::new(&config.callbacks.egress, endpoints.iter().map(|endpoint| &**endpoint))?;
         let client = client(&config)?;
@@ -186,24 +199,25 @@ impl Daemon {
         let lead = Arc::new(Lead::new(store.clone(), clock.clone()));
         let courier = Courier::new(store.clone(), sender.clone(), clock.clone(), endpoints.clone());
 
-        let tasks = TaskTracker::new();
-        let mut parts = Vec::new();
-        if let Some(listener) = listener {
-            let shown = admin::Parts {
-                store: store.clone(),
-                clock: clock.clone(),
-                client,
-                syncer: Arc::clone(&syncer),
-                lead: Arc::clone(&lead),
-                sender,
-                endpoints: endpoints.clone(),
-                configs: config.callbacks.endpoints.clone(),
-                deliveries: courier.meters(),
-                overdue_after: overdue_after(&config, clock.now()),
-                stop: stop.soft.clone(),
-            };
-            let serve = admin::serve(listener, admin::Access::of(&config.server)?, shown);
-            parts.push(supervise(&tasks, stop, "admin HTTP", serve));
+        let shown = admin::Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            client,
+            syncer: Arc::clone(&syncer),
+            lead: Arc::clone(&lead),
+            sender,
+            endpoints: endpoints.clone(),
+            configs: config.callbacks.endpoints.clone(),
+            deliveries: courier.meters(),
+            overdue_after: overdue_after(&config, clock.now()),
+            stop: stop.soft.clone(),
+        };
+        let access = admin::Access::of(&config.server)?;
+        let roll = store.enroll(&config.database).await?;
+        front.open(access, shown);
+        parts.extend(later.map(serve));
+        if let Some(address) = address {
+            tracing::info!(%address, "admin HTTP is up");
         }
         let noting = speed::keep_noted(noted_client, store.clone(), Arc::clone(&lead), clock.clone(), stop.clone());
         parts.push(supervise(&tasks, stop, "speed", noting));
@@ -214,10 +228,8 @@ impl Daemon {
             endpoints = endpoints.len(),
             "started"
         );
-        let roll = store.enroll(&config.database).await?;
         let names = endpoints.iter().map(|endpoint| endpoint.name().clone()).collect();
-        let (heard, database) = (store.clone(), config.database.clone());
-        let deliveries = deliver(courier, roll, names, heard, database, clock.clone(), stop.clone());
+        let deliveries = deliver(courier, roll, names, store.clone(), clock.clone(), stop.clone());
         parts.push(supervise(&tasks, stop, "deliveries", deliveries));
         let in_step = listings::keep_in_step(config, syncer, lead, store.clone(), clock, stop.clone());
         parts.push(supervise(&tasks, stop, "sync", in_step));
@@ -238,10 +250,28 @@ impl Running {
                 failed.push(part.name);
             }
         }
-        self.store.close().await;
         anyhow::ensure!(failed.is_empty(), "ended unexpectedly: {}", failed.join(", "));
         Ok(())
     }
+}
+
+/// Opens the database, with the tables as this program knows them.
+async fn open(config: &Config, endpoints: &[Arc<Endpoint>], front: &Front) -> anyhow::Result<Store> {
+    if config.database.migrate {
+        front.say("tables are being migrated");
+        let applied = store::schema::up(&config.database)
+            .await
+            .with_context(|| format!("tables not brought up to date in {}", config.database.url))?;
+        if applied > 0 {
+            tracing::info!(applied, "tables brought up to date");
+        }
+        front.say("starting");
+    }
+    let store = Store::open(&config.database, subscribers(endpoints))
+        .await
+        .with_context(|| format!("{} not opened", config.database.url))?;
+    store.ping().await.context("database not ready")?;
+    Ok(store)
 }
 
 /// Says what is new about the endpoints.
@@ -268,7 +298,7 @@ async fn listen(config: &Config) -> anyhow::Result<Option<TcpListener>> {
     let Some(address) = config.server.listen else { return Ok(None) };
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let address = listener.local_addr().unwrap_or(address);
-    tracing::info!(%address, "admin HTTP is up");
+    tracing::info!(%address, "listening");
     Ok(Some(listener))
 }
 
@@ -278,7 +308,6 @@ async fn deliver(
     mut roll: Roll,
     endpoints: Vec<EndpointName>,
     store: Store,
-    database: store::Config,
     clock: Clock,
     stop: Stop,
 ) {
@@ -294,9 +323,8 @@ async fn deliver(
             look().await;
         }
     };
-    let listen = stop.soft.run_until_cancelled(store.listen(&database));
     let history = backfill::run(&store, &clock, &stop.soft);
-    tokio::join!(courier.run(stop.soft.clone(), stop.hard.clone()), watch, listen, history);
+    tokio::join!(courier.run(stop.soft.clone(), stop.hard.clone()), watch, history);
 }
 
 /// A part of the daemon.

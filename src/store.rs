@@ -29,6 +29,7 @@ mod meters;
 mod mirror;
 mod outbox;
 mod patience;
+mod process;
 mod progress;
 mod prune;
 pub mod query;
@@ -36,12 +37,14 @@ mod rejects;
 mod remember;
 pub mod replay;
 pub mod schema;
+mod session;
 mod settle;
 mod sink;
 pub mod skip;
 mod speed;
 mod standing;
 mod supersede;
+mod survey;
 mod sweep;
 mod turn;
 mod vanish;
@@ -52,8 +55,8 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait, IsolationLevel, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait, IsolationLevel,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{OnceCell, watch};
 
@@ -65,13 +68,14 @@ use bell::Bell;
 pub use census::{Census, Whereabouts};
 pub use claim::{Claimed, Lease};
 pub use config::Config;
+pub use connect::Need;
 pub use courier::Roll;
 pub use doctor::Allowed;
 pub use endpoints::Registered;
 pub use error::Error;
 pub use feed::Fed;
 pub use ingest::{Batch, Ingested, Preview, Told};
-pub use lead::Fence;
+pub use lead::{Fence, Holder};
 pub use look::Look;
 pub use meters::Meters;
 pub use mirror::Mirrored;
@@ -80,6 +84,7 @@ pub use prune::{Cutoffs, DeliveryWalk, EventWalk, Pruned};
 pub use rejects::{KeptRejects, KnownReject, KnownRejects, MAX_REJECTS, RejectFilter};
 pub use settle::{Attempted, Settled, Settlement};
 pub use sink::Failure;
+pub use survey::{Survey, survey};
 pub use sweep::{Checkpoint, SweepState};
 pub use turn::Turn;
 
@@ -90,6 +95,7 @@ use deadline::Deadline;
 use crate::chain::Chain;
 use crate::model::subscriber::Subscriber;
 use patience::Patient;
+use process::Process;
 
 /// How often a transaction that collides with another is tried.
 const TRIES: u32 = 8;
@@ -98,6 +104,8 @@ const TRIES: u32 = 8;
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    /// The endpoints that new events are queued for.
+    subscribers: Arc<[Subscriber]>,
 }
 
 struct Inner {
@@ -106,12 +114,12 @@ struct Inner {
     /// Where everything else is read.
     read: Patient,
     backend: DbBackend,
+    /// What a transaction of PostgreSQL is told as it begins.
+    settings: Option<String>,
     /// The limit of what is run on SQLite's one writer.
     deadline: Deadline,
-    subscribers: Vec<Subscriber>,
     generation: OnceCell<String>,
-    /// Stands for this process in the tokens of its leases.
-    instance: u32,
+    process: Process,
     queued: watch::Sender<()>,
     bell: Bell,
     meters: Meters,
@@ -153,13 +161,29 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`] if the database does not answer.
     pub async fn open(config: &Config, subscribers: Vec<Subscriber>) -> Result<Self, Error> {
-        let connect::Pools { write, read, deadline } = connect::pools(config).await?;
+        Self::open_for(Need::Everything, config, subscribers).await
+    }
+
+    /// Like [`Store::open`], with a choice of how many connections are taken.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_for(need: Need, config: &Config, subscribers: Vec<Subscriber>) -> Result<Self, Error> {
+        let connect::Pools { write, read, deadline, has_session } = Box::pin(connect::pools(config, need)).await?;
         let backend = write.get_database_backend();
         let generation = OnceCell::new();
-        let (instance, queued) = (rand::random(), watch::Sender::new(()));
+        let (process, queued) = (Process::new(has_session), watch::Sender::new(()));
         let (bell, meters) = (Bell::default(), Meters::default());
-        let inner = Inner { write, read, backend, deadline, subscribers, generation, instance, queued, bell, meters };
-        Ok(Self { inner: Arc::new(inner) })
+        let settings =
+            (backend == DbBackend::Postgres).then(|| patience::transaction_settings(config.schema.as_deref()));
+        let inner = Inner { write, read, backend, settings, deadline, generation, process, queued, bell, meters };
+        Ok(Self { inner: Arc::new(inner), subscribers: subscribers.into() })
+    }
+
+    /// The same database, over the same connections, for other endpoints.
+    #[must_use]
+    pub fn with_subscribers(&self, subscribers: Vec<Subscriber>) -> Self {
+        Self { inner: Arc::clone(&self.inner), subscribers: subscribers.into() }
     }
 
     /// Runs `work` in a transaction. A collision (deadlock, busy writer, a key that another writer took first) runs it
@@ -236,14 +260,17 @@ impl Store {
 
     async fn begin(&self, attempt: Attempt) -> Result<Arc<Session>, Error> {
         let options = TransactionOptions {
-            // Repeatable read would lock gaps of the outbox's index on MySQL, and show a writer a past that others have
-            // changed; what must not move is locked row by row.
-            isolation_level: (self.inner.backend != DbBackend::Sqlite).then_some(IsolationLevel::ReadCommitted),
+            // Repeatable read would lock gaps of the outbox's index, and show a writer a past that others have changed; what
+            // must not move is locked row by row. PostgreSQL is told so with the rest.
+            isolation_level: (self.inner.backend == DbBackend::MySql).then_some(IsolationLevel::ReadCommitted),
             access_mode: None,
             // A deferred transaction that turns from reading to writing fails at once when another wrote in between.
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         };
         let session = self.inner.write.begin_with_options(options).await?;
+        if let Some(settings) = &self.inner.settings {
+            session.execute_unprepared(settings).await?;
+        }
         Ok(Arc::new(Session { session, store: self.clone(), queued: AtomicBool::new(false), attempt }))
     }
 
@@ -262,7 +289,7 @@ impl Store {
         Ok(())
     }
 
-    /// Tells when deliveries were queued by this process, or by others as far as it [listens](Store::listen). A hint: what
+    /// Tells when deliveries were queued by this process, or by others once it is [enrolled](Store::enroll). A hint: what
     /// others queue may go unheard.
     #[must_use]
     pub fn queued(&self) -> watch::Receiver<()> {
@@ -278,7 +305,7 @@ impl Store {
     /// The endpoints that new events are queued for.
     #[must_use]
     pub fn subscribers(&self) -> &[Subscriber] {
-        &self.inner.subscribers
+        &self.subscribers
     }
 
     /// The random name of this set of tables; see [`meta::GENERATION`]. Read once.
@@ -306,6 +333,7 @@ impl Store {
     /// write-ahead log into the file.
     pub async fn close(&self) {
         self.inner.bell.settle().await;
+        self.inner.process.end().await;
         for pool in [self.inner.read.connection(), &self.inner.write] {
             if let Err(error) = patience::farewell(self.backend(), pool.close_by_ref()).await {
                 tracing::debug!(error = %error, "connections not closed cleanly");
@@ -313,9 +341,10 @@ impl Store {
         }
     }
 
-    /// A token that no other lease has: the process in its upper half, chance in the lower.
+    /// A token that no other lease has: the process in its upper half if others can see whether it lives, chance in the lower.
     fn new_token(&self) -> i64 {
-        i64::from(self.inner.instance.cast_signed()) << 32 | i64::from(rand::random::<u32>())
+        let process = self.inner.process.shown().unwrap_or(process::UNKNOWN);
+        i64::from(process.cast_signed()) << 32 | i64::from(rand::random::<u32>())
     }
 
     fn read(&self) -> &Patient {

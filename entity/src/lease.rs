@@ -12,6 +12,8 @@ pub struct Model {
     /// Grows by one with each new owner: the fencing token.
     pub epoch: i64,
     pub expires_at: DateTimeUtc,
+    /// The process that holds it, if it has a lock that shows that it lives.
+    pub process: Option<i64>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -192,7 +192,13 @@ const TABLES: &[Table] = &[
     },
     Table {
         name: "lumo_leases",
-        columns: &[req("resource", NAME), req("owner", ID), req("epoch", Type::BigInt), req("expires_at", Type::Time)],
+        columns: &[
+            req("resource", NAME),
+            req("owner", ID),
+            req("epoch", Type::BigInt),
+            req("expires_at", Type::Time),
+            opt("process", Type::BigInt),
+        ],
         primary: "resource",
         indexes: &[],
     },

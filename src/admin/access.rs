@@ -67,10 +67,14 @@ pub(super) async fn guard(State(admin): State<Admin>, request: Request, next: Ne
     let path = request.uri().path();
     let is_api = path == "/api" || path.starts_with("/api/");
     let checked = if is_api { admin.0.access.check(request.method(), request.headers()) } else { Ok(()) };
-    let mut response = match checked {
+    harden(match checked {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
-    };
+    })
+}
+
+/// Says of an answer that it is not to be kept or guessed at.
+pub(super) fn harden(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

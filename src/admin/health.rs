@@ -36,6 +36,11 @@ pub(super) async fn ready(State(admin): State<Admin>) -> (StatusCode, Json<Readi
     (status, Json(Readiness { ready: findings.is_empty(), problem, findings }))
 }
 
+/// The answer of a process that is not ready.
+pub(super) fn not_ready(problem: String) -> (StatusCode, Json<Readiness>) {
+    (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { ready: false, problem: Some(problem), findings: Vec::new() }))
+}
+
 /// What keeps the process from being ready, the worst first.
 pub(super) async fn blocking(admin: &Admin) -> Result<Vec<Finding>, store::Error> {
     admin.store.ping().await?;

@@ -106,6 +106,12 @@ impl Problem {
             .with_hint("send `Content-Type: application/json`, also with an empty body")
     }
 
+    /// The process has only just begun.
+    pub(super) fn starting(doing: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "starting", format!("not ready yet: {doing}"))
+            .with_hint("try again in a moment; `/readyz` says when it is")
+    }
+
     pub(super) fn too_many_readers() -> Self {
         let message = "as many follow the events as may";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_readers", message).with_hint("close another page first")

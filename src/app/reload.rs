@@ -2,9 +2,9 @@
 //!
 //! What is in force is always one whole file. A new one is tried as far as it can be without doing anything; when
 //! something is wrong with it, that is logged and the old one stays in force. When all is well, a second set of parts
-//! starts with it and the first one is told to stop. For a moment both run, which is what two processes on one database
-//! may do at any time: no callback is lost or waits for the other set, and the listings go from one to the other with
-//! their lease.
+//! starts with it and the first one is told to stop. For a moment both run, over the same connections, which is what two
+//! processes on one database may do at any time: no callback is lost or waits for the other set, and the listings go from
+//! one to the other with their lease.
 
 use std::path::PathBuf;
 
@@ -20,6 +20,7 @@ use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::lifecycle::{DRAIN, Stop};
+use crate::store::Store;
 use crate::telemetry::Level;
 
 /// Where a new configuration comes from, and what asks for it.
@@ -66,10 +67,16 @@ impl Source {
         let listener = listen(&config).await?.map(TcpListener::into_std).transpose()?;
         let retired = TaskTracker::new();
         let mut own = below(stop);
-        let mut running = daemon.start(&own, again(listener.as_ref())?).await?;
+        let start = Box::pin(daemon.start(&own, again(listener.as_ref())?, None));
+        let Some(started) = stop.soft.run_until_cancelled(start).await else {
+            tracing::info!("stopped");
+            return Ok(());
+        };
+        let mut running = started?;
+        let store = running.store.clone();
         while let Some(()) = own.soft.run_until_cancelled(self.hangups.recv()).await.flatten() {
             let next = below(stop);
-            let replaced = Box::pin(self.replace(&config, &clock, &next, listener.as_ref()));
+            let replaced = Box::pin(self.replace(&config, &clock, &store, &next, listener.as_ref()));
             let Some(replaced) = stop.soft.run_until_cancelled(replaced).await else { break };
             match replaced {
                 Ok((new, started)) => {
@@ -92,6 +99,7 @@ impl Source {
         let ended = running.ended().await;
         retired.close();
         retired.wait().await;
+        store.close().await;
         ended?;
         tracing::info!("stopped");
         Ok(())
@@ -102,6 +110,7 @@ impl Source {
         &self,
         old: &Config,
         clock: &Clock,
+        store: &Store,
         stop: &Stop,
         listener: Option<&std::net::TcpListener>,
     ) -> anyhow::Result<(Config, Running)> {
@@ -124,7 +133,7 @@ impl Source {
             Ok(daemon) => daemon,
             Err(problems) => bail!(problems.join("\n")),
         };
-        let running = daemon.start(stop, again(listener)?).await?;
+        let running = daemon.start(stop, again(listener)?, Some(store)).await?;
         if let Some(level) = &self.level
             && let Err(error) = level.set(&new.log.level)
         {

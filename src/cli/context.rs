@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Loaded};
 use crate::lifecycle::Stop;
 use crate::lumo::Client;
-use crate::store::Store;
+use crate::store::{Need, Store};
 use crate::telemetry;
 
 /// The setting of one command.
@@ -114,7 +114,7 @@ impl Context {
     }
 
     async fn open(&self, config: &Config, endpoints: &[Arc<Endpoint>]) -> Result<Store, Failure> {
-        let store = Store::open(&config.database, app::subscribers(endpoints))
+        let store = Store::open_for(Need::Little, &config.database, app::subscribers(endpoints))
             .await
             .with_context(|| format!("{} not opened", config.database.url))?;
         store.ping().await.context("database not ready")?;

@@ -7,15 +7,14 @@ use std::time::Duration;
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 use sqlx::error::DatabaseError;
-use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteError, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Connection};
 use tokio::time::Instant;
 
 use super::config::Backend;
 use super::deadline::Deadline;
 use super::patience::{self, Patient};
+use super::survey::{Survey, survey};
 use super::{Config, Error};
 use crate::setting::create_private;
 
@@ -24,6 +23,8 @@ pub(super) struct Pools {
     pub(super) read: Patient,
     /// Limits what is written on SQLite.
     pub(super) deadline: Deadline,
+    /// Whether a connection is left for a session of its own.
+    pub(super) has_session: bool,
 }
 
 /// How long a connection may take to come about.
@@ -53,13 +54,35 @@ pub(super) enum Absent {
     Refuse,
 }
 
+/// The start of every session, with the schema as its search path where that is taken.
+pub(super) fn with_search_path(options: PgConnectOptions, schema: Option<&str>) -> PgConnectOptions {
+    match schema {
+        Some(schema) => options.options([("search_path", quoted(schema))]),
+        None => options,
+    }
+}
+
+/// A schema's name as SQL writes it.
+pub(super) fn quoted(schema: &str) -> String {
+    format!("\"{}\"", schema.replace('"', "\"\""))
+}
+
+/// What every connection to a server needs. Nothing is set in a session of PostgreSQL: behind a pooler it may be somebody
+/// else's the next moment.
+fn options(config: &Config, survey: &Survey) -> ConnectOptions {
+    let mut options = file_options(config);
+    let schema = config.schema.clone().filter(|_| survey.takes_search_path);
+    options.map_sqlx_postgres_opts(move |postgres| {
+        // Poolers refuse `extra_float_digits`, and no number is read as a float.
+        let postgres = postgres.extra_float_digits(None).statement_cache_capacity(STATEMENTS);
+        with_search_path(postgres, schema.as_deref())
+    });
+    options
+}
+
 /// What every connection needs.
-fn options(config: &Config) -> ConnectOptions {
-    let url = config.url.expose();
-    let mut options = match url.strip_prefix("mariadb:") {
-        Some(rest) => ConnectOptions::new(format!("mysql:{rest}")),
-        None => ConnectOptions::new(url),
-    };
+fn file_options(config: &Config) -> ConnectOptions {
+    let mut options = ConnectOptions::new(config.url.driver_url());
     options
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
@@ -68,9 +91,8 @@ fn options(config: &Config) -> ConnectOptions {
         .idle_timeout(Duration::from_secs(300))
         .max_connections(config.max_connections)
         .set_application_name("lumo-bridge");
-    patience::apply(&mut options, config.schema.as_deref());
+    patience::apply(&mut options);
     options.map_sqlx_mysql_opts(|mysql| mysql.statement_cache_capacity(STATEMENTS));
-    options.map_sqlx_postgres_opts(|postgres| postgres.statement_cache_capacity(STATEMENTS));
     options.map_sqlx_sqlite_opts(|sqlite| {
         sqlite
             .create_if_missing(true)
@@ -92,9 +114,9 @@ pub(super) async fn single(config: &Config, absent: Absent) -> Result<DatabaseCo
     if absent == Absent::Refuse && is_missing(config) {
         return Err(Error::NotMigrated);
     }
-    reach(config).await?;
+    let survey = survey(config, 1).await?;
     create_file(config)?;
-    connect(one(config)).await
+    connect(one(options(config, &survey))).await
 }
 
 /// Makes a new SQLite file for its owner only; its log and its index, which the database makes, get the same mode. A file
@@ -116,8 +138,7 @@ fn create_file(config: &Config) -> Result<(), Error> {
     }
 }
 
-fn one(config: &Config) -> ConnectOptions {
-    let mut options = options(config);
+fn one(mut options: ConnectOptions) -> ConnectOptions {
     options.max_connections(1).idle_timeout(None).max_lifetime(None);
     options
 }
@@ -127,7 +148,7 @@ async fn writer(config: &Config, deadline: &Deadline) -> Result<DatabaseConnecti
     if is_missing(config) {
         return Err(Error::NotMigrated);
     }
-    let mut options = one(config);
+    let mut options = one(file_options(config));
     let deadline = deadline.clone();
     options.map_sqlx_sqlite_pool_opts(move |pool| {
         let deadline = deadline.clone();
@@ -143,16 +164,58 @@ async fn writer(config: &Config, deadline: &Deadline) -> Result<DatabaseConnecti
     connect(options).await
 }
 
-pub(super) async fn pools(config: &Config) -> Result<Pools, Error> {
+/// How much of a database a process needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// All connections that it may have: for a process that runs for long.
+    Everything,
+    /// Few, for a command that is done in a moment, beside a daemon that has the rest.
+    Little,
+}
+
+/// Connections of a command: one to write, and one to look.
+const COMMAND_CONNECTIONS: u32 = 2;
+
+pub(super) async fn pools(config: &Config, need: Need) -> Result<Pools, Error> {
     let deadline = Deadline::none();
-    if config.url.backend() != Backend::Sqlite {
-        reach(config).await?;
-        let pool = connect(options(config)).await?;
-        return Ok(Pools { write: pool.clone(), read: Patient::new(pool), deadline });
+    if config.url.backend() == Backend::Sqlite {
+        let write = writer(config, &deadline).await?;
+        let read = Patient::new(connect(readers(config)).await?);
+        return Ok(Pools { write, read, deadline, has_session: true });
     }
-    let write = writer(config, &deadline).await?;
-    let mut readers = options(config);
-    readers.max_connections(SQLITE_READERS);
+    let wanted = match need {
+        Need::Everything => config.max_connections,
+        Need::Little => config.max_connections.min(COMMAND_CONNECTIONS),
+    };
+    let survey = survey(config, wanted).await?;
+    let usable = survey.usable().min(wanted);
+    if let (Need::Everything, Some(refusal)) = (need, &survey.refusal) {
+        tracing::warn!(
+            given = survey.given,
+            max_connections = config.max_connections,
+            taken = usable,
+            refusal,
+            "the database gives fewer connections than `database.max_connections`; working with those"
+        );
+    }
+    // A session of its own is one of them, where it can be kept. Two others must be left: one may have to end what runs in the
+    // other.
+    let has_session = need == Need::Everything && !survey.is_lent && usable > 2;
+    let mut options = options(config, &survey);
+    options.max_connections(usable - u32::from(has_session));
+    if survey.refusal.is_some() {
+        // What is given back may be somebody else's when it is wanted again.
+        options.idle_timeout(None).max_lifetime(None);
+    }
+    let pool = connect(options).await?;
+    let path = config.schema.as_deref().filter(|_| !survey.takes_search_path);
+    Ok(Pools { write: pool.clone(), read: Patient::with_search_path(pool, path), deadline, has_session })
+}
+
+/// The connections to an SQLite file that only read.
+fn readers(config: &Config) -> ConnectOptions {
+    let mut readers = file_options(config);
+    readers.max_connections(SQLITE_READERS.min(config.max_connections.saturating_sub(1).max(1)));
     readers.map_sqlx_sqlite_opts(|sqlite| {
         sqlite
             .create_if_missing(false)
@@ -162,7 +225,7 @@ pub(super) async fn pools(config: &Config) -> Result<Pools, Error> {
             .pragma("cache_size", READER_CACHE)
             .statement_cache_capacity(STATEMENTS)
     });
-    Ok(Pools { write, read: Patient::new(connect(readers).await?), deadline })
+    readers
 }
 
 /// The file of an SQLite database.
@@ -175,22 +238,6 @@ pub(super) fn file_of(config: &Config) -> Option<PathBuf> {
 /// Whether an SQLite file is to be used that does not exist.
 fn is_missing(config: &Config) -> bool {
     file_of(config).is_some_and(|file| !file.exists())
-}
-
-/// Opens one plain connection and drops it: a pool that gets no connection says only that time ran out, not why.
-async fn reach(config: &Config) -> Result<(), Error> {
-    let url = config.url.expose();
-    let open = async {
-        match config.url.backend() {
-            Backend::Sqlite => Ok(()),
-            Backend::Postgres => url.parse::<PgConnectOptions>()?.connect().await?.close().await,
-            Backend::MySql => url.parse::<MySqlConnectOptions>()?.connect().await?.close().await,
-        }
-    };
-    match tokio::time::timeout(PATIENCE, open).await {
-        Ok(opened) => opened.map_err(unavailable),
-        Err(_) => Err(unavailable(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))),
-    }
 }
 
 fn unavailable(error: sqlx::Error) -> Error {

@@ -1,19 +1,19 @@
 //! Whose leases are whose: a process shows the others that it lives, and takes back what the dead have left.
 //!
-//! Every lease ends by itself. But the process that held it may be known to be dead long before: each that delivers holds a
-//! lock of its own for as long as it lives, which the database (or, for an SQLite file, the system) drops the moment it
-//! dies. Whoever finds a lease whose process has no lock takes it back. Where a lock cannot be told, leases end as always.
+//! Whoever finds a lease whose process has no [lock](super::process) takes it back. Beside an SQLite file the lock is on
+//! another file, `<file>-courier`, which the system drops as the process dies.
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::delivery::{self, State};
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, Statement};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect};
+use tokio_util::sync::DropGuard;
 
-use super::patience::Patient;
-use super::{Config, Error, Store, connect};
+use super::{Config, Error, Store, connect, process};
 use crate::model::id::EndpointName;
 use crate::setting::open_private;
 
@@ -21,47 +21,40 @@ use crate::setting::open_private;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const LOOKS: u32 = 500;
 
-/// The first half of the locks' names in PostgreSQL, where a lock is a number for all programs of a database.
-const NAMESPACE: i64 = 0x6c75_6d6f;
-
-/// A process that delivers.
+/// A process that delivers. Others see that it lives until this is dropped.
 pub struct Roll {
     store: Store,
-    sign: Sign,
+    file: Option<FileLock>,
+    _session: Arc<DropGuard>,
     /// Processes that had no lock when it was last looked.
     absent: HashSet<u32>,
 }
 
-/// What shows that the process lives.
-enum Sign {
-    /// A lock that belongs to a session of the database.
-    Session(Patient),
-    /// The lock on a file beside the database, which all that deliver share. Who could have it alone as it came was the only
-    /// one; whether another has died since cannot be told.
-    File { lock: File, alone: bool, shared: bool },
-    /// Nothing: there is no place for a file.
-    None,
+/// The lock on a file beside an SQLite database, which all that deliver share. Who could have it alone as it came was the only
+/// one; whether another has died since cannot be told.
+struct FileLock {
+    lock: File,
+    alone: bool,
+    shared: bool,
 }
 
 impl Store {
-    /// Shows from now on that this process lives. Beside an SQLite file it waits for another one that came first and still
-    /// takes everybody else for dead.
+    /// Shows from now on that this process lives, and hears of what others queue. Beside an SQLite file it waits for another
+    /// process that came first and still takes everybody else for dead.
     ///
     /// # Errors
     /// If the database cannot be reached.
     pub async fn enroll(&self, config: &Config) -> Result<Roll, Error> {
-        let sign = match self.backend() {
-            DbBackend::Sqlite => lock_beside(config).unwrap_or(Sign::None),
-            _ => Sign::Session(Patient::new(connect::single(config, connect::Absent::Refuse).await?)),
-        };
-        let mut roll = Roll { store: self.clone(), sign, absent: HashSet::new() };
-        roll.sign_in().await?;
+        let session = self.keep_session(config).await?;
+        let file = lock_beside(config);
+        let mut roll = Roll { store: self.clone(), file, _session: session, absent: HashSet::new() };
+        roll.sign_in();
         for _ in 0..LOOKS {
-            if !matches!(roll.sign, Sign::File { alone: false, shared: false, .. }) {
+            if !matches!(roll.file, Some(FileLock { alone: false, shared: false, .. })) {
                 break;
             }
             tokio::time::sleep(LOOK_EVERY).await;
-            roll.sign_in().await?;
+            roll.sign_in();
         }
         Ok(roll)
     }
@@ -79,15 +72,15 @@ impl Roll {
         at_once: bool,
         now: DateTime<Utc>,
     ) -> Result<u64, Error> {
-        self.sign_in().await?;
+        self.sign_in();
         let taken = self.take_from_the_dead(endpoints, at_once, now).await;
-        if let Sign::File { lock, alone, .. } = &mut self.sign
+        if let Some(FileLock { lock, alone, .. }) = &mut self.file
             && std::mem::take(alone)
         {
             // Nothing is claimed yet, so whoever gets in between does no harm.
             drop(lock.unlock());
         }
-        self.sign_in().await?;
+        self.sign_in();
         let taken = taken?;
         if taken > 0 {
             self.store.wake();
@@ -103,13 +96,16 @@ impl Roll {
     ) -> Result<u64, Error> {
         let mut dead = HashSet::new();
         for instance in self.holders(endpoints).await? {
-            if instance != self.store.inner.instance && !self.lives(instance).await? {
+            if !self.lives(instance).await? {
                 dead.insert(instance);
             }
         }
         let sure: Vec<u32> =
             dead.iter().filter(|instance| at_once || self.absent.contains(instance)).copied().collect();
         self.absent = dead;
+        if self.file.as_ref().is_some_and(|file| file.alone) {
+            self.store.depose_others(now).await?;
+        }
         let mut taken = 0;
         for instance in sure {
             let first = i64::from(instance.cast_signed()) << 32;
@@ -123,28 +119,12 @@ impl Roll {
         Ok(taken)
     }
 
-    /// Takes the lock, again if its session was lost.
-    async fn sign_in(&mut self) -> Result<(), Error> {
-        let session = match &mut self.sign {
-            Sign::Session(session) => session,
-            Sign::None => return Ok(()),
-            Sign::File { lock, alone, shared } => {
-                *shared = *shared || (!*alone && lock.try_lock_shared().is_ok());
-                return Ok(());
-            }
-        };
-        let own = self.store.inner.instance;
-        let sql = match self.store.backend() {
-            DbBackend::Postgres => format!(
-                "SELECT CASE WHEN EXISTS (SELECT 1 FROM pg_locks WHERE {} AND pid = pg_backend_pid()) THEN true \
-                 ELSE pg_try_advisory_lock({}) END",
-                held(own),
-                key(own)
-            ),
-            _ => format!("SELECT GET_LOCK('{}', 0)", name(own)),
-        };
-        session.query_one_raw(Statement::from_string(self.store.backend(), sql)).await?;
-        Ok(())
+    /// Takes the lock on the file, unless it is held.
+    fn sign_in(&mut self) {
+        if let Some(FileLock { lock, alone, shared }) = &mut self.file {
+            *shared = *shared || (!*alone && lock.try_lock_shared().is_ok());
+            self.store.inner.process.show(*alone || *shared);
+        }
     }
 
     /// The processes that hold leases.
@@ -169,43 +149,22 @@ impl Roll {
     }
 
     async fn lives(&self, instance: u32) -> Result<bool, Error> {
-        let session = match &self.sign {
-            Sign::Session(session) => session,
-            Sign::File { alone, .. } => return Ok(!alone),
-            Sign::None => return Ok(true),
-        };
-        let sql = match self.store.backend() {
-            DbBackend::Postgres => format!("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE {})", held(instance)),
-            _ => format!("SELECT IS_USED_LOCK('{}') IS NOT NULL", name(instance)),
-        };
-        let row = session.query_one_raw(Statement::from_string(self.store.backend(), sql)).await?;
-        // What cannot be told counts as alive.
-        Ok(row.map(|row| row.try_get_by_index::<bool>(0)).transpose()?.unwrap_or(true))
+        match &self.file {
+            // What has no lock may live all the same.
+            Some(FileLock { alone: true, .. }) => {
+                Ok(instance == process::UNKNOWN || self.store.is_own_process(instance))
+            }
+            _ => self.store.lives(instance).await,
+        }
     }
 }
 
-fn key(instance: u32) -> i64 {
-    NAMESPACE << 32 | i64::from(instance)
-}
-
-/// How PostgreSQL lists the lock.
-fn held(instance: u32) -> String {
-    format!(
-        "locktype = 'advisory' AND objsubid = 1 AND classid = {NAMESPACE} AND objid = {instance} AND granted \
-         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    )
-}
-
-fn name(instance: u32) -> String {
-    format!("lumo-bridge-{instance:08x}")
-}
-
 /// The lock on a file beside an SQLite database; none if the place does not allow it.
-fn lock_beside(config: &Config) -> Option<Sign> {
+fn lock_beside(config: &Config) -> Option<FileLock> {
     let path = connect::file_of(config)?;
     let mut name = path.file_name()?.to_owned();
     name.push("-courier");
     let lock = open_private(&path.with_file_name(name)).ok()?;
     let alone = lock.try_lock().is_ok();
-    Some(Sign::File { lock, alone, shared: false })
+    Some(FileLock { lock, alone, shared: false })
 }

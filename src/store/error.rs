@@ -36,6 +36,9 @@ pub enum Error {
     /// The tables are missing or older than this program.
     #[error("the lumo_ tables are missing or out of date; run `lumo-bridge migrate up`")]
     NotMigrated,
+    /// The database cannot be worked with as it is set up.
+    #[error("{problem}; {remedy}")]
+    Unfit { problem: String, remedy: &'static str },
     /// A stored row cannot be read.
     #[error("row {id} of {table} cannot be read")]
     Corrupt {
@@ -89,6 +92,7 @@ impl From<DbErr> for Error {
                         Refusal::Collision => Self::Collision(error),
                         Refusal::Unavailable => Self::Unavailable(error),
                         Refusal::NotMigrated => Self::NotMigrated,
+                        Refusal::Unfit { problem, remedy } => Self::Unfit { problem: problem.to_owned(), remedy },
                         Refusal::Other => Self::Statement(error),
                     },
                     sqlx::Error::Io(_)
@@ -108,8 +112,15 @@ enum Refusal {
     Collision,
     Unavailable,
     NotMigrated,
+    Unfit { problem: &'static str, remedy: &'static str },
     Other,
 }
+
+const UNPREPARED: Refusal = Refusal::Unfit {
+    problem: "a pooler lends connections to the database per transaction and cannot carry prepared statements",
+    remedy: "connect to PostgreSQL directly, use `pool_mode = session`, or PgBouncer 1.21 or newer with \
+             `max_prepared_statements`",
+};
 
 fn refusal(error: &dyn sqlx::error::DatabaseError) -> Refusal {
     let state = error.code().unwrap_or_default();
@@ -132,6 +143,8 @@ fn refusal(error: &dyn sqlx::error::DatabaseError) -> Refusal {
             "57P01" | "57P02" | "57P03" | "53300" | "25006" | "25P03" | "57P05" => Refusal::Unavailable,
             // No such table, no such column.
             "42P01" | "42703" => Refusal::NotMigrated,
+            // No such prepared statement, or one too many of a name: each is made once on its connection.
+            "26000" | "42P05" => UNPREPARED,
             _ => Refusal::Other,
         };
     }

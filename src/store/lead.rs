@@ -8,10 +8,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::lease;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, Statement,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect,
+    Statement,
 };
 
 use super::{Error, Store, Tx};
+
+/// The owner of a lease that was given up.
+const NOBODY: &str = "";
 
 /// The right to lead, as a transaction shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +23,31 @@ pub struct Fence {
     pub resource: &'static str,
     /// Grows with every new leader.
     pub epoch: i64,
+}
+
+/// Who has the lead until when, as the table says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub owner: String,
+    pub epoch: i64,
+    pub expires_at: DateTime<Utc>,
+    /// The process, if it has a lock that shows that it lives.
+    pub process: Option<u32>,
+}
+
+impl Holder {
+    /// Whether anybody has the lead, by this clock.
+    #[must_use]
+    pub fn is_held(&self, now: DateTime<Utc>) -> bool {
+        self.owner != NOBODY && self.expires_at > now
+    }
+}
+
+impl From<lease::Model> for Holder {
+    fn from(row: lease::Model) -> Self {
+        let lease::Model { owner, epoch, expires_at, process, .. } = row;
+        Self { owner, epoch, expires_at, process: process.and_then(|process| u32::try_from(process).ok()) }
+    }
 }
 
 impl Store {
@@ -34,7 +63,7 @@ impl Store {
         lease: TimeDelta,
         now: DateTime<Utc>,
     ) -> Result<Option<Fence>, Error> {
-        let of_another = |row: &lease::Model| row.expires_at > now && row.owner != owner;
+        let of_another = |row: &lease::Model| row.expires_at > now && row.owner != owner && row.owner != NOBODY;
         // Those who wait for their turn ask often, and must not stand in the leader's way.
         if lease::Entity::find_by_id(resource).one(self.read()).await?.as_ref().is_some_and(of_another) {
             return Ok(None);
@@ -45,10 +74,11 @@ impl Store {
                 return Ok(None);
             }
             let expires_at = now + lease;
+            let process = tx.store().inner.process.shown().map(i64::from);
             let epoch = match held {
                 None => {
-                    let row =
-                        lease::Model { resource: resource.to_owned(), owner: owner.to_owned(), epoch: 1, expires_at };
+                    let (resource, owner) = (resource.to_owned(), owner.to_owned());
+                    let row = lease::Model { resource, owner, epoch: 1, expires_at, process };
                     lease::Entity::insert(lease::ActiveModel::from(row)).exec_without_returning(tx.session()).await?;
                     1
                 }
@@ -60,6 +90,7 @@ impl Store {
                             owner: Set(owner.to_owned()),
                             epoch: Set(epoch),
                             expires_at: Set(expires_at),
+                            process: Set(process),
                             ..Default::default()
                         })
                         .filter(lease::Column::Resource.eq(resource))
@@ -73,12 +104,38 @@ impl Store {
         .await
     }
 
-    /// Until when somebody leads, or led; none if nobody ever did.
+    /// Who has the lead, or had it last.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn led_until(&self, resource: &str) -> Result<Option<DateTime<Utc>>, Error> {
-        Ok(lease::Entity::find_by_id(resource).one(self.read()).await?.map(|row| row.expires_at))
+    pub async fn holder(&self, resource: &str) -> Result<Option<Holder>, Error> {
+        Ok(lease::Entity::find_by_id(resource).one(self.read()).await?.map(Holder::from))
+    }
+
+    /// Ends the lease of somebody who does not keep it any more. Returns whether it is still as it was seen.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn depose(&self, resource: &'static str, seen: &Holder, now: DateTime<Utc>) -> Result<bool, Error> {
+        self.tx("lease.depose", |tx| async move {
+            let held = lease::Entity::find_by_id(resource).lock_exclusive().one(tx.session()).await?;
+            if held.map(Holder::from).as_ref() != Some(seen) {
+                return Ok(false);
+            }
+            tx.end_leases(Condition::all().add(lease::Column::Resource.eq(resource)), now).await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Ends the leases of all other processes that had a lock: they are dead, as whoever calls this has it alone.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub(super) async fn depose_others(&self, now: DateTime<Utc>) -> Result<(), Error> {
+        let own = i64::from(self.inner.process.instance());
+        let others = || Condition::all().add(lease::Column::Process.ne(own));
+        self.tx("lease.depose", |tx| async move { tx.end_leases(others(), now).await }).await
     }
 
     /// Gives up the lead, so that another need not wait for the lease to end. Nothing happens if it was lost already.
@@ -86,22 +143,28 @@ impl Store {
     /// # Errors
     /// If the database fails; the lease ends by itself then.
     pub async fn resign(&self, fence: Fence, owner: &str, now: DateTime<Utc>) -> Result<(), Error> {
-        self.tx("lease.resign", |tx| async move {
-            lease::Entity::update_many()
-                .col_expr(lease::Column::ExpiresAt, Expr::value(now))
-                .filter(lease::Column::Resource.eq(fence.resource))
-                .filter(lease::Column::Owner.eq(owner))
-                .filter(lease::Column::Epoch.eq(fence.epoch))
-                .filter(lease::Column::ExpiresAt.gt(now))
-                .exec(tx.session())
-                .await?;
-            Ok(())
-        })
-        .await
+        let own = || {
+            Condition::all()
+                .add(lease::Column::Resource.eq(fence.resource))
+                .add(lease::Column::Owner.eq(owner))
+                .add(lease::Column::Epoch.eq(fence.epoch))
+        };
+        self.tx("lease.resign", |tx| async move { tx.end_leases(own(), now).await }).await
     }
 }
 
 impl Tx {
+    /// Ends leases. Then they are nobody's, whatever end they name: a clock that is wrong now may be right again.
+    async fn end_leases(&self, which: Condition, now: DateTime<Utc>) -> Result<(), Error> {
+        lease::Entity::update_many()
+            .col_expr(lease::Column::Owner, Expr::value(NOBODY))
+            .col_expr(lease::Column::ExpiresAt, Expr::value(now))
+            .filter(which)
+            .exec(self.session())
+            .await?;
+        Ok(())
+    }
+
     /// Makes sure that the fence stands until the transaction ends. Comes before every other lock.
     pub(super) async fn hold(&self, fence: Option<Fence>) -> Result<(), Error> {
         let Some(fence) = fence else { return Ok(()) };

@@ -13,10 +13,12 @@ use std::time::Duration;
 
 use sea_orm::prelude::async_trait::async_trait;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
-    Statement,
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseExecutor, DbBackend, DbErr, ExecResult, QueryResult,
+    RuntimeErr, Statement, TransactionOptions, TransactionTrait,
 };
 use sqlx::{AssertSqlSafe, Connection, Executor as _};
+
+use super::connect;
 
 /// Longest time for a transaction. Less than any lease of a delivery lasts: whoever cannot settle must know before it ends.
 const TRANSACTION: Duration = Duration::from_secs(15);
@@ -32,15 +34,40 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Connections whose silence is no answer.
 #[derive(Clone)]
-pub(super) struct Patient(DatabaseConnection);
+pub(super) struct Patient {
+    connection: DatabaseConnection,
+    /// What each question is preceded by, in a transaction of its own: where the session keeps no search path.
+    preface: Option<Arc<str>>,
+}
 
 impl Patient {
     pub(super) fn new(connection: DatabaseConnection) -> Self {
-        Self(connection)
+        Self { connection, preface: None }
+    }
+
+    /// Connections that find the tables by this search path, though their sessions keep none.
+    pub(super) fn with_search_path(connection: DatabaseConnection, schema: Option<&str>) -> Self {
+        Self { connection, preface: schema.map(|schema| transaction_settings(Some(schema)).into()) }
     }
 
     pub(super) fn connection(&self) -> &DatabaseConnection {
-        &self.0
+        &self.connection
+    }
+
+    /// Asks, as long as the answer may take.
+    async fn ask<T>(&self, question: impl AsyncFnOnce(DatabaseExecutor<'_>) -> Result<T, DbErr>) -> Result<T, DbErr> {
+        let backend = self.get_database_backend();
+        let Some(preface) = &self.preface else {
+            return bounded(QUESTION, backend, question(DatabaseExecutor::Connection(&self.connection))).await;
+        };
+        let asked = async {
+            let transaction = self.connection.begin_with_options(TransactionOptions::default()).await?;
+            transaction.execute_unprepared(preface).await?;
+            let answer = question(DatabaseExecutor::Transaction(&transaction)).await?;
+            transaction.commit().await?;
+            Ok(answer)
+        };
+        bounded(QUESTION, backend, asked).await
     }
 }
 
@@ -77,56 +104,60 @@ async fn bounded<T, E: From<DbErr>>(
 #[async_trait]
 impl ConnectionTrait for Patient {
     fn get_database_backend(&self) -> DbBackend {
-        self.0.get_database_backend()
+        self.connection.get_database_backend()
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        bounded(QUESTION, self.get_database_backend(), self.0.execute_raw(statement)).await
+        self.ask(async |connection| connection.execute_raw(statement).await).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        bounded(QUESTION, self.get_database_backend(), self.0.execute_unprepared(sql)).await
+        self.ask(async |connection| connection.execute_unprepared(sql).await).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        bounded(QUESTION, self.get_database_backend(), self.0.query_one_raw(statement)).await
+        self.ask(async |connection| connection.query_one_raw(statement).await).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        bounded(QUESTION, self.get_database_backend(), self.0.query_all_raw(statement)).await
+        self.ask(async |connection| connection.query_all_raw(statement).await).await
     }
 }
 
-/// Has connections tried before they are used and before they are kept, and transactions ended that nobody goes on with.
-/// `search_path` is for PostgreSQL; it is set here as there is one hook for what a new connection is told.
-pub(super) fn apply(options: &mut ConnectOptions, search_path: Option<&str>) {
-    let mut session = format!("SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'");
-    if let Some(schema) = search_path {
-        session.push_str(&format!("; SET search_path = \"{}\"", schema.replace('"', "\"\"")));
-    }
-    let session: Arc<str> = session.into();
+/// Has connections tried before they are used and before they are kept.
+pub(super) fn apply(options: &mut ConnectOptions) {
     // The pool would try them as well, and wait for as long as it takes.
     options.test_before_acquire(false);
     options.map_sqlx_sqlite_before_acquire(|connection, _| Box::pin(answers(connection)));
     options.map_sqlx_postgres_before_acquire(|connection, _| Box::pin(answers(connection)));
     options.map_sqlx_mysql_before_acquire(|connection, _| Box::pin(answers(connection)));
-    options.map_sqlx_postgres_pool_opts(move |pool| {
-        let session = Arc::clone(&session);
-        pool.after_release(|connection, _| Box::pin(answers(connection))).after_connect(move |connection, _| {
-            let session = Arc::clone(&session);
-            Box::pin(async move { connection.execute(AssertSqlSafe(&*session)).await.map(drop) })
-        })
-    });
+    options.map_sqlx_postgres_pool_opts(|pool| pool.after_release(|connection, _| Box::pin(answers(connection))));
     options.map_sqlx_mysql_pool_opts(|pool| {
         pool.after_release(|connection, _| Box::pin(answers(connection))).after_connect(|connection, _| {
             Box::pin(async move {
                 // MariaDB alone knows such a limit; what MySQL says to it does not matter.
                 let limit = format!("SET SESSION idle_transaction_timeout = {IDLE_SECONDS}");
                 drop(connection.execute(AssertSqlSafe(limit)).await);
+                // It refuses what changes rows that are found otherwise than by a key, as it should for people.
+                connection.execute("SET SESSION sql_safe_updates = 0").await?;
                 Ok(())
             })
         })
     });
+}
+
+/// What a transaction of PostgreSQL is told as it begins, in one statement: nothing of it outlives the transaction. The server
+/// ends it when nobody goes on with it, because it holds locks that others need.
+pub(super) fn transaction_settings(schema: Option<&str>) -> String {
+    // Repeatable read would show a writer a past that others have changed; what must not move is locked row by row.
+    let mut settings = format!(
+        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+         SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'"
+    );
+    if let Some(schema) = schema {
+        settings.push_str(&format!("; SET LOCAL search_path = {}", connect::quoted(schema)));
+    }
+    settings
 }
 
 /// Whether somebody is there. A connection that is silent is closed without a farewell.

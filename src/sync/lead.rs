@@ -2,9 +2,12 @@
 //!
 //! The lease lies in the merchant's database and is renewed long before it ends. Its epoch is the fencing token: every
 //! transaction of a round checks it, so a process that was stopped, suspended or cut off and comes back late cannot store
-//! anything that another has overtaken. Clocks need not agree for that; they only decide how soon another one takes over.
+//! anything that another has overtaken. Clocks need not agree for that, and they need not be right: a lease that nobody
+//! renews for as long as it can last is over, whatever end it names, and so is one whose process has lost its lock.
 
-use std::time::Duration;
+mod rival;
+
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
@@ -13,14 +16,21 @@ use tokio_util::sync::CancellationToken;
 use super::{Right, Syncer, Upstream};
 use crate::chain::Chain;
 use crate::clock::Clock;
-use crate::store::{Fence, Store};
+use crate::store::{self, Fence, Store};
+use rival::Rival;
 
 /// What the lease is for.
 pub const RESOURCE: &str = "sync";
 /// How long a lease lasts without being renewed.
 const LEASE: TimeDelta = TimeDelta::seconds(15);
-/// How often it is renewed, or asked for.
+/// How often it is renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(4);
+/// How often a process that stands by looks at it, …
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// … and how often in the beginning, …
+const FIRST_LOOKS_EVERY: Duration = Duration::from_millis(100);
+/// … which lasts this long: a process that was killed and started again finds its own old lease.
+const BEGINNING: Duration = Duration::from_secs(3);
 
 /// This process's claim to be the one that reads.
 pub struct Lead {
@@ -62,18 +72,14 @@ impl Lead {
     /// need not wait for its end.
     pub async fn keep<U: Upstream>(&self, syncer: &Syncer<U>, stop: &CancellationToken) {
         let mut held: Option<(Fence, DateTime<Utc>)> = None;
+        let mut standby = Standby::new();
         loop {
-            held = self.renew(held).await;
+            held = self.renew(held, &mut standby).await;
             syncer.write_by(held.map_or(Right::Guest, |(fence, _)| Right::Lease(fence)));
-            let leads = held.is_some();
-            if self.leading.send_if_modified(|leading| leading.replace(leads) != Some(leads)) {
-                if leads {
-                    tracing::info!("this process reads the listings");
-                } else {
-                    tracing::info!("another process reads the listings; this one stands by");
-                }
-            }
-            if stop.run_until_cancelled(tokio::time::sleep(RENEW_EVERY)).await.is_none() {
+            self.leading.send_replace(Some(held.is_some()));
+            standby.announce(&self.store, held.is_some());
+            let pause = if held.is_some() { RENEW_EVERY } else { standby.pause() };
+            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 break;
             }
         }
@@ -86,14 +92,75 @@ impl Lead {
     }
 
     /// The lease, and until when it is ours.
-    async fn renew(&self, held: Option<(Fence, DateTime<Utc>)>) -> Option<(Fence, DateTime<Utc>)> {
+    async fn renew(
+        &self,
+        held: Option<(Fence, DateTime<Utc>)>,
+        standby: &mut Standby,
+    ) -> Option<(Fence, DateTime<Utc>)> {
         let now = self.clock.now();
-        match self.store.lead(RESOURCE, &self.owner, LEASE, now).await {
+        match self.ask(standby, now).await {
             Ok(fence) => fence.map(|fence| (fence, now + LEASE)),
             Err(error) => {
                 tracing::warn!(error = %Chain(&error), "lease not renewed");
                 held.filter(|(_, until)| now < *until)
             }
+        }
+    }
+
+    /// Asks for the lease, and takes it from a holder that does not keep it any more.
+    async fn ask(&self, standby: &mut Standby, now: DateTime<Utc>) -> Result<Option<Fence>, store::Error> {
+        if let Some(fence) = self.store.lead(RESOURCE, &self.owner, LEASE, now).await? {
+            standby.rival = None;
+            return Ok(Some(fence));
+        }
+        let Some(holder) = self.store.holder(RESOURCE).await? else { return Ok(None) };
+        let lives = match holder.process {
+            Some(process) => self.store.lives(process).await?,
+            None => true,
+        };
+        let rival = Rival::seen(standby.rival.take(), holder, lives, Instant::now());
+        let is_gone = rival.is_gone(LEASE, standby.is_beginning());
+        let rival = standby.rival.insert(rival);
+        if is_gone && self.store.depose(RESOURCE, rival.holder(), now).await? {
+            return self.store.lead(RESOURCE, &self.owner, LEASE, now).await;
+        }
+        Ok(None)
+    }
+}
+
+/// What a process knows that does not lead.
+struct Standby {
+    began: Instant,
+    rival: Option<Rival>,
+    announced: Option<bool>,
+}
+
+impl Standby {
+    fn new() -> Self {
+        Self { began: Instant::now(), rival: None, announced: None }
+    }
+
+    fn is_beginning(&self) -> bool {
+        self.began.elapsed() < BEGINNING
+    }
+
+    fn pause(&self) -> Duration {
+        if self.is_beginning() { FIRST_LOOKS_EVERY } else { LOOK_EVERY }
+    }
+
+    /// Says who reads, when that is news. In the beginning nobody does: the holder may be dead, or the set of parts that
+    /// this one follows after the configuration was reloaded.
+    fn announce(&mut self, store: &Store, leads: bool) {
+        let is_own = |rival: &Rival| rival.holder().process.is_some_and(|process| store.is_own_process(process));
+        if self.announced == Some(leads) || (!leads && (self.is_beginning() || self.rival.as_ref().is_some_and(is_own)))
+        {
+            return;
+        }
+        self.announced = Some(leads);
+        if leads {
+            tracing::info!("this process reads the listings");
+        } else {
+            tracing::info!("another process reads the listings; this one stands by");
         }
     }
 }

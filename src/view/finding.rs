@@ -167,6 +167,25 @@ pub fn of_reader(reader: &Reader, now: DateTime<Utc>) -> Option<Finding> {
     Some(Finding::new(Severity::Stopped, "no_daemon", message).hint("start `lumo-bridge run`"))
 }
 
+/// A clock may be this far off before it is called wrong.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(2);
+
+/// Times that are stored and have not come yet: some clock is wrong, or was.
+#[must_use]
+pub fn of_future(all: &[Progress], now: DateTime<Utc>) -> Vec<Finding> {
+    let rounds = all.iter().filter_map(|progress| {
+        let last = progress.last_run_at.max(progress.complete_through).max(progress.proved_through)?;
+        Some((format!("the last round over {}", progress.listing), last))
+    });
+    let ahead = rounds.filter(|(_, time)| *time - now > CLOCK_TOLERANCE);
+    let finding = |(what, time): (String, DateTime<Utc>)| {
+        let message = format!("{what} has a time in the future, {}: a clock is wrong, or was", at(time));
+        let hint = "compare the clocks of all machines that run the bridge (NTP); nothing waits for that time";
+        Finding::new(Severity::Notice, "time_in_future", message).hint(hint)
+    };
+    ahead.map(finding).collect()
+}
+
 /// What is wrong with the endpoints.
 #[must_use]
 pub fn of_endpoints(endpoints: &[Endpoint], now: DateTime<Utc>) -> Vec<Finding> {

@@ -61,7 +61,7 @@ impl Status {
         fields: &DepositFields,
         now: DateTime<Utc>,
     ) -> Result<Self, Error> {
-        let lease_until = store.led_until(LEASE).await?;
+        let lease_until = store.holder(LEASE).await?.map(|holder| holder.expires_at);
         let reader = Reader::of(lease_until, now);
         let (mut progresses, mut listings) = (Vec::new(), Vec::new());
         for listing in Listing::ALL {
@@ -73,6 +73,7 @@ impl Status {
         let mut findings = finding::of_listings(&progresses, overdue_after, now);
         findings.extend(finding::of_rejects(&listings));
         findings.extend(finding::of_reader(&reader, now));
+        findings.extend(finding::of_future(&progresses, now));
         findings.extend(finding::of_endpoints(&endpoints, now));
         let speed = Speed::load(store, now).await?;
         findings.extend(speed.as_ref().map(Speed::finding));

@@ -3,7 +3,7 @@
 mod access;
 mod alerts;
 mod api;
-mod client;
+pub(crate) mod client;
 mod dashboard;
 mod described;
 mod live;

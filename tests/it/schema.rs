@@ -95,6 +95,7 @@ async fn an_empty_database_gets_tables_that_every_entity_reads(database: Databas
         owner: "host/1".to_owned(),
         epoch: i64::MAX,
         expires_at: at(0) + chrono::TimeDelta::microseconds(1),
+        process: Some(i64::from(u32::MAX)),
     };
     lease::Entity::insert(lease::ActiveModel::from(row.clone())).exec_without_returning(connection).await.unwrap();
     assert_eq!(lease::Entity::find().all(connection).await.unwrap(), [row]);

@@ -123,12 +123,12 @@ impl Stage {
 
     /// The parts of the bridge, in this process.
     pub(crate) async fn parts(&self) -> Parts {
-        Parts::new(&self.config_file(), Clock::system()).await
+        Box::pin(Parts::new(&self.config_file(), Clock::system())).await
     }
 
     /// The parts of the bridge, with a clock that stands at the present time until it is moved.
     pub(crate) async fn parts_with_standing_clock(&self) -> Parts {
-        Parts::new(&self.config_file(), Clock::manual(Clock::system().now())).await
+        Box::pin(Parts::new(&self.config_file(), Clock::manual(Clock::system().now()))).await
     }
 
     /// Puts another endpoint beside `shop`.

@@ -5,7 +5,7 @@ use super::finding::{Finding, Report};
 use super::history;
 use crate::chain::Chain;
 use crate::config::Config;
-use crate::store::{Allowed, Error, Store, schema};
+use crate::store::{Allowed, Error, Need, Store, schema};
 
 const SUBJECT: &str = "database";
 const TABLES: &str = "tables";
@@ -16,7 +16,7 @@ pub(super) async fn check(report: &mut Report<'_>, config: &Config) {
         let problem = format_args!("{url}: the folder {} does not exist", folder.display());
         return report.add(Finding::fail(SUBJECT, problem).hint("make the folder, or correct `database.url`"));
     }
-    let store = match Store::open(&config.database, Vec::new()).await {
+    let store = match Store::open_for(Need::Little, &config.database, Vec::new()).await {
         Ok(store) => store,
         Err(Error::NotMigrated) => {
             let absent = format_args!("{url}: there is no such file yet");

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::deliver::trial::{ALLOW, REACH, Trial};
 use crate::model::draft::rfc3339;
 use crate::model::sink::Sink;
-use crate::store::Store;
+use crate::store::{Need, Store};
 
 /// Longest wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -104,7 +104,7 @@ fn standing(subject: &str, endpoint: &Endpoint, now: DateTime<Utc>) -> Vec<Findi
 
 /// Lets the database prepare a sink's statement.
 async fn prepared(subject: String, config: &Config, sink: &Sink) -> Finding {
-    let store = match Store::open(&config.database, Vec::new()).await {
+    let store = match Store::open_for(Need::Little, &config.database, Vec::new()).await {
         Ok(store) => store,
         Err(error) => {
             return Finding::fail(subject, format_args!("its statement was not prepared: {}", Chain(&error)))

@@ -38,6 +38,14 @@ impl DatabaseUrl {
         &self.url
     }
 
+    /// The url as the drivers know it.
+    pub(in crate::store) fn driver_url(&self) -> String {
+        match self.url.strip_prefix("mariadb:") {
+            Some(rest) => format!("mysql:{rest}"),
+            None => self.url.clone(),
+        }
+    }
+
     /// Which kind of database it is.
     #[must_use]
     pub const fn backend(&self) -> Backend {

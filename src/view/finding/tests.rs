@@ -79,6 +79,20 @@ fn each_state_of_a_listing_has_its_sentence() {
 }
 
 #[test]
+fn a_time_in_the_future_is_named() {
+    let tomorrow = time(0) + TimeDelta::days(1);
+    let said = |progress: Progress| {
+        let all = of_future(&[progress], time(5));
+        all.into_iter().map(|finding| (finding.code, finding.blocks_ready, finding.message)).collect::<Vec<_>>()
+    };
+    assert_eq!(said(done("wallets")), []);
+    let progress = Progress { complete_through: Some(tomorrow), ..done("wallets") };
+    let message =
+        "the last round over wallets has a time in the future, 2026-05-05T10:00:00Z: a clock is wrong, or was";
+    assert_eq!(said(progress), [("time_in_future", false, message.to_owned())]);
+}
+
+#[test]
 fn a_refused_key_is_one_finding_for_all_listings() {
     let error = Some("page not read: Lumo does not accept the API key".to_owned());
     let refused = |listing, second| Progress {

@@ -5,8 +5,10 @@ use serde_json::Value;
 
 use crate::world::{Bridge, PATIENCE};
 
-/// Says before the address where the server listens.
+/// Says before the address where everything is shown.
 const UP: &str = "admin HTTP is up address=";
+/// Says before the address where something answers already.
+const LISTENING: &str = "listening address=";
 
 pub(crate) struct Client {
     http: reqwest::Client,
@@ -21,11 +23,20 @@ pub(crate) struct Answer {
 }
 
 impl Client {
-    /// A client of the daemon, once its server is up.
+    /// A client of the daemon, once it shows everything.
     pub(crate) async fn of(bridge: &mut Bridge) -> Self {
-        bridge.until_logged(UP, PATIENCE).await;
+        Self::after(UP, bridge).await
+    }
+
+    /// A client of the daemon, once something answers.
+    pub(crate) async fn of_beginner(bridge: &mut Bridge) -> Self {
+        Self::after(LISTENING, bridge).await
+    }
+
+    async fn after(words: &str, bridge: &mut Bridge) -> Self {
+        bridge.until_logged(words, PATIENCE).await;
         let log = bridge.log();
-        let address = log.split_once(UP).unwrap().1.split_whitespace().next().unwrap();
+        let address = log.split_once(words).unwrap().1.split_whitespace().next().unwrap();
         // Somebody else in this process may have been first.
         drop(rustls::crypto::ring::default_provider().install_default());
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();

@@ -1,12 +1,10 @@
 //! Wake-ups that cross processes, on PostgreSQL: one store stands for each process, and only a call can wake the other.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use lumo_bridge::store::Store;
+use lumo_bridge::store::{Roll, Store};
 use lumo_bridge_entity::endpoint::State;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use super::fixture::{at, config, draft, endpoint, migrated, publish, shop};
 use crate::database::Database;
@@ -16,18 +14,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A process that does nothing but listen, and hears by now.
 struct Listening {
     woken: watch::Receiver<()>,
-    _ear: JoinSet<()>,
+    _roll: Roll,
 }
 
 impl Listening {
     async fn begin(database: &Database) -> Self {
-        let store = Arc::new(Store::open(&config(database), shop()).await.unwrap());
+        let store = Store::open(&config(database), shop()).await.unwrap();
         let mut woken = store.queued();
-        let (config, mut ear) = (config(database), JoinSet::new());
-        ear.spawn(async move { store.listen(&config).await });
+        let roll = store.enroll(&config(database)).await.unwrap();
         // It looks once as it begins.
         tokio::time::timeout(PATIENCE, woken.changed()).await.expect("not listening").unwrap();
-        Self { woken, _ear: ear }
+        Self { woken, _roll: roll }
     }
 
     async fn is_woken(&mut self, what: &str) {
@@ -58,7 +55,7 @@ async fn a_session_that_is_lost_is_made_again() {
     let store = migrated(&database, &shop()).await;
     let mut other = Listening::begin(&database).await;
     let kill = "SELECT CASE WHEN pg_terminate_backend(pid) THEN 1 ELSE 0 END FROM pg_stat_activity \
-                WHERE datname = current_database() AND query LIKE 'LISTEN \"lumo_queued_%'";
+                WHERE datname = current_database() AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')";
     assert_eq!(database.value(kill).await, "1");
     other.is_woken("the new session, as something may have gone unheard").await;
     publish(&store, &[draft("user:a", "1")], at(0)).await;

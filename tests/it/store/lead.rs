@@ -14,6 +14,7 @@ use crate::database::{Database, on_each_database};
 on_each_database!(
     one_leads_until_its_lease_ends_or_it_resigns,
     a_leader_that_comes_back_gets_a_number_of_its_own,
+    who_resigns_with_a_wrong_clock_lets_go_all_the_same,
     of_many_that_reach_for_the_lead_one_gets_it,
     a_stale_leader_can_commit_nothing,
     a_takeover_waits_for_what_the_leader_is_writing,
@@ -50,6 +51,22 @@ async fn a_leader_that_comes_back_gets_a_number_of_its_own(database: Database) {
     assert_eq!(lead(&store, "a", 31).await, Some(2), "its lease had ended");
     store.resign(Fence { resource: SYNC, epoch: 2 }, "a", at(32)).await.unwrap();
     assert_eq!(lead(&store, "a", 33).await, Some(3), "it had resigned");
+}
+
+/// The process that stops has a clock that is ahead by a day.
+async fn who_resigns_with_a_wrong_clock_lets_go_all_the_same(database: Database) {
+    let store = migrated(&database, &shop()).await;
+    assert_eq!(lead(&store, "a", 86_400).await, Some(1));
+    assert_eq!(lead(&store, "b", 0).await, None);
+    store.resign(Fence { resource: SYNC, epoch: 1 }, "a", at(86_400)).await.unwrap();
+    assert_eq!(lead(&store, "b", 0).await, Some(2));
+    let seen = store.holder(SYNC).await.unwrap().expect("a holder");
+    assert_eq!((seen.owner.as_str(), seen.epoch, seen.expires_at), ("b", 2, at(0) + LEASE));
+    assert_eq!(lead(&store, "b", 1).await, Some(2));
+    assert!(!store.depose(SYNC, &seen, at(2)).await.unwrap(), "it was renewed since it was seen");
+    let seen = store.holder(SYNC).await.unwrap().expect("a holder");
+    assert!(store.depose(SYNC, &seen, at(2)).await.unwrap());
+    assert_eq!(lead(&store, "a", 2).await, Some(3));
 }
 
 async fn of_many_that_reach_for_the_lead_one_gets_it(database: Database) {

@@ -40,7 +40,7 @@ impl Parts {
         // Somebody else in this process may have been first.
         drop(rustls::crypto::ring::default_provider().install_default());
         let config = Config::load(Some(config), []).expect("configuration refused").config;
-        store::schema::up(&config.database).await.expect("tables not made");
+        Box::pin(store::schema::up(&config.database)).await.expect("tables not made");
         let endpoints = app::endpoints(&config.callbacks).expect("endpoints refused");
         let store = Store::open(&config.database, app::subscribers(&endpoints)).await.expect("database not opened");
         store.register_endpoints(clock.now()).await.expect("endpoints not registered");
@@ -81,8 +81,11 @@ impl Parts {
     /// Delivers from now on, and looks at the table only when it is called.
     pub(crate) async fn deliver_when_woken(&self) -> Delivering {
         let mut woken = self.store.queued();
-        let (store, database) = (self.store.clone(), self.config.database.clone());
-        let listen = async move { store.listen(&database).await };
+        let roll = Box::pin(self.store.enroll(&self.config.database)).await.expect("no session to listen in");
+        let listen = async move {
+            let _roll = roll;
+            std::future::pending::<()>().await;
+        };
         let delivering = Self::begin(self.courier().polling_every(Duration::from_secs(3600)), listen);
         let listening = tokio::time::timeout(PATIENCE, woken.changed()).await;
         listening.expect("not listening").expect("the store is gone");
