@@ -29,12 +29,14 @@ pub(crate) enum Call {
     Tick(Listing),
     Sweep(Listing, u64),
     Pass(Listing),
+    /// A command beside the daemon, in a process of its own.
+    Guest(Listing),
 }
 
 impl Call {
     pub(crate) const fn listing(self) -> Listing {
         match self {
-            Self::Tick(listing) | Self::Sweep(listing, _) | Self::Pass(listing) => listing,
+            Self::Tick(listing) | Self::Sweep(listing, _) | Self::Pass(listing) | Self::Guest(listing) => listing,
         }
     }
 }
@@ -153,13 +155,20 @@ impl Bridge {
 
     /// Lets the engine do something, until it has done it or died of it.
     pub(crate) async fn call(&mut self, call: Call) -> Ended {
+        if let Call::Guest(listing) = call {
+            let mut guest = self.rival();
+            guest.process().await.syncer.write_by(Right::Guest);
+            return Box::pin(guest.call(Call::Tick(listing))).await;
+        }
         let server = self.server.clone();
         let turns = if self.setting.concurrency > 1 { TURNS } else { 0 };
         let syncer = &self.process().await.syncer;
         let (options, stop) = (Options::default(), CancellationToken::new());
         let work = async {
             match call {
-                Call::Tick(listing) => syncer.tick(listing, &options, &stop).await.map(Ended::Done),
+                Call::Tick(listing) | Call::Guest(listing) => {
+                    syncer.tick(listing, &options, &stop).await.map(Ended::Done)
+                }
                 Call::Pass(listing) => syncer.pass(listing, &options, &stop).await.map(Ended::Done),
                 Call::Sweep(listing, pages) => syncer.sweep(listing, pages, &stop).await.map(Ended::Swept),
             }

@@ -29,8 +29,8 @@ pub(crate) fn churn(world: &mut World, near: Listing, churn: &Churn, only_deposi
 }
 
 fn once(world: &mut World, listing: Listing, churn: &Churn, rng: &mut StdRng) {
-    let Churn { arrive, late, remove, come_back, update, flip, replace, .. } = *churn;
-    let mut die = rng.random_range(0..(arrive + late + remove + come_back + update + flip + replace).max(1));
+    let Churn { arrive, late, remove, come_back, update, flip, replace, spoil, .. } = *churn;
+    let mut die = rng.random_range(0..(arrive + late + remove + come_back + update + flip + replace + spoil).max(1));
     let mut falls_on = |weight: u32| {
         let hit = die < weight;
         die = if hit { u32::MAX } else { die - weight };
@@ -72,8 +72,12 @@ fn once(world: &mut World, listing: Listing, churn: &Churn, rng: &mut StdRng) {
         } else if falls_on(flip) {
             let status = [Status::New, Status::Confirming, Status::Confirmed][rng.random_range(0..3)];
             world.change(kind, index, |state| flip_one(kind, state, status));
-        } else if kind == Kind::Wallet && falls_on(replace) {
-            world.replace(index);
+        } else if falls_on(replace) {
+            if kind == Kind::Wallet {
+                world.replace(index);
+            }
+        } else if falls_on(spoil) {
+            world.change(kind, index, |state| state.spoiled = !state.spoiled);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! One seed: a company lives, a bridge follows it and dies now and then, and after every step the oracle looks.
 
+mod calm;
+
 use std::fmt::{self, Display};
 
 use chrono::TimeDelta;
@@ -13,21 +15,17 @@ use rand::{RngExt, SeedableRng};
 use super::bridge::{Bridge, Call, Ended, Setting, dawn};
 use super::churn::GROWTH;
 use super::frozen::{Frozen, Line, Step};
-use super::model::{Place, Shown, World, kind};
+use super::model::{Place, Shown, World};
 use super::oracle::{Assumptions, Breaches, Oracle};
-use super::quirks::{Churn, Plan, Quirks, Total};
+use super::quirks::{Churn, Plan};
 use super::server::chance::Chance;
 use super::server::{Logged, Server};
 
-/// How many rounds a world that stands still needs at most until the tables show it: a whole sweep, and what it suspects
-/// looked at twice, where many others may be due before it.
-const SETTLING: u32 = 12;
-
-/// In every so many of these rounds there is a sweep.
-const SWEEP_EVERY: u32 = 4;
-
 /// After so many requests no further round begins: two short seeds find more than a long one.
 const ENOUGH: usize = 80;
+
+/// How far a clock jumps, or a process sleeps, now and then, in seconds.
+const A_DAY: i64 = 86_400;
 
 /// As many pages as any sweep takes.
 const WHOLE: u64 = 100_000;
@@ -135,8 +133,12 @@ impl Driver {
         let history = if plan.notify { History::Notify } else { History::Silent };
         let setting = Setting { history, page_size: plan.page_size, concurrency: plan.concurrency };
         let bridge = Bridge::new(server, clock, setting).await;
-        let assumed =
-            Assumptions { quirks: plan.quirks, faults: plan.faults, late: plan.churn.late > 0, notify: plan.notify };
+        let assumed = Assumptions {
+            quirks: plan.quirks,
+            faults: plan.faults,
+            late: plan.churn.late + plan.churn.spoil > 0,
+            notify: plan.notify,
+        };
         let oracle = Oracle::new(&bridge.file(), assumed).await;
         Self { plan, bridge, oracle, rng: ours, steps: Vec::new() }
     }
@@ -158,11 +160,19 @@ impl Driver {
             if self.rng.random_bool(0.08) {
                 self.step(Call::Pass(listing)).await?;
             }
-            let rest = if self.rng.random_bool(0.1) { 300 } else { self.rng.random_range(8..13) };
+            if self.rng.random_bool(0.1) {
+                self.step(Call::Guest(listing)).await?;
+            }
+            let rest = match self.rng.random_range(0..100) {
+                0..3 => A_DAY,
+                3..13 => 300,
+                _ => self.rng.random_range(8..13),
+            };
             self.bridge.server.live().chance.record.push(Line::Rest(rest));
             self.bridge.pass_time(TimeDelta::seconds(rest));
         }
-        self.settle().await
+        self.settle().await?;
+        self.idle().await
     }
 
     /// Does what was done in the run that these steps are of.
@@ -175,7 +185,8 @@ impl Driver {
                 self.bridge.pass_time(TimeDelta::seconds(step.rest));
             }
         }
-        self.settle().await
+        self.settle().await?;
+        self.idle().await
     }
 
     /// Where the rows of the beginning are, if a list has an order of its own: wallets, deposits.
@@ -186,40 +197,6 @@ impl Driver {
             let ranks = live.world.of(listing).iter().map(|row| row.rank);
             if is_given { ranks.collect() } else { Vec::new() }
         })
-    }
-
-    /// The world stands still until the tables must show it.
-    pub(crate) async fn settle(&mut self) -> Result<(), Breaches> {
-        self.bridge.server.stand_still();
-        self.bridge.server.live().chance.record.push(Line::Settle);
-        let mut gone = Vec::new();
-        for listing in self.listings() {
-            gone.push(self.oracle.gone(&self.bridge.server, kind(*listing)).await);
-        }
-        let mut breaches = Vec::new();
-        for round in 0..SETTLING {
-            for listing in self.listings() {
-                self.step(Call::Tick(*listing)).await?;
-                // What a sweep suspects is for the ticks after it to ask about.
-                if round % SWEEP_EVERY == 0 {
-                    self.step(Call::Sweep(*listing, WHOLE)).await?;
-                }
-            }
-            self.bridge.pass_time(TimeDelta::seconds(31));
-            breaches.clear();
-            for (listing, gone) in self.listings().iter().zip(&gone) {
-                breaches.extend(self.oracle.judge_settled(&self.bridge.server, kind(*listing), *gone).await);
-            }
-            if breaches.is_empty() {
-                return Ok(());
-            }
-        }
-        // A total that the pages refute lets an absence be proved late or never; a row that stays too long is no row lost.
-        let is_refuted = |quirks: &Quirks| matches!(quirks.total, Total::Zero | Total::Capped(_));
-        if self.plan.quirks.iter().any(is_refuted) {
-            breaches.retain(|breach| !breach.contains("is gone and not called missing"));
-        }
-        if breaches.is_empty() { Ok(()) } else { Err(breaches) }
     }
 
     fn listings(&self) -> &'static [Listing] {

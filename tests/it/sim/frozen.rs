@@ -236,6 +236,7 @@ mod call {
         match call {
             Call::Tick(listing) => serializer.collect_str(&format_args!("tick {listing}")),
             Call::Pass(listing) => serializer.collect_str(&format_args!("pass {listing}")),
+            Call::Guest(listing) => serializer.collect_str(&format_args!("guest {listing}")),
             Call::Sweep(listing, pages) => serializer.collect_str(&format_args!("sweep {listing} {pages}")),
         }
     }
@@ -247,6 +248,7 @@ mod call {
         match words.as_slice() {
             ["tick", of] => Ok(Call::Tick(listing(of)?)),
             ["pass", of] => Ok(Call::Pass(listing(of)?)),
+            ["guest", of] => Ok(Call::Guest(listing(of)?)),
             ["sweep", of, pages] => Ok(Call::Sweep(listing(of)?, pages.parse().map_err(D::Error::custom)?)),
             _ => Err(D::Error::custom("no call")),
         }

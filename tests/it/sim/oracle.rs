@@ -73,13 +73,12 @@ impl Oracle {
         let marks = self.tables.marks().await;
         let events = self.tables.events(self.told.last_seq).await;
         let mut live = server.live();
-        let unreadable = live.unreadable.clone();
         let world = &mut live.world;
         let mut breaches = Vec::new();
         if !self.judge_reality(world, kind, &stored, &mut breaches) {
             return breaches;
         }
-        self.judge_marks(world, (listing, &unreadable), &stored, &marks, &mut breaches);
+        self.judge_marks(world, listing, &stored, &marks, &mut breaches);
         self.judge_removals(world, kind, &stored, &mut breaches);
         self.told.note(events, &mut breaches);
         self.judge_events(world, kind, &stored, &marks, &mut breaches);

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::model::{Moment, Place, Row, State};
 
+/// As many rows as a real server's pages have.
+const LARGE_PAGE: u32 = 100;
+
 /// In which order a list is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -27,6 +30,11 @@ impl Order {
     /// Whether two rows that do not change never trade places.
     pub(crate) const fn is_fixed(self) -> bool {
         !matches!(self, Self::Ties | Self::Unstable)
+    }
+
+    /// Whether where a row stands follows from when it was made, or from nothing that changes.
+    pub(crate) const fn is_time_or_key(self) -> bool {
+        matches!(self, Self::Newest | Self::Oldest | Self::Scattered)
     }
 
     pub(crate) const fn place(self) -> Place {
@@ -103,6 +111,8 @@ pub(crate) enum Total {
     Missing,
     /// So many more than are ever listed.
     CountsHidden(u64),
+    /// So many less than are listed.
+    Low(u64),
 }
 
 /// What goes wrong between the two.
@@ -137,6 +147,9 @@ pub(crate) struct Churn {
     /// Changes its status, is blocked or unblocked.
     pub(crate) flip: u32,
     pub(crate) replace: u32,
+    /// Cannot be read any more, or again.
+    #[serde(default)]
+    pub(crate) spoil: u32,
 }
 
 /// How one listing is served.
@@ -164,7 +177,7 @@ impl Quirks {
 
     /// Whether the total may be lower than what is listed, or is not told.
     pub(crate) const fn says_too_little(&self) -> bool {
-        matches!(self.total, Total::Torn(_) | Total::Cached(_) | Total::Capped(_) | Total::Zero | Total::Missing)
+        !matches!(self.total, Total::True | Total::CountsHidden(_))
     }
 
     /// Whether pages have one row, which leaves nothing to tell a shift by.
@@ -248,13 +261,19 @@ impl Plan {
         // One table: its rows join at one end only.
         blocked.order = wallets.order;
         let quirks = [wallets, blocked, quirks(rng)];
-        let page_size = rng.random_range(8..20);
+        let is_large = rng.random_bool(0.05);
+        let page_size = if is_large { LARGE_PAGE } else { rng.random_range(8..20) };
         let (mut wallets, mut deposits) = (rows(page_size, rng), rows(page_size, rng));
         // Where a pass has no end but its budget, or takes a page for every row or two, the list is short: it would be the
         // greater part of all requests.
         let is_slow =
             |quirks: &Quirks| quirks.cap.least(page_size) < 8 || matches!(quirks.total, Total::CountsHidden(_));
         if is_slow(&quirks[0]) || is_slow(&quirks[1]) {
+            wallets = wallets.min(30);
+        }
+        if is_large {
+            // Too long to be read whole, so that the cost of a round shows.
+            deposits = rng.random_range(820..900);
             wallets = wallets.min(30);
         }
         if is_slow(&quirks[2]) {
@@ -313,6 +332,7 @@ fn quirks(rng: &mut StdRng) -> Quirks {
             Total::Capped(off * 10),
             Total::Zero,
             Total::Missing,
+            Total::Low(off),
         ];
         quirks.total = *pick(rng, &totals);
     }
@@ -328,12 +348,13 @@ fn quirks(rng: &mut StdRng) -> Quirks {
 fn churn(rng: &mut StdRng) -> Churn {
     let rate = *pick(rng, &[0.1, 0.3, 0.6]);
     let usual = Churn { rate, arrive: 6, update: 2, flip: 2, replace: 1, ..Churn::default() };
-    match rng.random_range(0..7) {
+    match rng.random_range(0..8) {
         0 => Churn { rate: 0.05, ..usual },
         1 => usual,
         2 | 3 => Churn { remove: 5, come_back: 1, ..usual },
         4 => Churn { remove: 2, burst: 0.1, late: 1, ..usual },
-        5 => Churn { remove: 12, come_back: 3, ..usual },
+        5 => Churn { remove: 2, spoil: 2, ..usual },
+        6 => Churn { remove: 12, come_back: 3, ..usual },
         _ => Churn { remove: 4, come_back: 2, late: 2, flip: 6, update: 6, burst: 0.03, ..usual },
     }
 }

@@ -8,7 +8,6 @@ mod failure;
 mod log;
 mod page;
 
-use std::collections::HashSet;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -96,8 +95,6 @@ pub(crate) struct Live {
     pub(crate) faults: Faults,
     pub(crate) log: Vec<Logged>,
     pub(crate) only_deposits: bool,
-    /// Rows that no client can read, by their ids.
-    pub(crate) unreadable: HashSet<String>,
     /// Answers take turns only where requests can be under way at the same time.
     pub(crate) concurrent: bool,
     pub(crate) chance: Chance,
@@ -170,7 +167,6 @@ impl Server {
             faults: Faults::default(),
             log: Vec::new(),
             only_deposits: false,
-            unreadable: HashSet::new(),
             concurrent: false,
             chance,
             script: None,
@@ -351,8 +347,7 @@ impl Live {
     fn page<R: Shaped>(&self, listing: Listing, content: &Content, act: &Act) -> (Page<R>, Answered) {
         let row = |at: &(usize, State)| self.world.row(listing, at.0);
         let returned = content.rows.len();
-        let (unreadable, readable): (Vec<_>, Vec<_>) =
-            content.rows.iter().partition(|at| self.unreadable.contains(&row(at).id()));
+        let (unreadable, readable): (Vec<_>, Vec<_>) = content.rows.iter().partition(|at| at.1.spoiled);
         let shaped = |at: &(usize, State)| R::shaped(row(at), &at.1);
         let mut items: Vec<R> = readable.into_iter().map(shaped).collect();
         let rejects: Vec<Reject> = unreadable.into_iter().map(|at| shaped(at).garbled()).collect();

@@ -19,7 +19,7 @@ pub(crate) struct Deed {
     /// Not told where it is the present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     created_at: Option<DateTime<Utc>>,
-    /// `confirmed 4` is its status and its content; `blocked` and `replaced` may follow. `gone` if it left.
+    /// `confirmed 4` is its status and its content; `blocked`, `replaced` and `spoiled` may follow. `gone` if it left.
     #[serde(rename = "as")]
     becomes: String,
 }
@@ -63,7 +63,7 @@ impl World {
 
 fn words(state: &State) -> String {
     let mut words = format!("{} {}", state.status.as_str(), state.content);
-    for (holds, word) in [(state.blocked, " blocked"), (state.replaced, " replaced")] {
+    for (holds, word) in [(state.blocked, " blocked"), (state.replaced, " replaced"), (state.spoiled, " spoiled")] {
         words.push_str(if holds { word } else { "" });
     }
     words
@@ -75,13 +75,9 @@ fn state(words: &str, now: u64) -> Option<State> {
     let statuses = [Status::New, Status::Confirming, Status::Confirmed];
     let status = *statuses.iter().find(|known| known.as_str() == *status).expect("a status");
     let content = content.parse().expect("a number");
-    Some(State {
-        content,
-        status,
-        blocked: rest.contains(&"blocked"),
-        replaced: rest.contains(&"replaced"),
-        touched: now,
-    })
+    let is = |word| rest.contains(&word);
+    let (blocked, replaced, spoiled) = (is("blocked"), is("replaced"), is("spoiled"));
+    Some(State { content, status, blocked, replaced, spoiled, touched: now })
 }
 
 fn named(row: &str) -> (Kind, u64) {

@@ -37,13 +37,15 @@ pub(crate) struct State {
     pub(crate) blocked: bool,
     /// Whether a wallet has a successor. Some servers no longer list it then; those that do show no difference.
     pub(crate) replaced: bool,
+    /// Whether the item as it is listed cannot be read.
+    pub(crate) spoiled: bool,
     /// When it last changed, for the order that puts it on top then.
     pub(crate) touched: Moment,
 }
 
 impl State {
     pub(crate) const fn fresh(moment: Moment) -> Self {
-        Self { content: 0, status: Status::New, blocked: false, replaced: false, touched: moment }
+        Self { content: 0, status: Status::New, blocked: false, replaced: false, spoiled: false, touched: moment }
     }
 
     /// Whether the bridge waits for a confirmation before it believes this after that.

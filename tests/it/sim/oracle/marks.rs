@@ -4,7 +4,7 @@
 //! `complete_through` rests besides on new rows joining near the end that is read, or, where they join anywhere, on a total
 //! that is true and on nothing leaving at the same time.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use lumo_bridge::model::Listing;
 
@@ -17,7 +17,7 @@ impl Oracle {
     pub(super) fn judge_marks(
         &mut self,
         world: &mut World,
-        (listing, unreadable): (Listing, &HashSet<String>),
+        listing: Listing,
         stored: &Rows,
         marks: &HashMap<Listing, Marks>,
         breaches: &mut Breaches,
@@ -44,8 +44,7 @@ impl Oracle {
             .of(listing)
             .iter()
             .enumerate()
-            .filter(|(_, row)| !unreadable.contains(&row.id()))
-            .filter_map(|(index, row)| Some((index, row.since(|state| world.lists(listing, state))?)))
+            .filter_map(|(index, row)| Some((index, row.since(|state| world.lists(listing, state) && !state.spoiled)?)))
             .collect();
         for (index, since) in rows {
             let row = world.row(listing, index);
@@ -111,7 +110,7 @@ fn left(world: &World, listing: Listing, row: &Row, from: Moment) -> bool {
 /// Whether the row is stored as it was at this moment or later, or waits for a change to be confirmed.
 fn is_current(row: &Row, found: &Stored, from: Moment, now: Moment) -> bool {
     let since = || row.during(from..=now).flatten();
-    if since().any(|state| row.fingerprint(&state) == found.fingerprint) {
+    if since().any(|state| state.spoiled || row.fingerprint(&state) == found.fingerprint) {
         return true;
     }
     let as_stored = row.history.iter().filter_map(|(_, state)| *state);

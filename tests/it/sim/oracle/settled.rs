@@ -3,7 +3,7 @@
 use lumo_bridge::model::Listing;
 
 use super::{Breaches, Oracle};
-use crate::sim::model::{Kind, State, World};
+use crate::sim::model::{Kind, Row, State, World};
 use crate::sim::quirks::Order;
 use crate::sim::server::Server;
 
@@ -32,6 +32,7 @@ impl Oracle {
             let single = quirks.is_single() && quirks.says_too_little();
             quirks.shows_its_end() && !single && quirks.order != Order::Unstable
         });
+        let is_spoiled = |row: &Row| row.now().is_some_and(|state| state.spoiled);
         let removable = gone <= MASS
             && quirks.iter().all(|quirks| {
                 quirks.lets_itself_be_proved()
@@ -40,7 +41,7 @@ impl Oracle {
                     && !quirks.is_single()
             });
         let mut breaches = Vec::new();
-        for row in world.rows(kind) {
+        for row in world.rows(kind).iter().filter(|row| !is_spoiled(row)) {
             let id = row.id();
             let found = stored.get(&id);
             match (row.now().filter(|state| listed_anywhere(world, kind, state)), found) {

@@ -44,10 +44,10 @@ async fn scenario_25_the_same_id_is_on_two_pages_with_different_content() {
 #[tokio::test]
 async fn scenario_25_an_item_that_cannot_be_read_is_no_row_and_hinders_no_proof() {
     let mut scene = Scene::new(Plan::calm(Order::Newest, 60)).await;
-    scene.server().live().unreadable.insert("d25".to_owned());
+    scene.spoil(24, true);
     assert!(scene.proves(PASS).await);
     assert_eq!((scene.deposits().await, scene.rejects(Listing::Deposits).await), (59, 1));
-    scene.server().live().unreadable.clear();
+    scene.spoil(24, false);
     scene.settles().await;
     assert_eq!((scene.deposits().await, scene.rejects(Listing::Deposits).await), (60, 0));
     assert_eq!(scene.told("d25").await, ["sync.item_rejected", "deposit.created"]);

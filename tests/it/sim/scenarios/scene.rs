@@ -48,6 +48,11 @@ impl Scene {
         change(world)
     }
 
+    /// Lets a deposit be one that no client can read, or can read again.
+    pub(super) fn spoil(&self, index: usize, spoiled: bool) {
+        self.change(|world| world.change(Kind::Deposit, index, |state| state.spoiled = spoiled));
+    }
+
     pub(super) fn rest(&self, seconds: i64) {
         self.0.bridge.pass_time(TimeDelta::seconds(seconds));
     }

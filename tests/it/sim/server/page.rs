@@ -115,6 +115,7 @@ impl Live {
             Total::Missing => None,
             Total::CountsHidden(hidden) if asked.is_plain() => Some(length + hidden),
             Total::CountsHidden(_) => Some(length),
+            Total::Low(by) => Some(length.saturating_sub(by)),
         }
     }
 }

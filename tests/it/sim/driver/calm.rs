@@ -1,0 +1,201 @@
+//! The end of a seed: the company stands still, and what was promised of that is judged.
+//!
+//! First the tables become what the lists show, in a bounded number of rounds. Then rounds cost next to nothing and are
+//! complete, whatever happened before: a process that was killed, a round that failed, a command beside the daemon.
+
+use chrono::TimeDelta;
+use lumo_bridge::model::Listing;
+use lumo_bridge_entity::run::Outcome;
+
+use super::{Driver, WHOLE, words};
+use crate::sim::bridge::{Call, Ended};
+use crate::sim::frozen::Line;
+use crate::sim::model::{Kind, Status, kind};
+use crate::sim::oracle::Breaches;
+use crate::sim::quirks::{Cap, Plan, Quirks, Total};
+use crate::sim::server::{Act, Failure};
+
+/// How many rounds a world that stands still needs at most until the tables show it: a whole sweep, and what it suspects
+/// looked at twice, where many others may be due before it.
+const SETTLING: u32 = 12;
+
+/// In every so many of these rounds there is a sweep.
+const SWEEP_EVERY: u32 = 4;
+
+/// Rounds that are counted when nothing is left to be noticed: every kind of round is among them, the one that looks at the
+/// other end, too.
+const QUIET: u32 = 9;
+
+/// Requests that such a round takes at most.
+const QUIET_REQUESTS: usize = 2;
+
+/// Where pages have fewer rows, an end of the list is more than one of them.
+const LARGE_PAGE: usize = 80;
+
+/// A list of more pages is not read whole in each round.
+const SHORT_PAGES: usize = 8;
+
+/// What happens before rounds are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Upset {
+    Nothing,
+    Killed,
+    Failed(Failure),
+    /// A command reads the list beside the daemon.
+    Guest,
+}
+
+const UPSETS: [Upset; 5] = [
+    Upset::Nothing,
+    Upset::Killed,
+    Upset::Failed(Failure::Refused(404)),
+    Upset::Failed(Failure::Status500),
+    Upset::Guest,
+];
+
+impl Driver {
+    /// The world stands still until the tables must show it.
+    pub(crate) async fn settle(&mut self) -> Result<(), Breaches> {
+        self.bridge.server.stand_still();
+        self.bridge.server.live().chance.record.push(Line::Settle);
+        let mut gone = Vec::new();
+        for listing in self.listings() {
+            gone.push(self.oracle.gone(&self.bridge.server, kind(*listing)).await);
+        }
+        let mut breaches = Vec::new();
+        for round in 0..SETTLING {
+            for listing in self.listings() {
+                self.step(Call::Tick(*listing)).await?;
+                // What a sweep suspects is for the ticks after it to ask about.
+                if round % SWEEP_EVERY == 0 {
+                    self.step(Call::Sweep(*listing, WHOLE)).await?;
+                }
+            }
+            self.bridge.pass_time(TimeDelta::seconds(31));
+            breaches.clear();
+            for (listing, gone) in self.listings().iter().zip(&gone) {
+                breaches.extend(self.oracle.judge_settled(&self.bridge.server, kind(*listing), *gone).await);
+            }
+            if breaches.is_empty() {
+                return Ok(());
+            }
+        }
+        // A total that the pages refute lets an absence be proved late or never; a row that stays too long is no row lost.
+        let is_refuted = |quirks: &Quirks| matches!(quirks.total, Total::Zero | Total::Capped(_) | Total::Low(_));
+        if self.plan.quirks.iter().any(is_refuted) {
+            breaches.retain(|breach| !breach.contains("is gone and not called missing"));
+        }
+        if breaches.is_empty() { Ok(()) } else { Err(breaches) }
+    }
+
+    /// Once nothing is left to be noticed, rounds are complete and cost next to nothing.
+    pub(crate) async fn idle(&mut self) -> Result<(), Breaches> {
+        let listings: Vec<Listing> = self.listings().iter().copied().filter(|of| self.can_be_idle(*of)).collect();
+        if listings.is_empty() {
+            return Ok(());
+        }
+        self.age();
+        for listing in self.listings() {
+            // What a sweep suspects is asked about twice.
+            self.step(Call::Sweep(*listing, WHOLE)).await?;
+            for _ in 0..3 {
+                self.bridge.pass_time(TimeDelta::seconds(31));
+                self.step(Call::Tick(*listing)).await?;
+            }
+        }
+        for listing in listings {
+            // Not drawn: a plan has no seed to draw from.
+            let upset = UPSETS[usize::try_from(self.plan.seed).unwrap() % UPSETS.len()];
+            self.upset(upset, listing).await?;
+            for round in 0..QUIET {
+                self.bridge.pass_time(TimeDelta::seconds(10));
+                let found = self.quiet(listing).await?;
+                if !found.is_empty() {
+                    return Err(found
+                        .iter()
+                        .map(|breach| format!("{breach}; round {round} after {upset:?}"))
+                        .collect());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every deposit comes to its end, and the last of all is a week ago.
+    fn age(&self) {
+        let mut live = self.bridge.server.live();
+        live.world.pass_time(TimeDelta::seconds(1));
+        for index in 0..live.world.rows(Kind::Deposit).len() {
+            let state = live.world.rows(Kind::Deposit)[index].now();
+            if state.is_some_and(|state| state.status != Status::Confirmed) {
+                live.world.change(Kind::Deposit, index, |state| state.status = Status::Confirmed);
+            }
+        }
+        live.world.pass_time(TimeDelta::days(8));
+    }
+
+    async fn upset(&mut self, upset: Upset, listing: Listing) -> Result<(), Breaches> {
+        self.bridge.pass_time(TimeDelta::seconds(10));
+        match upset {
+            Upset::Nothing => {}
+            Upset::Killed => self.bridge.kill(),
+            Upset::Failed(failure) => {
+                self.bridge.server.script(move |_, _| Act::Fail(failure));
+                let ended = self.judged(Call::Tick(listing)).await;
+                self.bridge.server.drop_script();
+                ended?;
+            }
+            Upset::Guest => self.step(Call::Guest(listing)).await?,
+        }
+        Ok(())
+    }
+
+    /// One round in which nothing happens, and what may be said against it.
+    async fn quiet(&mut self, listing: Listing) -> Result<Breaches, Breaches> {
+        let before = self.bridge.server.live().log.len();
+        let ended = self.judged(Call::Tick(listing)).await?;
+        let requests = self.bridge.server.live().log.len() - before;
+        let most = self.most_when_idle(listing);
+        let mut breaches = Vec::new();
+        if requests > most {
+            breaches.push(format!("a quiet round over {listing} took {requests} requests, more than {most}"));
+        }
+        match &ended {
+            Ended::Done(report) if report.outcome == Outcome::Complete => {}
+            ended => breaches.push(format!("a quiet round over {listing} is not complete: {}", words(ended))),
+        }
+        Ok(breaches)
+    }
+
+    fn most_when_idle(&self, listing: Listing) -> usize {
+        let rows = self.bridge.server.live().world.len(listing);
+        let page = usize::try_from(self.plan.quirks[listing as usize].cap.least(self.plan.page_size)).unwrap();
+        // Pages share some rows, and a page that is the whole list is read twice.
+        let whole = rows / page.saturating_sub(4).max(1) + 2;
+        if page < LARGE_PAGE || rows <= SHORT_PAGES * page {
+            return 2 * whole + QUIET_REQUESTS;
+        }
+        // Where rows turn up in the middle, both ends are read as long as the order is not known again.
+        let blurs_the_order = self.plan.churn.late + self.plan.churn.come_back + self.plan.churn.spoil > 0;
+        QUIET_REQUESTS + usize::from(blurs_the_order)
+    }
+
+    /// Whether the server lets the bridge know where it stands.
+    fn can_be_idle(&self, listing: Listing) -> bool {
+        let Plan { quirks, .. } = &self.plan;
+        // What a round over the blocked wallets calls missing, the count of all wallets learns with the next sweep.
+        if kind(listing) == Kind::Wallet {
+            return false;
+        }
+        let of_kind = Listing::ALL.into_iter().filter(|other| kind(*other) == kind(listing));
+        of_kind.into_iter().all(|listing| {
+            let Quirks { order, cap, total, ignores_external_id, .. } = quirks[listing as usize];
+            let keeps_to_a_size = match cap {
+                Cap::None | Cap::Refused(..) => true,
+                Cap::Silent(rows) => rows > 4,
+                Cap::Changing(..) | Cap::OneShort | Cap::Random(_) => false,
+            };
+            order.is_time_or_key() && keeps_to_a_size && total == Total::True && !ignores_external_id
+        })
+    }
+}
