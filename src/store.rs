@@ -16,10 +16,13 @@ pub mod config;
 mod connect;
 mod courier;
 mod deadline;
+mod distrust;
 mod doctor;
 mod empty;
 mod endpoints;
 mod error;
+#[doc(hidden)]
+pub mod failpoint;
 mod feed;
 mod ingest;
 mod lead;
@@ -46,18 +49,17 @@ mod standing;
 mod supersede;
 mod survey;
 mod sweep;
+mod transaction;
+mod trouble;
 mod turn;
+mod tx;
 mod vanish;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rand::RngExt;
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait, IsolationLevel,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
-};
+use sea_orm::{DatabaseConnection, DbBackend, EntityTrait};
 use tokio::sync::{OnceCell, watch};
 
 use lumo_bridge_entity::meta;
@@ -86,19 +88,20 @@ pub use settle::{Attempted, Settled, Settlement};
 pub use sink::Failure;
 pub use survey::{Survey, survey};
 pub use sweep::{Checkpoint, SweepState};
+pub use trouble::WriteTrouble;
 pub use turn::Turn;
 
 pub use crate::model::diff::{Fate, Regressions};
 
 use deadline::Deadline;
+use distrust::Distrust;
+use failpoint::Failpoint;
 
-use crate::chain::Chain;
 use crate::model::subscriber::Subscriber;
 use patience::Patient;
 use process::Process;
-
-/// How often a transaction that collides with another is tried.
-const TRIES: u32 = 8;
+use transaction::Transaction;
+use trouble::Troubles;
 
 /// A handle on the database; cheap to clone.
 #[derive(Clone)]
@@ -118,6 +121,10 @@ struct Inner {
     settings: Option<String>,
     /// The limit of what is run on SQLite's one writer.
     deadline: Deadline,
+    /// Which connections are not used again.
+    distrust: Distrust,
+    troubles: Troubles,
+    failpoint: Failpoint,
     generation: OnceCell<String>,
     process: Process,
     queued: watch::Sender<()>,
@@ -129,7 +136,7 @@ struct Inner {
 pub struct Tx(Arc<Session>);
 
 struct Session {
-    session: DatabaseTransaction,
+    session: Transaction,
     store: Store,
     queued: AtomicBool,
     attempt: Attempt,
@@ -143,6 +150,8 @@ struct Attempt {
     sinks: bool,
     /// Whether any was.
     fed: Arc<AtomicBool>,
+    /// Whether anything was committed.
+    wrote: Arc<AtomicBool>,
     /// When their time began.
     feeding: OnceLock<Instant>,
 }
@@ -169,14 +178,41 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub async fn open_for(need: Need, config: &Config, subscribers: Vec<Subscriber>) -> Result<Self, Error> {
-        let connect::Pools { write, read, deadline, has_session } = Box::pin(connect::pools(config, need)).await?;
+        // Large, and awaited in many places.
+        Box::pin(Self::open_failing(need, config, subscribers, Failpoint::default())).await
+    }
+
+    /// Like [`Store::open_for`], for tests that make transactions fail.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    #[doc(hidden)]
+    pub async fn open_failing(
+        need: Need,
+        config: &Config,
+        subscribers: Vec<Subscriber>,
+        failpoint: Failpoint,
+    ) -> Result<Self, Error> {
+        let distrust = Distrust::default();
+        let connect::Pools { write, read, deadline, has_session } = connect::pools(config, need, &distrust).await?;
         let backend = write.get_database_backend();
-        let generation = OnceCell::new();
-        let (process, queued) = (Process::new(has_session), watch::Sender::new(()));
-        let (bell, meters) = (Bell::default(), Meters::default());
         let settings =
             (backend == DbBackend::Postgres).then(|| patience::transaction_settings(config.schema.as_deref()));
-        let inner = Inner { write, read, backend, settings, deadline, generation, process, queued, bell, meters };
+        let inner = Inner {
+            write,
+            read,
+            backend,
+            settings,
+            deadline,
+            distrust,
+            troubles: Troubles::default(),
+            failpoint,
+            generation: OnceCell::new(),
+            process: Process::new(has_session),
+            queued: watch::Sender::new(()),
+            bell: Bell::default(),
+            meters: Meters::default(),
+        };
         Ok(Self { inner: Arc::new(inner), subscribers: subscribers.into() })
     }
 
@@ -186,107 +222,10 @@ impl Store {
         Self { inner: Arc::clone(&self.inner), subscribers: subscribers.into() }
     }
 
-    /// Runs `work` in a transaction. A collision (deadlock, busy writer, a key that another writer took first) runs it
-    /// again from the start, after a short, jittered wait; so `work` must do nothing but database work. One that failed after
-    /// sinks were run in it runs again without them, whatever it was: what they do must not keep a change from being stored.
-    ///
-    /// # Errors
-    /// What `work` returned, or [`Error::Conflict`] if every try collided. Nothing is stored then.
-    pub async fn tx<T, Work>(&self, name: &'static str, work: impl Fn(Tx) -> Work) -> Result<T, Error>
-    where
-        Work: Future<Output = Result<T, Error>>,
-    {
-        self.tx_ending(name, Ending::Commit, work).await
-    }
-
-    /// Like [`Store::tx`], with a choice of ending.
-    ///
-    /// # Errors
-    /// As [`Store::tx`].
-    // The transaction is handed over and not lent: a closure over a borrowed one makes a future that the compiler cannot
-    // prove to be `Send` for every lifetime, and everything here runs in spawned tasks.
-    pub async fn tx_ending<T, Work>(
-        &self,
-        name: &'static str,
-        ending: Ending,
-        work: impl Fn(Tx) -> Work,
-    ) -> Result<T, Error>
-    where
-        Work: Future<Output = Result<T, Error>>,
-    {
-        let mut tries = 0;
-        let mut sinks = ending == Ending::Commit;
-        loop {
-            tries += 1;
-            let attempt = Attempt { is_first: tries == 1, sinks, fed: Arc::default(), feeding: OnceLock::new() };
-            let fed = Arc::clone(&attempt.fed);
-            // A transaction is large, and waited for in many places.
-            let attempt = Box::pin(self.attempt(ending, attempt, &work));
-            let result = patience::transaction(self.backend(), attempt).await;
-            let outcome = match (&result, ending) {
-                (Ok(_), Ending::Commit) => "committed",
-                (Ok(_), Ending::RollBack) => "rolled_back",
-                (Err(Error::Collision(_)), _) => "collided",
-                (Err(_), _) => "failed",
-            };
-            self.meters().transactions.add([name, outcome], 1);
-            match result {
-                Err(error) if fed.load(Ordering::Relaxed) => {
-                    tracing::warn!(tx = name, error = %Chain(&error), "transaction failed with sinks; running it without");
-                    sinks = false;
-                }
-                Err(Error::Collision(source)) if tries < TRIES => {
-                    self.meters().retries.add([name], 1);
-                    tracing::debug!(tx = name, tries, error = %source, "transaction collided");
-                    let wait = rand::rng().random_range(2..=10 * u64::from(tries));
-                    tokio::time::sleep(Duration::from_millis(wait)).await;
-                }
-                Err(Error::Collision(source)) => return Err(Error::Conflict { name, source }),
-                result => return result,
-            }
-        }
-    }
-
-    /// One try. Dropping a session that was not committed rolls it back.
-    async fn attempt<T, Work>(&self, ending: Ending, attempt: Attempt, work: &impl Fn(Tx) -> Work) -> Result<T, Error>
-    where
-        Work: Future<Output = Result<T, Error>>,
-    {
-        let session = self.begin(attempt).await?;
-        let value = work(Tx(Arc::clone(&session))).await?;
-        self.end(session, ending).await?;
-        Ok(value)
-    }
-
-    async fn begin(&self, attempt: Attempt) -> Result<Arc<Session>, Error> {
-        let options = TransactionOptions {
-            // Repeatable read would lock gaps of the outbox's index, and show a writer a past that others have changed; what
-            // must not move is locked row by row. PostgreSQL is told so with the rest.
-            isolation_level: (self.inner.backend == DbBackend::MySql).then_some(IsolationLevel::ReadCommitted),
-            access_mode: None,
-            // A deferred transaction that turns from reading to writing fails at once when another wrote in between.
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        };
-        let session = self.inner.write.begin_with_options(options).await?;
-        if let Some(settings) = &self.inner.settings {
-            session.execute_unprepared(settings).await?;
-        }
-        Ok(Arc::new(Session { session, store: self.clone(), queued: AtomicBool::new(false), attempt }))
-    }
-
-    async fn end(&self, session: Arc<Session>, ending: Ending) -> Result<(), Error> {
-        // The work has ended, and with it every other handle; one that was kept could only write to nowhere.
-        let Some(Session { session, queued, .. }) = Arc::into_inner(session) else { return Err(Error::Leaked) };
-        match ending {
-            Ending::RollBack => session.rollback().await?,
-            Ending::Commit => {
-                session.commit().await?;
-                if queued.into_inner() {
-                    self.wake();
-                }
-            }
-        }
-        Ok(())
+    /// Why nothing can be written at present, if that is so. It is not so any more once what failed has been committed.
+    #[must_use]
+    pub fn write_trouble(&self) -> Option<WriteTrouble> {
+        self.inner.troubles.longest()
     }
 
     /// Tells when deliveries were queued by this process, or by others once it is [enrolled](Store::enroll). A hint: what
@@ -357,7 +296,7 @@ impl Store {
 }
 
 impl Tx {
-    fn session(&self) -> &DatabaseTransaction {
+    fn session(&self) -> &Transaction {
         &self.0.session
     }
 

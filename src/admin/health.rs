@@ -1,5 +1,6 @@
-//! `/readyz`: whether the tables can be relied on. The database answers and has the tables of this program, the first import is
-//! done, every listing is fresh, and the key is accepted. It is judged by the tables, so every process answers alike.
+//! `/readyz`: whether the tables can be relied on. The database answers, has the tables of this program and takes writes, the
+//! first import is done, every listing is fresh, and the key is accepted. It is judged by the tables, so every process
+//! answers alike, but for what only it knows of its own writing.
 
 use axum::Json;
 use axum::extract::State;
@@ -48,8 +49,10 @@ pub(super) async fn blocking(admin: &Admin) -> Result<Vec<Finding>, store::Error
     for listing in Listing::ALL {
         listings.push(admin.store.progress(listing).await?);
     }
+    let writing = admin.store.write_trouble().as_ref().map(finding::of_writing);
     let mut findings = finding::of_listings(&listings, admin.overdue_after, admin.clock.now());
     findings.retain(|finding| finding.blocks_ready);
+    findings.extend(writing);
     findings.sort_by_key(|finding| finding.severity);
     Ok(findings)
 }

@@ -101,6 +101,12 @@ impl Problem {
             .with_hint("call it by its address, or set `server.token` to call it by any name")
     }
 
+    pub(super) fn foreign_site() -> Self {
+        let message = "a browser sent the request for a page of another site";
+        Self::new(StatusCode::FORBIDDEN, "foreign_site", message)
+            .with_hint("open the address itself, or call it from a program that is no browser")
+    }
+
     pub(super) fn not_json() -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", "a POST must say that it sends JSON")
             .with_hint("send `Content-Type: application/json`, also with an empty body")
@@ -159,10 +165,8 @@ impl From<BytesRejection> for Problem {
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Unavailable(_) | store::Error::Conflict { .. } => {
-                Self::failed(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", &error)
-                    .with_hint("ask again in a moment; if it stays like that, look after the database")
-            }
+            error if error.is_outage() => Self::failed(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", &error)
+                .with_hint("ask again in a moment; if it stays like that, look after the database"),
             _ => Self::failed(StatusCode::INTERNAL_SERVER_ERROR, "database_failed", &error),
         }
     }

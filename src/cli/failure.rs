@@ -90,6 +90,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             crate::store::Error::Unavailable(_) => {
                 Some("check that the database of `database.url` runs and can be reached from here".to_owned())
             }
+            crate::store::Error::Unwritable(_) => {
+                Some("make room on the database's disk, or repair it; reading goes on".to_owned())
+            }
             _ => None,
         }
     })

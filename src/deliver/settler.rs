@@ -151,7 +151,7 @@ impl Settler {
                     }
                     return settled;
                 }
-                Err(error @ (Error::Unavailable(_) | Error::Conflict { .. })) => {
+                Err(error) if error.is_outage() => {
                     tracing::warn!(
                         error = %Chain(&error), settlements = batch.len(), "attempts not settled; trying again"
                     );

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::config::Backend;
 use super::deadline::Deadline;
+use super::distrust::Distrust;
 use super::patience::{self, Patient};
 use super::survey::{Survey, survey};
 use super::{Config, Error};
@@ -69,8 +70,8 @@ pub(super) fn quoted(schema: &str) -> String {
 
 /// What every connection to a server needs. Nothing is set in a session of PostgreSQL: behind a pooler it may be somebody
 /// else's the next moment.
-fn options(config: &Config, survey: &Survey) -> ConnectOptions {
-    let mut options = file_options(config);
+fn options(config: &Config, survey: &Survey, distrust: &Distrust) -> ConnectOptions {
+    let mut options = file_options(config, distrust);
     let schema = config.schema.clone().filter(|_| survey.takes_search_path);
     options.map_sqlx_postgres_opts(move |postgres| {
         // Poolers refuse `extra_float_digits`, and no number is read as a float.
@@ -81,7 +82,7 @@ fn options(config: &Config, survey: &Survey) -> ConnectOptions {
 }
 
 /// What every connection needs.
-fn file_options(config: &Config) -> ConnectOptions {
+fn file_options(config: &Config, distrust: &Distrust) -> ConnectOptions {
     let mut options = ConnectOptions::new(config.url.driver_url());
     options
         .sqlx_logging(false)
@@ -91,32 +92,33 @@ fn file_options(config: &Config) -> ConnectOptions {
         .idle_timeout(Duration::from_secs(300))
         .max_connections(config.max_connections)
         .set_application_name("lumo-bridge");
-    patience::apply(&mut options);
+    patience::apply(&mut options, distrust);
     options.map_sqlx_mysql_opts(|mysql| mysql.statement_cache_capacity(STATEMENTS));
-    options.map_sqlx_sqlite_opts(|sqlite| {
-        sqlite
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // NORMAL can forget the last commits in a power cut, after their callbacks went out.
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(10))
-            .pragma("wal_autocheckpoint", "10000")
-            .pragma("cache_size", WRITER_CACHE)
-            .row_buffer_size(ROWS)
-            .statement_cache_capacity(STATEMENTS)
-    });
+    options.map_sqlx_sqlite_opts(|sqlite| for_writing(sqlite).create_if_missing(true));
     options
 }
 
+fn for_writing(sqlite: SqliteConnectOptions) -> SqliteConnectOptions {
+    sqlite
+        .journal_mode(SqliteJournalMode::Wal)
+        // NORMAL can forget the last commits in a power cut, after their callbacks went out.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(10))
+        .pragma("wal_autocheckpoint", "10000")
+        .pragma("cache_size", WRITER_CACHE)
+        .row_buffer_size(ROWS)
+        .statement_cache_capacity(STATEMENTS)
+}
+
 /// One connection, for work that belongs to a session: advisory locks and schema changes. It is not replaced for its age,
-/// as pools do by themselves after half an hour: its locks would go with it.
-pub(super) async fn single(config: &Config, absent: Absent) -> Result<DatabaseConnection, Error> {
+/// as pools do by themselves after half an hour: its locks would go with it. It is replaced once it is distrusted.
+pub(super) async fn single(config: &Config, absent: Absent, distrust: &Distrust) -> Result<DatabaseConnection, Error> {
     if absent == Absent::Refuse && is_missing(config) {
         return Err(Error::NotMigrated);
     }
     let survey = survey(config, 1).await?;
     create_file(config)?;
-    connect(one(options(config, &survey))).await
+    connect(one(options(config, &survey, distrust))).await
 }
 
 /// Makes a new SQLite file for its owner only; its log and its index, which the database makes, get the same mode. A file
@@ -144,15 +146,17 @@ fn one(mut options: ConnectOptions) -> ConnectOptions {
 }
 
 /// The one connection to an SQLite file that writes, with a limit that can be set to what it runs.
-async fn writer(config: &Config, deadline: &Deadline) -> Result<DatabaseConnection, Error> {
+async fn writer(config: &Config, deadline: &Deadline, distrust: &Distrust) -> Result<DatabaseConnection, Error> {
     if is_missing(config) {
         return Err(Error::NotMigrated);
     }
-    let mut options = one(file_options(config));
-    let deadline = deadline.clone();
+    let mut options = one(file_options(config, distrust));
+    // A file that was taken away while the program runs must not come back empty.
+    options.map_sqlx_sqlite_opts(|sqlite| for_writing(sqlite).create_if_missing(false));
+    let (deadline, distrust) = (deadline.clone(), distrust.clone());
     options.map_sqlx_sqlite_pool_opts(move |pool| {
         let deadline = deadline.clone();
-        pool.after_connect(move |connection, _| {
+        pool.after_release(patience::sound(&distrust)).after_connect(move |connection, _| {
             let deadline = deadline.clone();
             Box::pin(async move {
                 let is_in_time = move || !deadline.has_passed();
@@ -176,11 +180,11 @@ pub enum Need {
 /// Connections of a command: one to write, and one to look.
 const COMMAND_CONNECTIONS: u32 = 2;
 
-pub(super) async fn pools(config: &Config, need: Need) -> Result<Pools, Error> {
+pub(super) async fn pools(config: &Config, need: Need, distrust: &Distrust) -> Result<Pools, Error> {
     let deadline = Deadline::none();
     if config.url.backend() == Backend::Sqlite {
-        let write = writer(config, &deadline).await?;
-        let read = Patient::new(connect(readers(config)).await?);
+        let write = writer(config, &deadline, distrust).await?;
+        let read = Patient::new(connect(readers(config, distrust)).await?, distrust);
         return Ok(Pools { write, read, deadline, has_session: true });
     }
     let wanted = match need {
@@ -201,7 +205,7 @@ pub(super) async fn pools(config: &Config, need: Need) -> Result<Pools, Error> {
     // A session of its own is one of them, where it can be kept. Two others must be left: one may have to end what runs in the
     // other.
     let has_session = need == Need::Everything && !survey.is_lent && usable > 2;
-    let mut options = options(config, &survey);
+    let mut options = options(config, &survey, distrust);
     options.max_connections(usable - u32::from(has_session));
     if survey.refusal.is_some() {
         // What is given back may be somebody else's when it is wanted again.
@@ -209,12 +213,12 @@ pub(super) async fn pools(config: &Config, need: Need) -> Result<Pools, Error> {
     }
     let pool = connect(options).await?;
     let path = config.schema.as_deref().filter(|_| !survey.takes_search_path);
-    Ok(Pools { write: pool.clone(), read: Patient::with_search_path(pool, path), deadline, has_session })
+    Ok(Pools { write: pool.clone(), read: Patient::with_search_path(pool, path, distrust), deadline, has_session })
 }
 
 /// The connections to an SQLite file that only read.
-fn readers(config: &Config) -> ConnectOptions {
-    let mut readers = file_options(config);
+fn readers(config: &Config, distrust: &Distrust) -> ConnectOptions {
+    let mut readers = file_options(config, distrust);
     readers.max_connections(SQLITE_READERS.min(config.max_connections.saturating_sub(1).max(1)));
     readers.map_sqlx_sqlite_opts(|sqlite| {
         sqlite

@@ -70,7 +70,7 @@ impl Store {
         });
         match made.await {
             Ok(()) => Ok(Allowed::Yes),
-            Err(refusal @ (Error::Statement(_) | Error::Unavailable(_))) => {
+            Err(refusal @ (Error::Statement(_) | Error::Unavailable(_) | Error::Unwritable(_))) => {
                 let right = match self.backend() {
                     DbBackend::Sqlite => "to write the file and its folder",
                     _ if schema.is_some() => "CREATE on the database, or on the schema if it is there",
@@ -92,7 +92,9 @@ impl Store {
             return Ok(Allowed::Yes);
         }
         match Error::from(refusal) {
-            refusal @ Error::Statement(_) => Ok(Allowed::No { right: "CREATE on the database", refusal }),
+            refusal @ (Error::Statement(_) | Error::Unwritable(_)) => {
+                Ok(Allowed::No { right: "CREATE on the database", refusal })
+            }
             error => Err(error),
         }
     }

@@ -6,8 +6,11 @@ use sea_orm::{DbErr, RuntimeErr, SqlErr};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The server or the file cannot be reached: try again later.
-    #[error("{}", if is_read_only(.0) { READ_ONLY } else { "database not reachable" })]
+    #[error("database not reachable")]
     Unavailable(#[source] DbErr),
+    /// It answers, and takes nothing: it is read-only, its disk is full or fails. Try again later.
+    #[error("{}", if is_read_only(.0) { READ_ONLY } else { "nothing can be written to the database" })]
+    Unwritable(#[source] DbErr),
     /// The transaction met another one; [`crate::store::Store::tx`] runs it again.
     #[error("transaction collided with another")]
     Collision(#[source] DbErr),
@@ -33,6 +36,9 @@ pub enum Error {
     /// A part of the program kept a transaction beyond its end; it was rolled back.
     #[error("transaction was kept beyond its end")]
     Leaked,
+    /// A part of the program went on with a transaction after a failed statement; it was rolled back.
+    #[error("transaction was used after one of its statements had failed")]
+    Broken,
     /// The tables are missing or older than this program.
     #[error("the lumo_ tables are missing or out of date; run `lumo-bridge migrate up`")]
     NotMigrated,
@@ -58,25 +64,41 @@ pub enum Error {
 const READ_ONLY: &str = "database is read-only, for this user or altogether";
 
 impl Error {
+    /// Whether the database is to blame and not what was asked of it: the same may succeed later.
+    #[must_use]
+    pub const fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Unwritable(_) | Self::Conflict { .. })
+    }
+
     /// Whether the database answers, and takes no changes.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
-        matches!(self, Self::Unavailable(error) if is_read_only(error))
+        matches!(self, Self::Unwritable(error) if is_read_only(error))
     }
 }
 
-fn is_read_only(error: &DbErr) -> bool {
+/// Whether the server takes no writes from anybody, as after a failover to another, or none from this user.
+pub(super) fn is_read_only(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(error))
     | DbErr::Query(RuntimeErr::SqlxError(error))
     | DbErr::Conn(RuntimeErr::SqlxError(error))) = error
     else {
         return false;
     };
-    let Some(error) = error.as_database_error() else { return false };
-    match error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
-        Some(mysql) => matches!(mysql.number(), 1290 | 1792 | 1836),
-        None => error.code().is_some_and(|code| code == "25006"),
+    error.as_database_error().is_some_and(says_read_only)
+}
+
+fn says_read_only(error: &dyn sqlx::error::DatabaseError) -> bool {
+    if let Some(mysql) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        // Started with --read-only, or set so; a transaction that may only read.
+        return matches!(mysql.number(), 1290 | 1792 | 1836);
     }
+    let state = error.code().unwrap_or_default();
+    if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+        return state == "25006";
+    }
+    // SQLite's extended codes keep the plain one in their low byte.
+    state.parse::<i32>().is_ok_and(|code| code & 0xff == 8)
 }
 
 impl From<DbErr> for Error {
@@ -91,6 +113,7 @@ impl From<DbErr> for Error {
                     sqlx::Error::Database(database) => match refusal(database.as_ref()) {
                         Refusal::Collision => Self::Collision(error),
                         Refusal::Unavailable => Self::Unavailable(error),
+                        Refusal::Unwritable => Self::Unwritable(error),
                         Refusal::NotMigrated => Self::NotMigrated,
                         Refusal::Unfit { problem, remedy } => Self::Unfit { problem: problem.to_owned(), remedy },
                         Refusal::Other => Self::Statement(error),
@@ -111,6 +134,7 @@ impl From<DbErr> for Error {
 enum Refusal {
     Collision,
     Unavailable,
+    Unwritable,
     NotMigrated,
     Unfit { problem: &'static str, remedy: &'static str },
     Other,
@@ -123,13 +147,18 @@ const UNPREPARED: Refusal = Refusal::Unfit {
 };
 
 fn refusal(error: &dyn sqlx::error::DatabaseError) -> Refusal {
+    if says_read_only(error) {
+        return Refusal::Unwritable;
+    }
     let state = error.code().unwrap_or_default();
     if let Some(mysql) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
         return match mysql.number() {
             // Lock wait timeout, deadlock, record changed since last read.
             1205 | 1213 | 1020 => Refusal::Collision,
-            // Too many connections, shutdown in progress, read-only (a failover under way), killed in the middle.
-            1040 | 1053 | 1290 | 1792 | 1317 | 1927 => Refusal::Unavailable,
+            // Too many connections, shutdown in progress, killed in the middle.
+            1040 | 1053 | 1317 | 1927 => Refusal::Unavailable,
+            // Error writing a file, disk full, error of the storage engine, out of memory, table full.
+            3 | 1021 | 1026 | 1030 | 1037 | 1041 | 1114 => Refusal::Unwritable,
             // No such table, no such column.
             1146 | 1054 => Refusal::NotMigrated,
             _ => Refusal::Other,
@@ -139,8 +168,10 @@ fn refusal(error: &dyn sqlx::error::DatabaseError) -> Refusal {
         return match &*state {
             // Serialization failure, deadlock, lock not available.
             "40001" | "40P01" | "55P03" => Refusal::Collision,
-            // Shutting down, starting up, too many connections, read-only (a failover under way), ended for its silence.
-            "57P01" | "57P02" | "57P03" | "53300" | "25006" | "25P03" | "57P05" => Refusal::Unavailable,
+            // Shutting down, starting up, too many connections, ended for its silence.
+            "57P01" | "57P02" | "57P03" | "53300" | "25P03" | "57P05" => Refusal::Unavailable,
+            // Disk full, out of memory, I/O error.
+            "53100" | "53200" | "58030" => Refusal::Unwritable,
             // No such table, no such column.
             "42P01" | "42703" => Refusal::NotMigrated,
             // No such prepared statement, or one too many of a name: each is made once on its connection.
@@ -151,8 +182,10 @@ fn refusal(error: &dyn sqlx::error::DatabaseError) -> Refusal {
     // SQLite's extended codes keep the plain one in their low byte.
     match state.parse::<i32>().map(|code| code & 0xff) {
         Ok(5 | 6) => Refusal::Collision,
-        // I/O error, disk full, file cannot be opened.
-        Ok(10 | 13 | 14) => Refusal::Unavailable,
+        // The file cannot be opened.
+        Ok(14) => Refusal::Unavailable,
+        // Out of memory, I/O error, disk full.
+        Ok(7 | 10 | 13) => Refusal::Unwritable,
         Ok(1)
             if ["no such table", "no such column", "has no column named"]
                 .iter()

@@ -8,6 +8,7 @@
 //! SQLite is a file. It is not asked over a wire, and may take its time.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +17,11 @@ use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseExecutor, DbBackend, DbErr, ExecResult, QueryResult,
     RuntimeErr, Statement, TransactionOptions, TransactionTrait,
 };
+use sqlx::pool::PoolConnectionMetadata;
 use sqlx::{AssertSqlSafe, Connection, Executor as _};
 
 use super::connect;
+use super::distrust::Distrust;
 
 /// Longest time for a transaction. Less than any lease of a delivery lasts: whoever cannot settle must know before it ends.
 const TRANSACTION: Duration = Duration::from_secs(15);
@@ -38,16 +41,18 @@ pub(super) struct Patient {
     connection: DatabaseConnection,
     /// What each question is preceded by, in a transaction of its own: where the session keeps no search path.
     preface: Option<Arc<str>>,
+    distrust: Distrust,
 }
 
 impl Patient {
-    pub(super) fn new(connection: DatabaseConnection) -> Self {
-        Self { connection, preface: None }
+    pub(super) fn new(connection: DatabaseConnection, distrust: &Distrust) -> Self {
+        Self { connection, preface: None, distrust: distrust.clone() }
     }
 
     /// Connections that find the tables by this search path, though their sessions keep none.
-    pub(super) fn with_search_path(connection: DatabaseConnection, schema: Option<&str>) -> Self {
-        Self { connection, preface: schema.map(|schema| transaction_settings(Some(schema)).into()) }
+    pub(super) fn with_search_path(connection: DatabaseConnection, schema: Option<&str>, distrust: &Distrust) -> Self {
+        let preface = schema.map(|schema| transaction_settings(Some(schema)).into());
+        Self { preface, ..Self::new(connection, distrust) }
     }
 
     pub(super) fn connection(&self) -> &DatabaseConnection {
@@ -56,18 +61,21 @@ impl Patient {
 
     /// Asks, as long as the answer may take.
     async fn ask<T>(&self, question: impl AsyncFnOnce(DatabaseExecutor<'_>) -> Result<T, DbErr>) -> Result<T, DbErr> {
-        let backend = self.get_database_backend();
-        let Some(preface) = &self.preface else {
-            return bounded(QUESTION, backend, question(DatabaseExecutor::Connection(&self.connection))).await;
-        };
         let asked = async {
+            let Some(preface) = &self.preface else {
+                return question(DatabaseExecutor::Connection(&self.connection)).await;
+            };
             let transaction = self.connection.begin_with_options(TransactionOptions::default()).await?;
             transaction.execute_unprepared(preface).await?;
             let answer = question(DatabaseExecutor::Transaction(&transaction)).await?;
             transaction.commit().await?;
             Ok(answer)
         };
-        bounded(QUESTION, backend, asked).await
+        let answer = bounded(QUESTION, self.get_database_backend(), asked).await;
+        if let Err(failure) = &answer {
+            self.distrust.judge(failure);
+        }
+        answer
     }
 }
 
@@ -125,15 +133,17 @@ impl ConnectionTrait for Patient {
 }
 
 /// Has connections tried before they are used and before they are kept.
-pub(super) fn apply(options: &mut ConnectOptions) {
+pub(super) fn apply(options: &mut ConnectOptions, distrust: &Distrust) {
     // The pool would try them as well, and wait for as long as it takes.
     options.test_before_acquire(false);
-    options.map_sqlx_sqlite_before_acquire(|connection, _| Box::pin(answers(connection)));
-    options.map_sqlx_postgres_before_acquire(|connection, _| Box::pin(answers(connection)));
-    options.map_sqlx_mysql_before_acquire(|connection, _| Box::pin(answers(connection)));
-    options.map_sqlx_postgres_pool_opts(|pool| pool.after_release(|connection, _| Box::pin(answers(connection))));
-    options.map_sqlx_mysql_pool_opts(|pool| {
-        pool.after_release(|connection, _| Box::pin(answers(connection))).after_connect(|connection, _| {
+    options.map_sqlx_sqlite_before_acquire(sound(distrust));
+    options.map_sqlx_postgres_before_acquire(sound(distrust));
+    options.map_sqlx_mysql_before_acquire(sound(distrust));
+    let trust = distrust.clone();
+    options.map_sqlx_postgres_pool_opts(move |pool| pool.after_release(sound(&trust)));
+    let trust = distrust.clone();
+    options.map_sqlx_mysql_pool_opts(move |pool| {
+        pool.after_release(sound(&trust)).after_connect(|connection, _| {
             Box::pin(async move {
                 // MariaDB alone knows such a limit; what MySQL says to it does not matter.
                 let limit = format!("SET SESSION idle_transaction_timeout = {IDLE_SECONDS}");
@@ -160,10 +170,27 @@ pub(super) fn transaction_settings(schema: Option<&str>) -> String {
     settings
 }
 
-/// Whether somebody is there. A connection that is silent is closed without a farewell.
-async fn answers(connection: &mut impl Connection) -> Result<bool, sqlx::Error> {
-    tokio::time::timeout(SIGN_OF_LIFE, connection.ping())
-        .await
-        .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
-        .map(|()| true)
+type Judging<'a> = Pin<Box<dyn Future<Output = Result<bool, sqlx::Error>> + Send + 'a>>;
+
+/// Whether a connection may be used: it is not distrusted, somebody answers, and no transaction is open on it. One that is
+/// silent is closed without a farewell.
+pub(super) fn sound<C: Connection>(
+    distrust: &Distrust,
+) -> impl for<'a> Fn(&'a mut C, PoolConnectionMetadata) -> Judging<'a> + Send + Sync + 'static + use<C> {
+    let distrust = distrust.clone();
+    move |connection, about| {
+        let distrust = distrust.clone();
+        Box::pin(async move {
+            let mut declared = distrust.watch();
+            if distrust.covers(about.age) {
+                return Ok(false);
+            }
+            let answer = tokio::select! {
+                answer = tokio::time::timeout(SIGN_OF_LIFE, connection.ping()) => answer,
+                _ = declared.changed() => return Ok(false),
+            };
+            answer.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))?;
+            Ok(!connection.is_in_transaction())
+        })
+    }
 }

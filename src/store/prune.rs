@@ -142,14 +142,15 @@ impl Store {
             query = query.filter(delivery::Column::Id.gt(after.clone()));
         }
         let rows: Vec<Finished> = query.limit(BATCH).into_tuple().all(self.read()).await?;
-        let Some((last, ..)) = rows.last() else { return Ok(None) };
-        walk.after = Some(last.clone());
+        let Some(last) = rows.last().map(|(last, ..)| last.clone()) else { return Ok(None) };
         let old: Vec<DeliveryId> = rows.into_iter().filter(|row| cutoffs.take(row)).map(|(id, ..)| id).collect();
-        if old.is_empty() {
-            return Ok(Some(Pruned::default()));
+        let mut pruned = Pruned::default();
+        if !old.is_empty() {
+            let old = &old;
+            pruned = self.tx("prune.deliveries", |tx| async move { tx.prune_deliveries(old, cutoffs).await }).await?;
         }
-        let old = &old;
-        self.tx("prune.deliveries", |tx| async move { tx.prune_deliveries(old, cutoffs).await }).await.map(Some)
+        walk.after = Some(last);
+        Ok(Some(pruned))
     }
 
     /// Prunes among the attempts of the next few hundred; none at the end of the walk.
@@ -171,12 +172,12 @@ impl Store {
             query = query.filter(attempt::Column::DeliveryId.gt(after.clone()));
         }
         let rows: Vec<(DeliveryId, DateTime<Utc>)> = query.limit(BATCH).into_tuple().all(self.read()).await?;
-        let Some((last, _)) = rows.last() else { return Ok(None) };
-        walk.after = Some(last.clone());
+        let Some(last) = rows.last().map(|(last, _)| last.clone()) else { return Ok(None) };
         let mut old: Vec<DeliveryId> =
             rows.into_iter().filter(|(_, started)| *started < cutoff).map(|(id, _)| id).collect();
         old.dedup();
         if old.is_empty() {
+            walk.after = Some(last);
             return Ok(Some(Pruned::default()));
         }
         let old = &old;
@@ -189,7 +190,9 @@ impl Store {
                 .await?;
             Ok(gone.rows_affected)
         });
-        Ok(Some(Pruned { attempts: attempts.await?, ..Pruned::default() }))
+        let attempts = attempts.await?;
+        walk.after = Some(last);
+        Ok(Some(Pruned { attempts, ..Pruned::default() }))
     }
 
     /// Prunes among the next few hundred events; none at the end of the walk.
@@ -207,16 +210,18 @@ impl Store {
             .into_tuple()
             .all(self.read())
             .await?;
-        let Some((_, last, _)) = rows.last() else { return Ok(None) };
-        walk.after = *last;
+        let Some(last) = rows.last().map(|(_, last, _)| *last) else { return Ok(None) };
         let may_go = |(id, _, kind): (EventId, i64, String)| can_be_forgotten(&kind).then_some(id);
         let ids: Vec<EventId> = rows.into_iter().filter_map(may_go).collect();
         if ids.is_empty() {
+            walk.after = last;
             return Ok(Some(Pruned::default()));
         }
         let ids = &ids;
         let events = self.tx("prune.events", |tx| async move { tx.prune_events(ids, cutoff).await });
-        Ok(Some(Pruned { events: events.await?, ..Pruned::default() }))
+        let events = events.await?;
+        walk.after = last;
+        Ok(Some(Pruned { events, ..Pruned::default() }))
     }
 
     pub(super) async fn last_number(&self, counter: &str) -> Result<i64, Error> {

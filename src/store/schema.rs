@@ -15,6 +15,7 @@ use sea_orm::{
 };
 
 use super::connect::{self, Absent};
+use super::distrust::Distrust;
 use super::patience::{Patient, transaction_settings};
 use super::{Config, Error};
 
@@ -35,7 +36,7 @@ const LOCK_NUMBER: i64 = 0x6c75_6d6f;
 /// # Errors
 /// If the database is not reachable or refuses, for example for want of the right to create tables.
 pub async fn up(config: &Config) -> Result<usize, Error> {
-    let connection = connect::single(config, Absent::Create).await?;
+    let connection = connect::single(config, Absent::Create, &Distrust::default()).await?;
     let result = locked(&connection, config, async |place| {
         let tables = place.executor();
         if let Some(schema) = &config.schema {
@@ -57,7 +58,7 @@ pub async fn up(config: &Config) -> Result<usize, Error> {
 /// # Errors
 /// If the database is not reachable, or the tables are not there.
 pub async fn restored(config: &Config) -> Result<(), Error> {
-    let connection = connect::single(config, Absent::Refuse).await?;
+    let connection = connect::single(config, Absent::Refuse, &Distrust::default()).await?;
     let result = locked(&connection, config, async |place| {
         let tables = place.executor();
         if meta::Entity::delete_by_id(meta::GENERATION).exec(&tables).await?.rows_affected == 0 {
@@ -75,7 +76,7 @@ pub async fn restored(config: &Config) -> Result<(), Error> {
 /// # Errors
 /// As [`up`].
 pub async fn down(config: &Config, steps: u32) -> Result<usize, Error> {
-    let connection = connect::single(config, Absent::Refuse).await?;
+    let connection = connect::single(config, Absent::Refuse, &Distrust::default()).await?;
     let result = locked(&connection, config, async |place| {
         let tables = place.executor();
         let applied = Migrator::get_applied_migrations(&tables).await?.len();
@@ -93,7 +94,7 @@ pub async fn down(config: &Config, steps: u32) -> Result<usize, Error> {
 /// # Errors
 /// If the database is not reachable.
 pub async fn status(config: &Config) -> Result<Vec<Migration>, Error> {
-    let connection = match connect::single(config, Absent::Refuse).await {
+    let connection = match connect::single(config, Absent::Refuse, &Distrust::default()).await {
         Err(Error::NotMigrated) => {
             let steps = Migrator::get_migration_files();
             return Ok(steps.iter().map(|step| Migration { name: step.name().to_owned(), applied: false }).collect());
@@ -101,7 +102,7 @@ pub async fn status(config: &Config) -> Result<Vec<Migration>, Error> {
         connection => connection?,
     };
     let schema = config.schema.as_deref().filter(|_| connection.get_database_backend() == DbBackend::Postgres);
-    let reader = Patient::with_search_path(connection.clone(), schema);
+    let reader = Patient::with_search_path(connection.clone(), schema, &Distrust::default());
     let result = Migrator::get_migration_with_status_read_only(&reader).await;
     close(connection).await;
     let state = |status| status == MigrationStatus::Applied;
@@ -162,7 +163,8 @@ async fn locked<T>(
             let result = work(Place::Transaction(&transaction)).await;
             match result {
                 Ok(_) => transaction.commit().await?,
-                Err(_) => transaction.rollback().await?,
+                // What the work met is what to say, also where the database has rolled back by itself.
+                Err(_) => drop(transaction.rollback().await),
             }
             result
         }

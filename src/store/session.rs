@@ -44,7 +44,7 @@ impl Session {
         if backend == DbBackend::Sqlite {
             return Ok(Self::None);
         }
-        let pool = connect::single(config, connect::Absent::Refuse).await?;
+        let pool = connect::single(config, connect::Absent::Refuse, &store.inner.distrust).await?;
         let session = if backend == DbBackend::Postgres {
             let mut listener = PgListener::connect_with(pool.get_postgres_connection_pool()).await.map_err(lost)?;
             listener.eager_reconnect(false);
@@ -55,7 +55,7 @@ impl Session {
             }
             session
         } else {
-            let mut session = Self::MySql(Patient::new(pool));
+            let mut session = Self::MySql(Patient::new(pool, &store.inner.distrust));
             session.take_lock(store).await?;
             session
         };
@@ -95,9 +95,16 @@ impl Session {
     /// Holds the lock until the session is lost; says why it was.
     async fn hold(&mut self, store: &Store) -> Error {
         let own = store.signature();
+        let mut distrusted = store.inner.distrust.watch();
         loop {
             if let Self::Postgres { listener, .. } = self {
-                match tokio::time::timeout(SILENCE, listener.try_recv()).await {
+                let heard = tokio::select! {
+                    heard = tokio::time::timeout(SILENCE, listener.try_recv()) => heard,
+                    _ = distrusted.changed() => {
+                        return lost(sqlx::Error::Io(io::ErrorKind::ConnectionAborted.into()));
+                    }
+                };
+                match heard {
                     Ok(Ok(Some(call))) => {
                         if call.payload() != own {
                             store.inner.queued.send_replace(());

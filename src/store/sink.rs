@@ -98,7 +98,7 @@ impl Tx {
             return match self.session().execute_unprepared(release).await {
                 Ok(_) => Ok(Ok(())),
                 Err(error) => Err(match Error::from(error) {
-                    error @ (Error::Unavailable(_) | Error::Collision(_)) => error,
+                    error @ (Error::Unavailable(_) | Error::Unwritable(_) | Error::Collision(_)) => error,
                     _ => Error::Ended,
                 }),
             };
@@ -109,15 +109,11 @@ impl Tx {
             Broken::Refused(error) if is_late(&error) => (Failure::late(sink.timeout), Some(error)),
             Broken::Refused(error) => (Failure::of(&error), Some(error)),
         };
-        match self.session().execute_unprepared("ROLLBACK TO SAVEPOINT lumo_sink").await {
-            Ok(_) => Ok(Err(failure)),
-            Err(lost) => {
-                if backend == DbBackend::Sqlite {
-                    // SQLite ends the whole transaction over some failures, and the driver would count it as open for ever.
-                    drop(self.session().execute_unprepared("BEGIN IMMEDIATE").await);
-                }
-                Err(if failure.timed_out { Error::OutOfTime } else { cause.unwrap_or(lost).into() })
-            }
+        match self.session().roll_back_to("lumo_sink").await {
+            Ok(()) => Ok(Err(failure)),
+            Err(_) if failure.timed_out => Err(Error::OutOfTime),
+            // The database has ended the whole transaction over the statement.
+            Err(lost) => Err(cause.unwrap_or(lost).into()),
         }
     }
 
@@ -143,7 +139,7 @@ impl Tx {
             }
             drop(running.await);
             // If it ended by itself just now, the next statement is the one that is killed.
-            drop(session.execute_unprepared("DO 0").await);
+            drop(session.unchecked().execute_unprepared("DO 0").await);
         };
         Err(tokio::time::timeout(GRACE, end).await.map_or(Broken::Unending, |()| Broken::TimedOut))
     }
@@ -179,7 +175,7 @@ impl Failure {
     /// For what ended a transaction that runs a single sink. An error if that says nothing of the statement.
     pub(super) fn of_transaction(error: Error, sink: &Sink) -> Result<Self, Error> {
         match error {
-            Error::Unavailable(_) => Err(error),
+            Error::Unavailable(_) | Error::Unwritable(_) => Err(error),
             Error::OutOfTime => Ok(Self::late(sink.timeout)),
             error => Ok(Self::new(format!("the transaction failed: {}", Chain(&error)))),
         }

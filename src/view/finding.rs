@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Endpoint, Reader, Standing};
 use crate::model::Listing;
-use crate::store::Progress;
+use crate::store::{Progress, WriteTrouble};
 use crate::sync::gap::counts_more;
 
 /// How bad it is; the worst comes first.
@@ -148,6 +148,18 @@ pub fn of_rejects(listings: &[Standing]) -> Vec<Finding> {
         Some(finding.hint("`lumo-bridge sync rejects` says why; everything else goes on without them"))
     };
     listings.iter().filter_map(finding).collect()
+}
+
+/// That the database does not take what is written to it.
+#[must_use]
+pub fn of_writing(trouble: &WriteTrouble) -> Finding {
+    let WriteTrouble { transaction, lasting, reason } = trouble;
+    let message = format!(
+        "Writing to the database has been failing for {} s (`{transaction}`): {reason}; nothing is sent meanwhile",
+        lasting.as_secs()
+    );
+    let hint = "make room on the database's disk, or lead its name to a server that takes writes; the daemon goes on by itself";
+    Finding::new(Severity::Stopped, "not_written", message).hint(hint).blocking()
 }
 
 /// Whether anybody reads.

@@ -74,6 +74,7 @@ impl Status {
         findings.extend(finding::of_rejects(&listings));
         findings.extend(finding::of_reader(&reader, now));
         findings.extend(finding::of_future(&progresses, now));
+        findings.extend(store.write_trouble().as_ref().map(finding::of_writing));
         findings.extend(finding::of_endpoints(&endpoints, now));
         let speed = Speed::load(store, now).await?;
         findings.extend(speed.as_ref().map(Speed::finding));

@@ -5,6 +5,7 @@
 //! What is asked of it here goes through a connection of its own and in plain SQL: a test must not learn from the code
 //! under test what is stored.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sea_orm::{
@@ -56,7 +57,12 @@ enum Keep {
 
 impl Database {
     pub(crate) async fn sqlite() -> Self {
-        let directory = tempfile::tempdir().expect("no directory for a temporary file");
+        Self::sqlite_in(&std::env::temp_dir()).await
+    }
+
+    /// A file below this folder.
+    pub(crate) async fn sqlite_in(folder: &Path) -> Self {
+        let directory = tempfile::tempdir_in(folder).expect("no directory for a temporary file");
         let url = format!("sqlite://{}", directory.path().join("bridge.db").display());
         let connection = connect(&format!("{url}?mode=rwc")).await.expect("SQLite file not opened");
         Self { url, connection, keep: Keep::File { _directory: directory } }

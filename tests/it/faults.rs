@@ -2,6 +2,8 @@
 //! all up.
 
 mod access;
+mod disk;
+mod failover;
 mod killed;
 mod log;
 mod manners;

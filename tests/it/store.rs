@@ -9,6 +9,7 @@ mod courier;
 mod crowd;
 mod endpoints;
 mod events;
+mod failures;
 pub(crate) mod fixture;
 mod ingest;
 mod lanes;

@@ -8,11 +8,11 @@
 use chrono::{DateTime, Datelike, Utc};
 use sea_orm::sea_query::{Expr, OnConflict, Query, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, ColumnType, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, IdenStatic, Iterable,
-    Statement, Value,
+    ColumnTrait, ColumnType, ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic, Iterable, Statement, Value,
 };
 
 use super::padded;
+use crate::store::transaction::Transaction;
 
 /// Rows in one statement where each row has parameters of its own; with 21 columns far below the 32,766 that SQLite takes.
 const ROWS: usize = 200;
@@ -32,7 +32,7 @@ pub(super) enum Existing {
 
 /// Writes rows, each with its values in the order of the entity's columns.
 pub(super) async fn write<E: EntityTrait>(
-    session: &DatabaseTransaction,
+    session: &Transaction,
     key: E::Column,
     rows: Vec<Vec<Value>>,
     existing: Existing,
@@ -71,7 +71,7 @@ pub(super) async fn write<E: EntityTrait>(
 
 /// Writes new rows.
 pub(in crate::store) async fn insert<E: EntityTrait>(
-    session: &DatabaseTransaction,
+    session: &Transaction,
     rows: Vec<Vec<Value>>,
 ) -> Result<(), DbErr> {
     // Whatever is refused needs no key to be named.

@@ -211,3 +211,16 @@ fn the_summary_is_one_sentence_about_the_worst_or_about_all() {
     assert_eq!(summary(&[finding("a"), finding("b")], &[]), "a. There is 1 more finding.");
     assert_eq!(summary(&[finding("a"), finding("b"), finding("c")], &[]), "a. There are 2 more findings.");
 }
+
+#[test]
+fn a_database_that_takes_no_writes_is_said() {
+    let lasting = std::time::Duration::from_secs(72);
+    let reason = "nothing can be written to the database: database or disk is full".to_owned();
+    let finding = of_writing(&WriteTrouble { transaction: "sync.page", lasting, reason });
+    assert_eq!(
+        finding.message,
+        "Writing to the database has been failing for 72 s (`sync.page`): nothing can be written to the database: \
+         database or disk is full; nothing is sent meanwhile"
+    );
+    assert!(finding.blocks_ready && finding.severity == Severity::Stopped && finding.hint.is_some());
+}

@@ -32,7 +32,7 @@ on_each_database!(
 
 const COMPANY: &str = "company";
 
-pub(super) fn dated(id: &str, user: &str, seconds: i64) -> Deposit {
+pub(crate) fn dated(id: &str, user: &str, seconds: i64) -> Deposit {
     noticed(Deposit {
         company_id: Some(COMPANY.parse().unwrap()),
         external_id: Some(user.parse().unwrap()),
@@ -46,14 +46,14 @@ fn old(id: &str, user: &str, seconds: i64) -> Wallet {
 }
 
 /// Stores rows as a silent first import does, the newest first.
-pub(super) async fn import<R: Told>(store: &Store, mut records: Vec<R>) {
+pub(crate) async fn import<R: Told>(store: &Store, mut records: Vec<R>) {
     records.reverse();
     let announce = Announce::Import { started_at: at(0), until: at(1_000), history: History::Silent };
     let caused = store.ingest(Batch { announce, ..page(&records, at(1)) }, at(1)).await.unwrap();
     assert_eq!(caused.events, 0, "the import is silent");
 }
 
-pub(super) async fn imported(database: &Database) {
+pub(crate) async fn imported(database: &Database) {
     for listing in ["wallets", "deposits"] {
         let values = format!("'{listing}', '2026-05-04 10:00:00'");
         database.execute(&format!("INSERT INTO lumo_sync_state (listing, import_done_at) VALUES ({values})")).await;

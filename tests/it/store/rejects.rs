@@ -14,7 +14,7 @@ on_each_database!(
     kept_items_are_listed_page_by_page,
 );
 
-fn reject(id: &str, content: &str) -> Reject {
+pub(super) fn reject(id: &str, content: &str) -> Reject {
     let raw = format!(r#"{{"id":"{id}","externalId":"{content}\u0000"}}"#);
     let problem = "contains a control character".to_owned();
     Reject::new(3, Some(id.to_owned()), &raw, "externalId".to_owned(), problem)

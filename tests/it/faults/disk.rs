@@ -1,0 +1,112 @@
+//! A disk that is full for a while: nothing is lost, nothing is made up, and the process says so.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use lumo_simulator::World;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::admin::client::Client;
+use crate::database::Database;
+use crate::world::{Announced, PATIENCE, Stage, eventually, seed};
+
+/// Longer than the disk is full in the test.
+const A_WHILE: Duration = Duration::from_secs(6);
+
+/// A file system of its own, in memory.
+struct Disk(TempDir);
+
+impl Disk {
+    /// None where the test may not mount; it says so, and fails where it must be able to.
+    fn new() -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=96m", "tmpfs"])
+            .arg(directory.path())
+            .output()
+            .is_ok_and(|output| output.status.success());
+        if mounted {
+            return Some(Self(directory));
+        }
+        assert!(std::env::var_os("CI").is_none(), "a small disk cannot be mounted here");
+        println!("NOT TESTED: a full disk, as a small one cannot be mounted here (it takes root)");
+        None
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn fill(&self) {
+        let mut ballast = File::create(self.path().join("ballast")).unwrap();
+        for size in [1 << 20, 1 << 12, 1] {
+            let block = vec![0; size];
+            while ballast.write_all(&block).is_ok() {}
+        }
+    }
+
+    fn free(&self) {
+        fs::remove_file(self.path().join("ballast")).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("--lazy").arg(self.path()).status();
+        if !unmounted.is_ok_and(|status| status.success()) {
+            eprintln!("{} not unmounted", self.path().display());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_full_for_a_while_loses_nothing_and_makes_nothing_up() {
+    let Some(disk) = Disk::new() else { return };
+    let world = World::live(seed());
+    world.seed(20, 50);
+    let mut stage = Stage::new(Database::sqlite_in(disk.path()).await, world.clone()).await;
+    stage.announce_history();
+    stage.settings.set("server.listen", json!("127.0.0.1:0"));
+    let mut bridge = stage.daemon();
+    let client = Client::of(&mut bridge).await;
+    stage.until_imported().await;
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    eventually!(PATIENCE, "it is ready", client.get("/readyz").await.status == 200);
+
+    disk.fill();
+    let full = tokio::time::Instant::now();
+    let before = stage.events().await.len();
+    for user in 0..100 {
+        world.add_deposit_for(&format!("later {user}"), "1.5").expect("a deposit");
+    }
+    eventually!(PATIENCE, "it says that it is not ready", {
+        let answer = client.get("/readyz").await;
+        let problem = answer.body["problem"].as_str().unwrap_or_default().to_owned();
+        answer.status == 503 && problem.starts_with("Writing to the database has been failing for")
+    });
+    assert!(bridge.log().contains("the database cannot be written to"), "{}", bridge.log());
+    tokio::time::sleep_until(full + A_WHILE).await;
+    assert_eq!(stage.events().await.len(), before, "what is not stored is not seen by others");
+    disk.free();
+
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    eventually!(PATIENCE, "it is ready again", client.get("/readyz").await.status == 200);
+    bridge.until_logged("the database can be written to again", PATIENCE).await;
+    stage.database.execute("CREATE TABLE another_writer (id integer)").await;
+    stage.assert_told_once_and_in_order(&Announced::default()).await;
+    let received = stage.receiver.count();
+    bridge.kill();
+
+    let bridge = stage.daemon();
+    stage.until_read_again().await;
+    stage.until_delivered().await;
+    stage.assert_told_once_and_in_order(&Announced::default()).await;
+    assert_eq!(stage.receiver.count(), received, "a restart sends nothing again");
+    bridge.stop().await;
+}
