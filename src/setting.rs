@@ -19,6 +19,7 @@ mod url_source;
 mod whole;
 mod word;
 mod word_or_since;
+mod years;
 
 pub use cron_line::CronLine;
 pub use http_url::HttpUrl;
@@ -37,6 +38,7 @@ pub use url_source::UrlSource;
 pub(crate) use whole::{optional_whole, whole};
 pub(crate) use word::{optional_word, word};
 pub(crate) use word_or_since::{WordOrSince, word_or_since};
+pub(crate) use years::within_years;
 
 /// Why a text is not a value of its type: a fragment that quotes the text, says what is wrong and how to write it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

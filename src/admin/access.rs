@@ -3,12 +3,15 @@
 //! With a token, whoever presents it. Without one the server listens on loopback only, and what is left to fear is a page
 //! in the operator's own browser: its requests carry the name of the page's host, even if that name was made to lead here,
 //! so the `Host` must be an address or `localhost`; and it cannot send JSON to another origin without being asked first,
-//! so whatever changes something must say that it sends JSON.
+//! so whatever changes something must say that it sends JSON. What a browser says to have been asked for by a page of another
+//! site is refused whatever it asks for: its answer could not be read, but to make it costs the database something.
 
 use std::net::IpAddr;
 
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -17,6 +20,9 @@ use sha2::Sha256;
 
 use super::{Admin, Config, Problem};
 use crate::setting::{Secret, SettingError};
+
+/// How a browser says which page sends a request.
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// Who is let in.
 #[derive(Debug)]
@@ -40,6 +46,9 @@ impl Access {
     }
 
     fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+        if is_from_another_site(headers) {
+            return Err(Problem::foreign_site());
+        }
         match self {
             Self::Token(token) => {
                 let given = headers.get(AUTHORIZATION).ok_or_else(Problem::no_token)?;
@@ -105,6 +114,18 @@ fn is_local(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
 }
 
+/// Whether a browser sends this for a page of another site. Browsers say so themselves, but to servers without TLS on other
+/// machines; there the page's origin must be the host that is asked.
+fn is_from_another_site(headers: &HeaderMap) -> bool {
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    if let Some(site) = headers.get(SEC_FETCH_SITE).map(text) {
+        return !matches!(site.as_str(), "same-origin" | "none");
+    }
+    let Some(origin) = headers.get(ORIGIN).map(text) else { return false };
+    let host = headers.get(HOST).map(text).unwrap_or_default();
+    !origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(&host))
+}
+
 fn is_json(header: &HeaderValue) -> bool {
     let essence = header.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
     essence.trim().eq_ignore_ascii_case("application/json")
@@ -138,6 +159,30 @@ mod tests {
         for foreign in ["evil.example:8600", "localhost.evil.example", "127.0.0.1.evil.example", "", "[evil]:1"] {
             assert!(!open(foreign), "{foreign:?}");
         }
+    }
+
+    #[test]
+    fn a_page_of_another_site_is_refused() {
+        let site = axum::http::HeaderName::from_static(SEC_FETCH_SITE);
+        let host = (HOST, "localhost:8600");
+        for (pairs, open) in [
+            (vec![], true),
+            (vec![(site.clone(), "same-origin")], true),
+            (vec![(site.clone(), "none")], true),
+            (vec![(site.clone(), "cross-site")], false),
+            (vec![(site.clone(), "same-site")], false),
+            (vec![(ORIGIN, "http://localhost:8600")], true),
+            (vec![(ORIGIN, "http://localhost:3000")], false),
+            (vec![(ORIGIN, "http://evil.example")], false),
+            (vec![(ORIGIN, "null")], false),
+            (vec![(ORIGIN, "https://bridge.example"), (site.clone(), "same-origin")], true),
+        ] {
+            let headers = headers(&[pairs.as_slice(), std::slice::from_ref(&host)].concat());
+            assert_eq!(Access::Local.check(&Method::GET, &headers).is_ok(), open, "{pairs:?}");
+        }
+        let access = Access::Token(Secret::from("s3cret".to_owned()));
+        let headers = headers(&[(AUTHORIZATION, "Bearer s3cret"), (site, "cross-site")]);
+        assert!(access.check(&Method::GET, &headers).is_err(), "a token changes nothing");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::setting::{Malformed, Span};
+use crate::setting::{Malformed, Span, within_years};
 
 /// From when on: a time, or how long before now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -18,7 +18,7 @@ pub enum Since {
 }
 
 impl Since {
-    /// The time that is meant, in whole microseconds as the databases keep them.
+    /// The time that is meant, within the years that every database takes.
     #[must_use]
     pub fn before(self, now: DateTime<Utc>) -> DateTime<Utc> {
         match self {
@@ -36,7 +36,7 @@ impl FromStr for Since {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-            return Ok(Self::At(time.to_utc()));
+            return Ok(Self::At(within_years(time.to_utc())));
         }
         text.parse()
             .map(Self::Ago)
@@ -67,6 +67,8 @@ mod tests {
             ("2h", "2026-05-04T08:11:12Z"),
             ("1d 1m", "2026-05-03T10:10:12Z"),
             ("9000y", "1970-01-01T00:00:00Z"),
+            ("0000-01-01T00:00:00+23:59", "0001-01-01T00:00:00Z"),
+            ("9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59Z"),
         ] {
             assert_eq!(text.parse::<Since>().unwrap().before(now()), time.parse::<DateTime<Utc>>().unwrap(), "{text}");
         }

@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use lumo_bridge_entity::delivery::{self, State};
 use lumo_bridge_entity::{attempt, deposit, event, stream, wallet};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
+use sea_orm::{
+    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, Value,
+};
 
 use super::mirror::{padded, time};
 use super::{Error, Store};
@@ -76,13 +78,14 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn list_wallets(&self, filter: &WalletFilter) -> Result<Vec<wallet::Model>, Error> {
+        let since = self.since(filter.since);
         let query = wallet::Entity::find()
             .apply_if(filter.external_id.clone(), |query, id| query.filter(wallet::Column::ExternalId.eq(id)))
             .apply_if(filter.address.as_deref(), |query, address| {
                 query.filter(indexed(wallet::Column::Address, [address.to_owned()]))
             })
             .apply_if(filter.blocked, |query, blocked| query.filter(wallet::Column::IsBlocked.eq(blocked)))
-            .apply_if(filter.since, |query, since| query.filter(wallet::Column::CreatedAt.gte(since)))
+            .apply_if(since, |query, since| query.filter(wallet::Column::CreatedAt.gte(since)))
             .apply_if(filter.after.clone(), |query, (at, id)| {
                 query.filter(self.after(wallet::Column::CreatedAt, at, wallet::Column::Id.lt(id)))
             })
@@ -101,13 +104,14 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn list_deposits(&self, filter: &DepositFilter) -> Result<Vec<deposit::Model>, Error> {
+        let since = self.since(filter.since);
         let (at, after) = filter.after.clone().unzip();
         let mut rows = Vec::new();
         if at != Some(None) {
             // Two queries, so that each reads an index from where the page begins.
             let query = deposits(filter)
                 .filter(deposit::Column::CreatedAt.is_not_null())
-                .apply_if(filter.since, |query, since| query.filter(deposit::Column::CreatedAt.gte(since)))
+                .apply_if(since.clone(), |query, since| query.filter(deposit::Column::CreatedAt.gte(since)))
                 .apply_if(at.flatten().zip(after.clone()), |query, (at, id)| {
                     query.filter(self.after(deposit::Column::CreatedAt, at, deposit::Column::Id.lt(id)))
                 })
@@ -118,7 +122,7 @@ impl Store {
         if found < filter.limit {
             let query = deposits(filter)
                 .filter(deposit::Column::CreatedAt.is_null())
-                .apply_if(filter.since, |query, since| query.filter(deposit::Column::FirstSeenAt.gte(since)))
+                .apply_if(since, |query, since| query.filter(deposit::Column::FirstSeenAt.gte(since)))
                 .apply_if(after.filter(|_| at == Some(None)), |query, id| query.filter(deposit::Column::Id.lt(id)));
             let rest = query.order_by_desc(deposit::Column::Id).limit(filter.limit - found).all(self.read()).await?;
             rows.extend(rest);
@@ -135,11 +139,12 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn list_events(&self, filter: &EventFilter) -> Result<Vec<event::Model>, Error> {
+        let since = self.since(filter.since);
         let query = event::Entity::find()
             .apply_if(filter.external_id.clone(), |query, id| query.filter(event::Column::ExternalId.eq(id)))
             .apply_if(filter.kind.clone(), |query, kind| query.filter(event::Column::Kind.eq(kind)))
             .apply_if(filter.object_id.clone(), |query, id| query.filter(event::Column::ObjectId.eq(id)))
-            .apply_if(filter.since, |query, since| query.filter(event::Column::DetectedAt.gte(since)))
+            .apply_if(since, |query, since| query.filter(event::Column::DetectedAt.gte(since)))
             .apply_if(filter.before, |query, seq| query.filter(event::Column::Seq.lt(seq)))
             .order_by_desc(event::Column::Seq)
             .limit(filter.limit);
@@ -240,6 +245,11 @@ impl Store {
             Listing::Deposits => deposit::Entity::find().count(self.read()).await?,
         };
         Ok(count)
+    }
+
+    /// A bound as the driver wants it.
+    fn since(&self, since: Option<DateTime<Utc>>) -> Option<Value> {
+        since.map(|since| time(Some(since), self.backend()))
     }
 
     /// What comes after a row in a list that is sorted by this time, the newest first, and then by id.

@@ -8,9 +8,11 @@ use tokio::net::TcpStream;
 use lumo_simulator::World;
 
 use super::client::{Answer, answer};
-use super::daemon;
-use crate::database::Database;
+use super::{daemon, running};
+use crate::database::{Database, on_each_database};
 use crate::world::{Stage, seed};
+
+on_each_database!(times_beyond_the_calendar_are_answered_and_delivering_goes_on);
 
 fn assert_refused(answer: &Answer, status: u16, code: &str) {
     assert_eq!((answer.status, answer.body["error"]["code"].as_str()), (status, Some(code)), "{answer:?}");
@@ -81,6 +83,46 @@ async fn what_cannot_be_answered_says_why() {
     assert_refused(&named, 404, "not_found");
     assert_eq!(named.body["error"]["hint"], "did you mean `shop`?");
     assert_refused(&client.post("/api/deliveries/dlv_none/retry", &json!({})).await, 404, "not_found");
+    bridge.stop().await;
+}
+
+/// A time zone moves a time beyond the years that the drivers can encode. Six such questions once took every connection.
+async fn times_beyond_the_calendar_are_answered_and_delivering_goes_on(database: Database) {
+    let (stage, bridge, client) = running(database, 3).await;
+    for path in ["deposits", "wallets", "events"] {
+        for since in ["0000-01-01T00:00:00%2B23:59", "9999-12-31T23:59:59-23:59"] {
+            let answer = client.get(&format!("/api/{path}?since={since}")).await;
+            assert_eq!(answer.status, 200, "{path}: {answer:?}");
+            let is_empty = answer.body["data"].as_array().map(Vec::is_empty);
+            assert_eq!(is_empty, Some(since.starts_with('9')), "{path} since {since}: {answer:?}");
+        }
+    }
+    stage.world.add_deposit_for("someone", "1.5").expect("a deposit");
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_another_site_gets_nothing_from_a_browser() {
+    let mut stage = Stage::new(Database::sqlite().await, World::new(seed())).await;
+    let (bridge, client) = daemon(&mut stage).await;
+    let host = client.base.strip_prefix("http://").unwrap().to_owned();
+    let ask = |name: &'static str, value: &str| client.request(Method::GET, "/api/status").header(name, value);
+    for request in [
+        ask("sec-fetch-site", "cross-site"),
+        ask("sec-fetch-site", "same-site"),
+        ask("origin", "http://evil.example"),
+        ask("origin", "null"),
+    ] {
+        assert_refused(&answer(request).await, 403, "foreign_site");
+    }
+    for request in
+        [ask("sec-fetch-site", "same-origin"), ask("sec-fetch-site", "none"), ask("origin", &format!("http://{host}"))]
+    {
+        assert_eq!(answer(request).await.status, 200);
+    }
+    assert_eq!(client.text("/healthz").await, "ok\n");
     bridge.stop().await;
 }
 

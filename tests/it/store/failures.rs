@@ -27,7 +27,7 @@ on_each_database!(a_transaction_that_fails_leaves_nothing_behind);
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 17] = [
     "lumo_acks",
     "lumo_deliveries",
     "lumo_delivery_attempts",
@@ -39,6 +39,7 @@ const TABLES: [&str; 16] = [
     "lumo_streams",
     "lumo_sweep_seen",
     "lumo_sweeps",
+    "lumo_sync_blocks",
     "lumo_sync_runs",
     "lumo_sync_state",
     "lumo_user_deposits",
@@ -98,7 +99,8 @@ async fn a_transaction_that_fails_leaves_nothing_behind(database: Database) {
         }
         let saboteur = Saboteur::default();
         let config = config(&database);
-        let store = Store::open_failing(Need::Everything, &config, subscribers.clone(), saboteur.failpoint()).await.unwrap();
+        let store =
+            Store::open_failing(Need::Everything, &config, subscribers.clone(), saboteur.failpoint()).await.unwrap();
         let mut queued = store.queued();
         saboteur.set(name, None, true);
         drop(act(store.clone(), Arc::clone(&things)).await);

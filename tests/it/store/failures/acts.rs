@@ -13,7 +13,9 @@ use lumo_bridge::model::retry::{Policy, Verdict};
 use lumo_bridge::model::sink::{Sink, Statement};
 use lumo_bridge::model::subscriber::{Order, Subscriber};
 use lumo_bridge::store::replay::ReplayFilter;
-use lumo_bridge::store::{Claimed, Config, Cutoffs, Error, Fence, Lease, Run, Settlement, Store, SweepState, Turn};
+use lumo_bridge::store::{
+    Advance, Claimed, Config, Cutoffs, Error, Fence, Lease, Remembered, Run, Settlement, Store, SweepState, Turn,
+};
 use lumo_bridge_entity::delivery::State;
 use lumo_bridge_entity::endpoint::State as Health;
 use lumo_bridge_entity::run::Outcome;
@@ -53,7 +55,7 @@ macro_rules! acts {
 }
 
 /// Each transaction by its name. Those that change what others need come last.
-pub(super) fn acts() -> [(&'static str, Act); 32] {
+pub(super) fn acts() -> [(&'static str, Act); 36] {
     acts! {
         "doctor.create" => |store, things| store.may_create_tables(None);
         "sink.try" => |store, things| async {
@@ -63,8 +65,9 @@ pub(super) fn acts() -> [(&'static str, Act); 32] {
         "sweep.save" => |store, things| store.save_sweep(&things.sweep, &[(1, vec![3])], Some(things.fence), at(31));
         "sweep.end" => |store, things| store.end_sweep(Listing::Deposits, Some(things.fence));
         "sync.page" => |store, things| store.ingest(page(&[wallet("new", "someone")], at(30)), at(30));
-        "sync.reject" => |store, things| {
-            store.keep_rejects(Listing::Deposits, &[reject("odd", "a")], Some(things.fence), at(32))
+        "sync.reject" => |store, things| async {
+            let rejects = [reject("odd", "a")];
+            store.keep_rejects(Listing::Deposits, &rejects, Some(things.fence), at(32)).await
         };
         "sync.forget_rejects" => |store, things| store.forget_rejects(Listing::Deposits, at(33), Some(things.fence));
         "sync.vanish" => |store, things| {
@@ -72,14 +75,18 @@ pub(super) fn acts() -> [(&'static str, Act); 32] {
         };
         "sync.finish" => |store, things| async {
             let progress = store.progress(Listing::Blocked).await?;
-            store.finish_pass(&progress, &run(7), Some(things.fence)).await
+            let advance = Advance { progress: &progress, memory: Remembered::Keep };
+            store.finish_pass(&run(7), Some(&advance), Some(things.fence)).await
         };
         "sync.remember" => |store, things| async {
             let progress = store.progress(Listing::Deposits).await?;
-            let progress = lumo_bridge::store::Progress { memory: Some("{}".to_owned()), ..progress };
-            store.remember(&progress, Some(things.fence)).await
+            let advance = Advance { progress: &progress, memory: Remembered::Replace("{}".to_owned()) };
+            store.remember(&advance, Some(things.fence)).await
         };
         "sync.note" => |store, things| store.note_stalled(Listing::Deposits, Some(at(5)), Some(things.fence), at(41));
+        "blocks.replace" => |store, things| store.replace_blocks(Listing::Deposits, &[(1, vec![1])], Some(things.fence));
+        "blocks.update" => |store, things| store.update_blocks(Listing::Deposits, &[(1, vec![2])], Some(things.fence));
+        "speed.note" => |store, things| store.note_speed("{}");
         "run.forget" => |store, things| store.forget_runs(at(1000));
         "endpoint.register" => |store, things| store.register_endpoints(at(42));
         "endpoint.backfill" => |store, things| store.backfill(&things.late, at(43));
@@ -128,6 +135,10 @@ pub(super) fn acts() -> [(&'static str, Act); 32] {
         };
         "lease.lead" => |store, things| store.lead("sync", "me", chrono::TimeDelta::seconds(90), at(55));
         "lease.resign" => |store, things| store.resign(things.fence, "me", at(56));
+        "lease.depose" => |store, things| async {
+            let seen = store.holder("sync").await?.expect("there is a lease");
+            store.depose("sync", &seen, at(57)).await
+        };
     }
 }
 
@@ -194,7 +205,7 @@ pub(super) async fn prepare(database: &Database) -> Things {
     let sink = Arc::new(Sink { statement, timeout: Duration::from_secs(5), policy, max_hold: long });
 
     let fence = store.lead("sync", "me", chrono::TimeDelta::seconds(90), at(0)).await.unwrap().unwrap();
-    store.finish_pass(&store.progress(Listing::Blocked).await.unwrap(), &run(1), Some(fence)).await.unwrap();
+    store.finish_pass(&run(1), None, Some(fence)).await.unwrap();
     let sweep = SweepState { listing: Listing::Deposits, started_at: at(5), known_until: 1, state: "{}".to_owned() };
     store.save_sweep(&sweep, &[(0, vec![1])], None, at(6)).await.unwrap();
     store.close().await;

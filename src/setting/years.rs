@@ -1,0 +1,33 @@
+//! Times that every database can keep and compare.
+
+use chrono::{DateTime, Utc};
+
+/// The first second of the year 1, and the last one of the year 9999. Beyond these the driver for MySQL cannot encode a time,
+/// PostgreSQL refuses some, and SQLite, which compares texts, sorts them wrongly.
+const FIRST: i64 = -62_135_596_800;
+const LAST: i64 = 253_402_300_799;
+
+/// The nearest time in the years 1 to 9999. A time zone can move a time that was written in one of these years beyond them.
+pub(crate) fn within_years(time: DateTime<Utc>) -> DateTime<Utc> {
+    let seconds = time.timestamp().clamp(FIRST, LAST);
+    if seconds == time.timestamp() { time } else { DateTime::from_timestamp(seconds, 0).unwrap_or(time) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_moved_into_the_years_that_are_known() {
+        let time = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        for (text, kept) in [
+            ("-0001-12-31T00:01:00Z", "0001-01-01T00:00:00Z"),
+            ("+10000-01-01T00:00:00Z", "9999-12-31T23:59:59Z"),
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+            ("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999Z"),
+            ("2026-05-04T10:11:12.345678Z", "2026-05-04T10:11:12.345678Z"),
+        ] {
+            assert_eq!(within_years(time(text)), time(kept), "{text}");
+        }
+    }
+}
