@@ -102,13 +102,16 @@ async fn a_transaction_that_fails_leaves_nothing_behind(database: Database) {
         let store =
             Store::open_failing(Need::Everything, &config, subscribers.clone(), saboteur.failpoint()).await.unwrap();
         let mut queued = store.queued();
-        saboteur.set(name, None, true);
-        drop(act(store.clone(), Arc::clone(&things)).await);
+        // That a process is gone may take the server a moment.
+        eventually!(PATIENCE, format!("{name} does something"), {
+            saboteur.set(name, None, true);
+            drop(act(store.clone(), Arc::clone(&things)).await);
+            saboteur.plan.lock().unwrap().steps > 0
+        });
         let (steps, has_commit) = {
             let plan = saboteur.plan.lock().unwrap();
             (plan.steps, plan.has_commit)
         };
-        assert!(steps > 0, "{name} does nothing");
         let before = database.rows(&everything).await;
 
         for kind in KINDS {
@@ -140,7 +143,9 @@ async fn a_transaction_that_fails_leaves_nothing_behind(database: Database) {
                 assert!(saboteur.plan.lock().unwrap().struck > 0, "{what}: did not happen");
                 assert_nothing_is_open(&database, &what).await;
                 assert!(database.rows(&everything).await == before, "{what}: something is stored");
-                assert!(!queued.has_changed().unwrap(), "{what}: somebody was woken");
+                // Whoever enrolls looks once, as what was queued before is not heard.
+                let enrolls = name == "delivery.take_back";
+                assert!(enrolls || !queued.has_changed().unwrap(), "{what}: somebody was woken");
             }
         }
         let mut is_known = true;

@@ -192,13 +192,14 @@ pub(super) async fn prepare(database: &Database) -> Things {
     let waits = |row: &&lumo_bridge_entity::delivery::Model| row.endpoint == weak && row.state == State::Pending;
     let waiting = rows.iter().find(waits).unwrap().id.clone();
 
+    // What a process claims that shows that it lives can be taken back once it is gone.
+    let roll = store.enroll(&config(database)).await.unwrap();
     let long = Duration::from_secs(3600);
     let settlements = store.claim(&endpoint("shop"), 2, long, at(3)).await.unwrap();
     let settlements = settlements.into_iter().map(|one| settled(one, "shop", Verdict::Done, at(4))).collect();
     let leases = store.claim(&endpoint("shop"), STREAMS / 2, long, at(3)).await.unwrap();
     let leases = Mutex::new(leases.into_iter().map(|one| one.lease).collect());
     let fed = store.claim(&endpoint("ledger"), 1, long, at(3)).await.unwrap().remove(0);
-    // By a process that never showed that it lives.
     assert_eq!(store.claim(&endpoint("late"), 1, long, at(3)).await.unwrap().len(), 1);
     let policy = Policy { schedule: vec![long], jitter: 0.0, retry_after_cap: long };
     let statement = Statement::parse("INSERT INTO ledger (event_id) VALUES (:event_id)").unwrap();
@@ -208,6 +209,7 @@ pub(super) async fn prepare(database: &Database) -> Things {
     store.finish_pass(&run(1), None, Some(fence)).await.unwrap();
     let sweep = SweepState { listing: Listing::Deposits, started_at: at(5), known_until: 1, state: "{}".to_owned() };
     store.save_sweep(&sweep, &[(0, vec![1])], None, at(6)).await.unwrap();
+    drop(roll);
     store.close().await;
     Things {
         config: config(database),
