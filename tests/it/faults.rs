@@ -71,8 +71,9 @@ enum Effect {
 
 fn effect(fault: &Fault) -> Effect {
     match fault {
-        Fault::MissingId | Fault::MissingTotal => Effect::Doubt,
-        Fault::DuplicateId => Effect::Nothing,
+        Fault::MissingTotal => Effect::Doubt,
+        // An item that cannot be read is kept aside, and the rest goes on.
+        Fault::DuplicateId | Fault::MissingId => Effect::Nothing,
         _ => Effect::EndsThePass,
     }
 }

@@ -80,6 +80,7 @@ const INCOMPLETE: &str = "time() - lumo_bridge_sync_complete_through_timestamp_s
 const UNREAD: &str = "time() - lumo_bridge_sync_last_round_timestamp_seconds > 600";
 const UNPROVED: &str = "time() - lumo_bridge_sync_proved_through_timestamp_seconds > 86400";
 const GAP: &str = "lumo_bridge_sync_gap_rows != 0";
+const REJECTS: &str = "lumo_bridge_sync_rejects > 0";
 const FAILING: &str = r#"lumo_bridge_endpoint_state{state="failing"} == 1"#;
 const SUSPENDED: &str = r#"lumo_bridge_endpoint_state{state="suspended"} == 1"#;
 const DEAD: &str = r#"lumo_bridge_deliveries{state="dead"} > 0"#;
@@ -89,8 +90,21 @@ const GONE: &str = "up == 0";
 
 #[test]
 fn every_line_of_the_table_has_a_test() {
-    let tested =
-        [GONE, READY, UNAUTHORIZED, STALLED, INCOMPLETE, UNREAD, UNPROVED, GAP, FAILING, SUSPENDED, DEAD, WAITING];
+    let tested = [
+        GONE,
+        READY,
+        UNAUTHORIZED,
+        STALLED,
+        INCOMPLETE,
+        UNREAD,
+        UNPROVED,
+        GAP,
+        REJECTS,
+        FAILING,
+        SUSPENDED,
+        DEAD,
+        WAITING,
+    ];
     assert_eq!(documented(), tested.iter().map(|condition| (*condition).to_owned()).collect());
 }
 
@@ -226,6 +240,16 @@ async fn each_mark_that_is_too_old_fires_its_line() {
         stage.database.execute(&format!("UPDATE lumo_sync_state SET {column} = {value}")).await;
         fires(&client, condition).await;
     }
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_item_that_cannot_be_read_fires_its_line() {
+    let mut stage = stage(Database::sqlite().await).await;
+    stage.world.add_wallet("tab\there");
+    let (bridge, client) = daemon(&mut stage).await;
+    fires(&client, REJECTS).await;
+    eventually!(PATIENCE, "it is ready all the same", client.get("/readyz").await.status == 200);
     bridge.stop().await;
 }
 
