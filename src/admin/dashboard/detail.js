@@ -117,15 +117,15 @@ export async function search(text, endpoints) {
   const [wallets, deposits, events] = await Promise.all(
     ["wallets", "deposits", "events"].map(async (list) => (await read(`/api/${list}?external_id=${id}`)).data));
   if (wallets.length + deposits.length + events.length === 0) {
-    for (const kind of ["deposit", "wallet"]) {
-      const found = await known(`/api/${kind}s/${id}`);
-      if (found) return thing(kind, found, await read(`/api/events?object_id=${id}`), endpoints);
-    }
     const [paid, owned, moved] = await Promise.all(
       [`deposits?tx_hash=${id}`, `wallets?address=${id}`, `deposits?address=${id}`].map(async (list) => (await read(`/api/${list}`)).data));
     if (paid.length > 0) return show(`Transaction ${text}`, ...rows("Deposits", paid, endpoints));
     if (owned.length + moved.length > 0) {
       return show(`Address ${text}`, ...rows("Wallets", owned, endpoints), ...rows("Deposits", moved, endpoints));
+    }
+    for (const kind of ["deposit", "wallet"]) {
+      const found = await known(`/api/${kind}s/${id}`);
+      if (found) return thing(kind, found, await read(`/api/events?object_id=${id}`), endpoints);
     }
     return say(`nothing is known of “${text}”`);
   }
