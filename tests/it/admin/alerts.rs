@@ -140,11 +140,11 @@ async fn a_start_with_a_refused_key_is_told_everywhere(database: Database) {
     let mut stage = stage(database).await;
     stage.world.rotate_key();
     let (bridge, client) = daemon(&mut stage).await;
-    let first = problem(&client).await;
-    assert!(
-        first.contains("the first import has not begun") || first.starts_with("Lumo refuses the API key"),
-        "{first}"
-    );
+    // Before that the tables are made.
+    eventually!(PATIENCE, "it is not ready from the start, and says why", {
+        let first = problem(&client).await;
+        first.contains("the first import has not begun") || first.starts_with("Lumo refuses the API key")
+    });
     fires(&client, UNAUTHORIZED).await;
     fires(&client, READY).await;
     until_told(&stage, "sync.unauthorized").await;
