@@ -2,7 +2,8 @@
 //!
 //! PostgreSQL's `jsonb` refuses `\u0000`, half a surrogate pair, and numbers beyond its range; serde_json refuses numbers
 //! that no float can hold; PHP refuses keys that begin with `\u0000`; a key that stands twice is read differently by
-//! different readers. Such members are spelled differently here, and named. Everything else keeps its bytes.
+//! different readers. Such members are spelled differently here, and named. Every other value keeps its spelling, and an item
+//! without such members keeps its bytes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -20,6 +20,7 @@ on_each_database!(
     users_that_differ_by_a_space_or_by_case_are_different_users,
     the_longest_external_ids_are_stored_and_found,
     a_raw_item_is_kept_byte_for_byte,
+    an_event_carries_an_item_that_every_reader_takes_byte_for_byte,
     times_come_back_to_the_microsecond,
 );
 
@@ -221,10 +222,18 @@ async fn a_raw_item_is_kept_byte_for_byte(database: Database) {
     assert_eq!(store.wallet(&"w".parse().unwrap()).await.unwrap().unwrap().raw, raw);
     assert_eq!(database.value("SELECT raw FROM lumo_user_wallets").await, raw);
     let body = database.value("SELECT body FROM lumo_events").await;
-    // The one member that not every reader of JSON takes is respelled, and named.
-    let portable = raw.replace("\\u0000", "\\ufffd");
-    assert!(body.contains(&format!("\"upstream\":{portable}")), "{body}");
-    assert!(body.contains(r#""upstream_altered":["#), "{body}");
+    // The one value that not every reader of JSON takes is respelled, and named; the others keep their spelling.
+    let portable = r#"{"id":"w","note":"a\ufffdb \ud83d\ude00 \/ é","n":1.10e+2,"big":123456789012345678901234567890.5}"#;
+    assert!(body.contains(&format!(r#""upstream":{portable},"upstream_altered":["/upstream/note"]"#)), "{body}");
+}
+
+async fn an_event_carries_an_item_that_every_reader_takes_byte_for_byte(database: Database) {
+    let store = migrated(&database, &shop()).await;
+    let raw = "{ \"id\":\"w\",\t\"note\": \"\\ud83d\\ude00 \\/ é\", \"n\": 1.10e+2,\r\n \"big\":123456789012345678901234567890.5 }";
+    ingest(&store, &[with_raw(wallet("w", "bob"), raw)], at(1)).await;
+    let body = database.value("SELECT body FROM lumo_events").await;
+    assert!(body.contains(&format!("\"upstream\":{raw}")), "{body}");
+    assert!(!body.contains("upstream_altered"), "{body}");
 }
 
 async fn times_come_back_to_the_microsecond(database: Database) {
