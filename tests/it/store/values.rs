@@ -223,7 +223,8 @@ async fn a_raw_item_is_kept_byte_for_byte(database: Database) {
     assert_eq!(database.value("SELECT raw FROM lumo_user_wallets").await, raw);
     let body = database.value("SELECT body FROM lumo_events").await;
     // The one value that not every reader of JSON takes is respelled, and named; the others keep their spelling.
-    let portable = r#"{"id":"w","note":"a\ufffdb \ud83d\ude00 \/ é","n":1.10e+2,"big":123456789012345678901234567890.5}"#;
+    let portable =
+        r#"{"id":"w","note":"a\ufffdb \ud83d\ude00 \/ é","n":1.10e+2,"big":123456789012345678901234567890.5}"#;
     assert!(body.contains(&format!(r#""upstream":{portable},"upstream_altered":["/upstream/note"]"#)), "{body}");
 }
 
