@@ -5,7 +5,7 @@
 //! of keys, white space, escapes in strings and the spelling of numbers do not count, at any depth. Numbers never become
 //! floats; those beyond the range of [`crate::model::Amount`] count by their text.
 
-mod canonical;
+pub(super) mod canonical;
 mod members;
 pub(super) mod split;
 

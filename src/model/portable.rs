@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::fingerprint::canonical::code_unit;
 use super::fingerprint::split;
 
 /// Most members that are named.
@@ -130,8 +131,8 @@ fn string(text: &str) -> Cow<'_, str> {
     let mut at = 0;
     while let Some(found) = text.get(at..).and_then(|rest| rest.find('\\')) {
         at += found;
-        let end = match escape(text, at) {
-            Some(unit @ 0xd800..=0xdbff) => match escape(text, at + 6) {
+        let end = match text.get(at..).and_then(code_unit) {
+            Some(unit @ 0xd800..=0xdbff) => match text.get(at + 6..).and_then(code_unit) {
                 Some(0xdc00..=0xdfff) => {
                     at += 12;
                     continue;
@@ -157,12 +158,6 @@ fn string(text: &str) -> Cow<'_, str> {
     }
     out.push_str(text.get(kept..).unwrap_or_default());
     Cow::Owned(out)
-}
-
-/// The UTF-16 unit that a `\uXXXX` at this place stands for.
-fn escape(text: &str, at: usize) -> Option<u16> {
-    let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
-    u16::from_str_radix(digits, 16).ok()
 }
 
 /// Whether every reader takes a number: by its digits, as a float could not tell.

@@ -106,8 +106,8 @@ pub fn decode_lossy(text: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str(&whole).ok().map(Cow::Owned)
 }
 
-/// The UTF-16 code unit of the escape `\uXXXX` that the text begins with.
-fn code_unit(escape: &str) -> Option<u16> {
+/// The UTF-16 code unit of the escape that the text begins with: `\u` and four hexadecimal digits.
+pub(in crate::model) fn code_unit(escape: &str) -> Option<u16> {
     u16::from_str_radix(escape.strip_prefix("\\u")?.get(..4)?, 16).ok()
 }
 
