@@ -86,6 +86,7 @@ pub use prune::{Cutoffs, DeliveryWalk, EventWalk, Pruned};
 pub use rejects::{KeptRejects, KnownReject, KnownRejects, MAX_REJECTS, RejectFilter};
 pub use settle::{Attempted, Settled, Settlement};
 pub use sink::Failure;
+pub use standing::HeldRemovals;
 pub use survey::{Survey, survey};
 pub use sweep::{Checkpoint, SweepState};
 pub use trouble::WriteTrouble;

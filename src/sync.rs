@@ -24,10 +24,12 @@ pub mod order;
 mod reader;
 pub mod recheck;
 mod rejects;
+pub mod removals;
 mod report;
 mod round;
 mod sightings;
 mod skew;
+mod suspect;
 mod sweep;
 mod tick;
 mod upstream;
@@ -275,6 +277,7 @@ impl<U: Upstream> Syncer<U> {
         let (fence, is_guest) = (round.fence(), round.is_guest());
         let ended = match reach {
             Reach::Needed if round.is_guest() => round.whole::<R>(stop).await,
+            Reach::Whole if options.accept_removals => round.twice::<R>(stop).await,
             Reach::Whole => round.whole::<R>(stop).await,
             Reach::Needed => round.tick::<R>(stop).await,
         };

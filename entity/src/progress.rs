@@ -33,6 +33,14 @@ pub struct Model {
     pub stalled_since: Option<DateTimeUtc>,
     /// Since when the key is refused; null while it is not.
     pub unauthorized_since: Option<DateTimeUtc>,
+    /// How many rows left the list and are held back from being called missing; null while none is.
+    pub removals_held: Option<i64>,
+    /// Since when.
+    pub removals_held_since: Option<DateTimeUtc>,
+    /// Why, in a sentence.
+    pub removals_held_why: Option<String>,
+    /// When the operator last said that whatever left the list is gone.
+    pub removals_accepted_at: Option<DateTimeUtc>,
     /// What the sync engine remembers of the listing, as JSON of its own.
     pub memory: Option<String>,
 }
@@ -57,6 +65,10 @@ impl Model {
             gap: None,
             stalled_since: None,
             unauthorized_since: None,
+            removals_held: None,
+            removals_held_since: None,
+            removals_held_why: None,
+            removals_accepted_at: None,
             memory: None,
         }
     }

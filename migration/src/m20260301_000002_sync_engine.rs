@@ -78,6 +78,10 @@ const STATE_COLUMNS: &[Column] = &[
     opt("unauthorized_since", Type::Time),
     opt("first_run_at", Type::Time),
     opt("memory", Type::LongText),
+    opt("removals_held", Type::BigInt),
+    opt("removals_held_since", Type::Time),
+    opt("removals_held_why", Type::Text),
+    opt("removals_accepted_at", Type::Time),
 ];
 
 const fn partial(name: &'static str, columns: &'static str, only: &'static str) -> Index {

@@ -23,7 +23,7 @@ struct Gauge {
     value: fn(&Progress, DateTime<Utc>) -> Option<String>,
 }
 
-const LISTINGS: [Gauge; 8] = [
+const LISTINGS: [Gauge; 9] = [
     Gauge {
         name: "lumo_bridge_sync_complete_through_timestamp_seconds",
         help: "Everything that was listed before this time is in the tables, by the last complete round.",
@@ -53,6 +53,11 @@ const LISTINGS: [Gauge; 8] = [
         name: "lumo_bridge_sync_gap_rows",
         help: "The total that the server told, less the rows that are stored as listed.",
         value: |progress, _| progress.gap.map(|gap| gap.to_string()),
+    },
+    Gauge {
+        name: "lumo_bridge_sync_removals_held",
+        help: "Rows that left the list and are held back from being called missing.",
+        value: |progress, _| Some(progress.removals_held.unwrap_or(0).to_string()),
     },
     Gauge {
         name: "lumo_bridge_sync_stalled",
@@ -211,6 +216,7 @@ mod tests {
                 r#"lumo_bridge_sync_complete_through_timestamp_seconds{listing="wallets"} 1777889501.020000"#,
                 r#"lumo_bridge_sync_complete_through_age_seconds{listing="wallets"} 1.980"#,
                 r#"lumo_bridge_sync_gap_rows{listing="wallets"} -3"#,
+                r#"lumo_bridge_sync_removals_held{listing="wallets"} 0"#,
                 r#"lumo_bridge_sync_stalled{listing="wallets"} 0"#,
                 r#"lumo_bridge_sync_unauthorized{listing="wallets"} 1"#,
             ]

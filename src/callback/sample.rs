@@ -17,7 +17,7 @@ pub fn body(kind: EventType) -> String {
         "wallet" => ("user:42", wallet(kind), Some(listed_wallet(kind))),
         "deposit" => ("user:42", deposit(), Some(listed_deposit())),
         "sync" if kind == EventType::SyncItemRejected => ("sync:deposits", reject(), None),
-        "sync" => ("sync:deposits", listing(), None),
+        "sync" => ("sync:deposits", listing(kind), None),
         "delivery" => ("endpoint:shop", dead_delivery(), None),
         "endpoint" => ("endpoint:shop", endpoint(kind), None),
         _ => ("endpoint:shop", json!({ "kind": "endpoint", "id": "shop" }), None),
@@ -112,11 +112,16 @@ fn reject() -> Value {
     })
 }
 
-fn listing() -> Value {
-    json!({
+fn listing(kind: EventType) -> Value {
+    let mut listing = json!({
         "kind": "listing", "id": "deposits", "since": AT, "complete_through": AT, "proved_through": AT,
         "error": "the server cannot be reached",
-    })
+    });
+    if kind == EventType::SyncRemovalsHeld {
+        listing["removals_held"] = 70.into();
+        listing["error"] = "70 rows that left the list stay as listed until each is confirmed, 30 at a time".into();
+    }
+    listing
 }
 
 fn changes(kind: EventType) -> Value {
@@ -146,6 +151,7 @@ fn changes(kind: EventType) -> Value {
         }),
         EventType::SyncStalled => json!({ "stalled_since": { "from": null, "to": AT } }),
         EventType::SyncRecovered => json!({ "stalled_since": { "from": AT, "to": null } }),
+        EventType::SyncRemovalsHeld => json!({ "removals_held_since": { "from": null, "to": AT } }),
         EventType::SyncUnauthorized => json!({ "unauthorized_since": { "from": null, "to": AT } }),
         _ => Value::Null,
     }
@@ -229,6 +235,7 @@ mod tests {
             (Trouble::Stalled, None, Some(noon())),
             (Trouble::Stalled, Some(noon()), None),
             (Trouble::Unauthorized, None, Some(noon())),
+            (Trouble::RemovalsHeld, None, Some(noon())),
         ] {
             let standing = Standing {
                 listing: Listing::Deposits,
@@ -237,6 +244,7 @@ mod tests {
                 after,
                 complete_through: Some(noon()),
                 proved_through: Some(noon()),
+                removals_held: (trouble == Trouble::RemovalsHeld).then_some(70),
                 error: Some("e"),
             };
             assert_alike(standing_event(&standing, "g", noon()).ok());

@@ -38,6 +38,9 @@ pub(super) struct Args {
     /// Read every list from end to end, again if need be, until everything that is listed now is certain to be in the tables
     #[arg(long, conflicts_with = "dry_run")]
     until_complete: bool,
+    /// Read every list twice from end to end, and mark all rows as missing that it no longer has, however many they are
+    #[arg(long, conflicts_with = "dry_run")]
+    accept_removals: bool,
     /// Show what would change, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -105,9 +108,11 @@ async fn listings(context: &Context, args: &Args, syncer: &Syncer<Client>) -> Re
     for &listing in &*args.listings {
         let bar = progress::bar(context.printer(), listing);
         let observe = |tally: &Tally| progress::show(&bar, tally);
-        let options = Options { ending, probe_page_size: args.full, observe: &observe };
+        let accept_removals = args.accept_removals;
+        let options = Options { ending, probe_page_size: args.full, accept_removals, observe: &observe };
         let stop = &context.stop().soft;
-        let whole = args.full || args.dry_run || args.until_complete || syncer.import_pending(listing).await?;
+        let whole = args.full || args.dry_run || args.until_complete || accept_removals;
+        let whole = whole || syncer.import_pending(listing).await?;
         let result = loop {
             let result = match whole {
                 true => syncer.pass(listing, &options, stop).await,
@@ -131,7 +136,7 @@ async fn listings(context: &Context, args: &Args, syncer: &Syncer<Client>) -> Re
 
 fn print(context: &Context, report: &Report, dry_run: bool) {
     let printer = context.printer();
-    let Tally { requests, rows, appeared, changed, events, rejected, .. } = report.tally;
+    let Tally { requests, rows, appeared, changed, events, rejected, vanished, .. } = report.tally;
     let mark = match report.outcome {
         Outcome::Complete => format!("{GREEN}✓{GREEN:#}"),
         _ => format!("{YELLOW}!{YELLOW:#}"),
@@ -142,6 +147,12 @@ fn print(context: &Context, report: &Report, dry_run: bool) {
          {DIM}{requests} requests, {duration_ms} ms{DIM:#}",
         report.listing.as_str(),
     ));
+    if vanished > 0 {
+        printer.line(format!("           rows that are no longer listed, and marked as missing now: {vanished}"));
+    }
+    if let Some(held) = &report.removals_held {
+        printer.line(format!("           {}", safe::text(held)));
+    }
     if rejected > 0 {
         printer
             .line(format!("           items that cannot be read: {rejected}; `lumo-bridge sync rejects` lists them"));

@@ -13,7 +13,10 @@ use super::facts;
 #[must_use]
 pub fn object_kind(kind: EventType) -> &'static str {
     match kind {
-        EventType::SyncStalled | EventType::SyncRecovered | EventType::SyncUnauthorized => "listing",
+        EventType::SyncStalled
+        | EventType::SyncRecovered
+        | EventType::SyncUnauthorized
+        | EventType::SyncRemovalsHeld => "listing",
         EventType::SyncItemRejected => "reject",
         // A test has next to nothing to tell.
         EventType::BridgeTest => "test",
@@ -47,8 +50,14 @@ pub const fn meaning(kind: EventType) -> &'static str {
         EventType::DepositUpdated => "Something else about a deposit has changed, or a missing one is listed again.",
         EventType::DepositMissing => "A deposit is no longer listed, by proof.",
         EventType::SyncStalled => "A listing has not been read completely for too long.",
-        EventType::SyncRecovered => "A listing that was stalled, or whose key was refused, is read completely again.",
+        EventType::SyncRecovered => {
+            "A trouble of a listing is over: it is read completely again, its key is taken, or no removal is held back; see `changes`."
+        }
         EventType::SyncUnauthorized => "The API refuses the key.",
+        EventType::SyncRemovalsHeld => {
+            "Rows left a listing and are held back from being called missing: they are confirmed in portions, or, where they are \
+             most of it, wait for `lumo-bridge sync all --accept-removals`. `error` says which."
+        }
         EventType::SyncItemRejected => {
             "An item of a listing cannot be read and is kept aside: `lumo-bridge sync rejects`. Once, and again when the item \
              changes."

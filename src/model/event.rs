@@ -41,6 +41,7 @@ event_types! {
     SyncStalled = "sync.stalled",
     SyncRecovered = "sync.recovered",
     SyncUnauthorized = "sync.unauthorized",
+    SyncRemovalsHeld = "sync.removals_held",
     SyncItemRejected = "sync.item_rejected",
     EndpointFailing = "endpoint.failing",
     EndpointSuspended = "endpoint.suspended",

@@ -157,7 +157,10 @@ mod tests {
         assert_eq!(wanted(&["deposit.*"]), DEPOSITS);
         assert_eq!(wanted(&["deposit.*", "deposit.created", "deposit.*"]), DEPOSITS);
         assert_eq!(wanted(&["deposit.created", "wallet.created"]), ["wallet.created", "deposit.created"]);
-        assert_eq!(wanted(&["sync.*"]), ["sync.stalled", "sync.recovered", "sync.unauthorized", "sync.item_rejected"]);
+        assert_eq!(
+            wanted(&["sync.*"]),
+            ["sync.stalled", "sync.recovered", "sync.unauthorized", "sync.removals_held", "sync.item_rejected"]
+        );
         assert_eq!(wanted(&["delivery.dead"]), ["delivery.dead"]);
     }
 

@@ -9,6 +9,18 @@ use super::{Error, Fence, Progress, Store};
 use crate::model::Listing;
 use crate::model::facts::{Standing, Trouble, standing_event};
 
+/// Rows that left a list and are held back from being called missing.
+#[derive(Clone, Debug, Default)]
+pub struct HeldRemovals {
+    pub rows: u64,
+    /// In a sentence.
+    pub why: Option<String>,
+    /// Whether it is to be reported although some were held back before.
+    pub is_news: bool,
+    /// When the operator said that whatever left is gone, if that was now.
+    pub accepted_at: Option<DateTime<Utc>>,
+}
+
 impl Store {
     /// Notes that a listing has not been kept up to date since then, or that it is again. Returns whether that is news.
     ///
@@ -36,6 +48,56 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<bool, Error> {
         self.note(listing, Trouble::Unauthorized, unauthorized.then_some(now), fence, now).await
+    }
+
+    /// Notes how many rows of a listing are held back from being called missing, and why; none if `held` is 0. That it
+    /// begins, ends, or is `news` for another reason is an event.
+    ///
+    /// # Errors
+    /// If the database fails, or another process leads now.
+    pub async fn note_removals(
+        &self,
+        listing: Listing,
+        held: &HeldRemovals,
+        fence: Option<Fence>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let generation = self.generation().await?;
+        self.tx("sync.removals", |tx| async move {
+            tx.hold(fence).await?;
+            tx.lock_counter(stream::ALL).await?;
+            let standing = tx.own_progress(listing.as_str()).await?;
+            let before = standing.removals_held_since;
+            let after = (held.rows > 0).then(|| before.unwrap_or(now));
+            let rows = (held.rows > 0).then(|| i64::try_from(held.rows).unwrap_or(i64::MAX));
+            let why = held.why.as_deref().filter(|_| held.rows > 0);
+            let accepted_at = held.accepted_at.or(standing.removals_accepted_at);
+            progress::Entity::update_many()
+                .col_expr(progress::Column::RemovalsHeld, Expr::value(rows))
+                .col_expr(progress::Column::RemovalsHeldSince, Expr::value(after))
+                .col_expr(progress::Column::RemovalsHeldWhy, Expr::value(why.map(str::to_owned)))
+                .col_expr(progress::Column::RemovalsAcceptedAt, Expr::value(accepted_at))
+                .filter(progress::Column::Listing.eq(listing.as_str()))
+                .exec(tx.session())
+                .await?;
+            if before.is_some() == after.is_some() && !(held.is_news && after.is_some()) {
+                return Ok(());
+            }
+            let Progress { complete_through, proved_through, .. } = standing;
+            let standing = Standing {
+                listing,
+                trouble: Trouble::RemovalsHeld,
+                before,
+                after,
+                complete_through,
+                proved_through,
+                removals_held: rows,
+                error: why,
+            };
+            tx.publish(vec![standing_event(&standing, generation, now)?], now).await?;
+            Ok(())
+        })
+        .await
     }
 
     async fn note(
@@ -68,7 +130,9 @@ impl Store {
             let Progress { complete_through, proved_through, last_error, .. } = &standing;
             let (complete_through, proved_through) = (*complete_through, *proved_through);
             let error = last_error.as_deref();
-            let standing = Standing { listing, trouble, before, after, complete_through, proved_through, error };
+            let removals_held = None;
+            let standing =
+                Standing { listing, trouble, before, after, complete_through, proved_through, removals_held, error };
             tx.publish(vec![standing_event(&standing, generation, now)?], now).await?;
             Ok(true)
         })
@@ -80,6 +144,7 @@ fn since(progress: &Progress, trouble: Trouble) -> Option<DateTime<Utc>> {
     match trouble {
         Trouble::Stalled => progress.stalled_since,
         Trouble::Unauthorized => progress.unauthorized_since,
+        Trouble::RemovalsHeld => progress.removals_held_since,
     }
 }
 
@@ -87,5 +152,6 @@ fn column(trouble: Trouble) -> progress::Column {
     match trouble {
         Trouble::Stalled => progress::Column::StalledSince,
         Trouble::Unauthorized => progress::Column::UnauthorizedSince,
+        Trouble::RemovalsHeld => progress::Column::RemovalsHeldSince,
     }
 }

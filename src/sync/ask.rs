@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::hot::Listed;
 use super::reader::{Reader, Scope};
-use super::recheck::{Entry, Reason, Verdict};
+use super::recheck::{APART, Entry, Reason, Verdict};
 use super::round::{Round, Want};
 use super::upstream::{Source, Upstream};
 use super::walk::Walk;
@@ -158,9 +158,14 @@ impl<U: Upstream> Round<'_, U> {
                 self.wants.push(Want { user, id: String::new(), reason: Reason::Active });
             }
         }
-        self.remember();
+        self.admit_removals::<R>().await?;
         let until = self.now() + SLICE;
         let mut users = self.due();
+        let absence_counts = users.is_empty() || self.counts_absence().await?;
+        if !absence_counts {
+            self.put_off_absent();
+            users = self.due();
+        }
         if self.is_list_shorter(users.len()) && self.read_instead::<R>(stop).await? {
             users = self.due();
         }
@@ -174,12 +179,20 @@ impl<U: Upstream> Round<'_, U> {
                 }
             }
             let Some(question) = asked.pop_front() else { break };
-            if !self.answer(question, stop).await? {
+            if !self.answer(question, absence_counts, stop).await? {
                 return Ok(());
             }
         }
         self.remember();
-        Ok(())
+        self.hand_over_unlisted().await
+    }
+
+    /// Nobody is asked whether a row is absent as long as the answer would not count.
+    fn put_off_absent(&mut self) {
+        let now = self.now();
+        for entry in self.memory.rechecks.due(now).iter().filter(|entry| entry.reason == Reason::Absent) {
+            self.memory.rechecks.put_off(entry, now + UNPROVED_AGAIN);
+        }
     }
 
     /// The users to ask about now, with the rows that give reason to, the longest due first.
@@ -206,15 +219,25 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Takes in what became of a question; false if stopped.
-    async fn answer<R: Source>(&mut self, question: Question<U, R>, stop: &CancellationToken) -> Result<bool, Error> {
+    async fn answer<R: Source>(
+        &mut self,
+        question: Question<U, R>,
+        absence_counts: bool,
+        stop: &CancellationToken,
+    ) -> Result<bool, Error> {
         let Question { user, entries, asked_at, walk, reader } = question;
         let wanted: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).filter(|id| !id.is_empty()).collect();
         let found = match self.rows_of::<R>(&user, &wanted, walk, reader, stop).await? {
             Listed::Whole(found) => found,
             Listed::Stopped => return Ok(false),
-            Listed::NotFiltered | Listed::Unproved => {
+            listed => {
                 for entry in &entries {
                     self.memory.rechecks.put_off(entry, asked_at + UNPROVED_AGAIN);
+                    // A wallet that is on no reading of the plain list may be among the blocked ones.
+                    let is_judged_by_scans = R::HOME == Listing::Deposits && entry.reason == Reason::Absent;
+                    if is_judged_by_scans && matches!(listed, Listed::NotFiltered) {
+                        self.memory.rechecks.cannot_ask(entry);
+                    }
                 }
                 return Ok(true);
             }
@@ -225,9 +248,8 @@ impl<U: Upstream> Round<'_, U> {
                 self.note_listed(entry, asked_at);
                 continue;
             }
-            if entry.reason == Reason::Unblocked && self.memory.alarmed {
-                // As many as that are not believed to be gone altogether.
-                self.memory.rechecks.done(entry);
+            if R::HOME != self.listing || !absence_counts {
+                self.leave_unlisted::<R>(entry, asked_at);
                 continue;
             }
             if self.syncer.sightings.take(&entry.id) {
@@ -248,6 +270,26 @@ impl<U: Upstream> Round<'_, U> {
         Ok(true)
     }
 
+    /// The row was asked for in vain, and it is not for this round to say what that means: of a wallet the rounds over all
+    /// wallets say it; where absence does not count, a later round.
+    fn leave_unlisted<R: Source>(&mut self, entry: &Entry, asked_at: DateTime<Utc>) {
+        self.memory.rechecks.put_off(entry, asked_at + UNPROVED_AGAIN);
+        if R::HOME != self.listing {
+            self.syncer.sightings.expect(&entry.id);
+            self.unlisted.push(Entry { first_seen_at: Some(asked_at), due_at: asked_at + APART, ..entry.clone() });
+        } else if entry.reason != Reason::Absent {
+            let absent = Entry {
+                reason: Reason::Absent,
+                first_seen_at: None,
+                due_at: asked_at + UNPROVED_AGAIN,
+                ..entry.clone()
+            };
+            if self.memory.rechecks.want(absent) {
+                self.memory.rechecks.done(entry);
+            }
+        }
+    }
+
     /// What steps back was stored if that was confirmed, and waits for its time if not.
     fn note_listed(&mut self, entry: &Entry, now: DateTime<Utc>) {
         if entry.reason == Reason::Regression {
@@ -261,12 +303,7 @@ impl<U: Upstream> Round<'_, U> {
     async fn call_missing<R: Source>(&mut self, gone: Vec<String>, asked_at: DateTime<Utc>) -> Result<(), Error> {
         for id in gone {
             let Ok(row) = id.parse::<R::Id>() else { continue };
-            let vanished = self.syncer.store.vanish::<R>(vec![row], asked_at, self.fence(), self.now()).await?;
-            // One row less is stored as listed, and none less is listed. Of blocked wallets the next round counts it.
-            if self.listing != Listing::Blocked {
-                let base = self.memory.gap.base().saturating_add_unsigned(vanished);
-                self.memory.gap.settle(base.min(i64::try_from(self.memory.gap.surplus()).unwrap_or(0)));
-            }
+            self.vanish::<R>(vec![row], asked_at).await?;
             self.memory.rechecks.present(&id);
         }
         Ok(())

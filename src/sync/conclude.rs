@@ -1,28 +1,15 @@
 //! What follows from a list that was read to its end: marks, anchors, the standing gap, and which rows are gone.
 //!
-//! A row is suspected of being gone when a crossing that proves the whole list did not meet it. Whether it is gone is then
-//! asked about it alone, twice ([`super::hot`]). Where a great part of the rows would be gone at once, a broken server is the
-//! likelier story, and nobody is asked anything.
-
-use std::collections::HashSet;
+//! A row is suspected of being gone when a crossing that proves the whole list did not meet it; what becomes of it is in
+//! [`super::removals`].
 
 use super::Error;
 use super::crossing::Crossing;
 use super::memory::Urgent;
 use super::order::Order;
-use super::recheck::Reason;
 use super::round::Round;
 use super::upstream::{Source, Upstream};
 use super::walk::Doubt;
-use crate::model::Listing;
-use crate::store::Whereabouts;
-
-/// So many rows may be gone at once without raising suspicion, …
-const FEW: u64 = 20;
-/// … or one in so many.
-const SHARE: u64 = 100;
-/// Rows asked of the database at a time.
-const ROWS: u64 = 500;
 
 impl<U: Upstream> Round<'_, U> {
     /// Learns from a crossing that came to the end of the list. Returns why it proves nothing, if it does not.
@@ -95,72 +82,5 @@ impl<U: Upstream> Round<'_, U> {
         self.memory.head = crossing.first();
         self.memory.tail = crossing.last();
         self.memory.length = crossing.walk.end_offset().unwrap_or(self.memory.length);
-    }
-
-    /// Notes the rows to ask after that the crossing should have met and did not. Returns how many known rows the list does
-    /// not have.
-    async fn suspect<R: Source>(&mut self, crossing: &Crossing) -> Result<u64, Error> {
-        let store = &self.syncer.store;
-        let census = store.census(self.listing).await?;
-        let blocked = if R::HOME == Listing::Wallets { self.blocked().await? } else { Vec::new() };
-        let reason = if self.listing == Listing::Blocked { Reason::Unblocked } else { Reason::Absent };
-        // Those of earlier sweeps that wait for their second answer are not gone all at once with these.
-        let rechecks = &self.memory.rechecks;
-        let is_new = |row: &Whereabouts| !rechecks.waits(&row.id, reason);
-        // What cannot be read at present is listed all the same.
-        let is_unreadable = |row: &Whereabouts| self.rejects.contains_key(&(self.listing, row.id.clone()));
-        let mut suspects = Vec::new();
-        let mut absent = 0_u64;
-        let most = FEW.max(u64::try_from(census.listed).unwrap_or(0) / SHARE);
-        if self.listing == Listing::Blocked {
-            let gone = |row: &Whereabouts| row.row_no <= crossing.known_until && !crossing.seen.contains(row.row_no);
-            suspects = blocked.into_iter().filter(gone).filter(|row| !is_unreadable(row)).collect();
-            absent = u64::try_from(suspects.len()).unwrap_or(u64::MAX);
-            suspects.retain(is_new);
-        } else {
-            // A server may leave blocked wallets out of the plain list; the list of blocked ones looks after them.
-            let blocked: HashSet<i64> = blocked.into_iter().map(|row| row.row_no).collect();
-            let mut numbers = crossing.seen.absent(crossing.known_until).peekable();
-            while numbers.peek().is_some() {
-                let chunk: Vec<i64> = numbers.by_ref().take(usize::try_from(ROWS).unwrap_or(1)).collect();
-                let mut rows = store.by_row_no::<R>(&chunk).await?;
-                rows.retain(|row| !is_unreadable(row));
-                absent += u64::try_from(rows.len()).unwrap_or(u64::MAX);
-                suspects.extend(rows.into_iter().filter(|row| !blocked.contains(&row.row_no) && is_new(row)));
-                // Enough to know that nothing will be believed; how many more there are is nobody's business.
-                suspects.truncate(usize::try_from(most).unwrap_or(0).saturating_add(1));
-            }
-        }
-        let many = u64::try_from(suspects.len()).unwrap_or(u64::MAX) > most;
-        // That a wallet is not blocked any more is believed when it is seen to be so, however many they are.
-        let is_blocked_list = self.listing == Listing::Blocked;
-        if many && !self.memory.alarmed && !is_blocked_list {
-            tracing::error!(
-                listing = %self.listing, limit = most,
-                "more rows are gone from the list than can be true; none of them is marked as missing"
-            );
-        }
-        self.memory.alarmed = many;
-        if !many || is_blocked_list {
-            for row in suspects {
-                if let Some(user) = row.external_id {
-                    self.want(user.as_str(), &row.id, reason);
-                }
-            }
-        }
-        Ok(absent)
-    }
-
-    /// Every wallet that is known to be blocked.
-    async fn blocked(&self) -> Result<Vec<Whereabouts>, Error> {
-        let mut all: Vec<Whereabouts> = Vec::new();
-        loop {
-            let after = all.last().map_or(0, |row| row.row_no);
-            let rows = self.syncer.store.blocked_wallets(after, ROWS).await?;
-            if rows.is_empty() {
-                return Ok(all);
-            }
-            all.extend(rows);
-        }
     }
 }

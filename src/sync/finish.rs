@@ -24,14 +24,16 @@ impl<U: Upstream> Round<'_, U> {
             // The error that stopped the round is the one to report.
             if ended.is_ok() {
                 recorded?;
+                self.note_removals().await?;
                 self.watch(outcome).await?;
                 self.syncer.upstream.milestone(Milestone::Finished).await;
             } else {
                 self.watch(outcome).await.ok();
             }
         }
+        let removals_held = self.why_held().await.unwrap_or_default();
         let Self { syncer, listing, started_at, tally, preview, .. } = self;
-        let report = Report { listing, started_at, finished_at, outcome, tally, doubt, preview };
+        let report = Report { listing, started_at, finished_at, outcome, tally, doubt, removals_held, preview };
         syncer.meters.count(&report);
         ended.map(|_| report)
     }

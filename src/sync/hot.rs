@@ -185,8 +185,14 @@ impl<U: Upstream> Round<'_, U> {
             let rows = self.syncer.store.new_deposits(after, ROWS).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = last.row_no;
-            let left = |row: &Whereabouts| row.row_no <= news.known_until && !news.seen.contains(&row.id);
-            for row in rows.into_iter().filter(left) {
+            // What waits as absent is asked for already.
+            let left = |row: &Whereabouts| {
+                row.row_no <= news.known_until
+                    && !news.seen.contains(&row.id)
+                    && !self.memory.rechecks.waits(&row.id, Reason::Absent)
+            };
+            let left: Vec<Whereabouts> = rows.into_iter().filter(left).collect();
+            for row in left {
                 if let Some(user) = row.external_id {
                     self.want(user.as_str(), &row.id, Reason::LeftNew);
                 }

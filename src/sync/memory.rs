@@ -13,6 +13,7 @@ use super::ends::Anchors;
 use super::gap::Gap;
 use super::order::Evidence;
 use super::recheck::Rechecks;
+use super::removals::Removals;
 use crate::store::Progress;
 
 /// How long what was learned of the server's ways is believed.
@@ -79,8 +80,10 @@ pub(super) struct Memory {
     pub(super) unfiltered_since: Option<DateTime<Utc>>,
     pub(super) day_read_at: Option<DateTime<Utc>>,
     pub(super) week_read_at: Option<DateTime<Utc>>,
-    /// So many rows were gone at once that none of them is believed to be.
-    pub(super) alarmed: bool,
+    /// Rows that left the list and wait to be asked about.
+    pub(super) removals: Removals,
+    /// When removals were last accepted, as far as it is taken note of.
+    pub(super) accepted_at: Option<DateTime<Utc>>,
 }
 
 impl Memory {

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 /// How far apart two answers must be.
-const APART: TimeDelta = TimeDelta::seconds(30);
+pub(super) const APART: TimeDelta = TimeDelta::seconds(30);
 /// How many rows may wait. Those that find no room are found again by the next sweep.
 const MOST: usize = 4_000;
 
@@ -80,6 +80,29 @@ impl Rechecks {
         self.entries.contains_key(&(id.to_owned(), reason))
     }
 
+    /// How many rows wait to be looked at for this reason.
+    #[must_use]
+    pub fn waiting(&self, reason: Reason) -> u64 {
+        let waiting = self.entries.values().filter(|entry| entry.reason == reason && !entry.id.is_empty());
+        u64::try_from(waiting.count()).unwrap_or(u64::MAX)
+    }
+
+    /// A full scan, which began and ended at these times, did not come upon a row that waits to be confirmed as absent. Where
+    /// nobody can be asked about the row alone, that is an answer: confirmed if it began long enough after the first one.
+    pub fn missed(&mut self, id: &str, (began_at, ended_at): (DateTime<Utc>, DateTime<Utc>)) -> Verdict {
+        let entry = self.entries.get_mut(&(id.to_owned(), Reason::Absent));
+        let Some(entry) = entry.filter(|entry| entry.external_id.is_empty()) else { return Verdict::Wait };
+        match entry.first_seen_at {
+            Some(first) if began_at - first >= APART => {
+                self.present(id);
+                return Verdict::Confirmed;
+            }
+            // A clock that was set back has seen nothing yet.
+            first => entry.first_seen_at = Some(first.map_or(ended_at, |first| first.min(ended_at))),
+        }
+        Verdict::Wait
+    }
+
     fn make_room(&mut self) -> bool {
         let active = self.entries.iter().filter(|(_, entry)| entry.reason == Reason::Active);
         let last = active.max_by_key(|(_, entry)| entry.due_at).map(|(key, _)| key.clone());
@@ -138,6 +161,13 @@ impl Rechecks {
     pub fn put_off(&mut self, entry: &Entry, until: DateTime<Utc>) {
         if let Some(entry) = self.entries.get_mut(&key(entry)) {
             entry.due_at = until;
+        }
+    }
+
+    /// The row cannot be asked about, as the server does not list by user: full scans must do.
+    pub fn cannot_ask(&mut self, entry: &Entry) {
+        if let Some(entry) = self.entries.get_mut(&key(entry)) {
+            entry.external_id.clear();
         }
     }
 
@@ -262,6 +292,24 @@ mod tests {
         assert_eq!(rechecks.seen_absent("a", at(30)), Verdict::Wait);
         assert_eq!(ids(rechecks.due(at(31))), ["a"]);
         assert_eq!(rechecks.seen_absent("a", at(31)), Verdict::Confirmed);
+        assert!(rechecks.is_empty());
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_asked_about_is_gone_when_two_full_scans_half_a_minute_apart_missed_it() {
+        let mut rechecks = Rechecks::default();
+        assert_eq!(rechecks.missed("a", (at(0), at(9))), Verdict::Wait, "nobody asked");
+        rechecks.want(entry("a", Reason::Absent, 0));
+        assert_eq!(
+            [0, 99].map(|began| rechecks.missed("a", (at(began), at(began)))),
+            [Verdict::Wait; 2],
+            "it can be asked"
+        );
+        rechecks.cannot_ask(&entry("a", Reason::Absent, 0));
+        assert!(rechecks.due(at(99)).is_empty());
+        assert_eq!(rechecks.missed("a", (at(0), at(9))), Verdict::Wait);
+        assert_eq!(rechecks.missed("a", (at(38), at(50))), Verdict::Wait, "it may have left at 9");
+        assert_eq!(rechecks.missed("a", (at(39), at(50))), Verdict::Confirmed);
         assert!(rechecks.is_empty());
     }
 

@@ -18,13 +18,15 @@ pub struct Options<'a> {
     pub ending: Ending,
     /// Ask for the configured page size again, whatever the server was seen to keep to.
     pub probe_page_size: bool,
+    /// Take every row that a full scan does not meet for gone, however many there are.
+    pub accept_removals: bool,
     /// Told after every page.
     pub observe: &'a (dyn Fn(&Tally) + Send + Sync),
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Self { ending: Ending::Commit, probe_page_size: false, observe: &|_| {} }
+        Self { ending: Ending::Commit, probe_page_size: false, accept_removals: false, observe: &|_| {} }
     }
 }
 
@@ -41,6 +43,8 @@ pub struct Tally {
     pub events: u64,
     /// Items that could not be read.
     pub rejected: u64,
+    /// Rows that were marked as missing.
+    pub vanished: u64,
 }
 
 /// How a round ended.
@@ -53,6 +57,8 @@ pub struct Report {
     pub tally: Tally,
     /// Why the round proves nothing, if it does not.
     pub doubt: Option<String>,
+    /// Which rows left the list and are held back from being called missing, in a sentence; `None` if none is.
+    pub removals_held: Option<String>,
     /// What would have been announced, after a dry run.
     pub preview: Preview,
 }

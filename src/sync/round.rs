@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 
+use super::bitmap::Seen as Bitmap;
 use super::hot::Edge;
 use super::memory::Memory;
 use super::order::Place;
@@ -89,6 +90,14 @@ pub(super) struct Round<'a, U> {
     pub(super) edge: Option<Edge>,
     /// The items that could not be read and are kept, of all listings.
     pub(super) rejects: KnownRejects,
+    /// Whether removals were suspended when the round began.
+    pub(super) was_suspended: bool,
+    /// The rows that a reading met after which removals are to be accepted.
+    pub(super) met: Option<Bitmap>,
+    /// When removals were accepted in this round.
+    pub(super) accepted_at: Option<DateTime<Utc>>,
+    /// Wallets that are neither among the blocked ones nor elsewhere: the rounds over all wallets judge what that means.
+    pub(super) unlisted: Vec<Entry>,
     /// How many items could not be read for which there was no room.
     pub(super) unkept: u64,
     /// The items that were counted already because they cannot be read; and what a dry run has shown: nothing of it was kept,
@@ -107,7 +116,15 @@ impl<'a, U: Upstream> Round<'a, U> {
     ) -> Result<Self, Error> {
         let (started_at, right) = (syncer.clock.now(), syncer.right());
         let progress = syncer.store.progress(listing).await?;
-        let memory = Memory::of(&progress);
+        let mut memory = Memory::of(&progress);
+        if progress.removals_accepted_at > memory.accepted_at {
+            // Another process has marked them. How the counts stand without them is to be learned anew.
+            memory.removals.accepted();
+            memory.accepted_at = progress.removals_accepted_at;
+            let listed = syncer.store.census(listing).await?.listed;
+            memory.gap.settle(progress.last_total.map_or(0, |total| total.saturating_sub(listed).min(0)));
+        }
+        let was_suspended = memory.removals.is_suspended();
         Ok(Self {
             syncer,
             listing,
@@ -123,6 +140,10 @@ impl<'a, U: Upstream> Round<'a, U> {
             is_read_whole: false,
             edge: None,
             rejects: syncer.store.known_rejects().await?,
+            was_suspended,
+            met: None,
+            accepted_at: None,
+            unlisted: Vec::new(),
             unkept: 0,
             shown: HashSet::new(),
         })

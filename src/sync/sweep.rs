@@ -103,7 +103,9 @@ impl<U: Upstream> Syncer<U> {
         if round.progress.import_done_at.is_none() {
             return Ok(false);
         }
-        Ok(round.memory.sweeps_at_once(round.progress.gap) || self.store.sweep(listing).await?.is_some())
+        Ok(round.memory.sweeps_at_once(round.progress.gap)
+            || round.memory.removals.wants_scan()
+            || self.store.sweep(listing).await?.is_some())
     }
 
     async fn sweep_on<R: Source>(

@@ -80,6 +80,14 @@ impl<U: Upstream> Round<'_, U> {
         self.all_of_it::<R>(&mut crossing, stop).await
     }
 
+    /// The whole list, and once more: what is on neither reading is accepted as gone.
+    pub(super) async fn twice<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
+        match self.whole::<R>(stop).await? {
+            Ended::Stopped => Ok(Ended::Stopped),
+            _ => self.whole::<R>(stop).await,
+        }
+    }
+
     /// A crossing that begins now.
     pub(super) async fn crossing(&mut self, purpose: Purpose) -> Result<Crossing, Error> {
         let now = self.now();

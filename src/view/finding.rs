@@ -85,6 +85,7 @@ pub fn of_listings(
     let mut findings: Vec<Finding> = key_refused(all).into_iter().collect();
     for (progress, overdue_after) in all.iter().zip(overdue_after) {
         findings.extend(of_listing(progress, overdue_after, now));
+        findings.extend(of_removals(progress));
     }
     findings
 }
@@ -133,6 +134,13 @@ fn of_listing(progress: &Progress, overdue_after: TimeDelta, now: DateTime<Utc>)
 /// How many more rows `total` counts than are stored, where nothing is missing: these are never listed.
 fn surplus(progress: &Progress) -> Option<u64> {
     progress.gap.and_then(|gap| u64::try_from(gap).ok()).filter(|rows| *rows > 0)
+}
+
+/// Rows that left the list and are held back from being called missing.
+fn of_removals(progress: &Progress) -> Option<Finding> {
+    let why = progress.removals_held_why.as_deref()?;
+    let message = format!("{}: {why}", progress.listing);
+    Some(Finding::new(Severity::Notice, "removals_held", message).about(&progress.listing))
 }
 
 /// Items that could not be read.

@@ -121,6 +121,11 @@ pub struct Standing {
     pub gap: Option<i64>,
     pub stalled_since: Option<DateTime<Utc>>,
     pub unauthorized_since: Option<DateTime<Utc>>,
+    /// How many rows left the list and are held back from being called missing.
+    pub removals_held: Option<i64>,
+    pub removals_held_since: Option<DateTime<Utc>>,
+    /// Why, in a sentence.
+    pub removals_held_why: Option<String>,
     pub import: &'static str,
     pub import_started_at: Option<DateTime<Utc>>,
     pub import_done_at: Option<DateTime<Utc>>,
@@ -165,6 +170,9 @@ impl Standing {
             gap: progress.gap,
             stalled_since: progress.stalled_since,
             unauthorized_since: progress.unauthorized_since,
+            removals_held: progress.removals_held,
+            removals_held_since: progress.removals_held_since,
+            removals_held_why: progress.removals_held_why,
             import: match (progress.import_started_at, progress.import_done_at) {
                 (_, Some(_)) => "done",
                 (Some(_), None) => "running",
@@ -212,6 +220,11 @@ pub struct Round {
     /// Items that could not be read.
     pub rejected: u64,
     pub duration_ms: i64,
+    /// Rows that were marked as missing.
+    pub vanished: u64,
+    /// Which rows left the list and are held back from being called missing, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removals_held: Option<String>,
     /// Why it is not complete, if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,
@@ -230,7 +243,7 @@ pub struct Announcement {
 impl Round {
     #[must_use]
     pub fn of(report: &Report) -> Self {
-        let Tally { requests, rows, appeared, changed, events, rejected, .. } = report.tally;
+        let Tally { requests, rows, appeared, changed, events, rejected, vanished, .. } = report.tally;
         let announcement = |(kind, object): &(crate::model::event::EventType, String)| Announcement {
             kind: kind.as_str(),
             object: object.clone(),
@@ -245,6 +258,8 @@ impl Round {
             events,
             rejected,
             duration_ms: report.duration_ms(),
+            vanished,
+            removals_held: report.removals_held.clone(),
             doubt: report.doubt.clone(),
             would_announce: report.preview.iter().map(announcement).collect(),
         }

@@ -17,6 +17,8 @@ pub enum Trouble {
     Stalled,
     /// The key is refused.
     Unauthorized,
+    /// Rows left the list and are not called missing yet.
+    RemovalsHeld,
 }
 
 impl Trouble {
@@ -24,6 +26,7 @@ impl Trouble {
         match self {
             Self::Stalled => "stalled_since",
             Self::Unauthorized => "unauthorized_since",
+            Self::RemovalsHeld => "removals_held_since",
         }
     }
 
@@ -31,6 +34,7 @@ impl Trouble {
         match self {
             Self::Stalled => EventType::SyncStalled,
             Self::Unauthorized => EventType::SyncUnauthorized,
+            Self::RemovalsHeld => EventType::SyncRemovalsHeld,
         }
     }
 }
@@ -46,7 +50,9 @@ pub struct Standing<'a> {
     pub after: Option<DateTime<Utc>>,
     pub complete_through: Option<DateTime<Utc>>,
     pub proved_through: Option<DateTime<Utc>>,
-    /// Why the last pass was not complete.
+    /// How many rows are held back.
+    pub removals_held: Option<i64>,
+    /// Why the last pass was not complete, or rows are held back.
     pub error: Option<&'a str>,
 }
 
@@ -69,7 +75,11 @@ pub(super) struct Object<'a> {
     #[schemars(with = "String", extend("format" = "date-time"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     proved_through: Option<String>,
-    /// Why the last round was not complete.
+    /// How many rows left the list and are held back from being called missing.
+    #[schemars(with = "i64")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removals_held: Option<i64>,
+    /// Why the last round was not complete, or rows are held back.
     #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
@@ -88,6 +98,7 @@ pub fn standing_event(standing: &Standing<'_>, generation: &str, now: DateTime<U
         since: standing.after.or(standing.before).map(rfc3339),
         complete_through: standing.complete_through.map(rfc3339),
         proved_through: standing.proved_through.map(rfc3339),
+        removals_held: standing.removals_held,
         error: standing.error,
     };
     let mut changes = Changes::default();

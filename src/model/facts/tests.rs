@@ -227,14 +227,17 @@ fn each_time_that_a_trouble_begins_or_ends_is_an_event_of_its_own() {
         after,
         complete_through: None,
         proved_through: None,
+        removals_held: None,
         error: None,
     };
     let event = |standing: &Standing<'_>, now| standing_event(standing, "gen", now).unwrap();
     let later = noon() + TimeDelta::microseconds(1);
     let mut ids = Vec::new();
-    for (trouble, kind) in
-        [(Trouble::Stalled, EventType::SyncStalled), (Trouble::Unauthorized, EventType::SyncUnauthorized)]
-    {
+    for (trouble, kind) in [
+        (Trouble::Stalled, EventType::SyncStalled),
+        (Trouble::Unauthorized, EventType::SyncUnauthorized),
+        (Trouble::RemovalsHeld, EventType::SyncRemovalsHeld),
+    ] {
         let begins = standing(trouble, None, Some(noon()));
         assert_eq!(event(&begins, noon()).kind, kind);
         ids.extend([event(&begins, noon()).id, event(&begins, later).id]);
@@ -242,5 +245,5 @@ fn each_time_that_a_trouble_begins_or_ends_is_an_event_of_its_own() {
     }
     ids.sort();
     ids.dedup();
-    assert_eq!(ids.len(), 4);
+    assert_eq!(ids.len(), 6);
 }

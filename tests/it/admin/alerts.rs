@@ -81,6 +81,7 @@ const UNREAD: &str = "time() - lumo_bridge_sync_last_round_timestamp_seconds > 6
 const UNPROVED: &str = "time() - lumo_bridge_sync_proved_through_timestamp_seconds > 86400";
 const GAP: &str = "lumo_bridge_sync_gap_rows != 0";
 const REJECTS: &str = "lumo_bridge_sync_rejects > 0";
+const HELD: &str = "lumo_bridge_sync_removals_held > 0";
 const FAILING: &str = r#"lumo_bridge_endpoint_state{state="failing"} == 1"#;
 const SUSPENDED: &str = r#"lumo_bridge_endpoint_state{state="suspended"} == 1"#;
 const DEAD: &str = r#"lumo_bridge_deliveries{state="dead"} > 0"#;
@@ -100,6 +101,7 @@ fn every_line_of_the_table_has_a_test() {
         UNPROVED,
         GAP,
         REJECTS,
+        HELD,
         FAILING,
         SUSPENDED,
         DEAD,
@@ -236,6 +238,7 @@ async fn each_mark_that_is_too_old_fires_its_line() {
         ("last_run_at", "'2026-01-01 00:00:00.000000'", UNREAD),
         ("proved_through", "'2026-01-01 00:00:00.000000'", UNPROVED),
         ("gap", "3", GAP),
+        ("removals_held", "3", HELD),
     ] {
         stage.database.execute(&format!("UPDATE lumo_sync_state SET {column} = {value}")).await;
         fires(&client, condition).await;

@@ -31,12 +31,18 @@ pub(crate) enum Call {
     Pass(Listing),
     /// A command beside the daemon, in a process of its own.
     Guest(Listing),
+    /// A pass that takes for gone whatever is not listed.
+    Accept(Listing),
 }
 
 impl Call {
     pub(crate) const fn listing(self) -> Listing {
         match self {
-            Self::Tick(listing) | Self::Sweep(listing, _) | Self::Pass(listing) | Self::Guest(listing) => listing,
+            Self::Tick(listing)
+            | Self::Sweep(listing, _)
+            | Self::Pass(listing)
+            | Self::Guest(listing)
+            | Self::Accept(listing) => listing,
         }
     }
 }
@@ -163,13 +169,16 @@ impl Bridge {
         let server = self.server.clone();
         let turns = if self.setting.concurrency > 1 { TURNS } else { 0 };
         let syncer = &self.process().await.syncer;
-        let (options, stop) = (Options::default(), CancellationToken::new());
+        let accept_removals = matches!(call, Call::Accept(_));
+        let (options, stop) = (Options { accept_removals, ..Options::default() }, CancellationToken::new());
         let work = async {
             match call {
                 Call::Tick(listing) | Call::Guest(listing) => {
                     syncer.tick(listing, &options, &stop).await.map(Ended::Done)
                 }
-                Call::Pass(listing) => syncer.pass(listing, &options, &stop).await.map(Ended::Done),
+                Call::Pass(listing) | Call::Accept(listing) => {
+                    syncer.pass(listing, &options, &stop).await.map(Ended::Done)
+                }
                 Call::Sweep(listing, pages) => syncer.sweep(listing, pages, &stop).await.map(Ended::Swept),
             }
         };
@@ -186,6 +195,12 @@ impl Bridge {
                 Ended::Died
             }
         }
+    }
+
+    /// A command of the operator beside the process that reads.
+    pub(crate) async fn accept_as_guest(&mut self, listing: Listing) -> Ended {
+        self.process().await.syncer.write_by(Right::Guest);
+        self.call(Call::Accept(listing)).await
     }
 
     /// The tables, as the process that runs sees them.

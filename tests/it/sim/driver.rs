@@ -78,6 +78,8 @@ pub(crate) struct Driver {
     pub(crate) bridge: Bridge,
     pub(crate) oracle: Oracle,
     rng: StdRng,
+    /// Decides what the operator does, without which a seed would be another one.
+    commands: StdRng,
     steps: Vec<String>,
 }
 
@@ -140,7 +142,8 @@ impl Driver {
             notify: plan.notify,
         };
         let oracle = Oracle::new(&bridge.file(), assumed).await;
-        Self { plan, bridge, oracle, rng: ours, steps: Vec::new() }
+        let commands = StdRng::seed_from_u64(!plan.seed);
+        Self { plan, bridge, oracle, rng: ours, commands, steps: Vec::new() }
     }
 
     pub(crate) async fn run(&mut self) -> Result<(), Breaches> {
@@ -162,6 +165,9 @@ impl Driver {
             }
             if self.rng.random_bool(0.1) {
                 self.step(Call::Guest(listing)).await?;
+            }
+            if self.commands.random_bool(0.05) {
+                self.step(Call::Accept(listing)).await?;
             }
             let rest = match self.rng.random_range(0..100) {
                 0..3 => A_DAY,
@@ -231,7 +237,8 @@ impl Driver {
         let listing = call.listing();
         let server = self.bridge.server.clone();
         let budget = self.budget(listing);
-        let mut breaches = self.oracle.judge(&server, listing).await;
+        let accepts = matches!(call, Call::Accept(_));
+        let mut breaches = self.oracle.judge(&server, listing, accepts).await;
         if requests > budget {
             breaches.push(format!("{call:?} took {requests} requests, more than {budget}"));
         }

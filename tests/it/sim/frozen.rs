@@ -237,6 +237,7 @@ mod call {
             Call::Tick(listing) => serializer.collect_str(&format_args!("tick {listing}")),
             Call::Pass(listing) => serializer.collect_str(&format_args!("pass {listing}")),
             Call::Guest(listing) => serializer.collect_str(&format_args!("guest {listing}")),
+            Call::Accept(listing) => serializer.collect_str(&format_args!("accept {listing}")),
             Call::Sweep(listing, pages) => serializer.collect_str(&format_args!("sweep {listing} {pages}")),
         }
     }
@@ -249,6 +250,7 @@ mod call {
             ["tick", of] => Ok(Call::Tick(listing(of)?)),
             ["pass", of] => Ok(Call::Pass(listing(of)?)),
             ["guest", of] => Ok(Call::Guest(listing(of)?)),
+            ["accept", of] => Ok(Call::Accept(listing(of)?)),
             ["sweep", of, pages] => Ok(Call::Sweep(listing(of)?, pages.parse().map_err(D::Error::custom)?)),
             _ => Err(D::Error::custom("no call")),
         }

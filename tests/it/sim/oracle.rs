@@ -66,8 +66,8 @@ impl Oracle {
         }
     }
 
-    /// Judges the tables after a call about this listing.
-    pub(crate) async fn judge(&mut self, server: &Server, listing: Listing) -> Breaches {
+    /// Judges the tables after a call about this listing. `accepts` tells whether the operator vouched for what left.
+    pub(crate) async fn judge(&mut self, server: &Server, listing: Listing, accepts: bool) -> Breaches {
         let kind = kind(listing);
         let stored = self.tables.rows(kind).await;
         let marks = self.tables.marks().await;
@@ -79,7 +79,7 @@ impl Oracle {
             return breaches;
         }
         self.judge_marks(world, listing, &stored, &marks, &mut breaches);
-        self.judge_removals(world, kind, &stored, &mut breaches);
+        self.judge_removals(world, kind, &stored, accepts, &mut breaches);
         self.told.note(events, &mut breaches);
         self.judge_events(world, kind, &stored, &marks, &mut breaches);
         self.marks = marks;

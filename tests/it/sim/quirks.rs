@@ -274,7 +274,7 @@ impl Plan {
         if is_large {
             // Too long to be read whole, so that the cost of a round shows.
             deposits = rng.random_range(820..900);
-            wallets = wallets.min(30);
+            wallets = if is_slow(&quirks[0]) || is_slow(&quirks[1]) { wallets } else { deposits };
         }
         if is_slow(&quirks[2]) {
             deposits = deposits.min(30);

@@ -13,6 +13,7 @@ mod memory;
 mod miscounts;
 mod pages;
 mod rejects;
+mod removals;
 mod scale;
 mod scene;
 mod sweeps;

@@ -1,7 +1,8 @@
 //! Many seeds, as many at a time as there are cores.
 //!
 //! Among the other tests, the same seeds run each time. `LUMO_TEST_SEEDS` asks for so many others, chosen at random or from
-//! `LUMO_TEST_FIRST` on; `LUMO_TEST_SEED` replays one. The seed that fails is printed with what happened.
+//! `LUMO_TEST_FIRST` on; `LUMO_TEST_SEED` replays one. The seed that fails is printed with what happened. With `LUMO_TEST_EVERY`
+//! the others are run all the same, and each that fails is printed in brief.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -44,6 +45,7 @@ fn whatever_happens_nothing_is_lost_doubled_or_made_up() {
         Some(seeds) => (number("LUMO_TEST_FIRST").unwrap_or_else(|| u64::from(rand::random::<u32>())), seeds),
     };
     println!("seeds {first} to {}", first + seeds - 1);
+    let every = std::env::var_os("LUMO_TEST_EVERY").is_some();
     let next = AtomicU64::new(first);
     let stop = AtomicBool::new(false);
     let failures = Mutex::new(Vec::new());
@@ -54,8 +56,12 @@ fn whatever_happens_nothing_is_lost_doubled_or_made_up() {
                 return;
             }
             if let Err(failure) = run(seed) {
+                if every {
+                    let brief: Vec<&str> = failure.lines().take_while(|line| !line.starts_with("Plan")).collect();
+                    println!("{}", brief.join("\n"));
+                }
                 failures.lock().unwrap().push(failure);
-                stop.store(true, Ordering::Relaxed);
+                stop.store(!every, Ordering::Relaxed);
             }
         }
     };
@@ -65,6 +71,7 @@ fn whatever_happens_nothing_is_lost_doubled_or_made_up() {
         }
     });
     let failures = failures.into_inner().unwrap();
+    assert!(!every || failures.is_empty(), "{} seeds fail", failures.len());
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 

@@ -60,6 +60,8 @@ pub(crate) enum Act {
     Omit(usize),
     /// No row, though the total says otherwise.
     Empty,
+    /// No row and a total of 0, as if the list were empty.
+    Nothing,
     /// The page without its last row.
     Short,
     /// At most so many rows of the page.

@@ -7,7 +7,14 @@ use super::{Breaches, GRACE, Oracle};
 use crate::sim::model::{Kind, Moment, Row, World};
 
 impl Oracle {
-    pub(super) fn judge_removals(&mut self, world: &World, kind: Kind, stored: &Rows, breaches: &mut Breaches) {
+    pub(super) fn judge_removals(
+        &mut self,
+        world: &World,
+        kind: Kind,
+        stored: &Rows,
+        accepts: bool,
+        breaches: &mut Breaches,
+    ) {
         for (id, row) in stored {
             let key = (kind, id.clone());
             if row.missing_since.is_none() {
@@ -18,17 +25,21 @@ impl Oracle {
                 continue;
             }
             let real = &world.rows(kind)[usize::try_from(row.number - 1).unwrap()];
-            if !self.was_gone(world, real) {
+            if !self.was_gone(world, real, accepts) {
                 breaches.push(format!("{id} is called missing and was not: {row:?}, {:?}", real.history));
             }
         }
     }
 
-    /// Whether the row was gone at a moment since the last look, and at one long enough before.
-    fn was_gone(&self, world: &World, row: &Row) -> bool {
+    /// Whether the row was gone at a moment since the last look, and at one long enough before, which need not be where the
+    /// operator vouches for it.
+    fn was_gone(&self, world: &World, row: &Row, accepts: bool) -> bool {
         let now = world.now();
         let mut gone = (self.looked_at..=now).filter(|moment| self.is_gone(world, row, *moment));
         let Some(last) = gone.next_back() else { return false };
+        if accepts {
+            return true;
+        }
         let Some(latest) = world.last_before(world.time(last) - GRACE) else { return false };
         (0..=latest).any(|moment| row.history[0].0 <= moment && self.is_gone(world, row, moment))
     }

@@ -7,23 +7,9 @@ use crate::sim::model::{Kind, Row, State, World};
 use crate::sim::quirks::Order;
 use crate::sim::server::Server;
 
-/// So many rows that are gone at once are taken for a mistake of the server.
-const MASS: usize = 20;
-
 impl Oracle {
-    /// How many rows are stored as listed and are not: what the bridge has yet to notice.
-    pub(crate) async fn gone(&self, server: &Server, kind: Kind) -> usize {
-        let stored = self.tables.rows(kind).await;
-        let world = &server.live().world;
-        let gone = |number: u64| {
-            let row = &world.rows(kind)[usize::try_from(number - 1).unwrap()];
-            !row.now().is_some_and(|state| listed_anywhere(world, kind, &state))
-        };
-        stored.values().filter(|row| row.missing_since.is_none() && gone(row.number)).count()
-    }
-
-    /// Judges the tables of a world that stands still. `gone` is how many rows the bridge had yet to notice when it began to.
-    pub(crate) async fn judge_settled(&self, server: &Server, kind: Kind, gone: usize) -> Breaches {
+    /// Judges the tables of a world that stands still.
+    pub(crate) async fn judge_settled(&self, server: &Server, kind: Kind) -> Breaches {
         let stored = self.tables.rows(kind).await;
         let world = &server.live().world;
         let listings = Listing::ALL.into_iter().filter(|listing| super::kind(*listing) == kind);
@@ -33,13 +19,10 @@ impl Oracle {
             quirks.shows_its_end() && !single && quirks.order != Order::Unstable
         });
         let is_spoiled = |row: &Row| row.now().is_some_and(|state| state.spoiled);
-        let removable = gone <= MASS
-            && quirks.iter().all(|quirks| {
-                quirks.lets_itself_be_proved()
-                    && !quirks.ignores_external_id
-                    && quirks.order.is_fixed()
-                    && !quirks.is_single()
-            });
+        let removable = quirks.iter().all(|quirks| {
+            let can_be_asked = kind == Kind::Deposit || !quirks.ignores_external_id;
+            quirks.lets_itself_be_proved() && can_be_asked && quirks.order.is_fixed() && !quirks.is_single()
+        });
         let mut breaches = Vec::new();
         for row in world.rows(kind).iter().filter(|row| !is_spoiled(row)) {
             let id = row.id();

@@ -119,6 +119,12 @@ impl Tables {
         self.query(&sql).await.first().map(|row| row.try_get_by_index(0).unwrap())
     }
 
+    /// How many rows of a listing are held back from being called missing.
+    pub(crate) async fn removals_held(&self, listing: Listing) -> i64 {
+        let sql = format!("SELECT removals_held FROM lumo_sync_state WHERE listing = '{listing}'");
+        self.query(&sql).await.first().and_then(|row| row.try_get_by_index(0).unwrap()).unwrap_or(0)
+    }
+
     pub(crate) async fn events(&self, after: i64) -> Vec<Event> {
         let sql = format!(
             "SELECT seq, \"type\", stream, stream_seq, object_kind, object_id, body FROM lumo_events WHERE seq > {after}

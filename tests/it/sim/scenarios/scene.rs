@@ -154,6 +154,11 @@ impl Scene {
         row.missing_since.is_some()
     }
 
+    /// How many deposits are held back from being called missing, as the tables say.
+    pub(super) async fn held(&self) -> Option<i64> {
+        self.0.bridge.store().progress(Listing::Deposits).await.unwrap().removals_held
+    }
+
     /// How many items of the list are kept that could not be read.
     pub(super) async fn rejects(&self, listing: Listing) -> u64 {
         self.0.bridge.store().rejects(listing).await.unwrap()

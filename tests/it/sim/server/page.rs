@@ -29,6 +29,9 @@ impl Live {
         if let Act::Omit(omitted) = act {
             list.retain(|index| index != omitted);
         }
+        if let Act::Nothing = act {
+            list.clear();
+        }
         if !asked.is_plain() {
             list.retain(|index| self.is_asked_for(asked, *index, moment));
         }

@@ -14,7 +14,8 @@ use lumo_bridge::model::sink::{Sink, Statement};
 use lumo_bridge::model::subscriber::{Order, Subscriber};
 use lumo_bridge::store::replay::ReplayFilter;
 use lumo_bridge::store::{
-    Advance, Claimed, Config, Cutoffs, Error, Fence, Lease, Remembered, Run, Settlement, Store, SweepState, Turn,
+    Advance, Claimed, Config, Cutoffs, Error, Fence, HeldRemovals, Lease, Remembered, Run, Settlement, Store,
+    SweepState, Turn,
 };
 use lumo_bridge_entity::delivery::State;
 use lumo_bridge_entity::endpoint::State as Health;
@@ -55,7 +56,7 @@ macro_rules! acts {
 }
 
 /// Each transaction by its name. Those that change what others need come last.
-pub(super) fn acts() -> [(&'static str, Act); 36] {
+pub(super) fn acts() -> [(&'static str, Act); 37] {
     acts! {
         "doctor.create" => |store, things| store.may_create_tables(None);
         "sink.try" => |store, things| async {
@@ -84,6 +85,10 @@ pub(super) fn acts() -> [(&'static str, Act); 36] {
             store.remember(&advance, Some(things.fence)).await
         };
         "sync.note" => |store, things| store.note_stalled(Listing::Deposits, Some(at(5)), Some(things.fence), at(41));
+        "sync.removals" => |store, things| async {
+            let held = HeldRemovals { rows: 3, why: Some("many".to_owned()), is_news: true, accepted_at: None };
+            store.note_removals(Listing::Deposits, &held, Some(things.fence), at(42)).await
+        };
         "blocks.replace" => |store, things| store.replace_blocks(Listing::Deposits, &[(1, vec![1])], Some(things.fence));
         "blocks.update" => |store, things| store.update_blocks(Listing::Deposits, &[(1, vec![2])], Some(things.fence));
         "speed.note" => |store, things| store.note_speed("{}");

@@ -1,0 +1,216 @@
+//! Rows that a full scan did not meet: which of them are asked about, which are held back, and which are gone.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+
+use super::Error;
+use super::bitmap::Seen as Bitmap;
+use super::crossing::Crossing;
+use super::memory::Memory;
+use super::recheck::{Entry, Reason, Verdict};
+use super::removals::Absent;
+use super::round::Round;
+use super::upstream::{Source, Upstream};
+use crate::model::Listing;
+use crate::store::{Ending, HeldRemovals, Whereabouts};
+
+/// Rows asked of the database at a time.
+const ROWS: u64 = 500;
+
+impl<U: Upstream> Round<'_, U> {
+    /// Notes which rows the crossing should have met and did not. Returns how many known rows the list does not have.
+    pub(super) async fn suspect<R: Source>(&mut self, crossing: &Crossing) -> Result<u64, Error> {
+        if self.listing == Listing::Blocked {
+            return self.suspect_unblocked(crossing).await;
+        }
+        let accepts = self.options.accept_removals && self.options.ending == Ending::Commit;
+        // What was changed while the list was read may have moved past the reader, so rows are taken for gone that are on
+        // neither of two readings. Where the order is moot, none is.
+        let earlier = if accepts { self.read_before(crossing) } else { None };
+        // A server may leave blocked wallets out of the plain list; the list of blocked ones looks after them.
+        let blocked = if R::HOME == Listing::Wallets { self.blocked().await? } else { Vec::new() };
+        let blocked: HashSet<i64> = blocked.into_iter().map(|row| row.row_no).collect();
+        let (mut absent, mut found, mut gone) = (0_u64, Absent::default(), Vec::new());
+        let times = (crossing.started_at, self.now());
+        let mut numbers = crossing.seen.absent(crossing.known_until).peekable();
+        while numbers.peek().is_some() {
+            let chunk: Vec<i64> = numbers.by_ref().take(usize::try_from(ROWS).unwrap_or(1)).collect();
+            let rows = self.syncer.store.by_row_no::<R>(&chunk).await?;
+            let mut accepted = Vec::new();
+            // What cannot be read at present is listed all the same.
+            for row in rows.into_iter().filter(|row| !self.rejects.contains_key(&(self.listing, row.id.clone()))) {
+                absent += 1;
+                if blocked.contains(&row.row_no) {
+                    continue;
+                }
+                if accepts {
+                    if earlier.as_ref().is_some_and(|met| !met.contains(row.row_no)) {
+                        accepted.push(row.id);
+                    }
+                } else if self.memory.rechecks.waits(&row.id, Reason::Absent) {
+                    found.note_asked();
+                    gone.push(row.id);
+                } else {
+                    found.note(row.row_no);
+                }
+            }
+            absent -= self.mark_missing::<R>(accepted, crossing.started_at).await?;
+        }
+        if accepts {
+            if earlier.is_some() {
+                self.memory.removals.accepted();
+                self.accepted_at = Some(self.now());
+                self.memory.accepted_at = self.accepted_at;
+            }
+            return Ok(absent);
+        }
+        let listed = self.listed(self.listing).await?;
+        self.memory.removals.found(found, listed, self.tally.total);
+        // The scan is an answer about the rows that wait for one. Where the order is moot it proves nothing of a single row.
+        let is_kept = self.options.ending == Ending::Commit && !self.is_guest();
+        if is_kept && !crossing.disorder() && !self.memory.removals.is_suspended() {
+            gone.retain(|id| self.memory.rechecks.missed(id, times) == Verdict::Confirmed);
+            absent -= self.mark_missing::<R>(gone, crossing.started_at).await?;
+        }
+        self.admit_removals::<R>().await?;
+        Ok(absent)
+    }
+
+    /// Keeps which rows a reading met whose absentees are to be accepted, and gives those of the reading before it.
+    fn read_before(&mut self, crossing: &Crossing) -> Option<Bitmap> {
+        let seen = (!crossing.disorder()).then(|| crossing.seen.clone());
+        std::mem::replace(&mut self.met, seen.clone()).filter(|_| seen.is_some())
+    }
+
+    /// Notes the wallets to ask about that are known to be blocked and were not in the list of blocked ones. That one is no
+    /// longer blocked is believed when it is seen so, and needs no guard.
+    async fn suspect_unblocked(&mut self, crossing: &Crossing) -> Result<u64, Error> {
+        let is_listed = |row: &Whereabouts| {
+            row.row_no > crossing.known_until
+                || crossing.seen.contains(row.row_no)
+                || self.rejects.contains_key(&(self.listing, row.id.clone()))
+        };
+        let mut blocked = self.blocked().await?;
+        blocked.retain(|row| !is_listed(row));
+        let absent = u64::try_from(blocked.len()).unwrap_or(u64::MAX);
+        if absent == 0 {
+            return Ok(absent);
+        }
+        // Those that were handed over are in other hands.
+        let handed_over = Memory::of(&self.syncer.store.progress(Listing::Wallets).await?).rechecks;
+        for row in blocked.into_iter().filter(|row| !handed_over.waits(&row.id, Reason::Absent)) {
+            if let Some(user) = row.external_id {
+                self.want(user.as_str(), &row.id, Reason::Unblocked);
+            }
+        }
+        Ok(absent)
+    }
+
+    /// Lets the next portion of the rows that are held back be asked about.
+    pub(super) async fn admit_removals<R: Source>(&mut self) -> Result<(), Error> {
+        self.remember();
+        if self.memory.removals.held() == 0 {
+            return Ok(());
+        }
+        let listed = self.listed(self.listing).await?;
+        let numbers = self.memory.removals.next(self.memory.rechecks.waiting(Reason::Absent), listed);
+        for row in self.syncer.store.by_row_no::<R>(&numbers).await? {
+            // Without a user nobody can be asked; the next full scans answer for it.
+            let user = row.external_id.as_ref().map_or("", |user| user.as_str());
+            self.want(user, &row.id, Reason::Absent);
+        }
+        self.remember();
+        Ok(())
+    }
+
+    /// Whether an answer without a row proves anything about the row.
+    pub(super) async fn counts_absence(&self) -> Result<bool, Error> {
+        let total = self.progress.last_total.and_then(|total| u64::try_from(total).ok());
+        Ok(self.memory.removals.is_plausible(total, self.listed(self.listing).await?))
+    }
+
+    /// Lets the rounds over all wallets look for those that are neither blocked nor listed elsewhere. Whether a wallet is gone is
+    /// for them to say: they have the guard, and it is their count that changes. While such a round is under way, the wallets
+    /// wait here.
+    pub(super) async fn hand_over_unlisted(&mut self) -> Result<(), Error> {
+        let unlisted = std::mem::take(&mut self.unlisted);
+        if unlisted.is_empty() {
+            return Ok(());
+        }
+        let Ok(_gate) = self.syncer.gate(Listing::Wallets).try_lock() else { return Ok(()) };
+        let mut wallets = Round::begin(self.syncer, Listing::Wallets, self.options).await?;
+        let absence_counts = wallets.counts_absence().await?;
+        for entry in unlisted {
+            let first_seen_at = entry.first_seen_at.filter(|_| absence_counts);
+            if wallets.memory.rechecks.want(Entry { reason: Reason::Absent, first_seen_at, ..entry.clone() }) {
+                self.memory.rechecks.done(&entry);
+            }
+        }
+        wallets.save().await
+    }
+
+    /// Stores how many rows are held back, where that has changed.
+    pub(super) async fn note_removals(&mut self) -> Result<(), Error> {
+        if self.is_guest() && self.accepted_at.is_none() {
+            return Ok(());
+        }
+        let rows = self.memory.removals.held();
+        let is_news = self.memory.removals.is_suspended() && !self.was_suspended;
+        let before = self.progress.removals_held.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0);
+        if rows == before && !is_news && self.accepted_at.is_none() {
+            return Ok(());
+        }
+        let why = self.why_held().await?;
+        if let Some(why) = why.as_deref().filter(|_| before == 0 || is_news) {
+            tracing::warn!(listing = %self.listing, held = rows, "{why}");
+        }
+        let held = HeldRemovals { rows, why, is_news, accepted_at: self.accepted_at };
+        Ok(self.syncer.store.note_removals(self.listing, &held, self.fence(), self.now()).await?)
+    }
+
+    /// Which rows are held back, in a sentence; `None` if none is.
+    pub(super) async fn why_held(&self) -> Result<Option<String>, Error> {
+        if self.memory.removals.held() == 0 {
+            return Ok(None);
+        }
+        Ok(self.memory.removals.why(self.listing.as_str(), self.listed(self.listing).await?))
+    }
+
+    /// Marks rows as missing that were not listed when it was last asked, and no longer waits for them. Returns how many.
+    async fn mark_missing<R: Source>(&mut self, ids: Vec<String>, read_at: DateTime<Utc>) -> Result<u64, Error> {
+        for id in &ids {
+            self.memory.rechecks.present(id);
+        }
+        let ids = ids.iter().filter_map(|id| id.parse().ok()).collect();
+        self.vanish::<R>(ids, read_at).await
+    }
+
+    /// Marks rows as missing. As many fewer are stored as listed then, and `total` stays as it is, so the standing gap rises with
+    /// them.
+    pub(super) async fn vanish<R: Source>(&mut self, ids: Vec<R::Id>, read_at: DateTime<Utc>) -> Result<u64, Error> {
+        let vanished = self.syncer.store.vanish::<R>(ids, read_at, self.fence(), self.now()).await?;
+        self.tally.vanished += vanished;
+        self.memory.removals.marked(vanished);
+        let base = self.memory.gap.base().saturating_add_unsigned(vanished);
+        self.memory.gap.settle(base.min(i64::try_from(self.memory.gap.surplus()).unwrap_or(0)));
+        Ok(vanished)
+    }
+
+    async fn listed(&self, listing: Listing) -> Result<u64, Error> {
+        Ok(u64::try_from(self.syncer.store.census(listing).await?.listed).unwrap_or(0))
+    }
+
+    /// Every wallet that is known to be blocked.
+    async fn blocked(&self) -> Result<Vec<Whereabouts>, Error> {
+        let mut all: Vec<Whereabouts> = Vec::new();
+        loop {
+            let after = all.last().map_or(0, |row| row.row_no);
+            let rows = self.syncer.store.blocked_wallets(after, ROWS).await?;
+            if rows.is_empty() {
+                return Ok(all);
+            }
+            all.extend(rows);
+        }
+    }
+}
