@@ -191,7 +191,7 @@ impl Bridge {
             Some(Ok(ended)) => ended,
             Some(Err(error)) => Ended::Failed(error),
             None => {
-                self.kill();
+                self.die().await;
                 Ended::Died
             }
         }
@@ -213,9 +213,18 @@ impl Bridge {
         &self.process.as_ref().expect("no process runs").syncer
     }
 
-    /// Nothing of the process is left but what it stored.
+    /// Nothing of the process is left but what it stored. For a process that is doing nothing.
     pub(crate) fn kill(&mut self) {
         self.process = None;
+    }
+
+    /// The process dies of what it was doing. What it had sent to the database by then has its effect before anything else is
+    /// done: how fast the database is must not decide what the next process finds.
+    async fn die(&mut self) {
+        if let Some(Process { store, syncer }) = self.process.take() {
+            drop(syncer);
+            store.close().await;
+        }
     }
 
     pub(crate) fn pass_time(&self, by: TimeDelta) {
