@@ -13,7 +13,7 @@ use super::ends::Anchors;
 use super::locate::{Blocks, Builder};
 use super::reader::{Fetched, Reader, Scope};
 use super::round::{Haul, Heads, Round};
-use super::upstream::{Source, Upstream};
+use super::upstream::{Milestone, Source, Upstream};
 use super::vicinity::Vicinity;
 use super::walk::{self, Doubt, Step, Walk};
 use super::{Error, refuses_limit};
@@ -290,6 +290,7 @@ impl<U: Upstream> Round<'_, U> {
             {
                 // While the database works, the next pages are on their way.
                 reader.expect(next, &crossing.walk.ahead(reader.window()));
+                self.syncer.upstream.milestone(Milestone::PagesRequested).await;
             }
             self.take_in(crossing, pages).await?;
             self.tally.rows = crossing.walk.rows();

@@ -148,6 +148,7 @@ impl<U: Upstream, R: Source> Reader<U, R> {
     /// What the upstream answered, after patience.
     pub(super) async fn take(&mut self, read: Read, ahead: &[Read]) -> Answer<R> {
         self.expect(read, ahead);
+        self.upstream.milestone(Milestone::PagesRequested).await;
         loop {
             if let Some(answer) = self.arrived(read) {
                 return answer;

@@ -23,7 +23,7 @@ pub trait Upstream: Clone + Send + Sync + 'static {
     /// One page of the deposits.
     fn deposits(&self, lane: Lane, query: &ListQuery) -> impl Future<Output = Result<Page<Deposit>, Error>> + Send;
 
-    /// Told where a process may die with something half done. Only a simulation minds.
+    /// Told where a process may die with something half done, or does two things at once. Only a simulation minds.
     fn milestone(&self, _: Milestone) -> impl Future<Output = ()> + Send {
         ready(())
     }
@@ -32,6 +32,8 @@ pub trait Upstream: Clone + Send + Sync + 'static {
 /// A moment between two steps that do not happen together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Milestone {
+    /// Requests were sent off, and something else may be done before they are answered.
+    PagesRequested,
     /// A page was read and nothing of it is stored.
     PageRead,
     /// What was read is stored; where the walk stands may not be.

@@ -1,11 +1,8 @@
 //! The bridge as the simulation runs it: a store over a file of its own, the engine, a clock set by hand, and processes that
 //! die wherever the server wants it.
 
-use std::future::poll_fn;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::OnceLock;
-use std::task::Poll;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,7 +15,7 @@ use lumo_bridge::sync::{Error, Options, Report, Right, Settings, Syncer};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::server::{Server, TURNS};
+use super::server::Server;
 
 /// How long a lease lasts without being renewed.
 const LEASE: TimeDelta = TimeDelta::seconds(30);
@@ -167,7 +164,6 @@ impl Bridge {
             return Box::pin(guest.call(Call::Tick(listing))).await;
         }
         let server = self.server.clone();
-        let turns = if self.setting.concurrency > 1 { TURNS } else { 0 };
         let syncer = &self.process().await.syncer;
         let accept_removals = matches!(call, Call::Accept(_));
         let (options, stop) = (Options { accept_removals, ..Options::default() }, CancellationToken::new());
@@ -185,13 +181,14 @@ impl Bridge {
         let ended = tokio::select! {
             biased;
             () = server.died() => None,
-            ended = behind_all(Box::pin(work), turns) => Some(ended),
+            ended = work => Some(ended),
         };
         match ended {
             Some(Ok(ended)) => ended,
             Some(Err(error)) => Ended::Failed(error),
             None => {
-                self.die().await;
+                self.kill();
+                server.live().is_dead = false;
                 Ended::Died
             }
         }
@@ -213,39 +210,14 @@ impl Bridge {
         &self.process.as_ref().expect("no process runs").syncer
     }
 
-    /// Nothing of the process is left but what it stored. For a process that is doing nothing.
+    /// Nothing of the process is left but what it stored.
     pub(crate) fn kill(&mut self) {
         self.process = None;
-    }
-
-    /// The process dies of what it was doing. What it had sent to the database by then has its effect before anything else is
-    /// done: how fast the database is must not decide what the next process finds.
-    async fn die(&mut self) {
-        if let Some(Process { store, syncer }) = self.process.take() {
-            drop(syncer);
-            store.close().await;
-        }
     }
 
     pub(crate) fn pass_time(&self, by: TimeDelta) {
         self.server.live().world.pass_time(by);
     }
-}
-
-/// Goes on with the work only when everything else that can go on has done so. How long the database takes must not decide
-/// which of the requests under way were made, or a seed would not make the same run twice.
-async fn behind_all<Work: Future + Unpin>(mut work: Work, turns: u32) -> Work::Output {
-    let mut waited = 0;
-    let behind = poll_fn(|context| {
-        if waited < turns {
-            waited += 1;
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        waited = 0;
-        Pin::new(&mut work).poll(context)
-    });
-    behind.await
 }
 
 /// When every simulation begins.

@@ -29,7 +29,7 @@ use super::model::{Moment, Row, State, World};
 use super::quirks::{Cap, Churn, Faults, Quirks};
 
 /// More than any request takes, its repetitions included, where others go first in between.
-pub(crate) const TURNS: u32 = 10;
+const TURNS: u32 = 10;
 
 /// Lets everything else go on that can, without a look at the system's events, as tokio's own way would take.
 async fn turn() {
@@ -100,6 +100,8 @@ pub(crate) struct Live {
     /// Answers take turns only where requests can be under way at the same time.
     pub(crate) concurrent: bool,
     pub(crate) chance: Chance,
+    /// The process that asks has died, and nobody has taken note of it yet.
+    pub(crate) is_dead: bool,
     script: Option<Script>,
     fatal: Option<Fatal>,
     caps: [u64; 3],
@@ -109,6 +111,9 @@ pub(crate) struct Live {
     /// How far its clock is ahead of the world's.
     pub(crate) clock_skew: TimeDelta,
 }
+
+/// What becomes of a request. None if the process dies of it.
+type Decided<R> = Option<Result<Page<R>, lumo::Error>>;
 
 /// What lies between a request and its answer.
 enum Pause {
@@ -171,6 +176,7 @@ impl Server {
             only_deposits: false,
             concurrent: false,
             chance,
+            is_dead: false,
             script: None,
             fatal: None,
             caps: quirks.map(|quirks| match quirks.cap {
@@ -236,13 +242,22 @@ impl Server {
         self.0.goes_on.notify_one();
     }
 
+    /// Lets the process die, once. Nothing more of it happens.
     async fn die<T>(&self) -> T {
-        self.0.died.notify_one();
+        if !std::mem::replace(&mut self.live().is_dead, true) {
+            self.0.died.notify_one();
+        }
         std::future::pending().await
     }
 
+    /// None if a dead process asks.
+    fn asked<R: Shaped>(&self, listing: Listing, lane: Lane, query: &ListQuery) -> Option<(Decided<R>, Pause)> {
+        let mut live = self.live();
+        (!live.is_dead).then(|| live.request(listing, lane, query))
+    }
+
     async fn answer<R: Shaped>(&self, listing: Listing, lane: Lane, query: &ListQuery) -> Result<Page<R>, lumo::Error> {
-        let (answer, pause) = self.live().request(listing, lane, query);
+        let Some((answer, pause)) = self.asked(listing, lane, query) else { return std::future::pending().await };
         match pause {
             Pause::Turns(turns) => {
                 for _ in 0..turns {
@@ -275,15 +290,17 @@ impl Upstream for Server {
     }
 
     async fn milestone(&self, milestone: Milestone) {
-        let (fatal, turns) = {
-            let mut live = self.live();
-            let waits = live.concurrent && milestone != Milestone::PageRead;
-            (live.is_fatal(&milestone), if waits { TURNS } else { 0 })
-        };
-        // Whatever was asked for by now is asked for before anything else is decided, however fast the database is.
-        for _ in 0..turns {
-            turn().await;
+        if milestone == Milestone::PagesRequested {
+            // All are answered before anything else is done: a database that is fast would have done some of it by then.
+            for _ in 0..TURNS {
+                turn().await;
+            }
+            return;
         }
+        let fatal = {
+            let mut live = self.live();
+            live.is_dead || live.is_fatal(&milestone)
+        };
         if fatal {
             self.die().await
         }
@@ -298,13 +315,8 @@ impl Live {
         self.chance.is_fatal(self.faults.crash)
     }
 
-    /// One request, from the changes before it to what is logged of it. None if the process dies of it.
-    fn request<R: Shaped>(
-        &mut self,
-        listing: Listing,
-        lane: Lane,
-        query: &ListQuery,
-    ) -> (Option<Result<Page<R>, lumo::Error>>, Pause) {
+    /// One request, from the changes before it to what is logged of it.
+    fn request<R: Shaped>(&mut self, listing: Listing, lane: Lane, query: &ListQuery) -> (Decided<R>, Pause) {
         let asked = Asked {
             number: u64::try_from(self.log.len()).unwrap() + 1,
             listing,
