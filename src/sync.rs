@@ -129,6 +129,7 @@ pub struct Syncer<U> {
 }
 
 /// How far a round came.
+#[derive(PartialEq, Eq)]
 enum Ended {
     /// Everything that was listed when it began is in the tables.
     Complete,
@@ -277,7 +278,8 @@ impl<U: Upstream> Syncer<U> {
         let (fence, is_guest) = (round.fence(), round.is_guest());
         let ended = match reach {
             Reach::Needed if round.is_guest() => round.whole::<R>(stop).await,
-            Reach::Whole if options.accept_removals => round.twice::<R>(stop).await,
+            // Whether a blocked wallet is gone is for the list of all wallets to say.
+            Reach::Whole if options.accept_removals && listing != Listing::Blocked => round.twice::<R>(stop).await,
             Reach::Whole => round.whole::<R>(stop).await,
             Reach::Needed => round.tick::<R>(stop).await,
         };

@@ -26,7 +26,7 @@ impl<U: Upstream> Round<'_, U> {
         }
         let accepts = self.options.accept_removals && self.options.ending == Ending::Commit;
         // What was changed while the list was read may have moved past the reader, so rows are taken for gone that are on
-        // neither of two readings. Where the order is moot, none is.
+        // neither of two readings. Where the order is moot, or the end of the list, none is.
         let earlier = if accepts { self.read_before(crossing) } else { None };
         // A server may leave blocked wallets out of the plain list; the list of blocked ones looks after them.
         let blocked = if R::HOME == Listing::Wallets { self.blocked().await? } else { Vec::new() };
@@ -79,7 +79,8 @@ impl<U: Upstream> Round<'_, U> {
 
     /// Keeps which rows a reading met whose absentees are to be accepted, and gives those of the reading before it.
     fn read_before(&mut self, crossing: &Crossing) -> Option<Bitmap> {
-        let seen = (!crossing.disorder()).then(|| crossing.seen.clone());
+        let is_proof = !crossing.disorder() && crossing.walk.shows_end();
+        let seen = is_proof.then(|| crossing.seen.clone());
         std::mem::replace(&mut self.met, seen.clone()).filter(|_| seen.is_some())
     }
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::crossing::{Crossed, Crossing, Purpose};
 use super::ends::{EndStep, HeadPass, Row, TailPass};
 use super::gap::{Judged, counts_more};
-use super::hot::Edge;
+use super::hot::{Edge, Listed};
 use super::memory::Urgent;
 use super::order::Order;
 use super::reader::{Fetched, Reader, Scope};
@@ -29,6 +29,9 @@ const UNTRUE: &str =
     "`total` is not the number of rows that are listed, so a missed row would not be noticed but by a sweep";
 
 const LEAVING: &str = "rows leave the list all the time, which hides those that join it; the sweep finds them";
+
+const NOT_ACCEPTED: &str =
+    "the order or the end of the list is in doubt, so no row was marked as missing for not being in it";
 
 /// What reading the ends has shown.
 struct Ends {
@@ -80,12 +83,25 @@ impl<U: Upstream> Round<'_, U> {
         self.all_of_it::<R>(&mut crossing, stop).await
     }
 
-    /// The whole list, and once more: what is on neither reading is accepted as gone.
+    /// The whole list, and once more: what is on neither reading is accepted as gone. A server may leave blocked wallets out
+    /// of the plain list, so the list of those is read in between.
     pub(super) async fn twice<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
-        match self.whole::<R>(stop).await? {
-            Ended::Stopped => Ok(Ended::Stopped),
-            _ => self.whole::<R>(stop).await,
+        let first = self.whole::<R>(stop).await?;
+        if first != Ended::Complete {
+            return Ok(first);
         }
+        if self.listing == Listing::Wallets {
+            let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
+            let reader = self.reader(Scope::all(Listing::Blocked, Lane::Fresh), false);
+            match self.all_of::<R>(walk, reader, u64::MAX, &|_| true, stop).await? {
+                Listed::Whole(_) => {}
+                Listed::Stopped => return Ok(Ended::Stopped),
+                Listed::NotFiltered | Listed::Unproved => return Ok(Ended::Incomplete(NOT_ACCEPTED.to_owned())),
+            }
+        }
+        let second = self.whole::<R>(stop).await?;
+        let is_refused = second == Ended::Complete && self.accepted_at.is_none();
+        Ok(if is_refused { Ended::Incomplete(NOT_ACCEPTED.to_owned()) } else { second })
     }
 
     /// A crossing that begins now.

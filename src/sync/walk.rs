@@ -246,6 +246,13 @@ impl Walk {
         self.ended_at
     }
 
+    /// Whether no page in mid-list can have passed for the last one: `total` reaches as far as was read, or all pages are of one
+    /// size.
+    #[must_use]
+    pub fn shows_end(&self) -> bool {
+        !self.sizes_vary || self.last_total.zip(self.ended_at).is_some_and(|(total, end)| total >= end)
+    }
+
     /// Takes note of the page that was read.
     pub fn absorb(&mut self, seen: &Seen) -> Step {
         self.requests += 1;

@@ -3,6 +3,7 @@
 mod columns;
 mod documents;
 mod rejects;
+mod removals;
 mod replay;
 mod skip;
 mod speed;

@@ -159,6 +159,22 @@ fn a_server_that_clamps_and_tells_no_total_is_read_to_the_end_all_the_same() {
 }
 
 #[test]
+fn pages_of_several_sizes_show_the_end_only_beside_a_total_that_reaches_it() {
+    let page = |ids: std::ops::RangeInclusive<u64>, total| Seen {
+        returned: ids.clone().count() as u64,
+        ids: ids.collect(),
+        total,
+    };
+    for (total, is_shown) in [(Some(25), true), (Some(0), false)] {
+        let mut walk = Walk::new(20, Some(10));
+        for ids in [1..=9, 6..=15, 12..=20, 17..=25, 22..=25, 22..=25] {
+            walk.absorb(&page(ids, total));
+        }
+        assert_eq!((walk.end_offset().is_some(), walk.shows_end()), (true, is_shown), "{total:?}");
+    }
+}
+
+#[test]
 fn pages_of_one_row_prove_nothing() {
     let (seen, end, _) = walk(&mut Server::of(20, 1), Walk::new(50, None), quiet);
     assert_eq!((seen.len(), end), (20, Step::Unproved(Doubt::SingleRows)));

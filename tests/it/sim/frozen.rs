@@ -219,9 +219,12 @@ plans! {
     a_sweep_that_began_before_a_surplus_does_not_explain_it,
     a_total_that_is_the_number_of_rows_on_the_page_is_not_the_end,
     a_wallet_that_is_unblocked_while_its_user_is_asked_for_has_not_gone,
+    a_wallet_that_was_blocked_a_moment_ago_is_not_accepted_as_removed,
     a_wallet_that_was_seen_since_it_was_asked_for_in_vain_is_not_gone_the_second_time,
     an_end_where_it_was_before_is_no_end_where_the_server_gives_as_many_rows,
     one_row_beside_a_total_of_one_is_not_the_whole_list,
+    rows_that_leave_by_the_dozen_are_all_marked_and_rounds_are_cheap_again,
+    rows_that_move_while_the_list_is_read_twice_are_not_accepted_as_removed,
     the_only_row_beside_a_torn_total_teaches_no_page_size,
 }
 

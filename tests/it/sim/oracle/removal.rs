@@ -32,8 +32,12 @@ impl Oracle {
     }
 
     /// Whether the row was gone at a moment since the last look, and at one long enough before, which need not be where the
-    /// operator vouches for it.
+    /// operator vouches for it. What the operator vouches for is as true as the end of the list shows.
     fn was_gone(&self, world: &World, row: &Row, accepts: bool) -> bool {
+        let mut listings = Listing::ALL.into_iter().filter(|listing| super::kind(*listing) == row.kind);
+        if accepts && !listings.all(|listing| self.quirks(listing).shows_its_end()) {
+            return true;
+        }
         let now = world.now();
         let mut gone = (self.looked_at..=now).filter(|moment| self.is_gone(world, row, *moment));
         let Some(last) = gone.next_back() else { return false };
