@@ -17,6 +17,7 @@ pub mod model;
 pub mod outage;
 pub mod renewable;
 pub mod retention;
+pub mod roots;
 pub mod schedule;
 pub mod setting;
 pub mod store;

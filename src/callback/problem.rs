@@ -5,6 +5,7 @@
 use std::fmt::Display;
 
 use crate::chain::Chain;
+use crate::roots;
 use crate::setting::SettingError;
 
 /// Everything that keeps an endpoint, or the way out, from being used.
@@ -23,7 +24,7 @@ pub enum Problem {
     #[error(transparent)]
     Secret(SettingError),
     #[error("the HTTP client cannot be set up")]
-    Client(#[source] reqwest::Error),
+    Client(#[source] roots::Error),
 }
 
 impl ConfigError {

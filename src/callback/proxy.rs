@@ -4,6 +4,7 @@
 
 use url::{Url, form_urlencoded};
 
+use crate::roots::Roots;
 use crate::setting::{Secret, UrlSource};
 
 /// The setting that names it.
@@ -33,6 +34,11 @@ impl Proxy {
     #[must_use]
     pub fn host_and_port(&self) -> Option<(&str, u16)> {
         self.0.host_str().zip(self.0.port_or_known_default())
+    }
+
+    /// Whether the proxy itself is called over https.
+    pub(super) fn roots(&self) -> Roots {
+        Roots::of_scheme(self.0.scheme())
     }
 
     pub(super) fn for_client(&self) -> reqwest::Result<reqwest::Proxy> {

@@ -25,6 +25,7 @@ use crate::callback::proxy::{PROXY, Proxy};
 use crate::callback::request::{Callback, RequestError, prepare};
 use crate::callback::transport::Transport;
 use crate::model::retry::Outcome;
+use crate::roots::{self, Roots};
 use crate::setting::{Redactor, Secret};
 
 /// An endpoint's timeout covers all of an attempt; this is for the part that decides whether anyone is there.
@@ -62,7 +63,7 @@ impl Sender {
     /// the busiest of a transport may make. A rustls provider must have been installed.
     ///
     /// # Errors
-    /// A proxy that is none, or a TLS setup without any roots to trust.
+    /// A proxy that is none, or an https address on a machine without any roots to trust.
     pub fn new<'a>(egress: &Egress, endpoints: impl IntoIterator<Item = &'a Endpoint>) -> Result<Self, ConfigError> {
         Self::guarded(egress, Guard::new(&egress.deny), endpoints)
     }
@@ -74,20 +75,24 @@ impl Sender {
     ) -> Result<Self, ConfigError> {
         let proxy = egress.proxy.as_ref().map(Proxy::of).transpose();
         let proxy = proxy.map_err(|problem| Problem::Invalid { key: PROXY.to_owned(), problem })?;
-        let mut busiest = HashMap::from([(Transport::default(), 0)]);
+        let roots = proxy.as_ref().map(Proxy::roots).unwrap_or_default();
+        let mut demands = HashMap::from([(Transport::default(), Demand { connections: 0, roots })]);
         for endpoint in endpoints {
             let Some(http) = endpoint.http() else { continue };
-            let most = busiest.entry(http.transport.clone()).or_default();
-            *most = endpoint.concurrency().max(*most);
+            let demand = demands.entry(http.transport.clone()).or_insert(Demand { connections: 0, roots });
+            demand.connections = endpoint.concurrency().max(demand.connections);
+            if http.transport.roots(http.address.constant().scheme()) == Roots::Needed {
+                demand.roots = Roots::Needed;
+            }
         }
-        let mut clients = HashMap::with_capacity(busiest.len());
-        for (transport, connections) in &busiest {
-            clients.insert(transport.clone(), make(proxy.as_ref(), &guard, transport, *connections)?);
+        let mut clients = HashMap::with_capacity(demands.len());
+        for (transport, demand) in &demands {
+            clients.insert(transport.clone(), make(proxy.as_ref(), &guard, transport, *demand)?);
         }
         let proxy_password = proxy.as_ref().and_then(Proxy::password);
         let guarded = guard.clone();
         let again =
-            move |transport: &Transport| make(proxy.as_ref(), &guarded, transport, *busiest.get(transport)?).ok();
+            move |transport: &Transport| make(proxy.as_ref(), &guarded, transport, *demands.get(transport)?).ok();
         Ok(Self { clients: Clients::new(clients, again), guard, proxy_password })
     }
 
@@ -163,14 +168,21 @@ impl fmt::Debug for Sender {
     }
 }
 
+/// What the endpoints of a transport need of its client.
+#[derive(Clone, Copy)]
+struct Demand {
+    connections: usize,
+    roots: Roots,
+}
+
 /// The client of a transport.
-fn make(proxy: Option<&Proxy>, guard: &Guard, transport: &Transport, connections: usize) -> Result<Client, Problem> {
-    let builder = builder(proxy, guard)?.pool_max_idle_per_host(connections);
-    transport.apply(builder).and_then(ClientBuilder::build).map_err(Problem::Client)
+fn make(proxy: Option<&Proxy>, guard: &Guard, transport: &Transport, demand: Demand) -> Result<Client, Problem> {
+    let builder = || transport.apply(builder(proxy, guard)?.pool_max_idle_per_host(demand.connections));
+    roots::build(demand.roots, builder).map_err(Problem::Client)
 }
 
 /// What the clients of all transports have in common.
-fn builder(proxy: Option<&Proxy>, guard: &Guard) -> Result<ClientBuilder, Problem> {
+fn builder(proxy: Option<&Proxy>, guard: &Guard) -> reqwest::Result<ClientBuilder> {
     let builder = Client::builder()
         .redirect(Policy::none())
         .no_proxy()
@@ -186,7 +198,7 @@ fn builder(proxy: Option<&Proxy>, guard: &Guard) -> Result<ClientBuilder, Proble
         .http1_ignore_invalid_headers_in_responses(true);
     Ok(match proxy {
         // The only name looked up on this side is then the proxy's, which the operator chose.
-        Some(proxy) => builder.proxy(proxy.for_client().map_err(Problem::Client)?),
+        Some(proxy) => builder.proxy(proxy.for_client()?),
         None => builder.dns_resolver(Arc::new(guard.clone())),
     })
 }

@@ -17,6 +17,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::callback::config::{EndpointConfig, Tls};
 use crate::callback::problem::Problems;
+use crate::roots::Roots;
 use crate::setting::Text;
 
 /// What two endpoints must have in common to share connections.
@@ -48,6 +49,11 @@ impl Transport {
         }
         let authorities = tls.ca.as_ref().and_then(|path| problems.take("tls.ca", authorities(path)));
         Self { authorities, identity: identity(tls, problems), http2: config.http2 }
+    }
+
+    /// Whether the system's authorities vouch for a server of this scheme.
+    pub(super) fn roots(&self, scheme: &str) -> Roots {
+        if self.authorities.is_some() { Roots::NotNeeded } else { Roots::of_scheme(scheme) }
     }
 
     /// Lays the transport over a client in the making.

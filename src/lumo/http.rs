@@ -20,6 +20,7 @@ use crate::lumo::{Config, Error, Meters, Outage, meters, refusal, retry_after};
 use crate::model::Listing;
 use crate::model::retry_after::http_date;
 use crate::renewable::Renewable;
+use crate::roots::{self, Roots};
 use crate::setting::Secret;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -73,7 +74,8 @@ impl Http {
 
         let concurrency = usize::try_from(config.concurrency).unwrap_or(usize::MAX).clamp(1, 64);
         let timeout = config.timeout.get();
-        let build = move || client(headers.clone(), timeout, concurrency);
+        let roots = Roots::of_scheme(config.base_url.get().scheme());
+        let build = move || roots::build(roots, || Ok(client(headers.clone(), timeout, concurrency)));
         let first = build().map_err(|error| Error::Setup {
             problem: "the HTTP client cannot be built",
             source: Some(Box::new(error)),
@@ -179,7 +181,7 @@ impl Http {
 fn feedback(result: &Result<Answer<'_>, Error>) -> Feedback {
     const OVERLOADED: u16 = StatusCode::SERVICE_UNAVAILABLE.as_u16();
     match result {
-        Err(Error::Throttled { retry_after }) => throttled(*retry_after),
+        Err(Error::Throttled { retry_after, .. }) => throttled(*retry_after),
         Err(Error::Unavailable { outage: Outage::Answered { status: OVERLOADED, .. }, .. }) => throttled(None),
         Err(Error::Unavailable { .. }) => Feedback::Unclear,
         _ => Feedback::Clean,
@@ -195,7 +197,7 @@ fn header(response: &Response, name: HeaderName) -> Option<&str> {
 }
 
 /// What all requests have in common.
-fn client(headers: HeaderMap, timeout: Duration, concurrency: usize) -> reqwest::Result<reqwest::Client> {
+fn client(headers: HeaderMap, timeout: Duration, concurrency: usize) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .default_headers(headers)
@@ -212,7 +214,6 @@ fn client(headers: HeaderMap, timeout: Duration, concurrency: usize) -> reqwest:
         .connect_timeout(CONNECT_TIMEOUT.min(timeout))
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(concurrency)
-        .build()
 }
 
 /// Reads a body to its end, unless it turns out larger than `cap` or `fits` says that there is no room for it.

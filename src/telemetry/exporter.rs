@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::otlp;
 use super::tracer::{Finished, Tracer};
 use crate::chain::Chain;
+use crate::roots::{self, Roots};
 use crate::setting::HttpUrl;
 
 /// Spans that may wait; beyond it they are lost.
@@ -45,11 +46,8 @@ pub struct Exporter {
 /// # Errors
 /// If there can be no HTTP client.
 pub fn export(collector: &HttpUrl) -> anyhow::Result<(Tracer, Exporter)> {
-    let client = Client::builder()
-        .redirect(Policy::none())
-        .no_proxy()
-        .timeout(TIMEOUT)
-        .build()
+    let builder = || Ok(Client::builder().redirect(Policy::none()).no_proxy().timeout(TIMEOUT));
+    let client = roots::build(Roots::of_scheme(collector.get().scheme()), builder)
         .context("client for the collector of traces not set up")?;
     let (sender, finished) = mpsc::channel(QUEUE);
     let lost = Arc::new(AtomicU64::new(0));

@@ -22,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["schedule", "sync", "deliver", "wallets", "retention", "backfill"],
     &["lumo", "store", "callback"],
     &["model"],
-    &["chain", "clock", "meter", "outage", "renewable", "setting", "trace"],
+    &["chain", "clock", "meter", "outage", "renewable", "roots", "setting", "trace"],
 ];
 
 /// What goes up all the same, and why.
@@ -53,11 +53,11 @@ const FENCES: &[Fence] = &[
     fence("sqlx", SRC, &["src/store"], "put the statement into a method of `Store` or `Tx`"),
     fence("sea_orm_migration", &["src", "entity"], &[], "describe tables in the migration crate"),
     fence("lumo_bridge_migration", SRC, &["src/store/schema.rs"], "call `store::schema`"),
-    // A collector of traces is neither, and may hear of both.
+    // A collector of traces is neither, and may hear of both. `roots` makes the clients of all three.
     fence(
         "reqwest",
         SRC,
-        &["src/lumo", "src/callback", "src/telemetry/exporter.rs"],
+        &["src/lumo", "src/callback", "src/telemetry/exporter.rs", "src/roots.rs"],
         "speak to Lumo in `lumo`, to receivers in `callback`",
     ),
     fence("lumo_simulator", SRC, &["src/cli"], "only a command may start the simulator"),

@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, lookup_host};
 use url::Url;
 
 use super::finding::{Finding, Report};
-use crate::callback::{Egress, Endpoint, Misfit, PROXY, Problem, Proxy};
+use crate::callback::{Egress, Endpoint, Misfit, PROXY, Problem, Proxy, Sender};
 use crate::chain::Chain;
 use crate::cli::callback::NEW_SECRET;
 use crate::cli::context::Context;
@@ -70,6 +70,8 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
                     }
                 } else if let Some(sink) = compiled.sink() {
                     prepared(subject, config, sink).await
+                } else if let Err(error) = Sender::new(&callbacks.egress, [&compiled]) {
+                    Finding::fail(subject, Chain(&error))
                 } else {
                     match reach(&callbacks.egress, &endpoint.url).await {
                         Ok(words) => Finding::ok(subject, format_args!("{} {words}", compiled.origin())),
