@@ -20,6 +20,7 @@ pub enum Error {
     /// 429, or 503 with a `Retry-After`. The client has slowed itself down already.
     #[error("Lumo asks for fewer requests{}", long_rest(*.retry_after))]
     Throttled {
+        status: u16,
         /// How long Lumo wants to be left alone, at most 15 minutes; that long also where it wants more.
         retry_after: Option<Duration>,
     },
@@ -95,12 +96,15 @@ impl Error {
     }
 
     /// Whether a request that writes may have been carried out all the same: only a refusal, or no connection at all, proves
-    /// that it was not.
+    /// that it was not. 429 refuses; 503 may come from a proxy that gave up waiting, whatever it asks for.
     #[must_use]
     pub const fn may_have_been_done(&self) -> bool {
         match self {
             Self::Unavailable { outage: Outage::Connect | Outage::Answered { status: 425, .. }, .. } => false,
-            Self::Unavailable { .. } | Self::Contract { .. } | Self::Refused { status: 300..=399, .. } => true,
+            Self::Unavailable { .. }
+            | Self::Throttled { status: 503, .. }
+            | Self::Contract { .. }
+            | Self::Refused { status: 300..=399, .. } => true,
             Self::Unauthorized
             | Self::Throttled { .. }
             | Self::NotFound { .. }

@@ -22,8 +22,8 @@ const KEYS: [&str; 6] = ["message", "error", "detail", "title", "reason", "descr
 pub(super) fn classify(status: StatusCode, wait: Option<Duration>, message: impl FnOnce() -> String) -> Error {
     match status.as_u16() {
         401 => Error::Unauthorized,
-        429 => Error::Throttled { retry_after: wait },
-        503 if wait.is_some() => Error::Throttled { retry_after: wait },
+        status @ 429 => Error::Throttled { status, retry_after: wait },
+        status @ 503 if wait.is_some() => Error::Throttled { status, retry_after: wait },
         404 => Error::NotFound { message: message() },
         // Request Timeout and Too Early are the server's way of saying "again, please".
         status @ (408 | 425 | 500..) => {

@@ -121,6 +121,8 @@ impl Error {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::chain::Chain;
     use crate::lumo::Outage;
@@ -155,6 +157,8 @@ mod tests {
             unavailable(Outage::Broken),
             unavailable(answered(500)),
             unavailable(answered(502)),
+            unavailable(answered(503)),
+            lumo::Error::Throttled { status: 503, retry_after: Some(Duration::from_secs(5)) },
             contract(),
             lumo::Error::Refused { status: 303, message: "elsewhere".to_owned() },
         ] {
@@ -173,7 +177,7 @@ mod tests {
         for error in [
             unavailable(Outage::Connect),
             lumo::Error::Unauthorized,
-            lumo::Error::Throttled { retry_after: None },
+            lumo::Error::Throttled { status: 429, retry_after: None },
             lumo::Error::NotFound { message: "no such wallet".to_owned() },
             lumo::Error::Refused { status: 422, message: "no".to_owned() },
         ] {

@@ -51,7 +51,7 @@ async fn a_throttled_client_halves_its_rate() {
     ] {
         let headers = [("retry-after", value), ("date", "Fri, 02 Jan 2026 03:04:05 GMT")];
         let (error, rate) = refusal(status, &headers, "").await;
-        assert!(matches!(error, Error::Throttled { retry_after } if retry_after == expected), "{value}: {error:?}");
+        assert!(matches!(error, Error::Throttled { retry_after, .. } if retry_after == expected), "{value}: {error:?}");
         assert!(is_half(rate), "{value}: {rate}");
     }
     let told = async |seconds| refusal(429, &[("retry-after", seconds)], "").await.0.to_string();

@@ -44,7 +44,7 @@ impl Failure {
                 let outage = Outage::Answered { status: 500, message: "internal error".to_owned() };
                 Error::Unavailable { outage, source: None }
             }
-            Self::Throttled(seconds) => Error::Throttled { retry_after: seconds.map(Duration::from_secs) },
+            Self::Throttled(seconds) => Error::Throttled { status: 429, retry_after: seconds.map(Duration::from_secs) },
             Self::Unauthorized => Error::Unauthorized,
             Self::Html => contract("is not JSON: it begins with `<html>`"),
             Self::Truncated => contract("ends in the middle"),
