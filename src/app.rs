@@ -189,7 +189,7 @@ impl Daemon {
         parts.extend(at_once.map(serve));
         let store = match before {
             Some(store) => store.with_subscribers(subscribers(&endpoints)),
-            None => open(&config, &endpoints, &front).await?,
+            None => open(&config, &endpoints, &front, clock.now()).await?,
         };
         tell(&store.register_endpoints(clock.now()).await?);
         let sender = Sender::new(&config.callbacks.egress, endpoints.iter().map(|endpoint| &**endpoint))?;
@@ -256,7 +256,12 @@ impl Running {
 }
 
 /// Opens the database, with the tables as this program knows them.
-async fn open(config: &Config, endpoints: &[Arc<Endpoint>], front: &Front) -> anyhow::Result<Store> {
+async fn open(
+    config: &Config,
+    endpoints: &[Arc<Endpoint>],
+    front: &Front,
+    now: DateTime<Utc>,
+) -> anyhow::Result<Store> {
     if config.database.migrate {
         front.say("tables are being migrated");
         let applied = store::schema::up(&config.database)
@@ -271,7 +276,11 @@ async fn open(config: &Config, endpoints: &[Arc<Endpoint>], front: &Front) -> an
         .await
         .with_context(|| format!("{} not opened", config.database.url))?;
     store.ping().await.context("database not ready")?;
-    Ok(store)
+    match store.try_everything(now).await {
+        Err(error) if !error.is_outage() => Err(error).context("the daemon cannot work with this database")?,
+        // An outage is said, and waited for, by whoever meets it.
+        _ => Ok(store),
+    }
 }
 
 /// Says what is new about the endpoints.

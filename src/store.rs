@@ -24,6 +24,7 @@ mod error;
 #[doc(hidden)]
 pub mod failpoint;
 mod feed;
+mod fitness;
 mod ingest;
 mod lead;
 mod look;

@@ -39,7 +39,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let failure = match context.load_quietly() {
         Ok(loaded) => {
             configuration(&mut report, &loaded);
-            database::check(&mut report, &loaded.config).await;
+            database::check(&mut report, &loaded.config, context.clock().now()).await;
             upstream::check(&mut report, context, &loaded.config).await;
             endpoint::check(&mut report, context, &loaded.config, args.send_test).await;
             schedules(&mut report, context, &loaded.config);

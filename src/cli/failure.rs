@@ -83,18 +83,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         if let Some(error) = cause.downcast_ref::<crate::lumo::Error>() {
             return error.hint().map(str::to_owned);
         }
-        match cause.downcast_ref::<crate::store::Error>()? {
-            error if error.is_read_only() => {
-                Some("name the primary server in `database.url`, or let its user write".to_owned())
-            }
-            crate::store::Error::Unavailable(_) => {
-                Some("check that the database of `database.url` runs and can be reached from here".to_owned())
-            }
-            crate::store::Error::Unwritable(_) => {
-                Some("make room on the database's disk, or repair it; reading goes on".to_owned())
-            }
-            _ => None,
-        }
+        cause.downcast_ref::<crate::store::Error>()?.hint().map(str::to_owned)
     })
 }
 

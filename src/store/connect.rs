@@ -202,6 +202,12 @@ pub(super) async fn pools(config: &Config, need: Need, distrust: &Distrust) -> R
             "the database gives fewer connections than `database.max_connections`; working with those"
         );
     }
+    if need == Need::Everything && survey.is_lent {
+        tracing::warn!(
+            "a pooler lends connections to the database per transaction: that a process has died shows only when its \
+             leases end, and processes look for deliveries every second instead of waking each other"
+        );
+    }
     // A session of its own is one of them, where it can be kept. Two others must be left: one may have to end what runs in the
     // other.
     let has_session = need == Need::Everything && !survey.is_lent && usable > 2;
@@ -253,8 +259,9 @@ async fn connect(options: ConnectOptions) -> Result<DatabaseConnection, Error> {
     loop {
         match Database::connect(options.clone()).await {
             Ok(connection) => return Ok(connection),
-            // SQLite does not wait for another process that is just turning a new file's log to write-ahead.
-            Err(DbErr::Conn(error)) if is_busy(&error) && Instant::now() < deadline => {
+            // SQLite does not wait for another process that is just turning a new file's log to write-ahead, and a server may
+            // still count connections that were closed just before.
+            Err(DbErr::Conn(error)) if (is_busy(&error) || is_too_many(&error)) && Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             // Whatever stops the first connection, there is no database to work with.
@@ -271,4 +278,12 @@ fn is_busy(error: &RuntimeErr) -> bool {
     };
     // The extended codes keep the plain one, SQLITE_BUSY, in their low byte.
     sqlite.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 5)
+}
+
+/// Whether the server, the database or the role has as many connections as it may have.
+fn is_too_many(error: &RuntimeErr) -> bool {
+    let RuntimeErr::SqlxError(error) = error else { return false };
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    // PostgreSQL; MySQL for the server and for a user.
+    matches!(code.as_deref(), Some("53300" | "08004" | "42000")) && error.to_string().contains("connections")
 }

@@ -2,6 +2,8 @@
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
+use super::error::{STATEMENT_LOG, database_error};
+use super::fitness;
 use super::schema::make_schema;
 use super::{Ending, Error, Store};
 
@@ -65,7 +67,9 @@ impl Store {
             if let Some(schema) = schema {
                 make_schema(tx.session(), schema).await?;
             }
-            tx.session().execute_unprepared(&format!("CREATE TABLE {PROBE} (id INTEGER)")).await?;
+            tx.session().execute_unprepared(&format!("CREATE TABLE {PROBE} (word TEXT)")).await?;
+            let insert = format!("INSERT INTO {PROBE} (word) VALUES ('{}')", fitness::CHARACTERS);
+            tx.session().execute_unprepared(&insert).await.map_err(|error| fitness::unfit(error.into()))?;
             Ok(())
         });
         match made.await {
@@ -86,6 +90,11 @@ impl Store {
     /// twice is never made, and the error tells which of the two it met.
     async fn may_create_on_mysql(&self) -> Result<Allowed, Error> {
         const DUPLICATE_COLUMN: u16 = 1060;
+        let log = "SELECT @@GLOBAL.log_bin = 1 AND @@SESSION.sql_log_bin = 1 AND @@SESSION.binlog_format = 'STATEMENT'";
+        let row = self.read().query_one_raw(Statement::from_string(DbBackend::MySql, log)).await?;
+        if row.map(|row| row.try_get_by_index::<bool>(0)).transpose()?.unwrap_or(false) {
+            return Err(Error::Unfit { problem: STATEMENT_LOG.0.to_owned(), remedy: STATEMENT_LOG.1 });
+        }
         let probe = format!("CREATE TABLE {PROBE} (id INTEGER, id INTEGER)");
         let Err(refusal) = self.inner.write.execute_unprepared(&probe).await else { return Ok(Allowed::Yes) };
         if mysql_number(&refusal) == Some(DUPLICATE_COLUMN) {
@@ -101,8 +110,6 @@ impl Store {
 }
 
 fn mysql_number(error: &sea_orm::DbErr) -> Option<u16> {
-    let (sea_orm::DbErr::Exec(error) | sea_orm::DbErr::Query(error)) = error else { return None };
-    let sea_orm::RuntimeErr::SqlxError(error) = error else { return None };
-    let error = error.as_database_error()?;
+    let error = database_error(error)?;
     error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>().map(sqlx::mysql::MySqlDatabaseError::number)
 }

@@ -70,6 +70,19 @@ impl Error {
         matches!(self, Self::Unavailable(_) | Self::Unwritable(_) | Self::Conflict { .. })
     }
 
+    /// What to do about it, where the error does not say so itself.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Unwritable(error) if is_read_only(error) => {
+                Some("name the primary server in `database.url`, or let its user write")
+            }
+            Self::Unavailable(_) => Some("check that the database of `database.url` runs and can be reached from here"),
+            Self::Unwritable(_) => Some("make room on the database's disk, or repair it; reading goes on"),
+            _ => None,
+        }
+    }
+
     /// Whether the database answers, and takes no changes.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
@@ -79,13 +92,18 @@ impl Error {
 
 /// Whether the server takes no writes from anybody, as after a failover to another, or none from this user.
 pub(super) fn is_read_only(error: &DbErr) -> bool {
+    database_error(error).is_some_and(says_read_only)
+}
+
+/// What the database itself said, if it said anything.
+pub(super) fn database_error(error: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error))
     | DbErr::Query(RuntimeErr::SqlxError(error))
     | DbErr::Conn(RuntimeErr::SqlxError(error))) = error
     else {
-        return false;
+        return None;
     };
-    error.as_database_error().is_some_and(says_read_only)
+    error.as_database_error()
 }
 
 fn says_read_only(error: &dyn sqlx::error::DatabaseError) -> bool {
@@ -146,6 +164,12 @@ const UNPREPARED: Refusal = Refusal::Unfit {
              `max_prepared_statements`",
 };
 
+/// A binary log of statements, which takes no write of a transaction at the isolation level that the bridge needs.
+pub(super) const STATEMENT_LOG: (&str, &str) = (
+    "the server's `binlog_format` is STATEMENT, which takes no writes at the isolation level READ COMMITTED",
+    "set `binlog_format = ROW` (or MIXED) in the server's configuration, and connect anew",
+);
+
 fn refusal(error: &dyn sqlx::error::DatabaseError) -> Refusal {
     if says_read_only(error) {
         return Refusal::Unwritable;
@@ -161,6 +185,7 @@ fn refusal(error: &dyn sqlx::error::DatabaseError) -> Refusal {
             3 | 1021 | 1026 | 1030 | 1037 | 1041 | 1114 => Refusal::Unwritable,
             // No such table, no such column.
             1146 | 1054 => Refusal::NotMigrated,
+            1665 => Refusal::Unfit { problem: STATEMENT_LOG.0, remedy: STATEMENT_LOG.1 },
             _ => Refusal::Other,
         };
     }

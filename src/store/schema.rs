@@ -37,6 +37,10 @@ const LOCK_NUMBER: i64 = 0x6c75_6d6f;
 /// If the database is not reachable or refuses, for example for want of the right to create tables.
 pub async fn up(config: &Config) -> Result<usize, Error> {
     let connection = connect::single(config, Absent::Create, &Distrust::default()).await?;
+    if is_up_to_date(&connection, config).await? {
+        close(connection).await;
+        return Ok(0);
+    }
     let result = locked(&connection, config, async |place| {
         let tables = place.executor();
         if let Some(schema) = &config.schema {
@@ -101,12 +105,24 @@ pub async fn status(config: &Config) -> Result<Vec<Migration>, Error> {
         }
         connection => connection?,
     };
-    let schema = config.schema.as_deref().filter(|_| connection.get_database_backend() == DbBackend::Postgres);
-    let reader = Patient::with_search_path(connection.clone(), schema, &Distrust::default());
-    let result = Migrator::get_migration_with_status_read_only(&reader).await;
+    let result = Migrator::get_migration_with_status_read_only(&reader(&connection, config)).await;
     close(connection).await;
     let state = |status| status == MigrationStatus::Applied;
     Ok(result?.iter().map(|step| Migration { name: step.name().to_owned(), applied: state(step.status()) }).collect())
+}
+
+/// Whether there is nothing to do, which a user without the right to create tables may find as well.
+async fn is_up_to_date(connection: &DatabaseConnection, config: &Config) -> Result<bool, Error> {
+    let reader = reader(connection, config);
+    let steps = Migrator::get_migration_with_status_read_only(&reader).await?;
+    let are_applied = steps.iter().all(|step| step.status() == MigrationStatus::Applied);
+    Ok(are_applied && meta::Entity::find_by_id(meta::GENERATION).one(&reader).await?.is_some())
+}
+
+/// Finds the tables where the configuration says.
+fn reader(connection: &DatabaseConnection, config: &Config) -> Patient {
+    let schema = config.schema.as_deref().filter(|_| connection.get_database_backend() == DbBackend::Postgres);
+    Patient::with_search_path(connection.clone(), schema, &Distrust::default())
 }
 
 /// Makes the schema, unless it is there: even `IF NOT EXISTS` asks for the right to create schemas, which a user with a

@@ -28,6 +28,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Transactions in which a connection is looked for that is lent to somebody else.
 const PROBES: u32 = 3;
+/// How long a connection may wait for its first answer. A pooler accepts more clients than it has connections, and lets
+/// them wait.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// The pause before refused connections are tried again: the server may still count what was closed just before.
+const CLOSING_TIME: Duration = Duration::from_millis(300);
 
 /// What a server gives.
 #[derive(Clone, Debug)]
@@ -51,7 +56,8 @@ impl Survey {
     }
 
     /// Connections that a long-running process takes: when there are fewer than it wants, it leaves one to the commands.
-    pub(super) fn usable(&self) -> u32 {
+    #[must_use]
+    pub fn usable(&self) -> u32 {
         if self.given < self.wanted && self.given > 2 { self.given - 1 } else { self.given }
     }
 }
@@ -63,7 +69,8 @@ impl Survey {
 pub async fn survey(config: &Config, wanted: u32) -> Result<Survey, Error> {
     match config.url.backend() {
         Backend::Sqlite => Ok(Survey::of_file(wanted)),
-        Backend::Postgres => postgres(config, wanted.max(2)).await,
+        // One alone does not show whether a pooler is in between.
+        Backend::Postgres => postgres(config, wanted.max(2).min(config.max_connections)).await,
         Backend::MySql => mysql(config, wanted).await,
     }
 }
@@ -80,17 +87,21 @@ async fn postgres(config: &Config, wanted: u32) -> Result<Survey, Error> {
     let plain: PgConnectOptions = config.url.driver_url().parse().map_err(unavailable)?;
     let plain = plain.extra_float_digits(None);
     let with_path = connect::with_search_path(plain.clone(), config.schema.as_deref());
-    let ((mut opened, refusal), accepted) = match open::<PgConnection>(&with_path, wanted).await {
+    let ((mut opened, refusal), takes_parameter) = match open::<PgConnection>(&with_path, wanted).await {
         Err(Error::Unavailable(error)) if config.schema.is_some() && is_parameter_refused(&error) => {
             (open::<PgConnection>(&plain, wanted).await?, false)
         }
         opened => (opened?, true),
     };
+    let keeps_waiting = || "the pooler has no more and lets the others wait".to_owned();
+    let accepted_clients = opened.len();
+    opened = answering(opened).await.ok_or_else(|| unavailable(timed_out()))?;
+    let refusal = refusal.or_else(|| (opened.len() < accepted_clients).then(keeps_waiting));
     let given = count(&opened);
     let looked = tokio::time::timeout(PROBE_TIMEOUT, async {
         let takes_search_path = match (opened.first_mut(), config.schema.as_deref()) {
-            (Some(first), Some(schema)) if accepted => takes_search_path(first, schema).await?,
-            _ => accepted,
+            (Some(first), Some(schema)) if takes_parameter => takes_search_path(first, schema).await?,
+            _ => takes_parameter,
         };
         let is_lent = match opened.as_mut_slice() {
             [first, second, ..] => is_lent(first, second).await?,
@@ -113,13 +124,31 @@ async fn open<C: Connection>(options: &C::Options, wanted: u32) -> Result<(Vec<C
     // The first alone: where it is refused, the others need not be.
     let mut opened = vec![connect().await.map_err(unavailable)?];
     let mut refusal = None;
-    for result in join_all((1..wanted).map(|_| connect())).await {
-        match result {
-            Ok(connection) => opened.push(connection),
-            Err(error) => refusal = Some(reason(&error)),
+    for pause in [Duration::ZERO, CLOSING_TIME] {
+        let missing = wanted.saturating_sub(count(&opened));
+        if missing == 0 {
+            break;
+        }
+        tokio::time::sleep(pause).await;
+        refusal = None;
+        for result in join_all((0..missing).map(|_| connect())).await {
+            match result {
+                Ok(connection) => opened.push(connection),
+                Err(error) => refusal = Some(reason(&error)),
+            }
         }
     }
     Ok((opened, refusal))
+}
+
+/// The connections that answer while all of them are open; none if none does.
+async fn answering(opened: Vec<PgConnection>) -> Option<Vec<PgConnection>> {
+    let ask = async |mut connection: PgConnection| {
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, connection.execute("SELECT 1")).await;
+        matches!(answer, Ok(Ok(_))).then_some(connection)
+    };
+    let answered: Vec<_> = join_all(opened.into_iter().map(ask)).await.into_iter().flatten().collect();
+    (!answered.is_empty()).then_some(answered)
 }
 
 async fn close(opened: Vec<impl Connection>) {

@@ -1,5 +1,8 @@
 //! `check`: each thing that can be wrong is found, named, and comes with what to do about it.
 
+mod fitness;
+mod roots;
+
 use lumo_simulator::{Answer, World};
 use serde_json::{Value, json};
 use url::Url;
@@ -15,7 +18,7 @@ async fn healthy() -> Stage {
 }
 
 /// What was found, after the expected exit code.
-async fn found(stage: &Stage, arguments: &[&str], code: i32) -> Vec<Value> {
+pub(crate) async fn found(stage: &Stage, arguments: &[&str], code: i32) -> Vec<Value> {
     let finished = stage.command(&[&["check", "--json"], arguments].concat()).await;
     assert_eq!(finished.status.code(), Some(code), "{finished:?}");
     let document: Value = serde_json::from_str(&finished.stdout).expect("standard output is JSON");
@@ -24,7 +27,7 @@ async fn found(stage: &Stage, arguments: &[&str], code: i32) -> Vec<Value> {
 }
 
 /// Asserts that there is this finding, with these words in it and in its hint.
-fn assert_found(findings: &[Value], subject: &str, level: &str, words: &str, hint: &str) {
+pub(crate) fn assert_found(findings: &[Value], subject: &str, level: &str, words: &str, hint: &str) {
     let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
     let is_it = |finding: &&Value| {
         text(finding, "subject") == subject
@@ -154,19 +157,19 @@ async fn what_is_wrong_with_the_database_is_found() {
 }
 
 /// A user of the server that may do nothing but what everybody may.
-struct Nobody<'a> {
+pub(crate) struct Nobody<'a> {
     database: &'a Database,
-    name: String,
+    pub(crate) name: String,
 }
 
 impl<'a> Nobody<'a> {
-    async fn new(database: &'a Database, create: &str) -> Self {
+    pub(crate) async fn new(database: &'a Database, create: &str) -> Self {
         let name = format!("lumo_nobody_{:08x}", rand::random::<u32>());
         database.execute(&create.replace("NAME", &name)).await;
         Self { database, name }
     }
 
-    fn url(&self) -> Value {
+    pub(crate) fn url(&self) -> Value {
         let mut url = Url::parse(self.database.url()).unwrap();
         url.set_username(&self.name).unwrap();
         url.set_password(Some("hush")).unwrap();

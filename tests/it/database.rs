@@ -5,6 +5,7 @@
 //! What is asked of it here goes through a connection of its own and in plain SQL: a test must not learn from the code
 //! under test what is stored.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -83,16 +84,38 @@ impl Database {
             );
         };
         let admin = Url::parse(&admin).unwrap_or_else(|error| panic!("{variable} is not a URL: {error}"));
+        Self::created(admin, "").await
+    }
+
+    /// A database without characters of most languages.
+    pub(crate) async fn postgres_in_latin1() -> Self {
+        let admin = std::env::var("LUMO_TEST_POSTGRES_URL").expect("run the tests with `tests/run`");
+        Self::created(admin.parse().unwrap(), "ENCODING LATIN1 LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0").await
+    }
+
+    /// A database on the MariaDB of one test, whose `root` has no password.
+    pub(crate) async fn on_mariadb(server: SocketAddr) -> Self {
+        Self::created(format!("mysql://root@{server}/mysql").parse().unwrap(), "").await
+    }
+
+    async fn created(admin: Url, options: &str) -> Self {
         let name = format!("lumo_test_{:016x}", rand::random::<u64>());
-        let server =
-            connect(admin.as_str()).await.unwrap_or_else(|error| panic!("{variable} does not answer: {error}"));
-        server.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("database not created");
+        let server = connect(admin.as_str()).await.unwrap_or_else(|error| panic!("no server for tests: {error}"));
+        server.execute_unprepared(&format!("CREATE DATABASE {name} {options}")).await.expect("database not created");
         server.close().await.expect("connection not closed");
         let mut url = admin.clone();
         url.set_path(&name);
         let keep = Keep::Server { admin, name };
         let connection = connect(url.as_str()).await.expect("new database not opened");
         Self { url: url.into(), connection, keep }
+    }
+
+    /// Goes on at another server that has the same database.
+    pub(crate) async fn move_to(&mut self, server: SocketAddr) {
+        let mut url = Url::parse(&self.url).unwrap();
+        url.set_port(Some(server.port())).unwrap();
+        self.url = url.into();
+        self.connection = connect(&self.url).await.expect("database not opened at the other server");
     }
 
     /// What goes into `database.url`.

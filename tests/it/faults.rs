@@ -7,9 +7,11 @@ mod failover;
 mod killed;
 mod log;
 mod manners;
+mod pooler;
 mod receivers;
 mod secrets;
 mod sessions;
+mod switchover;
 mod time;
 
 use std::sync::atomic::{AtomicBool, Ordering};

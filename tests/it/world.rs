@@ -9,6 +9,7 @@ mod gate;
 mod mirror;
 mod outbox;
 mod parts;
+pub(crate) mod servers;
 mod settings;
 
 use std::io::Write as _;
@@ -71,6 +72,8 @@ pub(crate) struct Stage {
     pub(crate) simulator: Simulator,
     pub(crate) receiver: Receiver,
     pub(crate) settings: Settings,
+    /// What is set in the environment of the program.
+    pub(crate) variables: Vec<(&'static str, PathBuf)>,
     quirks: Quirks,
     directory: TempDir,
 }
@@ -90,7 +93,7 @@ impl Stage {
         let mut settings = Settings::new(database.url(), &simulator.base_url(), &world.api_key());
         settings.endpoint("shop", &receiver.url("/shop"), &["*", "wallet.balance_changed"]);
         let directory = tempfile::tempdir().expect("no directory for temporary files");
-        Self { database, world, simulator, receiver, settings, quirks, directory }
+        Self { database, world, simulator, receiver, settings, variables: Vec::new(), quirks, directory }
     }
 
     /// Writes the configuration as it is now to a file.
@@ -103,7 +106,7 @@ impl Stage {
 
     /// Starts the daemon on a file that may change.
     pub(crate) fn daemon_on(&self, file: &Path) -> Bridge {
-        Bridge::start(self.directory.path(), file, &["run"])
+        Bridge::start(self.directory.path(), file, &["run"], &self.variables)
     }
 
     /// Starts the daemon.
@@ -113,7 +116,7 @@ impl Stage {
 
     /// Starts any command.
     pub(crate) fn start(&self, arguments: &[&str]) -> Bridge {
-        Bridge::start(self.directory.path(), &self.config_file(), arguments)
+        Bridge::start(self.directory.path(), &self.config_file(), arguments, &self.variables)
     }
 
     /// Runs a command to its end.

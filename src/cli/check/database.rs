@@ -1,16 +1,22 @@
 //! The database: whether it answers, what it is, and whether the tables are there or could be made.
 
+use chrono::{DateTime, Utc};
+
 use super::columns;
 use super::finding::{Finding, Report};
 use super::history;
 use crate::chain::Chain;
 use crate::config::Config;
-use crate::store::{Allowed, Error, Need, Store, schema};
+use crate::store::config::Backend;
+use crate::store::{Allowed, Error, Need, Store, schema, survey};
+use crate::sync::LEASE;
+use crate::view::Reader;
 
 const SUBJECT: &str = "database";
 const TABLES: &str = "tables";
+const CONNECTIONS: &str = "connections";
 
-pub(super) async fn check(report: &mut Report<'_>, config: &Config) {
+pub(super) async fn check(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>) {
     let url = &config.database.url;
     if let Some(folder) = url.missing_folder() {
         let problem = format_args!("{url}: the folder {} does not exist", folder.display());
@@ -27,9 +33,13 @@ pub(super) async fn check(report: &mut Report<'_>, config: &Config) {
             });
         }
         Err(error) => {
-            let hint =
-                "check that it runs, that it can be reached from here, and the user and password of `database.url`";
-            report.add(Finding::fail(SUBJECT, format_args!("{url}: {}", Chain(&error))).hint(hint));
+            let hint = match error {
+                Error::Unavailable(_) => Some(
+                    "check that it runs, that it can be reached from here, and the user and password of `database.url`",
+                ),
+                _ => error.hint(),
+            };
+            report.add(Finding::fail(SUBJECT, format_args!("{url}: {}", Chain(&error))).maybe_hint(hint));
             return;
         }
     };
@@ -37,19 +47,61 @@ pub(super) async fn check(report: &mut Report<'_>, config: &Config) {
         Ok(version) => Finding::ok(SUBJECT, format_args!("{url}, {version}")),
         Err(error) => failed(SUBJECT, &error),
     });
-    tables(report, &store, config).await;
+    tables(report, &store, config, now).await;
+    let holder = store.holder(LEASE).await.ok().flatten();
+    let reader = Reader::of(holder.map(|holder| holder.expires_at), now);
+    // The connections of this command would count as well.
     store.close().await;
+    if url.backend() != Backend::Sqlite {
+        connections(report, config, reader.is_running).await;
+    }
 }
 
-async fn tables(report: &mut Report<'_>, store: &Store, config: &Config) {
+/// How many connections there are, and whether each is kept for the client that opened it.
+async fn connections(report: &mut Report<'_>, config: &Config, daemon_runs: bool) {
+    let wanted = config.database.max_connections;
+    // A daemon has what it wants already, and needs it.
+    let surveyed = if daemon_runs { wanted.min(2) } else { wanted };
+    let survey = match survey(&config.database, surveyed).await {
+        Ok(survey) => survey,
+        Err(error) => return report.add(failed(CONNECTIONS, &error)),
+    };
+    if survey.is_lent {
+        let pooled = "a pooler lends them per transaction: that a process has died shows only when its leases end, and \
+                      processes look for deliveries every second instead of waking each other";
+        let hint = "connect to PostgreSQL directly, or through `pool_mode = session`, if that is too slow";
+        report.add(Finding::warn(CONNECTIONS, pooled).hint(hint));
+    }
+    report.add(match &survey.refusal {
+        Some(refusal) if !daemon_runs => {
+            let message = format_args!(
+                "{} of the {wanted} of `database.max_connections` were given, of which a daemon takes {}: {refusal}",
+                survey.given,
+                survey.usable()
+            );
+            Finding::warn(CONNECTIONS, message)
+                .hint("raise the limit of the server, database, user or pooler, or lower `database.max_connections`")
+        }
+        _ if daemon_runs => Finding::ok(CONNECTIONS, "a daemon runs and has its own"),
+        _ => Finding::ok(CONNECTIONS, format_args!("{wanted}, all that `database.max_connections` asks for")),
+    });
+}
+
+async fn tables(report: &mut Report<'_>, store: &Store, config: &Config, now: DateTime<Utc>) {
     let steps = match schema::status(&config.database).await {
         Ok(steps) => steps,
         Err(error) => return report.add(failed(TABLES, &error)),
     };
     let pending = steps.iter().filter(|step| !step.applied).count();
     if pending == 0 {
-        match store.ping().await {
-            Ok(()) => report.add(Finding::ok(TABLES, "up to date")),
+        let tried = async {
+            store.ping().await?;
+            store.try_everything(now).await
+        };
+        match tried.await {
+            Ok(()) => {
+                report.add(Finding::ok(TABLES, "up to date; all that a daemon does to them was tried and undone"))
+            }
             Err(error) => return report.add(failed(TABLES, &error)),
         }
         columns::check(report, store, config).await;
@@ -79,5 +131,5 @@ async fn tables(report: &mut Report<'_>, store: &Store, config: &Config) {
 }
 
 fn failed(subject: &str, error: &Error) -> Finding {
-    Finding::fail(subject, Chain(error))
+    Finding::fail(subject, Chain(error)).maybe_hint(error.hint())
 }

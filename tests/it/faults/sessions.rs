@@ -6,8 +6,12 @@ use lumo_simulator::{Answer, World};
 use sea_orm::DbBackend;
 use serde_json::json;
 
+use crate::admin::client::Client;
 use crate::database::Database;
-use crate::world::{Announced, Gate, PATIENCE, Stage, random_changes, seed};
+use crate::world::{Announced, Gate, PATIENCE, Stage, eventually, random_changes, seed};
+
+/// The time that a process has to drain, and a little.
+const DRAINED: Duration = Duration::from_secs(12);
 
 /// The tests of this file need a database that is a server.
 macro_rules! on_each_server {
@@ -32,6 +36,7 @@ on_each_server!(
     a_database_that_falls_silent_is_connected_to_anew,
     who_is_cut_off_in_silence_is_replaced_by_another,
     what_waits_to_be_settled_for_longer_than_its_lease_is_not_sent_again,
+    a_server_far_away_is_worked_with_and_left_promptly,
 );
 
 /// What a restart of the server, a failover or an impatient operator does: every session of the bridge ends.
@@ -175,4 +180,30 @@ async fn what_waits_to_be_settled_for_longer_than_its_lease_is_not_sent_again(da
     stage.assert_told_once_and_in_order(&Announced::default()).await;
     assert_eq!(stage.receiver.duplicates(), 0);
     bridge.stop().await;
+}
+
+/// Every statement takes a tenth of a second, and the tables take hundreds of them.
+async fn a_server_far_away_is_worked_with_and_left_promptly(database: Database) {
+    let world = World::live(seed());
+    world.seed(5, 5);
+    let mut stage = Stage::new(database, world.clone()).await;
+    let (gate, url) = Gate::to_database(stage.database.url()).await;
+    gate.slow_down(Duration::from_millis(100));
+    stage.announce_history();
+    stage.settings.set("database.url", json!(url));
+    stage.settings.set("server.listen", json!("127.0.0.1:0"));
+    let mut bridge = stage.daemon();
+    let client = Client::of_beginner(&mut bridge).await;
+    assert_eq!(client.text("/healthz").await, "ok\n");
+    assert!(!bridge.log().contains("tables brought up to date"), "it answers before the tables are made");
+    eventually!(PATIENCE, "the tables are made", bridge.log().contains("tables brought up to date"));
+    stage.until_imported().await;
+    world.add_deposit_for("far away", "1.5").expect("a deposit");
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    stage.assert_told_once_and_in_order(&Announced::default()).await;
+    assert_eq!(client.text("/healthz").await, "ok\n");
+    bridge.signal("TERM");
+    let finished = bridge.finished(DRAINED).await;
+    assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
 }

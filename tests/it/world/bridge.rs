@@ -21,7 +21,12 @@ pub(crate) struct Finished {
 }
 
 impl Bridge {
-    pub(super) fn start(directory: &Path, config: &Path, arguments: &[&str]) -> Self {
+    pub(super) fn start(
+        directory: &Path,
+        config: &Path,
+        arguments: &[&str],
+        variables: &[(&'static str, PathBuf)],
+    ) -> Self {
         let name = format!("{:08x}", rand::random::<u32>());
         let (stdout, stderr) = (directory.join(format!("{name}.out")), directory.join(format!("{name}.err")));
         let to = |path: &Path| Stdio::from(File::create(path).expect("log not created"));
@@ -32,6 +37,7 @@ impl Bridge {
             }
         }
         command.arg("--config").arg(config).args(arguments).current_dir(directory);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(to(&stdout)).stderr(to(&stderr));
         Self { child: command.spawn().expect("lumo-bridge not started"), stdout, stderr }
     }

@@ -56,9 +56,10 @@ macro_rules! acts {
 }
 
 /// Each transaction by its name. Those that change what others need come last.
-pub(super) fn acts() -> [(&'static str, Act); 37] {
+pub(super) fn acts() -> [(&'static str, Act); 38] {
     acts! {
         "doctor.create" => |store, things| store.may_create_tables(None);
+        "fitness" => |store, things| store.try_everything(at(30));
         "sink.try" => |store, things| async {
             store.try_sink(&things.sink, &draft("user:try", "try").body(1).unwrap()).await
         };
