@@ -185,11 +185,12 @@ impl<U: Upstream> Round<'_, U> {
             let rows = self.syncer.store.new_deposits(after, ROWS).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = last.row_no;
-            // What waits as absent is asked for already.
+            // What waits as absent is asked for already, and an answer that cannot be read says nothing new.
             let left = |row: &Whereabouts| {
                 row.row_no <= news.known_until
                     && !news.seen.contains(&row.id)
                     && !self.memory.rechecks.waits(&row.id, Reason::Absent)
+                    && !self.rejects.contains_key(&(self.listing, row.id.clone()))
             };
             let left: Vec<Whereabouts> = rows.into_iter().filter(left).collect();
             for row in left {

@@ -98,9 +98,11 @@ impl<U: Upstream> Round<'_, U> {
         if absent == 0 {
             return Ok(absent);
         }
-        // Those that were handed over are in other hands.
+        // Those that were handed over are in other hands, and an answer that cannot be read says nothing new.
         let handed_over = Memory::of(&self.syncer.store.progress(Listing::Wallets).await?).rechecks;
-        for row in blocked.into_iter().filter(|row| !handed_over.waits(&row.id, Reason::Absent)) {
+        blocked.retain(|row| !handed_over.waits(&row.id, Reason::Absent));
+        blocked.retain(|row| !self.rejects.contains_key(&(Listing::Wallets, row.id.clone())));
+        for row in blocked {
             if let Some(user) = row.external_id {
                 self.want(user.as_str(), &row.id, Reason::Unblocked);
             }

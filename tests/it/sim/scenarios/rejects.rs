@@ -4,8 +4,9 @@ use lumo_bridge::model::Listing;
 
 use super::scene::Scene;
 use crate::sim::bridge::Call;
-use crate::sim::model::Place;
+use crate::sim::model::{Kind, Place, State, Status};
 use crate::sim::quirks::{Order, Plan};
+use crate::sim::server::Logged;
 
 const DEPOSITS: Listing = Listing::Deposits;
 
@@ -76,4 +77,43 @@ async fn a_stored_row_that_cannot_be_read_any_more_is_neither_missing_nor_change
         scene.settles().await;
         assert_eq!(scene.rejects(DEPOSITS).await, 0);
     }
+}
+
+/// How many requests for the rows of this user were made so far.
+fn asked_about(scene: &Scene, user: &str) -> usize {
+    let is_such = |logged: &&Logged| logged.asked.external_id.as_deref() == Some(user);
+    scene.server().live().log.iter().filter(is_such).count()
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_where_it_is_now_is_not_asked_for_in_every_round() {
+    let mut scene = Scene::imported(Plan::calm(Order::Scattered, 400).with_wallets(30)).await;
+    let block = |state: &mut State| state.blocked = true;
+    scene.change(|world| world.change(Kind::Wallet, 7, block));
+    scene.done(Call::Tick(Listing::Blocked)).await;
+    assert_eq!(scene.told("w8").await, ["wallet.blocked"]);
+    // It is no longer blocked, the deposit is no longer new, and neither can be read.
+    scene.change(|world| {
+        world.change(Kind::Wallet, 7, |state| (state.blocked, state.spoiled) = (false, true));
+        world.change(Kind::Deposit, 399, |state| (state.status, state.spoiled) = (Status::Confirmed, true));
+    });
+    let round = async |scene: &mut Scene| {
+        for listing in Listing::ALL {
+            scene.done(Call::Tick(listing)).await;
+        }
+        scene.rest(40);
+    };
+    for _ in 0..2 {
+        round(&mut scene).await;
+    }
+    let before = [asked_about(&scene, "u8"), asked_about(&scene, "u400")];
+    for _ in 0..4 {
+        round(&mut scene).await;
+    }
+    assert_eq!([asked_about(&scene, "u8"), asked_about(&scene, "u400")], before, "{:#?}", scene.0.steps());
+    scene.change(|world| {
+        world.change(Kind::Wallet, 7, |state| state.spoiled = false);
+        world.change(Kind::Deposit, 399, |state| state.spoiled = false);
+    });
+    scene.settles().await;
 }
