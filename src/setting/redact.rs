@@ -1,18 +1,18 @@
 //! Takes secrets out of a text that repeats them, in whatever way they are spelled there.
 //!
 //! A receiver that echoes a request may put it into JSON, HTML or an address, several times over: `a/b` comes back as
-//! `a\/b`, `a\u002fb`, `a%2Fb`, `a&#47;b`, or within base64. So a secret is not searched for as a text, but character by
+//! `a\/b`, `a\u002fb`, `a%2Fb`, `a&#47;b`, in hexadecimal digits, or within base64. So a secret is not searched for as a text, but character by
 //! character, each in any of its spellings.
 
 use std::borrow::Cow;
 
-use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
+use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 
 use super::secret::REDACTED;
 
 /// Backslashes before one character: each time that a text is put into another as JSON they double.
 const MAX_BACKSLASHES: usize = 16;
-/// Less of a secret in base64 could be in any text.
+/// Less of a secret in base64 or hexadecimal digits could be in any text.
 const MIN_ENCODED: usize = 8;
 
 /// The characters that are written by name in HTML.
@@ -36,7 +36,8 @@ impl Redactor {
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let mut known: Vec<Vec<char>> = Vec::new();
         for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
-            known.extend([secret.to_owned()].into_iter().chain(in_base64(secret)).map(|text| text.chars().collect()));
+            let spellings = [secret.to_owned()].into_iter().chain(in_base64(secret)).chain(in_hex(secret));
+            known.extend(spellings.map(|text| text.chars().collect()));
         }
         // Of two that begin alike the longer one is taken out as a whole.
         known.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -78,6 +79,11 @@ fn in_base64(secret: &str) -> Vec<String> {
         }
     }
     found
+}
+
+fn in_hex(secret: &str) -> impl Iterator<Item = String> {
+    let both = [HEXLOWER, HEXUPPER].map(|encoding| encoding.encode(secret.as_bytes()));
+    both.into_iter().filter(|digits| digits.len() >= MIN_ENCODED)
 }
 
 /// How many characters at the beginning of the text spell the secret. Some spellings begin like others, so all that are
@@ -282,6 +288,8 @@ mod tests {
             BASE64.encode(format!("me:{secret} and more").as_bytes()),
             BASE64URL.encode(secret.as_bytes()),
             php(&BASE64.encode(format!("a{secret}").as_bytes())),
+            HEXLOWER.encode(format!("a{secret}").as_bytes()),
+            HEXUPPER.encode(format!("{secret},").as_bytes()),
         ]
     }
 
