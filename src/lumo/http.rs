@@ -133,7 +133,13 @@ impl Http {
         let span = tracing::debug_span!("lumo.request", lane, listing = listing_name, "error.type" = Empty);
         let result = self.exchange(request, cap, &mut room, estimate).instrument(span.clone()).await;
         let result = result.map(|(body, served_at)| Answer { body, _room: room, served_at });
-        if matches!(result, Err(Error::Throttled { .. } | Error::Unavailable { .. })) {
+        let leaves_connections = match &result {
+            // Whoever connects has looked up the name already.
+            Err(Error::Unavailable { outage, .. }) => !matches!(outage, Outage::Connect),
+            Err(Error::Throttled { .. }) => true,
+            _ => false,
+        };
+        if leaves_connections {
             // The next request looks up the name anew: the server behind it may have been replaced.
             self.client.expire();
         }
