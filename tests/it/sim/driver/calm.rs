@@ -44,14 +44,17 @@ enum Upset {
     Failed(Failure),
     /// A command reads the list beside the daemon.
     Guest,
+    /// A command that accepts removals reads it twice beside the daemon.
+    Accepted,
 }
 
-const UPSETS: [Upset; 5] = [
+const UPSETS: [Upset; 6] = [
     Upset::Nothing,
     Upset::Killed,
     Upset::Failed(Failure::Refused(404)),
     Upset::Failed(Failure::Status500),
     Upset::Guest,
+    Upset::Accepted,
 ];
 
 impl Driver {
@@ -130,6 +133,10 @@ impl Driver {
                         .collect());
                 }
             }
+            let found = self.oracle.tables.troubles(listing).await;
+            if !found.is_empty() {
+                return Err(vec![format!("nothing is wrong with {listing} after {upset:?}, and said is {found}")]);
+            }
         }
         Ok(())
     }
@@ -159,6 +166,10 @@ impl Driver {
                 ended?;
             }
             Upset::Guest => self.step(Call::Guest(listing)).await?,
+            Upset::Accepted => {
+                let ended = self.bridge.rival().accept_as_guest(listing).await;
+                assert!(matches!(ended, Ended::Done(_)), "{ended:?}");
+            }
         }
         Ok(())
     }

@@ -125,6 +125,15 @@ impl Tables {
         self.query(&sql).await.first().and_then(|row| row.try_get_by_index(0).unwrap()).unwrap_or(0)
     }
 
+    /// What is said to be wrong with a listing; empty if nothing is.
+    pub(crate) async fn troubles(&self, listing: Listing) -> String {
+        let columns = ["stalled_since", "unauthorized_since", "last_error", "removals_held", "removals_held_why"];
+        let all = columns.map(|column| format!("COALESCE('{column} ' || {column}, '')")).join(" || ");
+        let more = "CASE WHEN gap > 0 THEN 'gap ' || gap ELSE '' END";
+        let sql = format!("SELECT {all} || {more} FROM lumo_sync_state WHERE listing = '{listing}'");
+        self.query(&sql).await.first().map_or_else(String::new, |row| row.try_get_by_index(0).unwrap())
+    }
+
     pub(crate) async fn events(&self, after: i64) -> Vec<Event> {
         let sql = format!(
             "SELECT seq, \"type\", stream, stream_seq, object_kind, object_id, body FROM lumo_events WHERE seq > {after}
