@@ -95,19 +95,19 @@ impl Client {
     /// One page of all user wallets.
     pub async fn list_wallets(&self, lane: Lane, query: &ListQuery) -> Result<Page<Wallet>, Error> {
         let answer = self.list(lane, Listing::Wallets, query).await?;
-        wire::wallets(&answer.body, answer.served_at, query.limit)
+        wire::wallets(answer.body, answer.served_at, query.limit)
     }
 
     /// One page of the blocked user wallets.
     pub async fn list_blocked(&self, lane: Lane, query: &ListQuery) -> Result<Page<Wallet>, Error> {
         let answer = self.list(lane, Listing::Blocked, query).await?;
-        wire::wallets(&answer.body, answer.served_at, query.limit)
+        wire::wallets(answer.body, answer.served_at, query.limit)
     }
 
     /// One page of the user deposits.
     pub async fn list_deposits(&self, lane: Lane, query: &ListQuery) -> Result<Page<Deposit>, Error> {
         let answer = self.list(lane, Listing::Deposits, query).await?;
-        wire::deposits(&answer.body, answer.served_at, query.limit, &self.0.fields)
+        wire::deposits(answer.body, answer.served_at, query.limit, &self.0.fields)
     }
 
     /// Creates the wallet of a user, or returns the one that is there. Asking twice does no harm.
@@ -149,7 +149,7 @@ impl Client {
             source: Some(Box::new(error)),
         })?;
         let answer = self.0.http.post(self.url(path), json).await?;
-        wire::wallet(&answer.body)
+        wire::wallet(answer.body)
     }
 
     /// The base URL and `path` below it, each segment encoded.

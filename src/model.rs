@@ -14,6 +14,7 @@ pub mod listing;
 pub mod lookalike;
 pub mod pattern;
 pub mod portable;
+pub mod raw;
 pub mod record;
 pub mod retry;
 pub mod retry_after;

@@ -38,7 +38,7 @@ pub mod walk;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
-use std::sync::{Mutex as Plain, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex as Plain, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -63,7 +63,7 @@ use crate::store::{self, Ending, Fence, Store};
 use ask::Asks;
 use hot::News;
 use log::RoundLog;
-use reader::PageBytes;
+use reader::{PageBytes, Sizes};
 use round::Round;
 use sightings::Sightings;
 use skew::UpstreamClock;
@@ -120,8 +120,8 @@ pub struct Syncer<U> {
     hints: Plain<BTreeSet<String>>,
     /// How large the pages of each listing are.
     page_bytes: [PageBytes; Listing::ALL.len()],
-    /// Of what is large one haul is stored at a time.
-    large: Mutex<()>,
+    /// Held by the one large page that is read or being stored.
+    large: Arc<Mutex<()>>,
     sightings: Sightings,
     upstream_clock: UpstreamClock,
     meters: Meters,
@@ -181,7 +181,7 @@ impl<U: Upstream> Syncer<U> {
             news: Plain::default(),
             hints: Plain::default(),
             page_bytes: Default::default(),
-            large: Mutex::default(),
+            large: Arc::default(),
             sightings: Sightings::default(),
             upstream_clock: UpstreamClock::default(),
             meters: Meters::default(),
@@ -330,8 +330,8 @@ impl<U: Upstream> Syncer<U> {
         &self.gates[listing as usize]
     }
 
-    fn page_bytes(&self, listing: Listing) -> PageBytes {
-        PageBytes::clone(&self.page_bytes[listing as usize])
+    fn sizes(&self, listing: Listing) -> Sizes {
+        Sizes { page: PageBytes::clone(&self.page_bytes[listing as usize]), large: Arc::clone(&self.large) }
     }
 }
 

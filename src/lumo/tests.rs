@@ -73,7 +73,7 @@ async fn a_listing_is_asked_for_and_read() {
     let page = client(&server.url()).list_wallets(Lane::Fresh, &query(100, 200)).await.unwrap();
     mock.assert_async().await;
     assert_eq!((page.items.len(), page.rejects.len(), page.returned, page.total), (1, 1, 3, Some(201)));
-    assert_eq!(page.items[0].raw, WALLET);
+    assert_eq!(&*page.items[0].raw, WALLET);
     assert_eq!(page.served_at.map(|time| time.timestamp()), Some(1_767_323_045));
 }
 
@@ -128,7 +128,7 @@ async fn writes_send_json_and_return_the_wallet() {
     let client = client(&format!("{}/_mock/apis/", server.url()));
     let id: WalletId = "w/1 %".parse().unwrap();
     let created = client.create_wallet(&"a \"b\"".parse().unwrap()).await.unwrap();
-    assert_eq!((created.raw.as_str(), created.last_usdt_balance), (WALLET, "1.5".parse().ok()));
+    assert_eq!((&*created.raw, created.last_usdt_balance), (WALLET, "1.5".parse().ok()));
     assert!(client.block_wallet(&id, "fraud").await.unwrap().is_blocked);
     assert!(client.replace_wallet(&id, "").await.is_ok());
     for mock in mocks {

@@ -10,31 +10,33 @@ mod fields;
 mod value;
 mod wallet;
 
-use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
 pub(super) use self::fields::Fields;
 use crate::lumo::Error;
+use crate::model::diff::Record;
 use crate::model::fingerprint::Members;
 use crate::model::id::DepositId;
+use crate::model::raw::Raw;
 use crate::model::record::{Deposit, Page, Reject, Wallet};
 
 /// Longest text of one item, in bytes; a real one has a few hundred.
 const MAX_ITEM_BYTES: usize = 256 * 1024;
 
 /// Reads a listing of wallets, of which `limit` were asked for.
-pub(super) fn wallets(body: &[u8], served_at: Option<DateTime<Utc>>, limit: u32) -> Result<Page<Wallet>, Error> {
+pub(super) fn wallets(body: Vec<u8>, served_at: Option<DateTime<Utc>>, limit: u32) -> Result<Page<Wallet>, Error> {
     page(body, "wallets", limit, served_at, wallet::read)
 }
 
 /// Reads a listing of deposits.
 pub(super) fn deposits(
-    body: &[u8],
+    body: Vec<u8>,
     served_at: Option<DateTime<Utc>>,
     limit: u32,
     fields: &Fields,
@@ -43,19 +45,12 @@ pub(super) fn deposits(
 }
 
 /// Reads the one wallet that a write answers with.
-pub(super) fn wallet(body: &[u8]) -> Result<Wallet, Error> {
+pub(super) fn wallet(body: Vec<u8>) -> Result<Wallet, Error> {
     let text = readable(body);
     let text = text.trim();
     let value = serde_json::from_str(text).map_err(|error| envelope::not_json(text, &error))?;
     let members = Members::of(value).map_err(|malformed| Error::contract("body", malformed.to_string()))?;
-    wallet::read(text, &members).map_err(|fault| Error::contract(fault.field, fault.problem))
-}
-
-/// A record that can stand in a page.
-trait Item {
-    fn id(&self) -> &str;
-    fn fingerprint(&self) -> i64;
-    fn raw(&self) -> &str;
+    wallet::read(text.into(), &members).map_err(|fault| Error::contract(fault.field, fault.problem))
 }
 
 /// Where and why an item cannot be read.
@@ -78,10 +73,11 @@ impl Fault {
 
 /// The body as text. Bytes that are not UTF-8 become escapes of half a surrogate pair, `\udc80` to `\udcff`: nothing that needs
 /// the exact text can be read from them, everything else of the item can.
-fn readable(body: &[u8]) -> Cow<'_, str> {
-    if let Ok(text) = std::str::from_utf8(body) {
-        return Cow::Borrowed(text);
-    }
+fn readable(body: Vec<u8>) -> String {
+    let body = match String::from_utf8(body) {
+        Ok(text) => return text,
+        Err(error) => error.into_bytes(),
+    };
     let mut text = String::with_capacity(body.len() + 64);
     for chunk in body.utf8_chunks() {
         text.push_str(chunk.valid());
@@ -92,17 +88,17 @@ fn readable(body: &[u8]) -> Cow<'_, str> {
             text.push_str(&spelled);
         }
     }
-    Cow::Owned(text)
+    text
 }
 
-fn page<T: Item>(
-    body: &[u8],
+fn page<T: Record>(
+    body: Vec<u8>,
     list: &'static str,
     limit: u32,
     served_at: Option<DateTime<Utc>>,
-    read: impl Fn(&str, &Members<'_>) -> Result<T, Fault>,
+    read: impl Fn(Raw, &Members<'_>) -> Result<T, Fault>,
 ) -> Result<Page<T>, Error> {
-    let text = readable(body);
+    let text = Arc::new(readable(body));
     let envelope = envelope::open(&text, list, limit)?;
 
     let returned = envelope.items.len();
@@ -110,7 +106,7 @@ fn page<T: Item>(
     page.total = envelope.total;
     let mut positions = Vec::with_capacity(returned);
     for (position, raw) in envelope.items.into_iter().enumerate() {
-        match read_item(raw, &read) {
+        match read_item(&text, raw, &read) {
             Ok(item) => {
                 positions.push(position);
                 page.items.push(item);
@@ -126,11 +122,11 @@ fn page<T: Item>(
 }
 
 /// Keeps the first of the items that have an id in common; `positions` are where the items stood.
-fn leave_out_repeated<T: Item>(page: &mut Page<T>, positions: &[usize]) {
+fn leave_out_repeated<T: Record>(page: &mut Page<T>, positions: &[usize]) {
     let mut firsts = HashMap::with_capacity(positions.len());
     let mut is_first = Vec::with_capacity(positions.len());
     for (item, &position) in page.items.iter().zip(positions) {
-        match firsts.entry(item.id()) {
+        match firsts.entry(item.id_str()) {
             Entry::Vacant(entry) => {
                 entry.insert(item.fingerprint());
                 is_first.push(true);
@@ -140,7 +136,7 @@ fn leave_out_repeated<T: Item>(page: &mut Page<T>, positions: &[usize]) {
             // Nothing tells which of the two is newer. The first stays, so that the same page always means the same.
             Entry::Occupied(_) => page.rejects.push(Reject::new(
                 position,
-                Some(item.id().to_owned()),
+                Some(item.id_str().to_owned()),
                 item.raw(),
                 "id".to_owned(),
                 "stands twice in the page with different content".to_owned(),
@@ -156,11 +152,11 @@ fn leave_out_repeated<T: Item>(page: &mut Page<T>, positions: &[usize]) {
 }
 
 /// Lets no two items of the page be known under one id.
-fn keep_apart<T: Item>(page: &mut Page<T>) {
+fn keep_apart<T: Record>(page: &mut Page<T>) {
     if page.rejects.is_empty() {
         return;
     }
-    let mut keys: HashSet<String> = page.items.iter().map(|item| item.id().to_owned()).collect();
+    let mut keys: HashSet<String> = page.items.iter().map(|item| item.id_str().to_owned()).collect();
     let rejects = std::mem::take(&mut page.rejects).into_iter();
     page.rejects =
         rejects.map(|reject| if keys.insert(reject.key.clone()) { reject } else { reject.apart() }).collect();
@@ -168,15 +164,16 @@ fn keep_apart<T: Item>(page: &mut Page<T>) {
 
 /// Reads one item, or tells what is wrong with it and its id where there is one.
 fn read_item<T>(
+    page: &Arc<String>,
     item: &RawValue,
-    read: impl Fn(&str, &Members<'_>) -> Result<T, Fault>,
+    read: impl Fn(Raw, &Members<'_>) -> Result<T, Fault>,
 ) -> Result<T, (Option<String>, Fault)> {
     let raw = item.get();
     let read = || {
         if raw.len() > MAX_ITEM_BYTES {
             return Err(Fault::whole(format_args!("is larger than {MAX_ITEM_BYTES} bytes")));
         }
-        read(raw, &Members::of(item).map_err(Fault::whole)?)
+        read(Raw::part(page, raw), &Members::of(item).map_err(Fault::whole)?)
     };
     read().map_err(|fault| (id(raw), fault))
 }

@@ -23,6 +23,8 @@ pub trait Record: Clone + Debug + Send + Sync + 'static {
     fn id_str(&self) -> &str;
     fn fingerprint(&self) -> i64;
     fn created_at(&self) -> Option<DateTime<Utc>>;
+    /// The item as listed.
+    fn raw(&self) -> &str;
 
     /// Whether it takes back what was told of it: seen once, that is as likely the answer of a replica that lags behind.
     fn regresses(&self, old: &Self) -> bool;
@@ -45,6 +47,10 @@ impl Record for Wallet {
 
     fn created_at(&self) -> Option<DateTime<Utc>> {
         Some(self.created_at)
+    }
+
+    fn raw(&self) -> &str {
+        &self.raw
     }
 
     /// A block that is lifted.
@@ -70,6 +76,10 @@ impl Record for Deposit {
 
     fn created_at(&self) -> Option<DateTime<Utc>> {
         self.created_at
+    }
+
+    fn raw(&self) -> &str {
+        &self.raw
     }
 
     /// A status that is the first one again.

@@ -22,7 +22,7 @@ pub(crate) fn wallet(id: &str, user: &str) -> Wallet {
         last_usdt_balance: "1.5".parse().ok(),
         last_trx_balance: "0".parse().ok(),
         created_at: noon() - TimeDelta::days(1),
-        raw: String::new(),
+        raw: "".into(),
         fingerprint: 0,
     };
     listed_wallet(wallet, "")
@@ -41,7 +41,8 @@ pub(crate) fn listed_wallet(mut wallet: Wallet, more: &str) -> Wallet {
         wallet.last_usdt_balance.as_ref().map_or("null", |amount| amount.as_str()),
         wallet.last_trx_balance.as_ref().map_or("null", |amount| amount.as_str()),
         wallet.created_at.to_rfc3339(),
-    );
+    )
+    .into();
     wallet.fingerprint = fingerprint(&wallet.raw);
     wallet
 }
@@ -64,7 +65,7 @@ pub(crate) fn deposit(id: &str, status: &str, amount: &str) -> Deposit {
         created_at: Some(noon() - TimeDelta::hours(1)),
         updated_at: None,
         fingerprint: fingerprint(&raw),
-        raw,
+        raw: raw.into(),
     }
 }
 

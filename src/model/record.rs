@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::model::Amount;
 use crate::model::fingerprint::fingerprint;
 use crate::model::id::{CompanyId, DepositId, ExternalId, WalletId};
+use crate::model::raw::Raw;
 
 /// A user wallet as listed; what could not be read is absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct Wallet {
     /// Whole microseconds.
     pub created_at: DateTime<Utc>,
     /// The item exactly as listed.
-    pub raw: String,
+    pub raw: Raw,
     /// See [`crate::model::fingerprint`].
     pub fingerprint: i64,
 }
@@ -44,7 +45,7 @@ pub struct Deposit {
     pub created_at: Option<DateTime<Utc>>,
     pub updated_at: Option<DateTime<Utc>>,
     /// The item exactly as listed.
-    pub raw: String,
+    pub raw: Raw,
     /// See [`crate::model::fingerprint`].
     pub fingerprint: i64,
 }

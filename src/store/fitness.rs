@@ -103,7 +103,7 @@ fn wallet(now: DateTime<Utc>) -> Result<Wallet, IdError> {
         last_trx_balance: None,
         created_at: now,
         fingerprint: fingerprint(&raw),
-        raw,
+        raw: raw.into(),
     })
 }
 

@@ -1,6 +1,10 @@
 //! From listed records to stored rows, events and deliveries: everything that a batch causes, in one transaction.
+//!
+//! A batch whose items are large is stored in several, so that what a transaction takes of memory is bounded. Each stores its
+//! rows with their events; where the reading stands comes with the last.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 
@@ -13,6 +17,10 @@ use crate::model::event::EventType;
 use crate::model::facts::{Announce, Context, deposit_event, wallet_events};
 use crate::model::id::WalletId;
 use crate::model::record::{Deposit, Wallet};
+
+/// How many bytes the items of one transaction have together, unless one alone has more. On its way into a table a row is copied
+/// several times, with its events.
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// Records as read, and how to take them.
 #[derive(Clone, Debug)]
@@ -82,12 +90,13 @@ struct Work<'a, R: Record> {
 
 impl Store {
     /// Compares the records with the tables and stores what changed, with its events and their deliveries, in one
-    /// transaction. Records that are stored as they are, and nothing to remember, cost one read and no transaction.
+    /// transaction, or in several where the items are large. Records that are stored as they are, and nothing to remember,
+    /// cost one read and no transaction.
     ///
     /// # Errors
-    /// If the database fails, or somebody else leads now; nothing of the batch is stored then.
+    /// If the database fails, or somebody else leads now; the checkpoint is not stored then.
     pub async fn ingest<R: Told>(&self, batch: Batch<R>, now: DateTime<Utc>) -> Result<Ingested, Error> {
-        let Batch { records, heads, read_at, announce, regressions, checkpoint, fence, ending } = batch;
+        let Batch { records, heads, read_at, announce, regressions, mut checkpoint, fence, ending } = batch;
         let heads = match heads {
             Some(heads) => heads,
             None => self.heads(&records.iter().collect::<Vec<_>>(), None).await?,
@@ -99,32 +108,55 @@ impl Store {
         let generation = self.generation().await?;
         let balances = self.subscribers().iter().any(|subscriber| subscriber.wants(EventType::WalletBalanceChanged));
         let context = Context { generation, announce, balances, now };
-        let all_new = new.iter().all(|new| *new);
-        let mut work = Work {
-            suspects: &suspects,
-            new: &new,
-            silent: all_new && suspects.iter().all(|record| announce.origin(record.created_at()).is_none()),
-            read_at,
-            regressions: &regressions,
-            checkpoint: &checkpoint,
-            context: &context,
-            fence,
-            ending,
-        };
-        let mut ingested = None;
-        if work.silent {
-            let work = &work;
-            ingested = self.tx_ending("sync.page", ending, |tx| async move { tx.take_in(work).await }).await?;
+        let mut import_started = checkpoint.import_started.take();
+        let mut ingested = Ingested::default();
+        for portion in portions(&suspects) {
+            let is_last = portion.end == suspects.len();
+            let checkpoint = if is_last { std::mem::take(&mut checkpoint) } else { Checkpoint::default() };
+            let (suspects, new) = (&suspects[portion.clone()], &new[portion]);
+            let all_new = new.iter().all(|new| *new);
+            ingested.add(
+                self.store_portion(Work {
+                    suspects,
+                    new,
+                    silent: all_new && suspects.iter().all(|record| announce.origin(record.created_at()).is_none()),
+                    read_at,
+                    regressions: &regressions,
+                    checkpoint: &Checkpoint { import_started: import_started.take(), ..checkpoint },
+                    context: &context,
+                    fence,
+                    ending,
+                })
+                .await?,
+            );
         }
-        if ingested.is_none() {
-            work.silent = false;
-            let work = &work;
-            ingested = self.tx_ending("sync.page", ending, |tx| async move { tx.take_in(work).await }).await?;
-        }
-        let mut ingested = ingested.unwrap_or_default();
         let fate = |place: Option<usize>| place.and_then(|place| ingested.fates.get(place).copied());
         ingested.fates = places.into_iter().map(|place| fate(place).unwrap_or(Fate::Known)).collect();
         Ok(ingested)
+    }
+
+    async fn store_portion<R: Told>(&self, mut work: Work<'_, R>) -> Result<Ingested, Error> {
+        if work.silent {
+            let silent = &work;
+            let stored = self.tx_ending("sync.page", work.ending, |tx| async move { tx.take_in(silent).await }).await?;
+            if let Some(ingested) = stored {
+                return Ok(ingested);
+            }
+        }
+        work.silent = false;
+        let work = &work;
+        let stored = self.tx_ending("sync.page", work.ending, |tx| async move { tx.take_in(work).await }).await?;
+        Ok(stored.unwrap_or_default())
+    }
+}
+
+impl Ingested {
+    fn add(&mut self, more: Self) {
+        self.appeared += more.appeared;
+        self.changed += more.changed;
+        self.events += more.events;
+        self.preview.extend(more.preview);
+        self.fates.extend(more.fates);
     }
 }
 
@@ -214,6 +246,21 @@ fn sort_out<R: Record>(records: Vec<R>, heads: &[Option<Head>]) -> Sorted<R> {
     Sorted { suspects, new, places }
 }
 
+/// Cuts the records into stretches of at most [`MAX_BYTES`]; there is one at least.
+fn portions<R: Record>(records: &[R]) -> Vec<Range<usize>> {
+    let mut portions = Vec::new();
+    let (mut start, mut bytes) = (0, 0_usize);
+    for (at, record) in records.iter().enumerate() {
+        bytes = bytes.saturating_add(record.raw().len());
+        if bytes > MAX_BYTES && at > start {
+            portions.push(start..at);
+            (start, bytes) = (at, record.raw().len());
+        }
+    }
+    portions.push(start..records.len());
+    portions
+}
+
 impl Told for Wallet {
     async fn lock_neighbours(_: &Tx, _: &[Self]) -> Result<(), Error> {
         Ok(())
@@ -272,5 +319,28 @@ impl Told for Deposit {
 
     async fn events(_: &Tx, changes: &[Change<Self>], context: &Context<'_>) -> Result<Vec<Draft>, Error> {
         Ok(changes.iter().filter_map(|change| deposit_event(change, context).transpose()).collect::<Result<_, _>>()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fixture;
+
+    #[test]
+    fn large_items_are_stored_in_portions_and_ordinary_ones_together() {
+        let items = |sizes: &[usize]| -> Vec<Wallet> {
+            sizes.iter().map(|size| Wallet { raw: "x".repeat(*size).into(), ..fixture::wallet("w", "bob") }).collect()
+        };
+        let (third, whole) = (MAX_BYTES / 3, MAX_BYTES);
+        for (sizes, expected) in [
+            (vec![], vec![(0, 0)]),
+            (vec![300; 1_600], vec![(0, 1_600)]),
+            (vec![third; 7], vec![(0, 3), (3, 6), (6, 7)]),
+            (vec![whole + 1, 1, whole, whole + 1], vec![(0, 1), (1, 2), (2, 3), (3, 4)]),
+        ] {
+            let portions: Vec<_> = portions(&items(&sizes)).into_iter().map(|part| (part.start, part.end)).collect();
+            assert_eq!(portions, expected);
+        }
     }
 }

@@ -170,8 +170,9 @@ impl<U: Upstream> Round<'_, U> {
             users = self.due();
         }
         let mut asked = VecDeque::new();
+        let side_by_side = self.syncer.sizes(R::HOME).window(self.syncer.settings.concurrency);
         loop {
-            while asked.len() < self.syncer.settings.concurrency.max(1) && self.now() < until {
+            while asked.len() < side_by_side && self.now() < until {
                 let Some((user, entries)) = users.pop_front() else { break };
                 match user.parse() {
                     Ok(user) => asked.push_back(self.question::<R>(user, entries)),

@@ -366,8 +366,8 @@ impl<U: Upstream> Round<'_, U> {
         let settings = &self.syncer.settings;
         // One at a time stays one at a time.
         let window = if eager && settings.concurrency > 1 { settings.concurrency * 2 } else { settings.concurrency };
-        let page_bytes = self.syncer.page_bytes(scope.listing);
-        Reader::new(&self.syncer.upstream, &self.syncer.clock, scope, settings.first_wait, window.max(1), page_bytes)
+        let sizes = self.syncer.sizes(scope.listing);
+        Reader::new(&self.syncer.upstream, &self.syncer.clock, scope, settings.first_wait, window.max(1), sizes)
     }
 
     /// Counts the requests that a reader has made.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument;
 
@@ -27,10 +28,37 @@ use crate::model::record::Page;
 const TRIES: u32 = 4;
 
 /// Pages that were read before they were wanted may have this many bytes together.
-const AHEAD_BYTES: usize = 16 * 1024 * 1024;
+const AHEAD_BYTES: usize = 8 * 1024 * 1024;
+/// From this size on one page is read and stored at a time, of all listings together.
+const LARGE: usize = 2 * 1024 * 1024;
 
 /// How many bytes the last page of a listing had; 0 before the first.
 pub(super) type PageBytes = Arc<AtomicUsize>;
+
+/// The right to have a large page in memory.
+pub(super) type Turn = OwnedMutexGuard<()>;
+
+/// How large the pages of a listing are, and what keeps large ones from being read side by side.
+#[derive(Clone, Debug)]
+pub(super) struct Sizes {
+    pub(super) page: PageBytes,
+    pub(super) large: Arc<Mutex<()>>,
+}
+
+impl Sizes {
+    /// How many pages may be under way: at most this many, fewer the larger they are, and one where they are large or nothing is
+    /// known of their size.
+    pub(super) fn window(&self, most: usize) -> usize {
+        match self.page.load(Ordering::Relaxed) {
+            0 | LARGE.. => 1,
+            bytes => (AHEAD_BYTES / bytes).clamp(1, most.max(1)),
+        }
+    }
+
+    fn is_large(&self) -> bool {
+        self.page.load(Ordering::Relaxed) >= LARGE
+    }
+}
 
 /// Which rows to read, and how.
 #[derive(Clone, Debug)]
@@ -58,12 +86,14 @@ pub(super) struct Fetched<R> {
     pub(super) read_at: DateTime<Utc>,
     pub(super) read: Read,
     pub(super) page: Page<R>,
+    /// To be held until the page is stored, if it is large.
+    pub(super) turn: Option<Turn>,
 }
 
 impl<R: Source> Fetched<R> {
     /// How many bytes its items have; at least one.
     fn bytes(&self) -> usize {
-        self.page.items.iter().map(R::bytes).sum::<usize>().max(1)
+        self.page.items.iter().map(|item| item.raw().len()).sum::<usize>().max(1)
     }
 
     /// What the walk needs to know of it.
@@ -88,7 +118,7 @@ pub(super) struct Reader<U, R> {
     first_wait: Duration,
     /// How many pages may be under way or wait to be asked for, if they are small.
     window: usize,
-    page_bytes: PageBytes,
+    sizes: Sizes,
     requests: Arc<AtomicU64>,
     under_way: JoinSet<(Read, Answer<R>)>,
     /// What was asked for, and the answer once it is there.
@@ -103,7 +133,7 @@ impl<U: Upstream, R: Source> Reader<U, R> {
         scope: Scope,
         first_wait: Duration,
         window: usize,
-        page_bytes: PageBytes,
+        sizes: Sizes,
     ) -> Self {
         Self {
             upstream: upstream.clone(),
@@ -111,20 +141,16 @@ impl<U: Upstream, R: Source> Reader<U, R> {
             scope: Arc::new(scope),
             first_wait,
             window,
-            page_bytes,
+            sizes,
             requests: Arc::default(),
             under_way: JoinSet::new(),
             asked: HashMap::new(),
         }
     }
 
-    /// How many pages may be under way: fewer where they are large, and one before it is known how large they are.
+    /// How many pages may be under way.
     pub(super) fn window(&self) -> usize {
-        let bytes = match self.page_bytes.load(Ordering::Relaxed) {
-            0 => AHEAD_BYTES,
-            bytes => bytes,
-        };
-        (AHEAD_BYTES / bytes).clamp(1, self.window.max(1))
+        self.sizes.window(self.window)
     }
 
     /// Whether only some of the rows are asked for.
@@ -156,7 +182,7 @@ impl<U: Upstream, R: Source> Reader<U, R> {
             match self.under_way.join_next().await {
                 Some(joined) => self.note(joined),
                 // Nothing is under way and yet something was asked for: it was given up; ask once more.
-                None => self.ask(read),
+                None => self.ask(read, self.sizes.is_large()),
             }
         }
     }
@@ -175,18 +201,31 @@ impl<U: Upstream, R: Source> Reader<U, R> {
             self.under_way.abort_all();
             self.asked.clear();
         }
-        for read in [&read].into_iter().chain(ahead).take(self.window()) {
+        // Of large pages only the one that is wanted is asked for: one that was read ahead would keep it from its turn.
+        let is_large = self.sizes.is_large();
+        let window = if is_large { 1 } else { self.window() };
+        for read in [&read].into_iter().chain(ahead).take(window) {
             if !self.asked.contains_key(&key(*read)) {
-                self.ask(*read);
+                self.ask(*read, is_large);
             }
         }
     }
 
-    fn ask(&mut self, read: Read) {
+    fn ask(&mut self, read: Read, is_large: bool) {
         self.asked.insert(key(read), None);
         let (upstream, clock, scope) = (self.upstream.clone(), self.clock.clone(), Arc::clone(&self.scope));
         let (requests, first_wait) = (Arc::clone(&self.requests), self.first_wait);
-        let fetching = async move { (read, fetch(&upstream, &clock, &scope, read, first_wait, &requests).await) };
+        // Pages of users wait side by side to be looked at, so none of them may keep the others waiting.
+        let takes_turns = is_large && self.scope.user.is_none();
+        let large = takes_turns.then(|| Arc::clone(&self.sizes.large));
+        let fetching = async move {
+            let turn = match large {
+                Some(large) => Some(large.lock_owned().await),
+                None => None,
+            };
+            let answer = fetch(&upstream, &clock, &scope, read, first_wait, &requests).await;
+            (read, answer.map(|fetched| Fetched { turn, ..fetched }))
+        };
         self.under_way.spawn(fetching.in_current_span());
     }
 
@@ -198,7 +237,7 @@ impl<U: Upstream, R: Source> Reader<U, R> {
                     && self.scope.user.is_none()
                     && self.scope.status.is_none()
                 {
-                    self.page_bytes.store(fetched.bytes(), Ordering::Relaxed);
+                    self.sizes.page.store(fetched.bytes(), Ordering::Relaxed);
                 }
                 if let Some(place) = self.asked.get_mut(&key(read)) {
                     *place = Some(answer);
@@ -238,7 +277,7 @@ async fn fetch<U: Upstream, R: Source>(
         let error = match R::fetch(upstream, *listing, *lane, &query).await {
             Ok(page) => {
                 upstream.milestone(Milestone::PageRead).await;
-                return Ok(Fetched { listing: *listing, read_at, read, page });
+                return Ok(Fetched { listing: *listing, read_at, read, page, turn: None });
             }
             Err(error) if tries < TRIES && may_pass(&error) => error,
             Err(error) => return Err(error),
@@ -256,4 +295,18 @@ async fn fetch<U: Upstream, R: Source>(
 /// An outage, or an answer that is broken; the next one may not be.
 fn may_pass(error: &Error) -> bool {
     error.is_transient() || matches!(error, Error::Contract { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_larger_pages_are_the_fewer_are_under_way() {
+        let sizes = Sizes { page: PageBytes::default(), large: Arc::default() };
+        for (bytes, window) in [(0, 1), (60_000, 8), (1 << 20, 8), (LARGE - 1, 4), (LARGE, 1), (16 << 20, 1)] {
+            sizes.page.store(bytes, Ordering::Relaxed);
+            assert_eq!((sizes.window(8), sizes.is_large()), (window, bytes >= LARGE), "{bytes}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use super::bitmap::Seen as Bitmap;
 use super::hot::Edge;
 use super::memory::Memory;
 use super::order::Place;
-use super::reader::Fetched;
+use super::reader::{Fetched, Turn};
 use super::recheck::{Entry, Reason};
 use super::skew::MAX_FUTURE;
 use super::upstream::{Milestone, Source, Upstream};
@@ -18,9 +18,6 @@ use crate::model::diff::{Head, Record};
 use crate::model::facts::Announce;
 use crate::model::record::Reject;
 use crate::store::{Batch, Checkpoint, Ending, Fate, Fence, KnownRejects, Progress, Regressions};
-
-/// From this many bytes on a haul is stored alone.
-const LARGE: usize = 2 * 1024 * 1024;
 
 /// So near to an end a new row counts as having joined there.
 const NEAR: u64 = 32;
@@ -43,13 +40,16 @@ pub(super) struct Haul<R> {
     read_at: Option<DateTime<Utc>>,
     served_at: Option<DateTime<Utc>>,
     total: Option<u64>,
+    /// Held until all of it is stored.
+    turns: Vec<Turn>,
 }
 
 impl<R> Haul<R> {
     pub(super) fn of(pages: Vec<Fetched<R>>) -> Self {
-        let (records, rejects) = (Vec::new(), Vec::new());
-        let mut haul = Self { listing: None, records, rejects, read_at: None, served_at: None, total: None };
-        for Fetched { listing, read_at, page, .. } in pages {
+        let (records, rejects, turns) = (Vec::new(), Vec::new(), Vec::new());
+        let mut haul = Self { listing: None, records, rejects, read_at: None, served_at: None, total: None, turns };
+        for Fetched { listing, read_at, page, turn, .. } in pages {
+            haul.turns.extend(turn);
             haul.listing = Some(listing);
             haul.read_at = Some(haul.read_at.map_or(read_at, |earlier| earlier.min(read_at)));
             haul.served_at = haul.served_at.or(page.served_at);
@@ -187,7 +187,7 @@ impl<'a, U: Upstream> Round<'a, U> {
             None => self.syncer.store.heads(&haul.records.iter().collect::<Vec<_>>(), None).await?,
         };
         let is_stored = haul.is_stored(&heads);
-        let Haul { listing, mut records, rejects, read_at, served_at, total } = haul;
+        let Haul { listing, mut records, rejects, read_at, served_at, total, turns } = haul;
         let listing = listing.unwrap_or(self.listing);
         let now = self.now();
         let read_at = read_at.unwrap_or(now);
@@ -203,7 +203,6 @@ impl<'a, U: Upstream> Round<'a, U> {
         let confirmed = self.memory.rechecks.confirmed_regressions(now);
         let allowed = records.iter().filter(|record| confirmed.contains(record.id_str()));
         let allowed = allowed.map(|record| record.id().clone()).collect();
-        let bytes: usize = records.iter().map(R::bytes).sum();
         let watched = !(self.memory.rechecks.is_empty() && self.syncer.sightings.is_empty());
         let name = |record: &R| (record.id_str().to_owned(), record.user().map(|user| user.as_str().to_owned()));
         let names: Vec<_> = if is_stored && !watched { Vec::new() } else { records.iter().map(name).collect() };
@@ -217,11 +216,8 @@ impl<'a, U: Upstream> Round<'a, U> {
             fence: self.fence(),
             ending: self.options.ending,
         };
-        let ingested = {
-            // A row is copied on its way into a table; one after the other, that takes the memory of one.
-            let _turn = if bytes > LARGE { Some(self.syncer.large.lock().await) } else { None };
-            self.syncer.store.ingest(batch, now).await?
-        };
+        let ingested = self.syncer.store.ingest(batch, now).await?;
+        drop(turns);
         if self.options.ending == Ending::Commit {
             self.syncer.upstream.milestone(Milestone::PageStored).await;
         }

@@ -72,9 +72,6 @@ pub(super) trait Source: Told<Id: FromStr> {
     /// Its status, if its kind has one.
     fn status(&self) -> Option<&str>;
 
-    /// How many bytes the item has.
-    fn bytes(&self) -> usize;
-
     /// The listing whose rows these are.
     const HOME: Listing;
 }
@@ -101,10 +98,6 @@ impl Source for Wallet {
     fn status(&self) -> Option<&str> {
         None
     }
-
-    fn bytes(&self) -> usize {
-        self.raw.len()
-    }
 }
 
 impl Source for Deposit {
@@ -120,9 +113,5 @@ impl Source for Deposit {
 
     fn status(&self) -> Option<&str> {
         Some(&self.status)
-    }
-
-    fn bytes(&self) -> usize {
-        self.raw.len()
     }
 }

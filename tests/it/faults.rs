@@ -7,6 +7,7 @@ mod failover;
 mod killed;
 mod log;
 mod manners;
+mod memory;
 mod pooler;
 mod receivers;
 mod secrets;

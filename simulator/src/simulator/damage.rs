@@ -32,6 +32,7 @@ pub(crate) enum PageDamage {
     MissingId,
     DuplicateId,
     MissingTotal,
+    LargeItems(usize),
 }
 
 pub(crate) fn status(code: u16, retry_after: Option<RetryAfter>) -> Response {
@@ -126,6 +127,13 @@ fn damaged_page(body: &[u8], damage: PageDamage) -> Option<Vec<u8>> {
             }
             items.push(first);
         }
+        PageDamage::LargeItems(bytes) => {
+            let notes = vec!["what somebody noted"; bytes / 22];
+            let notes = serde_json::value::to_raw_value(&notes).ok()?;
+            for item in &mut items {
+                item.insert("notes".to_owned(), notes.clone());
+            }
+        }
         PageDamage::MissingTotal => {}
     }
     *list = serde_json::value::to_raw_value(&items).ok()?;
@@ -148,6 +156,13 @@ mod tests {
         assert_eq!(damaged(PageDamage::MissingId), PAGE.replace(r#","id":"b""#, ""));
         assert_eq!(damaged(PageDamage::MissingTotal), PAGE.replace(r#","total":2"#, ""));
         assert_eq!(damaged(PageDamage::DuplicateId), PAGE.replace(r#"1e-7,"id":"b""#, r#"0.10,"id":"a""#));
+    }
+
+    #[test]
+    fn items_can_be_made_large_without_changing_what_they_say() {
+        let page = damaged(PageDamage::LargeItems(1_000));
+        assert!((2_000..2_200).contains(&page.len()), "{page}");
+        assert!(page.contains(r#""amount":1e-7,"id":"b""#), "{page}");
     }
 
     #[test]

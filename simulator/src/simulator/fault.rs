@@ -49,6 +49,8 @@ pub enum Fault {
     MissingTotal,
     /// Valid JSON, padded to at least that size.
     Oversized { bytes: usize },
+    /// A listing whose items have a member `notes` of about that size.
+    LargeItems { bytes: usize },
 }
 
 /// A `Retry-After` header.
@@ -65,7 +67,9 @@ pub enum RetryAfter {
 impl Fault {
     fn suits(&self, operation: Operation) -> bool {
         match self {
-            Self::NumericId | Self::MissingId | Self::DuplicateId | Self::MissingTotal => operation.is_listing(),
+            Self::NumericId | Self::MissingId | Self::DuplicateId | Self::MissingTotal | Self::LargeItems { .. } => {
+                operation.is_listing()
+            }
             _ => true,
         }
     }

@@ -59,6 +59,7 @@ async fn damaged(response: Response, fault: Fault) -> Response {
         Fault::MissingId => damage::page(response, body, PageDamage::MissingId),
         Fault::DuplicateId => damage::page(response, body, PageDamage::DuplicateId),
         Fault::MissingTotal => damage::page(response, body, PageDamage::MissingTotal),
+        Fault::LargeItems { bytes } => damage::page(response, body, PageDamage::LargeItems(bytes)),
         Fault::Hang { time } => {
             tokio::time::sleep(time).await;
             damage::with_body(response, body)

@@ -1,17 +1,18 @@
 //! A user deposit. Its fields are not published: an id it must have, everything else is looked for where the
 //! configuration says, and is absent where it is not found or makes no sense. The item's text keeps it all.
 
+use super::Fault;
 use super::fields::{Fields, Path, string, string_or_number};
 use super::value::{self, Problem};
-use super::{Fault, Item};
 use crate::model::fingerprint::Members;
+use crate::model::raw::Raw;
 use crate::model::record::Deposit;
 
 /// The status of a deposit that has none.
 const UNKNOWN: &str = "unknown";
 
 /// Reads one item of `deposits`.
-pub(super) fn read(raw: &str, members: &Members<'_>, fields: &Fields) -> Result<Deposit, Fault> {
+pub(super) fn read(raw: Raw, members: &Members<'_>, fields: &Fields) -> Result<Deposit, Fault> {
     let id = members.get("id").ok_or(Problem::Missing).and_then(value::id_or_number);
     let line = |paths: &[Path]| string(members, paths).and_then(|value| value::line(value).ok());
     let plain = |paths: &[Path]| string_or_number(members, paths);
@@ -30,21 +31,7 @@ pub(super) fn read(raw: &str, members: &Members<'_>, fields: &Fields) -> Result<
         block_number: plain(&fields.block_number).and_then(|value| value::integer(value).ok()),
         created_at: plain(&fields.created_at).and_then(|value| value::time_or_number(value).ok()),
         updated_at: plain(&fields.updated_at).and_then(|value| value::time_or_number(value).ok()),
-        raw: raw.to_owned(),
+        raw,
         fingerprint: members.fingerprint(),
     })
-}
-
-impl Item for Deposit {
-    fn id(&self) -> &str {
-        self.id.as_str()
-    }
-
-    fn fingerprint(&self) -> i64 {
-        self.fingerprint
-    }
-
-    fn raw(&self) -> &str {
-        &self.raw
-    }
 }

@@ -2,13 +2,14 @@
 //! blocked, and when it was created. Everything else is left out where it cannot be read, for a block must be known whatever
 //! else is wrong with the item. The item's text keeps it all.
 
+use super::Fault;
 use super::value::{self, Problem};
-use super::{Fault, Item};
 use crate::model::fingerprint::Members;
+use crate::model::raw::Raw;
 use crate::model::record::Wallet;
 
 /// Reads one item of `wallets`, or the answer of a write.
-pub(super) fn read(raw: &str, members: &Members<'_>) -> Result<Wallet, Fault> {
+pub(super) fn read(raw: Raw, members: &Members<'_>) -> Result<Wallet, Fault> {
     let amount = |key| members.get(key).and_then(|value| value::amount(value).ok());
     Ok(Wallet {
         id: required(members, "id", value::id_or_number)?,
@@ -20,23 +21,9 @@ pub(super) fn read(raw: &str, members: &Members<'_>) -> Result<Wallet, Fault> {
         last_usdt_balance: amount("lastUsdtBalance"),
         last_trx_balance: amount("lastTrxBalance"),
         created_at: required(members, "createdAt", value::time_or_number)?,
-        raw: raw.to_owned(),
+        raw,
         fingerprint: members.fingerprint(),
     })
-}
-
-impl Item for Wallet {
-    fn id(&self) -> &str {
-        self.id.as_str()
-    }
-
-    fn fingerprint(&self) -> i64 {
-        self.fingerprint
-    }
-
-    fn raw(&self) -> &str {
-        &self.raw
-    }
 }
 
 fn required<'a, T>(

@@ -42,7 +42,7 @@ impl Mirrored for Deposit {
                 block_number: row.block_number,
                 created_at: row.created_at,
                 updated_at: row.updated_at,
-                raw: row.raw,
+                raw: row.raw.into(),
                 fingerprint: row.fingerprint,
             },
         }
@@ -65,7 +65,7 @@ impl Mirrored for Deposit {
             deposit.block_number.into(),
             time(deposit.created_at, backend),
             time(deposit.updated_at, backend),
-            deposit.raw.into(),
+            (&*deposit.raw).into(),
             deposit.fingerprint.into(),
             stored.version.into(),
             time(Some(stored.first_seen_at), backend),

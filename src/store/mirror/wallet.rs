@@ -37,7 +37,7 @@ impl Mirrored for Wallet {
                 last_usdt_balance: row.last_usdt_balance,
                 last_trx_balance: row.last_trx_balance,
                 created_at: row.created_at,
-                raw: row.raw,
+                raw: row.raw.into(),
                 fingerprint: row.fingerprint,
             },
         }
@@ -55,7 +55,7 @@ impl Mirrored for Wallet {
             amount(wallet.last_usdt_balance, backend),
             amount(wallet.last_trx_balance, backend),
             time(Some(wallet.created_at), backend),
-            wallet.raw.into(),
+            (&*wallet.raw).into(),
             wallet.fingerprint.into(),
             stored.version.into(),
             time(Some(stored.first_seen_at), backend),

@@ -18,7 +18,7 @@ const HASH: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f0
 fn listed(number: usize) -> Deposit {
     let id = format!("d{number}");
     let raw = json!({ "id": id, "status": "new", "amount": "5", "chain": { "txn": { "hash": HASH } } }).to_string();
-    Deposit { amount: "5".parse().ok(), fingerprint: fingerprint(&raw), raw, ..deposit(&id) }
+    Deposit { amount: "5".parse().ok(), fingerprint: fingerprint(&raw), raw: raw.into(), ..deposit(&id) }
 }
 
 /// What was printed, without the breaks of its lines.

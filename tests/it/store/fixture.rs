@@ -72,7 +72,7 @@ pub(crate) fn wallet(id: &str, user: &str) -> Wallet {
         last_usdt_balance: "0".parse().ok(),
         last_trx_balance: "0".parse().ok(),
         created_at: at(0),
-        raw: String::new(),
+        raw: "".into(),
         fingerprint: 0,
     })
 }
@@ -89,7 +89,7 @@ pub(crate) fn listed(wallet: Wallet) -> Wallet {
 
 /// The same wallet listed in these words.
 pub(crate) fn with_raw(wallet: Wallet, raw: &str) -> Wallet {
-    Wallet { raw: raw.to_owned(), fingerprint: fingerprint(raw), ..wallet }
+    Wallet { raw: raw.into(), fingerprint: fingerprint(raw), ..wallet }
 }
 
 /// A deposit that says nothing but its status, and the member that the test is about.
@@ -109,7 +109,7 @@ pub(crate) fn deposit(id: &str) -> Deposit {
         block_number: None,
         created_at: None,
         updated_at: None,
-        raw: String::new(),
+        raw: "".into(),
         fingerprint: 0,
     })
 }
@@ -122,7 +122,7 @@ pub(crate) fn noticed(deposit: Deposit) -> Deposit {
         "createdAt": deposit.created_at.map(rfc3339), "updatedAt": deposit.updated_at.map(rfc3339),
     });
     let raw = item.to_string();
-    Deposit { fingerprint: fingerprint(&raw), raw, ..deposit }
+    Deposit { fingerprint: fingerprint(&raw), raw: raw.into(), ..deposit }
 }
 
 /// A page of news, read and stored at this time.

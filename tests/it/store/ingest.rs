@@ -48,7 +48,7 @@ async fn what_appears_is_stored_told_and_queued(database: Database) {
     assert_eq!(caused, Ingested { appeared: 2, changed: 0, events: 2, preview: Vec::new(), fates });
     let row = stored_wallet(&store, "w1").await;
     assert_eq!((row.version, row.first_seen_at, row.changed_at, row.missing_since), (1, at(5), at(5), None));
-    assert_eq!(row.raw, wallet("w1", "bob").raw);
+    assert_eq!(row.raw, *wallet("w1", "bob").raw);
     assert_eq!(kinds(&database).await, ["wallet.created"; 2]);
     assert_eq!(database.count("lumo_deliveries", "endpoint = 'shop' AND state = 'pending'").await, 2);
     assert!(queued.has_changed().unwrap(), "nobody is told that there is something to deliver");

@@ -31,7 +31,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
 
 fn item(number: usize, member: &str) -> Deposit {
     let raw = format!(r#"{{"id":"d{number}", "status":"new", {member}}}"#);
-    Deposit { fingerprint: fingerprint(&raw), raw, ..deposit(&format!("d{number}")) }
+    Deposit { fingerprint: fingerprint(&raw), raw: raw.into(), ..deposit(&format!("d{number}")) }
 }
 
 async fn every_body_is_json_that_every_reader_takes(database: Database) {
@@ -40,7 +40,7 @@ async fn every_body_is_json_that_every_reader_takes(database: Database) {
         let listed = item(number, member);
         ingest(&store, std::slice::from_ref(&listed), at(1)).await;
         let row = store.deposit(&listed.id).await.unwrap().unwrap();
-        assert_eq!(row.raw, listed.raw, "the item is kept exactly");
+        assert_eq!(row.raw, *listed.raw, "the item is kept exactly");
         // The next page shows what was wrong as what it was before.
         ingest(&store, &[item(number, r#""note":"right""#)], at(2)).await;
     }

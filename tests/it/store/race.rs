@@ -133,7 +133,7 @@ async fn a_transaction_that_fails_leaves_nothing(database: Database) {
     let before = super::ingest::everything(&database).await;
     // No event can be made of the last one, which is found out when all rows are written; none of them must stay.
     let mut records: Vec<_> = (0..250).map(|number| wallet(&format!("w{number:03}"), "bob")).collect();
-    records.push(Wallet { raw: "{".to_owned(), ..wallet("w999", "bob") });
+    records.push(Wallet { raw: "{".into(), ..wallet("w999", "bob") });
     assert!(store.ingest(page(&records, at(1)), at(1)).await.is_err());
     assert_eq!(super::ingest::everything(&database).await, before);
     ingest(&store, &records[..250], at(2)).await;

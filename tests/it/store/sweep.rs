@@ -81,7 +81,7 @@ async fn a_checkpoint_is_stored_with_its_rows_or_not_at_all(database: Database) 
     };
     let batch = |records: &[Wallet]| Batch { checkpoint: checkpoint.clone(), ..page(records, at(1)) };
 
-    let broken = Wallet { raw: "{".to_owned(), ..wallet("w2", "eve") };
+    let broken = Wallet { raw: "{".into(), ..wallet("w2", "eve") };
     assert!(store.ingest(batch(&[wallet("w1", "bob"), broken]), at(1)).await.is_err());
     let undone = Batch { ending: Ending::RollBack, ..batch(&[wallet("w1", "bob")]) };
     assert_eq!(store.ingest(undone, at(1)).await.unwrap().appeared, 1);

@@ -149,7 +149,7 @@ async fn odd_texts_come_back_character_for_character(database: Database) {
     for (text, listed) in ODD.iter().zip(&wallets) {
         let row = store.wallet(&listed.id).await.unwrap().unwrap();
         assert_eq!((row.external_id.as_str(), row.address.as_deref()), (*text, Some(*text)));
-        assert_eq!((row.block_reason.as_deref(), row.raw.as_str()), (Some(*text), listed.raw.as_str()));
+        assert_eq!((row.block_reason.as_deref(), row.raw.as_str()), (Some(*text), &*listed.raw));
         let filter =
             WalletFilter { external_id: Some(listed.external_id.clone()), limit: ALL, ..WalletFilter::default() };
         let found = store.list_wallets(&filter).await.unwrap();

@@ -107,7 +107,7 @@ async fn what_vanishes_stays_and_says_since_when(database: Database) {
     assert_eq!(gone::<Wallet>(&store, &[], 15, 20).await, 0);
     let row = store.wallet(&"w1".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((row.version, row.missing_since, row.changed_at), (2, Some(at(10)), at(10)));
-    assert_eq!((row.first_seen_at, row.row_no, row.raw), (at(1), 1, wallet("w1", "bob").raw));
+    assert_eq!((row.first_seen_at, row.row_no, &*row.raw), (at(1), 1, &*wallet("w1", "bob").raw));
 
     assert_eq!(gone::<Deposit>(&store, &["d"], 5, 10).await, 1);
     let body = last_body(&database).await;

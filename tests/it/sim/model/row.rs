@@ -133,7 +133,7 @@ impl Row {
             last_usdt_balance: Some(nothing()),
             last_trx_balance: Some(nothing()),
             created_at: self.created_at,
-            raw: format!(r#"{{"id":"w{}","content":{content},"isBlocked":{blocked}}}"#, self.number),
+            raw: format!(r#"{{"id":"w{}","content":{content},"isBlocked":{blocked}}}"#, self.number).into(),
             fingerprint: self.fingerprint(state),
         }
     }
@@ -156,7 +156,7 @@ impl Row {
             block_number: None,
             created_at: Some(self.created_at),
             updated_at: None,
-            raw: format!(r#"{{"id":"d{}","content":{content},"status":"{status}"}}"#, self.number),
+            raw: format!(r#"{{"id":"d{}","content":{content},"status":"{status}"}}"#, self.number).into(),
             fingerprint: self.fingerprint(state),
         }
     }
