@@ -66,6 +66,13 @@ impl Gap {
         (self.base, self.lower) = (gap, 0);
     }
 
+    /// So many rows do not count as listed any more that are not listed upstream either. It never stands above what `total` is
+    /// known to count too many.
+    pub fn raise(&mut self, rows: u64) {
+        let surplus = i64::try_from(self.surplus).unwrap_or(i64::MAX);
+        self.settle(self.base.saturating_add_unsigned(rows).min(surplus));
+    }
+
     /// What a scan of the whole list says of `total`: how many rows it counts beyond those that are listed; none if the scan
     /// proved nothing. A total that is untrue for a day, and not always by the same number of rows too many, is trusted no
     /// more until a scan finds it true.
@@ -151,6 +158,16 @@ mod tests {
         gap.judge(Some(90), 100);
         gap.settle(-7);
         assert_eq!((gap.judge(Some(90), 100), gap.base()), (Judged::Fallen, -7));
+    }
+
+    #[test]
+    fn rows_that_do_not_count_any_more_raise_it_to_the_surplus_at_most() {
+        let mut gap = Gap::default();
+        gap.settle(-3);
+        gap.raise(2);
+        assert_eq!((gap.base(), gap.judge(Some(99), 100)), (-1, Judged::Even));
+        gap.raise(2);
+        assert_eq!((gap.base(), gap.judge(Some(101), 100)), (0, Judged::Risen(1)));
     }
 
     #[test]

@@ -74,12 +74,16 @@ impl<U: Upstream> Round<'_, U> {
         keys.filter(|key| self.rejects.remove(key).is_some()).collect()
     }
 
-    /// Forgets the kept items that a full scan, which began then, did not meet.
+    /// Forgets the kept items that a full scan, which began then, did not meet. Each counted as a listed row, unless a stored one
+    /// stands for it, and `total` stays as it is, so the standing gap rises with them.
     pub(super) async fn forget_rejects(&mut self, started_at: DateTime<Utc>) -> Result<(), Error> {
         let (listing, before) = (self.listing, started_at - NOTE_EVERY);
         let is_gone = |known: &KnownReject| known.last_seen_at < before;
         if self.rejects.iter().any(|((of, _), known)| *of == listing && is_gone(known)) {
+            let with_them = self.syncer.store.census(listing).await?.listed;
             self.syncer.store.forget_rejects(listing, before, self.fence()).await?;
+            let without = self.syncer.store.census(listing).await?.listed;
+            self.memory.gap.raise(with_them.saturating_sub(without).max(0).unsigned_abs());
             self.rejects.retain(|(of, _), known| *of != listing || !is_gone(known));
         }
         Ok(())

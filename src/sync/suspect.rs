@@ -195,8 +195,7 @@ impl<U: Upstream> Round<'_, U> {
         let vanished = self.syncer.store.vanish::<R>(ids, read_at, self.fence(), self.now()).await?;
         self.tally.vanished += vanished;
         self.memory.removals.marked(vanished);
-        let base = self.memory.gap.base().saturating_add_unsigned(vanished);
-        self.memory.gap.settle(base.min(i64::try_from(self.memory.gap.surplus()).unwrap_or(0)));
+        self.memory.gap.raise(vanished);
         Ok(vanished)
     }
 

@@ -222,6 +222,7 @@ plans! {
     a_wallet_that_was_blocked_a_moment_ago_is_not_accepted_as_removed,
     a_wallet_that_was_seen_since_it_was_asked_for_in_vain_is_not_gone_the_second_time,
     an_end_where_it_was_before_is_no_end_where_the_server_gives_as_many_rows,
+    an_unreadable_item_that_leaves_is_not_said_to_be_missing,
     one_row_beside_a_total_of_one_is_not_the_whole_list,
     rows_that_leave_by_the_dozen_are_all_marked_and_rounds_are_cheap_again,
     rows_that_move_while_the_list_is_read_twice_are_not_accepted_as_removed,
