@@ -278,7 +278,7 @@ async fn open(
     store.ping().await.context("database not ready")?;
     match store.try_everything(now).await {
         Err(error) if !error.is_outage() => Err(error).context("the daemon cannot work with this database")?,
-        // An outage is said, and waited for, by whoever meets it.
+        // Every part of the daemon reports an outage that it meets, and waits for its end.
         _ => Ok(store),
     }
 }

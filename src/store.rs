@@ -2,8 +2,8 @@
 //!
 //! Writes exist only on a [`Tx`], and a `Tx` comes only from [`Store::tx`], which names it, retries it when it collides
 //! with another, and commits it as a whole. No request to anybody is made while one is open: on SQLite it holds the only
-//! writer. Rows, events, deliveries and progress of a page share one transaction, so there is no moment at which a change
-//! is stored and its callback can still be lost.
+//! writer. A row, its events and their deliveries share one transaction, and the progress of the reading comes with the last
+//! of a page, so there is no moment at which a change is stored and its callback can still be lost.
 
 mod ack;
 pub mod activity;

@@ -134,7 +134,7 @@ impl Http {
         let result = self.exchange(request, cap, &mut room, estimate).instrument(span.clone()).await;
         let result = result.map(|(body, served_at)| Answer { body, _room: room, served_at });
         let leaves_connections = match &result {
-            // Whoever connects has looked up the name already.
+            // A connection that did not come about was made to an address that was looked up just now.
             Err(Error::Unavailable { outage, .. }) => !matches!(outage, Outage::Connect),
             Err(Error::Throttled { .. }) => true,
             _ => false,

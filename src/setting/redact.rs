@@ -1,8 +1,8 @@
 //! Takes secrets out of a text that repeats them, in whatever way they are spelled there.
 //!
 //! A receiver that echoes a request may put it into JSON, HTML or an address, several times over: `a/b` comes back as
-//! `a\/b`, `a\u002fb`, `a%2Fb`, `a&#47;b`, in hexadecimal digits, or within base64. So a secret is not searched for as a text, but character by
-//! character, each in any of its spellings.
+//! `a\/b`, `a\u002fb`, `a%2Fb`, `a&#47;b`, in hexadecimal digits, or within base64. So a secret is not searched for as a
+//! text, but character by character, each in any of its spellings.
 
 use std::borrow::Cow;
 

@@ -1,6 +1,6 @@
-//! From listed records to stored rows, events and deliveries: everything that a batch causes, in one transaction.
+//! From listed records to stored rows, events and deliveries: everything that a batch causes.
 //!
-//! A batch whose items are large is stored in several, so that what a transaction takes of memory is bounded. Each stores its
+//! That is one transaction. A batch whose items are large is stored in several, so that what a transaction takes of memory is bounded. Each stores its
 //! rows with their events; where the reading stands comes with the last.
 
 use std::collections::HashMap;
@@ -246,7 +246,7 @@ fn sort_out<R: Record>(records: Vec<R>, heads: &[Option<Head>]) -> Sorted<R> {
     Sorted { suspects, new, places }
 }
 
-/// Cuts the records into stretches of at most [`MAX_BYTES`]; there is one at least.
+/// Cuts the records into stretches of at most [`MAX_BYTES`], at least one.
 fn portions<R: Record>(records: &[R]) -> Vec<Range<usize>> {
     let mut portions = Vec::new();
     let (mut start, mut bytes) = (0, 0_usize);

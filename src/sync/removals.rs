@@ -132,9 +132,10 @@ impl Removals {
                  listed until the list shows them again, or `lumo-bridge sync {listing} --accept-removals` says that they are gone"
             )
         } else {
+            let (rows, stay, them) = if held == 1 { ("row", "stays", "it") } else { ("rows", "stay", "them all") };
             format!(
-                "{held} rows that left the list stay as listed until each is confirmed, {} at a time; `lumo-bridge sync {listing} \
-                 --accept-removals` marks them all as missing now",
+                "{held} {rows} that left the list {stay} as listed until each is confirmed, {} at a time; `lumo-bridge sync \
+                 {listing} --accept-removals` marks {them} as missing now",
                 portion(listed)
             )
         })
@@ -181,6 +182,9 @@ mod tests {
         assert_eq!(removals.held(), 65);
         let why = removals.why("deposits", 3_000).unwrap();
         assert!(why.contains("65 rows") && why.contains("30 at a time"), "{why}");
+        found(&mut removals, absent(1..2, 0), 3_000);
+        let why = removals.why("deposits", 3_000).unwrap();
+        assert!(why.starts_with("1 row that left the list stays") && why.ends_with("marks it as missing now"), "{why}");
     }
 
     #[test]

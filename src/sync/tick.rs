@@ -212,8 +212,9 @@ impl<U: Upstream> Round<'_, U> {
                     }
                     self.memory.urgent = Some(Urgent::Surplus);
                     self.memory.unexplained = self.memory.unexplained.max(gap);
+                    let (rows, them) = if missing == 1 { ("row than was", "it") } else { ("rows than were", "them") };
                     return Ok(Ended::Incomplete(format!(
-                        "`total` counts {missing} more rows than were found; a sweep looks for them"
+                        "`total` counts {missing} more {rows} found; a sweep looks for {them}"
                     )));
                 }
                 if let Some(urgent) = urgent {
