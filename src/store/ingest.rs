@@ -1,7 +1,7 @@
 //! From listed records to stored rows, events and deliveries: everything that a batch causes.
 //!
-//! That is one transaction. A batch whose items are large is stored in several, so that what a transaction takes of memory is bounded. Each stores its
-//! rows with their events; where the reading stands comes with the last.
+//! A batch is stored in one transaction, or in several if its items are large, which bounds the memory that a transaction takes.
+//! Each transaction stores rows together with their events; the last one also stores the progress of the reading.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -246,7 +246,8 @@ fn sort_out<R: Record>(records: Vec<R>, heads: &[Option<Head>]) -> Sorted<R> {
     Sorted { suspects, new, places }
 }
 
-/// Cuts the records into stretches of at most [`MAX_BYTES`], at least one.
+/// Splits the records into consecutive portions, never none. The texts of a portion take at most [`MAX_BYTES`], unless it is a
+/// single record.
 fn portions<R: Record>(records: &[R]) -> Vec<Range<usize>> {
     let mut portions = Vec::new();
     let (mut start, mut bytes) = (0, 0_usize);
