@@ -15,6 +15,7 @@
 mod deliver {
     pub(crate) mod drain;
     pub(crate) mod history;
+    pub(crate) mod many;
     pub(crate) mod moment;
     pub(crate) mod process;
     pub(crate) mod receiver;
@@ -25,14 +26,16 @@ mod deliver {
 
 use crate::deliver::scene::Database;
 use crate::deliver::table::{Cell, Size, markdown};
-use crate::deliver::{drain, moment, trouble};
+use crate::deliver::{drain, many, moment, trouble};
 
 /// What can be measured.
-const WORKS: [&str; 8] = ["drain", "slow", "latency", "kill", "bad", "neighbours", "million", "memory"];
+const WORKS: [&str; 10] = ["drain", "ten", "slow", "latency", "idle", "kill", "bad", "neighbours", "million", "memory"];
 
 async fn measure(work: &str, database: &Database, size: Size) -> Vec<Cell> {
     match work {
         "drain" => drain::at_once(database, size).await,
+        "ten" => many::ten(database, size).await,
+        "idle" => many::idle(database, size).await,
         "slow" => drain::slow(database, size).await,
         "latency" => moment::latency(database, size).await,
         "kill" => trouble::kill(database, size).await,

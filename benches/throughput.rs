@@ -17,7 +17,7 @@ use lumo_bridge::app;
 use lumo_bridge::callback::{Callback, Sender};
 use lumo_bridge::clock::Clock;
 use lumo_bridge::config::Config;
-use lumo_bridge::deliver::Courier;
+use lumo_bridge::deliver::Pool;
 use lumo_bridge::lumo::Lane;
 use lumo_bridge::model::Listing;
 use lumo_bridge::model::retry::Outcome;
@@ -124,9 +124,9 @@ callbacks:
     async fn drain(&self, store: &Store) -> Duration {
         let endpoints = app::endpoints(&self.config.callbacks).unwrap();
         let sender = Sender::new(&self.config.callbacks.egress, endpoints.iter().map(Arc::as_ref)).unwrap();
-        store.register_endpoints(Clock::system().now()).await.unwrap();
+        let roll = store.enroll(&self.config.database).await.unwrap();
         let (soft, hard) = (CancellationToken::new(), CancellationToken::new());
-        let courier = Courier::new(store.clone(), sender, Clock::system(), endpoints);
+        let pool = Pool::new(store.clone(), sender, Clock::system(), endpoints);
         let started = Instant::now();
         let (took, ()) = tokio::join!(
             async {
@@ -135,7 +135,7 @@ callbacks:
                 soft.cancel();
                 took
             },
-            courier.run(soft.clone(), hard)
+            pool.run(roll, soft.clone(), hard)
         );
         took
     }
@@ -157,6 +157,8 @@ async fn main() {
     schema::up(&bench.config.database).await.unwrap();
     let endpoints = app::endpoints(&bench.config.callbacks).unwrap();
     let store = Store::open(&bench.config.database, app::subscribers(&endpoints)).await.unwrap();
+
+    store.register_endpoints(0, Clock::system().now()).await.unwrap();
 
     let rows = WALLETS + DEPOSITS;
     let reading = bench.read_all().await;

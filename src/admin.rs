@@ -127,7 +127,8 @@ impl Admin {
 
     /// Every endpoint that is configured, or once was.
     async fn endpoint_views(&self) -> Result<Vec<view::Endpoint>, store::Error> {
-        Ok(view::Endpoint::gather(&self.configs, &self.store.endpoints().await?, &self.counts().await?))
+        let (rows, living) = (self.store.endpoints().await?, self.store.living_processes().await?);
+        Ok(view::Endpoint::gather(&self.configs, &rows, &living, &self.counts().await?))
     }
 
     /// The last day, hour by hour.

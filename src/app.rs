@@ -5,7 +5,6 @@ pub mod reload;
 mod speed;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -16,23 +15,19 @@ use tokio_util::task::TaskTracker;
 use crate::admin::{self, Front};
 use crate::backfill;
 use crate::callback::{self, Endpoint, Sender};
-use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::deliver::Courier;
+use crate::deliver::Pool;
 use crate::lifecycle::Stop;
 use crate::lumo::Client;
 use crate::model::Listing;
 use crate::model::facts::History;
-use crate::model::id::EndpointName;
 use crate::model::subscriber::Subscriber;
 use crate::setting::CronLine;
 use crate::store::{self, Registered, Roll, Store};
 use crate::sync::config::FirstImport;
 use crate::sync::{Lead, Settings, Syncer};
 
-/// How often leases are looked at for holders that have died.
-const DEAD_LOOK: Duration = Duration::from_secs(5);
 /// A listing has fallen behind after so long, …
 const STALLED_AFTER: TimeDelta = TimeDelta::minutes(5);
 /// … or so many rounds, without a complete one.
@@ -62,7 +57,7 @@ pub fn check_signing(endpoints: &[Arc<Endpoint>], now: DateTime<Utc>) -> Result<
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
-/// What the outbox needs to know of the endpoints.
+/// What the log needs to know of the endpoints.
 #[must_use]
 pub fn subscribers(endpoints: &[Arc<Endpoint>]) -> Vec<Subscriber> {
     let subscriber = |endpoint: &Arc<Endpoint>| Subscriber {
@@ -70,7 +65,8 @@ pub fn subscribers(endpoints: &[Arc<Endpoint>]) -> Vec<Subscriber> {
         patterns: endpoint.patterns().clone(),
         order: endpoint.ordering().by.into(),
         history: endpoint.history(),
-        sink: endpoint.sink().cloned(),
+        fingerprint: endpoint.fingerprint(),
+        lease: endpoint.lease(),
     };
     endpoints.iter().map(subscriber).collect()
 }
@@ -191,13 +187,15 @@ impl Daemon {
             Some(store) => store.with_subscribers(subscribers(&endpoints)),
             None => open(&config, &endpoints, &front, clock.now()).await?,
         };
-        tell(&store.register_endpoints(clock.now()).await?);
         let sender = Sender::new(&config.callbacks.egress, endpoints.iter().map(|endpoint| &**endpoint))?;
         let client = client(&config)?;
         let noted_client = client.clone();
         let syncer = Arc::new(syncer(&config, store.clone(), client.clone(), clock.clone()));
         let lead = Arc::new(Lead::new(store.clone(), clock.clone()));
-        let courier = Courier::new(store.clone(), sender.clone(), clock.clone(), endpoints.clone());
+        // Comes before the process gets its number, which says by which lock others see that it lives.
+        let roll = store.enroll(&config.database).await?;
+        let pool = Pool::new(store.clone(), sender.clone(), clock.clone(), endpoints.clone());
+        tell(&store.register_endpoints(pool.process(), clock.now()).await?);
 
         let shown = admin::Parts {
             store: store.clone(),
@@ -208,12 +206,11 @@ impl Daemon {
             sender,
             endpoints: endpoints.clone(),
             configs: config.callbacks.endpoints.clone(),
-            deliveries: courier.meters(),
+            deliveries: pool.meters(),
             overdue_after: overdue_after(&config, clock.now()),
             stop: stop.soft.clone(),
         };
         let access = admin::Access::of(&config.server)?;
-        let roll = store.enroll(&config.database).await?;
         front.open(access, shown);
         parts.extend(later.map(serve));
         if let Some(address) = address {
@@ -228,8 +225,7 @@ impl Daemon {
             endpoints = endpoints.len(),
             "started"
         );
-        let names = endpoints.iter().map(|endpoint| endpoint.name().clone()).collect();
-        let deliveries = deliver(courier, roll, names, store.clone(), clock.clone(), stop.clone());
+        let deliveries = deliver(pool, roll, store.clone(), clock.clone(), stop.clone());
         parts.push(supervise(&tasks, stop, "deliveries", deliveries));
         let in_step = listings::keep_in_step(config, syncer, lead, store.clone(), clock, stop.clone());
         parts.push(supervise(&tasks, stop, "sync", in_step));
@@ -285,6 +281,9 @@ async fn open(
 
 /// Says what is new about the endpoints.
 fn tell(registered: &Registered) {
+    for endpoint in &registered.differing {
+        tracing::warn!(%endpoint, "another process has this endpoint in another form; the last one that started counts");
+    }
     for endpoint in &registered.late {
         tracing::warn!(
             %endpoint, "`backfill` has no effect on an endpoint that is known already; `lumo-bridge event replay` sends \
@@ -311,29 +310,10 @@ async fn listen(config: &Config) -> anyhow::Result<Option<TcpListener>> {
     Ok(Some(listener))
 }
 
-/// Delivers, beginning with what dead processes have left, and looks for more of them from time to time.
-async fn deliver(
-    courier: Courier,
-    mut roll: Roll,
-    endpoints: Vec<EndpointName>,
-    store: Store,
-    clock: Clock,
-    stop: Stop,
-) {
-    let mut at_once = true;
-    let mut look = async || match roll.take_back(&endpoints, std::mem::take(&mut at_once), clock.now()).await {
-        Ok(0) => {}
-        Ok(deliveries) => tracing::info!(deliveries, "what a process that died had in hand is due again"),
-        Err(error) => tracing::warn!(error = %Chain(&error), "cannot tell whether other processes live"),
-    };
-    look().await;
-    let watch = async {
-        while stop.soft.run_until_cancelled(tokio::time::sleep(DEAD_LOOK)).await.is_some() {
-            look().await;
-        }
-    };
+/// Delivers, and gives new endpoints their history.
+async fn deliver(pool: Pool, roll: Roll, store: Store, clock: Clock, stop: Stop) {
     let history = backfill::run(&store, &clock, &stop.soft);
-    tokio::join!(courier.run(stop.soft.clone(), stop.hard.clone()), watch, history);
+    tokio::join!(pool.run(roll, stop.soft.clone(), stop.hard.clone()), history);
 }
 
 /// A part of the daemon.

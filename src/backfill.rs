@@ -8,9 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::chain::Chain;
 use crate::clock::Clock;
-use crate::store::{Backfilled, Store};
+use crate::store::Store;
+use crate::store::delivery::Backfilled;
 
-/// The wait after something was queued, in which it is delivered and others get at the outbox, …
+/// The wait after something was queued, in which it is delivered and others get at the log, …
 const AFTER_SOME: Duration = Duration::from_millis(100);
 /// … and the wait where it is not its time, or the database failed.
 const AFTER_NONE: Duration = Duration::from_millis(500);

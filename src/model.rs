@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod catalogue;
+pub mod delivery;
 pub mod diff;
 pub mod draft;
 pub mod event;

@@ -5,111 +5,66 @@
 //! writer. A row, its events and their deliveries share one transaction, and the progress of the reading comes with the last
 //! of a page, so there is no moment at which a change is stored and its callback can still be lost.
 
-mod ack;
-pub mod activity;
-mod backfill;
-mod bell;
-mod blocks;
-mod census;
-mod claim;
-pub mod config;
-mod connect;
-mod courier;
-mod deadline;
-mod distrust;
-mod doctor;
-mod empty;
-mod endpoints;
-mod error;
-#[doc(hidden)]
-pub mod failpoint;
-mod feed;
-mod fitness;
-mod ingest;
-mod lead;
-mod look;
-pub mod manual;
-mod meters;
+mod admin;
+mod db;
+pub mod delivery;
+mod endpoint;
+pub mod log;
 mod mirror;
-mod outbox;
-mod patience;
-mod process;
-mod progress;
-mod prune;
-pub mod query;
-mod rejects;
-mod remember;
-pub mod replay;
-pub mod schema;
-mod session;
-mod settle;
-mod sink;
-pub mod skip;
-mod speed;
-mod standing;
-mod supersede;
-mod survey;
-mod sweep;
-mod transaction;
-mod trouble;
-mod turn;
-mod tx;
-mod vanish;
+mod sync_state;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use sea_orm::{DatabaseConnection, DbBackend, EntityTrait};
 use tokio::sync::{OnceCell, watch};
 
 use lumo_bridge_entity::meta;
 
-pub use ack::{Acks, Overdue};
-pub use backfill::{Backfilled, reached};
-use bell::Bell;
-pub use census::{Census, Whereabouts};
-pub use claim::{Claimed, Lease};
-pub use config::Config;
-pub use connect::Need;
-pub use courier::Roll;
-pub use doctor::Allowed;
-pub use endpoints::Registered;
-pub use error::Error;
-pub use feed::Fed;
-pub use ingest::{Batch, Ingested, Preview, Told};
-pub use lead::{Fence, Holder};
-pub use look::Look;
-pub use meters::Meters;
+#[cfg(test)]
+pub(crate) use db::eye;
+#[doc(hidden)]
+pub use db::failpoint;
+pub use db::{config, schema};
+
+pub use admin::survey::{Survey, survey};
+pub use admin::{activity, query, retention};
+pub use db::config::Config;
+pub use db::connect::Need;
+pub use db::doctor::Allowed;
+pub use db::error::Error;
+pub use db::meters::Meters;
+pub use db::roll::Roll;
+pub use db::trouble::WriteTrouble;
+pub use delivery::{replay, retry, skip};
+pub use endpoint::Registered;
 pub use mirror::Mirrored;
-pub use progress::{Advance, Progress, Remembered, Run};
-pub use prune::{Cutoffs, DeliveryWalk, EventWalk, Pruned};
-pub use rejects::{KeptRejects, KnownReject, KnownRejects, MAX_REJECTS, RejectFilter};
-pub use settle::{Attempted, Settled, Settlement};
-pub use sink::Failure;
-pub use standing::HeldRemovals;
-pub use survey::{Survey, survey};
-pub use sweep::{Checkpoint, SweepState};
-pub use trouble::WriteTrouble;
-pub use turn::Turn;
+pub use mirror::census::{Census, Whereabouts};
+pub use mirror::ingest::{Batch, Ingested, Preview, Told};
+pub use sync_state::lead::{Fence, Holder};
+pub use sync_state::progress::{Advance, Progress, Remembered, Run};
+pub use sync_state::rejects::{KeptRejects, KnownReject, KnownRejects, MAX_REJECTS, RejectFilter};
+pub use sync_state::standing::HeldRemovals;
+pub use sync_state::sweep::{Checkpoint, SweepState};
 
 pub use crate::model::diff::{Fate, Regressions};
 
-use deadline::Deadline;
-use distrust::Distrust;
-use failpoint::Failpoint;
-
 use crate::model::subscriber::Subscriber;
-use patience::Patient;
-use process::Process;
-use transaction::Transaction;
-use trouble::Troubles;
+use db::bell::Bell;
+use db::deadline::Deadline;
+use db::distrust::Distrust;
+use db::failpoint::Failpoint;
+use db::patience::Patient;
+use db::process::Process;
+use db::transaction::Transaction;
+use db::trouble::Troubles;
+use db::{connect, patience, process};
 
 /// A handle on the database; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
-    /// The endpoints that new events are queued for.
+    /// The endpoints of the configuration.
     subscribers: Arc<[Subscriber]>,
 }
 
@@ -129,7 +84,7 @@ struct Inner {
     failpoint: Failpoint,
     generation: OnceCell<String>,
     process: Process,
-    queued: watch::Sender<()>,
+    appended: watch::Sender<()>,
     bell: Bell,
     meters: Meters,
 }
@@ -140,7 +95,7 @@ pub struct Tx(Arc<Session>);
 struct Session {
     session: Transaction,
     store: Store,
-    queued: AtomicBool,
+    wakes: AtomicBool,
     attempt: Attempt,
 }
 
@@ -148,14 +103,8 @@ struct Session {
 struct Attempt {
     /// Whether the work has not been tried before and collided.
     is_first: bool,
-    /// Whether sinks may be run in it.
-    sinks: bool,
-    /// Whether any was.
-    fed: Arc<AtomicBool>,
     /// Whether anything was committed.
     wrote: Arc<AtomicBool>,
-    /// When their time began.
-    feeding: OnceLock<Instant>,
 }
 
 /// Whether a transaction is kept.
@@ -167,7 +116,7 @@ pub enum Ending {
 }
 
 impl Store {
-    /// Connects; the tables may not be there yet. `subscribers` are the endpoints that new events are queued for.
+    /// Connects; the tables may not be there yet. `subscribers` are the endpoints of the configuration.
     ///
     /// # Errors
     /// [`Error::Unavailable`] if the database does not answer.
@@ -211,7 +160,7 @@ impl Store {
             failpoint,
             generation: OnceCell::new(),
             process: Process::new(has_session),
-            queued: watch::Sender::new(()),
+            appended: watch::Sender::new(()),
             bell: Bell::default(),
             meters: Meters::default(),
         };
@@ -230,11 +179,11 @@ impl Store {
         self.inner.troubles.longest()
     }
 
-    /// Tells when deliveries were queued by this process, or by others once it is [enrolled](Store::enroll). A hint: what
+    /// Tells when events were appended or commands given by this process, or by others once it is [enrolled](Store::enroll). A hint: what
     /// others queue may go unheard.
     #[must_use]
-    pub fn queued(&self) -> watch::Receiver<()> {
-        self.inner.queued.subscribe()
+    pub fn appended(&self) -> watch::Receiver<()> {
+        self.inner.appended.subscribe()
     }
 
     /// What this process has done to the database.
@@ -243,7 +192,7 @@ impl Store {
         &self.inner.meters
     }
 
-    /// The endpoints that new events are queued for.
+    /// The endpoints of the configuration.
     #[must_use]
     pub fn subscribers(&self) -> &[Subscriber] {
         &self.subscribers
@@ -311,9 +260,9 @@ impl Tx {
         self.0.attempt.is_first
     }
 
-    /// Notes that there will be something to deliver once the transaction is committed.
-    fn note_queued(&self) {
-        self.0.queued.store(true, Ordering::Relaxed);
+    /// Wakes up the dispatchers once the transaction is committed.
+    fn wake_after_commit(&self) {
+        self.0.wakes.store(true, Ordering::Relaxed);
     }
 
     fn backend(&self) -> DbBackend {

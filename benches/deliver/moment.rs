@@ -10,7 +10,7 @@ use super::scene::{Database, Scene, first_arrivals, quantile};
 use super::table::{Cell, Size};
 
 /// Publishes so many events a second, each in a transaction of its own. Returns when each was committed.
-async fn trickle(scene: &mut Scene, per_second: u32, events: usize) -> HashMap<String, Instant> {
+pub(crate) async fn trickle(scene: &mut Scene, per_second: u32, events: usize) -> HashMap<String, Instant> {
     let mut committed = HashMap::new();
     let mut pace = tokio::time::interval(Duration::from_secs(1) / per_second);
     pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -61,7 +61,7 @@ async fn alongside(
     per_second: u32,
     events: usize,
 ) -> HashMap<String, Instant> {
-    let delivering = scene.deliver();
+    let delivering = scene.deliver().await;
     // Whatever is done only once is not measured.
     trickle(scene, per_second, 50).await;
     until_all(receivers, 50).await;

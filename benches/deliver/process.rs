@@ -37,6 +37,22 @@ pub(crate) fn resident(of: u32) -> (f64, f64) {
     (value("VmRSS:"), value("VmHWM:"))
 }
 
+/// How many bytes the server has written ahead so far, where it counts them.
+pub(crate) async fn written_ahead(url: &str) -> Option<i64> {
+    let connection = Database::connect(url).await.unwrap();
+    let backend = connection.get_database_backend();
+    let sql = "SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint";
+    let bytes = match backend {
+        DbBackend::Postgres => {
+            let row = connection.query_one_raw(Statement::from_string(backend, sql)).await.unwrap();
+            Some(row.unwrap().try_get_by_index(0).unwrap())
+        }
+        _ => None,
+    };
+    connection.close().await.unwrap();
+    bytes
+}
+
 /// The process of a database server, if it is on this machine; none for a file.
 pub(crate) async fn server(url: &str) -> Option<u32> {
     let connection = Database::connect(url).await.unwrap();

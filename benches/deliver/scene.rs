@@ -12,7 +12,7 @@ use lumo_bridge::app;
 use lumo_bridge::callback::{Callback, Endpoint, Sender};
 use lumo_bridge::clock::Clock;
 use lumo_bridge::config::Config;
-use lumo_bridge::deliver::Courier;
+use lumo_bridge::deliver::Pool;
 use lumo_bridge::model::draft::{Draft, Origin, Upstream, once};
 use lumo_bridge::model::event::EventType;
 use lumo_bridge::model::retry::Outcome;
@@ -54,12 +54,17 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// Fresh tables, and one endpoint for each url.
+    /// Fresh tables, and one endpoint for each url that wants everything.
     pub(crate) async fn new(database: &Database, concurrency: usize, urls: &[String]) -> Self {
+        Self::wanting(database, concurrency, urls, &["*"]).await
+    }
+
+    /// Fresh tables, and one endpoint for each url.
+    pub(crate) async fn wanting(database: &Database, concurrency: usize, urls: &[String], events: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let file = || format!("sqlite://{}", folder.path().join("bench.db").display());
         let endpoint =
-            |url| json!({"url": url, "events": ["*"], "secrets": [{"value": SECRET}], "concurrency": concurrency});
+            |url| json!({"url": url, "events": events, "secrets": [{"value": SECRET}], "concurrency": concurrency});
         let endpoints: HashMap<String, _> =
             urls.iter().enumerate().map(|(number, url)| (format!("bench-{number}"), endpoint(url))).collect();
         // The lists are not read meanwhile.
@@ -79,7 +84,7 @@ impl Scene {
         schema::up(&config.database).await.unwrap();
         let endpoints = app::endpoints(&config.callbacks).unwrap();
         let store = Store::open(&config.database, app::subscribers(&endpoints)).await.unwrap();
-        store.register_endpoints(Clock::system().now()).await.unwrap();
+        store.register_endpoints(0, Clock::system().now()).await.unwrap();
         Self { config, store, published: HashMap::new(), before: 0, path, folder }
     }
 
@@ -161,13 +166,14 @@ impl Scene {
     }
 
     /// Begins to deliver in this process, as the daemon does in the one that publishes.
-    pub(crate) fn deliver(&self) -> Delivering {
+    pub(crate) async fn deliver(&self) -> Delivering {
         let endpoints = self.endpoints();
         let sender = Sender::new(&self.config.callbacks.egress, endpoints.iter().map(Arc::as_ref)).unwrap();
-        let courier = Courier::new(self.store.clone(), sender, Clock::system(), endpoints);
+        let roll = self.store.enroll(&self.config.database).await.unwrap();
+        let pool = Pool::new(self.store.clone(), sender, Clock::system(), endpoints);
         let stop = CancellationToken::new();
         let mut running = JoinSet::new();
-        running.spawn(courier.run(stop.clone(), stop.clone()));
+        running.spawn(pool.run(roll, stop.clone(), stop.clone()));
         Delivering { running, stop }
     }
 

@@ -1,4 +1,4 @@
-//! `lumo_endpoints`: how each configured endpoint fares.
+//! `lumo_endpoints`: the state of each endpoint, and which process delivers to it.
 
 use sea_orm::entity::prelude::*;
 
@@ -36,10 +36,20 @@ pub struct Model {
     pub since: DateTimeUtc,
     pub consecutive_failures: i32,
     pub last_success_at: Option<DateTimeUtc>,
-    /// Until when the endpoint asked not to be called.
+    /// Why the last attempt failed, a probe included; null after a success.
+    pub last_error: Option<String>,
+    /// Until when it is not called: by its own `Retry-After`, or, while it fails, until the next probe.
     pub hold_until: Option<DateTimeUtc>,
     /// Since when it is no longer in the configuration; null while it is.
     pub removed_at: Option<DateTimeUtc>,
+    /// `user`, `endpoint` or `none`: which of its deliveries go one after the other.
+    pub ordering: String,
+    /// Of its configuration.
+    pub fingerprint: i64,
+    /// The process that delivers to it; null: none does.
+    pub process: Option<i64>,
+    /// How long that process may be silent before another takes over, in milliseconds.
+    pub lease_ms: i64,
     /// From when on it is given history; null: none was asked for when it was new.
     pub backfill_since: Option<DateTimeUtc>,
     /// How far that has come, for the bridge itself.

@@ -23,6 +23,8 @@ pub struct Model {
     pub occurred_at: DateTimeUtc,
     pub detected_at: DateTimeUtc,
     pub origin: String,
+    /// Null: every endpoint that wants the type. `nobody`: only by replay or backfill. `!name`: every one but this.
+    pub audience: Option<String>,
     /// The callback's body, byte for byte.
     pub body: String,
 }

@@ -136,15 +136,61 @@ text_id!(
     MAX_ID_CHARS
 );
 text_id!(
-    /// A delivery's id: `dlv_` and 13 characters that sort in the order in which the deliveries were queued.
-    DeliveryId,
-    MAX_ID_CHARS
-);
-text_id!(
     /// The name of an endpoint in the configuration.
     EndpointName,
     64
 );
+
+/// The name of a delivery: an event at an endpoint, `evt_…@shop`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DeliveryId {
+    pub event: EventId,
+    pub endpoint: EndpointName,
+}
+
+/// Why a text is not the name of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeliveryIdError;
+
+impl fmt::Display for DeliveryIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("is no delivery; write an event and an endpoint, as in `evt_…@shop`")
+    }
+}
+
+impl std::error::Error for DeliveryIdError {}
+
+impl FromStr for DeliveryId {
+    type Err = DeliveryIdError;
+
+    fn from_str(text: &str) -> Result<Self, DeliveryIdError> {
+        let (event, endpoint) = text.rsplit_once('@').ok_or(DeliveryIdError)?;
+        let event = event.parse().map_err(|_| DeliveryIdError)?;
+        let endpoint = endpoint.parse().map_err(|_| DeliveryIdError)?;
+        Ok(Self { event, endpoint })
+    }
+}
+
+impl TryFrom<String> for DeliveryId {
+    type Error = DeliveryIdError;
+
+    fn try_from(text: String) -> Result<Self, DeliveryIdError> {
+        text.parse()
+    }
+}
+
+impl From<DeliveryId> for String {
+    fn from(id: DeliveryId) -> Self {
+        id.to_string()
+    }
+}
+
+impl fmt::Display for DeliveryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.event, self.endpoint)
+    }
+}
 
 #[cfg(test)]
 mod tests {

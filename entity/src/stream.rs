@@ -1,12 +1,10 @@
-//! `lumo_streams`: the last number given in each stream. The stream [`ALL`] counts every event, [`DELIVERIES`] every
-//! delivery; whoever writes events locks the row of [`ALL`] first. [`WALLETS`] and [`DEPOSITS`] count the rows of the mirror.
+//! `lumo_streams`: the last number given in each stream. The stream [`ALL`] counts every event; whoever
+//! appends to the log locks its row first. [`WALLETS`] and [`DEPOSITS`] count the rows of the mirror.
 
 use sea_orm::entity::prelude::*;
 
-/// The counter of all events, and the gate in front of the outbox.
+/// The counter of all events, and the lock of whoever appends to the log.
 pub const ALL: &str = "*";
-/// The counter that delivery ids are made from.
-pub const DELIVERIES: &str = "*deliveries";
 /// The last `row_no` given to a wallet.
 pub const WALLETS: &str = "*wallets";
 /// The last `row_no` given to a deposit.

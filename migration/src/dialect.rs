@@ -123,91 +123,21 @@ impl Dialect {
         statements
     }
 
+    /// Leaves room beside each row of a small table, so that PostgreSQL updates it in its own page and touches no index.
+    pub(crate) fn often_updated(&self, table: &str) -> Option<String> {
+        (self.backend == DbBackend::Postgres).then(|| format!("ALTER TABLE {table} SET (fillfactor = 10)"))
+    }
+
     fn define(&self, column: &Column) -> String {
         let null = if column.null { "NULL" } else { "NOT NULL" };
         format!("{} {} {null}", self.quote(column.name), self.type_name(&column.kind))
     }
 
-    /// Harmless if repeated, except on MySQL.
     fn create_index(&self, table: &str, index: &Index) -> String {
         let unique = if index.unique { "UNIQUE " } else { "" };
         let columns = self.columns(index.columns);
-        if self.backend == DbBackend::MySql {
-            return format!("CREATE {unique}INDEX {} ON {table} ({columns})", index.name);
-        }
         let only = index.only.map(|only| format!(" WHERE {only}")).unwrap_or_default();
         format!("CREATE {unique}INDEX IF NOT EXISTS {} ON {table} ({columns}){only}", index.name)
-    }
-
-    /// Adds a column to a table that is there, unless it has it.
-    pub(crate) async fn add_column(
-        &self,
-        manager: &SchemaManager<'_>,
-        table: &str,
-        column: &Column,
-        default: Option<&str>,
-    ) -> Result<(), DbErr> {
-        if manager.has_column(table, column.name).await? {
-            return Ok(());
-        }
-        let default = default.map(|value| format!(" DEFAULT {value}")).unwrap_or_default();
-        let add = format!("ALTER TABLE {table} ADD COLUMN {}{default}", self.define(column));
-        manager.get_connection().execute_unprepared(&add).await.map(drop)
-    }
-
-    /// Takes a column from a table, if it has it.
-    pub(crate) async fn drop_column(
-        &self,
-        manager: &SchemaManager<'_>,
-        table: &str,
-        column: &str,
-    ) -> Result<(), DbErr> {
-        if !manager.has_column(table, column).await? {
-            return Ok(());
-        }
-        let drop_it = format!("ALTER TABLE {table} DROP COLUMN {}", self.quote(column));
-        manager.get_connection().execute_unprepared(&drop_it).await.map(drop)
-    }
-
-    /// Adds an index to a table that is there, unless it has it.
-    pub(crate) async fn add_index(&self, manager: &SchemaManager<'_>, table: &str, index: &Index) -> Result<(), DbErr> {
-        if manager.has_index(table, index.name).await? {
-            return Ok(());
-        }
-        manager.get_connection().execute_unprepared(&self.create_index(table, index)).await.map(drop)
-    }
-
-    /// Takes an index from a table, if it has it.
-    pub(crate) async fn drop_index(
-        &self,
-        manager: &SchemaManager<'_>,
-        table: &str,
-        index: &Index,
-    ) -> Result<(), DbErr> {
-        if !manager.has_index(table, index.name).await? {
-            return Ok(());
-        }
-        let on = if self.backend == DbBackend::MySql { format!(" ON {table}") } else { String::new() };
-        manager.get_connection().execute_unprepared(&format!("DROP INDEX {}{on}", index.name)).await.map(drop)
-    }
-
-    /// The statement that gives the rows of a table that have no number theirs, after those that have one, in the order in
-    /// which they were first seen.
-    pub(crate) fn number_rows(&self, table: &str) -> String {
-        let numbers = format!(
-            "SELECT id, (SELECT COALESCE(MAX(row_no), 0) FROM {table}) + ROW_NUMBER() OVER (ORDER BY first_seen_at, id) \
-             AS number FROM {table} WHERE row_no = 0"
-        );
-        match self.backend {
-            DbBackend::MySql => format!(
-                "UPDATE {table} JOIN ({numbers}) AS numbered ON numbered.id = {table}.id \
-                 SET {table}.row_no = numbered.number"
-            ),
-            _ => format!(
-                "UPDATE {table} SET row_no = numbered.number FROM ({numbers}) AS numbered \
-                 WHERE numbered.id = {table}.id"
-            ),
-        }
     }
 
     /// The statement that makes a view, harmless if repeated.

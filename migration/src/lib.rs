@@ -5,11 +5,7 @@
 //! that was interrupted is simply run again.
 
 mod dialect;
-mod m20260101_000001_initial;
-mod m20260301_000002_sync_engine;
-mod m20260501_000003_delivery_engine;
-mod m20260601_000004_effects;
-mod m20260701_000005_history;
+mod m20261201_000001_initial;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -20,13 +16,7 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![
-            Box::new(m20260101_000001_initial::Migration),
-            Box::new(m20260301_000002_sync_engine::Migration),
-            Box::new(m20260501_000003_delivery_engine::Migration),
-            Box::new(m20260601_000004_effects::Migration),
-            Box::new(m20260701_000005_history::Migration),
-        ]
+        vec![Box::new(m20261201_000001_initial::Migration)]
     }
 
     fn migration_table_name() -> DynIden {

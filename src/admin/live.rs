@@ -61,7 +61,7 @@ struct Reader {
     admin: Admin,
     /// The last event that was told.
     after: i64,
-    queued: watch::Receiver<()>,
+    appended: watch::Receiver<()>,
     last_said: Instant,
     waiting: VecDeque<Bytes>,
     _place: OwnedSemaphorePermit,
@@ -78,9 +78,9 @@ async fn live(
         None => admin.store.last_seq().await?,
     };
     let place = Arc::clone(&admin.0.readers).try_acquire_owned().map_err(|_| Problem::too_many_readers())?;
-    let queued = admin.store.queued();
+    let appended = admin.store.appended();
     let waiting = VecDeque::from([Bytes::from_static(GREETING.as_bytes())]);
-    let reader = Reader { admin, after, queued, last_said: Instant::now(), waiting, _place: place };
+    let reader = Reader { admin, after, appended, last_said: Instant::now(), waiting, _place: place };
     let body = Body::from_stream(stream::unfold(reader, Reader::say));
     Ok(([(CONTENT_TYPE, "text/event-stream")], body).into_response())
 }
@@ -94,7 +94,7 @@ impl Reader {
                 return Some((Ok(piece), self));
             }
             // Before the look, so that nothing is missed between it and the wait.
-            self.queued.mark_unchanged();
+            self.appended.mark_unchanged();
             match self.admin.store.events_after(self.after, BATCH).await {
                 Ok(rows) => {
                     self.after = rows.last().map_or(self.after, |row| row.seq);
@@ -113,7 +113,7 @@ impl Reader {
                 tokio::select! {
                     () = self.admin.stop.cancelled() => return None,
                     () = tokio::time::sleep(LOOK) => {}
-                    changed = self.queued.changed() => changed.ok()?,
+                    changed = self.appended.changed() => changed.ok()?,
                 }
             }
         }

@@ -3,8 +3,9 @@
 //! What is in force is always one whole file. A new one is tried as far as it can be without doing anything; when
 //! something is wrong with it, that is logged and the old one stays in force. When all is well, a second set of parts
 //! starts with it and the first one is told to stop. For a moment both run, over the same connections, which is what two
-//! processes on one database may do at any time: no callback is lost or waits for the other set, and the listings go from
-//! one to the other with their lease.
+//! processes on one database may do at any time. No callback is lost: the first set gives up the lead of an endpoint once what it
+//! has in flight there is answered and written, and the second goes on from the endpoint's position. The listings go from one to
+//! the other with their lease.
 
 use std::path::PathBuf;
 

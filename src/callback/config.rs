@@ -33,11 +33,11 @@ pub struct Config {
 /// How long the past is kept.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Retention {
-    /// Delivered callbacks.
-    pub delivered: Span,
-    /// Dead ones, which can be replayed until then.
+    /// Events, from when they were noticed, with what was delivered or skipped of them. What can happen once stays for good.
+    pub events: Span,
+    /// Events with a dead delivery, from when it died.
     pub dead: Span,
-    /// The record of each attempt.
+    /// The record of each attempt; an event stays as long.
     pub attempts: Span,
 }
 
@@ -92,7 +92,7 @@ pub enum OrderBy {
     None,
 }
 
-/// What waits for what, as the outbox sees it.
+/// What waits for what, as the log sees it.
 impl From<OrderBy> for Order {
     fn from(by: OrderBy) -> Self {
         match by {
@@ -125,7 +125,7 @@ pub struct EndpointConfig {
     /// Needed, unless there is a sink.
     #[serde(default, serialize_with = "show_url")]
     pub url: Text,
-    /// What is run in the database, in the transaction that stores the event, instead of a call.
+    /// What is run in the database instead of a call, in one transaction with the record that it ran.
     #[serde(default)]
     pub sink: Option<SinkConfig>,
     /// The events it wants: names or patterns such as `deposit.*`; a leading `!` excludes. Needed.
@@ -186,7 +186,7 @@ pub struct SinkConfig {
     /// One statement, for example `CALL on_deposit(:event_id, :body)`. The parameters are `:event_id`, `:type`, `:stream`,
     /// `:sequence`, `:object_id`, `:external_id`, `:amount` and `:body`.
     pub sql: Text,
-    /// Longest time for one run; other events wait for it.
+    /// Longest time for one run; on SQLite everything else that writes waits for it.
     pub timeout: Span,
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use twox_hash::XxHash3_64;
 
 use crate::callback::address::Address;
 use crate::callback::config::{Backfill, Defaults, EndpointConfig, Method, Ordering};
@@ -26,6 +27,9 @@ use crate::setting::{Rate, Span, Text};
 /// Attempts of a sink at once: each takes a connection from the pool that everything else lives on.
 const SINK_CONCURRENCY: u32 = 2;
 
+/// What a lease lasts beyond two attempts.
+const LEASE_MARGIN: Duration = Duration::from_secs(15);
+
 /// Longest time that one attempt may be given.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
@@ -42,6 +46,7 @@ pub struct Endpoint {
     policy: Policy,
     history: Option<DateTime<Utc>>,
     ack_within: Option<Duration>,
+    fingerprint: i64,
 }
 
 /// How an event gets there.
@@ -113,6 +118,7 @@ impl Endpoint {
             policy,
             history: config.backfill.map(Backfill::since),
             ack_within: config.ack.as_ref().map(|ack| ack.within.get()),
+            fingerprint: fingerprint(config, defaults),
         });
         problems.finish(endpoint)
     }
@@ -216,6 +222,19 @@ impl Endpoint {
         &self.policy
     }
 
+    /// Tells this form of the endpoint from another: processes that share it may deliver for each other.
+    #[must_use]
+    pub const fn fingerprint(&self) -> i64 {
+        self.fingerprint
+    }
+
+    /// How long a process that delivers to it may be silent before another takes over: longer than two attempts, one that was
+    /// under way and its own.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        self.timeout.saturating_mul(2).saturating_add(LEASE_MARGIN)
+    }
+
     /// How long after an answer the receiver has to acknowledge the event by a row, if that is asked of it.
     #[must_use]
     pub const fn ack_within(&self) -> Option<Duration> {
@@ -268,6 +287,12 @@ impl fmt::Debug for Endpoint {
             .field("ack_within", &self.ack_within)
             .finish()
     }
+}
+
+/// Of everything that the configuration says of it; of a secret, where it comes from.
+fn fingerprint(config: &EndpointConfig, defaults: &Defaults) -> i64 {
+    let text = serde_json::to_string(&(config, defaults)).unwrap_or_default();
+    XxHash3_64::oneshot(text.as_bytes()).cast_signed()
 }
 
 fn is_plain(name: &str) -> bool {

@@ -1,4 +1,4 @@
-//! A body of each type of event, as the outbox would store it: for templates that are tried before anything happens.
+//! A body of each type of event, as the log would store it: for templates that are tried before anything happens.
 //!
 //! Every documented member is there that such an event can have.
 
@@ -88,7 +88,7 @@ fn listed_deposit() -> Value {
 
 fn dead_delivery() -> Value {
     json!({
-        "kind": "delivery", "id": "dlv_0000000000001", "event_id": "evt_fngrklu4yiyladfd3hkzftj2dc",
+        "kind": "delivery", "id": "evt_fngrklu4yiyladfd3hkzftj2dc@shop", "event_id": "evt_fngrklu4yiyladfd3hkzftj2dc",
         "endpoint": "shop", "attempts": 13, "last_status": 500, "last_error": "answered 500",
     })
 }

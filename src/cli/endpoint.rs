@@ -7,11 +7,13 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::failure::Failure;
+use super::safe;
 use super::view;
 use crate::config::Config;
 use crate::model::id::EndpointName;
 use crate::model::suggest::instead;
-use crate::view::Endpoint;
+use crate::store::Store;
+use crate::view::{Endpoint, finding};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -50,7 +52,12 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
             let endpoints = context
                 .with_store(async |config, store| Ok(Endpoint::load(store, &config.callbacks.endpoints).await?))
                 .await?;
-            view::list(context, &endpoints)
+            view::list(context, &endpoints)?;
+            if !context.printer().json() {
+                let findings = finding::of_endpoints(&endpoints, context.clock().now());
+                findings.iter().for_each(|finding| context.printer().say(safe::text(&finding.message)));
+            }
+            Ok(())
         }
         Command::Pause { name } => set(context, &name, State::Paused, Waiting::Keep).await,
         Command::Resume { name, skip_held, yes } => {
@@ -82,6 +89,9 @@ struct Changed<'a> {
     /// How many deliveries were given up.
     #[serde(skip_serializing_if = "Option::is_none")]
     skipped: Option<u64>,
+    /// Whether it is certain that nothing more is on its way to it, where it was paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_certain: Option<bool>,
 }
 
 async fn set(context: &Context, name: &EndpointName, state: State, waiting: Waiting) -> Result<(), Failure> {
@@ -98,33 +108,53 @@ async fn set(context: &Context, name: &EndpointName, state: State, waiting: Wait
             Waiting::Keep => None,
             Waiting::Count | Waiting::Skip => Some(store.skip_all_waiting(name, now).await?),
         };
-        if store.set_endpoint_state(name, state, now).await? {
-            return Ok((skipped, is_configured));
+        if is_configured {
+            introduce(context, config, store, name).await?;
         }
-        if !is_configured {
+        let Some(position) = store.set_endpoint_state(name, state, now).await? else {
             return Err(unknown(config, name));
-        }
-        // It is configured, and nothing has run since.
-        let (store, _) = context.store_and_endpoints(config).await?;
-        store.register_endpoints(now).await?;
-        store.set_endpoint_state(name, state, now).await?;
-        store.close().await;
-        Ok((skipped, is_configured))
+        };
+        let is_certain = match state {
+            State::Paused => Some(store.until_seen(name, position.revision).await?),
+            _ => None,
+        };
+        Ok((skipped, is_configured, is_certain))
     });
-    let (skipped, is_configured) = done.await?;
+    let (skipped, is_configured, is_certain) = done.await?;
     let printer = context.printer();
     if printer.json() {
-        return Ok(printer.document(&Changed { name, state: state.as_str(), skipped })?);
+        return Ok(printer.document(&Changed { name, state: state.as_str(), skipped, is_certain })?);
     }
     if let Some(skipped) = skipped {
         printer.say(format!("deliveries to {name} that were skipped: {skipped}"));
     }
     printer.say(match state {
+        State::Paused if is_certain == Some(false) => {
+            format!(
+                "{name} is paused; noted, but who delivers to it has not said so: something may be on its way already"
+            )
+        }
         State::Paused => format!("{name} is paused; what is for it waits until `lumo-bridge endpoint resume {name}`"),
         _ if !is_configured => format!("{name} is not configured; what is for it waits until it is"),
         _ => format!("{name} is active; what waits for it goes out while the daemon runs"),
     });
     Ok(())
+}
+
+/// Makes the tables know an endpoint of the configuration, where no daemon has run since it was written there.
+pub(super) async fn introduce(
+    context: &Context,
+    config: &Config,
+    store: &Store,
+    name: &EndpointName,
+) -> Result<(), Failure> {
+    if store.endpoint(name).await?.is_some() {
+        return Ok(());
+    }
+    let (store, _) = context.store_and_endpoints(config).await?;
+    let introduced = store.introduce_endpoints(context.clock().now()).await;
+    store.close().await;
+    Ok(introduced?)
 }
 
 /// That there is no such endpoint in the configuration.

@@ -7,7 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use super::context::Context;
 use super::failure::Failure;
 use super::filter::{User, Window};
-use super::view::{self, event::Told};
+use super::view::{self, delivery::Sent, event::Told};
 use crate::model::catalogue;
 use crate::model::event::EventType;
 use crate::model::id::EventId;
@@ -50,7 +50,8 @@ impl Command {
     }
 }
 
-fn types() -> impl TypedValueParser<Value = String> {
+/// The types of events, by name.
+pub(super) fn types() -> impl TypedValueParser<Value = String> {
     PossibleValuesParser::new(EventType::ALL.iter().map(|kind| kind.as_str()))
 }
 
@@ -77,7 +78,8 @@ async fn show(context: &Context, id: &EventId) -> Result<(), Failure> {
     let filter = DeliveryFilter { event: Some(id.clone()), limit: DELIVERIES, ..DeliveryFilter::default() };
     let told = context.with_store(async |_, store| {
         let Some(event) = store.event(id).await? else { return Ok(None) };
-        Ok(Some(Told { event, deliveries: store.list_deliveries(&filter).await? }))
+        let deliveries = Sent::all(store.list_deliveries(&filter).await?, context.clock().now());
+        Ok(Some(Told { event, deliveries }))
     });
     let hint = "`lumo-bridge event list` shows the newest";
     let told = told.await?.ok_or_else(|| Failure::absent("event", id, hint))?;

@@ -19,7 +19,7 @@ impl Default for Meters {
         Self {
             attempts: Counter::new(
                 "lumo_bridge_delivery_attempts_total",
-                "Callbacks that were attempted, and what was met.",
+                "Callbacks that were sent and statements of sinks that were run, and what came of each.",
                 ["endpoint", "outcome"],
             ),
             durations: Histogram::new(

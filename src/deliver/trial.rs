@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use lumo_bridge_entity::delivery::Reason;
+use lumo_bridge_entity::exception::Reason;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 

@@ -41,7 +41,7 @@ pub const fn meaning(kind: EventType) -> &'static str {
         }
         EventType::WalletBalanceChanged => {
             "Nothing but balances has changed. Only for endpoints that name this type; a newer one replaces one that was \
-             not attempted yet."
+             not delivered yet."
         }
         EventType::WalletUpdated => "Something else about a wallet has changed, or a missing one is listed again.",
         EventType::WalletMissing => "A wallet is no longer listed, by proof.",

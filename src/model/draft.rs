@@ -1,8 +1,8 @@
-//! An event on its way into the outbox, and the document that its callbacks carry.
+//! An event on its way into the log, and the document that its callbacks carry.
 //!
-//! A [`Draft`] is everything about an event but its place in the order, which only the outbox can give. Its id is derived
+//! A [`Draft`] is everything about an event but its place in the order, which only the log can give. Its id is derived
 //! from the fact and not from the emission: whoever notices the same fact again, after a rebuilt table or in a second
-//! process, arrives at the same id, and the outbox's key makes the race harmless.
+//! process, arrives at the same id, and the log's key makes the race harmless.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! A sink: a statement of the merchant's own that is run with an event, in the transaction that stores it, where another
-//! endpoint would be called.
+//! A sink: a statement of the merchant's own that is run with an event where another endpoint would be called. The record that
+//! it ran is written in the same transaction.
 
 mod statement;
 

@@ -1,6 +1,6 @@
-//! Who wants which events, and in what order: an endpoint as the outbox sees it.
+//! Who wants which events, and in what order: an endpoint as the log sees it.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use twox_hash::XxHash3_128;
@@ -8,7 +8,6 @@ use twox_hash::XxHash3_128;
 use crate::model::event::EventType;
 use crate::model::id::EndpointName;
 use crate::model::pattern::Patterns;
-use crate::model::sink::Sink;
 
 /// What must go out one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +21,21 @@ pub enum Order {
 }
 
 impl Order {
+    /// The name in the configuration and in `lumo_endpoints`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Endpoint => "endpoint",
+            Self::None => "none",
+        }
+    }
+
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::User, Self::Endpoint, Self::None].into_iter().find(|order| order.as_str() == name)
+    }
+
     /// The lane in which an event of this stream waits; none where order does not matter. A hash, so that the index
     /// over it stays small whatever the merchant's ids look like; streams that collide would merely wait for each
     /// other.
@@ -35,7 +49,7 @@ impl Order {
     }
 }
 
-/// An endpoint, reduced to what decides about a new event.
+/// An endpoint, reduced to what the tables hold of its configuration.
 #[derive(Clone, Debug)]
 pub struct Subscriber {
     pub endpoint: EndpointName,
@@ -43,20 +57,16 @@ pub struct Subscriber {
     pub order: Order,
     /// From when on it is given history, if it is new.
     pub history: Option<DateTime<Utc>>,
-    /// What is run in the transaction that stores an event, if it is a sink.
-    pub sink: Option<Arc<Sink>>,
+    /// Of the endpoint's configuration: processes that share one may deliver for each other.
+    pub fingerprint: i64,
+    /// How long its leader may be silent before another process takes over.
+    pub lease: Duration,
 }
 
 impl Subscriber {
     #[must_use]
     pub fn wants(&self, kind: EventType) -> bool {
         self.patterns.wants(kind)
-    }
-
-    /// The lane in which an event of this stream waits; none where order does not matter.
-    #[must_use]
-    pub fn lane(&self, stream: &str) -> Option<String> {
-        self.order.lane(stream)
     }
 }
 

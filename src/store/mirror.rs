@@ -4,9 +4,15 @@
 //! are inserted plainly: if another process was faster the key refuses them and the transaction runs again with what that
 //! one stored. Changed rows are locked before they are compared, so no change can slip in between.
 
+pub(in crate::store) mod blocks;
+pub(in crate::store) mod census;
+pub(in crate::store) mod counter;
 mod deposit;
+pub(in crate::store) mod empty;
 mod heads;
+pub(in crate::store) mod ingest;
 mod many;
+pub(in crate::store) mod vanish;
 mod wallet;
 
 use std::collections::HashMap;
@@ -17,7 +23,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, TryGetable, Value};
 
 use many::Existing;
-pub(super) use many::{among, at_once, insert};
+pub(super) use many::{among, at_once, insert_rows};
 
 use super::{Error, Store, Tx};
 use crate::model::Amount;

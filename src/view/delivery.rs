@@ -1,25 +1,40 @@
-//! Deliveries, in full with their attempts.
+//! Deliveries, in full with their attempts, and why each is in the state that it is in.
+
+mod why;
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::attempt;
-use lumo_bridge_entity::delivery::Model;
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use crate::store::query::DeliveryRow;
+
+pub use why::{hold, why};
 
 /// A row of `lumo_deliveries`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Delivery {
+    /// The event and the endpoint: `evt_…@shop`.
     pub id: String,
     pub event_id: String,
+    pub seq: i64,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub external_id: Option<String>,
     pub endpoint: String,
     pub state: &'static str,
+    /// What the state means for this one: why it waits, until when, what it takes.
+    pub why: String,
     pub attempts: i32,
     pub next_attempt_at: Option<DateTime<Utc>>,
     pub delivered_at: Option<DateTime<Utc>>,
     pub last_status: Option<i32>,
     pub last_error: Option<String>,
     pub reason: &'static str,
-    pub created_at: DateTime<Utc>,
+    /// When the event was noticed; of a replay or of history, when it was queued.
+    pub since: DateTime<Utc>,
+    /// The event whose delivery goes first.
+    pub is_behind: Option<String>,
     /// Its attempts, oldest first; not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history: Option<Vec<Attempt>>,
@@ -34,30 +49,42 @@ pub struct Attempt {
     pub status: Option<i32>,
     pub error: Option<String>,
     pub response_body: Option<String>,
+    /// `delivered`, `answered`, `failed`, `filtered` or `superseded`.
+    pub result: &'static str,
+    pub reason: &'static str,
 }
 
 impl Delivery {
     #[must_use]
-    pub fn brief(row: &Model) -> Self {
+    pub fn brief(row: &DeliveryRow, now: DateTime<Utc>) -> Self {
         Self {
             id: row.id.to_string(),
-            event_id: row.event_id.to_string(),
-            endpoint: row.endpoint.to_string(),
+            event_id: row.id.event.to_string(),
+            seq: row.seq,
+            kind: row.kind.clone(),
+            external_id: row.external_id.as_ref().map(ToString::to_string),
+            endpoint: row.id.endpoint.to_string(),
             state: row.state.as_str(),
+            why: why(row, now),
             attempts: row.attempts,
             next_attempt_at: row.next_attempt_at,
             delivered_at: row.delivered_at,
             last_status: row.last_status,
             last_error: row.last_error.clone(),
             reason: row.reason.as_str(),
-            created_at: row.created_at,
+            since: row.since,
+            is_behind: row.is_behind.as_ref().map(ToString::to_string),
             history: None,
         }
     }
 
     #[must_use]
-    pub fn full<'a>(row: &Model, attempts: impl IntoIterator<Item = &'a attempt::Model>) -> Self {
-        Self { history: Some(attempts.into_iter().map(Attempt::of).collect()), ..Self::brief(row) }
+    pub fn full<'a>(
+        row: &DeliveryRow,
+        attempts: impl IntoIterator<Item = &'a attempt::Model>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self { history: Some(attempts.into_iter().map(Attempt::of).collect()), ..Self::brief(row, now) }
     }
 }
 
@@ -71,6 +98,8 @@ impl Attempt {
             status: row.status,
             error: row.error.clone(),
             response_body: row.response_body.clone(),
+            result: row.result.as_str(),
+            reason: row.reason.as_str(),
         }
     }
 }

@@ -1,21 +1,21 @@
-//! What became of a request to retry or to skip a delivery.
+//! What came of a request to retry or to skip a delivery.
 
-use lumo_bridge_entity::delivery::State;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::model::delivery::{Reach, State};
 use crate::model::id::DeliveryId;
-use crate::store::manual::Retried;
+use crate::store::retry::Retried;
 use crate::store::skip::Skipped;
 
-/// What became of one request.
+/// What came of one request.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Done {
     pub id: String,
     /// `due`, `skipped`, `unknown`, or the state that it was left in.
     pub result: &'static str,
-    #[serde(skip)]
-    pub words: &'static str,
+    /// The same in words.
+    pub message: &'static str,
     #[serde(skip)]
     pub is_as_wanted: bool,
 }
@@ -23,36 +23,85 @@ pub struct Done {
 impl Done {
     #[must_use]
     pub fn retried(id: &DeliveryId, retried: Retried) -> Self {
-        let (result, words) = match retried {
-            Retried::Due => ("due", "due now"),
-            Retried::Unknown => ("unknown", "no such delivery"),
-            Retried::Untouched(state @ State::Sending) => {
-                (state.as_str(), "being attempted at this moment; nothing was changed")
-            }
-            Retried::Untouched(state) => (state.as_str(), "delivered already; nothing was changed"),
+        let (result, message) = match retried {
+            Retried::Due { reach } => ("due", due(reach)),
+            Retried::Unknown => ("unknown", UNKNOWN),
+            Retried::Unchanged(state) => (state.as_str(), not_retried(state)),
         };
-        // It will be attempted, which is what was wanted.
-        let is_as_wanted = matches!(retried, Retried::Due | Retried::Untouched(State::Sending));
-        Self { id: id.to_string(), result, words, is_as_wanted }
+        // What is on its way is attempted, which is what was wanted.
+        let is_on_its_way = matches!(retried, Retried::Unchanged(state) if !state.is_final());
+        let is_as_wanted = is_on_its_way || matches!(retried, Retried::Due { .. });
+        Self { id: id.to_string(), result, message, is_as_wanted }
     }
 
     #[must_use]
     pub fn skipped(id: &DeliveryId, skipped: Skipped) -> Self {
-        let id = id.to_string();
-        match skipped {
-            Skipped::Skipped => Self { id, result: "skipped", words: "skipped", is_as_wanted: true },
-            Skipped::Unknown => Self { id, result: "unknown", words: "no such delivery", is_as_wanted: false },
-            Skipped::Untouched(state) => Self {
-                id,
-                result: state.as_str(),
-                words: match state {
-                    State::Delivered => "delivered already; nothing was changed",
-                    State::Dead => "dead already, and will not be attempted again by itself; nothing was changed",
-                    State::Skipped => "skipped already; nothing was changed",
-                    _ => "being attempted at this moment; nothing was changed, skip it when that is over",
-                },
-                is_as_wanted: state.is_final(),
-            },
+        let (result, message, is_as_wanted) = match skipped {
+            Skipped::Skipped { is_certain: true } => ("skipped", "skipped", true),
+            Skipped::Skipped { is_certain: false } => ("skipped", "noted; it may be on its way already", true),
+            Skipped::Unknown => ("unknown", UNKNOWN, false),
+            Skipped::Unchanged(state) => (state.as_str(), not_skipped(state), state.is_final()),
+        };
+        Self { id: id.to_string(), result, message, is_as_wanted }
+    }
+}
+
+const UNKNOWN: &str = "no such delivery";
+
+const fn due(reach: Reach) -> &'static str {
+    match reach {
+        Reach::Called => "due in its turn, with the whole schedule before it",
+        Reach::Away => "due once its endpoint takes callbacks again, with the whole schedule before it",
+        Reach::Removed => "due once its endpoint is configured again, with the whole schedule before it",
+    }
+}
+
+const fn not_retried(state: State) -> &'static str {
+    match state {
+        State::Pending | State::Retrying => "not sent yet, and sent in its turn; nothing was changed",
+        State::Sending => "its request is under way; nothing was changed",
+        State::AwaitingAck => "answered, and waiting for the receiver's row in `lumo_acks`; nothing was changed",
+        State::Held => "not sent yet, and sent once its endpoint takes callbacks again; nothing was changed",
+        State::Delivered => "delivered already; nothing was changed, `lumo-bridge event replay` sends it once more",
+        State::Filtered => "left out by `when` of its endpoint; nothing was changed",
+        State::Superseded => "a newer balance took its place; nothing was changed",
+        // These are retried.
+        State::Dead | State::Skipped => "nothing was changed",
+    }
+}
+
+const fn not_skipped(state: State) -> &'static str {
+    match state {
+        State::Delivered => "delivered already; nothing was changed",
+        State::Dead => "dead already, and not attempted again by itself; nothing was changed",
+        State::Skipped => "skipped already; nothing was changed",
+        State::Filtered => "left out already by `when` of its endpoint; nothing was changed",
+        State::Superseded => "a newer balance took its place already; nothing was changed",
+        State::Sending => "its request is under way; nothing was changed, skip it when that is over",
+        State::Held => "its request was under way when its endpoint was removed; nothing was changed",
+        // These are skipped.
+        State::Pending | State::Retrying | State::AwaitingAck => "nothing was changed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_has_a_sentence_of_its_own() {
+        let id = "evt_a@shop".parse().unwrap();
+        for state in State::ALL {
+            let retried = Done::retried(&id, Retried::Unchanged(state));
+            let skipped = Done::skipped(&id, Skipped::Unchanged(state));
+            assert_eq!((retried.result, skipped.result), (state.as_str(), state.as_str()));
+            assert!(retried.message.contains("nothing was changed"), "{}", retried.message);
+            assert!(skipped.message.contains("nothing was changed"), "{}", skipped.message);
         }
+        assert!(!Done::retried(&id, Retried::Unchanged(State::Delivered)).is_as_wanted);
+        assert!(!Done::skipped(&id, Skipped::Unchanged(State::Sending)).is_as_wanted);
+        assert!(Done::skipped(&id, Skipped::Unchanged(State::Delivered)).is_as_wanted);
+        let noted = Done::skipped(&id, Skipped::Skipped { is_certain: false });
+        assert_eq!((noted.result, noted.message), ("skipped", "noted; it may be on its way already"));
     }
 }

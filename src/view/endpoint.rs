@@ -1,20 +1,20 @@
 //! Endpoints: what the configuration says of each, how it fares, and what waits for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use lumo_bridge_entity::delivery;
 use lumo_bridge_entity::endpoint::Model;
 use schemars::JsonSchema;
 use serde::Serialize;
 use url::Url;
 
 use crate::callback::config::EndpointConfig;
+use crate::model::delivery::State;
 use crate::model::draft::rfc3339;
 use crate::model::id::EndpointName;
+use crate::store::delivery::reached;
 use crate::store::query::Count;
-use crate::store::skip::is_skippable;
-use crate::store::{Error, Store, reached};
+use crate::store::{Error, Store};
 
 /// An endpoint that is configured, or once was.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
@@ -31,6 +31,11 @@ pub struct Endpoint {
     pub since: Option<DateTime<Utc>>,
     pub consecutive_failures: Option<i32>,
     pub last_success_at: Option<DateTime<Utc>>,
+    /// Why the last attempt or probe failed; null after a success.
+    pub last_error: Option<String>,
+    /// Whether a process is on record as delivering to it that is not known to be dead.
+    pub is_led: bool,
+    /// Until when it is not called: by its own `Retry-After`, or, while it fails, until the next probe.
     pub hold_until: Option<DateTime<Utc>>,
     /// Deliveries that are not finished.
     pub waiting: i64,
@@ -58,12 +63,18 @@ impl Endpoint {
     /// # Errors
     /// If the database fails.
     pub async fn load(store: &Store, configs: &BTreeMap<String, EndpointConfig>) -> Result<Vec<Self>, Error> {
-        Ok(Self::gather(configs, &store.endpoints().await?, &store.undelivered().await?))
+        let (rows, living) = (store.endpoints().await?, store.living_processes().await?);
+        Ok(Self::gather(configs, &rows, &living, &store.undelivered().await?))
     }
 
-    /// Puts together what is known of each, by name.
+    /// Puts together what is known of each, by name. `living` are the processes that are not known to be dead.
     #[must_use]
-    pub fn gather(configs: &BTreeMap<String, EndpointConfig>, rows: &[Model], counts: &[Count]) -> Vec<Self> {
+    pub fn gather(
+        configs: &BTreeMap<String, EndpointConfig>,
+        rows: &[Model],
+        living: &HashSet<i64>,
+        counts: &[Count],
+    ) -> Vec<Self> {
         let mut all: BTreeMap<String, Self> = BTreeMap::new();
         let mut known = |name: &str, change: &dyn Fn(&mut Self)| {
             change(all.entry(name.to_owned()).or_insert_with(|| Self { name: name.to_owned(), ..Self::default() }));
@@ -72,7 +83,7 @@ impl Endpoint {
             known(name, &|endpoint| endpoint.configured(config));
         }
         for row in rows {
-            known(row.name.as_str(), &|endpoint| endpoint.stored(row));
+            known(row.name.as_str(), &|endpoint| endpoint.stored(row, living));
         }
         for count in counts {
             known(count.endpoint.as_str(), &|endpoint| endpoint.count(count));
@@ -86,11 +97,13 @@ impl Endpoint {
         self.events = Some(config.events.iter().map(|event| event.as_str().to_owned()).collect());
     }
 
-    fn stored(&mut self, row: &Model) {
+    fn stored(&mut self, row: &Model, living: &HashSet<i64>) {
         self.state = Some(row.state.as_str());
         self.since = Some(row.since);
         self.consecutive_failures = Some(row.consecutive_failures);
         self.last_success_at = row.last_success_at;
+        self.last_error = row.last_error.clone();
+        self.is_led = row.process.is_some_and(|process| living.contains(&process));
         self.hold_until = row.hold_until;
         self.removed_at = row.removed_at;
         self.backfill = row.backfill_since.map(|since| Backfill {
@@ -117,8 +130,8 @@ impl Endpoint {
     #[must_use]
     pub fn cost_of_skipping(name: &EndpointName, counts: &[Count]) -> Option<String> {
         let waits = |count: &&Count| count.endpoint == *name && is_skippable(count.state) && count.deliveries > 0;
-        let oldest = counts.iter().filter(waits).map(|count| count.oldest).min()?;
         let callbacks: i64 = counts.iter().filter(waits).map(|count| count.deliveries).sum();
+        let oldest = counts.iter().filter(waits).filter_map(|count| count.oldest).min()?;
         let noun = if callbacks == 1 { "callback" } else { "callbacks" };
         Some(format!(
             "this gives up {callbacks} {noun} for {name}, the oldest of {}; nothing was changed",
@@ -128,20 +141,23 @@ impl Endpoint {
 
     fn count(&mut self, count: &Count) {
         match count.state {
-            delivery::State::Dead => self.dead += count.deliveries,
+            State::Dead => self.dead += count.deliveries,
             state if state.is_final() => {}
             _ => {
                 self.waiting += count.deliveries;
-                self.oldest_waiting_at = self.oldest_waiting_at.into_iter().chain([count.oldest]).min();
+                self.oldest_waiting_at = self.oldest_waiting_at.into_iter().chain(count.oldest).min();
             }
         }
     }
 }
 
+/// Whether what is in this state goes when an endpoint is resumed without what waits.
+const fn is_skippable(state: State) -> bool {
+    matches!(state, State::Pending | State::Retrying | State::Held)
+}
+
 #[cfg(test)]
 mod tests {
-    use lumo_bridge_entity::delivery::State;
-
     use super::*;
 
     #[test]
@@ -150,7 +166,7 @@ mod tests {
             endpoint: endpoint.parse().unwrap(),
             state,
             deliveries,
-            oldest: format!("2026-05-04T10:00:{second:02}Z").parse().unwrap(),
+            oldest: format!("2026-05-04T10:00:{second:02}Z").parse().ok(),
         };
         let cost = |counts: &[Count]| Endpoint::cost_of_skipping(&"shop".parse().unwrap(), counts);
         assert_eq!(cost(&[]), None);

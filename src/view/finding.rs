@@ -252,7 +252,7 @@ fn of_endpoint(endpoint: &Endpoint, now: DateTime<Utc>) -> Vec<Finding> {
             )
         }
         _ => endpoint.hold_until.filter(|until| *until > now).map(|until| {
-            let message = format!("{name} is held until {}; {waits} for it", at(until));
+            let message = format!("{name} is held until {} (Retry-After); {waits} for it", at(until));
             finding(Severity::Notice, "endpoint_held", message)
                 .hint(format!("`lumo-bridge endpoint resume {name}` ends the hold"))
         }),

@@ -230,8 +230,15 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// Undoes what was done.
     pub(crate) async fn release(self) {
         self.transaction.rollback().await.expect("transaction not rolled back");
+        self.connection.close().await.expect("connection not closed");
+    }
+
+    /// Keeps what was done.
+    pub(crate) async fn commit(self) {
+        self.transaction.commit().await.expect("transaction not committed");
         self.connection.close().await.expect("connection not closed");
     }
 }

@@ -155,9 +155,12 @@ async fn the_statement_of_the_documents_books_each_deposit(database: Database) {
     let deposits = ["12.5", "7"].map(|amount| stage.world.add_deposit_for("42", amount).unwrap().id);
     let parts = stage.parts().await;
     parts.sync().await;
+    let delivering = parts.deliver().await;
+    stage.database.until_at_least(2, PATIENCE, "SELECT COUNT(*) FROM bookings").await;
     for id in deposits {
         assert_eq!(stage.database.count("bookings", &format!("deposit_id = '{id}'")).await, 1);
     }
+    delivering.stop().await;
     parts.store.close().await;
 }
 

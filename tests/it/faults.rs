@@ -122,7 +122,7 @@ async fn loses_nothing(fault: Fault) {
     parts.sync().await;
     stage.assert_mirrored().await;
     assert_eq!(stage.database.value(LAST_OUTCOME).await, "complete");
-    let delivering = parts.deliver();
+    let delivering = parts.deliver().await;
     stage.until_delivered().await;
     delivering.stop().await;
     stage.assert_told_once_and_in_order(&announced).await;

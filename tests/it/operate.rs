@@ -8,6 +8,7 @@ mod replay;
 mod skip;
 mod speed;
 mod trial;
+mod words;
 mod writes;
 
 use lumo_simulator::World;
@@ -25,7 +26,7 @@ async fn delivered(database: Database, users: usize) -> Stage {
     }
     let parts = stage.parts().await;
     parts.sync().await;
-    let delivering = parts.deliver();
+    let delivering = parts.deliver().await;
     let sql = "SELECT COUNT(*) FROM lumo_deliveries WHERE state = 'delivered'";
     stage.database.until_at_least(i64::try_from(users).unwrap(), PATIENCE, sql).await;
     delivering.stop().await;

@@ -102,7 +102,7 @@ async fn keeps_in_step(preset: &str, history: History) {
     sync(&parts, proves_the_end).await;
     assert_eq!(stage.events().await.len(), events, "a pass over what is known says nothing");
 
-    let delivering = parts.deliver();
+    let delivering = parts.deliver().await;
     stage.until_delivered().await;
     delivering.stop().await;
     stage.assert_told_once_and_in_order(&announced).await;

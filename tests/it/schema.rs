@@ -1,25 +1,22 @@
 //! The schema's way up and down on each database, and what a program says that does not find it.
 
 use futures_util::future::join_all;
-use lumo_bridge::model::retry::Verdict;
 use lumo_bridge::model::subscriber::Order;
 use lumo_bridge::store::{Config, Error, Store, schema};
 use lumo_bridge_entity::{
-    ack, attempt, blocks, delivery, deposit, endpoint, event, lease, meta, progress, reject, run, seen, stream, sweep,
-    wallet,
+    ack, attempt, blocks, deposit, endpoint, event, exception, lease, meta, position, process, progress, reject, run,
+    seen, stream, subscription, sweep, wallet,
 };
 use sea_orm::{ActiveValue::Set, EntityTrait};
 
 use crate::database::{Database, on_each_database};
-use crate::store::fixture::{
-    at, claim, config, deposit, draft, ingest, migrated, publish, settle, shop, subscriber, wallet,
-};
+use crate::store::fixture::{at, config, draft, endpoint as name, ingest, migrated, publish, shop, subscriber, wallet};
+use crate::store::leader::{Came, Leader, PROCESS};
 
 on_each_database!(
     an_empty_database_gets_tables_that_every_entity_reads,
     the_way_up_and_down_can_be_gone_again,
     going_up_twice_is_harmless,
-    rows_of_the_first_tables_get_their_numbers,
     many_may_migrate_at_once,
     what_is_not_delivered_is_in_the_view,
     missing_tables_are_named_with_the_command_that_makes_them,
@@ -49,18 +46,22 @@ async fn ours(database: &Database) -> Vec<String> {
 }
 
 /// How many steps there are.
-const STEPS: usize = 5;
+const STEPS: usize = 1;
 
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 21] = [
     "lumo_acks",
     "lumo_deliveries",
     "lumo_delivery_attempts",
     "lumo_endpoints",
     "lumo_events",
+    "lumo_exceptions",
     "lumo_leases",
     "lumo_meta",
+    "lumo_positions",
+    "lumo_processes",
     "lumo_rejects",
     "lumo_streams",
+    "lumo_subscriptions",
     "lumo_sweep_seen",
     "lumo_sweeps",
     "lumo_sync_blocks",
@@ -81,11 +82,12 @@ async fn an_empty_database_gets_tables_that_every_entity_reads(database: Databas
             $(assert!($entity::Entity::find().all(connection).await.unwrap().is_empty(), stringify!($entity));)+
         };
     }
-    empty!(ack, attempt, blocks, delivery, deposit, endpoint, event, lease, progress, reject, run, seen, sweep, wallet);
+    empty!(ack, attempt, blocks, deposit, endpoint, event, exception, lease, position, process, progress);
+    empty!(reject, run, seen, subscription, sweep, wallet);
     let mut counters = stream::Entity::find().all(connection).await.unwrap();
     counters.sort_by(|a, b| a.stream.cmp(&b.stream));
     let counter = |name: &str| stream::Model { stream: name.to_owned(), last_seq: 0 };
-    assert_eq!(counters, [stream::ALL, stream::DELIVERIES, stream::DEPOSITS, stream::WALLETS].map(counter));
+    assert_eq!(counters, [stream::ALL, stream::DEPOSITS, stream::WALLETS].map(counter));
     let facts = meta::Entity::find().all(connection).await.unwrap();
     assert!(matches!(facts.as_slice(), [fact] if fact.name == meta::GENERATION && fact.value.len() == 16), "{facts:?}");
 
@@ -145,67 +147,27 @@ async fn going_up_twice_is_harmless(database: Database) {
     assert_eq!(database.count("lumo_events", "seq = 2 AND stream_seq = 2").await, 1, "a counter was set back");
 }
 
-/// The numbers of a table's rows, by id.
-async fn numbers(database: &Database, table: &str) -> Vec<(String, i64)> {
-    let rows = database.rows(&format!("SELECT id, row_no FROM {table} ORDER BY row_no")).await;
-    rows.into_iter().map(|row| (row[0].clone().unwrap(), row[1].clone().unwrap().parse().unwrap())).collect()
-}
-
-async fn counter(database: &Database, name: &str) -> i64 {
-    database.number(&format!("SELECT last_seq FROM lumo_streams WHERE stream = '{name}'")).await
-}
-
-async fn rows_of_the_first_tables_get_their_numbers(database: Database) {
-    let config = config(&database);
-    let store = migrated(&database, &shop()).await;
-    // Rows as the first tables held them, more than one of the same moment.
-    for (now, ids) in [(at(2), ["b", "a", "c"]), (at(1), ["z", "y", "x"])] {
-        ingest(&store, &ids.map(|id| wallet(id, id)), now).await;
-    }
-    ingest(&store, &[deposit("d")], at(1)).await;
-    store.close().await;
-    assert_eq!(schema::down(&config, 4).await.unwrap(), 4);
-    let before = database.rows("SELECT id, raw, version FROM lumo_user_wallets ORDER BY id").await;
-    assert_eq!(before.len(), 6, "the way down took rows with it");
-    assert_eq!(database.count("lumo_streams", "stream = '*wallets' OR stream = '*deposits'").await, 0);
-    assert_eq!(ours(&database).await.len(), TABLES.len() - 4);
-
-    // Twice: on MySQL a step can be interrupted anywhere, and is run again from its start.
-    for steps in [4, 1] {
-        assert_eq!(schema::up(&config).await.unwrap(), steps);
-        let expected = ["x", "y", "z", "a", "b", "c"].map(str::to_owned).into_iter().zip(1..).collect::<Vec<_>>();
-        assert_eq!(numbers(&database, "lumo_user_wallets").await, expected);
-        assert_eq!((counter(&database, "*wallets").await, counter(&database, "*deposits").await), (6, 1));
-        database.execute("DELETE FROM lumo_migrations WHERE version LIKE '%_000002_%'").await;
-    }
-    assert_eq!(schema::up(&config).await.unwrap(), 1);
-    assert_eq!(database.rows("SELECT id, raw, version FROM lumo_user_wallets ORDER BY id").await, before);
-
-    // Numbers go on where they ended.
-    let store = Store::open(&config, shop()).await.unwrap();
-    ingest(&store, &[wallet("new", "new")], at(3)).await;
-    assert_eq!(numbers(&database, "lumo_user_wallets").await.pop(), Some(("new".to_owned(), 7)));
-    let twice = "UPDATE lumo_user_wallets SET row_no = 7 WHERE id = 'a'";
-    assert!(database.try_execute(twice).await.is_err(), "two rows may have one number");
-}
-
 async fn many_may_migrate_at_once(database: Database) {
     let config = config(&database);
     let steps: Vec<_> = join_all((0..4).map(|_| schema::up(&config))).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(steps.iter().sum::<usize>(), STEPS, "{steps:?}");
     assert_eq!(ours(&database).await, TABLES);
     assert_eq!(database.count("lumo_meta", "1 = 1").await, 1);
-    assert_eq!(database.count("lumo_streams", "last_seq = 0").await, 4);
+    assert_eq!(database.count("lumo_streams", "last_seq = 0").await, 3);
 }
 
 async fn what_is_not_delivered_is_in_the_view(database: Database) {
     let endpoints = [subscriber("crm", &["*"], Order::None), subscriber("shop", &["*"], Order::None)];
     let store = migrated(&database, &endpoints).await;
     publish(&store, &[draft("user:a", "1"), draft("user:b", "2"), draft("user:c", "3")], at(1)).await;
-    let mut taken = claim(&store, "shop", 3, at(2)).await;
-    settle(&store, vec![taken.remove(0)], "shop", Verdict::Done, at(3)).await;
-    settle(&store, vec![taken.remove(0)], "shop", Verdict::RetryAt(at(9)), at(3)).await;
-    settle(&store, taken, "shop", Verdict::Dead, at(3)).await;
+    let mut leader = Leader::of(&store, "shop", at(2)).await;
+    leader
+        .pass(3, at(3), |next| match next.event.seq {
+            1 => Came::Delivered,
+            2 => Came::RetryAt(at(9)),
+            _ => Came::Dead,
+        })
+        .await;
 
     let kind = database.quote("type");
     let columns = format!("stream, stream_seq, {kind}, endpoint, state, attempts, last_status, last_error");
@@ -229,15 +191,13 @@ async fn what_is_not_delivered_is_in_the_view(database: Database) {
     );
     assert_eq!(database.count("lumo_undelivered", "external_id IS NULL AND since IS NOT NULL").await, 5);
 
-    // A replay that got through settles the matter for its event and endpoint.
-    let dead = "event_id = (SELECT id FROM lumo_events WHERE stream = 'user:c') AND endpoint = 'shop'";
-    let columns = "event_id, endpoint, attempts, created_at";
-    let replay = format!("SELECT 'dlv_replay', 'delivered', 'replay', {columns} FROM lumo_deliveries WHERE {dead}");
-    database.execute(&format!("INSERT INTO lumo_deliveries (id, state, reason, {columns}) {replay}")).await;
+    // What got through on a second try settles the matter.
+    leader.deliver(at(9)).await;
     assert_eq!(database.count("lumo_undelivered", "endpoint = 'shop'").await, 1);
-
-    let everything = claim(&store, "crm", 9, at(4)).await;
-    settle(&store, everything, "crm", Verdict::Done, at(4)).await;
+    // Held by the state of its endpoint, without a write for each delivery.
+    store.set_endpoint_state(&name("crm"), endpoint::State::Paused, at(10)).await.unwrap();
+    assert_eq!(database.count("lumo_undelivered", "endpoint = 'crm' AND state = 'held'").await, 3);
+    Leader::of(&store, "crm", at(11)).await.deliver(at(11)).await;
     assert_eq!(database.count("lumo_undelivered", "endpoint = 'crm'").await, 0);
 }
 
@@ -256,8 +216,7 @@ async fn missing_tables_are_named_with_the_command_that_makes_them(database: Dat
     let store = Store::open(&config(&database), shop()).await.unwrap();
     assert_not_migrated("ping", store.ping().await);
     assert_not_migrated("endpoints", store.endpoints().await);
-    assert_not_migrated("register", store.register_endpoints(at(0)).await);
-    assert_not_migrated("claim", store.claim(&"shop".parse().unwrap(), 1, crate::store::fixture::LEASE, at(0)).await);
+    assert_not_migrated("register", store.register_endpoints(PROCESS, at(0)).await);
     let page = crate::store::fixture::page(&[wallet("w", "bob")], at(0));
     assert_not_migrated("ingest", store.ingest(page, at(0)).await);
 
@@ -306,8 +265,9 @@ mod schemas {
                 assert_eq!(tables_in(&database, schema).await, expected);
 
                 let store = Store::open(&config, shop()).await.unwrap();
+                store.register_endpoints(PROCESS, at(0)).await.unwrap();
                 ingest(&store, &[wallet("w", "bob")], at(1)).await;
-                assert_eq!(claim(&store, "shop", 9, at(1)).await.len(), 1, "{schema}");
+                assert_eq!(Leader::of(&store, "shop", at(1)).await.deliver(at(1)).await.len(), 1, "{schema}");
                 assert_eq!(database.count(&format!("\"{schema}\".lumo_events"), "seq = 1").await, 1);
             }
             assert_eq!(tables_in(&database, "public").await, Vec::<String>::new());

@@ -44,7 +44,7 @@ async fn a_company_in_turmoil_is_mirrored_in_the_end(database: Database) {
     stage.settings.set("callbacks.defaults.timeout", json!("1s"));
     // What left between two sweeps must not be more than is believed to have gone at once.
     stage.settings.set("sync.sweep.schedule", json!("*/20 * * * * *"));
-    stage.receiver.script(now_and_then);
+    stage.receiver.script(now_and_then());
     let faults = stage.simulator.faults();
 
     let mut tally = Tally::default();
@@ -100,13 +100,16 @@ async fn a_company_in_turmoil_is_mirrored_in_the_end(database: Database) {
 }
 
 /// A receiver that is in a temper over one event of ten: one that were slower than the company would only be waited for.
-fn now_and_then(request: &Received) -> Answer {
-    let mut hasher = DefaultHasher::new();
-    ("mood", &request.id).hash(&mut hasher);
-    if hasher.finish().is_multiple_of(10) {
-        temper(request)
-    } else {
-        Answer::status(200).after(Duration::from_millis(20))
+fn now_and_then() -> impl Fn(&Received) -> Answer + Send + Sync + 'static {
+    let temper = temper();
+    move |request| {
+        let mut hasher = DefaultHasher::new();
+        ("mood", &request.id).hash(&mut hasher);
+        if hasher.finish().is_multiple_of(10) {
+            temper(request)
+        } else {
+            Answer::status(200).after(Duration::from_millis(20))
+        }
     }
 }
 

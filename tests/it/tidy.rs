@@ -52,7 +52,7 @@ const FENCES: &[Fence] = &[
     fence("sea_orm", SRC, &["src/store"], "put the statement into a method of `Store` or `Tx`"),
     fence("sqlx", SRC, &["src/store"], "put the statement into a method of `Store` or `Tx`"),
     fence("sea_orm_migration", &["src", "entity"], &[], "describe tables in the migration crate"),
-    fence("lumo_bridge_migration", SRC, &["src/store/schema.rs"], "call `store::schema`"),
+    fence("lumo_bridge_migration", SRC, &["src/store/db/schema.rs"], "call `store::schema`"),
     // A collector of traces is neither, and may hear of both. `roots` makes the clients of all three.
     fence(
         "reqwest",

@@ -194,9 +194,15 @@ impl Stage {
 
     /// Waits until there is nothing left to deliver.
     pub(crate) async fn until_delivered(&self) {
-        let sql = "SELECT id, state, attempts, last_error FROM lumo_deliveries \
-                   WHERE state NOT IN ('delivered', 'skipped') LIMIT 5";
+        let sql = "SELECT event_id, endpoint, state, attempts, last_error FROM lumo_undelivered \
+                   WHERE state <> 'skipped' LIMIT 5";
         self.database.until("everything is delivered", PATIENCE, sql, <[_]>::is_empty).await;
+    }
+
+    /// Callbacks that were received, and of which nothing is recorded yet.
+    pub(crate) async fn unrecorded(&self) -> usize {
+        let recorded = self.database.count("lumo_delivery_attempts", "1 = 1").await;
+        self.receiver.count().saturating_sub(usize::try_from(recorded).unwrap())
     }
 
     /// All events in their order.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use lumo_bridge_entity::delivery::State;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::admin::route::{Nothing, Route};
 use crate::admin::{Admin, Problem};
+use crate::model::delivery::State;
 use crate::store::activity::Hour as Counted;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -36,6 +36,8 @@ struct Fates {
     waiting: i64,
     dead: i64,
     skipped: i64,
+    /// Not sent: the endpoint's `when` was false, or a newer balance took their place.
+    left_out: i64,
 }
 
 async fn activity(admin: Admin, _: Nothing) -> Result<Activity, Problem> {
@@ -51,7 +53,8 @@ fn hour(counted: &Counted) -> Hour {
             State::Delivered => &mut fates.delivered,
             State::Dead => &mut fates.dead,
             State::Skipped => &mut fates.skipped,
-            State::Pending | State::Sending | State::Retrying | State::Held => &mut fates.waiting,
+            State::Filtered | State::Superseded => &mut fates.left_out,
+            State::Pending | State::Sending | State::Retrying | State::AwaitingAck | State::Held => &mut fates.waiting,
         } += count;
     }
     Hour { begins_at: counted.begins_at, deposits: counted.deposits, deliveries }

@@ -1,24 +1,36 @@
 //! What was sent, what waits, what failed; trying again, and giving up.
 
-use lumo_bridge_entity::delivery::State;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::page::{Limit, Page};
 use crate::admin::route::{Nothing, Route};
 use crate::admin::{Admin, Problem};
-use crate::model::id::{DeliveryId, EndpointName, EventId};
+use crate::deliver::retry::{self, Ended, RetryFilter};
+use crate::model::delivery::State;
+use crate::model::id::{DeliveryId, EndpointName, EventId, ExternalId};
+use crate::setting::Since;
+use crate::store::Ending;
 use crate::store::query::DeliveryFilter;
 use crate::view::{Delivery, Done};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::list("/api/deliveries", "List deliveries, the newest first", list),
-        Route::one("/api/deliveries/{id}", "One delivery, with its attempts", show),
-        Route::act_on("/api/deliveries/{id}/retry", "Make a delivery due now; a dead one gets one more attempt", retry),
+        Route::list("/api/deliveries", "List deliveries, those of the newest event first", list),
+        Route::one("/api/deliveries/{id}", "One delivery, `evt_…@endpoint`, with its attempts", show),
+        Route::act(
+            "/api/deliveries/retry",
+            "Make deliveries due that died or were given up, with the whole schedule before them",
+            retry_all,
+        ),
+        Route::act_on(
+            "/api/deliveries/{id}/retry",
+            "Make a delivery due that failed, died or was given up, with the whole schedule before it",
+            retry,
+        ),
         Route::act_on(
             "/api/deliveries/{id}/skip",
-            "Give a delivery up that is not finished; what waits behind it goes on",
+            "Give a delivery up that is not finished yet; what waits behind it goes on",
             skip,
         ),
     ]
@@ -34,12 +46,23 @@ struct Which {
     after: Option<DeliveryId>,
     /// Only in this state.
     state: Option<StateName>,
+    /// Only what is not delivered, dead and skipped ones too.
+    #[serde(default)]
+    undelivered: bool,
     /// Only to this endpoint.
     #[schemars(with = "Option<String>")]
     endpoint: Option<EndpointName>,
+    /// Only of events of this type, for example `deposit.created`.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    /// Only of the user with this id in your own system.
+    #[schemars(with = "Option<String>")]
+    external_id: Option<ExternalId>,
     /// Only of this event.
     #[schemars(with = "Option<String>")]
     event: Option<EventId>,
+    /// Only of events noticed from then on: a time, or how long ago, such as `2h`.
+    since: Option<Since>,
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
@@ -50,9 +73,12 @@ enum StateName {
     Sending,
     Delivered,
     Retrying,
+    AwaitingAck,
     Held,
     Dead,
     Skipped,
+    Filtered,
+    Superseded,
 }
 
 impl From<StateName> for State {
@@ -62,11 +88,53 @@ impl From<StateName> for State {
             StateName::Sending => Self::Sending,
             StateName::Delivered => Self::Delivered,
             StateName::Retrying => Self::Retrying,
+            StateName::AwaitingAck => Self::AwaitingAck,
             StateName::Held => Self::Held,
             StateName::Dead => Self::Dead,
             StateName::Skipped => Self::Skipped,
+            StateName::Filtered => Self::Filtered,
+            StateName::Superseded => Self::Superseded,
         }
     }
+}
+
+/// Which deliveries to try again: those that everything given here holds for.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Again {
+    /// Those in this state; left out, dead ones.
+    state: Option<EndedName>,
+    /// Those to this endpoint.
+    #[schemars(with = "Option<String>")]
+    endpoint: Option<EndpointName>,
+    /// Those of events of this type, for example `deposit.created`.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    /// Those of the user with this id in your own system.
+    #[schemars(with = "Option<String>")]
+    external_id: Option<ExternalId>,
+    /// Those of events noticed from then on: a time, or how long ago, such as `2h`.
+    since: Option<Since>,
+    /// Say how many it would be, and change none.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum EndedName {
+    Dead,
+    Skipped,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RetriedAll {
+    due: u64,
+    is_dry_run: bool,
+    /// False if the daemon was told to stop before the last one.
+    is_complete: bool,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -78,41 +146,79 @@ struct Skip {
 }
 
 async fn list(admin: Admin, which: Which) -> Result<Page<Delivery>, Problem> {
+    let now = admin.clock.now();
+    if which.undelivered && which.state.is_some() {
+        return Err(Problem::bad_request("take either `state` or `undelivered`"));
+    }
+    let before = match which.after {
+        Some(id) => match admin.store.event(&id.event).await? {
+            Some(event) => Some((event.seq, id.endpoint)),
+            None => return Err(Problem::bad_request(format!("after: no such delivery: {id}"))),
+        },
+        None => None,
+    };
     let filter = DeliveryFilter {
         state: which.state.map(State::from),
+        undelivered: which.undelivered,
         endpoint: which.endpoint,
+        kind: which.kind,
+        external_id: which.external_id,
         event: which.event,
-        before: which.after,
+        since: which.since.map(|since| since.before(now)),
+        before,
         limit: which.limit.probe(),
     };
     let rows = admin.store.list_deliveries(&filter).await?;
-    Ok(which.limit.page(rows, Delivery::brief, |row| row.id.to_string()))
+    Ok(which.limit.page(rows, |row| Delivery::brief(row, now), |row| row.id.to_string()))
 }
 
 async fn show(admin: Admin, id: DeliveryId) -> Result<Delivery, Problem> {
     match admin.store.delivery(&id).await? {
-        Some(row) => Ok(Delivery::full(&row, &admin.store.attempts(&id).await?)),
+        Some(row) => Ok(Delivery::full(&row, &admin.store.attempts(&row).await?, admin.clock.now())),
         None => Err(Problem::absent("delivery", id).with_hint("/api/deliveries lists the newest")),
     }
 }
 
 async fn retry(admin: Admin, id: DeliveryId, _: Nothing) -> Result<Done, Problem> {
-    let retried = admin.store.retry_delivery(&id, admin.clock.now()).await?;
-    as_wanted(Done::retried(&id, retried))
+    let retried = admin.store.retry_deliveries(std::slice::from_ref(&id), admin.clock.now()).await?;
+    as_wanted(id, retried.first().copied(), Done::retried)
 }
 
 async fn skip(admin: Admin, id: DeliveryId, skip: Skip) -> Result<Done, Problem> {
     if skip.reason.is_empty() {
         return Err(Problem::bad_request("body: `reason` is empty; say why"));
     }
-    let skipped = admin.store.skip_delivery(&id, &skip.reason, admin.clock.now()).await?;
-    as_wanted(Done::skipped(&id, skipped))
+    let ids = std::slice::from_ref(&id);
+    let skipped = admin.store.skip_deliveries(ids, &skip.reason, admin.clock.now()).await?;
+    as_wanted(id, skipped.first().copied(), Done::skipped)
 }
 
-fn as_wanted(done: Done) -> Result<Done, Problem> {
-    match done {
-        Done { is_as_wanted: true, .. } => Ok(done),
-        Done { result: "unknown", id, .. } => Err(Problem::absent("delivery", id)),
-        Done { words, .. } => Err(Problem::conflict(words)),
+async fn retry_all(admin: Admin, again: Again) -> Result<RetriedAll, Problem> {
+    let ended = |name| match name {
+        EndedName::Dead => Ended::Dead,
+        EndedName::Skipped => Ended::Skipped,
+    };
+    let filter = RetryFilter {
+        state: again.state.map(ended),
+        endpoint: again.endpoint,
+        kind: again.kind,
+        external_id: again.external_id,
+        since: again.since.map(|since| since.before(admin.clock.now())),
+    };
+    if filter.is_empty() {
+        let hint = "choose with `state`, `endpoint`, `type`, `external_id` and `since`";
+        return Err(Problem::bad_request("it is not said which deliveries to retry").with_hint(hint));
+    }
+    let ending = if again.dry_run { Ending::RollBack } else { Ending::Commit };
+    let (due, is_complete) = retry::to_the_end(&admin.store, &filter, ending, &admin.clock, &admin.stop).await?;
+    Ok(RetriedAll { due, is_dry_run: again.dry_run, is_complete })
+}
+
+/// The answer to a request about one delivery.
+fn as_wanted<T>(id: DeliveryId, came: Option<T>, show: fn(&DeliveryId, T) -> Done) -> Result<Done, Problem> {
+    match came.map(|came| show(&id, came)) {
+        Some(done @ Done { is_as_wanted: true, .. }) => Ok(done),
+        None | Some(Done { result: "unknown", .. }) => Err(Problem::absent("delivery", id)),
+        Some(Done { message, .. }) => Err(Problem::conflict(message)),
     }
 }

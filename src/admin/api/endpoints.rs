@@ -56,6 +56,9 @@ struct Changed {
     /// How many deliveries were given up, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     skipped: Option<u64>,
+    /// Whether it is certain that nothing more is on its way to it, where it was paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_certain: Option<bool>,
 }
 
 async fn list(admin: Admin, which: Which) -> Result<Page<Endpoint>, Problem> {
@@ -84,11 +87,16 @@ async fn resume(admin: Admin, name: EndpointName, how: Resume) -> Result<Changed
 }
 
 async fn set(admin: &Admin, name: &EndpointName, state: State) -> Result<Changed, Problem> {
-    if !admin.store.set_endpoint_state(name, state, admin.clock.now()).await? {
+    let Some(position) = admin.store.set_endpoint_state(name, state, admin.clock.now()).await? else {
         // A configured one has a row since the daemon started.
         admin.endpoint(name)?;
-    }
-    Ok(Changed { name: name.to_string(), state: state.as_str(), skipped: None })
+        return Err(Problem::absent("endpoint", name));
+    };
+    let is_certain = match state {
+        State::Paused => Some(admin.store.until_seen(name, position.revision).await?),
+        _ => None,
+    };
+    Ok(Changed { name: name.to_string(), state: state.as_str(), skipped: None, is_certain })
 }
 
 async fn test(admin: Admin, name: EndpointName, _: Nothing) -> Result<Test, Problem> {

@@ -8,7 +8,7 @@ use super::page::{Limit, Page};
 use crate::admin::route::Route;
 use crate::admin::{Admin, Problem};
 use crate::deliver::replay;
-use crate::model::id::{DeliveryId, EndpointName, EventId, ExternalId};
+use crate::model::id::{EndpointName, EventId, ExternalId};
 use crate::model::pattern::Patterns;
 use crate::setting::Since;
 use crate::store::Ending;
@@ -78,7 +78,7 @@ struct Again {
 struct Replay {
     endpoint: String,
     queued: u64,
-    /// Left out, as a delivery of the event to the endpoint is not finished yet.
+    /// Left out, as the event is on its way to the endpoint.
     unfinished: u64,
     is_dry_run: bool,
     /// False if the daemon was told to stop before the last event.
@@ -111,14 +111,16 @@ async fn show(admin: Admin, id: EventId) -> Result<Event, Problem> {
     };
     let filter = DeliveryFilter { event: Some(id), limit: DELIVERIES, ..DeliveryFilter::default() };
     let rows = admin.store.list_deliveries(&filter).await?;
-    let ids: Vec<DeliveryId> = rows.iter().map(|row| row.id.clone()).collect();
-    let attempts = admin.store.attempts_of(&ids).await?;
-    let of = |id: &DeliveryId| attempts.iter().filter(|row| row.delivery_id == *id).collect::<Vec<&attempt::Model>>();
-    Ok(Event::full(&event, rows.iter().map(|row| Delivery::full(row, of(&row.id))).collect()))
+    let endpoints: Vec<EndpointName> = rows.iter().map(|row| row.id.endpoint.clone()).collect();
+    let attempts = admin.store.attempts_of(event.seq, &endpoints).await?;
+    let of =
+        |name: &EndpointName| attempts.iter().filter(|row| row.endpoint == *name).collect::<Vec<&attempt::Model>>();
+    let now = admin.clock.now();
+    Ok(Event::full(&event, rows.iter().map(|row| Delivery::full(row, of(&row.id.endpoint), now)).collect()))
 }
 
 async fn again(admin: Admin, again: Again) -> Result<Replay, Problem> {
-    let order = admin.endpoint(&again.endpoint)?.ordering().by.into();
+    admin.endpoint(&again.endpoint)?;
     let now = admin.clock.now();
     let kinds = match again.types.as_slice() {
         [] => None,
@@ -144,7 +146,7 @@ async fn again(admin: Admin, again: Again) -> Result<Replay, Problem> {
     if let Some(id) = admin.store.unknown_events(&filter.ids).await?.first() {
         return Err(Problem::absent("event", id).with_hint("/api/events lists the newest; nothing was queued"));
     }
-    let replay = admin.store.begin_replay(filter, again.endpoint.clone(), order).await?;
+    let replay = admin.store.begin_replay(filter, again.endpoint.clone()).await?;
     let ending = if again.dry_run { Ending::RollBack } else { Ending::Commit };
     let (replayed, is_complete) = replay::to_the_end(&admin.store, replay, ending, &admin.clock, &admin.stop).await?;
     Ok(Replay {

@@ -61,7 +61,9 @@ export async function showEvent(id, endpoints) {
   watch(event, endpoints);
 }
 
-const isFinished = (one) => ["delivered", "skipped"].includes(one.state);
+const isFinished = (one) => ["delivered", "dead", "skipped", "filtered", "superseded"].includes(one.state);
+const canBeTried = (one) => ["retrying", "held", "dead", "skipped"].includes(one.state);
+const canBeGivenUp = (one) => ["pending", "retrying", "held", "awaiting_ack"].includes(one.state);
 const isDue = (one) => !isFinished(one) && (one.state === "sending" || (one.next_attempt_at && age(one.next_attempt_at) > -2));
 
 /** Looks again while something is on its way, so that what came of it appears by itself. */
@@ -79,10 +81,10 @@ function watch(event, endpoints) {
 
 function delivery(one) {
   const path = `/api/deliveries/${segment(one.id)}`;
-  const retry = doing("Try now", async () => `${one.id}: ${(await act(`${path}/retry`)).result}`);
+  const retry = doing("Try now", async () => `${one.endpoint}: ${(await act(`${path}/retry`)).message}`);
   const skip = doing("Give up…", async () => {
     const reason = prompt("Why is this callback not to be sent? The reason is kept.");
-    if (reason) return `${one.id}: ${(await act(`${path}/skip`, { reason })).result}`;
+    if (reason) return `${one.endpoint}: ${(await act(`${path}/skip`, { reason })).message}`;
   });
   const attempt = (row) =>
     make("tr", {},
@@ -91,9 +93,9 @@ function delivery(one) {
       cell("Said", [row.error, row.response_body].filter(Boolean).join(" – ") || null));
   const head = make("thead", {}, make("tr", {}, ["Try", "Started", "Took", "Answer", "Said"].map((name) => make("th", {}, name))));
   return make("section", {},
-    make("div", { class: "row" }, make("strong", {}, one.endpoint), state(one.state), make("small", {}, one.id), isFinished(one) ? null : [retry, one.state === "dead" ? null : skip]),
+    make("div", { class: "row" }, make("strong", {}, one.endpoint), state(one.state), make("small", {}, one.why), canBeTried(one) ? retry : null, canBeGivenUp(one) ? skip : null),
     facts([
-      ["queued", ago(one.created_at)], ["reason", one.reason === "live" ? null : one.reason],
+      ["since", ago(one.since)], ["reason", one.reason === "live" ? null : one.reason],
       ["next attempt", one.next_attempt_at && !isFinished(one) ? ago(one.next_attempt_at) : null], ["last error", one.last_error],
     ]),
     one.history.length > 0 ? make("table", {}, head, make("tbody", {}, one.history.map(attempt))) : make("p", { class: "hint" }, "Not attempted, or too long ago."));
@@ -110,9 +112,9 @@ export async function search(text, endpoints) {
     }
   };
   const id = segment(text);
-  if (text.startsWith("evt_") && (await known(`/api/events/${id}`))) return showEvent(text, endpoints);
-  const sent = text.startsWith("dlv_") && (await known(`/api/deliveries/${id}`));
-  if (sent) return showEvent(sent[0].event_id, endpoints);
+  // A delivery is an event and an endpoint: `evt_…@shop`.
+  const event = text.startsWith("evt_") ? text.split("@")[0] : null;
+  if (event && (await known(`/api/events/${segment(event)}`))) return showEvent(event, endpoints);
   again = null;
   const [wallets, deposits, events] = await Promise.all(
     ["wallets", "deposits", "events"].map(async (list) => (await read(`/api/${list}?external_id=${id}`)).data));

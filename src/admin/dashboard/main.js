@@ -110,8 +110,8 @@ async function feed() {
 async function callbacks() {
   const { data } = await read(`/api/deliveries?limit=50&state=${find("state").value}`);
   const row = (one) => make("tr", {},
-    cell("Queued", ago(one.created_at), "s"), cell("Endpoint", one.endpoint, "s"), cell("State", state(one.state), "s"), cell("Tries", one.attempts, "n"),
-    cell("Last answer", one.last_error ?? one.last_status), cell("Event", button(one.event_id, open(one.event_id), { class: "link" })));
+    cell("Since", ago(one.since), "s"), cell("Endpoint", one.endpoint, "s"), cell("State", state(one.state), "s"), cell("Tries", one.attempts, "n"),
+    cell("Why", one.why), cell("Event", button(one.event_id, open(one.event_id), { class: "link" })));
   if (!hasFocus("callbacks")) rows("callbacks", data.map(row), `None is ${find("state").value}.`);
 }
 

@@ -50,7 +50,7 @@ export function say(text) {
 }
 
 const STATES = { active: "good", delivered: "good", complete: "good", dead: "bad", failing: "bad", suspended: "bad", failed: "bad" };
-const CALM = ["pending", "sending", "skipped", "cancelled"];
+const CALM = ["pending", "sending", "awaiting_ack", "skipped", "filtered", "superseded", "cancelled"];
 
 export function state(name) {
   return make("span", { class: STATES[name] ?? (CALM.includes(name) ? "" : "warn") }, name ?? "new");

@@ -7,7 +7,8 @@ use crate::callback::config::Backfill;
 use crate::chain::Chain;
 use crate::config::Config;
 use crate::model::draft::rfc3339;
-use crate::store::{Store, reached};
+use crate::store::Store;
+use crate::store::delivery::reached;
 
 pub(super) async fn check(report: &mut Report<'_>, store: &Store, config: &Config) {
     let rows = match store.endpoints().await {
@@ -61,8 +62,13 @@ mod tests {
             since,
             consecutive_failures: 0,
             last_success_at: None,
+            last_error: None,
             hold_until: None,
             removed_at: None,
+            ordering: "user".to_owned(),
+            fingerprint: 0,
+            process: None,
+            lease_ms: 0,
             backfill_since,
             backfill_place: None,
             backfill_done_at: None,

@@ -3,13 +3,11 @@
 use serde::Serialize;
 
 use crate::cli::context::Context;
-use crate::cli::endpoint::unknown;
+use crate::cli::endpoint::{introduce, unknown};
 use crate::cli::failure::Failure;
-use crate::config::Config;
 use crate::deliver::replay;
 use crate::model::id::{EndpointName, EventId, ExternalId};
 use crate::model::pattern::Patterns;
-use crate::model::subscriber::Order;
 use crate::setting::Since;
 use crate::store::Ending;
 use crate::store::replay::{ReplayFilter, Replayed};
@@ -45,7 +43,7 @@ pub(in crate::cli) struct Args {
 struct Document<'a> {
     endpoint: &'a EndpointName,
     queued: u64,
-    /// Left out, as a delivery of the event to the endpoint is not finished yet.
+    /// Left out, as the event is on its way to the endpoint.
     unfinished: u64,
     is_dry_run: bool,
     /// False if a signal came before the last event.
@@ -78,24 +76,22 @@ impl Args {
         }
         Ok(filter)
     }
-
-    fn order(&self, config: &Config) -> Result<Order, Failure> {
-        let callbacks = &config.callbacks;
-        let endpoint =
-            callbacks.endpoints.get(self.endpoint.as_str()).ok_or_else(|| unknown(config, &self.endpoint))?;
-        Ok(callbacks.defaults.overridden_by(endpoint).ordering.by.into())
-    }
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let filter = args.filter(context)?;
     let replayed = context.with_store(async |config, store| {
-        let order = args.order(config)?;
+        if !config.callbacks.endpoints.contains_key(args.endpoint.as_str()) {
+            return Err(unknown(config, &args.endpoint));
+        }
         if let Some(id) = store.unknown_events(&filter.ids).await?.first() {
             return Err(Failure::absent("event", id, "`lumo-bridge event list` shows the newest; nothing was queued"));
         }
-        let replay = store.begin_replay(filter, args.endpoint.clone(), order).await?;
         let ending = if args.dry_run { Ending::RollBack } else { Ending::Commit };
+        if ending == Ending::Commit {
+            introduce(context, config, store, &args.endpoint).await?;
+        }
+        let replay = store.begin_replay(filter, args.endpoint.clone()).await?;
         Ok(replay::to_the_end(store, replay, ending, context.clock(), &context.stop().soft).await?)
     });
     let (Replayed { queued, unfinished }, is_complete) = replayed.await?;

@@ -3,53 +3,64 @@
 use anstyle::Style;
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::attempt;
-use lumo_bridge_entity::delivery::{Model, State};
 
 use super::{Detailed, Listed};
 use crate::cli::fields::Fields;
 use crate::cli::printer::{CYAN, DIM, GREEN, RED, YELLOW};
 use crate::cli::table::{Cell, Column};
 use crate::cli::time::{age, ago};
-use crate::view::{Attempt, Delivery};
+use crate::model::delivery::State;
+use crate::store::query::DeliveryRow;
+use crate::view::{Attempt, Delivery, delivery};
+
+/// A delivery, as it stands at a time.
+pub(in crate::cli) struct Sent {
+    pub(in crate::cli) row: DeliveryRow,
+    pub(in crate::cli) now: DateTime<Utc>,
+}
 
 /// A delivery and its attempts.
 pub(in crate::cli) struct Tried {
-    pub(in crate::cli) delivery: Model,
+    pub(in crate::cli) delivery: Sent,
     pub(in crate::cli) attempts: Vec<attempt::Model>,
 }
 
-impl Listed for Model {
+impl Sent {
+    /// All of these at one time.
+    pub(in crate::cli) fn all(rows: Vec<DeliveryRow>, now: DateTime<Utc>) -> Vec<Self> {
+        rows.into_iter().map(|row| Self { row, now }).collect()
+    }
+}
+
+impl Listed for Sent {
     const NOUN: &'static str = "deliveries";
     type Json = Delivery;
 
     fn columns() -> Vec<Column> {
         vec![
             Column::new("DELIVERY"),
-            Column::new("EVENT").flexible(),
-            Column::new("ENDPOINT").flexible(),
+            Column::new("TYPE").flexible(),
             Column::new("STATE"),
             Column::new("TRIES").right(),
-            Column::new("LAST ANSWER").flexible(),
-            Column::new("NEXT").optional(),
-            Column::new("AGE").right().optional(),
+            Column::new("AGE").right(),
+            Column::new("WHY").flexible(),
         ]
     }
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
+        let Self { row, .. } = self;
         vec![
-            Cell::new(&self.id),
-            Cell::new(&self.event_id),
-            Cell::new(&self.endpoint),
-            state(self.state),
-            Cell::new(self.attempts),
-            answer(self.last_status, self.last_error.as_deref()),
-            Cell::maybe(next(self, now)),
-            Cell::new(age(self.created_at, now)),
+            Cell::new(&row.id),
+            Cell::new(&row.kind),
+            state(row.state),
+            Cell::new(row.attempts),
+            Cell::new(age(row.since, now)),
+            Cell::new(delivery::why(row, now)),
         ]
     }
 
     fn json(&self) -> Delivery {
-        Delivery::brief(self)
+        Delivery::brief(&self.row, self.now)
     }
 }
 
@@ -62,6 +73,7 @@ impl Listed for attempt::Model {
             Column::new("TRY").right(),
             Column::new("STARTED"),
             Column::new("TOOK").right(),
+            Column::new("RESULT"),
             Column::new("ANSWER").flexible(),
             Column::new("BODY").flexible().optional(),
         ]
@@ -72,6 +84,7 @@ impl Listed for attempt::Model {
             Cell::new(self.attempt),
             Cell::new(ago(self.started_at, now)),
             Cell::new(format_args!("{} ms", self.duration_ms)),
+            Cell::new(self.result.as_str()),
             answer(self.status, self.error.as_deref()),
             Cell::maybe(self.response_body.as_deref()),
         ]
@@ -83,11 +96,11 @@ impl Listed for attempt::Model {
 }
 
 impl Listed for Tried {
-    const NOUN: &'static str = Model::NOUN;
+    const NOUN: &'static str = Sent::NOUN;
     type Json = Delivery;
 
     fn columns() -> Vec<Column> {
-        Model::columns()
+        Sent::columns()
     }
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
@@ -101,48 +114,40 @@ impl Listed for Tried {
 
 impl Detailed for Tried {
     fn fields(&self, now: DateTime<Utc>) -> Fields {
-        let Self { delivery, .. } = self;
-        let fields = Fields::new(now)
-            .text("id", &delivery.id)
-            .text("event", &delivery.event_id)
-            .text("endpoint", &delivery.endpoint)
-            .cell("state", state(delivery.state))
-            .text("reason", delivery.reason.as_str())
-            .time("queued", delivery.created_at)
-            .text("attempts", delivery.attempts);
-        let fields = match delivery.state {
-            State::Sending => fields
-                .time("leased until", delivery.next_attempt_at)
-                .time("to be acknowledged by", delivery.ack_by.filter(|_| delivery.next_attempt_at.is_none())),
-            _ => fields.time("next attempt", delivery.next_attempt_at),
-        };
-        fields
-            .time("delivered", delivery.delivered_at)
-            .maybe("last status", delivery.last_status)
-            .maybe("last error", delivery.last_error.as_deref())
+        let row = &self.delivery.row;
+        let next = row.next_attempt_at.filter(|_| row.state != State::Sending);
+        Fields::new(now)
+            .text("id", &row.id)
+            .text("event", &row.id.event)
+            .text("type", &row.kind)
+            .text("endpoint", &row.id.endpoint)
+            .cell("state", state(row.state))
+            .text("why", delivery::why(row, now))
+            .text("reason", row.reason.as_str())
+            .time("since", row.since)
+            .text("attempts", row.attempts)
+            .time("next attempt", next)
+            .time("lets others pass", row.hold_until.filter(|_| !row.state.is_final()))
+            .time("delivered", row.delivered_at)
+            .maybe("last status", row.last_status)
+            .maybe("last error", row.last_error.as_deref())
     }
 
     fn full_json(&self) -> Delivery {
-        Delivery::full(&self.delivery, &self.attempts)
+        Delivery::full(&self.delivery.row, &self.attempts, self.delivery.now)
     }
 }
 
 fn state(state: State) -> Cell {
     let style = match state {
         State::Delivered => GREEN,
-        State::Sending => CYAN,
+        State::Sending | State::AwaitingAck => CYAN,
         State::Pending => Style::new(),
         State::Retrying | State::Held => YELLOW,
         State::Dead => RED,
-        State::Skipped => DIM,
+        State::Skipped | State::Filtered | State::Superseded => DIM,
     };
     Cell::new(state.as_str()).styled(style)
-}
-
-/// When it is tried next, if that has a time; while it is being tried, the time is only the end of a lease.
-fn next(delivery: &Model, now: DateTime<Utc>) -> Option<String> {
-    let at = delivery.next_attempt_at.filter(|_| delivery.state != State::Sending)?;
-    Some(if at <= now { "due".to_owned() } else { ago(at, now) })
 }
 
 fn answer(status: Option<i32>, error: Option<&str>) -> Cell {

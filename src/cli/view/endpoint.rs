@@ -29,7 +29,7 @@ impl Listed for Endpoint {
         let dead = Cell::new(self.dead);
         vec![
             Cell::new(&self.name),
-            state(self),
+            state(self, now),
             Cell::new(self.waiting),
             Cell::maybe(self.oldest_waiting_at.map(|oldest| age(oldest, now))),
             if self.dead > 0 { dead.styled(RED) } else { dead },
@@ -44,13 +44,18 @@ impl Listed for Endpoint {
     }
 }
 
-pub(super) fn state(endpoint: &Endpoint) -> Cell {
+pub(super) fn state(endpoint: &Endpoint, now: DateTime<Utc>) -> Cell {
     if !endpoint.is_configured {
         return Cell::new("removed").styled(YELLOW);
     }
     match endpoint.state {
         None => Cell::new("new").styled(DIM),
-        Some("active") => Cell::new("active").styled(GREEN),
+        Some("active") => match endpoint.hold_until.filter(|until| *until > now) {
+            Some(until) => {
+                Cell::new(format_args!("held until {} (Retry-After)", until.format("%H:%M:%S"))).styled(YELLOW)
+            }
+            None => Cell::new("active").styled(GREEN),
+        },
         Some("paused") => Cell::new("paused").styled(YELLOW),
         Some(trouble) => Cell::new(trouble).styled(RED),
     }

@@ -1,19 +1,19 @@
 //! Events, in full with the deliveries that were made of them.
 
 use chrono::{DateTime, Utc};
-use lumo_bridge_entity::delivery;
 use lumo_bridge_entity::event::Model;
 
+use super::delivery::Sent;
 use super::{Detailed, Listed};
 use crate::cli::fields::Fields;
 use crate::cli::table::{Cell, Column};
 use crate::cli::time::age;
-use crate::view::{Delivery, Event};
+use crate::view::Event;
 
 /// An event and its deliveries.
 pub(in crate::cli) struct Told {
     pub(in crate::cli) event: Model,
-    pub(in crate::cli) deliveries: Vec<delivery::Model>,
+    pub(in crate::cli) deliveries: Vec<Sent>,
 }
 
 impl Listed for Model {
@@ -81,6 +81,6 @@ impl Detailed for Told {
     }
 
     fn full_json(&self) -> Event {
-        Event::full(&self.event, self.deliveries.iter().map(Delivery::brief).collect())
+        Event::full(&self.event, self.deliveries.iter().map(Listed::json).collect())
     }
 }

@@ -110,7 +110,7 @@ fn endpoints(all: &[Endpoint], now: DateTime<Utc>) -> Table {
         let dead = Cell::new(one.dead);
         table.row([
             Cell::new(&one.name),
-            state(one),
+            state(one, now),
             Cell::maybe(one.since.map(|since| ago(since, now))),
             Cell::new(one.waiting),
             Cell::maybe(one.oldest_waiting_at.map(|oldest| age(oldest, now))),

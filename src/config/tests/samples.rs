@@ -48,7 +48,7 @@ fn the_defaults_are_those_of_the_documentation() {
             "first_import": "silent",
         },
         "callbacks": {
-            "retention": { "delivered": "14d", "dead": "90d", "attempts": "14d" },
+            "retention": { "events": "14d", "dead": "90d", "attempts": "14d" },
             "egress": { "deny": ["169.254.0.0/16", "fe80::/10"], "proxy": null },
             "defaults": {
                 "timeout": "15s",

@@ -15,8 +15,6 @@ use crate::model::id::{DeliveryId, EndpointName, EventId};
 #[derive(Clone, Copy, Debug)]
 pub struct Died<'a> {
     pub delivery: &'a DeliveryId,
-    pub event: &'a EventId,
-    pub endpoint: &'a EndpointName,
     pub attempts: u32,
     /// The last answer.
     pub status: Option<u16>,
@@ -28,7 +26,7 @@ pub struct Died<'a> {
 pub(super) struct DeadDelivery<'a> {
     /// What it is: `delivery`.
     kind: &'static str,
-    /// The delivery's id, for `lumo-bridge delivery show`.
+    /// The delivery's id, `evt_…@endpoint`, for `lumo-bridge delivery show`.
     id: &'a str,
     /// The event that was not delivered.
     event_id: &'a str,
@@ -46,23 +44,26 @@ pub(super) struct DeadDelivery<'a> {
     last_error: Option<&'a str>,
 }
 
-/// `delivery.dead`. A delivery that is retried by hand can die again, after more attempts.
+/// `delivery.dead`. A delivery that is retried by hand can die again: its event's id holds the number of attempts and the moment.
 ///
 /// # Errors
 /// Only if serialising fails, which plain texts and numbers give no cause for.
 pub fn dead_event(died: &Died<'_>, generation: &str, now: DateTime<Utc>) -> serde_json::Result<Draft> {
+    let DeliveryId { event, endpoint } = died.delivery;
+    let id = died.delivery.to_string();
     let object = DeadDelivery {
         kind: "delivery",
-        id: died.delivery.as_str(),
-        event_id: died.event.as_str(),
-        endpoint: died.endpoint.as_str(),
+        id: &id,
+        event_id: event.as_str(),
+        endpoint: endpoint.as_str(),
         attempts: died.attempts,
         last_status: died.status,
         last_error: died.error,
     };
     let kind = EventType::DeliveryDead;
-    let id = draft::repeated(NO_COMPANY, kind, object.id, i64::from(died.attempts), generation);
-    operator_event(id, kind, died.endpoint, ("delivery", object.id), &object, None, now)
+    let which = format!("{id}#{}", died.attempts);
+    let event_id = draft::repeated(NO_COMPANY, kind, &which, now.timestamp_micros(), generation);
+    operator_event(event_id, kind, endpoint, ("delivery", &id), &object, None, now)
 }
 
 /// An endpoint whose state changes by itself.

@@ -8,11 +8,12 @@
 use chrono::{DateTime, Datelike, Utc};
 use sea_orm::sea_query::{Expr, OnConflict, Query, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, ColumnType, ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic, Iterable, Statement, Value,
+    ActiveModelTrait, ColumnTrait, ColumnType, ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic, Iterable,
+    Statement, Value,
 };
 
 use super::padded;
-use crate::store::transaction::Transaction;
+use crate::store::db::transaction::Transaction;
 
 /// Rows in one statement where each row has parameters of its own; with 21 columns far below the 32,766 that SQLite takes.
 const ROWS: usize = 200;
@@ -77,6 +78,26 @@ pub(in crate::store) async fn insert<E: EntityTrait>(
     // Whatever is refused needs no key to be named.
     let Some(key) = E::Column::iter().next() else { return Ok(()) };
     write::<E>(session, key, rows, Existing::Refuse).await
+}
+
+/// Writes new rows, every column of which is set.
+pub(in crate::store) async fn insert_rows<A: ActiveModelTrait>(
+    session: &Transaction,
+    rows: Vec<A>,
+) -> Result<(), DbErr> {
+    let backend = session.get_database_backend();
+    let values = |mut row: A| {
+        let value = |column| match row.take(column).into_value() {
+            // A TIMESTAMP of MySQL ends in 2038; see `time`.
+            Some(Value::ChronoDateTimeUtc(time)) if backend == DbBackend::MySql => {
+                Value::ChronoDateTime(time.map(|time| time.naive_utc()))
+            }
+            Some(value) => value,
+            None => Value::String(None),
+        };
+        <A::Entity as EntityTrait>::Column::iter().map(value).collect()
+    };
+    insert::<A::Entity>(session, rows.into_iter().map(values).collect()).await
 }
 
 /// Raw SQL because the builder knows no UNNEST of several arrays.

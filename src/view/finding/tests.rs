@@ -166,7 +166,7 @@ fn each_state_of_an_endpoint_has_its_sentence() {
         (
             Endpoint { hold_until: Some(time(30)), ..endpoint("active") },
             "endpoint_held",
-            "shop is held until 2026-05-04T10:00:30Z; 2 callbacks wait for it",
+            "shop is held until 2026-05-04T10:00:30Z (Retry-After); 2 callbacks wait for it",
         ),
         (Endpoint { dead: 3, ..endpoint("active") }, "dead_deliveries", "3 callbacks are dead: shop did not take them"),
     ] {

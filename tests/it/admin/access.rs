@@ -59,7 +59,9 @@ async fn what_cannot_be_answered_says_why() {
     assert_refused(&client.post("/api/status", &json!({})).await, 405, "method_not_allowed");
     assert_refused(&client.get("/api/events/evt_none").await, 404, "not_found");
     assert_refused(&client.get("/api/wallets?after=none").await, 400, "bad_request");
-    for query in ["limit=0", "limit=501", "limit=x", "no_such=1", "since=yesterday", "state=odd"] {
+    for query in
+        ["limit=0", "limit=501", "limit=x", "no_such=1", "since=yesterday", "state=odd", "state=dead&undelivered=true"]
+    {
         let refused = client.get(&format!("/api/deliveries?{query}")).await;
         assert_refused(&refused, 400, "bad_request");
     }
@@ -69,7 +71,10 @@ async fn what_cannot_be_answered_says_why() {
         ("/api/wallets", json!({ "externalId": 1 })),
         ("/api/wallets", json!({ "externalId": "" })),
         ("/api/wallets", json!({ "externalId": "1", "more": true })),
-        ("/api/deliveries/dlv_1/skip", json!({ "reason": "" })),
+        ("/api/deliveries/evt_1@shop/skip", json!({ "reason": "" })),
+        ("/api/deliveries/dlv_1/skip", json!({ "reason": "x" })),
+        ("/api/deliveries/retry", json!({})),
+        ("/api/deliveries/retry", json!({ "state": "pending" })),
         ("/api/events/replay", json!({ "endpoint": "shop" })),
         ("/api/events/replay", json!({ "endpoint": "shop", "since": "1h", "until": "2h" })),
         ("/api/events/replay", json!({ "endpoint": "shop", "types": ["deposit.create"] })),
@@ -82,7 +87,7 @@ async fn what_cannot_be_answered_says_why() {
     let named = client.post("/api/endpoints/shpo/pause", &json!({})).await;
     assert_refused(&named, 404, "not_found");
     assert_eq!(named.body["error"]["hint"], "did you mean `shop`?");
-    assert_refused(&client.post("/api/deliveries/dlv_none/retry", &json!({})).await, 404, "not_found");
+    assert_refused(&client.post("/api/deliveries/evt_none%40shop/retry", &json!({})).await, 404, "not_found");
     bridge.stop().await;
 }
 

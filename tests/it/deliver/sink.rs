@@ -68,7 +68,7 @@ async fn every_effect_happens_once_and_in_order_whatever_is_killed(database: Dat
                      WHERE b.sequence > a.sequence AND b.id < a.id";
     assert_eq!(stage.database.number(overtaken).await, 0, "effects of one user are out of order");
     let unlogged = "SELECT COUNT(*) FROM lumo_deliveries d WHERE endpoint = 'ledger' AND NOT EXISTS \
-                    (SELECT 1 FROM lumo_delivery_attempts a WHERE a.delivery_id = d.id AND a.attempt = d.attempts)";
+                    (SELECT 1 FROM lumo_delivery_attempts a WHERE a.endpoint = d.endpoint AND a.seq = d.seq AND a.attempt = d.attempts)";
     let skipped = stage.database.count("lumo_deliveries", "endpoint = 'ledger' AND state = 'skipped'").await;
     assert_eq!(stage.database.number(unlogged).await, skipped);
 }

@@ -12,7 +12,7 @@ async fn commands_in_other_processes_wake_the_dispatchers() {
     stage.settings.set("callbacks.defaults.retry", json!({ "schedule": ["1h"], "jitter": 0.0 }));
     let parts = stage.parts().await;
     parts.sync().await;
-    let delivering = parts.deliver_when_woken().await;
+    let delivering = parts.deliver().await;
     let command = async |arguments: &[&str]| {
         let finished = stage.command(arguments).await;
         assert_eq!(finished.status.code(), Some(0), "{finished:?}");
@@ -37,7 +37,7 @@ async fn commands_in_other_processes_wake_the_dispatchers() {
     stage.receiver.script(|_| Answer::status(500));
     command(&replay).await;
     received(4, "an attempt that fails").await;
-    let retrying = "SELECT id FROM lumo_deliveries WHERE state = 'retrying'";
+    let retrying = "SELECT event_id || '@' || endpoint FROM lumo_deliveries WHERE state = 'retrying'";
     stage.database.until("the failure is settled", PATIENCE, retrying, |rows| rows.len() == 1).await;
     stage.receiver.script(|_| Answer::status(200));
     command(&["delivery", "retry", &stage.database.value(retrying).await]).await;

@@ -58,7 +58,11 @@ async fn killed_at_each_step(database: Database, others: usize) {
         let pace = if is_from_victim(request) { &paced.victim } else { &paced.others };
         Answer::status(200).after(Duration::from_millis(pace.load(Ordering::Relaxed)))
     });
-    let others: Vec<Bridge> = (0..others).map(|_| stage.daemon()).collect();
+    let mut others: Vec<Bridge> = (0..others).map(|_| stage.daemon()).collect();
+    for other in &mut others {
+        // The form of the endpoint that was registered last counts, and that is to be the victim's.
+        other.until_logged("started", PATIENCE).await;
+    }
     let mut held = 0;
     for step in [Step::Claimed, Step::Sent, Step::Settling] {
         held += kill_at(step, &mut stage, &pace).await;
@@ -111,14 +115,14 @@ async fn kill_at(step: Step, stage: &mut Stage, pace: &Pace) -> usize {
         }
     }
     victim.kill();
-    let held = stage.database.count("lumo_deliveries", "state = 'sending'").await;
-    assert!(held > 0, "nothing was in hand at {step:?}");
+    let held = stage.unrecorded().await;
+    assert!(held > 0 || step == Step::Claimed, "nothing was in hand at {step:?}");
     assert!(step != Step::Claimed || from_victim().is_empty(), "what was only claimed was received");
     if let Some(lock) = lock {
         lock.release().await;
     }
     stage.settings = direct;
-    usize::try_from(held).unwrap()
+    held
 }
 
 fn is_from_victim(request: &Received) -> bool {

@@ -82,7 +82,7 @@ async fn a_receiver_does_no_harm_beyond_its_own_events() {
     let quick =
         "SELECT COUNT(*) FROM lumo_deliveries WHERE endpoint IN ('shop', 'created', 'old') AND state = 'delivered'";
     stage.database.until_at_least(3, PATIENCE, quick).await;
-    let slow = "endpoint IN ('silent', 'dripping') AND attempts = 0 AND state = 'sending'";
+    let slow = "endpoint IN ('silent', 'dripping') AND attempts = 0 AND state IN ('pending', 'sending')";
     assert_eq!(stage.database.count("lumo_deliveries", slow).await, 2, "the quick ones came after the slow ones");
 
     stage.until_delivered().await;
@@ -103,7 +103,7 @@ async fn a_receiver_does_no_harm_beyond_its_own_events() {
 async fn assert_made(database: &Database, name: &str, made: Made) {
     let attempts = format!(
         "SELECT a.attempt, a.status, a.error, a.duration_ms FROM lumo_delivery_attempts a \
-         JOIN lumo_deliveries d ON d.id = a.delivery_id WHERE d.endpoint = '{name}' ORDER BY a.attempt"
+         WHERE a.endpoint = '{name}' ORDER BY a.attempt"
     );
     let rows = database.rows(&attempts).await;
     let (status, error) = (rows[0][1].as_deref(), rows[0][2].as_deref());

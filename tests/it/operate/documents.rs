@@ -38,7 +38,7 @@ async fn every_command_that_prints_data_prints_it_as_json() {
     let deposit = stage.world.add_deposit_for("user 0", "1.5").unwrap().id.to_string();
     let sql = |column: &str, table: &str| format!("SELECT MIN({column}) FROM {table}");
     let event = stage.database.value(&sql("id", "lumo_events")).await;
-    let delivery = stage.database.value(&sql("id", "lumo_deliveries")).await;
+    let delivery = format!("{event}@shop");
     let file = stage.config_file().with_file_name("new.yaml").display().to_string();
 
     let mut left = BTreeSet::new();

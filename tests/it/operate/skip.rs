@@ -28,13 +28,13 @@ async fn waiting(database: Database) -> Stage {
 
 async fn what_is_skipped_is_not_sent_and_what_came_behind_it_is(database: Database) {
     let stage = waiting(database).await;
-    let ids = stage.database.rows("SELECT id FROM lumo_deliveries ORDER BY id").await;
-    let ids: Vec<String> = ids.into_iter().flatten().flatten().collect();
+    let ids = stage.database.rows("SELECT event_id FROM lumo_deliveries ORDER BY seq").await;
+    let ids: Vec<String> = ids.into_iter().flatten().flatten().map(|event| format!("{event}@shop")).collect();
     let skip = ["delivery", "skip", &ids[0], &ids[1], "--reason", "booked by hand"];
     let skipped = stage.command(&[&skip[..], &["--json"]].concat()).await;
     assert_eq!(skipped.status.code(), Some(0), "{skipped:?}");
-    let both = json!([{ "id": ids[0], "result": "skipped" }, { "id": ids[1], "result": "skipped" }]);
-    assert_eq!(json(&skipped), both);
+    let one = |id: &str| json!({ "id": id, "result": "skipped", "message": "skipped" });
+    assert_eq!(json(&skipped), json!([one(&ids[0]), one(&ids[1])]));
     let again = stage.command(&skip).await;
     assert_eq!(again.status.code(), Some(0), "{again:?}");
     assert!(again.stdout.contains("skipped already; nothing was changed"), "{}", again.stdout);
@@ -71,8 +71,10 @@ async fn an_endpoint_is_resumed_without_what_it_missed() {
 
     let refused = stage.command(&["endpoint", "resume", "shp", "--skip-held"]).await;
     assert_refused(&refused, 1, &["no such endpoint: shp", "did you mean `shop`?"]);
-    let unknown = stage.command(&["delivery", "skip", "dlv_strange", "--reason", "x"]).await;
+    let unknown = stage.command(&["delivery", "skip", "evt_strange@shop", "--reason", "x"]).await;
     assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
     assert!(unknown.stdout.contains("no such delivery"), "{}", unknown.stdout);
-    assert_refused(&stage.command(&["delivery", "skip", "dlv_strange"]).await, 2, &["--reason <TEXT>"]);
+    assert_refused(&stage.command(&["delivery", "skip", "evt_strange@shop"]).await, 2, &["--reason <TEXT>"]);
+    let nameless = stage.command(&["delivery", "skip", "evt_strange", "--reason", "x"]).await;
+    assert_refused(&nameless, 2, &["is no delivery; write an event and an endpoint, as in `evt_…@shop`"]);
 }

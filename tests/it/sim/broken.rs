@@ -140,7 +140,8 @@ async fn an_event_that_is_told_twice_and_one_that_is_gone_are_noticed() {
     // An event that nobody saw appear, and one in its place.
     let double = "CREATE TRIGGER twice AFTER INSERT ON lumo_events WHEN NEW.id NOT LIKE 'x%' BEGIN
                   INSERT INTO lumo_events SELECT 'x' || NEW.id, NEW.seq + 1000, NEW.\"type\", NEW.stream, NEW.stream_seq + 1000,
-                  NEW.object_kind, NEW.object_id, NEW.external_id, NEW.occurred_at, NEW.detected_at, NEW.origin, NEW.body; END";
+                  NEW.object_kind, NEW.object_id, NEW.external_id, NEW.occurred_at, NEW.detected_at, NEW.origin,
+                  NEW.audience, NEW.body; END";
     driver.oracle.tables.execute(double).await;
     let found = breaches(&mut driver, PASS).await;
     assert_found(&found, "is told twice");

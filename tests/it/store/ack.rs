@@ -1,16 +1,12 @@
-//! Acknowledgement by row: what finishes a delivery, what does not, and what it holds while it waits.
+//! Acknowledgement by row: what finishes a delivery, what does not, and what waits behind it.
 
-use std::time::Duration;
-
-use lumo_bridge::model::retry::Verdict;
 use lumo_bridge::model::subscriber::Order;
-use lumo_bridge::store::replay::ReplayFilter;
-use lumo_bridge::store::{Acks, Attempted, Cutoffs, Overdue, Settlement, Store};
-use lumo_bridge_entity::delivery::State;
+use lumo_bridge::store::Store;
+use lumo_bridge::store::delivery::{Amend, Fate, Item};
+use lumo_bridge_entity::attempt::AttemptResult;
 
-use super::fixture::{
-    HOLD, at, claim, config, deliveries, delivery, endpoint, migrated, next_due, publish_in, settled, shop, subscriber,
-};
+use super::fixture::{at, deliveries, endpoint, migrated, publish_in, shop, subscriber};
+use super::leader::{Came, Leader};
 use crate::database::{Database, on_each_database};
 
 on_each_database!(
@@ -19,157 +15,128 @@ on_each_database!(
     without_a_row_in_time_the_attempt_has_failed,
     a_late_row_saves_the_next_attempt,
     a_row_finishes_the_delivery_of_its_endpoint_and_no_other,
-    what_waits_for_a_row_is_nobodys_work_left_behind,
-    two_that_settle_the_same_settle_it_once,
-    rows_go_with_their_delivery,
-    a_replay_wants_a_row_of_its_own,
+    a_takeover_does_not_send_again_what_was_answered,
+    a_takeover_does_not_send_again_what_was_acknowledged_while_nobody_led,
 );
 
-const WITHIN: Duration = Duration::from_secs(30);
-
-fn answered(claimed: lumo_bridge::store::Claimed, name: &str, verdict: Verdict, seconds: i64) -> Settlement {
-    Settlement { acks: Acks::Asked { within: WITHIN }, ..settled(claimed, name, verdict, at(seconds)) }
+/// Numbers of the rows that were acknowledged, and of those that should have been.
+async fn looked(store: &Store, name: &str, seconds: i64) -> (Vec<i64>, Vec<i64>) {
+    let rows = store.acknowledged(&endpoint(name), 100, at(seconds)).await.unwrap();
+    let (noted, late): (Vec<_>, Vec<_>) = rows.into_iter().partition(|one| one.is_acknowledged);
+    let seqs = |rows: Vec<lumo_bridge::store::delivery::Acknowledged>| {
+        rows.into_iter().map(|one| one.row.event.seq).collect::<Vec<_>>()
+    };
+    (seqs(noted), seqs(late))
 }
 
-/// Claims everything, which the receiver answers with 200.
-async fn answer_all(store: &Store, name: &str, seconds: i64) {
-    let claimed = claim(store, name, 100, at(seconds)).await;
-    assert!(!claimed.is_empty(), "nothing is due");
-    let settlements: Vec<_> =
-        claimed.into_iter().map(|claimed| answered(claimed, name, Verdict::Done, seconds)).collect();
-    assert_eq!(store.settle(&settlements, at(seconds)).await.unwrap().lost, []);
+/// Writes what the look came to: acknowledged is done, and what is late comes to this.
+async fn settle(store: &Store, leader: &mut Leader, name: &str, seconds: i64, late: Fate) {
+    let rows = store.acknowledged(&endpoint(name), 100, at(seconds)).await.unwrap();
+    let position = store.position(&endpoint(name)).await.unwrap().unwrap().position;
+    let item = |one: lumo_bridge::store::delivery::Acknowledged| {
+        let next = Leader::next_of(one.row);
+        let tries = next.attempts;
+        let (result, fate, error) = if one.is_acknowledged {
+            (AttemptResult::Delivered, Fate::Done, None)
+        } else {
+            (AttemptResult::Failed, late, Some("not acknowledged".to_owned()))
+        };
+        let amend = Some(Amend { result, error });
+        Item { attempt: None, amend, fate, attempts: tries, tries, ..next.item(Came::Delivered, at(seconds)) }
+    };
+    let items = rows.into_iter().map(item).collect();
+    leader.commit(items, position, at(seconds)).await;
 }
 
-fn end(overdue: Overdue, name: &str, verdict: Verdict, seconds: i64) -> Settlement {
-    Settlement {
-        attempts: overdue.attempts,
-        lease: overdue.lease,
-        endpoint: endpoint(name),
-        counts: true,
-        attempted: Attempted {
-            started_at: at(seconds),
-            duration: Duration::ZERO,
-            status: overdue.last_status,
-            error: (verdict != Verdict::Done).then(|| "not acknowledged".to_owned()),
-            response_body: None,
-        },
-        verdict,
-        blames_endpoint: false,
-        max_hold: HOLD,
-        endpoint_hold: None,
-        hand_over: None,
-        acks: Acks::Awaited,
-    }
-}
-
-async fn overdue(store: &Store, name: &str, seconds: i64) -> Vec<Overdue> {
-    store.acknowledgements(&endpoint(name), 100, at(seconds)).await.unwrap()
-}
-
-/// Settles what has been acknowledged, or should have been. Returns how many were and how many were not.
-async fn look(store: &Store, name: &str, seconds: i64, late: Verdict) -> (usize, usize) {
-    let overdue = overdue(store, name, seconds).await;
-    let acknowledged = overdue.iter().filter(|one| one.is_acknowledged).count();
-    let late_ones = overdue.len() - acknowledged;
-    let verdict = |one: &Overdue| if one.is_acknowledged { Verdict::Done } else { late };
-    let settlements: Vec<_> = overdue
-        .into_iter()
-        .map(|one| {
-            let verdict = verdict(&one);
-            end(one, name, verdict, seconds)
-        })
-        .collect();
-    assert_eq!(store.settle(&settlements, at(seconds)).await.unwrap().lost, []);
-    (acknowledged, late_ones)
-}
-
-/// What a receiver does in its transaction, for everything that is queued.
+/// What a receiver does in its transaction, for every event.
 async fn acknowledge(database: &Database, name: &str) {
-    let sql = format!(
-        "INSERT INTO lumo_acks (event_id, endpoint) SELECT DISTINCT event_id, endpoint FROM lumo_deliveries d \
-         WHERE endpoint = '{name}' AND NOT EXISTS (SELECT 1 FROM lumo_acks a WHERE a.event_id = d.event_id \
-         AND a.endpoint = d.endpoint)"
-    );
-    database.execute(&sql).await;
+    let known = format!("SELECT 1 FROM lumo_acks a WHERE a.event_id = e.id AND a.endpoint = '{name}'");
+    let sql = format!("SELECT e.id, '{name}' FROM lumo_events e WHERE NOT EXISTS ({known})");
+    database.execute(&format!("INSERT INTO lumo_acks (event_id, endpoint) {sql}")).await;
+}
+
+async fn shown(store: &Store) -> Vec<String> {
+    let rows = deliveries(store).await.into_iter();
+    rows.map(|row| format!("{} {} {:?}", row.state, row.attempts, row.last_error)).collect()
 }
 
 async fn what_is_answered_keeps_its_lane_until_it_is_acknowledged(database: Database) {
     let store = migrated(&database, &shop()).await;
-    publish_in(&store, &["user:a"], at(0)).await;
-    publish_in(&store, &["user:a"], at(1)).await;
-    answer_all(&store, "shop", 2).await;
-    let rows = deliveries(&store).await;
-    let first = &rows[0];
-    assert_eq!((first.state, first.attempts, first.last_status), (State::Sending, 1, Some(200)));
-    assert_eq!((first.next_attempt_at, first.ack_by), (None, Some(at(2) + WITHIN)));
-    assert_eq!(store.attempts(&first.id).await.unwrap().len(), 1);
-    assert_eq!(next_due(&store, "shop").await, Some(at(2) + HOLD), "the next one waits, for no longer than its hold");
-    assert!(claim(&store, "shop", 9, at(30)).await.is_empty(), "and what was answered is not sent again");
-    assert_eq!(overdue(&store, "shop", 31).await.len(), 0);
+    publish_in(&store, &["user:a", "user:a"], at(0)).await;
+    let mut leader = Leader::of(&store, "shop", at(2)).await;
+    leader.asks_acks = true;
+    assert_eq!(leader.pass(9, at(2), |_| Came::Answered(at(32))).await.len(), 1);
+    assert_eq!(shown(&store).await, ["awaiting_ack 1 None", "pending 0 None"]);
+    assert!(leader.pass(9, at(30), |_| Came::Delivered).await.is_empty(), "what was answered is not sent again");
+    assert_eq!(looked(&store, "shop", 31).await, (vec![], vec![]));
 
     acknowledge(&database, "shop").await;
-    assert_eq!(look(&store, "shop", 5, Verdict::Dead).await, (1, 0));
-    let first = delivery(&store, &first.id).await;
-    assert_eq!((first.state, first.attempts, first.delivered_at), (State::Delivered, 1, Some(at(5))));
-    assert_eq!((first.last_status, first.ack_by, first.lease_token), (Some(200), None, None));
-    assert_eq!(next_due(&store, "shop").await, Some(at(5)), "its lane is free");
+    assert_eq!(looked(&store, "shop", 5).await, (vec![1, 2], vec![]), "the second was noted before it was sent");
+    database.execute("DELETE FROM lumo_acks WHERE event_id IN (SELECT id FROM lumo_events WHERE seq = 2)").await;
+    settle(&store, &mut leader, "shop", 5, Fate::Dead).await;
+    assert_eq!(shown(&store).await, ["delivered 1 None", "pending 0 None"]);
+    assert_eq!(leader.pass(9, at(6), |_| Came::Answered(at(36))).await.len(), 1, "its lane is free");
+    let results = database.rows("SELECT result FROM lumo_delivery_attempts ORDER BY seq").await;
+    assert_eq!(results, [[Some("delivered".to_owned())], [Some("answered".to_owned())]]);
 }
 
 async fn a_row_that_is_there_before_the_answer_finishes_at_once(database: Database) {
     let store = migrated(&database, &shop()).await;
-    publish_in(&store, &["user:a", "user:b"], at(0)).await;
-    let claimed = claim(&store, "shop", 9, at(1)).await;
+    publish_in(&store, &["user:a", "user:b", "user:c"], at(0)).await;
     acknowledge(&database, "shop").await;
+    let mut leader = Leader::of(&store, "shop", at(1)).await;
+    leader.asks_acks = true;
     // Even where the answer got lost.
-    let mut settlements = Vec::new();
-    for (claimed, verdict) in claimed.into_iter().zip([Verdict::Done, Verdict::RetryAt(at(60))]) {
-        settlements.push(answered(claimed, "shop", verdict, 2));
-    }
-    store.settle(&settlements, at(2)).await.unwrap();
-    let rows = deliveries(&store).await;
-    assert!(rows.iter().all(|row| (row.state, row.attempts, row.ack_by) == (State::Delivered, 1, None)), "{rows:?}");
-    assert_eq!(overdue(&store, "shop", 999).await.len(), 0);
+    let came = |seq| {
+        if seq == 1 {
+            Came::Answered(at(31))
+        } else if seq == 2 {
+            Came::RetryAt(at(60))
+        } else {
+            Came::Dead
+        }
+    };
+    assert_eq!(leader.pass(9, at(1), |next| came(next.event.seq)).await.len(), 3);
+    let states: Vec<_> = deliveries(&store).await.into_iter().map(|row| row.state.as_str()).collect();
+    assert_eq!(states, ["delivered"; 3]);
+    assert_eq!(database.count("lumo_exceptions", "1 = 1").await, 0);
+    assert_eq!(database.count("lumo_delivery_attempts", "result = 'delivered'").await, 3);
+    assert_eq!(database.count("lumo_events", "seq > 3").await, 0, "and nobody is told of a death");
 }
 
 async fn without_a_row_in_time_the_attempt_has_failed(database: Database) {
     let store = migrated(&database, &shop()).await;
     publish_in(&store, &["user:a"], at(0)).await;
-    answer_all(&store, "shop", 1).await;
-    assert_eq!(look(&store, "shop", 30, Verdict::Dead).await, (0, 0));
-    assert_eq!(look(&store, "shop", 31, Verdict::RetryAt(at(40))).await, (0, 1));
-    let row = deliveries(&store).await.remove(0);
-    assert_eq!((row.state, row.attempts, row.next_attempt_at), (State::Retrying, 1, Some(at(40))));
-    assert_eq!((row.last_status, row.last_error.as_deref()), (Some(200), Some("not acknowledged")));
-    assert_eq!(row.hold_until, Some(at(1) + HOLD), "its lane is held from the first answer");
-    let history = store.attempts(&row.id).await.unwrap();
-    assert_eq!(
-        (history.len(), history[0].status, history[0].error.as_deref()),
-        (1, Some(200), Some("not acknowledged"))
-    );
-    let standing = store.endpoint(&endpoint("shop")).await.unwrap().unwrap();
-    assert_eq!((standing.consecutive_failures, standing.last_success_at), (0, Some(at(1))), "it does answer");
+    let mut leader = Leader::of(&store, "shop", at(1)).await;
+    leader.asks_acks = true;
+    leader.pass(9, at(1), |_| Came::Answered(at(31))).await;
+    assert_eq!(looked(&store, "shop", 30).await, (vec![], vec![]));
+    assert_eq!(looked(&store, "shop", 31).await, (vec![], vec![1]));
+    settle(&store, &mut leader, "shop", 31, Fate::RetryAt(at(40))).await;
+    assert_eq!(shown(&store).await, [r#"retrying 1 Some("not acknowledged")"#]);
+    let attempts = database.rows("SELECT attempt, status, result, error FROM lumo_delivery_attempts").await;
+    assert_eq!(attempts[0].iter().flatten().cloned().collect::<Vec<_>>(), ["1", "200", "failed", "not acknowledged"]);
 
-    answer_all(&store, "shop", 40).await;
-    assert_eq!(look(&store, "shop", 70, Verdict::Dead).await, (0, 1));
-    let row = deliveries(&store).await.remove(0);
-    assert_eq!((row.state, row.attempts, row.ack_by, row.lease_token), (State::Dead, 2, None, None));
-    assert_eq!(store.attempts(&row.id).await.unwrap().len(), 2);
+    assert_eq!(leader.pass(9, at(40), |_| Came::Answered(at(70))).await.len(), 1);
+    settle(&store, &mut leader, "shop", 70, Fate::Dead).await;
+    assert_eq!(shown(&store).await[0], r#"dead 2 Some("not acknowledged")"#);
+    assert_eq!(database.count("lumo_exceptions", "ack_by IS NOT NULL OR lane IS NOT NULL").await, 0);
 }
 
 async fn a_late_row_saves_the_next_attempt(database: Database) {
     let store = migrated(&database, &shop()).await;
     publish_in(&store, &["user:a", "user:b"], at(0)).await;
+    let mut leader = Leader::of(&store, "shop", at(1)).await;
+    leader.asks_acks = true;
     // One was answered and not acknowledged in time, the answer to the other never came.
-    let mut claimed = claim(&store, "shop", 9, at(1)).await;
-    let unanswered = answered(claimed.pop().unwrap(), "shop", Verdict::RetryAt(at(90)), 1);
-    let settlements = [answered(claimed.pop().unwrap(), "shop", Verdict::Done, 1), unanswered];
-    store.settle(&settlements, at(1)).await.unwrap();
-    assert_eq!(look(&store, "shop", 31, Verdict::RetryAt(at(90))).await, (0, 1));
+    let came = |seq| if seq == 1 { Came::Answered(at(31)) } else { Came::RetryAt(at(90)) };
+    leader.pass(9, at(1), |next| came(next.event.seq)).await;
+    settle(&store, &mut leader, "shop", 31, Fate::RetryAt(at(90))).await;
     acknowledge(&database, "shop").await;
-    assert_eq!(look(&store, "shop", 32, Verdict::Dead).await, (2, 0));
-    let rows = deliveries(&store).await;
-    assert!(rows.iter().all(|row| (row.state, row.attempts) == (State::Delivered, 1)), "{rows:?}");
-    assert!(claim(&store, "shop", 9, at(999)).await.is_empty());
+    assert_eq!(looked(&store, "shop", 32).await, (vec![1, 2], vec![]));
+    settle(&store, &mut leader, "shop", 32, Fate::Dead).await;
+    assert_eq!(shown(&store).await, ["delivered 1 None", "delivered 1 None"]);
+    assert!(leader.deliver(at(999)).await.is_empty());
 }
 
 async fn a_row_finishes_the_delivery_of_its_endpoint_and_no_other(database: Database) {
@@ -177,74 +144,66 @@ async fn a_row_finishes_the_delivery_of_its_endpoint_and_no_other(database: Data
     let store = migrated(&database, &subscribers).await;
     publish_in(&store, &["user:a"], at(0)).await;
     for name in ["crm", "shop"] {
-        answer_all(&store, name, 1).await;
+        let mut leader = Leader::of(&store, name, at(1)).await;
+        leader.asks_acks = true;
+        leader.pass(9, at(1), |_| Came::Answered(at(31))).await;
     }
     acknowledge(&database, "crm").await;
-    assert_eq!(look(&store, "crm", 2, Verdict::Dead).await, (1, 0));
-    assert_eq!(look(&store, "shop", 2, Verdict::Dead).await, (0, 0));
-    assert_eq!(look(&store, "shop", 31, Verdict::RetryAt(at(40))).await, (0, 1));
+    assert_eq!(looked(&store, "crm", 2).await, (vec![1], vec![]));
+    assert_eq!(looked(&store, "shop", 2).await, (vec![], vec![]));
+    assert_eq!(looked(&store, "shop", 31).await, (vec![], vec![1]));
 }
 
-async fn what_waits_for_a_row_is_nobodys_work_left_behind(database: Database) {
-    let first = migrated(&database, &shop()).await;
-    let roll = first.enroll(&config(&database)).await.unwrap();
-    publish_in(&first, &["user:a", "user:b"], at(0)).await;
-    let mut claimed = claim(&first, "shop", 9, at(1)).await;
-    let kept = claimed.pop().unwrap();
-    first.settle(&[answered(claimed.pop().unwrap(), "shop", Verdict::Done, 1)], at(1)).await.unwrap();
-    drop((kept, roll));
-    first.close().await;
-
-    let second = Store::open(&config(&database), shop()).await.unwrap();
-    let mut roll = second.enroll(&config(&database)).await.unwrap();
-    let names = [endpoint("shop")];
-    crate::world::eventually!(Duration::from_secs(20), "the database notices that the first is gone", {
-        roll.take_back(&names, true, at(2)).await.unwrap() == 1
-    });
-    let states: Vec<_> = deliveries(&second).await.iter().map(|row| row.state).collect();
-    assert_eq!(states, [State::Sending, State::Pending], "what was under way is due, what was answered is not");
-    acknowledge(&database, "shop").await;
-    assert_eq!(look(&second, "shop", 3, Verdict::Dead).await, (1, 0), "whoever lives settles it");
-}
-
-async fn two_that_settle_the_same_settle_it_once(database: Database) {
+async fn a_takeover_does_not_send_again_what_was_answered(database: Database) {
     let store = migrated(&database, &shop()).await;
-    publish_in(&store, &["user:a"], at(0)).await;
-    answer_all(&store, "shop", 1).await;
-    let mut twice = vec![overdue(&store, "shop", 31).await.remove(0), overdue(&store, "shop", 31).await.remove(0)];
-    let late = end(twice.pop().unwrap(), "shop", Verdict::RetryAt(at(32)), 31);
-    assert_eq!(store.settle(&[late], at(31)).await.unwrap().lost, []);
-    // It is sent again before the second comes.
-    assert_eq!(claim(&store, "shop", 9, at(33)).await.len(), 1);
-    let late = end(twice.pop().unwrap(), "shop", Verdict::Dead, 31);
-    assert_eq!(store.settle(&[late], at(34)).await.unwrap().lost.len(), 1);
-    assert_eq!(deliveries(&store).await[0].state, State::Sending);
+    publish_in(&store, &["user:a", "user:b"], at(0)).await;
+    let mut first = Leader::of(&store, "shop", at(1)).await;
+    let came = |seq| if seq == 1 { Came::Answered(at(31)) } else { Came::Sending(at(31)) };
+    first.pass(9, at(1), |next| came(next.event.seq)).await;
+    drop(first);
+    let mut second = Leader::after(&store, "shop", Some(super::leader::PROCESS), at(2)).await;
+    second.asks_acks = true;
+    let sent = second.pass(9, at(2), |_| Came::Delivered).await;
+    assert_eq!(sent.iter().map(|next| next.event.seq).collect::<Vec<_>>(), [2]);
+    acknowledge(&database, "shop").await;
+    settle(&store, &mut second, "shop", 3, Fate::Dead).await;
+    assert_eq!(shown(&store).await, ["delivered 1 None", "delivered 1 None"]);
 }
 
-async fn rows_go_with_their_delivery(database: Database) {
-    let subscribers = ["crm", "shop"].map(|name| subscriber(name, &["*"], Order::User));
-    let store = migrated(&database, &subscribers).await;
-    publish_in(&store, &["user:a"], at(0)).await;
-    for name in ["crm", "shop"] {
-        acknowledge(&database, name).await;
-    }
-    answer_all(&store, "shop", 1).await;
-    let cutoffs = Cutoffs { delivered: Some(at(100)), dead: Some(at(100)), attempts: None };
-    let mut walk = store.walk_deliveries(at(100)).await.unwrap();
-    while store.prune_deliveries(&mut walk, &cutoffs).await.unwrap().is_some() {}
-    let left = database.rows("SELECT endpoint FROM lumo_acks").await;
-    assert_eq!(left, [[Some("crm".to_owned())]], "the other's delivery is still on its way");
-}
-
-async fn a_replay_wants_a_row_of_its_own(database: Database) {
+async fn a_takeover_does_not_send_again_what_was_acknowledged_while_nobody_led(database: Database) {
     let store = migrated(&database, &shop()).await;
-    publish_in(&store, &["user:a"], at(0)).await;
-    acknowledge(&database, "shop").await;
-    answer_all(&store, "shop", 1).await;
-    let mut replay = store.begin_replay(ReplayFilter::default(), endpoint("shop"), Order::User).await.unwrap();
-    assert_eq!(store.replay(&mut replay, at(2)).await.unwrap().unwrap().queued, 1);
-    answer_all(&store, "shop", 3).await;
-    assert_eq!(deliveries(&store).await[1].state, State::Sending);
-    acknowledge(&database, "shop").await;
-    assert_eq!(look(&store, "shop", 4, Verdict::Dead).await, (1, 0));
+    publish_in(&store, &["user:a", "user:b", "user:a", "user:c"], at(0)).await;
+    let mut first = Leader::of(&store, "shop", at(1)).await;
+    // Two are under way when the process dies, and one has failed.
+    let came = |seq| if seq == 4 { Came::RetryAt(at(2)) } else { Came::Sending(at(60)) };
+    first.pass(9, at(1), |next| came(next.event.seq)).await;
+    drop(first);
+    let acknowledged =
+        "INSERT INTO lumo_acks (event_id, endpoint) SELECT id, 'shop' FROM lumo_events WHERE seq IN (1, 4)";
+    database.execute(acknowledged).await;
+    assert_eq!(
+        looked(&store, "shop", 2).await,
+        (vec![4], vec![]),
+        "until then its process may be at work on the other"
+    );
+
+    let mut second = Leader::after(&store, "shop", Some(super::leader::PROCESS), at(3)).await;
+    second.asks_acks = true;
+    let probe = store.probe_row(&endpoint("shop"), true, at(3)).await.unwrap();
+    assert_eq!(probe.map(|row| row.event.seq), Some(2), "nor is an endpoint tried with it");
+    let sent = second.pass(9, at(3), |_| Came::Answered(at(90))).await;
+    assert_eq!(sent.iter().map(|next| next.event.seq).collect::<Vec<_>>(), [2]);
+    assert_eq!(looked(&store, "shop", 3).await, (vec![1, 4], vec![]));
+    settle(&store, &mut second, "shop", 4, Fate::Dead).await;
+    let states = ["delivered 1 None", "awaiting_ack 1 None", "pending 0 None", "delivered 1 None"];
+    assert_eq!(shown(&store).await, states);
+    let attempts = "SELECT seq, attempt, result FROM lumo_delivery_attempts ORDER BY seq";
+    let attempts: Vec<String> = database
+        .rows(attempts)
+        .await
+        .iter()
+        .map(|row| row.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(attempts, ["1 1 delivered", "2 1 answered", "4 1 delivered"]);
+    assert_eq!(second.pass(9, at(4), |_| Came::Delivered).await.len(), 1, "the lane of what was acknowledged is free");
 }

@@ -68,7 +68,7 @@ async fn a_wallet_first_seen_blocked_is_created_and_then_blocked(database: Datab
     ingest(&store, &[blocked("w1", at(-50)), blocked("w2", at(-5))], at(20)).await;
     let kinds = kinds(&database).await;
     assert_eq!(kinds, ["wallet.created", "wallet.blocked", "wallet.replaced", "wallet.blocked"]);
-    let sql = "SELECT e.object_id FROM lumo_deliveries d JOIN lumo_events e ON e.id = d.event_id ORDER BY d.id";
+    let sql = "SELECT e.object_id FROM lumo_deliveries d JOIN lumo_events e ON e.id = d.event_id ORDER BY e.seq";
     let told: Vec<_> = database.rows(sql).await.into_iter().flatten().flatten().collect();
     assert_eq!(told, ["w1", "w2", "w2"]);
 
@@ -120,11 +120,12 @@ async fn balances_alone_are_told_only_to_whom_names_them(database: Database) {
 
     let names = [subscriber("crm", &["wallet.balance_changed"], Order::User), subscriber("shop", &["*"], Order::User)];
     let store = lumo_bridge::store::Store::open(&super::fixture::config(&database), names.to_vec()).await.unwrap();
+    store.register_endpoints(super::leader::PROCESS, at(1500)).await.unwrap();
     assert_eq!(ingest(&store, &[rich("w", "8")], at(2000)).await.events, 1);
     assert_eq!(kinds(&database).await, ["wallet.created", "wallet.balance_changed"]);
     let changes = json!({"last_usdt_balance": {"from": "7.5", "to": "8"}});
     assert_eq!(last(&database).await["data"]["changes"], changes);
-    let takers = database.rows("SELECT endpoint FROM lumo_deliveries ORDER BY id").await;
+    let takers = database.rows("SELECT endpoint FROM lumo_deliveries ORDER BY seq, endpoint").await;
     assert_eq!(takers, [[Some("shop".to_owned())], [Some("crm".to_owned())]]);
 }
 

@@ -1,4 +1,4 @@
-//! Small things that the tests of the store are made of: records as listed, drafts, subscribers, settlements.
+//! Small things that the tests of the store are made of: records as listed, drafts, subscribers.
 
 use std::time::Duration;
 
@@ -11,15 +11,12 @@ use lumo_bridge::model::fingerprint::fingerprint;
 use lumo_bridge::model::id::{DeliveryId, EndpointName};
 use lumo_bridge::model::pattern::Patterns;
 use lumo_bridge::model::record::{Deposit, Wallet};
-use lumo_bridge::model::retry::Verdict;
 use lumo_bridge::model::subscriber::{Order, Subscriber};
-use lumo_bridge::store::query::DeliveryFilter;
-use lumo_bridge::store::{
-    Acks, Attempted, Batch, Checkpoint, Claimed, Config, Ending, Ingested, Regressions, Settlement, Store, Told, schema,
-};
-use lumo_bridge_entity::delivery;
+use lumo_bridge::store::query::{DeliveryFilter, DeliveryRow};
+use lumo_bridge::store::{Batch, Checkpoint, Config, Ending, Ingested, Regressions, Store, Told, schema};
 use serde_json::value::RawValue;
 
+use super::leader::PROCESS;
 use crate::database::Database;
 
 /// More than any test makes.
@@ -42,7 +39,7 @@ pub(crate) async fn migrated(database: &Database, subscribers: &[Subscriber]) ->
     let config = config(database);
     schema::up(&config).await.unwrap();
     let store = Store::open(&config, subscribers.to_vec()).await.unwrap();
-    store.register_endpoints(at(0)).await.unwrap();
+    store.register_endpoints(PROCESS, at(0)).await.unwrap();
     store
 }
 
@@ -52,7 +49,7 @@ pub(crate) fn endpoint(name: &str) -> EndpointName {
 
 pub(crate) fn subscriber(name: &str, patterns: &[&str], order: Order) -> Subscriber {
     let patterns = Patterns::parse(patterns.iter().copied()).unwrap();
-    Subscriber { endpoint: endpoint(name), patterns, order, history: None, sink: None }
+    Subscriber { endpoint: endpoint(name), patterns, order, history: None, fingerprint: 1, lease: LEASE }
 }
 
 /// An endpoint `shop` that wants everything about wallets and deposits, a user's in order.
@@ -175,57 +172,15 @@ pub(crate) async fn publish_in(store: &Store, streams: &[&str], now: DateTime<Ut
     assert_eq!(publish(store, &drafts, now).await, streams.len());
 }
 
-pub(crate) async fn claim(store: &Store, name: &str, limit: usize, now: DateTime<Utc>) -> Vec<Claimed> {
-    store.claim(&endpoint(name), limit, LEASE, now).await.unwrap()
-}
-
-/// What the receiver did with one delivery.
-pub(crate) fn settled(claimed: Claimed, name: &str, verdict: Verdict, now: DateTime<Utc>) -> Settlement {
-    let (status, error) = match verdict {
-        Verdict::Done => (200, None),
-        Verdict::RetryAt(_) | Verdict::Dead => (500, Some("answered 500".to_owned())),
-    };
-    Settlement {
-        attempts: claimed.attempts + 1,
-        counts: true,
-        blames_endpoint: true,
-        hand_over: None,
-        acks: Acks::Unasked,
-        lease: claimed.lease,
-        endpoint: endpoint(name),
-        attempted: Attempted {
-            started_at: now,
-            duration: Duration::from_millis(12),
-            status: Some(status),
-            error,
-            response_body: None,
-        },
-        verdict,
-        max_hold: HOLD,
-        endpoint_hold: None,
-    }
-}
-
-/// Settles all of them alike; none of the leases may be lost.
-pub(crate) async fn settle(store: &Store, claimed: Vec<Claimed>, name: &str, verdict: Verdict, now: DateTime<Utc>) {
-    let settlements: Vec<_> = claimed.into_iter().map(|claimed| settled(claimed, name, verdict, now)).collect();
-    assert_eq!(store.settle(&settlements, now).await.unwrap().lost, [], "a lease was lost");
-}
-
-/// When the endpoint's next delivery is due.
-pub(crate) async fn next_due(store: &Store, name: &str) -> Option<DateTime<Utc>> {
-    store.look(&endpoint(name)).await.unwrap().unwrap().due()
-}
-
-/// Every delivery, oldest first.
-pub(crate) async fn deliveries(store: &Store) -> Vec<delivery::Model> {
+/// Every delivery: each event at each endpoint that wants it or has a row of it, the oldest event first.
+pub(crate) async fn deliveries(store: &Store) -> Vec<DeliveryRow> {
     let filter = DeliveryFilter { limit: ALL, ..DeliveryFilter::default() };
     let mut rows = store.list_deliveries(&filter).await.unwrap();
     rows.reverse();
     rows
 }
 
-pub(crate) async fn delivery(store: &Store, id: &DeliveryId) -> delivery::Model {
+pub(crate) async fn delivery(store: &Store, id: &DeliveryId) -> DeliveryRow {
     store.delivery(id).await.unwrap().unwrap()
 }
 

@@ -39,7 +39,7 @@ fn nothing(fate: Fate) -> Ingested {
 
 async fn what_appears_is_stored_told_and_queued(database: Database) {
     let store = migrated(&database, &shop()).await;
-    let mut queued = store.queued();
+    let mut queued = store.appended();
     queued.mark_unchanged();
 
     let caused = ingest(&store, &[wallet("w1", "bob"), wallet("w2", "eve")], at(5)).await;
@@ -78,7 +78,7 @@ async fn what_is_listed_as_before_costs_nothing(database: Database) {
     ingest(&store, &wallets, at(1)).await;
     ingest(&store, &deposits, at(1)).await;
     let before = everything(&database).await;
-    let mut queued = store.queued();
+    let mut queued = store.appended();
     queued.mark_unchanged();
 
     for now in [at(2), at(100_000)] {
@@ -198,7 +198,7 @@ pub(super) async fn everything(database: &Database) -> Vec<(&'static str, Vec<Ve
         ("lumo_user_wallets", "id, address, raw, version, first_seen_at, changed_at, missing_since", "id"),
         ("lumo_user_deposits", "id, external_id, status, raw, version, first_seen_at, changed_at", "id"),
         ("lumo_events", "id, seq, stream, stream_seq, body", "seq"),
-        ("lumo_deliveries", "id, event_id, state, next_attempt_at, lane", "id"),
+        ("lumo_deliveries", "event_id, endpoint, state, next_attempt_at", "event_id, endpoint"),
         ("lumo_streams", "stream, last_seq", "stream"),
         ("lumo_sync_state", "listing, last_total", "listing"),
     ] {
@@ -212,7 +212,7 @@ async fn a_dry_run_tells_what_would_happen_and_touches_nothing(database: Databas
     ingest(&store, &[wallet("w1", "bob"), wallet("w2", "eve")], at(0)).await;
     ingest(&store, &[of_wallet("d", "w3")], at(0)).await;
     let before = everything(&database).await;
-    let mut queued = store.queued();
+    let mut queued = store.appended();
     queued.mark_unchanged();
 
     let blocked = listed(Wallet { is_blocked: true, ..wallet("w1", "bob") });
@@ -247,7 +247,7 @@ async fn a_page_longer_than_a_statement_is_stored_whole(database: Database) {
     assert_eq!(ingest(&store, &wallets("a"), at(0)).await.events, 1201);
     assert_eq!(ingest(&store, &wallets("b"), at(1000)).await.changed, 1201);
     assert_eq!(database.count("lumo_user_wallets", "version = 2 AND address = 'b'").await, 1201);
-    assert_eq!(database.count("lumo_deliveries", "next_attempt_at IS NOT NULL").await, 1201);
+    assert_eq!(database.count("lumo_deliveries", "state = 'pending'").await, 2402);
     assert_eq!(database.number("SELECT MAX(seq) FROM lumo_events").await, 2402);
 }
 

@@ -1,272 +1,154 @@
-//! The order of a lane, against a model: random publishing, claiming, settling, skipping and crashing at times set by hand, and after
-//! every step the table must say what the model says.
-//!
-//! The model knows the rules as they are promised, and not how the store keeps them: a delivery may go when nothing before it
-//! in its lane is unfinished, or when the one right before it has failed and its hold has passed.
+//! The order of rows by example: what goes first, and when the next one of a lane goes.
 
-use std::collections::BTreeMap;
-
-use chrono::{DateTime, TimeDelta, Utc};
-use lumo_bridge::model::id::DeliveryId;
-use lumo_bridge::model::retry::Verdict;
+use lumo_bridge::model::id::EventId;
 use lumo_bridge::model::subscriber::Order;
-use lumo_bridge::store::skip::Skipped;
-use lumo_bridge::store::{Claimed, Store};
-use lumo_bridge_entity::delivery::State;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use lumo_bridge::store::Store;
+use lumo_bridge::store::replay::ReplayFilter;
+use lumo_bridge_entity::exception::State;
 
-use super::fixture::{HOLD, LEASE, at, claim, deliveries, draft, migrated, next_due, publish, settled, subscriber};
+use super::fixture::{HOLD, at, endpoint, migrated, publish_in, shop, subscriber};
+use super::leader::{Came, Leader, Next};
 use crate::database::{Database, on_each_database};
 
-on_each_database!(whatever_happens_a_lane_is_in_order_and_nothing_is_stuck);
+on_each_database!(
+    what_is_due_first_goes_first,
+    what_is_due_at_the_same_time_goes_in_the_order_of_the_log,
+    the_next_goes_when_the_one_before_it_ends,
+    the_next_goes_when_the_hold_of_the_one_before_it_has_passed,
+    what_comes_behind_a_failing_one_waits_for_its_hold,
+    with_one_lane_for_all_nothing_passes,
+    a_probe_takes_the_oldest_row_tried_or_untried,
+);
 
-const ENDPOINTS: [(&str, Order); 3] = [("all", Order::Endpoint), ("none", Order::None), ("user", Order::User)];
-const STREAMS: [&str; 3] = ["user:a", "user:b", "user:c"];
-const SEEDS: std::ops::Range<u64> = 0..6;
-const STEPS: usize = 100;
-
-/// A delivery as the model knows it.
-#[derive(Clone, Debug)]
-struct Row {
-    endpoint: &'static str,
-    lane: Option<&'static str>,
-    born: DateTime<Utc>,
-    state: State,
-    /// The end of the lease, or the next attempt.
-    next: DateTime<Utc>,
-    hold: Option<DateTime<Utc>>,
-    /// Counts the claims; a lease is good while it is the last.
-    claims: u32,
+fn unordered() -> Vec<lumo_bridge::model::subscriber::Subscriber> {
+    vec![subscriber("shop", &["*"], Order::None)]
 }
 
-/// A lease that somebody holds, perhaps no longer rightly.
-struct Held {
-    claimed: Claimed,
-    claims: u32,
+fn streams(sent: &[Next]) -> Vec<&str> {
+    sent.iter().map(|next| next.event.stream.as_str()).collect()
 }
 
-struct World {
-    seed: u64,
-    store: Store,
-    random: StdRng,
-    now: DateTime<Utc>,
-    rows: BTreeMap<DeliveryId, Row>,
-    held: Vec<Held>,
-    published: usize,
+/// When the endpoint's next row is due.
+async fn next_due(store: &Store, seconds: i64) -> Option<chrono::DateTime<chrono::Utc>> {
+    store.due(&endpoint("shop"), 100, at(seconds)).await.unwrap().next_at
 }
 
-impl World {
-    /// The unfinished one right before this in its lane.
-    fn before(&self, id: &DeliveryId) -> Option<&Row> {
-        let row = &self.rows[id];
-        let lane = row.lane?;
-        let same = |other: &&Row| (other.endpoint, other.lane) == (row.endpoint, Some(lane)) && !other.state.is_final();
-        self.rows.range(..id.clone()).map(|(_, row)| row).rev().find(same)
-    }
+async fn what_is_due_first_goes_first(database: Database) {
+    let store = migrated(&database, &unordered()).await;
+    let due = store.due(&endpoint("shop"), 100, at(0)).await.unwrap();
+    assert!(due.rows.is_empty() && due.next_at.is_none() && !due.has_rows);
+    publish_in(&store, &["a", "b", "c"], at(0)).await;
+    let mut leader = Leader::of(&store, "shop", at(1)).await;
+    let times = |next: &Next| match next.event.stream.as_str() {
+        "a" => at(30),
+        "b" => at(10),
+        _ => at(20),
+    };
+    assert_eq!(leader.pass(9, at(1), |next| Came::RetryAt(times(next))).await.len(), 3);
+    assert_eq!(next_due(&store, 1).await, Some(at(10)));
+    assert!(store.due(&endpoint("shop"), 100, at(1)).await.unwrap().has_rows);
+    let due = store.due(&endpoint("shop"), 2, at(30)).await.unwrap();
+    assert_eq!(due.rows.iter().map(|row| row.event.stream.as_str()).collect::<Vec<_>>(), ["b", "c"]);
+    assert_eq!(store.due(&endpoint("shop"), 9, at(10)).await.unwrap().rows.len(), 1, "due means now or before");
+    assert_eq!(streams(&leader.pass(9, at(20), |_| Came::Sending(at(90))).await), ["b", "c"]);
+    assert_eq!(next_due(&store, 20).await, Some(at(30)));
+    assert_eq!(next_due(&store, 30).await, Some(at(90)), "what is under way is due again then");
+}
 
-    /// When it may go; none if that is up to another.
-    fn due(&self, id: &DeliveryId) -> Option<DateTime<Utc>> {
-        let row = &self.rows[id];
-        match row.state {
-            State::Pending => match self.before(id) {
-                None => Some(row.born),
-                Some(before) => before.hold.map(|until| until.max(row.born)),
-            },
-            State::Sending | State::Retrying => Some(row.next),
-            _ => None,
-        }
+async fn what_is_due_at_the_same_time_goes_in_the_order_of_the_log(database: Database) {
+    let store = migrated(&database, &unordered()).await;
+    let names: Vec<String> = (0..30).map(|number| format!("{number:02}")).collect();
+    publish_in(&store, &names.iter().map(String::as_str).collect::<Vec<_>>(), at(0)).await;
+    let mut leader = Leader::of(&store, "shop", at(1)).await;
+    let is_even = |next: &Next| next.event.seq % 2 == 0;
+    // Rows move in the table as they are written; their order must not come from where they lie.
+    leader.pass(30, at(1), |next| Came::RetryAt(if is_even(next) { at(3) } else { at(2) })).await;
+    for seconds in [3, 2] {
+        leader.pass(15, at(seconds), |_| Came::RetryAt(at(5))).await;
     }
+    leader.pass(15, at(4), |_| Came::RetryAt(at(5))).await;
+    assert_eq!(streams(&leader.pass(30, at(6), |_| Came::Delivered).await), names);
+}
 
-    fn is_due(&self, id: &DeliveryId) -> bool {
-        self.due(id).is_some_and(|due| due <= self.now)
+async fn the_next_goes_when_the_one_before_it_ends(database: Database) {
+    let store = migrated(&database, &shop()).await;
+    publish_in(&store, &["user:a", "user:a", "user:a", "user:a"], at(0)).await;
+    let mut leader = Leader::of(&store, "shop", at(1)).await;
+    assert_eq!(leader.pass(9, at(1), |_| Came::Sending(at(500))).await.len(), 1);
+    for (seconds, came) in [(500, Came::Delivered), (501, Came::Dead), (502, Came::Delivered), (503, Came::Delivered)] {
+        assert_eq!(leader.pass(9, at(seconds), |_| came).await.len(), 1, "two of one lane at once");
     }
+    assert!(leader.deliver(at(99_999)).await.is_empty());
+    assert_eq!(database.count("lumo_exceptions", "lane IS NOT NULL").await, 0);
+}
 
-    async fn publish(&mut self) {
-        let count = self.random.random_range(1..=2);
-        let mut drafts = Vec::new();
-        for _ in 0..count {
-            self.published += 1;
-            let stream = STREAMS[self.random.random_range(0..STREAMS.len())];
-            drafts.push(draft(stream, &self.published.to_string()));
-        }
-        publish(&self.store, &drafts, self.now).await;
-        let fresh: Vec<_> = deliveries(&self.store).await.split_off(self.rows.len());
-        assert_eq!(fresh.len(), count * ENDPOINTS.len(), "seed {}", self.seed);
-        // Queued in the order of the events; each endpoint once per event.
-        for (row, number) in fresh.into_iter().zip(0..) {
-            let (endpoint, order) = ENDPOINTS[number % ENDPOINTS.len()];
-            assert_eq!(row.endpoint.as_str(), endpoint);
-            let stream = STREAMS.into_iter().find(|stream| *stream == drafts[number / ENDPOINTS.len()].stream);
-            let lane = match order {
-                Order::User => stream,
-                Order::Endpoint => Some("*"),
-                Order::None => None,
-            };
-            let (born, state) = (self.now, State::Pending);
-            self.rows.insert(row.id, Row { endpoint, lane, born, state, next: born, hold: None, claims: 0 });
-        }
-    }
+async fn the_next_goes_when_the_hold_of_the_one_before_it_has_passed(database: Database) {
+    let store = migrated(&database, &shop()).await;
+    publish_in(&store, &["user:a", "user:a", "user:a", "user:b"], at(0)).await;
+    let mut leader = Leader::of(&store, "shop", at(10)).await;
+    let is_a = |next: &Next| next.event.stream == "user:a";
+    let sent = leader.pass(9, at(10), |next| if is_a(next) { Came::RetryAt(at(1000)) } else { Came::Delivered }).await;
+    assert_eq!(streams(&sent), ["user:a", "user:b"], "one user's failing delivery holds no other user");
 
-    async fn claim(&mut self, limit: usize) -> usize {
-        let (name, _) = ENDPOINTS[self.random.random_range(0..ENDPOINTS.len())];
-        let due: Vec<_> =
-            self.rows.keys().filter(|id| self.rows[*id].endpoint == name && self.is_due(id)).cloned().collect();
-        let claimed = claim(&self.store, name, limit, self.now).await;
-        assert_eq!(claimed.len(), due.len().min(limit), "seed {}: due are {due:?}", self.seed);
-        let count = claimed.len();
-        for claimed in claimed {
-            let id = claimed.lease.delivery().clone();
-            assert!(due.contains(&id), "seed {}: {id} is not due", self.seed);
-            self.passes_nobody_who_did_not_fail(&id);
-            let row = self.rows.get_mut(&id).unwrap();
-            row.state = State::Sending;
-            row.next = self.now + LEASE;
-            row.claims += 1;
-            self.held.push(Held { claimed, claims: row.claims });
-        }
-        count
-    }
+    let passed = 10 + i64::try_from(HOLD.as_secs()).unwrap();
+    assert!(leader.pass(9, at(passed - 1), |_| Came::Delivered).await.is_empty());
+    let sent = leader.deliver(at(passed)).await;
+    assert_eq!(sent.len(), 2, "the second, and then the third behind it");
+    let first = leader.pass(9, at(1000), |_| Came::Delivered).await;
+    assert_eq!((first.len(), first[0].attempts, first[0].event.seq), (1, 1, 1));
+}
 
-    /// The promise itself, in other words than [`World::due`].
-    fn passes_nobody_who_did_not_fail(&self, id: &DeliveryId) {
-        let row = &self.rows[id];
-        for (earlier, other) in self.rows.range(..id.clone()).filter(|(_, other)| !other.state.is_final()) {
-            let same = row.lane.is_some() && (row.endpoint, row.lane) == (other.endpoint, other.lane);
-            let passed = other.hold.is_some_and(|until| until <= self.now);
-            assert!(!same || passed, "seed {}: {id} passes {earlier} {other:?} at {}", self.seed, self.now);
-        }
-    }
+async fn what_comes_behind_a_failing_one_waits_for_its_hold(database: Database) {
+    let store = migrated(&database, &shop()).await;
+    publish_in(&store, &["user:a"], at(0)).await;
+    let mut leader = Leader::of(&store, "shop", at(10)).await;
+    leader.pass(9, at(10), |_| Came::RetryAt(at(1000))).await;
+    publish_in(&store, &["user:a"], at(20)).await;
+    assert!(leader.pass(9, at(20), |_| Came::Delivered).await.is_empty());
+    assert_eq!(next_due(&store, 20).await, Some(at(70)), "it has a row, which waits");
+    assert!(leader.pass(9, at(69), |_| Came::Delivered).await.is_empty());
+    assert_eq!(leader.pass(9, at(70), |_| Came::Delivered).await.len(), 1);
 
-    async fn settle(&mut self, verdict: Verdict) {
-        if self.held.is_empty() {
-            return;
-        }
-        let index = self.random.random_range(0..self.held.len());
-        let Held { claimed, claims } = self.held.swap_remove(index);
-        let id = claimed.lease.delivery().clone();
-        let row = self.rows.get_mut(&id).unwrap();
-        let good = row.state == State::Sending && row.claims == claims;
-        let settlement = settled(claimed, row.endpoint, verdict, self.now);
-        let lost = self.store.settle(&[settlement], self.now).await.unwrap().lost;
-        assert_eq!(lost.is_empty(), good, "seed {}: {id} {row:?}", self.seed);
-        if !good {
-            return;
-        }
-        match verdict {
-            Verdict::Done => row.state = State::Delivered,
-            Verdict::Dead => row.state = State::Dead,
-            Verdict::RetryAt(next) => {
-                row.state = State::Retrying;
-                row.next = next;
-                row.hold = row.hold.or(Some(self.now + TimeDelta::from_std(HOLD).unwrap()));
-            }
-        }
-    }
+    publish_in(&store, &["user:a"], at(80)).await;
+    assert_eq!(
+        leader.pass(9, at(80), |_| Came::Delivered).await.len(),
+        1,
+        "the hold has passed for whoever comes later as well"
+    );
+}
 
-    /// The operator gives up one of them, mostly one that can be.
-    async fn skip(&mut self) {
-        let any = self.random.random_ratio(1, 5);
-        let mut some: Vec<_> = self.rows.iter_mut().filter(|(_, row)| any || !row.state.is_final()).collect();
-        if some.is_empty() {
-            return;
-        }
-        let (id, row) = some.swap_remove(self.random.random_range(0..some.len()));
-        let skipped = self.store.skip_delivery(id, "skipped", self.now).await.unwrap();
-        let untouched = row.state.is_final() || row.state == State::Sending;
-        let expected = if untouched { Skipped::Untouched(row.state) } else { Skipped::Skipped };
-        assert_eq!(skipped, expected, "seed {}: {id} {row:?}", self.seed);
-        if !untouched {
-            row.state = State::Skipped;
-        }
-    }
-
-    fn verdict(&mut self) -> Verdict {
-        match self.random.random_range(0..10) {
-            0..4 => Verdict::Done,
-            4..9 => Verdict::RetryAt(self.now + TimeDelta::seconds(self.random.random_range(1..25))),
-            _ => Verdict::Dead,
-        }
-    }
-
-    async fn step(&mut self) {
-        match self.random.random_range(0..13) {
-            0 => self.publish().await,
-            12 => self.skip().await,
-            1..6 => {
-                let limit = self.random.random_range(1..=4);
-                self.claim(limit).await;
-            }
-            6..10 => {
-                let verdict = self.verdict();
-                self.settle(verdict).await;
-            }
-            10 => self.now += TimeDelta::seconds(self.random.random_range(1..8)),
-            _ => self.now += TimeDelta::seconds(self.random.random_range(8..80)),
-        }
-    }
-
-    /// The table says what the model says.
-    async fn check(&self) {
-        let stored = deliveries(&self.store).await;
-        assert_eq!(stored.len(), self.rows.len());
-        for row in stored {
-            let (expected, due) = (&self.rows[&row.id], self.due(&row.id));
-            let story = format!("seed {}, now {}: {row:?}, expected {expected:?} due {due:?}", self.seed, self.now);
-            assert_eq!(row.state, expected.state, "{story}");
-            let same = match (row.next_attempt_at, due) {
-                (None, None) => true,
-                (Some(stored), Some(due)) => stored == due || (stored <= self.now && due <= self.now),
-                _ => false,
-            };
-            assert!(same, "{story}");
-        }
-        for (name, _) in ENDPOINTS {
-            let next = next_due(&self.store, name).await;
-            let due = |id: &DeliveryId| (self.rows[id].endpoint == name).then(|| self.due(id)).flatten();
-            let expected = self.rows.keys().filter_map(due).min();
-            let reached = |time: Option<DateTime<Utc>>| time.map(|time| time.max(self.now));
-            assert_eq!(reached(next), reached(expected), "seed {}: {name}", self.seed);
-        }
-    }
-
-    /// From now on every receiver accepts; whoever held a lease has died.
-    async fn finish(&mut self) {
-        self.held.clear();
-        for _ in 0..self.rows.len() * 20 {
-            let Some(next) = self.rows.keys().filter_map(|id| self.due(id)).min() else { break };
-            self.now = self.now.max(next);
-            self.claim(usize::MAX >> 1).await;
-            while !self.held.is_empty() {
-                self.settle(Verdict::Done).await;
-            }
-            self.check().await;
-        }
-        let stuck: Vec<_> = self.rows.iter().filter(|(_, row)| !row.state.is_final()).collect();
-        assert!(stuck.is_empty(), "seed {}: {stuck:?}", self.seed);
-        let counts = self.store.undelivered().await.unwrap();
-        assert!(
-            counts.iter().all(|count| matches!(count.state, State::Dead | State::Skipped)),
-            "seed {}: {counts:?}",
-            self.seed
-        );
+async fn with_one_lane_for_all_nothing_passes(database: Database) {
+    let store = migrated(&database, &[subscriber("shop", &["*"], Order::Endpoint)]).await;
+    publish_in(&store, &["user:a", "user:b", "user:c"], at(0)).await;
+    let mut leader = Leader::of(&store, "shop", at(1)).await;
+    assert_eq!(streams(&leader.pass(9, at(1), |_| Came::RetryAt(at(20))).await), ["user:a"]);
+    assert!(leader.deliver(at(19)).await.is_empty());
+    for stream in ["user:a", "user:b", "user:c"] {
+        assert_eq!(streams(&leader.pass(9, at(20), |_| Came::Delivered).await), [stream]);
     }
 }
 
-async fn whatever_happens_a_lane_is_in_order_and_nothing_is_stuck(database: Database) {
-    let store = migrated(&database, &ENDPOINTS.map(|(name, order)| subscriber(name, &["*"], order))).await;
-    for seed in SEEDS {
-        for table in ["lumo_deliveries", "lumo_events", "lumo_delivery_attempts"] {
-            database.execute(&format!("DELETE FROM {table}")).await;
-        }
-        database.execute("UPDATE lumo_streams SET last_seq = 0").await;
-        let (random, now) = (StdRng::seed_from_u64(seed), at(0));
-        let store = store.clone();
-        let mut world = World { seed, store, random, now, rows: BTreeMap::new(), held: Vec::new(), published: 0 };
-        for _ in 0..STEPS {
-            world.step().await;
-            world.check().await;
-        }
-        world.finish().await;
-    }
+async fn a_probe_takes_the_oldest_row_tried_or_untried(database: Database) {
+    let store = migrated(&database, &shop()).await;
+    let probe = async |tried| store.probe_row(&endpoint("shop"), tried, at(3)).await.unwrap().map(|row| row.event.seq);
+    assert_eq!(probe(false).await, None);
+    publish_in(&store, &["user:a", "user:a", "user:b"], at(0)).await;
+    let mut leader = Leader::of(&store, "shop", at(1)).await;
+    let is_a = |next: &Next| next.event.stream == "user:a";
+    leader.pass(9, at(1), |next| if is_a(next) { Came::RetryAt(at(1000)) } else { Came::Delivered }).await;
+    let states = database.rows("SELECT state FROM lumo_exceptions ORDER BY seq").await;
+    let states: Vec<_> = states.iter().map(|row| row[0].as_deref().unwrap()).collect();
+    assert_eq!(states, [State::Retrying.as_str(), State::Waiting.as_str()]);
+    assert_eq!(probe(true).await, Some(1), "it is not due");
+    assert_eq!(probe(false).await, None, "the second has a time, but it is that of its hold");
+
+    let filter = ReplayFilter { ids: vec![draft_id(&store, 3).await], ..ReplayFilter::default() };
+    let mut replay = store.begin_replay(filter, endpoint("shop")).await.unwrap();
+    while store.replay(&mut replay, at(2)).await.unwrap().is_some() {}
+    leader.refresh(at(2)).await;
+    assert_eq!((probe(true).await, probe(false).await), (Some(1), Some(3)));
+}
+
+async fn draft_id(store: &Store, seq: i64) -> EventId {
+    store.read_events(seq - 1, seq).await.unwrap().remove(0).id
 }

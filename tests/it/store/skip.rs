@@ -1,217 +1,153 @@
-//! Skipping: what the operator gives up ends at once, and its lane goes on as if it had never been there.
+//! Giving up: what is skipped is not sent, what came behind it goes on, and what is on its way is left alone.
 
+use lumo_bridge::model::delivery::State;
 use lumo_bridge::model::id::DeliveryId;
-use lumo_bridge::model::retry::Verdict;
 use lumo_bridge::model::subscriber::Order;
 use lumo_bridge::store::Store;
-use lumo_bridge::store::manual::Retried;
 use lumo_bridge::store::skip::Skipped;
-use lumo_bridge_entity::delivery::{Model, State};
 
-use super::fixture::{
-    HOLD, at, claim, deliveries, delivery, endpoint, migrated, next_due, publish_in, settle, shop, subscriber,
-};
+use super::fixture::{at, deliveries, delivery, draft, endpoint, migrated, publish, publish_in, shop, subscriber};
+use super::leader::{Came, Leader};
 use crate::database::{Database, on_each_database};
 
 on_each_database!(
-    what_is_not_finished_is_skipped_and_says_why,
-    what_is_under_way_or_finished_is_left_alone,
-    what_waits_behind_a_skipped_one_goes_on,
-    what_waits_behind_two_waits_for_the_one_that_is_left,
-    what_waits_behind_a_failed_one_keeps_to_its_hold,
-    a_skipped_one_can_be_tried_again,
-    everything_that_waits_for_an_endpoint_is_skipped_in_batches,
-    claims_and_skips_at_once_leave_nothing_stuck,
+    what_waits_or_failed_is_given_up_and_what_is_behind_it_goes_on,
+    what_is_not_reached_yet_is_given_up_ahead,
+    what_is_finished_or_under_way_is_left_alone,
+    a_leader_that_does_not_look_is_not_waited_for_long,
+    everything_that_waits_for_an_endpoint_is_given_up,
+    ranges_are_cut_where_the_endpoint_is,
 );
 
-async fn skip(store: &Store, id: &DeliveryId, seconds: i64) -> Skipped {
-    store.skip_delivery(id, "booked by hand", at(seconds)).await.unwrap()
+const CERTAIN: Skipped = Skipped::Skipped { is_certain: true };
+
+async fn skip(store: &Store, database: &Database, id: &DeliveryId, seconds: i64) -> Skipped {
+    // Nobody is there who could have it on its way.
+    database.execute("UPDATE lumo_endpoints SET process = NULL").await;
+    store.skip_deliveries(std::slice::from_ref(id), "by hand", at(seconds)).await.unwrap()[0]
 }
 
-/// What is claimed now.
-async fn due(store: &Store, seconds: i64) -> Vec<DeliveryId> {
-    claim(store, "shop", 9, at(seconds)).await.iter().map(|claimed| claimed.lease.delivery().clone()).collect()
-}
-
-async fn what_is_not_finished_is_skipped_and_says_why(database: Database) {
+async fn what_waits_or_failed_is_given_up_and_what_is_behind_it_goes_on(database: Database) {
     let store = migrated(&database, &shop()).await;
-    for (number, state) in [State::Pending, State::Retrying, State::Held].into_iter().enumerate() {
-        publish_in(&store, &[&format!("user:{number}")], at(0)).await;
-        let row = deliveries(&store).await.pop().unwrap();
-        let (id, name) = (row.id.as_str(), state.as_str());
-        let set =
-            format!("UPDATE lumo_deliveries SET state = '{name}', attempts = 3, last_status = 503 WHERE id = '{id}'");
-        database.execute(&set).await;
-        assert_eq!(skip(&store, &row.id, 5).await, Skipped::Skipped, "{state:?}");
-        let expected = Model {
-            state: State::Skipped,
-            next_attempt_at: None,
-            lane: None,
-            last_error: Some("booked by hand".to_owned()),
-            last_status: Some(503),
-            attempts: 3,
-            ..row
-        };
-        assert_eq!(delivery(&store, &expected.id).await, expected, "{state:?}");
-    }
-    assert!(due(&store, 99_999).await.is_empty());
-    assert_eq!(next_due(&store, "shop").await, None);
-    assert_eq!(skip(&store, &"dlv_nothing".parse().unwrap(), 6).await, Skipped::Unknown);
-}
-
-async fn what_is_under_way_or_finished_is_left_alone(database: Database) {
-    let store = migrated(&database, &shop()).await;
-    publish_in(&store, &["user:a"], at(0)).await;
-    let claimed = claim(&store, "shop", 1, at(1)).await;
-    let id = claimed[0].lease.delivery().clone();
-    for (seconds, state) in [(2, State::Sending), (4, State::Delivered)] {
-        let before = delivery(&store, &id).await;
-        assert_eq!(before.state, state);
-        assert_eq!(skip(&store, &id, seconds).await, Skipped::Untouched(state));
-        assert_eq!(delivery(&store, &id).await, before);
-        if state == State::Sending {
-            let row = claim(&store, "shop", 1, at(1)).await;
-            assert!(row.is_empty(), "it is still leased");
-            database
-                .execute("UPDATE lumo_deliveries SET state = 'delivered', lane = NULL, next_attempt_at = NULL")
-                .await;
-        }
-    }
-    for state in [State::Dead, State::Skipped] {
-        database.execute(&format!("UPDATE lumo_deliveries SET state = '{}'", state.as_str())).await;
-        assert_eq!(skip(&store, &id, 5).await, Skipped::Untouched(state));
-        assert_eq!(delivery(&store, &id).await.last_error, None);
-    }
-}
-
-async fn what_waits_behind_a_skipped_one_goes_on(database: Database) {
-    let store = migrated(&database, &shop()).await;
-    publish_in(&store, &["user:a", "user:a", "user:a", "user:b"], at(0)).await;
+    let drafts: Vec<_> = (0..4).map(|number| draft("user:a", &number.to_string())).collect();
+    publish(&store, &drafts, at(0)).await;
+    let mut leader = Leader::of(&store, "shop", at(1)).await;
+    leader.pass(9, at(1), |_| Came::RetryAt(at(900))).await;
     let rows = deliveries(&store).await;
-    let mut queued = store.queued();
-    queued.mark_unchanged();
-    assert_eq!(skip(&store, &rows[0].id, 1).await, Skipped::Skipped);
-    assert!(queued.has_changed().unwrap(), "the delivery was not woken");
-    assert_eq!(due(&store, 1).await, [rows[1].id.clone(), rows[3].id.clone()]);
-    assert_eq!(delivery(&store, &rows[2].id).await.next_attempt_at, None);
-
-    // What is published next queues behind what is left.
-    publish_in(&store, &["user:b"], at(2)).await;
-    let last = deliveries(&store).await.pop().unwrap();
-    assert_eq!(last.next_attempt_at, None);
-    assert_eq!(skip(&store, &last.id, 3).await, Skipped::Skipped);
-    publish_in(&store, &["user:c"], at(4)).await;
-    assert_eq!(due(&store, 4).await.len(), 1);
+    assert_eq!(rows.iter().map(|row| row.state).collect::<Vec<_>>()[..2], [State::Retrying, State::Pending]);
+    assert_eq!(skip(&store, &database, &rows[1].id, 2).await, CERTAIN);
+    assert_eq!(leader.deliver(at(3)).await, [], "the first one still goes first");
+    assert_eq!(skip(&store, &database, &rows[0].id, 4).await, CERTAIN);
+    assert_eq!(leader.deliver(at(5)).await, [drafts[2].id.clone(), drafts[3].id.clone()]);
+    for row in &rows[..2] {
+        let row = delivery(&store, &row.id).await;
+        assert_eq!((row.state, row.last_error.as_deref()), (State::Skipped, Some("by hand")));
+    }
+    assert_eq!(database.count("lumo_exceptions", "lane IS NOT NULL").await, 0);
 }
 
-async fn what_waits_behind_two_waits_for_the_one_that_is_left(database: Database) {
+async fn what_is_not_reached_yet_is_given_up_ahead(database: Database) {
     let store = migrated(&database, &shop()).await;
-    publish_in(&store, &["user:a", "user:a", "user:a"], at(0)).await;
+    publish_in(&store, &["a", "b"], at(0)).await;
     let rows = deliveries(&store).await;
-    let first = claim(&store, "shop", 9, at(1)).await;
-    assert_eq!(skip(&store, &rows[1].id, 2).await, Skipped::Skipped);
-    assert!(due(&store, 3).await.is_empty(), "the first is still under way");
-    settle(&store, first, "shop", Verdict::Done, at(4)).await;
-    assert_eq!(due(&store, 4).await, [rows[2].id.clone()]);
+    assert_eq!(skip(&store, &database, &rows[1].id, 1).await, CERTAIN);
+    assert_eq!(delivery(&store, &rows[1].id).await.state, State::Skipped);
+    let mut leader = Leader::of(&store, "shop", at(2)).await;
+    assert_eq!(leader.deliver(at(2)).await, [rows[0].id.event.clone()]);
+    assert_eq!(delivery(&store, &rows[1].id).await.attempts, 0);
 }
 
-async fn what_waits_behind_a_failed_one_keeps_to_its_hold(database: Database) {
+async fn what_is_finished_or_under_way_is_left_alone(database: Database) {
     let store = migrated(&database, &shop()).await;
-    publish_in(&store, &["user:a", "user:a", "user:a", "user:a"], at(0)).await;
-    let rows = deliveries(&store).await;
-    settle(&store, claim(&store, "shop", 9, at(10)).await, "shop", Verdict::RetryAt(at(900)), at(10)).await;
-    let passed = 10 + i64::try_from(HOLD.as_secs()).unwrap();
-
-    assert_eq!(skip(&store, &rows[1].id, 20).await, Skipped::Skipped);
-    assert_eq!(delivery(&store, &rows[2].id).await.next_attempt_at, Some(at(passed)), "as if it had been next");
-    assert!(due(&store, passed - 1).await.is_empty());
-    assert_eq!(due(&store, passed).await, [rows[2].id.clone()]);
-    // The lease ends; by then the hold of the first has passed.
-    let again = claim(&store, "shop", 9, at(passed + 100)).await;
-    settle(&store, again, "shop", Verdict::RetryAt(at(1_000)), at(passed + 100)).await;
-    assert_eq!(skip(&store, &rows[2].id, passed + 101).await, Skipped::Skipped);
-    assert_eq!(due(&store, passed + 101).await, [rows[3].id.clone()]);
+    publish_in(&store, &["a", "b", "c", "d"], at(0)).await;
+    let mut leader = Leader::of(&store, "shop", at(1)).await;
+    leader
+        .pass(9, at(1), |next| match next.event.seq {
+            1 => Came::Delivered,
+            2 => Came::Dead,
+            3 => Came::Sending(at(900)),
+            _ => Came::Filtered,
+        })
+        .await;
+    let before = deliveries(&store).await;
+    let states = [State::Delivered, State::Dead, State::Sending, State::Filtered];
+    for (row, state) in before.iter().zip(states) {
+        assert_eq!(skip(&store, &database, &row.id, 2).await, Skipped::Unchanged(state));
+    }
+    assert_eq!(deliveries(&store).await.iter().map(|row| row.state).collect::<Vec<_>>(), states);
+    let strange = DeliveryId { event: draft("x", "x").id, endpoint: endpoint("shop") };
+    assert_eq!(skip(&store, &database, &strange, 3).await, Skipped::Unknown);
+    assert_eq!(skip(&store, &database, &DeliveryId { endpoint: endpoint("x"), ..strange }, 3).await, Skipped::Unknown);
 }
 
-async fn a_skipped_one_can_be_tried_again(database: Database) {
+async fn a_leader_that_does_not_look_is_not_waited_for_long(database: Database) {
     let store = migrated(&database, &shop()).await;
-    publish_in(&store, &["user:a"], at(0)).await;
-    let id = deliveries(&store).await[0].id.clone();
-    skip(&store, &id, 1).await;
-    assert_eq!(store.retry_delivery(&id, at(2)).await.unwrap(), Retried::Due);
-    settle(&store, claim(&store, "shop", 1, at(2)).await, "shop", Verdict::Done, at(3)).await;
-    assert_eq!(store.undelivered().await.unwrap(), []);
+    publish_in(&store, &["a"], at(0)).await;
+    let id = deliveries(&store).await.remove(0).id;
+    let mut leader = Leader::of(&store, "shop", at(1)).await;
+    let skipped = store.skip_deliveries(std::slice::from_ref(&id), "by hand", at(2)).await.unwrap();
+    assert_eq!(skipped, [Skipped::Skipped { is_certain: false }], "it may have it in hand");
+    assert_eq!(leader.deliver(at(3)).await, []);
+    let position = store.position(&endpoint("shop")).await.unwrap().unwrap();
+    assert!(store.until_seen(&endpoint("shop"), position.revision).await.unwrap(), "it has looked now");
 }
 
-async fn everything_that_waits_for_an_endpoint_is_skipped_in_batches(database: Database) {
+async fn everything_that_waits_for_an_endpoint_is_given_up(database: Database) {
     let orders = [("lanes", Order::User), ("line", Order::Endpoint), ("none", Order::None), ("other", Order::User)];
     let subscribers = orders.map(|(name, order)| subscriber(name, &["*"], order));
     let store = migrated(&database, &subscribers).await;
-    let streams: Vec<String> = (0..1100).map(|number| format!("user:{}", number % 7)).collect();
+    let streams: Vec<String> = (0..700).map(|number| format!("user:{}", number % 7)).collect();
     publish_in(&store, &streams.iter().map(String::as_str).collect::<Vec<_>>(), at(0)).await;
-    for ((name, order), later) in orders[..3].iter().zip(20..) {
-        let sending = claim(&store, name, 2, at(1)).await;
-        publish_in(&store, &["user:0"], at(later)).await;
-        let (mut sum, mut after, mut batches) = (0, None, 0);
-        while let Some((skipped, last)) =
-            store.skip_waiting(&endpoint(name), after.as_ref(), at(8), "held", at(9)).await.unwrap()
-        {
-            sum += skipped;
-            batches += 1;
-            after = Some(last);
-        }
-        assert_eq!((sum, batches), (1100 - sending.len() as u64, 3), "{name}");
-        let skipped = format!("endpoint = '{name}' AND state = 'skipped' AND last_error = 'held' AND lane IS NULL");
-        assert_eq!(database.count("lumo_deliveries", &skipped).await, sum as i64);
+    for (name, order) in &orders[..3] {
+        let mut leader = Leader::of(&store, name, at(1)).await;
+        // One is under way, one has failed; as many as their lanes allow.
+        leader
+            .pass(350, at(1), |next| match next.event.seq {
+                1 => Came::Sending(at(900)),
+                2 => Came::RetryAt(at(900)),
+                _ => Came::Delivered,
+            })
+            .await;
+        let waiting = deliveries(&store).await;
+        let waiting = waiting.iter().filter(|row| row.id.endpoint == endpoint(name));
+        let waiting = waiting.filter(|row| matches!(row.state, State::Pending | State::Retrying)).count();
+        assert!(waiting >= 350, "{name}: {waiting}");
+        assert_eq!(store.skip_all_waiting(&endpoint(name), at(9)).await.unwrap(), waiting as u64, "{name}");
+        let sql = format!(
+            "SELECT COUNT(*) FROM lumo_deliveries WHERE endpoint = '{name}' AND state = 'skipped' \
+                           AND last_error = 'skipped as its endpoint was resumed'"
+        );
+        assert_eq!(database.number(&sql).await, waiting as i64, "{name}");
+        assert_eq!(store.skip_all_waiting(&endpoint(name), at(9)).await.unwrap(), 0, "{name}");
 
-        // What was under way is settled, and what came later is not skipped and can still go.
-        let under_way = sending.len();
-        assert_eq!(under_way, if *order == Order::Endpoint { 1 } else { 2 });
-        settle(&store, sending, name, Verdict::Done, at(10)).await;
-        let left = format!("endpoint = '{name}' AND state = 'pending'");
-        let mut left = database.count("lumo_deliveries", &left).await;
-        assert!(left > 0);
-        while left > 0 {
-            let claimed = claim(&store, name, 9, at(29)).await;
-            assert!(!claimed.is_empty(), "{name}: {left} are stuck");
-            left -= claimed.len() as i64;
-            settle(&store, claimed, name, Verdict::Done, at(29)).await;
-        }
+        // What comes later goes out, though not before what is under way where there is an order.
+        publish_in(&store, &[&format!("user:new-{name}")], at(10)).await;
+        let sent = leader.deliver(at(11)).await.len();
+        assert_eq!(sent, usize::from(*order != Order::Endpoint), "{name}");
+        leader.deliver(at(901)).await;
+        let left = format!("endpoint = '{name}' AND state NOT IN ('delivered', 'skipped')");
+        assert_eq!(database.count("lumo_deliveries", &left).await, 0, "{name}");
     }
-    assert_eq!(database.count("lumo_deliveries", "endpoint = 'other' AND state = 'pending'").await, 1103);
+    assert_eq!(database.count("lumo_deliveries", "endpoint = 'other' AND state = 'pending'").await, 703);
 }
 
-/// Two that claim and settle, and one that skips what it can get hold of.
-async fn claims_and_skips_at_once_leave_nothing_stuck(database: Database) {
-    let store = migrated(&database, &shop()).await;
-    let streams: Vec<String> = (0..120).map(|number| format!("user:{}", number % 4)).collect();
-    publish_in(&store, &streams.iter().map(String::as_str).collect::<Vec<_>>(), at(0)).await;
-    let ids: Vec<_> = deliveries(&store).await.into_iter().map(|row| row.id).collect();
-    let work = async |store: &Store| {
-        loop {
-            let claimed = claim(store, "shop", 3, at(1)).await;
-            let left = deliveries(store).await.iter().any(|row| !row.state.is_final());
-            if !left {
-                return;
-            }
-            settle(store, claimed, "shop", Verdict::Done, at(1)).await;
-        }
+async fn ranges_are_cut_where_the_endpoint_is(database: Database) {
+    let store = migrated(&database, &[subscriber("shop", &["deposit.created"], Order::User)]).await;
+    publish_in(&store, &["a", "b", "c"], at(0)).await;
+    Leader::of(&store, "shop", at(1)).await.pass(1, at(1), |_| Came::Delivered).await;
+    assert_eq!(store.skip_all_waiting(&endpoint("shop"), at(2)).await.unwrap(), 2);
+    let ranges = async || {
+        let rows = database.rows("SELECT from_seq, through_seq, state FROM lumo_subscriptions ORDER BY from_seq").await;
+        let range = |row: Vec<Option<String>>| {
+            row.into_iter().map(|cell| cell.unwrap_or_default()).collect::<Vec<_>>().join(" ")
+        };
+        rows.into_iter().map(range).collect::<Vec<_>>()
     };
-    let skips = async {
-        let mut skipped = 0;
-        for id in ids.iter().step_by(3) {
-            skipped += i64::from(skip(&store, id, 1).await == Skipped::Skipped);
-        }
-        skipped
-    };
-    let deadline = std::time::Duration::from_secs(60);
-    let all = async { tokio::join!(work(&store), work(&store), skips) };
-    let ((), (), skipped) = tokio::time::timeout(deadline, all).await.expect("a lane is stuck");
-    assert_eq!(database.count("lumo_deliveries", "state = 'skipped'").await, skipped);
-    assert_eq!(database.count("lumo_deliveries", "state = 'delivered'").await, 120 - skipped);
-    assert_eq!(
-        database.count("lumo_delivery_attempts", "1 = 1").await,
-        120 - skipped,
-        "none was attempted and skipped"
-    );
+    let cut = ["1 1 wanted", "2 3 skipped", "4  wanted"];
+    assert_eq!(ranges().await, cut);
+    assert_eq!(store.skip_all_waiting(&endpoint("shop"), at(3)).await.unwrap(), 0);
+    assert_eq!(ranges().await, cut, "nothing waits, so nothing is cut");
+    publish_in(&store, &["d"], at(4)).await;
+    assert_eq!(store.skip_all_waiting(&endpoint("shop"), at(5)).await.unwrap(), 1);
+    assert_eq!(ranges().await, ["1 1 wanted", "2 3 skipped", "4 4 skipped", "5  wanted"]);
 }

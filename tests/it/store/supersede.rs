@@ -1,139 +1,97 @@
-//! Superseding: of a wallet's balances that nobody has been told yet, only the newest is worth telling.
+//! Superseding: of a wallet's balances that an endpoint was not sent yet, only the newest is worth sending.
 
 use lumo_bridge::model::draft::{Draft, repeated};
 use lumo_bridge::model::event::EventType;
 use lumo_bridge::model::id::EventId;
 use lumo_bridge::model::record::Wallet;
-use lumo_bridge::model::retry::Verdict;
 use lumo_bridge::model::subscriber::Order;
 use lumo_bridge::store::Store;
-use lumo_bridge_entity::delivery::State;
 
-use super::fixture::{
-    at, claim, deliveries, draft, ingest, kinds, listed, migrated, publish, settle, subscriber, wallet,
-};
+use super::fixture::{at, deliveries, draft, endpoint, ingest, kinds, listed, migrated, publish, subscriber, wallet};
+use super::leader::{Came, Leader, PROCESS};
 use crate::database::{Database, on_each_database};
 
 on_each_database!(
-    a_newer_balance_replaces_one_that_was_not_attempted,
-    what_was_attempted_once_is_left_to_its_schedule,
-    other_wallets_types_and_endpoints_are_left_alone,
+    a_newer_balance_replaces_one_that_was_not_read,
+    what_waits_as_a_row_is_replaced_when_it_becomes_due,
+    only_what_the_endpoint_receives_as_well_replaces_anything,
     a_lane_goes_on_around_what_is_replaced,
     a_listed_balance_replaces_the_one_before_it,
-    what_is_known_already_replaces_nothing,
 );
 
 const NAMED: [&str; 3] = ["wallet.balance_changed", "deposit.*", "wallet.*"];
 
-/// The balance of a wallet for the so manieth time.
+/// The balance of a wallet, in its so manieth version.
 fn balance(wallet: &str, version: i64) -> Draft {
     let kind = EventType::WalletBalanceChanged;
     let id = repeated("company", kind, wallet, version, "generation");
     Draft { id, kind, object_kind: "wallet", ..draft("user:bob", wallet) }
 }
 
-/// State and last error of an event's deliveries, by endpoint.
-async fn states(store: &Store, event: &EventId) -> Vec<(String, State, Option<String>)> {
-    let rows = deliveries(store).await.into_iter().filter(|row| row.event_id == *event);
-    let mut states: Vec<_> = rows.map(|row| (row.endpoint.as_str().to_owned(), row.state, row.last_error)).collect();
-    states.sort_by(|a, b| a.0.cmp(&b.0));
+/// The state of an event's deliveries, by endpoint.
+async fn states(store: &Store, event: &EventId) -> Vec<String> {
+    let rows = deliveries(store).await.into_iter().filter(|row| row.id.event == *event);
+    let mut states: Vec<_> = rows.map(|row| format!("{} {}", row.id.endpoint, row.state)).collect();
+    states.sort();
     states
 }
 
-fn superseded(endpoint: &str, by: &Draft) -> (String, State, Option<String>) {
-    (endpoint.to_owned(), State::Skipped, Some(format!("superseded by {}", by.id)))
-}
-
-fn pending(endpoint: &str) -> (String, State, Option<String>) {
-    (endpoint.to_owned(), State::Pending, None)
-}
-
-async fn a_newer_balance_replaces_one_that_was_not_attempted(database: Database) {
+async fn a_newer_balance_replaces_one_that_was_not_read(database: Database) {
     let orders = [("all", Order::Endpoint), ("none", Order::None), ("user", Order::User)];
     let store = migrated(&database, &orders.map(|(name, order)| subscriber(name, &NAMED, order))).await;
     let drafts = [balance("w", 2), balance("w", 3), balance("w", 4)];
     for (draft, seconds) in drafts.iter().zip(1..) {
         publish(&store, std::slice::from_ref(draft), at(seconds)).await;
     }
-    let names = ["all", "none", "user"];
-    assert_eq!(states(&store, &drafts[0].id).await, names.map(|name| superseded(name, &drafts[1])));
-    assert_eq!(states(&store, &drafts[1].id).await, names.map(|name| superseded(name, &drafts[2])));
-    assert_eq!(states(&store, &drafts[2].id).await, names.map(pending));
-    for name in names {
-        let claimed = claim(&store, name, 9, at(9)).await;
-        assert_eq!(claimed.len(), 1, "{name}");
-        assert_eq!(claimed[0].event_id, drafts[2].id, "{name}");
+    for (name, _) in orders {
+        let mut slice = store.read_log(&endpoint(name), 0, 9, 1 << 20).await.unwrap();
+        slice.superseded.sort_by_key(|(seq, _)| *seq);
+        let newest = drafts[2].id.clone();
+        assert_eq!(slice.superseded, [(1, newest.clone()), (2, newest.clone())], "{name}");
+        assert_eq!(Leader::of(&store, name, at(9)).await.deliver(at(9)).await, [newest], "{name}");
+    }
+    for old in &drafts[..2] {
+        assert_eq!(states(&store, &old.id).await, ["all superseded", "none superseded", "user superseded"]);
     }
     assert_eq!(database.count("lumo_events", "1 = 1").await, 3, "the events themselves stay, and their numbers");
+    assert_eq!(database.count("lumo_exceptions", "1 = 1").await, 0);
+    assert_eq!(database.count("lumo_undelivered", "1 = 1").await, 0);
 }
 
-async fn what_was_attempted_once_is_left_to_its_schedule(database: Database) {
+async fn what_waits_as_a_row_is_replaced_when_it_becomes_due(database: Database) {
     let store = migrated(&database, &[subscriber("shop", &NAMED, Order::None)]).await;
-    let drafts: Vec<_> = (2..8).map(|version| balance("w", version)).collect();
-    publish(&store, &drafts[..1], at(1)).await;
-    let under_way = claim(&store, "shop", 9, at(1)).await;
-    publish(&store, &drafts[1..2], at(2)).await;
-    assert_eq!(states(&store, &drafts[0].id).await[0].1, State::Sending);
-    settle(&store, under_way, "shop", Verdict::RetryAt(at(900)), at(2)).await;
-    publish(&store, &drafts[2..3], at(3)).await;
-    assert_eq!(states(&store, &drafts[0].id).await[0].1, State::Retrying);
-    assert_eq!(states(&store, &drafts[1].id).await, [superseded("shop", &drafts[2])]);
-
-    let held = format!(
-        "UPDATE lumo_deliveries SET state = 'held', attempts = %, next_attempt_at = NULL \
-                        WHERE event_id = '{}'",
-        drafts[2].id
-    );
-    database.execute(&held.replace('%', "1")).await;
-    publish(&store, &drafts[3..4], at(4)).await;
-    assert_eq!(states(&store, &drafts[2].id).await[0].1, State::Held, "held after an attempt");
-    database.execute(&held.replace('%', "0")).await;
-    publish(&store, &drafts[4..5], at(5)).await;
-    assert_eq!(states(&store, &drafts[2].id).await, [superseded("shop", &drafts[4])]);
-    assert_eq!(states(&store, &drafts[3].id).await, [superseded("shop", &drafts[4])]);
+    publish(&store, &[balance("w", 2)], at(1)).await;
+    let mut leader = Leader::of(&store, "shop", at(1)).await;
+    leader.pass(9, at(1), |_| Came::RetryAt(at(10))).await;
+    let newer = balance("w", 3);
+    publish(&store, std::slice::from_ref(&newer), at(2)).await;
+    let due = store.due(&endpoint("shop"), 9, at(10)).await.unwrap().rows;
+    assert_eq!(due.into_iter().map(|row| row.superseded_by).collect::<Vec<_>>(), [Some(newer.id)]);
 }
 
-async fn other_wallets_types_and_endpoints_are_left_alone(database: Database) {
-    let before = [subscriber("crm", &["wallet.balance_changed"], Order::User), subscriber("shop", &NAMED, Order::User)];
-    let store = migrated(&database, &before).await;
+async fn only_what_the_endpoint_receives_as_well_replaces_anything(database: Database) {
+    let with = |crm: &[&str]| vec![subscriber("crm", crm, Order::User), subscriber("shop", &NAMED, Order::User)];
+    let store = migrated(&database, &with(&["wallet.balance_changed"])).await;
     let updated = Draft { kind: EventType::WalletUpdated, ..balance("w", 9) };
     let updated = Draft { id: repeated("company", updated.kind, "w", 9, "generation"), ..updated };
-    let older = [balance("w", 2), balance("other", 2), updated, draft("user:bob", "w")];
-    publish(&store, &older, at(1)).await;
-
+    publish(&store, &[balance("w", 2), balance("other", 2), updated, draft("user:bob", "w")], at(1)).await;
     // `crm` does not want them any more.
-    let after = [subscriber("crm", &["deposit.*"], Order::User), subscriber("shop", &NAMED, Order::User)];
-    let store = Store::open(&super::fixture::config(&database), after.to_vec()).await.unwrap();
+    let store = store.with_subscribers(with(&["deposit.*"]));
+    store.register_endpoints(PROCESS, at(2)).await.unwrap();
     let newer = balance("w", 10);
-    publish(&store, std::slice::from_ref(&newer), at(2)).await;
-    assert_eq!(states(&store, &older[0].id).await, [pending("crm"), superseded("shop", &newer)]);
-    assert_eq!(states(&store, &older[1].id).await, [pending("crm"), pending("shop")]);
-    for untouched in &older[2..] {
-        assert_eq!(states(&store, &untouched.id).await, [pending("shop")]);
-    }
+    publish(&store, std::slice::from_ref(&newer), at(3)).await;
+    let superseded = async |name: &str| store.read_log(&endpoint(name), 0, 9, 1 << 20).await.unwrap().superseded;
+    assert_eq!(superseded("shop").await, [(1, newer.id)], "no other wallet, and no other type");
+    assert!(superseded("crm").await.is_empty(), "it would never receive the newer one");
 }
 
 async fn a_lane_goes_on_around_what_is_replaced(database: Database) {
     let store = migrated(&database, &[subscriber("shop", &NAMED, Order::User)]).await;
     let (first, old, last, new) = (draft("user:bob", "1"), balance("w", 2), draft("user:bob", "2"), balance("w", 3));
-    publish(&store, &[first.clone(), old.clone(), last.clone()], at(1)).await;
-    let under_way = claim(&store, "shop", 9, at(1)).await;
-    assert_eq!(under_way[0].event_id, first.id);
+    publish(&store, &[first.clone(), old, last.clone()], at(1)).await;
     publish(&store, std::slice::from_ref(&new), at(2)).await;
-    settle(&store, under_way, "shop", Verdict::Done, at(3)).await;
-    for expected in [&last, &new] {
-        let claimed = claim(&store, "shop", 9, at(3)).await;
-        assert_eq!(claimed.len(), 1);
-        assert_eq!(claimed[0].event_id, expected.id);
-        settle(&store, claimed, "shop", Verdict::Done, at(3)).await;
-    }
-
-    // Alone in its lane, it makes room at once.
-    let (old, new) = (balance("w", 4), balance("w", 5));
-    publish(&store, &[old], at(10)).await;
-    publish(&store, std::slice::from_ref(&new), at(11)).await;
-    let claimed = claim(&store, "shop", 9, at(11)).await;
-    assert_eq!(claimed.iter().map(|claimed| &claimed.event_id).collect::<Vec<_>>(), [&new.id]);
+    let mut leader = Leader::of(&store, "shop", at(3)).await;
+    assert_eq!(leader.deliver(at(3)).await, [first.id, last.id, new.id]);
 }
 
 async fn a_listed_balance_replaces_the_one_before_it(database: Database) {
@@ -144,19 +102,10 @@ async fn a_listed_balance_replaces_the_one_before_it(database: Database) {
         ingest(&store, &[rich(usdt)], at(seconds)).await;
     }
     assert_eq!(kinds(&database).await.len(), 4);
-    let mut told = Vec::new();
-    while let Some(claimed) = claim(&store, "shop", 9, at(4000)).await.pop() {
-        let body: serde_json::Value = serde_json::from_str(&claimed.body).unwrap();
-        told.push((body["sequence"].as_i64().unwrap(), body["data"]["object"]["last_usdt_balance"].clone()));
-        settle(&store, vec![claimed], "shop", Verdict::Done, at(4000)).await;
-    }
-    assert_eq!(told, [(1, "0".into()), (4, "3".into())], "created, and the last balance");
-}
-
-async fn what_is_known_already_replaces_nothing(database: Database) {
-    let store = migrated(&database, &[subscriber("shop", &NAMED, Order::User)]).await;
-    let draft = balance("w", 2);
-    assert_eq!(publish(&store, std::slice::from_ref(&draft), at(1)).await, 1);
-    assert_eq!(publish(&store, std::slice::from_ref(&draft), at(2)).await, 0, "a second process noticed it as well");
-    assert_eq!(states(&store, &draft.id).await, [pending("shop")]);
+    let sent = Leader::of(&store, "shop", at(4000)).await.pass(9, at(4000), |_| Came::Delivered).await;
+    let told = sent.into_iter().map(|next| {
+        let body: serde_json::Value = serde_json::from_str(&next.event.body).unwrap();
+        (body["sequence"].as_i64().unwrap(), body["data"]["object"]["last_usdt_balance"].clone())
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [(1, "0".into()), (4, "3".into())], "created, and the last balance");
 }

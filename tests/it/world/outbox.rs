@@ -110,12 +110,7 @@ pub(super) async fn assert_one_event_per_change(database: &Database, events: &[E
 
 /// The events that the endpoint needs not be told, as a newer one stands for them.
 pub(super) async fn replaced_balances(database: &Database, endpoint: &str) -> BTreeSet<String> {
-    let sql = format!(
-        "SELECT e.id FROM lumo_deliveries d JOIN lumo_events e ON e.id = d.event_id \
-         WHERE d.endpoint = '{endpoint}' AND d.state = 'skipped' AND d.attempts = 0 \
-         AND d.last_error LIKE 'superseded by evt%' AND e.{} = 'wallet.balance_changed'",
-        database.quote("type")
-    );
+    let sql = format!("SELECT event_id FROM lumo_deliveries WHERE endpoint = '{endpoint}' AND state = 'superseded'");
     database.rows(&sql).await.into_iter().flatten().flatten().collect()
 }
 

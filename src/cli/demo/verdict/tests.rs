@@ -75,6 +75,7 @@ fn event(id: &str, kind: &str) -> event::Model {
         occurred_at: noon(),
         detected_at: noon(),
         origin: "live".to_owned(),
+        audience: None,
         body: "{}".to_owned(),
     }
 }

@@ -1,6 +1,6 @@
 //! Every transaction of the store by its name, and what it is about.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -9,38 +9,33 @@ use lumo_bridge::model::draft::{Draft, repeated};
 use lumo_bridge::model::event::EventType;
 use lumo_bridge::model::id::{DeliveryId, WalletId};
 use lumo_bridge::model::record::Wallet;
-use lumo_bridge::model::retry::{Policy, Verdict};
+use lumo_bridge::model::retry::Policy;
 use lumo_bridge::model::sink::{Sink, Statement};
 use lumo_bridge::model::subscriber::{Order, Subscriber};
+use lumo_bridge::store::delivery::{EndpointNote, GroupCommit, Turn};
 use lumo_bridge::store::replay::ReplayFilter;
-use lumo_bridge::store::{
-    Advance, Claimed, Config, Cutoffs, Error, Fence, HeldRemovals, Lease, Remembered, Run, Settlement, Store,
-    SweepState, Turn,
-};
-use lumo_bridge_entity::delivery::State;
+use lumo_bridge::store::retention::Cutoffs;
+use lumo_bridge::store::{Advance, Error, Fence, HeldRemovals, Remembered, Run, Store, SweepState};
 use lumo_bridge_entity::endpoint::State as Health;
 use lumo_bridge_entity::run::Outcome;
 
 use crate::database::Database;
 use crate::store::backfill::{dated, import, imported};
 use crate::store::fixture::{
-    LEASE, at, claim, config, deliveries, draft, endpoint, ingest, migrated, page, publish, publish_in, settle,
-    settled, subscriber, wallet,
+    at, deliveries, draft, endpoint, ingest, migrated, page, publish, publish_in, subscriber, wallet,
 };
+use crate::store::leader::{Came, Leader, PROCESS};
 use crate::store::rejects::reject;
-
-/// More than there are faults and statements to a transaction of one delivery.
-const STREAMS: usize = 80;
 
 /// What the transactions are about.
 pub(super) struct Things {
-    config: Config,
     fence: Fence,
     sweep: SweepState,
-    settlements: Vec<Settlement>,
-    leases: Mutex<Vec<Lease>>,
+    commit: GroupCommit,
     sink: Arc<Sink>,
-    fed: Claimed,
+    fed: GroupCommit,
+    bodies: Vec<(i64, String)>,
+    weak_epoch: i64,
     dead: DeliveryId,
     waiting: DeliveryId,
     late: Subscriber,
@@ -56,7 +51,7 @@ macro_rules! acts {
 }
 
 /// Each transaction by its name. Those that change what others need come last.
-pub(super) fn acts() -> [(&'static str, Act); 38] {
+pub(super) fn acts() -> [(&'static str, Act); 42] {
     acts! {
         "doctor.create" => |store, things| store.may_create_tables(None);
         "fitness" => |store, things| store.try_everything(at(30));
@@ -94,51 +89,62 @@ pub(super) fn acts() -> [(&'static str, Act); 38] {
         "blocks.update" => |store, things| store.update_blocks(Listing::Deposits, &[(1, vec![2])], Some(things.fence));
         "speed.note" => |store, things| store.note_speed("{}");
         "run.forget" => |store, things| store.forget_runs(at(1000));
-        "endpoint.register" => |store, things| store.register_endpoints(at(42));
+        "process.beat" => |store, things| store.beat(77, 1, "{}", at(41));
+        "process.forget" => |store, things| store.forget_processes(&[78]);
         "endpoint.backfill" => |store, things| store.backfill(&things.late, at(43));
+        // What is known to be written is not written again.
         "sink.feed" => |store, things| async {
-            store.feed(&things.sink, &endpoint("ledger"), &things.fed, None, at(44)).await
+            if store.position(&endpoint("ledger")).await?.is_some_and(|row| row.commits > things.fed.commits) {
+                return Ok(());
+            }
+            store.feed(&things.sink, &things.fed, &things.bodies, at(44)).await.map(drop)
         };
-        "delivery.settle" => |store, things| store.settle(&things.settlements, at(45));
-        "delivery.claim" => |store, things| async { store.claim(&endpoint("shop"), 3, LEASE, at(46)).await };
-        "delivery.probe" => |store, things| async {
-            store.claim_probe(&endpoint("weak"), true, LEASE, at(47)).await
+        "delivery.commit" => |store, things| async {
+            if store.position(&endpoint("shop")).await?.is_some_and(|row| row.commits > things.commit.commits) {
+                return Ok(());
+            }
+            store.commit_group(&things.commit, at(45)).await.map(drop)
         };
-        "delivery.release" => |store, things| {
-            let lease = things.leases.lock().unwrap().pop().expect("there are not enough leases");
-            async move { store.release(vec![lease], at(48)).await }
+        "delivery.position" => |store, things| async { store.settled_position(&endpoint("shop")).await };
+        "delivery.refresh" => |store, things| async {
+            store.refresh(&endpoint("weak"), things.weak_epoch, 0, at(46)).await
         };
-        "delivery.take_back" => |store, things| async {
-            let mut roll = store.enroll(&things.config).await?;
-            roll.take_back(&[endpoint("late")], true, at(49)).await
+        "delivery.retry" => |store, things| async {
+            store.retry_deliveries(std::slice::from_ref(&things.dead), at(50)).await
         };
-        "delivery.retry" => |store, things| store.retry_delivery(&things.dead, at(50));
-        "delivery.skip" => |store, things| store.skip_delivery(&things.waiting, "no", at(51));
+        "delivery.skip" => |store, things| async {
+            store.skip_deliveries(std::slice::from_ref(&things.waiting), "no", at(51)).await
+        };
+        "endpoint.skip" => |store, things| async { store.skip_all_waiting(&endpoint("weak"), at(51)).await };
+        "retention.attempts" => |store, things| async {
+            let mut walk = store.walk_attempts(at(1000)).await?;
+            store.forget_attempts(&mut walk, at(1000)).await
+        };
+        "retention.events" => |store, things| async {
+            let mut walk = store.walk_events(1, at(1000)).await?;
+            let cutoffs = Cutoffs { events: Some(at(1000)), dead: Some(at(1000)), attempts: Some(at(1000)) };
+            store.forget_events(&mut walk, &cutoffs).await
+        };
+        "retention.ranges" => |store, things| store.forget_ranges(2);
         "event.replay" => |store, things| async {
-            let mut replay = store.begin_replay(ReplayFilter::default(), endpoint("shop"), Order::None).await?;
+            let mut replay = store.begin_replay(ReplayFilter::default(), endpoint("late")).await?;
             store.replay(&mut replay, at(52)).await
         };
-        "prune.deliveries" => |store, things| async {
-            let mut walk = store.walk_deliveries(at(1000)).await?;
-            store.prune_deliveries(&mut walk, &cutoffs()).await
+        "endpoint.probe" => |store, things| async {
+            store.note_probe(&endpoint("weak"), at(99), 6, Some("still no")).await
         };
-        "prune.attempts" => |store, things| async {
-            let mut walk = store.walk_deliveries(at(1000)).await?;
-            store.prune_attempts(&mut walk, at(1000)).await
-        };
-        "prune.events" => |store, things| async {
-            let mut walk = store.walk_events(0, at(1000)).await?;
-            store.prune_events(&mut walk, at(1000)).await
-        };
-        "endpoint.probe" => |store, things| async { store.probe_endpoint_at(&endpoint("weak"), at(99)).await };
         "endpoint.state" => |store, things| async {
             store.set_endpoint_state(&endpoint("ledger"), Health::Paused, at(53)).await
         };
-        "endpoint.turn" => |store, things| async {
-            let (shop, from, to) = (endpoint("shop"), Health::Active, Health::Failing);
-            let turn = Turn { endpoint: &shop, from, to, hold_until: None, error: Some("no") };
-            store.turn_endpoint(turn, at(54)).await
+        "delivery.give_up" => |store, things| async {
+            store.give_up_lead(&endpoint("ledger"), PROCESS, at(54)).await
         };
+        "delivery.lead" => |store, things| async {
+            store.take_lead(&endpoint("late"), PROCESS, None, false, at(55)).await
+        };
+        "endpoint.introduce" => |store, things| store.introduce_endpoints(at(56));
+        "endpoint.remove" => |store, things| store.remove_endpoints(PROCESS, at(57));
+        "endpoint.register" => |store, things| store.register_endpoints(PROCESS, at(58));
         "lease.lead" => |store, things| store.lead("sync", "me", chrono::TimeDelta::seconds(90), at(55));
         "lease.resign" => |store, things| store.resign(things.fence, "me", at(56));
         "lease.depose" => |store, things| async {
@@ -163,10 +169,6 @@ fn run(number: i64) -> Run {
     }
 }
 
-fn cutoffs() -> Cutoffs {
-    Cutoffs { delivered: Some(at(1000)), dead: Some(at(1000)), attempts: Some(at(1000)) }
-}
-
 pub(super) fn subscribers() -> Vec<Subscriber> {
     let late = Subscriber { history: Some(at(-1000)), ..subscriber("late", &["deposit.*"], Order::None) };
     let to = |name: &str| subscriber(name, &["*"], Order::None);
@@ -174,39 +176,54 @@ pub(super) fn subscribers() -> Vec<Subscriber> {
 }
 
 pub(super) async fn prepare(database: &Database) -> Things {
-    let store = migrated(database, &subscribers()).await;
+    let mut known = subscribers();
+    known.push(subscriber("old", &["*"], Order::None));
+    let store = migrated(database, &known).await;
     imported(database).await;
     import(&store, vec![dated("old", "user", -20)]).await;
     database.execute("CREATE TABLE ledger (event_id varchar(128))").await;
-    let streams: Vec<String> = (0..STREAMS).map(|number| format!("user:{number}")).collect();
-    publish_in(&store, &streams.iter().map(String::as_str).collect::<Vec<_>>(), at(0)).await;
-    let kind = EventType::DepositUpdated;
-    let again = Draft { id: repeated("company", kind, "again", 2, "generation"), kind, ..draft("again", "again") };
-    publish(&store, &[again], at(0)).await;
+    publish_in(&store, &["user:a", "user:b", "user:c", "user:d", "user:e"], at(0)).await;
+    // Nobody wants it.
+    let kind = EventType::SyncStalled;
+    let unwanted = Draft { id: repeated("company", kind, "again", 2, "generation"), kind, ..draft("again", "again") };
+    publish(&store, &[unwanted], at(0)).await;
     ingest(&store, &[wallet("gone", "goner")], at(0)).await;
+    let range = "VALUES ('late', 'sync.stalled', 1, 1, 'wanted')";
+    let columns = format!("endpoint, {}, from_seq, through_seq, state", database.quote("type"));
+    database.execute(&format!("INSERT INTO lumo_subscriptions ({columns}) {range}")).await;
+    store.beat(78, 1, "{}", at(0)).await.unwrap();
 
-    settle(&store, claim(&store, "shop", 2, at(1)).await, "shop", Verdict::Done, at(1)).await;
-    let dying = claim(&store, "shop", 1, at(1)).await;
-    let dead = dying[0].lease.delivery().clone();
-    settle(&store, dying, "shop", Verdict::Dead, at(1)).await;
-    settle(&store, claim(&store, "weak", 2, at(1)).await, "weak", Verdict::RetryAt(at(1000)), at(1)).await;
-    let weak = endpoint("weak");
-    let (from, to) = (Health::Active, Health::Failing);
-    let turn = Turn { endpoint: &weak, from, to, hold_until: Some(at(11)), error: Some("no") };
-    assert!(store.turn_endpoint(turn, at(2)).await.unwrap());
+    let mut leader = Leader::of(&store, "shop", at(1)).await;
+    leader.pass(2, at(1), |_| Came::Delivered).await;
+    leader.pass(1, at(1), |_| Came::Dead).await;
+    let dead = deliveries(&store).await.into_iter().find(|row| row.state.as_str() == "dead").unwrap().id;
+    let items: Vec<_> = leader.look().await.iter().map(|next| next.item(Came::Dead, at(4))).collect();
+    let position = items.last().unwrap().seq;
+    let turn = Some(Turn { from: Health::Active, to: Health::Failing });
+    let note = |turn| EndpointNote {
+        consecutive_failures: 5,
+        last_success_at: None,
+        last_error: Some("no".to_owned()),
+        hold_until: Some(at(11)),
+        turn,
+    };
+    let commit = GroupCommit { note: Some(note(turn)), ..leader.group(items, position) };
+
+    let mut leader = Leader::of(&store, "weak", at(1)).await;
+    leader.pass(2, at(1), |_| Came::RetryAt(at(1000))).await;
+    leader.note = Some(note(turn));
+    leader.commit(Vec::new(), 2, at(2)).await;
+    store.give_up_lead(&endpoint("weak"), PROCESS, at(2)).await.unwrap();
     let rows = deliveries(&store).await;
-    let waits = |row: &&lumo_bridge_entity::delivery::Model| row.endpoint == weak && row.state == State::Pending;
-    let waiting = rows.iter().find(waits).unwrap().id.clone();
+    let waiting = rows.iter().find(|row| row.id.endpoint == endpoint("weak") && row.seq == 4).unwrap().id.clone();
+    let weak = store.position(&endpoint("weak")).await.unwrap().unwrap();
+    database.execute("UPDATE lumo_positions SET revision = revision + 1 WHERE endpoint = 'weak'").await;
 
-    // What a process claims that shows that it lives can be taken back once it is gone.
-    let roll = store.enroll(&config(database)).await.unwrap();
+    let leader = Leader::of(&store, "ledger", at(3)).await;
+    let next = leader.look().await.remove(0);
+    let fed = leader.group(vec![next.item(Came::Delivered, at(4))], next.event.seq);
+    let bodies = vec![(next.event.seq, next.event.body)];
     let long = Duration::from_secs(3600);
-    let settlements = store.claim(&endpoint("shop"), 2, long, at(3)).await.unwrap();
-    let settlements = settlements.into_iter().map(|one| settled(one, "shop", Verdict::Done, at(4))).collect();
-    let leases = store.claim(&endpoint("shop"), STREAMS / 2, long, at(3)).await.unwrap();
-    let leases = Mutex::new(leases.into_iter().map(|one| one.lease).collect());
-    let fed = store.claim(&endpoint("ledger"), 1, long, at(3)).await.unwrap().remove(0);
-    assert_eq!(store.claim(&endpoint("late"), 1, long, at(3)).await.unwrap().len(), 1);
     let policy = Policy { schedule: vec![long], jitter: 0.0, retry_after_cap: long };
     let statement = Statement::parse("INSERT INTO ledger (event_id) VALUES (:event_id)").unwrap();
     let sink = Arc::new(Sink { statement, timeout: Duration::from_secs(5), policy, max_hold: long });
@@ -215,16 +232,15 @@ pub(super) async fn prepare(database: &Database) -> Things {
     store.finish_pass(&run(1), None, Some(fence)).await.unwrap();
     let sweep = SweepState { listing: Listing::Deposits, started_at: at(5), known_until: 1, state: "{}".to_owned() };
     store.save_sweep(&sweep, &[(0, vec![1])], None, at(6)).await.unwrap();
-    drop(roll);
     store.close().await;
     Things {
-        config: config(database),
         fence,
         sweep: SweepState { state: "{\"a\":1}".to_owned(), ..sweep },
-        settlements,
-        leases,
+        commit,
         sink,
         fed,
+        bodies,
+        weak_epoch: weak.epoch,
         dead,
         waiting,
         late: subscribers().pop().unwrap(),

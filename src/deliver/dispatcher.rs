@@ -1,0 +1,175 @@
+//! The shell around the machine: it reads, sends and writes what the machine asks for, each as a task, and feeds what came of
+//! it back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lumo_bridge_entity::{endpoint, position};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::attempt::{Destination, feed};
+use super::jobs::{self, said};
+use super::machine::{Action, Input, Machine, Now, Settings, Told};
+use super::meters::Meters;
+use super::news::News;
+use crate::callback::Endpoint;
+
+/// What the pool tells a dispatcher.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Message {
+    /// The process has shown at this moment that it lives.
+    Beat(Instant),
+    /// The endpoint's revision and the end of the log, as the tables have them.
+    Looked { revision: i64, last: i64 },
+    /// Somebody else is to lead.
+    StepDown,
+}
+
+pub(super) struct Dispatcher {
+    destination: Arc<Destination>,
+    machine: Machine,
+    lease: Duration,
+    jobs: JoinSet<Input>,
+    news: News,
+    meters: Arc<Meters>,
+}
+
+/// How a dispatcher ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Nothing is under way or unwritten: the lead may be given up.
+    Drained,
+    /// Another process leads.
+    Lost,
+}
+
+impl Dispatcher {
+    pub(super) fn new(
+        destination: Destination,
+        position: &position::Model,
+        row: &endpoint::Model,
+        beat: Instant,
+        lease: Duration,
+        meters: Arc<Meters>,
+    ) -> Self {
+        let now = Now { utc: destination.clock.now(), instant: Instant::now() };
+        let settings = settings(&destination.endpoint);
+        let machine = Machine::new(settings, position, row, beat + lease, rand::random(), now);
+        let news = News::new(destination.endpoint.name().clone());
+        Self { destination: Arc::new(destination), machine, lease, jobs: JoinSet::new(), news, meters }
+    }
+
+    /// Delivers until `soft` is cancelled and everything in hand is written, or until another process leads.
+    pub(super) async fn run(
+        mut self,
+        mut messages: mpsc::UnboundedReceiver<Message>,
+        soft: CancellationToken,
+    ) -> Ended {
+        let mut appended = self.destination.store.appended();
+        let mut is_draining = false;
+        let mut inputs = vec![Input::Tick];
+        loop {
+            for input in std::mem::take(&mut inputs) {
+                let now = self.now();
+                for action in self.machine.step(input, now) {
+                    if matches!(action, Action::Stop) {
+                        return Ended::Lost;
+                    }
+                    self.start(action);
+                }
+            }
+            if self.machine.is_drained() {
+                while self.jobs.join_next().await.is_some() {}
+                return Ended::Drained;
+            }
+            let wake = self.machine.next_wake().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+            tokio::select! {
+                biased;
+                () = soft.cancelled(), if !is_draining => {
+                    is_draining = true;
+                    inputs.push(Input::Drain);
+                }
+                Some(done) = self.jobs.join_next(), if !self.jobs.is_empty() => {
+                    inputs.extend(unwound(done));
+                    while let Some(done) = self.jobs.try_join_next() {
+                        inputs.extend(unwound(done));
+                    }
+                }
+                Some(message) = messages.recv() => inputs.push(match message {
+                    Message::Beat(at) => Input::Lease(at + self.lease),
+                    Message::Looked { revision, last } => Input::Looked { revision, last },
+                    Message::StepDown => Input::Drain,
+                }),
+                Ok(()) = appended.changed() => inputs.push(Input::Appended),
+                () = tokio::time::sleep_until(wake) => inputs.push(Input::Tick),
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now { utc: self.destination.clock.now(), instant: Instant::now() }
+    }
+
+    fn start(&mut self, action: Action) {
+        let destination = Arc::clone(&self.destination);
+        let job = match action {
+            Action::Tell(told) => return self.tell(told),
+            Action::Send(sending) => {
+                let seq = sending.event.seq;
+                self.jobs.spawn(async move { Input::Answered { seq, report: destination.send(sending).await } });
+                return;
+            }
+            Action::Feed { commit, bodies } => {
+                let Some(sink) = self.destination.endpoint.sink().cloned() else { return };
+                self.jobs.spawn(async move {
+                    let fed = feed(&destination.store, &sink, &commit, &bodies, destination.clock.now()).await;
+                    Input::Fed(said("sink not run; it is tried again", fed))
+                });
+                return;
+            }
+            action => {
+                let (order, now) = (self.machine.order(), destination.clock.now());
+                async move { jobs::run(&destination.store, destination.endpoint.name(), order, now, action).await }
+            }
+        };
+        self.jobs.spawn(job.in_current_span());
+    }
+
+    fn tell(&mut self, told: Told) {
+        if let Told::Attempt { report, verdict, .. } = &told {
+            let name = self.destination.endpoint.name().as_str();
+            self.meters.count(name, &report.outcome, report.duration, verdict);
+        }
+        self.news.tell(&told);
+    }
+}
+
+/// What a task came to; a panic goes on here, as an endpoint that is silently no longer served would be worse.
+fn unwound<T>(ended: Result<T, JoinError>) -> Option<T> {
+    match ended {
+        Ok(value) => Some(value),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => None,
+        },
+    }
+}
+
+fn settings(endpoint: &Endpoint) -> Settings {
+    let ordering = endpoint.ordering();
+    Settings {
+        endpoint: endpoint.name().clone(),
+        order: ordering.by.into(),
+        policy: endpoint.policy().clone(),
+        max_hold: chrono::TimeDelta::from_std(ordering.max_hold.get()).unwrap_or(chrono::TimeDelta::MAX),
+        concurrency: endpoint.concurrency(),
+        per_second: endpoint.rate().map(|rate| rate.per_second()),
+        timeout: endpoint.timeout(),
+        ack_within: endpoint.ack_within(),
+        is_sink: endpoint.sink().is_some(),
+    }
+}

@@ -1,0 +1,105 @@
+//! What the machine asks of the database, as it is done.
+
+use chrono::{DateTime, Utc};
+
+use super::machine::{Action, Candidate, Input, Read};
+use crate::chain::Chain;
+use crate::model::id::EndpointName;
+use crate::model::subscriber::Order;
+use crate::store::log::Slice;
+use crate::store::{Error, Store};
+
+/// Events among which one is looked for that an endpoint may be tried with, and bytes of their bodies.
+const PROBE_EVENTS: usize = 64;
+const PROBE_BYTES: usize = 256 * 1024;
+
+/// Does what the machine asks of the database.
+pub(super) async fn run(store: &Store, name: &EndpointName, order: Order, now: DateTime<Utc>, action: Action) -> Input {
+    match action {
+        Action::Read { after, limit, bytes, asks_acks } => Input::Read(said(
+            "log not read; trying again",
+            read(store, (name, order, asks_acks), after, (limit, bytes), now).await,
+        )),
+        Action::Look { limit } => {
+            Input::Due(said("due deliveries not looked for; trying again", store.due(name, limit, now).await))
+        }
+        Action::FindProbe { after, tried, asks_acks } => Input::ProbeFound(said(
+            "nothing to try the endpoint with; trying again",
+            probe(store, (name, order, asks_acks), after, tried, now).await,
+        )),
+        Action::Commit(commit) => {
+            let written = store.commit_group(&commit, now).await;
+            Input::Committed(said("attempts not written; trying again", written))
+        }
+        Action::FindOut => {
+            Input::FoundOut(said("end of a commit not known yet; trying again", store.settled_position(name).await))
+        }
+        Action::Refresh { epoch, cursor } => {
+            let refreshed = store.refresh(name, epoch, cursor, now).await;
+            Input::Refreshed(said("endpoint not looked at; trying again", refreshed))
+        }
+        Action::LookForAcks { limit, due_by } => {
+            let rows = store.acknowledged(name, limit, due_by).await;
+            Input::Acknowledged(said("acknowledgements not looked for; trying again", rows))
+        }
+        Action::NoteProbe { next_at, failures, error } => {
+            let noted = store.note_probe(name, next_at, failures, error.as_deref()).await;
+            said("failed probe not noted", noted);
+            Input::Tick
+        }
+        Action::Send(_) | Action::Feed { .. } | Action::Tell(_) | Action::Stop => Input::Tick,
+    }
+}
+
+async fn read(
+    store: &Store,
+    (name, order, asks_acks): (&EndpointName, Order, bool),
+    after: i64,
+    (limit, bytes): (usize, usize),
+    now: DateTime<Utc>,
+) -> Result<Read, Error> {
+    if order == Order::Endpoint {
+        // The log is the queue: nothing is read while a row goes first.
+        let lanes: Vec<String> = order.lane("").into_iter().collect();
+        let blocked = store.blocked_lanes(name, &lanes, now).await?;
+        if !blocked.is_empty() {
+            let slice = Slice { through: after, ..Default::default() };
+            return Ok(Read { slice, blocked, acknowledged: Vec::new() });
+        }
+    }
+    let slice = store.read_log(name, after, limit, bytes).await?;
+    let mut lanes: Vec<String> = slice.events.iter().filter_map(|event| order.lane(&event.stream)).collect();
+    lanes.sort_unstable();
+    lanes.dedup();
+    let blocked = if lanes.is_empty() { Vec::new() } else { store.blocked_lanes(name, &lanes, now).await? };
+    let acknowledged = if asks_acks { store.acknowledged_events(name, &slice.events).await? } else { Vec::new() };
+    Ok(Read { slice, blocked, acknowledged })
+}
+
+/// What an endpoint that fails may be tried with: something that failed before, or, as that may fail for its own sake,
+/// something that was never tried. Either in place of the other if there is nothing else.
+async fn probe(
+    store: &Store,
+    (name, order, asks_acks): (&EndpointName, Order, bool),
+    after: i64,
+    tried: bool,
+    now: DateTime<Utc>,
+) -> Result<Option<Candidate>, Error> {
+    if tried && let Some(row) = store.probe_row(name, true, now).await? {
+        return Ok(Some(Candidate::Row(Box::new(row))));
+    }
+    if let Some(row) = store.probe_row(name, false, now).await? {
+        return Ok(Some(Candidate::Row(Box::new(row))));
+    }
+    let read = read(store, (name, order, asks_acks), after, (PROBE_EVENTS, PROBE_BYTES), now).await?;
+    if !read.slice.events.is_empty() {
+        return Ok(Some(Candidate::Log(read)));
+    }
+    let row = if tried { None } else { store.probe_row(name, true, now).await? };
+    Ok(row.map(|row| Candidate::Row(Box::new(row))))
+}
+
+/// What an operation on the database came to; a failure is logged and is none.
+pub(super) fn said<T>(what: &'static str, result: Result<T, Error>) -> Option<T> {
+    result.inspect_err(|error| tracing::warn!(error = %Chain(error), "{what}")).ok()
+}

@@ -1,0 +1,397 @@
+//! The decisions of delivery to one endpoint: what to read, to send, to write, and when. Pure: no IO, no clock, no tasks.
+//!
+//! [`Machine::step`] takes what happened and returns what to do; [`Machine::next_wake`] says when it wants to be asked again if
+//! nothing happens. The [dispatcher](super::dispatcher) does the reading, sending and writing, each at most once at a time but
+//! for requests. A simulation drives machine and store together and stops them between any two actions.
+
+mod entry;
+mod feed;
+mod hand;
+mod io;
+mod judge;
+mod plan;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use lumo_bridge_entity::attempt::AttemptResult;
+use lumo_bridge_entity::{endpoint, position};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::time::Instant;
+
+pub(super) use io::{Action, Candidate, FeedEnd, Input, Read, Sending, Told};
+pub(super) use judge::Report;
+
+use super::breaker::{Breaker, Gate};
+use super::limits::{Concurrency, TokenBucket};
+use crate::model::id::{EndpointName, EventId};
+use crate::model::retry::Policy;
+use crate::model::subscriber::Order;
+use crate::store::delivery::{Due, GroupCommit, Refreshed};
+use crate::store::log::{LogEvent, Slice};
+use hand::Hand;
+use write::Writing;
+
+/// Most events in hand, and most bytes of their bodies.
+const MAX_IN_HAND: usize = 2_000;
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Most answers in hand that are not written: so many are sent again after a `kill -9`, and what is in flight.
+const MAX_UNWRITTEN: usize = 300;
+/// The wait after the database failed.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+/// How often to look for acknowledgements where they are asked for, and where they are not any more.
+const ACK_LOOK: Duration = Duration::from_secs(1);
+const RARE_ACK_LOOK: Duration = Duration::from_secs(60);
+/// How often to look whether the log may be read again, where one row holds up everything.
+const BLOCKED_LOOK: Duration = Duration::from_secs(1);
+/// Acknowledgements in one look.
+const ACKS: usize = 500;
+/// What must be left of the lease when a request has timed out, to write what came of it.
+const TO_WRITE: Duration = Duration::from_secs(5);
+
+/// What decides about an endpoint's deliveries.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) endpoint: EndpointName,
+    pub(super) order: Order,
+    pub(super) policy: Policy,
+    pub(super) max_hold: TimeDelta,
+    pub(super) concurrency: usize,
+    pub(super) per_second: Option<f64>,
+    pub(super) timeout: Duration,
+    pub(super) ack_within: Option<Duration>,
+    pub(super) is_sink: bool,
+}
+
+/// One moment by two clocks: schedules are kept by the calendar, waits of this process by its own clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    pub(super) utc: DateTime<Utc>,
+    pub(super) instant: Instant,
+}
+
+/// Which of the jobs that go on one at a time are under way.
+#[derive(Debug, Default)]
+struct Busy {
+    reading: Option<Asked>,
+    /// Group commits that were written when the look, or the search for a probe, began.
+    looking: Option<i64>,
+    probing: Option<i64>,
+    refreshing: bool,
+    acks: bool,
+    feeding: Option<GroupCommit>,
+}
+
+/// What is known of the events that were read.
+struct Known {
+    /// Lanes in which rows go first, those among them that are not written yet.
+    blocked: HashSet<String>,
+    acknowledged: Vec<EventId>,
+    /// The newer event that makes one pointless.
+    superseded: HashMap<i64, EventId>,
+}
+
+/// What a read of the log builds on.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    after: i64,
+    /// Group commits that were written when it began.
+    commits: i64,
+    /// Something was appended since.
+    is_outdated: bool,
+}
+
+impl Busy {
+    /// Whether the answer to a question about rows or the log is under way.
+    const fn is_asking(&self) -> bool {
+        self.reading.is_some() || self.looking.is_some() || self.probing.is_some() || self.acks
+    }
+}
+
+pub(super) struct Machine {
+    settings: Settings,
+    rng: StdRng,
+    epoch: i64,
+    /// As the table has them, as far as is known.
+    revision: i64,
+    commits: i64,
+    position: i64,
+    hand: Hand,
+    writing: Writing,
+    breaker: Breaker,
+    concurrency: Concurrency,
+    bucket: TokenBucket,
+    busy: Busy,
+    lease_until: Instant,
+    /// Nothing is known to lie behind the cursor.
+    is_at_end: bool,
+    read_again_at: Option<Instant>,
+    /// Rows may have become due, or are there at all.
+    wants_look: bool,
+    has_rows: bool,
+    next_due: Option<DateTime<Utc>>,
+    wants_refresh: bool,
+    acks_at: Instant,
+    /// After the database failed.
+    not_before: Option<Instant>,
+    probes: u64,
+    is_draining: bool,
+    is_beyond_log: bool,
+    is_over: bool,
+    is_acquainted: bool,
+    stepped_at: Now,
+    /// Lanes that got a row, with the commit that wrote it: reads that began before do not know.
+    rowed: HashMap<String, i64>,
+    /// Rows that were written, with the commit that did: looks that began before show them as they were.
+    written: HashMap<i64, i64>,
+}
+
+impl Machine {
+    /// For a process that has just taken the lead.
+    pub(super) fn new(
+        settings: Settings,
+        position: &position::Model,
+        endpoint: &endpoint::Model,
+        lease_until: Instant,
+        seed: u64,
+        now: Now,
+    ) -> Self {
+        Self {
+            rng: StdRng::seed_from_u64(seed),
+            epoch: position.epoch,
+            revision: position.revision,
+            commits: position.commits,
+            position: position.position,
+            hand: Hand::new(position.position, settings.order != Order::Endpoint),
+            writing: Writing::default(),
+            breaker: Breaker::new(endpoint),
+            concurrency: Concurrency::new(settings.concurrency),
+            bucket: TokenBucket::new(settings.per_second),
+            busy: Busy::default(),
+            lease_until,
+            is_at_end: false,
+            read_again_at: None,
+            wants_look: true,
+            has_rows: true,
+            next_due: None,
+            // What commands left to the leader, and where the log ends.
+            wants_refresh: true,
+            acks_at: now.instant,
+            not_before: None,
+            probes: 0,
+            is_draining: false,
+            is_beyond_log: false,
+            is_over: false,
+            is_acquainted: false,
+            stepped_at: now,
+            rowed: HashMap::new(),
+            written: HashMap::new(),
+            settings,
+        }
+    }
+
+    pub(super) fn order(&self) -> Order {
+        self.settings.order
+    }
+
+    /// Takes note of what happened, and says what to do.
+    pub(super) fn step(&mut self, input: Input, now: Now) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.stepped_at = now;
+        self.take(input, now, &mut actions);
+        if self.is_over {
+            return vec![Action::Stop];
+        }
+        self.fill(now, &mut actions);
+        self.plan(now, &mut actions);
+        actions
+    }
+
+    /// Whether nothing is under way and nothing is left to write: the lead may be given up.
+    pub(super) fn is_drained(&self) -> bool {
+        self.is_draining
+            && self.hand.in_flight() == 0
+            && self.busy.feeding.is_none()
+            && self.writing.is_idle(&self.hand)
+    }
+
+    fn take(&mut self, input: Input, now: Now, actions: &mut Vec<Action>) {
+        match input {
+            Input::Appended => self.appended(),
+            Input::Looked { revision, last } => {
+                // What was looked at before the last commit says nothing new.
+                self.wants_refresh |= revision > self.revision && self.writing.is_free();
+                if last > self.hand.cursor() {
+                    self.appended();
+                }
+            }
+            Input::Lease(until) => self.lease_until = until,
+            Input::Read(read) => self.take_read(read, now),
+            Input::Due(due) => self.take_due(due, now),
+            Input::ProbeFound(found) => self.take_probe(found, now, actions),
+            Input::Answered { seq, report } => self.answered(seq, report, now, actions),
+            Input::Committed(written) => self.committed(written, now),
+            Input::FoundOut(row) => self.found_out(row, now),
+            Input::Fed(end) => self.fed(end, now, actions),
+            Input::Refreshed(refreshed) => self.refreshed(refreshed, now, actions),
+            Input::Acknowledged(rows) => self.acknowledged(rows, now, actions),
+            Input::Tick => {}
+            Input::Drain => {
+                self.is_draining = true;
+                self.give_back();
+            }
+        }
+    }
+
+    /// A read that is under way may have begun before.
+    fn appended(&mut self) {
+        self.is_at_end = false;
+        if let Some(asked) = &mut self.busy.reading {
+            asked.is_outdated = true;
+        }
+    }
+
+    fn take_read(&mut self, read: Option<Read>, now: Now) {
+        let Some(Asked { after, commits: began, is_outdated }) = self.busy.reading.take() else { return };
+        let Some(read) = read else { return self.failed(now) };
+        let slice = &read.slice;
+        self.is_at_end = slice.events.is_empty() && slice.through <= self.hand.cursor() && !is_outdated;
+        if slice.events.is_empty() && !read.blocked.is_empty() {
+            // By the lane of everything: the row that blocks it ends, or its hold does.
+            self.read_again_at = Some(now.instant + BLOCKED_LOOK);
+        }
+        let is_wanted = self.gate(now) == Gate::Open && !self.is_draining;
+        if !is_wanted || after != self.hand.cursor() {
+            // What is not taken, or was given back meanwhile, is read again.
+            self.is_at_end = false;
+            return;
+        }
+        let (events, through, known) = self.know(read, began);
+        for event in events {
+            let seq = event.seq;
+            if self.takes(event, &known, now) {
+                self.hand.queue(seq);
+            }
+        }
+        self.hand.advance(through);
+    }
+
+    /// Adds to what a read tells what it cannot know: rows that were written since it began, or are still to be written.
+    fn know(&mut self, read: Read, began: i64) -> (Vec<LogEvent>, i64, Known) {
+        let Read { slice, blocked, acknowledged } = read;
+        let Slice { events, through, superseded } = slice;
+        self.rowed.retain(|_, commit| *commit > began);
+        let mut blocked: HashSet<String> = blocked.into_iter().collect();
+        blocked.extend(self.rowed.keys().cloned());
+        blocked.extend(self.hand.lanes_to_be_written());
+        (events, through, Known { blocked, acknowledged, superseded: superseded.into_iter().collect() })
+    }
+
+    /// Takes an event in hand, and settles what needs no request now. Returns whether it is still to be sent.
+    fn takes(&mut self, event: LogEvent, known: &Known, now: Now) -> bool {
+        let lane = self.settings.order.lane(&event.stream);
+        let seq = event.seq;
+        let is_blocked = lane.as_ref().is_some_and(|lane| known.blocked.contains(lane));
+        let is_acknowledged = known.acknowledged.contains(&event.id);
+        self.hand.take_event(event, lane);
+        if is_acknowledged {
+            self.settle_unsent(seq, AttemptResult::Delivered, None, now);
+            return false;
+        }
+        if let Some(newer) = known.superseded.get(&seq) {
+            self.supersede(seq, newer, now);
+            return false;
+        }
+        if is_blocked {
+            self.hand.park(seq, now.instant);
+            self.writing.note_settled(now.instant);
+        }
+        !is_blocked
+    }
+
+    fn take_due(&mut self, due: Option<Due>, now: Now) {
+        let Some(began) = self.busy.looking.take() else { return };
+        let Some(Due { rows, next_at, has_rows }) = due else {
+            self.wants_look = true;
+            return self.failed(now);
+        };
+        self.has_rows = has_rows;
+        self.next_due = next_at;
+        let is_wanted = self.gate(now) == Gate::Open && !self.is_draining;
+        for row in rows {
+            let seq = row.event.seq;
+            let is_known = self.hand.holds(seq) || self.written.get(&seq).is_some_and(|commit| *commit > began);
+            if !is_wanted || is_known {
+                continue;
+            }
+            // What somebody asked for by itself is sent as it is.
+            let newer = row.superseded_by.clone().filter(|_| row.known.is_wanted && seq <= self.position);
+            self.hand.take_row(row);
+            match newer {
+                Some(newer) => self.supersede(seq, &newer, now),
+                None => self.hand.queue(seq),
+            }
+        }
+        self.written.retain(|_, commit| *commit > began);
+    }
+
+    /// What waits to be sent is left in the tables, and is read and looked for again when its time comes.
+    fn give_back(&mut self) {
+        if self.hand.untake_all() {
+            (self.is_at_end, self.wants_look) = (false, true);
+        }
+    }
+
+    /// The database failed: nothing is asked of it for a moment.
+    fn failed(&mut self, now: Now) {
+        self.not_before = Some(now.instant + AFTER_ERROR);
+    }
+
+    fn gate(&self, now: Now) -> Gate {
+        if self.is_beyond_log { Gate::Shut } else { self.breaker.gate(now.utc) }
+    }
+
+    /// Whether a request that is sent now ends while the lease lasts.
+    fn may_send(&self, now: Now) -> bool {
+        let is_over = now.instant + self.settings.timeout + TO_WRITE > self.lease_until;
+        !is_over && !self.is_draining && self.hand.settled() < MAX_UNWRITTEN && !self.writing.is_stuck(now)
+    }
+
+    /// Whether no transaction of this endpoint is under way here.
+    fn is_unwritten(&self) -> bool {
+        self.writing.is_free() && self.busy.feeding.is_none() && !self.busy.refreshing
+    }
+
+    fn refreshed(&mut self, refreshed: Option<Option<Refreshed>>, now: Now, actions: &mut Vec<Action>) {
+        self.busy.refreshing = false;
+        let Some(refreshed) = refreshed else {
+            self.wants_refresh = true;
+            return self.failed(now);
+        };
+        let Some(Refreshed { endpoint, position, touched, wanted, last_seq }) = refreshed else {
+            self.is_over = true;
+            return;
+        };
+        self.is_acquainted = true;
+        self.revision = position.revision;
+        self.commits = position.commits;
+        if position.position != self.position {
+            self.hand.restart_at(position.position);
+            self.position = position.position;
+        } else {
+            self.hand.overrule(&touched, &wanted);
+        }
+        self.is_beyond_log = position.position > last_seq;
+        if self.is_beyond_log {
+            let told = Told::BeyondTheLog { position: position.position, last: last_seq };
+            actions.push(Action::Tell(told));
+        }
+        self.breaker = Breaker::new(&endpoint);
+        (self.is_at_end, self.wants_look, self.has_rows) = (false, true, true);
+    }
+}

@@ -1,0 +1,98 @@
+//! Sinks: what to run next, and what a run came to.
+
+use super::io::{Action, FeedEnd, Input, Told};
+use super::{Machine, Now, Report};
+use crate::deliver::breaker::Sign;
+use crate::model::retry::{Outcome, Verdict};
+use crate::store::delivery::{GroupCommit, Item, Written};
+
+impl Machine {
+    /// What a sink is to run next, with the commit that records it.
+    pub(super) fn next_feed(&mut self, now: Now) -> Option<(GroupCommit, Vec<(i64, String)>)> {
+        if self.hand.has_settled() {
+            return None;
+        }
+        let limit = self.settings.concurrency.max(1) * 8;
+        let (mut seqs, position) = self.hand.first_ready(limit);
+        let allowed = seqs.iter().take_while(|_| self.bucket.take(now.instant)).count();
+        let is_all = allowed == seqs.len();
+        seqs.truncate(allowed);
+        if seqs.is_empty() {
+            return None;
+        }
+        let mut items = Vec::new();
+        let mut bodies = Vec::new();
+        for seq in &seqs {
+            self.hand.start_in_line(*seq);
+            let Some(entry) = self.hand.get(*seq) else { continue };
+            bodies.push((*seq, entry.event.body.clone()));
+            items.push(entry.ran(*seq, now));
+        }
+        // A note that is lost with the run is made again by the next attempt; a change of state is written by itself.
+        let note = if self.is_noted(now) || self.breaker.is_urgent() { None } else { self.take_note(now) };
+        let last_new = items.iter().rev().find(|item| item.row.is_none()).map(|item| item.seq);
+        let position = if is_all { position } else { last_new.unwrap_or(self.position) };
+        let commit = GroupCommit {
+            endpoint: self.settings.endpoint.clone(),
+            epoch: self.epoch,
+            revision: self.revision,
+            commits: self.commits,
+            position: position.max(self.position),
+            items,
+            note,
+            asks_acks: false,
+        };
+        Some((commit, bodies))
+    }
+
+    /// What a sink's run came to: what ran is written, what failed is judged, the rest is ready as before.
+    pub(super) fn fed(&mut self, end: Option<FeedEnd>, now: Now, actions: &mut Vec<Action>) {
+        let Some(commit) = self.busy.feeding.take() else { return };
+        let seqs: Vec<i64> = commit.items.iter().map(|item| item.seq).collect();
+        let Some(FeedEnd { done, written, failed }) = end else {
+            seqs.into_iter().for_each(|seq| self.hand.put_back(seq));
+            return self.failed(now);
+        };
+        for (at, seq) in seqs.iter().enumerate().rev() {
+            if at > done || (at == done && failed.is_none()) {
+                self.hand.put_back(*seq);
+            }
+        }
+        if let Some(written) = written {
+            if matches!(written, Written::Committed(_)) {
+                self.tell_ran(commit.items.get(..done).unwrap_or_default(), now, actions);
+            }
+            let ran: Vec<i64> = seqs.iter().take(done).copied().collect();
+            let sign = Sign { succeeded: true, ..Sign::default() };
+            if done > 0 && self.breaker.note(&sign, now.utc) {
+                actions.push(Action::Tell(Told::Turned { to: self.breaker.state(), error: None }));
+                (self.is_at_end, self.wants_look) = (false, true);
+            }
+            let position = if done == 0 { self.position } else { commit.position_after(done) };
+            // Looks that began before show their rows as they were.
+            self.written.extend(ran.iter().map(|seq| (*seq, commit.commits + 1)));
+            self.take_written(written, &ran, position);
+        }
+        if let (Some(report), Some(seq)) = (failed, seqs.get(done)) {
+            self.take(Input::Answered { seq: *seq, report }, now, actions);
+        }
+    }
+
+    /// Every event that a sink ran for is an attempt that succeeded. Each counts with its share of the time that all took.
+    fn tell_ran(&self, items: &[Item], now: Now, actions: &mut Vec<Action>) {
+        for item in items {
+            let (Some(entry), Some(attempt)) = (self.hand.get(item.seq), &item.attempt) else { continue };
+            let took = (now.utc - attempt.started_at).to_std().unwrap_or_default();
+            let report = Report {
+                outcome: Outcome::Accepted { status: 200 },
+                started_at: attempt.started_at,
+                duration: took / u32::try_from(items.len()).unwrap_or(u32::MAX),
+                status: attempt.status,
+                error: None,
+                response_body: None,
+            };
+            let (kind, attempt) = (entry.event.kind.clone(), u32::try_from(item.attempts).unwrap_or(u32::MAX));
+            actions.push(Action::Tell(Told::Attempt { kind, attempt, report, verdict: Verdict::Done }));
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What the machine is told, and what it wants done.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::exception::Reason;
+use lumo_bridge_entity::{endpoint, position};
+use tokio::time::Instant;
+
+use super::judge::Report;
+use crate::model::id::EventId;
+use crate::model::retry::Verdict;
+use crate::store::delivery::{Acknowledged, Due, DueRow, GroupCommit, Refreshed, Written};
+use crate::store::log::{LogEvent, Slice};
+
+/// What happened. `None`: the database failed.
+#[derive(Debug)]
+pub(in crate::deliver) enum Input {
+    /// Something may have been appended to the log.
+    Appended,
+    /// The endpoint's revision and the end of the log, as the tables have them.
+    Looked {
+        revision: i64,
+        last: i64,
+    },
+    /// The lease lasts until then.
+    Lease(Instant),
+    Read(Option<Read>),
+    Due(Option<Due>),
+    /// What the endpoint may be tried with; none if nothing waits.
+    ProbeFound(Option<Option<Candidate>>),
+    Answered {
+        seq: i64,
+        report: Report,
+    },
+    Committed(Option<Written>),
+    /// The endpoint's position, once whoever wrote it has ended.
+    FoundOut(Option<Option<position::Model>>),
+    Fed(Option<FeedEnd>),
+    Refreshed(Option<Option<Refreshed>>),
+    Acknowledged(Option<Vec<Acknowledged>>),
+    Tick,
+    /// Nothing more is to be sent.
+    Drain,
+}
+
+/// A stretch of the log, and in which lanes rows go first.
+#[derive(Debug, Default)]
+pub(in crate::deliver) struct Read {
+    pub(in crate::deliver) slice: Slice,
+    pub(in crate::deliver) blocked: Vec<String>,
+    /// Events that the receiver has noted, where that is asked: sent before, by a process that is gone.
+    pub(in crate::deliver) acknowledged: Vec<EventId>,
+}
+
+/// What an endpoint that fails may be tried with.
+#[derive(Debug)]
+pub(in crate::deliver) enum Candidate {
+    Row(Box<DueRow>),
+    /// The first of these that no row of its lane goes before.
+    Log(Read),
+}
+
+/// How a run of a sink ended.
+#[derive(Debug)]
+pub(in crate::deliver) struct FeedEnd {
+    /// The first so many items ran and are written, if this says so.
+    pub(in crate::deliver) done: usize,
+    pub(in crate::deliver) written: Option<Written>,
+    /// What the next one failed with.
+    pub(in crate::deliver) failed: Option<Report>,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub(in crate::deliver) enum Action {
+    Read {
+        after: i64,
+        limit: usize,
+        bytes: usize,
+        asks_acks: bool,
+    },
+    Look {
+        limit: usize,
+    },
+    FindProbe {
+        after: i64,
+        tried: bool,
+        asks_acks: bool,
+    },
+    Send(Sending),
+    Commit(GroupCommit),
+    FindOut,
+    /// Run the sink for these, in this order, and write the commit with it.
+    Feed {
+        commit: GroupCommit,
+        bodies: Vec<(i64, String)>,
+    },
+    Refresh {
+        epoch: i64,
+        cursor: i64,
+    },
+    LookForAcks {
+        limit: usize,
+        due_by: DateTime<Utc>,
+    },
+    NoteProbe {
+        next_at: DateTime<Utc>,
+        failures: i32,
+        error: Option<String>,
+    },
+    Tell(Told),
+    /// Another process leads the endpoint.
+    Stop,
+}
+
+/// A request to make.
+#[derive(Clone, Debug)]
+pub(in crate::deliver) struct Sending {
+    pub(in crate::deliver) event: Arc<LogEvent>,
+    pub(in crate::deliver) attempt: u32,
+    pub(in crate::deliver) reason: Reason,
+}
+
+/// What people may want to know: for the log and the metrics.
+#[derive(Debug)]
+pub(in crate::deliver) enum Told {
+    Attempt {
+        kind: String,
+        attempt: u32,
+        report: Report,
+        verdict: Verdict,
+    },
+    Turned {
+        to: endpoint::State,
+        error: Option<String>,
+    },
+    Unacknowledged {
+        failed: usize,
+        dead: usize,
+    },
+    /// The position lies behind the end of the log.
+    BeyondTheLog {
+        position: i64,
+        last: i64,
+    },
+}

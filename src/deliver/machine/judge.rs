@@ -1,0 +1,271 @@
+//! What follows from an answer.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use lumo_bridge_entity::attempt::AttemptResult;
+
+use super::entry::Settled;
+use super::{ACK_LOOK, ACKS, Action, Candidate, Machine, Now, RARE_ACK_LOOK, Read, Told};
+use crate::deliver::breaker::Sign;
+use crate::model::id::EventId;
+use crate::model::retry::{Outcome, Unreachable, Verdict};
+use crate::setting::Span;
+use crate::store::delivery::{Acknowledged, Amend, Attempted, DueRow, Fate};
+
+/// No acknowledgement is waited for longer, and no hold lasts longer.
+const LONGEST: TimeDelta = TimeDelta::days(3650);
+
+/// What came of one request, or of one run of a sink.
+#[derive(Clone, Debug)]
+pub(in crate::deliver) struct Report {
+    pub(in crate::deliver) outcome: Outcome,
+    pub(in crate::deliver) started_at: DateTime<Utc>,
+    pub(in crate::deliver) duration: Duration,
+    /// A statement has none.
+    pub(in crate::deliver) status: Option<u16>,
+    pub(in crate::deliver) error: Option<String>,
+    pub(in crate::deliver) response_body: Option<String>,
+}
+
+impl Report {
+    const fn is_success(&self) -> bool {
+        matches!(self.outcome, Outcome::Accepted { .. })
+    }
+
+    /// It took too long, here or behind a gateway.
+    const fn is_strain(&self) -> bool {
+        matches!(self.outcome, Outcome::Unreachable(Unreachable::Timeout)) || matches!(self.status, Some(502 | 504))
+    }
+
+    fn attempted(&self, result: AttemptResult, counts: bool) -> Attempted {
+        Attempted {
+            started_at: self.started_at,
+            duration: self.duration,
+            status: self.status,
+            error: self.error.clone(),
+            response_body: self.response_body.clone(),
+            result,
+            counts,
+        }
+    }
+}
+
+impl Machine {
+    pub(super) fn answered(&mut self, seq: i64, report: Report, now: Now, actions: &mut Vec<Action>) {
+        let Some(entry) = self.hand.get(seq) else { return };
+        let (is_probe, tries, attempts) = (entry.is_probe, entry.tries, entry.attempts);
+        let kind = entry.event.kind.clone();
+        let is_success = report.is_success();
+        // To be turned away for coming too often, or before one's time, is no attempt.
+        let counts = is_success || (report.status != Some(429) && !is_probe);
+        let tries = if counts { tries.saturating_add(1) } else { tries };
+        let attempts = if counts { attempts.saturating_add(1) } else { attempts };
+        let made = u32::try_from(tries).unwrap_or(u32::MAX).max(1);
+        let policy = &self.settings.policy;
+        let verdict = if is_probe && !is_success {
+            Verdict::RetryAt(now.utc)
+        } else {
+            policy.judge(made, &report.outcome, now.utc, &mut self.rng)
+        };
+        let sign = Sign {
+            succeeded: is_success,
+            gone: report.status == Some(410),
+            hold: policy.hold(made, &report.outcome),
+            error: report.error.clone(),
+        };
+        self.judge_endpoint(&sign, &report, now, actions);
+        let attempt = u32::try_from(attempts).unwrap_or(u32::MAX);
+        actions.push(Action::Tell(Told::Attempt { kind, attempt, report: report.clone(), verdict }));
+        if is_probe && !is_success {
+            self.hand.untake_probe(seq);
+            if self.breaker.is_failing()
+                && let Some(next_at) = self.breaker.hold_until()
+            {
+                let (failures, error) = (self.breaker.failures(), sign.error);
+                actions.push(Action::NoteProbe { next_at, failures, error });
+            }
+            return;
+        }
+        self.settle_attempt(seq, &report, verdict, (tries, attempts, counts), now);
+    }
+
+    fn judge_endpoint(&mut self, sign: &Sign, report: &Report, now: Now, actions: &mut Vec<Action>) {
+        if sign.succeeded {
+            self.concurrency.eased();
+        } else if report.is_strain() {
+            self.concurrency.strained(now.instant);
+        }
+        // A request that could not be made says nothing of the endpoint.
+        if matches!(report.outcome, Outcome::Unreachable(Unreachable::Request)) {
+            return;
+        }
+        let was_failing = self.breaker.is_failing();
+        if self.breaker.note(sign, now.utc) {
+            let told = Told::Turned { to: self.breaker.state(), error: sign.error.clone() };
+            actions.push(Action::Tell(told));
+            if was_failing && sign.succeeded {
+                self.concurrency.begin_anew();
+                (self.is_at_end, self.wants_look) = (false, true);
+            }
+        }
+    }
+
+    fn settle_attempt(
+        &mut self,
+        seq: i64,
+        report: &Report,
+        verdict: Verdict,
+        (tries, attempts, counts): (i32, i32, bool),
+        now: Now,
+    ) {
+        let max_hold = self.settings.max_hold.min(LONGEST);
+        let ack_within = self.settings.ack_within;
+        let (fate, result) = match (verdict, ack_within) {
+            (Verdict::Done, Some(within)) => {
+                let within = TimeDelta::from_std(within).unwrap_or(LONGEST).min(LONGEST);
+                (Fate::AwaitAck { by: now.utc + within }, AttemptResult::Answered)
+            }
+            (Verdict::Done, None) => (Fate::Done, AttemptResult::Delivered),
+            (Verdict::RetryAt(at), _) => (Fate::RetryAt(at), AttemptResult::Failed),
+            (Verdict::Dead, _) => (Fate::Dead, AttemptResult::Failed),
+        };
+        if let Some(entry) = self.hand.get_mut(seq) {
+            (entry.tries, entry.attempts) = (tries, attempts);
+            // The time for which it holds its lane begins with its first failure, or answer.
+            if entry.hold_until.is_none() && counts && !matches!(fate, Fate::Done | Fate::Dead) {
+                entry.hold_until = Some(now.utc + max_hold);
+            }
+        }
+        let attempt = Some(report.attempted(result, counts || verdict == Verdict::Dead));
+        self.settle(seq, Settled { fate, attempt, amend: None, at: now.instant });
+    }
+
+    pub(super) fn settle(&mut self, seq: i64, settled: Settled) {
+        let at = settled.at;
+        if self.hand.settle(seq, settled) {
+            self.is_at_end = false;
+        }
+        self.writing.note_settled(at);
+    }
+
+    /// An event that a newer one makes pointless is recorded, and not sent.
+    pub(super) fn supersede(&mut self, seq: i64, newer: &EventId, now: Now) {
+        self.settle_unsent(seq, AttemptResult::Superseded, Some(format!("superseded by {newer}")), now);
+    }
+
+    /// Settles what needs no request from this process, and leaves a record of it.
+    pub(super) fn settle_unsent(&mut self, seq: i64, result: AttemptResult, error: Option<String>, now: Now) {
+        if let Some(entry) = self.hand.get_mut(seq) {
+            entry.attempts = entry.attempts.saturating_add(1);
+        }
+        let attempt = Attempted {
+            started_at: now.utc,
+            duration: Duration::ZERO,
+            status: None,
+            error,
+            response_body: None,
+            result,
+            counts: true,
+        };
+        self.settle(seq, Settled { fate: Fate::Done, attempt: Some(attempt), amend: None, at: now.instant });
+    }
+
+    pub(super) fn take_probe(&mut self, found: Option<Option<Candidate>>, now: Now, actions: &mut Vec<Action>) {
+        let Some(began) = self.busy.probing.take() else { return };
+        let Some(found) = found else { return self.failed(now) };
+        if self.gate(now) != super::Gate::Probe || !self.may_send(now) {
+            return;
+        }
+        let Some(found) = found else {
+            // Nothing waits. It is asked again as soon as something does.
+            self.not_before = Some(now.instant + super::AFTER_ERROR);
+            return;
+        };
+        let seq = match found {
+            Candidate::Row(row) => self.take_probe_row(*row, began),
+            Candidate::Log(read) => self.take_probe_event(read, began, now),
+        };
+        let Some(seq) = seq else { return };
+        if let Some(entry) = self.hand.get_mut(seq) {
+            entry.is_probe = true;
+        }
+        if self.settings.is_sink {
+            self.hand.queue(seq);
+            if let Some((commit, bodies)) = self.next_feed(now) {
+                self.busy.feeding = Some(commit.clone());
+                actions.push(Action::Feed { commit, bodies });
+            }
+            return;
+        }
+        self.hand.queue(seq);
+        if let Some(sending) = self.hand.send() {
+            actions.push(Action::Send(sending));
+        }
+    }
+
+    fn take_probe_row(&mut self, row: DueRow, began: i64) -> Option<i64> {
+        let seq = row.event.seq;
+        let is_known = self.hand.holds(seq) || self.written.get(&seq).is_some_and(|commit| *commit > began);
+        if is_known {
+            return None;
+        }
+        self.hand.take_row(row);
+        Some(seq)
+    }
+
+    /// The first event that nothing stands before. What is read before it gets rows.
+    fn take_probe_event(&mut self, read: Read, began: i64, now: Now) -> Option<i64> {
+        let (events, through, known) = self.know(read, began);
+        for event in events {
+            let seq = event.seq;
+            let is_free = self.takes(event, &known, now);
+            self.hand.advance(seq);
+            if is_free {
+                return Some(seq);
+            }
+        }
+        self.hand.advance(through);
+        None
+    }
+
+    pub(super) fn acknowledged(&mut self, rows: Option<Vec<Acknowledged>>, now: Now, actions: &mut Vec<Action>) {
+        self.busy.acks = false;
+        let pause = if self.settings.ack_within.is_some() { ACK_LOOK } else { RARE_ACK_LOOK };
+        self.acks_at = now.instant + pause;
+        let Some(rows) = rows else { return };
+        if rows.len() >= ACKS {
+            self.acks_at = now.instant;
+        }
+        let (mut failed, mut dead) = (0, 0);
+        for Acknowledged { row, is_acknowledged } in rows {
+            let seq = row.event.seq;
+            if self.hand.holds(seq) || self.written.contains_key(&seq) {
+                continue;
+            }
+            let (fate, amend) = match self.settings.ack_within {
+                Some(within) if !is_acknowledged => {
+                    let status = row.last_status.and_then(|status| u16::try_from(status).ok()).unwrap_or_default();
+                    let answered = Outcome::Refused { status, retry_after: None };
+                    let tries = u32::try_from(row.tries).unwrap_or(0).max(1);
+                    let fate = match self.settings.policy.judge(tries, &answered, now.utc, &mut self.rng) {
+                        Verdict::RetryAt(at) => Fate::RetryAt(at),
+                        Verdict::Dead => Fate::Dead,
+                        Verdict::Done => Fate::Done,
+                    };
+                    let error = format!("not acknowledged within {}", Span(within));
+                    (fate, Amend { result: AttemptResult::Failed, error: Some(error) })
+                }
+                // Where none is asked for any more, the answer is enough.
+                _ => (Fate::Done, Amend { result: AttemptResult::Delivered, error: None }),
+            };
+            failed += usize::from(matches!(fate, Fate::RetryAt(_)));
+            dead += usize::from(fate == Fate::Dead);
+            self.hand.take_row(row);
+            self.settle(seq, Settled { fate, attempt: None, amend: Some(amend), at: now.instant });
+        }
+        if failed + dead > 0 {
+            actions.push(Action::Tell(Told::Unacknowledged { failed, dead }));
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What to ask for next, and when to be asked again.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
+
+use super::io::Action;
+use super::{ACKS, Asked, MAX_BYTES, MAX_IN_HAND, Machine, Now};
+use crate::deliver::breaker::Gate;
+
+impl Machine {
+    /// Sends what may be sent.
+    pub(super) fn fill(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if self.settings.is_sink || self.gate(now) != Gate::Open || !self.may_send(now) {
+            return;
+        }
+        while self.hand.in_flight() < self.concurrency.limit() && self.hand.has_ready() {
+            if !self.bucket.take(now.instant) {
+                return;
+            }
+            let Some(sending) = self.hand.send() else { return };
+            actions.push(Action::Send(sending));
+        }
+    }
+
+    /// Asks for what is needed next.
+    pub(super) fn plan(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if self.not_before.is_some_and(|at| at > now.instant) {
+            return;
+        }
+        self.not_before = None;
+        if self.writing.wants_to_find_out() {
+            self.writing.finding_out();
+            actions.push(Action::FindOut);
+            return;
+        }
+        // What was asked before a command came about is out of date after it.
+        let is_asking = self.busy.is_asking();
+        if self.wants_refresh && self.is_unwritten() && !is_asking {
+            (self.wants_refresh, self.busy.refreshing) = (false, true);
+            actions.push(Action::Refresh { epoch: self.epoch, cursor: self.hand.cursor() });
+        }
+        if !self.busy.refreshing
+            && self.busy.feeding.is_none()
+            && let Some(commit) = self.next_commit(now)
+        {
+            actions.push(Action::Commit(commit));
+        }
+        // A new leader first looks at what others left.
+        if self.is_draining || !self.is_acquainted || self.wants_refresh || self.busy.refreshing {
+            return;
+        }
+        match self.gate(now) {
+            Gate::Open => self.plan_open(now, actions),
+            Gate::Probe => self.plan_probe(now, actions),
+            Gate::Held(_) | Gate::Shut => self.give_back(),
+        }
+        if !self.busy.acks && self.acks_at <= now.instant {
+            self.busy.acks = true;
+            // Where none is asked for, nothing that still waits has to.
+            let due_by = if self.settings.ack_within.is_some() { now.utc } else { now.utc + TimeDelta::days(3650) };
+            actions.push(Action::LookForAcks { limit: ACKS, due_by });
+        }
+    }
+
+    fn plan_open(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let window = self.concurrency.limit().saturating_mul(8).clamp(64, MAX_IN_HAND);
+        let room = window.saturating_sub(self.hand.waiting());
+        let has_room = room >= window / 2 && self.hand.len() < MAX_IN_HAND && self.hand.bytes() < MAX_BYTES;
+        let is_due = self.next_due.is_some_and(|at| at <= now.utc);
+        if self.busy.looking.is_none() && has_room && (self.wants_look || is_due) {
+            self.wants_look = false;
+            self.busy.looking = Some(self.commits);
+            actions.push(Action::Look { limit: window + self.hand.len() });
+        }
+        if self.read_again_at.is_some_and(|at| at <= now.instant) {
+            (self.read_again_at, self.is_at_end) = (None, false);
+        }
+        if self.busy.reading.is_none() && !self.is_at_end && has_room {
+            let after = self.hand.cursor();
+            self.busy.reading = Some(Asked { after, commits: self.commits, is_outdated: false });
+            let bytes = MAX_BYTES - self.hand.bytes();
+            actions.push(Action::Read { after, limit: room, bytes, asks_acks: self.settings.ack_within.is_some() });
+        }
+        if self.settings.is_sink
+            && self.may_send(now)
+            && self.is_unwritten()
+            && !self.busy.refreshing
+            && let Some((commit, bodies)) = self.next_feed(now)
+        {
+            self.busy.feeding = Some(commit.clone());
+            actions.push(Action::Feed { commit, bodies });
+        }
+    }
+
+    fn plan_probe(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.give_back();
+        let is_quiet = self.hand.in_flight() == 0 && self.is_unwritten() && self.hand.is_settled();
+        if self.busy.probing.is_some() || !is_quiet || !self.may_send(now) || self.busy.reading.is_some() {
+            return;
+        }
+        self.busy.probing = Some(self.commits);
+        self.probes += 1;
+        // In turns, as what failed before may fail for its own sake.
+        let tried = self.probes.is_multiple_of(2);
+        actions.push(Action::FindProbe {
+            after: self.hand.cursor(),
+            tried,
+            asks_acks: self.settings.ack_within.is_some(),
+        });
+    }
+
+    /// When to be asked again, if nothing happens. What was due at the last step and could not be done then waits for something
+    /// to happen.
+    pub(in crate::deliver) fn next_wake(&mut self) -> Option<Instant> {
+        let now = self.stepped_at;
+        let at = |utc: DateTime<Utc>| now.instant + (utc - now.utc).to_std().unwrap_or_default();
+        let gate = match self.gate(now) {
+            Gate::Held(until) => Some(at(until)),
+            Gate::Open | Gate::Probe | Gate::Shut => None,
+        };
+        let bucket =
+            if self.hand.has_ready() { self.bucket.wait(now.instant).map(|wait| now.instant + wait) } else { None };
+        let due = self.next_due.filter(|due| *due > now.utc).map(at);
+        let acks = (!self.busy.acks).then_some(self.acks_at);
+        let commit = self.commit_deadline();
+        let all = [gate, bucket, due, acks, commit, self.read_again_at, self.not_before];
+        all.into_iter().flatten().filter(|at| *at > now.instant).min()
+    }
+}

@@ -1,0 +1,320 @@
+//! What is written, and when: group commits that are prefixes of the log.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use lumo_bridge_entity::position;
+use tokio::time::Instant;
+
+use super::entry::{Entry, Settled, Stage};
+use super::hand::Hand;
+use super::{AFTER_ERROR, Machine, Now};
+use crate::store::delivery::{Committed, EndpointNote, Fate, GroupCommit, Item, KnownRow, Written};
+
+/// A group commit leaves when so many are settled, …
+const BATCH: usize = 200;
+/// … or so long after the first of them.
+const MAX_LINGER: Duration = Duration::from_millis(50);
+/// While a commit takes longer than this nothing is sent: if it never ends, what is answered meanwhile is sent again.
+const MAX_COMMIT: Duration = Duration::from_millis(500);
+/// An unsettled event holds up the position for so long, or for a batch; then it gets a row.
+const MAX_PIN: Duration = Duration::from_millis(200);
+/// The position is written when it has moved so far, or for so long, although nothing else is to be written.
+const MAX_MOVED: i64 = 10_000;
+const MAX_MOVED_FOR: Duration = Duration::from_secs(60);
+/// How often the endpoint's own row is written where nothing but successes happen.
+const NOTE_EVERY: Duration = Duration::from_secs(1);
+/// How much longer than its timeout a request counts as under way.
+const SENDING_MARGIN: TimeDelta = TimeDelta::seconds(15);
+
+/// The group commit that is under way, and what is known of it.
+#[derive(Debug, Default)]
+pub(super) struct Writing {
+    under_way: Option<GroupCommit>,
+    began_at: Option<Instant>,
+    /// Its end is not known, and is asked for.
+    is_unknown: bool,
+    is_asked: bool,
+    /// It failed, and is written again.
+    is_failed: bool,
+    /// When the first entry was settled that is not written.
+    first_settled_at: Option<Instant>,
+    /// When it is worth looking again whether something may be written.
+    look_at: Option<Instant>,
+    position_written_at: Option<Instant>,
+    noted_at: Option<Instant>,
+}
+
+impl Writing {
+    pub(super) const fn is_free(&self) -> bool {
+        self.under_way.is_none()
+    }
+
+    /// Whether nothing is sent before it is known what became of the last commit.
+    pub(super) fn is_stuck(&self, now: Now) -> bool {
+        let is_slow = self.began_at.is_some_and(|at| at + MAX_COMMIT <= now.instant);
+        self.is_unknown || self.is_failed || (self.under_way.is_some() && is_slow)
+    }
+
+    pub(super) fn is_idle(&self, hand: &Hand) -> bool {
+        self.is_free() && !hand.has_settled()
+    }
+
+    pub(super) const fn wants_to_find_out(&self) -> bool {
+        self.is_unknown && !self.is_asked
+    }
+
+    pub(super) fn finding_out(&mut self) {
+        self.is_asked = true;
+    }
+
+    pub(super) fn note_settled(&mut self, at: Instant) {
+        self.first_settled_at.get_or_insert(at);
+    }
+}
+
+impl Machine {
+    /// When a commit is to be looked at again.
+    pub(super) fn commit_deadline(&self) -> Option<Instant> {
+        if !self.writing.is_free() || self.busy.refreshing || self.busy.feeding.is_some() {
+            return None;
+        }
+        let first = self.writing.first_settled_at.map(|at| at + MAX_LINGER);
+        self.writing.look_at.or(first)
+    }
+
+    /// The commit to write now, if it is time for one.
+    pub(super) fn next_commit(&mut self, now: Now) -> Option<GroupCommit> {
+        if self.writing.is_failed {
+            self.writing.is_failed = false;
+            self.writing.began_at = Some(now.instant);
+            let again = self.writing.under_way.clone();
+            return again;
+        }
+        if !self.writing.is_free() {
+            return None;
+        }
+        let is_ripe = self.hand.settled() >= BATCH
+            || self.writing.first_settled_at.is_some_and(|at| at + MAX_LINGER <= now.instant)
+            || self.is_draining
+            || self.breaker.is_urgent();
+        let is_waiting = self.writing.look_at.is_some_and(|at| at > now.instant) && self.hand.settled() < BATCH;
+        let written_at = *self.writing.position_written_at.get_or_insert(now.instant);
+        let moved = self.hand.cursor() - self.position;
+        let is_far = moved >= MAX_MOVED || (moved > 0 && written_at + MAX_MOVED_FOR <= now.instant);
+        if !(is_far || (is_ripe && (!is_waiting || self.is_draining || self.breaker.is_urgent()))) {
+            return None;
+        }
+        self.build_commit(now)
+    }
+
+    fn build_commit(&mut self, now: Now) -> Option<GroupCommit> {
+        // Nothing of it is written, and what is not written would never be over.
+        self.hand.drop_overruled();
+        let pins = self.pins(now);
+        self.pass_pins(&pins, now);
+        let Prefix { items, position, look_at } = self.prefix(&pins, now);
+        self.writing.look_at = look_at;
+        let wants_note = self.breaker.is_urgent() || self.breaker.failures() > 0 || !self.is_noted(now);
+        let moved = position > self.position;
+        if items.is_empty() && !self.breaker.is_urgent() && !moved {
+            self.writing.first_settled_at = self.writing.first_settled_at.filter(|_| self.hand.has_settled());
+            return None;
+        }
+        let note = if wants_note { self.take_note(now) } else { None };
+        let commit = GroupCommit {
+            endpoint: self.settings.endpoint.clone(),
+            epoch: self.epoch,
+            revision: self.revision,
+            commits: self.commits,
+            position,
+            items,
+            note,
+            asks_acks: self.settings.ack_within.is_some(),
+        };
+        let number = self.commits + 1;
+        for item in &commit.items {
+            self.written.insert(item.seq, number);
+            if let Some(lane) = item.lane.as_ref().filter(|_| !matches!(item.fate, Fate::Done | Fate::Dead)) {
+                self.rowed.insert(lane.clone(), number);
+            }
+        }
+        self.writing.first_settled_at = None;
+        self.writing.began_at = Some(now.instant);
+        self.writing.position_written_at = Some(now.instant);
+        self.writing.under_way = Some(commit.clone());
+        Some(commit)
+    }
+
+    /// Whether the endpoint's own row was written a moment ago.
+    pub(super) fn is_noted(&self, now: Now) -> bool {
+        self.writing.noted_at.is_some_and(|at| at + NOTE_EVERY > now.instant)
+    }
+
+    /// What is new about the endpoint, to be written now.
+    pub(super) fn take_note(&mut self, now: Now) -> Option<EndpointNote> {
+        let note = self.breaker.take_note();
+        if note.is_some() {
+            self.writing.noted_at = Some(now.instant);
+        }
+        note
+    }
+
+    /// Where the log is open although later events are settled, and whether that is to be waited for.
+    fn pins(&self, now: Now) -> Pins {
+        let mut is_open = false;
+        let (mut stuck, mut stuck_since, mut last) = (0, None::<Instant>, None);
+        for (seq, entry) in self.hand.entries().filter(|(_, entry)| entry.row.is_none()) {
+            let Some(at) = entry.settled_at() else {
+                is_open = true;
+                continue;
+            };
+            last = Some(seq);
+            if is_open {
+                stuck += 1;
+                stuck_since = Some(stuck_since.map_or(at, |since| since.min(at)));
+            }
+        }
+        let is_over = self.is_draining && self.hand.in_flight() == 0;
+        let is_pinned = stuck < BATCH && stuck_since.is_none_or(|since| since + MAX_PIN > now.instant) && !is_over;
+        Pins { last, stuck_since, is_pinned }
+    }
+
+    /// What was not sent yet and is waited for no longer gets a row, and so does what stands behind it in its lane.
+    fn pass_pins(&mut self, pins: &Pins, now: Now) {
+        let Pins { last: Some(last), is_pinned: false, .. } = *pins else { return };
+        let is_unsent = |entry: &Entry| entry.row.is_none() && !entry.is_probe && matches!(entry.stage, Stage::Queued);
+        let unsent = self.hand.entries().filter(|(seq, entry)| *seq < last && is_unsent(entry));
+        for seq in unsent.map(|(seq, _)| seq).collect::<Vec<_>>() {
+            self.settle(seq, Settled { fate: Fate::Wait, attempt: None, amend: None, at: now.instant });
+        }
+    }
+
+    /// What may be written: what came of rows, and of the log as far as nothing is open, or has been open for too long.
+    ///
+    /// `pins` are those that were passed: what stands behind one in its lane is settled since, and may lie behind events that
+    /// are neither sent nor settled.
+    fn prefix(&self, pins: &Pins, now: Now) -> Prefix {
+        let until = now.utc + TimeDelta::from_std(self.settings.timeout).unwrap_or_default() + SENDING_MARGIN;
+        let mut items = Vec::new();
+        let Pins { last, stuck_since, is_pinned } = *pins;
+        let mut position = self.position;
+        let mut is_whole = true;
+        for (seq, entry) in self.hand.entries() {
+            let is_settled = entry.settled_at().is_some();
+            if entry.row.is_some() {
+                items.extend(entry.item(seq, until));
+                continue;
+            }
+            let is_passed = !is_pinned && last.is_some_and(|last| seq < last) && matches!(entry.stage, Stage::InFlight);
+            let passes = is_settled || is_passed;
+            if !is_whole || !passes {
+                is_whole = false;
+                continue;
+            }
+            position = seq;
+            if is_settled || !entry.is_probe {
+                items.extend(entry.item(seq, until));
+            }
+        }
+        if is_whole {
+            position = position.max(self.hand.cursor());
+        }
+        let look_at = stuck_since.filter(|_| is_pinned && !is_whole).map(|since| since + MAX_PIN);
+        Prefix { items, position, look_at }
+    }
+
+    pub(super) fn committed(&mut self, written: Option<Written>, now: Now) {
+        let Some(commit) = &self.writing.under_way else { return };
+        let Some(written) = written else {
+            self.writing.is_unknown = true;
+            return self.failed(now);
+        };
+        let seqs: Vec<i64> = commit.items.iter().map(|item| item.seq).collect();
+        let position = commit.position;
+        self.take_written(written, &seqs, position);
+    }
+
+    /// What is known after a commit whose end was not.
+    pub(super) fn found_out(&mut self, row: Option<Option<position::Model>>, now: Now) {
+        self.writing.is_asked = false;
+        let Some(commit) = &self.writing.under_way else { return };
+        let Some(row) = row else { return self.failed(now) };
+        let Some(row) = row.filter(|row| row.epoch == commit.epoch) else {
+            self.is_over = true;
+            return;
+        };
+        self.writing.is_unknown = false;
+        if row.commits <= commit.commits {
+            // It did not happen.
+            self.writing.is_failed = true;
+            self.writing.look_at = Some(now.instant + AFTER_ERROR);
+            return;
+        }
+        let seqs: Vec<i64> = commit.items.iter().map(|item| item.seq).collect();
+        let position = commit.position;
+        let committed = Committed {
+            revision: row.revision,
+            commits: row.commits,
+            // Commands may have decided otherwise about some of it.
+            is_stale: true,
+            dropped: Vec::new(),
+            acknowledged: Vec::new(),
+            freed: true,
+        };
+        self.take_written(Written::Committed(committed), &seqs, position);
+    }
+
+    /// The items of these events are written, and the position is there.
+    pub(super) fn take_written(&mut self, written: Written, seqs: &[i64], position: i64) {
+        let commit = self.writing.under_way.take();
+        let Written::Committed(committed) = written else {
+            self.is_over = true;
+            return;
+        };
+        (self.revision, self.commits) = (committed.revision, committed.commits);
+        self.writing.look_at = None;
+        self.position = position;
+        let items = commit.map(|commit| commit.items).unwrap_or_default();
+        for seq in seqs {
+            let fate = items.iter().find(|item| item.seq == *seq).map(|item| item.fate);
+            match fate {
+                Some(Fate::Sending { .. }) if !committed.dropped.contains(seq) => {
+                    self.hand.give_row(*seq, KnownRow { touched: 0, is_wanted: true });
+                }
+                Some(Fate::Sending { .. }) => {
+                    if let Some(entry) = self.hand.get_mut(*seq) {
+                        entry.is_overruled = true;
+                    }
+                }
+                _ => self.hand.remove(*seq),
+            }
+        }
+        self.hand.drop_overruled();
+        self.hand.set_floor(position);
+        self.has_rows |= items.iter().any(|item| item.fate != Fate::Done);
+        self.wants_look |=
+            committed.freed || items.iter().any(|item| !matches!(item.fate, Fate::Done | Fate::Sending { .. }));
+        if self.read_again_at.is_some() && items.iter().any(|item| matches!(item.fate, Fate::Done | Fate::Dead)) {
+            (self.read_again_at, self.is_at_end) = (None, false);
+        }
+        self.wants_refresh |= committed.is_stale;
+        if self.hand.has_settled() {
+            self.writing.first_settled_at = self.hand.first_settled_at();
+        }
+    }
+}
+
+struct Pins {
+    /// The last event of the log that is settled.
+    last: Option<i64>,
+    /// Since when the first of them waits that is behind an open one.
+    stuck_since: Option<Instant>,
+    is_pinned: bool,
+}
+
+struct Prefix {
+    items: Vec<Item>,
+    position: i64,
+    look_at: Option<Instant>,
+}

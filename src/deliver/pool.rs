@@ -1,0 +1,297 @@
+//! Which endpoints this process leads: it shows that it lives, takes the lead of what nobody leads, and runs a dispatcher for
+//! each.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lumo_bridge_entity::{endpoint, process};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::attempt::{Destination, known};
+use super::dispatcher::{Dispatcher, Ended, Message};
+use super::meters::Meters;
+use super::rivals::{Claim, Duty, Rivals};
+use crate::callback::{Endpoint, Sender};
+use crate::chain::Chain;
+use crate::clock::Clock;
+use crate::model::id::EndpointName;
+use crate::store::{Error, Roll, Store};
+
+/// How often a process shows that it lives.
+const BEAT_EVERY: Duration = Duration::from_secs(3);
+/// How often it looks for endpoints that nobody leads, for commands, and for what others have appended.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How soon after something was appended or ordered it looks for commands.
+const COMMAND_LOOK: Duration = Duration::from_millis(50);
+/// How often it looks for locks of processes that have died.
+const LOCK_LOOK: Duration = Duration::from_secs(5);
+/// Who leads so many endpoints waits so long for each of them before it takes another.
+const POLITENESS: Duration = Duration::from_millis(50);
+/// Delivers to the endpoints of a configuration.
+pub struct Pool {
+    store: Store,
+    sender: Sender,
+    clock: Clock,
+    endpoints: Vec<Arc<Endpoint>>,
+    meters: Arc<Meters>,
+    process: i64,
+}
+
+struct Leading {
+    messages: mpsc::UnboundedSender<Message>,
+}
+
+impl Pool {
+    #[must_use]
+    pub fn new(store: Store, sender: Sender, clock: Clock, endpoints: Vec<Arc<Endpoint>>) -> Self {
+        let process = store.new_process();
+        Self { store, sender, clock, endpoints, meters: Arc::default(), process }
+    }
+
+    /// What it will have done.
+    #[must_use]
+    pub fn meters(&self) -> Arc<Meters> {
+        Arc::clone(&self.meters)
+    }
+
+    /// The number by which others know it.
+    #[must_use]
+    pub const fn process(&self) -> i64 {
+        self.process
+    }
+
+    /// Delivers until `soft` is cancelled, then finishes what is in hand and gives up its leads. When `hard` is cancelled what
+    /// is left is dropped, and sent again by whoever leads next.
+    ///
+    /// # Panics
+    /// If one of its dispatchers did: an endpoint that is silently no longer served would be worse.
+    pub async fn run(self, mut roll: Roll, soft: CancellationToken, hard: CancellationToken) {
+        let run = Run {
+            pool: &self,
+            leading: HashMap::new(),
+            dispatchers: JoinSet::new(),
+            rivals: Rivals::new(self.process),
+            free_since: HashMap::new(),
+            beat: 0,
+            beat_at: Instant::now(),
+            locks_at: Instant::now(),
+        };
+        hard.run_until_cancelled(run.run(&mut roll, &soft)).await;
+    }
+}
+
+impl Leading {
+    /// One that has ended needs to know nothing more.
+    fn tell(&self, message: Message) {
+        if self.messages.send(message).is_err() {
+            tracing::trace!("dispatcher has ended");
+        }
+    }
+}
+
+struct Run<'a> {
+    pool: &'a Pool,
+    leading: HashMap<EndpointName, Leading>,
+    dispatchers: JoinSet<(EndpointName, Ended)>,
+    rivals: Rivals,
+    /// Since when endpoints are known to have no leader.
+    free_since: HashMap<EndpointName, Instant>,
+    beat: i64,
+    /// When the last beat began that was written.
+    beat_at: Instant,
+    locks_at: Instant,
+}
+
+impl Run<'_> {
+    async fn run(mut self, roll: &mut Roll, soft: &CancellationToken) {
+        let mut appended = self.pool.store.appended();
+        let (mut beat_next, mut look_next) = (Instant::now(), Instant::now());
+        let mut is_first = true;
+        loop {
+            if soft.is_cancelled() && self.dispatchers.is_empty() {
+                break;
+            }
+            if beat_next <= Instant::now() {
+                self.beat().await;
+                beat_next = Instant::now() + BEAT_EVERY;
+            }
+            if look_next <= Instant::now() {
+                if let Err(error) = self.look(roll, soft).await {
+                    tracing::warn!(error = %Chain(&error), "endpoints not looked at; trying again");
+                } else if std::mem::take(&mut is_first) {
+                    roll.admit_others();
+                }
+                look_next = Instant::now() + LOOK_EVERY;
+            }
+            tokio::select! {
+                Some(ended) = self.dispatchers.join_next(), if !self.dispatchers.is_empty() => {
+                    match ended {
+                        Ok((name, ended)) => self.ended(name, ended).await,
+                        Err(error) => if let Ok(panic) = error.try_into_panic() {
+                            std::panic::resume_unwind(panic);
+                        }
+                    }
+                }
+                () = soft.cancelled(), if !soft.is_cancelled() => {}
+                Ok(()) = appended.changed() => look_next = look_next.min(Instant::now() + COMMAND_LOOK),
+                () = tokio::time::sleep_until(beat_next.min(look_next)) => {}
+            }
+        }
+        if let Err(error) = self.pool.store.forget_processes(&[self.pool.process]).await {
+            tracing::debug!(error = %Chain(&error), "process not taken off the table; others will do it");
+        }
+    }
+
+    /// Shows that this process lives.
+    async fn beat(&mut self) {
+        let at = Instant::now();
+        let Pool { store, clock, endpoints, process, .. } = self.pool;
+        match store.beat(*process, self.beat + 1, &known(endpoints), clock.now()).await {
+            Ok(()) => {
+                (self.beat, self.beat_at) = (self.beat + 1, at);
+                for leading in self.leading.values() {
+                    leading.tell(Message::Beat(at));
+                }
+            }
+            Err(error) => tracing::debug!(error = %Chain(&error), "sign of life not written; trying again"),
+        }
+    }
+
+    /// Takes the lead where nobody has it, and passes on what commands have changed.
+    async fn look(&mut self, roll: &mut Roll, soft: &CancellationToken) -> Result<(), Error> {
+        let store = &self.pool.store;
+        let last = store.last_seq().await?;
+        for position in store.positions().await? {
+            if let Some(leading) = self.leading.get(&position.endpoint) {
+                leading.tell(Message::Looked { revision: position.revision, last });
+            }
+        }
+        if soft.is_cancelled() || self.beat == 0 {
+            return Ok(());
+        }
+        let rows = store.endpoints().await?;
+        let processes = store.processes().await?;
+        let mut gone = self.rivals.observe(&processes, Instant::now());
+        self.step_down(&rows, &processes);
+        let is_ours = |row: &&endpoint::Model| {
+            row.removed_at.is_none() && !self.leading.contains_key(&row.name) && self.endpoint(&row.name).is_some()
+        };
+        let free: Vec<endpoint::Model> = rows.iter().filter(is_ours).cloned().collect();
+        let dead = self.dead(roll, &free, &processes).await?;
+        gone.extend(&dead);
+        if !gone.is_empty() {
+            store.forget_processes(&gone).await?;
+        }
+        for row in free {
+            let Some(endpoint) = self.endpoint(&row.name).map(Arc::clone) else { continue };
+            match self.rivals.duty(&row, endpoint.fingerprint(), &processes, &dead, Instant::now()) {
+                Duty::Take(claim) => self.lead(row, &endpoint, claim, soft).await?,
+                Duty::GiveUp => store.give_up_lead(&row.name, self.pool.process, self.pool.clock.now()).await?,
+                Duty::Nothing => {}
+            }
+        }
+        for removed in store.remove_endpoints(self.pool.process, self.pool.clock.now()).await? {
+            tracing::warn!(endpoint = %removed, "endpoint is in no configuration any more; what is for it is held");
+        }
+        Ok(())
+    }
+
+    /// Gives up endpoints that a process which started later has in another form: the last form that was registered counts.
+    fn step_down(&self, rows: &[endpoint::Model], processes: &[process::Model]) {
+        for row in rows {
+            let (Some(leading), Some(own)) = (self.leading.get(&row.name), self.endpoint(&row.name)) else { continue };
+            if self.rivals.is_others(row, own.fingerprint(), processes, Instant::now()) {
+                leading.tell(Message::StepDown);
+            }
+        }
+    }
+
+    /// The processes that are found to be dead. Their locks are looked for now and then, and at once where nobody leads.
+    async fn dead(
+        &mut self,
+        roll: &mut Roll,
+        free: &[endpoint::Model],
+        processes: &[process::Model],
+    ) -> Result<Vec<i64>, Error> {
+        let now = Instant::now();
+        if self.locks_at > now {
+            return Ok(Vec::new());
+        }
+        let is_led = free.iter().any(|row| row.process.is_some());
+        self.locks_at = now + if is_led { LOCK_LOOK } else { LOOK_EVERY };
+        let others: Vec<i64> =
+            processes.iter().map(|row| row.process).filter(|process| *process != self.pool.process).collect();
+        let dead: Vec<i64> = roll.dead(&others, self.pool.clock.now()).await?.into_iter().collect();
+        if !dead.is_empty() {
+            self.locks_at = now;
+        }
+        Ok(dead)
+    }
+
+    async fn lead(
+        &mut self,
+        row: endpoint::Model,
+        endpoint: &Arc<Endpoint>,
+        claim: Claim,
+        soft: &CancellationToken,
+    ) -> Result<(), Error> {
+        let Pool { store, sender, clock, meters, process, .. } = self.pool;
+        if claim == Claim::Free && self.is_impolite(&row.name) {
+            return Ok(());
+        }
+        let is_dead = claim == Claim::Dead;
+        let taken = store.take_lead(&row.name, *process, row.process, is_dead, clock.now()).await?;
+        let Some(position) = taken else { return Ok(()) };
+        if matches!(claim, Claim::Dead | Claim::Silent) {
+            tracing::info!(endpoint = %row.name, "endpoint taken over from a process that is gone");
+        }
+        let (messages, received) = mpsc::unbounded_channel();
+        let destination = Destination {
+            endpoint: Arc::clone(endpoint),
+            sender: sender.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+        };
+        let dispatcher =
+            Dispatcher::new(destination, &position, &row, self.beat_at, endpoint.lease(), Arc::clone(meters));
+        let span = tracing::debug_span!("deliver", endpoint = %row.name);
+        let (name, soft) = (row.name.clone(), soft.clone());
+        self.free_since.remove(&row.name);
+        self.leading.insert(row.name, Leading { messages });
+        self.dispatchers.spawn(async move { (name, dispatcher.run(received, soft).await) }.instrument(span));
+        Ok(())
+    }
+
+    /// Whether another process that leads less should have the chance to take this endpoint first.
+    fn is_impolite(&mut self, name: &EndpointName) -> bool {
+        let now = Instant::now();
+        if self.rivals.is_alone(BEAT_EVERY * 2, now) {
+            return false;
+        }
+        let since = *self.free_since.entry(name.clone()).or_insert(now);
+        let wait = POLITENESS * u32::try_from(self.leading.len()).unwrap_or(u32::MAX);
+        now - since < wait.min(LOOK_EVERY)
+    }
+
+    async fn ended(&mut self, name: EndpointName, ended: Ended) {
+        self.leading.remove(&name);
+        let Pool { store, clock, process, .. } = self.pool;
+        match ended {
+            Ended::Lost => tracing::warn!(endpoint = %name, "another process delivers to the endpoint now"),
+            Ended::Drained => {
+                if let Err(error) = store.give_up_lead(&name, *process, clock.now()).await {
+                    tracing::warn!(endpoint = %name, error = %Chain(&error), "lead not given up yet");
+                }
+            }
+        }
+    }
+
+    fn endpoint(&self, name: &EndpointName) -> Option<&Arc<Endpoint>> {
+        self.pool.endpoints.iter().find(|endpoint| endpoint.name() == name)
+    }
+}

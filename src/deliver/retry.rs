@@ -1,0 +1,112 @@
+//! Trying again by hand whatever a filter takes, the oldest first.
+
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::model::delivery::State;
+use crate::model::id::{DeliveryId, EndpointName, ExternalId};
+use crate::store::query::DeliveryFilter;
+use crate::store::retry::Retried;
+use crate::store::{Ending, Error, Store};
+
+/// Deliveries that are looked for at once.
+const PAGE: u64 = 500;
+/// Deliveries that are made due at once.
+const BATCH: usize = 300;
+
+/// What may be tried again by filter: what nobody tries by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ended {
+    #[default]
+    Dead,
+    Skipped,
+}
+
+/// Which deliveries: those that everything given here holds for.
+#[derive(Clone, Debug, Default)]
+pub struct RetryFilter {
+    /// Left out, dead ones.
+    pub state: Option<Ended>,
+    pub endpoint: Option<EndpointName>,
+    /// Of events of this type.
+    pub kind: Option<String>,
+    pub external_id: Option<ExternalId>,
+    /// Of events that were noticed then or later.
+    pub since: Option<DateTime<Utc>>,
+}
+
+impl Ended {
+    pub const ALL: [Self; 2] = [Self::Dead, Self::Skipped];
+
+    #[must_use]
+    pub const fn state(self) -> State {
+        match self {
+            Self::Dead => State::Dead,
+            Self::Skipped => State::Skipped,
+        }
+    }
+}
+
+impl RetryFilter {
+    /// Whether nothing is said about which.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { state, endpoint, kind, external_id, since } = self;
+        state.is_none() && endpoint.is_none() && kind.is_none() && external_id.is_none() && since.is_none()
+    }
+
+    fn deliveries(&self) -> DeliveryFilter {
+        let Self { state, endpoint, kind, external_id, since } = self.clone();
+        DeliveryFilter {
+            state: Some(state.unwrap_or_default().state()),
+            endpoint,
+            kind,
+            external_id,
+            since,
+            limit: PAGE,
+            ..DeliveryFilter::default()
+        }
+    }
+}
+
+/// Makes due what the filter takes, batch after batch, until the last or until `stop`. Returns how many, and whether that was
+/// all. What is to be rolled back is only counted. Being dropped ends it between two batches, too.
+///
+/// # Errors
+/// If the database fails; what was due by then stays due.
+pub async fn to_the_end(
+    store: &Store,
+    filter: &RetryFilter,
+    ending: Ending,
+    clock: &Clock,
+    stop: &CancellationToken,
+) -> Result<(u64, bool), Error> {
+    let ids = matching(store, filter).await?;
+    if ending == Ending::RollBack {
+        return Ok((u64::try_from(ids.len()).unwrap_or(u64::MAX), true));
+    }
+    let mut due = 0;
+    for batch in ids.chunks(BATCH) {
+        if stop.is_cancelled() {
+            return Ok((due, false));
+        }
+        let retried = store.retry_deliveries(batch, clock.now()).await?;
+        let is_due = |retried: &&Retried| matches!(retried, Retried::Due { .. });
+        due += u64::try_from(retried.iter().filter(is_due).count()).unwrap_or(u64::MAX);
+    }
+    Ok((due, true))
+}
+
+/// What the filter takes now, in the order of the log, so that those of one user go out in theirs.
+async fn matching(store: &Store, filter: &RetryFilter) -> Result<Vec<DeliveryId>, Error> {
+    let (mut filter, mut ids) = (filter.deliveries(), Vec::new());
+    loop {
+        let page = store.list_deliveries(&filter).await?;
+        let Some(last) = page.last() else { break };
+        filter.before = Some((last.seq, last.id.endpoint.clone()));
+        ids.extend(page.into_iter().map(|row| row.id));
+    }
+    ids.reverse();
+    Ok(ids)
+}

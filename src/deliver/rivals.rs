@@ -1,0 +1,131 @@
+//! The other processes, as this one sees them: who has fallen silent, and whose lead may be taken. Pure.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use lumo_bridge_entity::{endpoint, process};
+use tokio::time::Instant;
+
+/// A process whose beat stands still for so long is taken off the table.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(900);
+
+pub(super) struct Rivals {
+    own: i64,
+    seen: HashMap<i64, Seen>,
+}
+
+/// A process as it was last seen.
+struct Seen {
+    beat: i64,
+    since: Instant,
+}
+
+/// Why the lead of an endpoint may be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// Nobody leads it.
+    Free,
+    /// This process is on record as its leader and does not lead: it never heard how its last claim ended.
+    Own,
+    /// Its leader's lock is gone, or its leader is off the table.
+    Dead,
+    /// Its leader has not shown for the lease's length that it lives.
+    Silent,
+}
+
+/// What a process is to do about an endpoint that it does not lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Duty {
+    Take(Claim),
+    /// It is on record as the leader: it never heard how its last claim ended, or could not write that it gave the lead up. As
+    /// long as it lives nobody else would take it.
+    GiveUp,
+    Nothing,
+}
+
+impl Rivals {
+    pub(super) fn new(own: i64) -> Self {
+        Self { own, seen: HashMap::new() }
+    }
+
+    /// Takes note of the table of processes. Returns those that are to be taken off it.
+    pub(super) fn observe(&mut self, processes: &[process::Model], now: Instant) -> Vec<i64> {
+        self.seen.retain(|process, _| processes.iter().any(|row| row.process == *process));
+        for row in processes {
+            let seen = self.seen.entry(row.process).or_insert(Seen { beat: row.beat, since: now });
+            if seen.beat != row.beat {
+                *seen = Seen { beat: row.beat, since: now };
+            }
+        }
+        self.silent_for(FORGOTTEN_AFTER, now).collect()
+    }
+
+    fn silent_for(&self, time: Duration, now: Instant) -> impl Iterator<Item = i64> {
+        let is_silent = move |(process, seen): (&i64, &Seen)| {
+            (*process != self.own && now.saturating_duration_since(seen.since) > time).then_some(*process)
+        };
+        self.seen.iter().filter_map(is_silent)
+    }
+
+    /// Whether another process has shown within this time that it lives.
+    pub(super) fn is_alone(&self, within: Duration, now: Instant) -> bool {
+        let others = self.seen.iter().filter(|(process, _)| **process != self.own);
+        !others.into_iter().any(|(_, seen)| now.saturating_duration_since(seen.since) < within)
+    }
+
+    /// What to do about an endpoint that this process has, and does not lead. `fingerprint` is that of its form of it, `dead` are
+    /// processes without a lock.
+    pub(super) fn duty(
+        &self,
+        row: &endpoint::Model,
+        fingerprint: i64,
+        processes: &[process::Model],
+        dead: &[i64],
+        now: Instant,
+    ) -> Duty {
+        if !self.is_others(row, fingerprint, processes, now) {
+            return self.claim(row, dead, now).map_or(Duty::Nothing, Duty::Take);
+        }
+        if row.process == Some(self.own) { Duty::GiveUp } else { Duty::Nothing }
+    }
+
+    /// Whether another process is to lead the endpoint, as the form that counts is not this one's but its.
+    pub(super) fn is_others(
+        &self,
+        row: &endpoint::Model,
+        fingerprint: i64,
+        processes: &[process::Model],
+        now: Instant,
+    ) -> bool {
+        row.fingerprint != fingerprint && self.have(row, processes, now)
+    }
+
+    /// Whether another process that lives has the endpoint in the form that the table holds.
+    fn have(&self, row: &endpoint::Model, processes: &[process::Model], now: Instant) -> bool {
+        let has = |text: &str| {
+            let known: HashMap<String, i64> = serde_json::from_str(text).unwrap_or_default();
+            known.get(row.name.as_str()) == Some(&row.fingerprint)
+        };
+        let is_silent = |other: i64| self.seen.get(&other).is_some_and(|seen| seen.is_silent(row, now));
+        let lives = |other: &&process::Model| other.process != self.own && !is_silent(other.process);
+        processes.iter().filter(lives).any(|other| has(&other.endpoints))
+    }
+
+    /// Whether the lead may be taken.
+    fn claim(&self, row: &endpoint::Model, dead: &[i64], now: Instant) -> Option<Claim> {
+        let Some(leader) = row.process else { return Some(Claim::Free) };
+        if leader == self.own {
+            return Some(Claim::Own);
+        }
+        let Some(seen) = self.seen.get(&leader).filter(|_| !dead.contains(&leader)) else { return Some(Claim::Dead) };
+        seen.is_silent(row, now).then_some(Claim::Silent)
+    }
+}
+
+impl Seen {
+    /// Whether it has not shown that it lives for longer than it may lead this endpoint.
+    fn is_silent(&self, row: &endpoint::Model, now: Instant) -> bool {
+        let lease = Duration::from_millis(u64::try_from(row.lease_ms).unwrap_or(0));
+        now.saturating_duration_since(self.since) > lease
+    }
+}

@@ -1,0 +1,104 @@
+//! Who leads: processes show that they live, and look for endpoints that nobody leads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::RngExt;
+
+use super::bridge::{FAILURES, Job, Running};
+use super::world::{LEASE, World};
+use crate::deliver::machine::{Input, Machine};
+use crate::deliver::rivals::{Claim, Duty};
+use crate::model::id::EndpointName;
+
+impl World {
+    pub(super) async fn show_life(&mut self) {
+        for at in 0..self.processes.len() {
+            if !self.processes[at].is_alive || (!self.is_calm && self.chance(40)) {
+                continue;
+            }
+            let now = self.now();
+            let process = &mut self.processes[at];
+            let known = known(&process.configured, process.form);
+            self.store.beat(process.id, process.beat + 1, &known, now.utc).await.unwrap();
+            (process.beat, process.beat_at) = (process.beat + 1, now.instant);
+            for running in process.machines.values_mut() {
+                running.jobs.push(Job::Tell(Input::Lease(now.instant + LEASE)));
+            }
+        }
+    }
+
+    /// A process looks for commands and for endpoints that nobody leads.
+    pub(super) async fn look_around(&mut self) {
+        for at in 0..self.processes.len() {
+            if self.processes[at].is_alive && (self.is_calm || self.chance(60)) {
+                self.look(at).await;
+            }
+        }
+    }
+
+    async fn look(&mut self, at: usize) {
+        let now = self.now();
+        let process = &mut self.processes[at];
+        let last = self.store.last_seq().await.unwrap();
+        for position in self.store.positions().await.unwrap() {
+            if let Some(running) = process.machines.get_mut(&position.endpoint) {
+                running.jobs.push(Job::Tell(Input::Looked { revision: position.revision, last }));
+            }
+        }
+        if process.is_draining {
+            return;
+        }
+        let (own, form) = (process.id, process.form);
+        let processes = self.store.processes().await.unwrap();
+        process.rivals.observe(&processes, now.instant);
+        let dead: Vec<i64> = self.processes.iter().filter(|other| !other.is_alive).map(|other| other.id).collect();
+        let dead = if self.is_calm || self.chance(50) { dead } else { Vec::new() };
+        for row in self.store.endpoints().await.unwrap() {
+            let process = &mut self.processes[at];
+            if !process.configured.contains(&row.name) {
+                continue;
+            }
+            if let Some(running) = process.machines.get_mut(&row.name) {
+                if process.rivals.is_others(&row, form, &processes, now.instant) {
+                    running.jobs.push(Job::Tell(Input::Drain));
+                }
+                continue;
+            }
+            if row.removed_at.is_some() {
+                continue;
+            }
+            let claim = match process.rivals.duty(&row, form, &processes, &dead, now.instant) {
+                Duty::Take(claim) => claim,
+                Duty::GiveUp => {
+                    self.store.give_up_lead(&row.name, own, now.utc).await.unwrap();
+                    continue;
+                }
+                Duty::Nothing => continue,
+            };
+            let taken = self.store.take_lead(&row.name, own, row.process, claim == Claim::Dead, now.utc).await.unwrap();
+            if !self.is_calm && self.chance(FAILURES) {
+                continue;
+            }
+            let Some(position) = taken else { continue };
+            self.note(format!("process {own} leads {}: {claim:?}", row.name));
+            let lease_until = self.processes[at].beat_at + LEASE;
+            let settings = self.settings(&row.name).clone();
+            let machine = Machine::new(settings, &position, &row, lease_until, self.rng.random(), now);
+            let jobs = vec![Job::Tell(Input::Tick)];
+            self.processes[at].machines.insert(row.name, Running { machine, jobs });
+            self.check().await;
+        }
+        let subscribers = self.subscribers(form, &self.processes[at].configured);
+        let removed = self.store.with_subscribers(subscribers).remove_endpoints(own, now.utc).await.unwrap();
+        if !removed.is_empty() {
+            self.note(format!("removed: {removed:?}"));
+        }
+        self.check().await;
+    }
+}
+
+/// The endpoints of a configuration, as other processes read them.
+pub(super) fn known(configured: &BTreeSet<EndpointName>, form: i64) -> String {
+    let known: BTreeMap<_, _> = configured.iter().map(|name| (name.as_str(), form)).collect();
+    serde_json::to_string(&known).unwrap()
+}

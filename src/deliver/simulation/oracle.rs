@@ -1,0 +1,153 @@
+//! What must hold, after every transaction, at every arrival, and at rest.
+
+use lumo_bridge_entity::exception::Reason;
+
+use super::world::{MAX_HOLD, World};
+use crate::deliver::machine::Sending;
+use crate::model::id::EndpointName;
+
+/// Events up to a position for which nothing says what became of them.
+const LOST: &str = r#"SELECT p.endpoint, e.seq FROM lumo_positions p JOIN lumo_events e ON e.seq <= p.position
+JOIN lumo_subscriptions s ON s.endpoint = p.endpoint AND s."type" = e."type" AND s.state = 'wanted'
+AND s.from_seq <= e.seq AND (s.through_seq IS NULL OR s.through_seq >= e.seq)
+WHERE (e.audience IS NULL OR e.audience <> '!' || p.endpoint)
+AND NOT EXISTS (SELECT 1 FROM lumo_exceptions x WHERE x.endpoint = p.endpoint AND x.seq = e.seq)
+AND NOT EXISTS (SELECT 1 FROM lumo_delivery_attempts a WHERE a.endpoint = p.endpoint AND a.seq = e.seq
+AND a.result IN ('delivered', 'filtered', 'superseded'))"#;
+
+/// What lies beyond a position and has left a trace that no command made.
+const AHEAD: &str = "SELECT p.endpoint, x.seq FROM lumo_positions p
+JOIN lumo_exceptions x ON x.endpoint = p.endpoint AND x.seq > p.position AND x.touched = 0
+UNION ALL SELECT p.endpoint, a.seq FROM lumo_positions p
+JOIN lumo_delivery_attempts a ON a.endpoint = p.endpoint AND a.seq > p.position
+WHERE NOT EXISTS (SELECT 1 FROM lumo_exceptions x WHERE x.endpoint = a.endpoint AND x.seq = a.seq)";
+
+/// What needs no row any more, as an attempt says what became of it.
+pub(super) const RECORDED: &str =
+    "SELECT endpoint, seq FROM lumo_delivery_attempts WHERE result IN ('delivered', 'filtered', 'superseded')";
+
+const DELIVERED: &str = "SELECT endpoint, seq FROM lumo_delivery_attempts WHERE result = 'delivered'";
+
+impl World {
+    pub(super) async fn pairs(&self, sql: &str) -> Vec<(EndpointName, i64)> {
+        let rows = self.eye.rows(sql).await;
+        rows.iter().map(|row| (row.get::<String>("endpoint").parse().unwrap(), row.get("seq"))).collect()
+    }
+
+    pub(super) async fn check(&self) {
+        let mut lost = self.pairs(LOST).await;
+        lost.retain(|delivery| !self.settled.contains(delivery));
+        assert!(
+            lost.is_empty(),
+            "seed {}: passed and not accounted for: {lost:?}\n{}",
+            self.seed,
+            self.picture().await
+        );
+        let ahead = self.pairs(AHEAD).await;
+        assert!(ahead.is_empty(), "seed {}: beyond the position: {ahead:?}\n{}", self.seed, self.picture().await);
+        let ledger = if self.has_ledger { "ledger" } else { "ledger_away" };
+        let unequal = format!(
+            "SELECT 'ledger' AS endpoint, e.seq FROM lumo_events e WHERE (SELECT COUNT(*) FROM {ledger} l WHERE l.event_id = e.id) \
+             <> (SELECT COUNT(*) FROM lumo_delivery_attempts a WHERE a.endpoint = 'ledger' AND a.seq = e.seq AND a.result = 'delivered')"
+        );
+        let mut unequal = self.pairs(&unequal).await;
+        unequal.retain(|delivery| !self.settled.contains(delivery));
+        assert!(
+            unequal.is_empty(),
+            "seed {}: effect and record differ: {unequal:?}\n{}",
+            self.seed,
+            self.picture().await
+        );
+        for (name, seq) in self.pairs(DELIVERED).await {
+            if self.settings(&name).is_sink {
+                continue;
+            }
+            let met = self.receivers[&name].events.get(&seq).cloned().unwrap_or_default();
+            assert!(met.accepted > 0, "seed {}: {name} never accepted {seq}\n{}", self.seed, self.picture().await);
+        }
+    }
+
+    /// A callback goes out in the order of its lane, and not again once it is delivered.
+    pub(super) async fn check_arrival(&self, name: &EndpointName, sending: &Sending) {
+        let seq = sending.event.seq;
+        let is_commanded = |seq: i64| self.commanded.contains(&(name.clone(), seq));
+        if sending.reason != Reason::Live || is_commanded(seq) {
+            return;
+        }
+        let done = format!("{DELIVERED} AND endpoint = '{name}' AND seq = {seq}");
+        let row = format!("SELECT endpoint, seq FROM lumo_exceptions WHERE endpoint = '{name}' AND seq = {seq}");
+        let is_done = !self.pairs(&done).await.is_empty() && self.pairs(&row).await.is_empty();
+        assert!(!is_done, "seed {}: {name} was sent {seq} again\n{}", self.seed, self.picture().await);
+        let settings = self.settings(name);
+        let receiver = &self.receivers[name];
+        if receiver.events.get(&seq).is_some_and(|met| met.arrivals > 0) {
+            return;
+        }
+        let lane = settings.order.lane(&sending.event.stream);
+        let Some(lane) = lane else { return };
+        for before in self.open_before(name, seq).await {
+            if settings.order.lane(&before.1).as_ref() != Some(&lane) || is_commanded(before.0) {
+                continue;
+            }
+            let met = receiver.events.get(&before.0).cloned().unwrap_or_default();
+            let is_over = if settings.ack_within.is_some() { met.is_acknowledged } else { met.accepted > 0 };
+            let has_waited = met.first_answer.is_some_and(|at| at + MAX_HOLD <= self.now().utc);
+            assert!(
+                is_over || has_waited || self.has_jumped(),
+                "seed {}: {name} was sent {seq} before {}: {met:?}\n{}",
+                self.seed,
+                before.0,
+                self.picture().await
+            );
+        }
+    }
+
+    /// Earlier events that the endpoint wants and that the tables do not show as finished, with their streams.
+    async fn open_before(&self, name: &EndpointName, seq: i64) -> Vec<(i64, String)> {
+        let sql = format!(
+            r#"SELECT e.seq, e.stream FROM lumo_events e
+JOIN lumo_subscriptions s ON s.endpoint = '{name}' AND s."type" = e."type" AND s.state = 'wanted'
+AND s.from_seq <= e.seq AND (s.through_seq IS NULL OR s.through_seq >= e.seq)
+LEFT JOIN lumo_exceptions x ON x.endpoint = '{name}' AND x.seq = e.seq
+WHERE e.seq < {seq} AND (e.audience IS NULL OR e.audience <> '!{name}')
+AND (x.state IS NULL OR x.state NOT IN ('dead', 'skipped', 'delivered'))
+AND NOT (x.state IS NULL AND EXISTS (SELECT 1 FROM lumo_delivery_attempts a WHERE a.endpoint = '{name}'
+AND a.seq = e.seq AND a.result IN ('delivered', 'superseded')))
+AND NOT EXISTS (SELECT 1 FROM lumo_events n JOIN lumo_subscriptions r ON r.endpoint = '{name}' AND r."type" = n."type"
+AND r.state = 'wanted' AND r.from_seq <= n.seq AND (r.through_seq IS NULL OR r.through_seq >= n.seq)
+WHERE n.object_id = e.object_id AND n.seq > e.seq AND e."type" = 'wallet.balance_changed')"#
+        );
+        let rows = self.eye.rows(&sql).await;
+        rows.iter().map(|row| (row.get("seq"), row.get("stream"))).collect()
+    }
+
+    /// Whether nothing waits any more.
+    pub(super) async fn is_at_rest(&self) -> bool {
+        let open = "SELECT endpoint, seq FROM lumo_exceptions WHERE state NOT IN ('dead', 'skipped', 'delivered')";
+        let behind = "SELECT endpoint, position AS seq FROM lumo_positions WHERE position <> (SELECT last_seq FROM \
+                      lumo_streams WHERE stream = '*')";
+        self.pairs(open).await.is_empty() && self.pairs(behind).await.is_empty()
+    }
+
+    pub(super) async fn check_rest(&self) {
+        self.check().await;
+        let view = "SELECT endpoint, seq, state FROM lumo_undelivered WHERE state NOT IN ('dead', 'skipped')";
+        let undelivered = self.pairs(view).await;
+        assert!(undelivered.is_empty(), "seed {}: undelivered at rest: {undelivered:?}", self.seed);
+    }
+
+    /// The tables, for people.
+    pub(super) async fn picture(&self) -> String {
+        let from =
+            self.history.len().saturating_sub(usize::try_from(super::number("LUMO_TEST_LINES").unwrap_or(40)).unwrap());
+        let mut picture = self.history[from..].join("\n") + "\n";
+        for table in ["lumo_positions", "lumo_endpoints", "lumo_processes", "lumo_subscriptions", "lumo_exceptions"] {
+            picture += &format!("-- {table}\n");
+            for row in self.eye.rows(&format!("SELECT * FROM {table}")).await {
+                picture += &row.to_string();
+                picture.push('\n');
+            }
+        }
+        picture
+    }
+}

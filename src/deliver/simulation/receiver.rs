@@ -1,0 +1,85 @@
+//! What callbacks arrive at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use crate::model::retry::{Outcome, Unreachable};
+
+/// How a receiver is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Mood {
+    #[default]
+    Well,
+    /// It fails once in three times.
+    Flaky,
+    Broken,
+    /// It works, and its answers come too late.
+    Slow,
+    /// It asks not to be called for some seconds.
+    Busy,
+    Gone,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Receiver {
+    pub(super) mood: Mood,
+    /// Events that it cannot digest.
+    pub(super) poison: BTreeSet<i64>,
+    pub(super) events: BTreeMap<i64, Met>,
+}
+
+/// What it knows of an event.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Met {
+    pub(super) arrivals: usize,
+    /// Answered with a 2xx that was sent, whether or not it was heard.
+    pub(super) accepted: usize,
+    pub(super) first_answer: Option<DateTime<Utc>>,
+    pub(super) is_acknowledged: bool,
+}
+
+impl Receiver {
+    pub(super) fn any_mood(rng: &mut StdRng) -> Mood {
+        match rng.random_range(0..12) {
+            0..5 => Mood::Well,
+            5..7 => Mood::Flaky,
+            7..9 => Mood::Broken,
+            9 => Mood::Slow,
+            10 => Mood::Busy,
+            _ => Mood::Gone,
+        }
+    }
+
+    /// A callback was lost on its way, which looks like a failure of its own.
+    pub(super) fn never_heard(&mut self, seq: i64, now: DateTime<Utc>) {
+        self.events.entry(seq).or_default().first_answer.get_or_insert(now);
+    }
+
+    /// A callback arrives. What it is answered.
+    pub(super) fn take(&mut self, seq: i64, now: DateTime<Utc>, rng: &mut StdRng) -> Outcome {
+        let is_poison = self.poison.contains(&seq);
+        let met = self.events.entry(seq).or_default();
+        met.arrivals += 1;
+        met.first_answer.get_or_insert(now);
+        let outcome = match self.mood {
+            _ if is_poison => Outcome::Refused { status: 500, retry_after: None },
+            Mood::Flaky if rng.random_range(0..3) == 0 => Outcome::Refused { status: 502, retry_after: None },
+            Mood::Well | Mood::Flaky => Outcome::Accepted { status: 200 },
+            Mood::Broken => Outcome::Refused { status: 500, retry_after: None },
+            Mood::Slow => Outcome::Unreachable(Unreachable::Timeout),
+            Mood::Busy => {
+                let status = if rng.random_bool(0.5) { 429 } else { 503 };
+                Outcome::Refused { status, retry_after: Some(Duration::from_secs(rng.random_range(1..30))) }
+            }
+            Mood::Gone => Outcome::Refused { status: 410, retry_after: None },
+        };
+        if matches!(outcome, Outcome::Accepted { .. }) {
+            met.accepted += 1;
+        }
+        outcome
+    }
+}

@@ -1,0 +1,345 @@
+//! The world: a database, processes, receivers, and a time of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::value::RawValue;
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use super::bridge::Process;
+use super::receiver::{Mood, Receiver};
+use crate::deliver::machine::{Now, Settings};
+use crate::model::draft::{Draft, Origin, once, repeated};
+use crate::model::event::EventType;
+use crate::model::id::EndpointName;
+use crate::model::pattern::Patterns;
+use crate::model::retry::Policy;
+use crate::model::subscriber::{Order, Subscriber};
+use crate::store::eye::Eye;
+use crate::store::{Config, Store, schema};
+
+pub(super) const LEASE: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const MAX_HOLD: TimeDelta = TimeDelta::seconds(60);
+/// Steps within which everything has come to rest.
+const MOST_STEPS: usize = 4_000;
+/// Things done while no time passes.
+const MOST_JOBS: usize = 2_000;
+/// And time.
+const MOST_TIME: Duration = Duration::from_secs(2 * 3600);
+/// The same for what is published while all is well: a minute, in which a position that only moved is not written, and some.
+const SOON: Duration = Duration::from_secs(90);
+const USERS: u32 = 3;
+
+pub(super) struct World {
+    pub(super) seed: u64,
+    pub(super) store: Store,
+    pub(super) eye: Eye,
+    pub(super) rng: StdRng,
+    pub(super) endpoints: Vec<Settings>,
+    /// Endpoints that want balances as well.
+    pub(super) wants_balances: BTreeSet<EndpointName>,
+    pub(super) processes: Vec<Process>,
+    pub(super) receivers: BTreeMap<EndpointName, Receiver>,
+    /// Deliveries that a command was about.
+    pub(super) commanded: BTreeSet<(EndpointName, i64)>,
+    /// Deliveries that were recorded before old records were removed.
+    pub(super) settled: BTreeSet<(EndpointName, i64)>,
+    /// Endpoints that are in no configuration at present.
+    pub(super) removed: BTreeSet<EndpointName>,
+    pub(super) is_calm: bool,
+    start: (DateTime<Utc>, Instant),
+    pub(super) passed: Duration,
+    /// By how much the calendar is off.
+    skew: TimeDelta,
+    pub(super) has_ledger: bool,
+    /// What has happened, for people.
+    pub(super) history: Vec<String>,
+    published: u32,
+    next_process: i64,
+    _directory: TempDir,
+}
+
+impl World {
+    pub(super) async fn new(seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let directory = tempfile::tempdir_in(folder()).unwrap();
+        let path = directory.path().join("bridge.db");
+        let url = format!("sqlite://{}", path.display());
+        let config = Config { url: url.parse().unwrap(), schema: None, max_connections: 4, migrate: false };
+        schema::up(&config).await.unwrap();
+        let mut all = endpoints();
+        while all.len() > 2 {
+            all.remove(rng.random_range(0..all.len()));
+        }
+        let store = Store::open(&config, Vec::new()).await.unwrap();
+        let eye = Eye::open(&url).await;
+        eye.execute("CREATE TABLE ledger (event_id text NOT NULL)").await;
+        let start = (DateTime::from_timestamp(1_777_890_000, 0).unwrap(), Instant::now());
+        let receivers = all.iter().map(|one| (one.endpoint.clone(), Receiver::default())).collect();
+        let mut world = Self {
+            seed,
+            store,
+            eye,
+            rng,
+            endpoints: all,
+            wants_balances: BTreeSet::new(),
+            processes: Vec::new(),
+            receivers,
+            commanded: BTreeSet::new(),
+            settled: BTreeSet::new(),
+            removed: BTreeSet::new(),
+            is_calm: false,
+            start,
+            passed: Duration::ZERO,
+            skew: TimeDelta::zero(),
+            has_ledger: true,
+            history: Vec::new(),
+            published: 0,
+            next_process: 1,
+            _directory: directory,
+        };
+        world.start_process().await;
+        world
+    }
+
+    pub(super) fn now(&self) -> Now {
+        Now { utc: self.start.0 + self.passed + self.skew, instant: self.start.1 + self.passed }
+    }
+
+    pub(super) fn note(&mut self, what: String) {
+        let mut line = format!("{:>9.3} {what}", self.passed.as_secs_f64());
+        line.truncate(line.floor_char_boundary(400));
+        self.history.push(line);
+    }
+
+    pub(super) fn chance(&mut self, percent: u32) -> bool {
+        self.rng.random_range(0..100) < percent
+    }
+
+    pub(super) fn settings(&self, endpoint: &EndpointName) -> &Settings {
+        self.endpoints.iter().find(|settings| settings.endpoint == *endpoint).unwrap()
+    }
+
+    pub(super) fn any_endpoint(&mut self) -> EndpointName {
+        let at = self.rng.random_range(0..self.endpoints.len());
+        self.endpoints[at].endpoint.clone()
+    }
+
+    pub(super) fn subscribers(&self, form: i64, configured: &BTreeSet<EndpointName>) -> Vec<Subscriber> {
+        let subscriber = |settings: &Settings| {
+            let with = self.wants_balances.contains(&settings.endpoint);
+            let patterns =
+                if with { vec!["deposit.created", "wallet.balance_changed"] } else { vec!["deposit.created"] };
+            Subscriber {
+                endpoint: settings.endpoint.clone(),
+                patterns: Patterns::parse(patterns).unwrap(),
+                order: settings.order,
+                history: None,
+                fingerprint: form,
+                lease: LEASE,
+            }
+        };
+        self.endpoints.iter().filter(|one| configured.contains(&one.endpoint)).map(subscriber).collect()
+    }
+
+    /// The endpoints of the newest configuration.
+    pub(super) fn configured(&self) -> BTreeSet<EndpointName> {
+        let names = self.endpoints.iter().map(|one| one.endpoint.clone());
+        names.filter(|name| !self.removed.contains(name)).collect()
+    }
+
+    pub(super) fn new_process(&mut self) -> i64 {
+        self.next_process += 1;
+        self.next_process
+    }
+
+    /// One move.
+    pub(super) async fn step(&mut self) {
+        if self.processes.iter().all(|process| !process.is_alive) {
+            return self.start_process().await;
+        }
+        match self.rng.random_range(0..100) {
+            0..52 => self.some_job().await,
+            52..64 => self.publish().await,
+            64..74 => self.let_time_pass().await,
+            74..80 => self.look_around().await,
+            80..84 => self.show_life().await,
+            84..90 => self.command().await,
+            90 | 91 => self.kill_one(),
+            92 => self.start_process().await,
+            93 => self.drain_one(),
+            94..97 => self.change_mood().await,
+            97 => self.jump(),
+            98 => self.forget_old().await,
+            _ => self.acknowledge_something().await,
+        }
+    }
+
+    /// Whether times of before say nothing of what comes after.
+    pub(super) fn has_jumped(&self) -> bool {
+        !self.skew.is_zero()
+    }
+
+    async fn change_mood(&mut self) {
+        let name = self.any_endpoint();
+        let mood = Receiver::any_mood(&mut self.rng);
+        self.note(format!("{name} is {mood:?}"));
+        let is_ledger = self.settings(&name).is_sink;
+        self.receivers.get_mut(&name).unwrap().mood = mood;
+        if is_ledger {
+            self.keep_ledger(mood == Mood::Well).await;
+        }
+    }
+
+    /// The table that the sink writes to is there or not.
+    async fn keep_ledger(&mut self, is_there: bool) {
+        if self.has_ledger != is_there {
+            let (from, to) = if is_there { ("ledger_away", "ledger") } else { ("ledger", "ledger_away") };
+            self.eye.execute(&format!("ALTER TABLE {from} RENAME TO {to}")).await;
+            self.has_ledger = is_there;
+        }
+    }
+
+    /// The calendar is set.
+    fn jump(&mut self) {
+        self.skew += TimeDelta::seconds(self.rng.random_range(-120..120));
+        self.note(format!("the calendar is off by {}", self.skew));
+    }
+
+    pub(super) async fn publish(&mut self) {
+        let now = self.now().utc;
+        let generation = self.store.generation().await.unwrap().to_owned();
+        let count = self.rng.random_range(1..5);
+        let mut drafts = Vec::new();
+        for _ in 0..count {
+            self.published += 1;
+            let user = self.rng.random_range(0..USERS);
+            let is_balance = self.rng.random_range(0..4) == 0;
+            let kind = if is_balance { EventType::WalletBalanceChanged } else { EventType::DepositCreated };
+            let object = if is_balance { format!("wallet {user}") } else { self.published.to_string() };
+            drafts.push(Draft {
+                id: if is_balance {
+                    repeated("company", kind, &object, self.published.into(), &generation)
+                } else {
+                    once("company", kind, &object)
+                },
+                kind,
+                stream: format!("user:{user}"),
+                object_kind: if is_balance { "wallet" } else { "deposit" },
+                object_id: object,
+                external_id: None,
+                occurred_at: now,
+                detected_at: now,
+                origin: Origin::Live,
+                object: RawValue::from_string("{}".to_owned()).unwrap(),
+                changes: None,
+                upstream: None,
+            });
+        }
+        self.note(format!("{count} events are published"));
+        let drafts = &drafts;
+        self.store.tx("test", |tx| async move { tx.publish(drafts.clone(), now).await }).await.unwrap();
+        // Another program may have published it: then whoever delivers is not told.
+        if self.chance(70) {
+            self.tell_all();
+        }
+        self.check().await;
+    }
+
+    /// What is published while all is well is delivered soon, whatever happened before and however the work falls.
+    pub(super) async fn go_on_well(&mut self) {
+        for _ in 0..3 {
+            self.publish().await;
+            for _ in 0..self.rng.random_range(0..12) {
+                self.some_job().await;
+            }
+            self.publish().await;
+            self.come_to_rest(SOON).await;
+        }
+    }
+
+    /// Everything is well from now on: nothing is lost any more, and what waits goes out.
+    pub(super) async fn become_well(&mut self) {
+        self.is_calm = true;
+        self.note("from now on all is well".to_owned());
+        for receiver in self.receivers.values_mut() {
+            receiver.mood = Mood::Well;
+        }
+        self.keep_ledger(true).await;
+        self.put_all_back().await;
+        self.come_to_rest(MOST_TIME).await;
+    }
+
+    async fn come_to_rest(&mut self, within: Duration) {
+        let until = self.passed + within;
+        for step in 0..MOST_STEPS {
+            // What was on its way may have suspended an endpoint once more.
+            if step % 20 == 0 {
+                self.resume_suspended().await;
+            }
+            let mut jobs = 0;
+            while self.some_job_at_rest().await {
+                jobs += 1;
+                assert!(jobs < MOST_JOBS, "seed {}: goes round in circles: {}", self.seed, self.picture().await);
+            }
+            if self.is_at_rest().await {
+                return self.check_rest().await;
+            }
+            assert!(self.passed < until, "seed {}: not at rest after {within:?}: {}", self.seed, self.picture().await);
+            self.show_life().await;
+            if self.processes.iter().all(|process| !process.is_alive || process.is_draining) {
+                self.start_process().await;
+            }
+            self.look_around().await;
+            self.acknowledge_all().await;
+            self.let_time_pass().await;
+        }
+        panic!("seed {}: not at rest after {MOST_STEPS} steps: {}", self.seed, self.picture().await);
+    }
+
+    /// No further than to the next thing that has its time.
+    pub(super) async fn let_time_pass(&mut self) {
+        let now = self.now();
+        let furthest = now.instant + Duration::from_secs(if self.is_calm { 3 } else { 20 });
+        let next = self.next_wake().unwrap_or(furthest).max(now.instant + Duration::from_millis(1)).min(furthest);
+        self.passed += next - now.instant;
+        self.tick().await;
+    }
+}
+
+/// In memory, where there is a place for that.
+fn folder() -> std::path::PathBuf {
+    let shared = std::path::Path::new("/dev/shm");
+    if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() }
+}
+
+fn endpoints() -> Vec<Settings> {
+    let policy = |schedule: &[u64]| Policy {
+        schedule: schedule.iter().map(|seconds| Duration::from_secs(*seconds)).collect(),
+        jitter: 0.1,
+        retry_after_cap: Duration::from_secs(60),
+    };
+    let settings = |name: &str, order: Order, schedule: &[u64]| Settings {
+        endpoint: name.parse().unwrap(),
+        order,
+        policy: policy(schedule),
+        max_hold: MAX_HOLD,
+        concurrency: 4,
+        per_second: None,
+        timeout: TIMEOUT,
+        ack_within: None,
+        is_sink: false,
+    };
+    vec![
+        settings("users", Order::User, &[2, 10, 60]),
+        settings("single", Order::Endpoint, &[1, 5]),
+        Settings { per_second: Some(2.0), ..settings("free", Order::None, &[3, 30]) },
+        Settings { ack_within: Some(Duration::from_secs(20)), ..settings("acks", Order::User, &[2, 10]) },
+        Settings { is_sink: true, ..settings("ledger", Order::User, &[2, 10]) },
+    ]
+}

@@ -1,0 +1,8 @@
+//! What people ask, and what is done about old rows: lists, counts, retention. Nothing here decides what is delivered.
+
+pub mod activity;
+mod counts;
+mod deliveries;
+pub mod query;
+pub mod retention;
+pub(in crate::store) mod survey;

@@ -1,0 +1,197 @@
+//! What went on in the last hours, counted.
+//!
+//! Only the hours are looked at, however much is stored: deposits along the key of their times, deliveries along the numbers of
+//! their events. Where each hour begins in the log is found by halving; so no event is read but those that an endpoint has
+//! not reached.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use lumo_bridge_entity::{deposit, exception, subscription};
+use sea_orm::sea_query::{Alias, CaseStatement, Expr, ExprTrait};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Value};
+
+use super::deliveries::{Scope, held};
+use crate::model::delivery::{State, beyond, of_row};
+use crate::model::id::EndpointName;
+use crate::store::db::statement::Sql;
+use crate::store::mirror::time;
+use crate::store::{Error, Store};
+
+/// The name of the column that says which hour.
+const HOUR: &str = "hour_no";
+/// Before the first hour.
+const NO_HOUR: i64 = -1;
+
+/// An hour and what fell into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hour {
+    pub begins_at: DateTime<Utc>,
+    pub deposits: i64,
+    /// Deliveries of events that were noticed in it, by endpoint and the state that they have now.
+    pub deliveries: Vec<(EndpointName, State, i64)>,
+}
+
+#[derive(FromQueryResult)]
+struct Counted {
+    hour_no: i64,
+    counted: i64,
+}
+
+#[derive(FromQueryResult)]
+struct CountedRows {
+    hour_no: i64,
+    state: exception::State,
+    counted: i64,
+}
+
+/// The number of the first event of each hour.
+struct Bounds(Vec<i64>);
+
+impl Bounds {
+    fn first(&self) -> i64 {
+        self.0.first().copied().unwrap_or(i64::MAX)
+    }
+
+    /// SQL for the number of the hour that an event falls into: of the last one that begins at it or before it.
+    fn hour(&self, column: &str) -> (String, Vec<Value>) {
+        let cases: String = self.0.iter().map(|_| format!("WHEN {column} >= ? THEN ? ")).collect();
+        let numbered: Vec<(i64, &i64)> = (0..).zip(&self.0).collect();
+        let numbered = numbered.into_iter().rev();
+        let mut values: Vec<Value> = numbered.flat_map(|(hour, first)| [(*first).into(), hour.into()]).collect();
+        values.push(NO_HOUR.into());
+        (format!("CASE {cases}ELSE ? END AS {HOUR}"), values)
+    }
+}
+
+impl Store {
+    /// The last so many hours before a time, the oldest first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn activity(&self, until: DateTime<Utc>, hours: i32) -> Result<Vec<Hour>, Error> {
+        let begin = |ago: i32| until - TimeDelta::hours(ago.into());
+        let hour = |ago| Hour { begins_at: begin(ago), deposits: 0, deliveries: Vec::new() };
+        let mut all: Vec<Hour> = (1..=hours).rev().map(hour).collect();
+        for (hour, counted) in self.deposits_by_hour(&all, until).await? {
+            if let Some(hour) = place(&mut all, hour) {
+                hour.deposits = counted;
+            }
+        }
+        let mut bounds = Vec::with_capacity(all.len());
+        for hour in &all {
+            let from = bounds.last().copied().unwrap_or(1);
+            bounds.push(self.first_event_since(hour.begins_at, from).await?);
+        }
+        let bounds = Bounds(bounds);
+        for scope in self.scopes(None).await? {
+            let mut counts: BTreeMap<(i64, &str), (State, i64)> = BTreeMap::new();
+            for (hour, state, counted) in self.deliveries_by_hour(&scope, &bounds).await? {
+                counts.entry((hour, state.as_str())).or_insert((state, 0)).1 += counted;
+            }
+            for ((hour, _), (state, counted)) in counts {
+                if let Some(hour) = place(&mut all, hour) {
+                    hour.deliveries.push((scope.name.clone(), state, counted));
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    async fn deposits_by_hour(&self, hours: &[Hour], until: DateTime<Utc>) -> Result<Vec<(i64, i64)>, Error> {
+        let Some(first) = hours.first() else { return Ok(Vec::new()) };
+        let at = |moment| Expr::val(time(Some(moment), self.backend()));
+        let created = || Expr::col(deposit::Column::CreatedAt);
+        let numbered: Vec<_> = (0_i64..).zip(hours).collect();
+        let case = numbered.into_iter().rev().fold(CaseStatement::new(), |case, (number, hour)| {
+            case.case(created().gte(at(hour.begins_at)), Expr::val(number))
+        });
+        let hour: Expr = case.finally(Expr::val(NO_HOUR)).into();
+        let counted = deposit::Entity::find()
+            .select_only()
+            .column_as(hour, HOUR)
+            .column_as(deposit::Column::Id.count(), "counted")
+            .filter(created().gte(at(first.begins_at)))
+            .filter(created().lt(at(until)))
+            .group_by(Expr::col(Alias::new(HOUR)))
+            .into_model::<Counted>()
+            .all(self.read())
+            .await?;
+        Ok(counted.into_iter().map(|row| (row.hour_no, row.counted)).collect())
+    }
+
+    /// How many deliveries of each hour's events are in which state. A row decides before everything else, so that no delivery is
+    /// counted twice.
+    async fn deliveries_by_hour(&self, scope: &Scope, bounds: &Bounds) -> Result<Vec<(i64, State, i64)>, Error> {
+        let reach = scope.to.reach();
+        let rows = self.rows_by_hour(scope, bounds).await?;
+        let mut all: Vec<_> =
+            rows.into_iter().map(|row| (row.hour_no, of_row(row.state, reach), row.counted)).collect();
+        let mut add = |state, counted: Vec<Counted>| {
+            all.extend(counted.into_iter().map(|row| (row.hour_no, state, row.counted)));
+        };
+        add(State::Delivered, self.delivered_by_hour(scope, bounds).await?);
+        let from = Ord::max(bounds.first(), scope.position.saturating_add(1));
+        add(beyond(reach), self.held_by_hour(scope, bounds, subscription::State::Wanted, from).await?);
+        let from = bounds.first();
+        add(State::Skipped, self.held_by_hour(scope, bounds, subscription::State::Skipped, from).await?);
+        Ok(all)
+    }
+
+    async fn rows_by_hour(&self, scope: &Scope, bounds: &Bounds) -> Result<Vec<CountedRows>, Error> {
+        let (hour, values) = bounds.hour("x.seq");
+        let text = format!("SELECT {hour}, x.state, COUNT(*) AS counted FROM lumo_exceptions x");
+        let sql = Sql::new(self.backend(), &text, values)
+            .and(" WHERE x.endpoint = ? AND x.seq >= ?", [scope.name.clone().into(), bounds.first().into()])
+            .and(&format!(" GROUP BY {HOUR}, x.state"), []);
+        Ok(CountedRows::find_by_statement(sql.statement()).all(self.read()).await?)
+    }
+
+    async fn delivered_by_hour(&self, scope: &Scope, bounds: &Bounds) -> Result<Vec<Counted>, Error> {
+        let (hour, values) = bounds.hour("a.seq");
+        let text = format!(
+            "SELECT {hour}, COUNT(DISTINCT a.seq) AS counted FROM lumo_delivery_attempts a
+             LEFT JOIN lumo_exceptions x ON x.endpoint = a.endpoint AND x.seq = a.seq"
+        );
+        let delivered = " WHERE a.endpoint = ? AND a.seq >= ? AND a.result = 'delivered' AND x.seq IS NULL";
+        let sql = Sql::new(self.backend(), &text, values)
+            .and(delivered, [scope.name.clone().into(), bounds.first().into()])
+            .and(&format!(" GROUP BY {HOUR}"), []);
+        Ok(Counted::find_by_statement(sql.statement()).all(self.read()).await?)
+    }
+
+    /// Events from a number on that ranges of this state hold.
+    async fn held_by_hour(
+        &self,
+        scope: &Scope,
+        bounds: &Bounds,
+        state: subscription::State,
+        from: i64,
+    ) -> Result<Vec<Counted>, Error> {
+        let Some(held) = held(scope, state, from, i64::MAX) else { return Ok(Vec::new()) };
+        let (hour, values) = bounds.hour("e.seq");
+        let text = format!(
+            "SELECT {hour}, COUNT(*) AS counted FROM lumo_events e
+             LEFT JOIN lumo_exceptions x ON x.seq = e.seq AND x.endpoint ="
+        );
+        let sql = Sql::new(self.backend(), &text, values).and(" ? WHERE x.seq IS NULL", [scope.name.clone().into()]);
+        let sql = held.add_to(sql).and(&format!(" GROUP BY {HOUR}"), []);
+        Ok(Counted::find_by_statement(sql.statement()).all(self.read()).await?)
+    }
+}
+
+fn place(hours: &mut [Hour], number: i64) -> Option<&mut Hour> {
+    hours.get_mut(usize::try_from(number).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_hour_that_begins_before_an_event_is_its_hour() {
+        let (sql, values) = Bounds(vec![10, 20]).hour("e.seq");
+        assert_eq!(sql, "CASE WHEN e.seq >= ? THEN ? WHEN e.seq >= ? THEN ? ELSE ? END AS hour_no");
+        assert_eq!(values, [20_i64, 1, 10, 0, NO_HOUR].map(Value::from));
+    }
+}

@@ -1,0 +1,205 @@
+//! Deliveries as people ask for them: lists, single ones, and their attempts.
+//!
+//! A delivery is not stored as such: it is an event beyond an endpoint's position, a row of `lumo_exceptions`, a range that was
+//! given up, or an event that was passed. The state that is asked for decides which of these is read, so that a few that wait are
+//! found at once beside a million that were delivered. Nothing is read from the views.
+
+mod behind;
+mod parts;
+mod scope;
+mod select;
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::attempt;
+use lumo_bridge_entity::exception::Reason;
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder};
+
+use crate::model::delivery::{Recorded, State};
+use crate::model::id::{DeliveryId, EndpointName, EventId, ExternalId};
+use crate::store::mirror::padded;
+use crate::store::{Error, Store};
+
+use parts::Asked;
+use select::{Bounds, Found};
+
+pub use scope::Addressee;
+pub(super) use scope::Scope;
+pub(super) use select::held;
+
+/// Which deliveries to list: the newest event first, and of one event by endpoint.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryFilter {
+    pub state: Option<State>,
+    /// Only what is not delivered and is to be, dead and skipped ones too.
+    pub undelivered: bool,
+    pub endpoint: Option<EndpointName>,
+    /// Only of events of this type.
+    pub kind: Option<String>,
+    pub external_id: Option<ExternalId>,
+    pub event: Option<EventId>,
+    /// Only of events that were noticed then or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Only those that come after this one: an event's number, and an endpoint.
+    pub before: Option<(i64, EndpointName)>,
+    pub limit: u64,
+}
+
+/// A delivery.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeliveryRow {
+    pub id: DeliveryId,
+    pub seq: i64,
+    pub kind: String,
+    pub stream: String,
+    pub external_id: Option<ExternalId>,
+    pub state: State,
+    pub reason: Reason,
+    /// Attempts ever made.
+    pub attempts: i32,
+    /// Attempts since the last start; the schedule counts these.
+    pub tries: i32,
+    /// Of one that is being sent: when it is sent again if nothing is heard of it.
+    pub next_attempt_at: Option<DateTime<Utc>>,
+    /// Until when it keeps those behind it waiting, as it has failed.
+    pub hold_until: Option<DateTime<Utc>>,
+    pub ack_by: Option<DateTime<Utc>>,
+    pub delivered_at: Option<DateTime<Utc>>,
+    pub last_status: Option<i32>,
+    pub last_error: Option<String>,
+    /// When the event was noticed; of a replay or of history, when it was queued.
+    pub since: DateTime<Utc>,
+    /// The delivery of this event goes first.
+    pub is_behind: Option<EventId>,
+    pub to: Addressee,
+}
+
+impl Store {
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<DeliveryRow>, Error> {
+        let oldest = match filter.since {
+            Some(since) => self.seq_about(since).await?,
+            None => 0,
+        };
+        let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
+        let mut all: Vec<(DeliveryRow, Option<String>)> = Vec::new();
+        let scopes = self.scopes(filter.endpoint.as_ref()).await?;
+        for scope in &scopes {
+            let bounds = Bounds { oldest, newest: newest(filter, scope) };
+            let found = self.found(scope, filter, &bounds).await?;
+            all.extend(found.into_iter().filter_map(|found| row(scope, found)));
+        }
+        all.sort_by(|(a, _), (b, _)| b.seq.cmp(&a.seq).then_with(|| a.id.endpoint.cmp(&b.id.endpoint)));
+        all.truncate(limit);
+        self.note_who_goes_first(all).await
+    }
+
+    /// One delivery; none if the endpoint never was to receive the event.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn delivery(&self, id: &DeliveryId) -> Result<Option<DeliveryRow>, Error> {
+        let filter = DeliveryFilter {
+            endpoint: Some(id.endpoint.clone()),
+            event: Some(id.event.clone()),
+            limit: 1,
+            ..DeliveryFilter::default()
+        };
+        Ok(self.list_deliveries(&filter).await?.pop())
+    }
+
+    /// The attempts of one delivery, the oldest first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn attempts(&self, delivery: &DeliveryRow) -> Result<Vec<attempt::Model>, Error> {
+        let query = attempt::Entity::find()
+            .filter(attempt::Column::Endpoint.eq(delivery.id.endpoint.clone()))
+            .filter(attempt::Column::Seq.eq(delivery.seq));
+        Ok(query.order_by_asc(attempt::Column::Attempt).all(self.read()).await?)
+    }
+
+    /// The attempts of an event's deliveries, at most 500 of them; the oldest first for each.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn attempts_of(&self, seq: i64, endpoints: &[EndpointName]) -> Result<Vec<attempt::Model>, Error> {
+        if endpoints.is_empty() {
+            return Ok(Vec::new());
+        }
+        let query = attempt::Entity::find()
+            .filter(attempt::Column::Endpoint.is_in(padded(endpoints.iter().cloned())))
+            .filter(attempt::Column::Seq.eq(seq));
+        let query = query.order_by_asc(attempt::Column::Endpoint).order_by_asc(attempt::Column::Attempt);
+        Ok(query.all(self.read()).await?)
+    }
+
+    /// The newest of an endpoint's deliveries that the filter takes, from each place where they may be.
+    async fn found(&self, scope: &Scope, filter: &DeliveryFilter, bounds: &Bounds) -> Result<Vec<Found>, Error> {
+        let asked = Asked::of(filter);
+        let mut found: Vec<Found> = Vec::new();
+        // What becomes a row meanwhile is found twice rather than not at all.
+        for part in asked.log(scope.to.reach()) {
+            if let Some(sql) = select::log(self.backend(), scope, part, filter, bounds) {
+                found.extend(Found::find_by_statement(sql.statement()).all(self.read()).await?);
+            }
+        }
+        for states in asked.rows(scope.to.reach()) {
+            let sql = select::rows(self.backend(), scope, &states, filter, bounds);
+            let rows = Found::find_by_statement(sql.statement()).all(self.read()).await?;
+            found.retain(|event| rows.iter().all(|row| row.seq != event.seq));
+            found.extend(rows);
+        }
+        Ok(found)
+    }
+}
+
+/// The last event whose delivery to the endpoint may be listed.
+fn newest(filter: &DeliveryFilter, scope: &Scope) -> i64 {
+    match &filter.before {
+        None => i64::MAX,
+        Some((seq, endpoint)) if scope.name > *endpoint => *seq,
+        Some((seq, _)) => seq.saturating_sub(1),
+    }
+}
+
+/// What is shown, and the lane in which it waits; none if it is no delivery.
+fn row(scope: &Scope, found: Found) -> Option<(DeliveryRow, Option<String>)> {
+    let range = scope.range(found.seq, &found.kind, found.audience.as_deref());
+    let recorded = Recorded {
+        row: found.row_state,
+        range: range.map(|range| range.state),
+        is_passed: found.seq <= scope.position,
+        result: found.result,
+        reach: scope.to.reach(),
+    };
+    let state = recorded.state()?;
+    let delivered_at = found.started_at.filter(|_| state == State::Delivered && found.was_delivered());
+    let lane = match found.row_state {
+        Some(_) => found.lane,
+        None if state.is_final() => None,
+        None => scope.to.order.and_then(|order| order.lane(&found.stream)),
+    };
+    let reason = found.row_reason.or(found.attempt_reason).unwrap_or(Reason::Live);
+    let row = DeliveryRow {
+        id: DeliveryId { event: found.event_id, endpoint: scope.name.clone() },
+        seq: found.seq,
+        kind: found.kind,
+        stream: found.stream,
+        external_id: found.external_id,
+        state,
+        reason,
+        attempts: found.attempts.or(found.attempt).unwrap_or(0),
+        tries: found.tries.unwrap_or(0),
+        next_attempt_at: found.next_attempt_at,
+        hold_until: found.hold_until,
+        ack_by: found.ack_by,
+        delivered_at,
+        last_status: found.last_status.or(found.status),
+        last_error: found.last_error.or_else(|| range.and_then(|range| range.reason.clone())),
+        since: found.created_at.filter(|_| reason != Reason::Live).unwrap_or(found.detected_at),
+        is_behind: None,
+        to: scope.to.clone(),
+    };
+    Some((row, lane))
+}

@@ -1,0 +1,113 @@
+//! Which tables are read for which states.
+
+use lumo_bridge_entity::attempt::AttemptResult;
+use lumo_bridge_entity::exception::State as Row;
+
+use super::DeliveryFilter;
+use crate::model::delivery::{Reach, State, beyond, of_result, of_row};
+
+const ROWS: [Row; 7] =
+    [Row::Waiting, Row::Retrying, Row::Sending, Row::AwaitingAck, Row::Dead, Row::Skipped, Row::Delivered];
+
+/// More states than this are read in the order of the log, whatever their state; fewer, each by the index on states.
+const BY_STATE: usize = 3;
+
+/// Events that have no row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// What the endpoint wants and has not reached.
+    Beyond,
+    /// What a range gave up.
+    Skipped,
+    /// What the endpoint wanted and has passed.
+    Passed(Passed),
+}
+
+/// How what was passed ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passed {
+    AnyWay,
+    Delivered,
+    /// Not sent, for this reason.
+    Without(AttemptResult),
+}
+
+/// Rows in these states; all if it is empty.
+pub(super) type Rows = Vec<Row>;
+
+/// The states that are asked for.
+pub(super) struct Asked<'a>(&'a DeliveryFilter);
+
+impl<'a> Asked<'a> {
+    pub(super) const fn of(filter: &'a DeliveryFilter) -> Self {
+        Self(filter)
+    }
+
+    fn takes(&self, state: State) -> bool {
+        let is_undelivered = !matches!(state, State::Delivered | State::Filtered | State::Superseded);
+        self.0.state.is_none_or(|asked| asked == state) && (is_undelivered || !self.0.undelivered)
+    }
+
+    pub(super) fn log(&self, reach: Reach) -> Vec<Part> {
+        let mut parts = Vec::new();
+        if self.takes(beyond(reach)) {
+            parts.push(Part::Beyond);
+        }
+        if self.takes(State::Skipped) {
+            parts.push(Part::Skipped);
+        }
+        let ends = [None, Some(AttemptResult::Filtered), Some(AttemptResult::Superseded)];
+        let taken: Vec<_> = ends.into_iter().filter(|result| self.takes(of_result(*result))).collect();
+        if taken.len() == ends.len() {
+            parts.push(Part::Passed(Passed::AnyWay));
+        } else {
+            parts.extend(
+                taken.into_iter().map(|result| Part::Passed(result.map_or(Passed::Delivered, Passed::Without))),
+            );
+        }
+        parts
+    }
+
+    /// The rows to read, statement by statement.
+    pub(super) fn rows(&self, reach: Reach) -> Vec<Rows> {
+        let states: Vec<Row> = ROWS.into_iter().filter(|row| self.takes(of_row(*row, reach))).collect();
+        match states.len() {
+            0 => Vec::new(),
+            few if few <= BY_STATE => states.into_iter().map(|state| vec![state]).collect(),
+            all if all == ROWS.len() => vec![Vec::new()],
+            _ => vec![states],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(state: Option<State>, undelivered: bool, reach: Reach) -> (Vec<Part>, Vec<Rows>) {
+        let filter = DeliveryFilter { state, undelivered, ..DeliveryFilter::default() };
+        let asked = Asked::of(&filter);
+        (asked.log(reach), asked.rows(reach))
+    }
+
+    #[test]
+    fn no_more_is_read_than_can_be_in_the_state() {
+        let called = |state| parts(Some(state), false, Reach::Called);
+        let any = Part::Passed(Passed::AnyWay);
+        assert_eq!(called(State::Dead), (vec![], vec![vec![Row::Dead]]));
+        assert_eq!(called(State::Pending), (vec![Part::Beyond], vec![vec![Row::Waiting]]));
+        assert_eq!(called(State::Held), (vec![], vec![]));
+        assert_eq!(called(State::Skipped), (vec![Part::Skipped], vec![vec![Row::Skipped]]));
+        assert_eq!(called(State::Delivered), (vec![Part::Passed(Passed::Delivered)], vec![vec![Row::Delivered]]));
+        let filtered = Part::Passed(Passed::Without(AttemptResult::Filtered));
+        assert_eq!(called(State::Filtered), (vec![filtered], vec![]));
+        let away = parts(Some(State::Held), false, Reach::Away);
+        assert_eq!(away, (vec![Part::Beyond], vec![vec![Row::Waiting], vec![Row::Retrying]]));
+        assert_eq!(parts(None, false, Reach::Called), (vec![Part::Beyond, Part::Skipped, any], vec![vec![]]));
+        let undelivered = parts(None, true, Reach::Called);
+        assert_eq!(undelivered.0, [Part::Beyond, Part::Skipped]);
+        assert_eq!(undelivered.1.len(), 1, "one statement: {undelivered:?}");
+        assert!(!undelivered.1[0].contains(&Row::Delivered), "{undelivered:?}");
+        assert_eq!(parts(Some(State::Delivered), true, Reach::Called), (vec![], vec![]));
+    }
+}

@@ -1,0 +1,209 @@
+//! What people ask: lists, single things, counts. Reads only.
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::{deposit, event, stream, wallet};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{
+    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, Value,
+};
+
+pub use super::counts::Count;
+pub use super::deliveries::{Addressee, DeliveryFilter, DeliveryRow};
+use crate::model::Listing;
+use crate::model::id::{DepositId, EventId, ExternalId, WalletId};
+use crate::store::mirror::time;
+use crate::store::{Error, Store};
+
+/// Which wallets to list, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct WalletFilter {
+    pub external_id: Option<ExternalId>,
+    pub address: Option<String>,
+    pub blocked: Option<bool>,
+    pub since: Option<DateTime<Utc>>,
+    /// Only those that come after this one.
+    pub after: Option<(DateTime<Utc>, WalletId)>,
+    pub limit: u64,
+}
+
+/// Which deposits to list: newest first, and those after them of which the API does not say when they were made.
+#[derive(Clone, Debug, Default)]
+pub struct DepositFilter {
+    pub external_id: Option<ExternalId>,
+    /// Paid to this address.
+    pub address: Option<String>,
+    /// Of this transaction; upper and lower case are the same.
+    pub tx_hash: Option<String>,
+    pub status: Option<String>,
+    /// Only those made from then on; or seen, where the API does not say when they were made.
+    pub since: Option<DateTime<Utc>>,
+    /// Only those that come after this one.
+    pub after: Option<(Option<DateTime<Utc>>, DepositId)>,
+    pub limit: u64,
+}
+
+/// Which events to list, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    pub external_id: Option<ExternalId>,
+    pub kind: Option<String>,
+    /// Only about this wallet, deposit or endpoint.
+    pub object_id: Option<String>,
+    pub since: Option<DateTime<Utc>>,
+    /// Only those with a smaller `seq`.
+    pub before: Option<i64>,
+    pub limit: u64,
+}
+
+impl Store {
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_wallets(&self, filter: &WalletFilter) -> Result<Vec<wallet::Model>, Error> {
+        let since = self.since(filter.since);
+        let query = wallet::Entity::find()
+            .apply_if(filter.external_id.clone(), |query, id| query.filter(wallet::Column::ExternalId.eq(id)))
+            .apply_if(filter.address.as_deref(), |query, address| {
+                query.filter(indexed(wallet::Column::Address, [address.to_owned()]))
+            })
+            .apply_if(filter.blocked, |query, blocked| query.filter(wallet::Column::IsBlocked.eq(blocked)))
+            .apply_if(since, |query, since| query.filter(wallet::Column::CreatedAt.gte(since)))
+            .apply_if(filter.after.clone(), |query, (at, id)| {
+                query.filter(self.after(wallet::Column::CreatedAt, at, wallet::Column::Id.lt(id)))
+            })
+            .order_by_desc(wallet::Column::CreatedAt)
+            .order_by_desc(wallet::Column::Id)
+            .limit(filter.limit);
+        Ok(query.all(self.read()).await?)
+    }
+
+    /// # Errors
+    /// If the database fails.
+    pub async fn wallet(&self, id: &WalletId) -> Result<Option<wallet::Model>, Error> {
+        Ok(wallet::Entity::find_by_id(id.clone()).one(self.read()).await?)
+    }
+
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_deposits(&self, filter: &DepositFilter) -> Result<Vec<deposit::Model>, Error> {
+        let since = self.since(filter.since);
+        let (at, after) = filter.after.clone().unzip();
+        let mut rows = Vec::new();
+        if at != Some(None) {
+            // Two queries, so that each reads an index from where the page begins.
+            let query = deposits(filter)
+                .filter(deposit::Column::CreatedAt.is_not_null())
+                .apply_if(since.clone(), |query, since| query.filter(deposit::Column::CreatedAt.gte(since)))
+                .apply_if(at.flatten().zip(after.clone()), |query, (at, id)| {
+                    query.filter(self.after(deposit::Column::CreatedAt, at, deposit::Column::Id.lt(id)))
+                })
+                .order_by_desc(deposit::Column::CreatedAt);
+            rows = query.order_by_desc(deposit::Column::Id).limit(filter.limit).all(self.read()).await?;
+        }
+        let found = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        if found < filter.limit {
+            let query = deposits(filter)
+                .filter(deposit::Column::CreatedAt.is_null())
+                .apply_if(since, |query, since| query.filter(deposit::Column::FirstSeenAt.gte(since)))
+                .apply_if(after.filter(|_| at == Some(None)), |query, id| query.filter(deposit::Column::Id.lt(id)));
+            let rest = query.order_by_desc(deposit::Column::Id).limit(filter.limit - found).all(self.read()).await?;
+            rows.extend(rest);
+        }
+        Ok(rows)
+    }
+
+    /// # Errors
+    /// If the database fails.
+    pub async fn deposit(&self, id: &DepositId) -> Result<Option<deposit::Model>, Error> {
+        Ok(deposit::Entity::find_by_id(id.clone()).one(self.read()).await?)
+    }
+
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_events(&self, filter: &EventFilter) -> Result<Vec<event::Model>, Error> {
+        let since = self.since(filter.since);
+        let query = event::Entity::find()
+            .apply_if(filter.external_id.clone(), |query, id| query.filter(event::Column::ExternalId.eq(id)))
+            .apply_if(filter.kind.clone(), |query, kind| query.filter(event::Column::Kind.eq(kind)))
+            .apply_if(filter.object_id.clone(), |query, id| query.filter(event::Column::ObjectId.eq(id)))
+            .apply_if(since, |query, since| query.filter(event::Column::DetectedAt.gte(since)))
+            .apply_if(filter.before, |query, seq| query.filter(event::Column::Seq.lt(seq)))
+            .order_by_desc(event::Column::Seq)
+            .limit(filter.limit);
+        Ok(query.all(self.read()).await?)
+    }
+
+    /// # Errors
+    /// If the database fails.
+    pub async fn event(&self, id: &EventId) -> Result<Option<event::Model>, Error> {
+        Ok(event::Entity::find_by_id(id.clone()).one(self.read()).await?)
+    }
+
+    /// The events that follow this number, in their order.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn events_after(&self, seq: i64, limit: u64) -> Result<Vec<event::Model>, Error> {
+        let query = event::Entity::find().filter(event::Column::Seq.gt(seq)).order_by_asc(event::Column::Seq);
+        Ok(query.limit(limit).all(self.read()).await?)
+    }
+
+    /// The number of the last event.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn last_seq(&self) -> Result<i64, Error> {
+        self.last_number(stream::ALL).await
+    }
+
+    /// How many rows a listing has; for the blocked list, how many wallets are blocked.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn rows(&self, listing: Listing) -> Result<u64, Error> {
+        let count = match listing {
+            Listing::Wallets => wallet::Entity::find().count(self.read()).await?,
+            Listing::Blocked => {
+                wallet::Entity::find().filter(wallet::Column::IsBlocked.eq(true)).count(self.read()).await?
+            }
+            Listing::Deposits => deposit::Entity::find().count(self.read()).await?,
+        };
+        Ok(count)
+    }
+
+    /// A bound as the driver wants it.
+    fn since(&self, since: Option<DateTime<Utc>>) -> Option<Value> {
+        since.map(|since| time(Some(since), self.backend()))
+    }
+
+    /// What comes after a row in a list that is sorted by this time, the newest first, and then by id.
+    fn after(&self, column: impl ColumnTrait, at: DateTime<Utc>, smaller_id: Expr) -> Expr {
+        let at = || Expr::val(time(Some(at), self.backend()));
+        // The first condition says nothing new; but it is where an index can be entered.
+        Expr::col(column).lte(at()).and(Expr::col(column).lt(at()).or(smaller_id))
+    }
+}
+
+fn deposits(filter: &DepositFilter) -> Select<deposit::Entity> {
+    deposit::Entity::find()
+        .apply_if(filter.external_id.clone(), |query, id| query.filter(deposit::Column::ExternalId.eq(id)))
+        .apply_if(filter.address.as_deref(), |query, address| {
+            query.filter(indexed(deposit::Column::Address, [address.to_owned()]))
+        })
+        .apply_if(filter.tx_hash.as_deref(), |query, hash| {
+            query.filter(indexed(deposit::Column::TxHash, [hash.to_owned(), hash.to_lowercase(), hash.to_uppercase()]))
+        })
+        .apply_if(filter.status.clone(), |query, status| query.filter(deposit::Column::Status.eq(status)))
+}
+
+/// Longest text that the indexes on addresses and transactions have.
+const INDEXED: usize = 200;
+
+/// That a text is one of these, so that the index on it can be used, which leaves out texts that are too long for a key.
+fn indexed(column: impl ColumnTrait, texts: impl IntoIterator<Item = String>) -> Expr {
+    let texts: Vec<String> = texts.into_iter().collect();
+    // In bytes, which is what MySQL's `length` counts.
+    let is_short = texts.iter().all(|text| text.len() <= INDEXED);
+    let equal = column.is_in(texts);
+    let short = || Expr::cust(format!("length({}) <= {INDEXED}", column.as_str()));
+    if is_short { equal.and(short()) } else { equal }
+}

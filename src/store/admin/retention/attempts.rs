@@ -1,0 +1,120 @@
+//! The record of attempts that were made, which goes by its own age, whatever became of the delivery.
+//!
+//! Numbers go on: a delivery that is under way knows how many attempts there were. What was not sent (`filtered`,
+//! `superseded`) stays as long as its event: without it the event would be shown as delivered.
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::attempt::{self, AttemptResult};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
+
+use super::Pruned;
+use crate::model::id::EndpointName;
+use crate::store::mirror::time;
+use crate::store::{Error, Store};
+
+/// Attempts in one batch.
+const BATCH: u64 = 1000;
+
+const MADE: [AttemptResult; 3] = [AttemptResult::Delivered, AttemptResult::Answered, AttemptResult::Failed];
+
+/// How far a walk along the attempts has come: endpoint by endpoint, in the order of the log.
+#[derive(Debug)]
+pub struct AttemptWalk {
+    /// None at the end.
+    endpoint: Option<EndpointName>,
+    /// The last event of this endpoint that was looked at.
+    after: i64,
+    /// The first event that is too young to have old attempts.
+    before: i64,
+}
+
+#[derive(FromQueryResult)]
+struct Attempt {
+    seq: i64,
+    started_at: DateTime<Utc>,
+    result: AttemptResult,
+}
+
+/// Whether there was a request.
+pub(super) fn was_made(result: AttemptResult) -> bool {
+    MADE.contains(&result)
+}
+
+impl Store {
+    /// A walk along the attempts of events that were noticed before then.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn walk_attempts(&self, before: DateTime<Utc>) -> Result<AttemptWalk, Error> {
+        let before = self.first_event_since(before, 1).await?;
+        Ok(AttemptWalk { endpoint: self.next_attempted(None).await?, after: 0, before })
+    }
+
+    /// Removes what was started before the cutoff among the next attempts; none at the end of the walk.
+    ///
+    /// # Errors
+    /// If the database fails; nothing of the batch is removed then.
+    pub async fn forget_attempts(
+        &self,
+        walk: &mut AttemptWalk,
+        cutoff: DateTime<Utc>,
+    ) -> Result<Option<Pruned>, Error> {
+        let Some(endpoint) = walk.endpoint.clone() else { return Ok(None) };
+        let rows: Vec<Attempt> = attempt::Entity::find()
+            .select_only()
+            .columns([attempt::Column::Seq, attempt::Column::StartedAt, attempt::Column::Result])
+            .filter(attempt::Column::Endpoint.eq(endpoint.clone()))
+            .filter(attempt::Column::Seq.gt(walk.after))
+            .filter(attempt::Column::Seq.lt(walk.before))
+            .order_by_asc(attempt::Column::Seq)
+            .order_by_asc(attempt::Column::Attempt)
+            .limit(BATCH)
+            .into_model()
+            .all(self.read())
+            .await?;
+        let Some(last) = rows.last().map(|row| row.seq) else {
+            walk.endpoint = self.next_attempted(Some(&endpoint)).await?;
+            walk.after = 0;
+            return Ok(Some(Pruned::default()));
+        };
+        let is_old = |row: &&Attempt| row.started_at < cutoff && was_made(row.result);
+        let old = || rows.iter().filter(is_old).map(|row| row.seq);
+        let mut pruned = Pruned::default();
+        if let Some((first, last)) = old().min().zip(old().max()) {
+            pruned.attempts = self.forget_attempts_of(&endpoint, (first, last), cutoff).await?;
+        }
+        walk.after = last;
+        Ok(Some(pruned))
+    }
+
+    /// Removes the old attempts of these events. All of an event's attempts, so none is left out where a batch ends.
+    async fn forget_attempts_of(
+        &self,
+        endpoint: &EndpointName,
+        (first, last): (i64, i64),
+        cutoff: DateTime<Utc>,
+    ) -> Result<u64, Error> {
+        self.tx("retention.attempts", |tx| async move {
+            let gone = attempt::Entity::delete_many()
+                .filter(attempt::Column::Endpoint.eq(endpoint.clone()))
+                .filter(attempt::Column::Seq.between(first, last))
+                .filter(Expr::col(attempt::Column::StartedAt).lt(Expr::val(time(Some(cutoff), tx.backend()))))
+                .filter(attempt::Column::Result.is_in(MADE))
+                .exec(tx.session())
+                .await?;
+            Ok(gone.rows_affected)
+        })
+        .await
+    }
+
+    /// The next endpoint by name that has attempts.
+    async fn next_attempted(&self, after: Option<&EndpointName>) -> Result<Option<EndpointName>, Error> {
+        let mut query = attempt::Entity::find().select_only().column(attempt::Column::Endpoint);
+        if let Some(after) = after {
+            query = query.filter(attempt::Column::Endpoint.gt(after.clone()));
+        }
+        let query = query.order_by_asc(attempt::Column::Endpoint).limit(1);
+        Ok(query.into_tuple().one(self.read()).await?)
+    }
+}

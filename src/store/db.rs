@@ -1,0 +1,24 @@
+//! Connections, transactions and their limits, the schema, and how processes see and wake each other.
+
+pub(in crate::store) mod bell;
+pub mod config;
+pub(in crate::store) mod connect;
+pub(in crate::store) mod deadline;
+pub(in crate::store) mod distrust;
+pub(in crate::store) mod doctor;
+pub(in crate::store) mod error;
+#[cfg(test)]
+pub(crate) mod eye;
+#[doc(hidden)]
+pub mod failpoint;
+pub(in crate::store) mod fitness;
+pub(in crate::store) mod meters;
+pub(in crate::store) mod patience;
+pub(in crate::store) mod process;
+pub(in crate::store) mod roll;
+pub mod schema;
+pub(in crate::store) mod session;
+pub(in crate::store) mod statement;
+pub(in crate::store) mod transaction;
+pub(in crate::store) mod trouble;
+pub(in crate::store) mod tx;

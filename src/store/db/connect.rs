@@ -1,0 +1,293 @@
+//! The pools, with what each database must be told.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
+use sqlx::error::DatabaseError;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteError, SqliteJournalMode, SqliteSynchronous};
+use tokio::time::Instant;
+
+use crate::setting::create_private;
+use crate::store::admin::survey::{Survey, survey};
+use crate::store::config::Backend;
+use crate::store::db::deadline::Deadline;
+use crate::store::db::distrust::Distrust;
+use crate::store::db::patience::{self, Patient};
+use crate::store::{Config, Error};
+
+pub(in crate::store) struct Pools {
+    pub(in crate::store) write: DatabaseConnection,
+    pub(in crate::store) read: Patient,
+    /// Limits what is written on SQLite.
+    pub(in crate::store) deadline: Deadline,
+    /// Whether a connection is left for a session of its own.
+    pub(in crate::store) has_session: bool,
+}
+
+/// How long a connection may take to come about.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Readers of an SQLite file; its writer is one connection of its own.
+const SQLITE_READERS: u32 = 4;
+
+/// Pages that a connection to an SQLite file keeps, in KiB below zero. What is not here is in the system's cache, one call
+/// away; and five connections that keep the same pages are five times the memory.
+const WRITER_CACHE: &str = "-8192";
+const READER_CACHE: &str = "-1024";
+
+/// Enough for every statement text that the bridge has. Evicting one costs MySQL a round trip of 40 ms.
+const STATEMENTS: usize = 1000;
+
+/// Steps of SQLite's machine between two looks at the clock.
+const STEPS: i32 = 10_000;
+/// Rows that SQLite's thread may find before somebody takes them: with few, the two take turns.
+const ROWS: usize = 1000;
+
+/// What becomes of an SQLite file that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Absent {
+    Create,
+    /// Looking must not leave an empty file behind, least of all at a mistyped path.
+    Refuse,
+}
+
+/// The start of every session, with the schema as its search path where that is taken.
+pub(in crate::store) fn with_search_path(options: PgConnectOptions, schema: Option<&str>) -> PgConnectOptions {
+    match schema {
+        Some(schema) => options.options([("search_path", quoted(schema))]),
+        None => options,
+    }
+}
+
+/// A schema's name as SQL writes it.
+pub(in crate::store) fn quoted(schema: &str) -> String {
+    format!("\"{}\"", schema.replace('"', "\"\""))
+}
+
+/// What every connection to a server needs. Nothing is set in a session of PostgreSQL: behind a pooler it may be somebody
+/// else's the next moment.
+fn options(config: &Config, survey: &Survey, distrust: &Distrust) -> ConnectOptions {
+    let mut options = file_options(config, distrust);
+    let schema = config.schema.clone().filter(|_| survey.takes_search_path);
+    options.map_sqlx_postgres_opts(move |postgres| {
+        // Poolers refuse `extra_float_digits`, and no number is read as a float.
+        let postgres = postgres.extra_float_digits(None).statement_cache_capacity(STATEMENTS);
+        with_search_path(postgres, schema.as_deref())
+    });
+    options
+}
+
+/// What every connection needs.
+fn file_options(config: &Config, distrust: &Distrust) -> ConnectOptions {
+    let mut options = ConnectOptions::new(config.url.driver_url());
+    options
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        .connect_timeout(PATIENCE)
+        .acquire_timeout(PATIENCE)
+        .idle_timeout(Duration::from_secs(300))
+        .max_connections(config.max_connections)
+        .set_application_name("lumo-bridge");
+    patience::apply(&mut options, distrust);
+    options.map_sqlx_mysql_opts(|mysql| mysql.statement_cache_capacity(STATEMENTS));
+    options.map_sqlx_sqlite_opts(|sqlite| for_writing(sqlite).create_if_missing(true));
+    options
+}
+
+fn for_writing(sqlite: SqliteConnectOptions) -> SqliteConnectOptions {
+    sqlite
+        .journal_mode(SqliteJournalMode::Wal)
+        // NORMAL can forget the last commits in a power cut, after their callbacks went out.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(10))
+        .pragma("wal_autocheckpoint", "10000")
+        .pragma("cache_size", WRITER_CACHE)
+        .row_buffer_size(ROWS)
+        .statement_cache_capacity(STATEMENTS)
+}
+
+/// One connection, for work that belongs to a session: advisory locks and schema changes. It is not replaced for its age,
+/// as pools do by themselves after half an hour: its locks would go with it. It is replaced once it is distrusted.
+pub(in crate::store) async fn single(
+    config: &Config,
+    absent: Absent,
+    distrust: &Distrust,
+) -> Result<DatabaseConnection, Error> {
+    if absent == Absent::Refuse && is_missing(config) {
+        return Err(Error::NotMigrated);
+    }
+    let survey = survey(config, 1).await?;
+    create_file(config)?;
+    connect(one(options(config, &survey, distrust))).await
+}
+
+/// Makes a new SQLite file for its owner only; its log and its index, which the database makes, get the same mode. A file
+/// that is there stays as it is, and so does a place where none can be made: connecting says why.
+fn create_file(config: &Config) -> Result<(), Error> {
+    let url = config.url.expose();
+    let Some(file) = file_of(config) else { return Ok(()) };
+    if [":memory:", "mode=memory", "mode=ro"].iter().any(|word| url.contains(word)) {
+        return Ok(());
+    }
+    if let Some(folder) = config.url.missing_folder() {
+        let problem = format!("the folder {} does not exist; make it, or correct `database.url`", folder.display());
+        return Err(unavailable(sqlx::Error::Io(io::Error::new(io::ErrorKind::NotFound, problem))));
+    }
+    match create_private(&file) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(unavailable(sqlx::Error::Io(error))),
+    }
+}
+
+fn one(mut options: ConnectOptions) -> ConnectOptions {
+    options.max_connections(1).idle_timeout(None).max_lifetime(None);
+    options
+}
+
+/// The one connection to an SQLite file that writes, with a limit that can be set to what it runs.
+async fn writer(config: &Config, deadline: &Deadline, distrust: &Distrust) -> Result<DatabaseConnection, Error> {
+    if is_missing(config) {
+        return Err(Error::NotMigrated);
+    }
+    let mut options = one(file_options(config, distrust));
+    // A file that was taken away while the program runs must not come back empty.
+    options.map_sqlx_sqlite_opts(|sqlite| for_writing(sqlite).create_if_missing(false));
+    let (deadline, distrust) = (deadline.clone(), distrust.clone());
+    options.map_sqlx_sqlite_pool_opts(move |pool| {
+        let deadline = deadline.clone();
+        pool.after_release(patience::sound(&distrust)).after_connect(move |connection, _| {
+            let deadline = deadline.clone();
+            Box::pin(async move {
+                let is_in_time = move || !deadline.has_passed();
+                connection.lock_handle().await?.set_progress_handler(STEPS, is_in_time);
+                Ok(())
+            })
+        })
+    });
+    connect(options).await
+}
+
+/// How much of a database a process needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// All connections that it may have: for a process that runs for long.
+    Everything,
+    /// Few, for a command that is done in a moment, beside a daemon that has the rest.
+    Little,
+}
+
+/// Connections of a command: one to write, and one to look.
+const COMMAND_CONNECTIONS: u32 = 2;
+
+pub(in crate::store) async fn pools(config: &Config, need: Need, distrust: &Distrust) -> Result<Pools, Error> {
+    let deadline = Deadline::none();
+    if config.url.backend() == Backend::Sqlite {
+        let write = writer(config, &deadline, distrust).await?;
+        let read = Patient::new(connect(readers(config, distrust)).await?, distrust);
+        return Ok(Pools { write, read, deadline, has_session: true });
+    }
+    let wanted = match need {
+        Need::Everything => config.max_connections,
+        Need::Little => config.max_connections.min(COMMAND_CONNECTIONS),
+    };
+    let survey = survey(config, wanted).await?;
+    let usable = survey.usable().min(wanted);
+    if let (Need::Everything, Some(refusal)) = (need, &survey.refusal) {
+        tracing::warn!(
+            given = survey.given,
+            max_connections = config.max_connections,
+            taken = usable,
+            refusal,
+            "the database gives fewer connections than `database.max_connections`; working with those"
+        );
+    }
+    if need == Need::Everything && survey.is_lent {
+        tracing::warn!(
+            "a pooler lends connections to the database per transaction: that a process has died shows only when its \
+             leases end, and processes look for deliveries every second instead of waking each other"
+        );
+    }
+    // A session of its own is one of them, where it can be kept. Two others must be left: one may have to end what runs in the
+    // other.
+    let has_session = need == Need::Everything && !survey.is_lent && usable > 2;
+    let mut options = options(config, &survey, distrust);
+    options.max_connections(usable - u32::from(has_session));
+    if survey.refusal.is_some() {
+        // What is given back may be somebody else's when it is wanted again.
+        options.idle_timeout(None).max_lifetime(None);
+    }
+    let pool = connect(options).await?;
+    let path = config.schema.as_deref().filter(|_| !survey.takes_search_path);
+    Ok(Pools { write: pool.clone(), read: Patient::with_search_path(pool, path, distrust), deadline, has_session })
+}
+
+/// The connections to an SQLite file that only read.
+fn readers(config: &Config, distrust: &Distrust) -> ConnectOptions {
+    let mut readers = file_options(config, distrust);
+    readers.max_connections(SQLITE_READERS.min(config.max_connections.saturating_sub(1).max(1)));
+    readers.map_sqlx_sqlite_opts(|sqlite| {
+        sqlite
+            .create_if_missing(false)
+            .journal_mode(SqliteJournalMode::Wal)
+            .busy_timeout(Duration::from_secs(10))
+            .pragma("query_only", "on")
+            .pragma("cache_size", READER_CACHE)
+            .statement_cache_capacity(STATEMENTS)
+    });
+    readers
+}
+
+/// The file of an SQLite database.
+pub(in crate::store) fn file_of(config: &Config) -> Option<PathBuf> {
+    let options = config.url.expose().parse::<SqliteConnectOptions>();
+    let options = options.ok().filter(|_| config.url.backend() == Backend::Sqlite)?;
+    Some(options.get_filename().to_owned())
+}
+
+/// Whether an SQLite file is to be used that does not exist.
+fn is_missing(config: &Config) -> bool {
+    file_of(config).is_some_and(|file| !file.exists())
+}
+
+fn unavailable(error: sqlx::Error) -> Error {
+    Error::Unavailable(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
+}
+
+async fn connect(options: ConnectOptions) -> Result<DatabaseConnection, Error> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match Database::connect(options.clone()).await {
+            Ok(connection) => return Ok(connection),
+            // SQLite does not wait for another process that is just turning a new file's log to write-ahead, and a server may
+            // still count connections that were closed just before.
+            Err(DbErr::Conn(error)) if (is_busy(&error) || is_too_many(&error)) && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            // Whatever stops the first connection, there is no database to work with.
+            Err(error @ (DbErr::Conn(_) | DbErr::ConnectionAcquire(_))) => return Err(Error::Unavailable(error)),
+            Err(error) => return Err(Error::from(error)),
+        }
+    }
+}
+
+fn is_busy(error: &RuntimeErr) -> bool {
+    let RuntimeErr::SqlxError(error) = error else { return false };
+    let Some(sqlite) = error.as_database_error().and_then(|error| error.try_downcast_ref::<SqliteError>()) else {
+        return false;
+    };
+    // The extended codes keep the plain one, SQLITE_BUSY, in their low byte.
+    sqlite.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 5)
+}
+
+/// Whether the server, the database or the role has as many connections as it may have.
+fn is_too_many(error: &RuntimeErr) -> bool {
+    let RuntimeErr::SqlxError(error) = error else { return false };
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    // PostgreSQL; MySQL for the server and for a user.
+    matches!(code.as_deref(), Some("53300" | "08004" | "42000")) && error.to_string().contains("connections")
+}

@@ -1,0 +1,223 @@
+//! What can go wrong with the database, by what the caller does about it.
+
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
+
+/// An error of the store. The source is for the log; the variant tells what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server or the file cannot be reached: try again later.
+    #[error("database not reachable")]
+    Unavailable(#[source] DbErr),
+    /// It answers, and takes nothing: it is read-only, its disk is full or fails. Try again later.
+    #[error("{}", if is_read_only(.0) { READ_ONLY } else { "nothing can be written to the database" })]
+    Unwritable(#[source] DbErr),
+    /// The transaction met another one; [`crate::store::Store::tx`] runs it again.
+    #[error("transaction collided with another")]
+    Collision(#[source] DbErr),
+    /// It still met others after many tries.
+    #[error("transaction `{name}` kept colliding with others")]
+    Conflict {
+        name: &'static str,
+        #[source]
+        source: DbErr,
+    },
+    /// Another process has taken the lead: what this one was about to do is that one's to do. Nothing was stored.
+    #[error("another process leads now")]
+    Fenced,
+    /// The lease was lost meanwhile. Nothing was stored.
+    #[error("the delivery was claimed by somebody else")]
+    LeaseLost,
+    /// A sink took too long, and the transaction ended with it.
+    #[error("the statement of a sink took too long")]
+    OutOfTime,
+    /// What the merchant's statement calls has committed, or rolled back.
+    #[error("the statement of a sink ended the transaction that it runs in; it must neither commit nor roll back")]
+    Ended,
+    /// A part of the program kept a transaction beyond its end; it was rolled back.
+    #[error("transaction was kept beyond its end")]
+    Leaked,
+    /// A part of the program went on with a transaction after a failed statement; it was rolled back.
+    #[error("transaction was used after one of its statements had failed")]
+    Broken,
+    /// The tables are missing or older than this program.
+    #[error("the lumo_ tables are missing or out of date; run `lumo-bridge migrate up`")]
+    NotMigrated,
+    /// The database cannot be worked with as it is set up.
+    #[error("{problem}; {remedy}")]
+    Unfit { problem: String, remedy: &'static str },
+    /// A stored row cannot be read.
+    #[error("row {id} of {table} cannot be read")]
+    Corrupt {
+        table: &'static str,
+        id: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The database refused a statement.
+    #[error("database refused a statement")]
+    Statement(#[source] DbErr),
+    /// An event could not be turned into its document.
+    #[error("event not serialised")]
+    Serialise(#[from] serde_json::Error),
+}
+
+const READ_ONLY: &str = "database is read-only, for this user or altogether";
+
+impl Error {
+    /// Whether the database is to blame and not what was asked of it: the same may succeed later.
+    #[must_use]
+    pub const fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Unwritable(_) | Self::Conflict { .. })
+    }
+
+    /// What to do about it, where the error does not say so itself.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Unwritable(error) if is_read_only(error) => {
+                Some("name the primary server in `database.url`, or let its user write")
+            }
+            Self::Unavailable(_) => Some("check that the database of `database.url` runs and can be reached from here"),
+            Self::Unwritable(_) => Some("make room on the database's disk, or repair it; reading goes on"),
+            _ => None,
+        }
+    }
+
+    /// Whether the database answers, and takes no changes.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, Self::Unwritable(error) if is_read_only(error))
+    }
+}
+
+/// Whether the server takes no writes from anybody, as after a failover to another, or none from this user.
+pub(in crate::store) fn is_read_only(error: &DbErr) -> bool {
+    database_error(error).is_some_and(says_read_only)
+}
+
+/// What the database itself said, if it said anything.
+pub(in crate::store) fn database_error(error: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))
+    | DbErr::Conn(RuntimeErr::SqlxError(error))) = error
+    else {
+        return None;
+    };
+    error.as_database_error()
+}
+
+fn says_read_only(error: &dyn sqlx::error::DatabaseError) -> bool {
+    if let Some(mysql) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        // Started with --read-only, or set so; a transaction that may only read.
+        return matches!(mysql.number(), 1290 | 1792 | 1836);
+    }
+    let state = error.code().unwrap_or_default();
+    if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+        return state == "25006";
+    }
+    // SQLite's extended codes keep the plain one in their low byte.
+    state.parse::<i32>().is_ok_and(|code| code & 0xff == 8)
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) {
+            return Self::Collision(error);
+        }
+        match &error {
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => Self::Unavailable(error),
+            DbErr::Exec(RuntimeErr::SqlxError(source)) | DbErr::Query(RuntimeErr::SqlxError(source)) => {
+                match source.as_ref() {
+                    sqlx::Error::Database(database) => match refusal(database.as_ref()) {
+                        Refusal::Collision => Self::Collision(error),
+                        Refusal::Unavailable => Self::Unavailable(error),
+                        Refusal::Unwritable => Self::Unwritable(error),
+                        Refusal::NotMigrated => Self::NotMigrated,
+                        Refusal::Unfit { problem, remedy } => Self::Unfit { problem: problem.to_owned(), remedy },
+                        Refusal::Other => Self::Statement(error),
+                    },
+                    sqlx::Error::Io(_)
+                    | sqlx::Error::Tls(_)
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::PoolClosed
+                    | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
+                    _ => Self::Statement(error),
+                }
+            }
+            _ => Self::Statement(error),
+        }
+    }
+}
+
+enum Refusal {
+    Collision,
+    Unavailable,
+    Unwritable,
+    NotMigrated,
+    Unfit { problem: &'static str, remedy: &'static str },
+    Other,
+}
+
+const UNPREPARED: Refusal = Refusal::Unfit {
+    problem: "a pooler lends connections to the database per transaction and cannot carry prepared statements",
+    remedy: "connect to PostgreSQL directly, use `pool_mode = session`, or PgBouncer 1.21 or newer with \
+             `max_prepared_statements`",
+};
+
+/// A binary log of statements, which takes no write of a transaction at the isolation level that the bridge needs.
+pub(in crate::store) const STATEMENT_LOG: (&str, &str) = (
+    "the server's `binlog_format` is STATEMENT, which takes no writes at the isolation level READ COMMITTED",
+    "set `binlog_format = ROW` (or MIXED) in the server's configuration, and connect anew",
+);
+
+fn refusal(error: &dyn sqlx::error::DatabaseError) -> Refusal {
+    if says_read_only(error) {
+        return Refusal::Unwritable;
+    }
+    let state = error.code().unwrap_or_default();
+    if let Some(mysql) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        return match mysql.number() {
+            // Lock wait timeout, deadlock, record changed since last read.
+            1205 | 1213 | 1020 => Refusal::Collision,
+            // Too many connections, shutdown in progress, killed in the middle.
+            1040 | 1053 | 1317 | 1927 => Refusal::Unavailable,
+            // Error writing a file, disk full, error of the storage engine, out of memory, table full.
+            3 | 1021 | 1026 | 1030 | 1037 | 1041 | 1114 => Refusal::Unwritable,
+            // No such table, no such column.
+            1146 | 1054 => Refusal::NotMigrated,
+            1665 => Refusal::Unfit { problem: STATEMENT_LOG.0, remedy: STATEMENT_LOG.1 },
+            _ => Refusal::Other,
+        };
+    }
+    if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+        return match &*state {
+            // Serialization failure, deadlock, lock not available.
+            "40001" | "40P01" | "55P03" => Refusal::Collision,
+            // Shutting down, starting up, too many connections, ended for its silence.
+            "57P01" | "57P02" | "57P03" | "53300" | "25P03" | "57P05" => Refusal::Unavailable,
+            // Disk full, out of memory, I/O error.
+            "53100" | "53200" | "58030" => Refusal::Unwritable,
+            // No such table, no such column.
+            "42P01" | "42703" => Refusal::NotMigrated,
+            // No such prepared statement, or one too many of a name: each is made once on its connection.
+            "26000" | "42P05" => UNPREPARED,
+            _ => Refusal::Other,
+        };
+    }
+    // SQLite's extended codes keep the plain one in their low byte.
+    match state.parse::<i32>().map(|code| code & 0xff) {
+        Ok(5 | 6) => Refusal::Collision,
+        // The file cannot be opened.
+        Ok(14) => Refusal::Unavailable,
+        // Out of memory, I/O error, disk full.
+        Ok(7 | 10 | 13) => Refusal::Unwritable,
+        Ok(1)
+            if ["no such table", "no such column", "has no column named"]
+                .iter()
+                .any(|part| error.message().contains(part)) =>
+        {
+            Refusal::NotMigrated
+        }
+        _ => Refusal::Other,
+    }
+}

@@ -1,0 +1,46 @@
+//! Plain SQL for tests: what is stored is not asked of the code under test.
+
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, QueryResult, Statement, TryGetable};
+
+/// A connection of its own to a SQLite file.
+pub(crate) struct Eye(DatabaseConnection);
+
+/// What a query found.
+pub(crate) struct Row(QueryResult);
+
+impl Eye {
+    /// Opens a connection that waits for a writer.
+    pub(crate) async fn open(url: &str) -> Self {
+        let eye = Self(Database::connect(url).await.unwrap());
+        eye.execute("PRAGMA busy_timeout = 5000").await;
+        eye
+    }
+
+    pub(crate) async fn execute(&self, sql: &str) {
+        self.0.execute_unprepared(sql).await.unwrap();
+    }
+
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<Row> {
+        let rows = self.0.query_all_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.unwrap();
+        rows.into_iter().map(Row).collect()
+    }
+}
+
+impl Row {
+    /// The value of a column that has one of this type.
+    pub(crate) fn get<T: TryGetable>(&self, column: &str) -> T {
+        self.0.try_get("", column).unwrap()
+    }
+}
+
+/// As `name=value`, without what is null.
+impl std::fmt::Display for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let cell = |name: &String| {
+            let text: Option<String> = self.0.try_get("", name).ok().flatten();
+            let number: Option<i64> = self.0.try_get("", name).ok().flatten();
+            text.or_else(|| number.map(|number| number.to_string())).map(|cell| format!("{name}={cell}"))
+        };
+        f.write_str(&self.0.column_names().iter().filter_map(cell).collect::<Vec<_>>().join(" "))
+    }
+}

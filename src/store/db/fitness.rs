@@ -1,0 +1,130 @@
+//! Whether the database is fit for a daemon: all that one does to the tables, in transactions that are rolled back.
+//!
+//! A missing right, an encoding that lacks characters or a binary log that refuses the isolation level would otherwise show when
+//! the first row comes that needs it, and stop a listing for good.
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity as entity;
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, IdenStatic as _, Iterable as _};
+use serde_json::json;
+
+use crate::model::draft::rfc3339;
+use crate::model::facts::Announce;
+use crate::model::fingerprint::fingerprint;
+use crate::model::id::IdError;
+use crate::model::record::Wallet;
+use crate::store::db::error::database_error;
+use crate::store::{Batch, Checkpoint, Ending, Error, Regressions, Store, Tx};
+
+/// Characters of two, three and four bytes.
+pub(in crate::store) const CHARACTERS: &str = "é€😀";
+/// The id of a wallet that is never kept.
+const NAME: &str = "lumo-bridge-check";
+
+impl Store {
+    /// Does every kind of statement on every table, and stores a wallet with characters of every length and its event.
+    /// Nothing of it is kept, and no endpoint receives any of it.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] if the database is set up so that a daemon cannot work with it, or whatever else fails.
+    pub async fn try_everything(&self, now: DateTime<Utc>) -> Result<(), Error> {
+        let statements = self.tx_ending("fitness", Ending::RollBack, |tx| async move { tx.try_statements().await });
+        statements.await.map_err(unfit)?;
+        let wallet = wallet(now).map_err(|error| Error::Corrupt {
+            table: "lumo_user_wallets",
+            id: NAME.to_owned(),
+            source: error.into(),
+        })?;
+        let batch = Batch {
+            records: vec![wallet],
+            heads: None,
+            read_at: now,
+            announce: Announce::News,
+            regressions: Regressions::Apply,
+            checkpoint: Checkpoint::default(),
+            fence: None,
+            ending: Ending::RollBack,
+        };
+        self.with_subscribers(Vec::new()).ingest(batch, now).await.map_err(unfit)?;
+        Ok(())
+    }
+}
+
+impl Tx {
+    /// Every kind of statement on every table, on no row, in one round trip.
+    async fn try_statements(&self) -> Result<(), Error> {
+        let (quote, locks) = match self.backend() {
+            DbBackend::Sqlite => ('"', &[""][..]),
+            DbBackend::MySql => ('`', &["LOCK IN SHARE MODE", "FOR UPDATE"][..]),
+            _ => ('"', &["FOR SHARE", "FOR UPDATE"][..]),
+        };
+        let mut statements = Vec::new();
+        for (table, columns) in tables_and_columns() {
+            let quoted: Vec<_> = columns.iter().map(|column| format!("{quote}{column}{quote}")).collect();
+            let all = quoted.join(", ");
+            let same: Vec<_> = quoted.iter().map(|column| format!("{column} = {column}")).collect();
+            statements.extend(locks.iter().map(|lock| format!("SELECT {all} FROM {table} WHERE 1 = 0 {lock}")));
+            statements.extend([
+                format!("INSERT INTO {table} ({all}) SELECT {all} FROM {table} WHERE 1 = 0"),
+                format!("UPDATE {table} SET {} WHERE 1 = 0", same.join(", ")),
+                format!("DELETE FROM {table} WHERE 1 = 0"),
+            ]);
+        }
+        self.session().execute_unprepared(&statements.join("; ")).await?;
+        Ok(())
+    }
+}
+
+/// The tables of the bridge with their columns; what somebody has added to them is none of its business.
+fn tables_and_columns() -> Vec<(&'static str, Vec<&'static str>)> {
+    fn of<E: EntityTrait>() -> (&'static str, Vec<&'static str>) {
+        (E::default().table_name(), E::Column::iter().map(|column| column.as_str()).collect())
+    }
+    macro_rules! all {
+        ($($table:ident)+) => { vec![$(of::<entity::$table::Entity>()),+] };
+    }
+    all! {
+        ack attempt blocks deposit endpoint event exception lease meta position process progress reject run seen stream
+        subscription sweep wallet
+    }
+}
+
+/// A wallet that no server lists.
+fn wallet(now: DateTime<Utc>) -> Result<Wallet, IdError> {
+    let user = format!("{NAME} {CHARACTERS}");
+    let raw = json!({ "id": NAME, "externalId": user, "createdAt": rfc3339(now) }).to_string();
+    Ok(Wallet {
+        id: NAME.parse()?,
+        company_id: NAME.parse()?,
+        external_id: user.parse()?,
+        address: Some(CHARACTERS.to_owned()),
+        is_blocked: false,
+        block_reason: Some(CHARACTERS.to_owned()),
+        last_usdt_balance: None,
+        last_trx_balance: None,
+        created_at: now,
+        fingerprint: fingerprint(&raw),
+        raw: raw.into(),
+    })
+}
+
+/// Names what is to be changed where one of these statements was refused.
+pub(in crate::store) fn unfit(error: Error) -> Error {
+    let Error::Statement(refusal) = &error else { return error };
+    let Some(database) = database_error(refusal) else { return error };
+    let number = database.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>().map(|error| error.number());
+    let (problem, remedy) = match (number, database.code().as_deref()) {
+        // PostgreSQL: a character that the database's encoding does not have.
+        (None, Some("22P05")) => (
+            "the encoding of the database lacks characters that names have, emoji among them".to_owned(),
+            "make a database with `ENCODING 'UTF8' TEMPLATE template0` and name it in `database.url`",
+        ),
+        // A right that is missing, in PostgreSQL and in MySQL.
+        (None, Some("42501")) | (Some(1142 | 1143), _) => (
+            format!("the database's user may not do all that a daemon does: {}", database.message()),
+            "grant it SELECT, INSERT, UPDATE and DELETE on every lumo_ table",
+        ),
+        _ => return error,
+    };
+    Error::Unfit { problem, remedy }
+}

@@ -1,0 +1,132 @@
+//! The process lock: how other processes see whether this one lives.
+//!
+//! Every lease ends by itself. But its holder may be known to be dead long before: each process holds a lock of its own for
+//! as long as it lives, in a [session](crate::store::db::session) of its own, and the server drops the lock the moment the process
+//! dies. Where there is no such session, nobody can tell, and leases end as always.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::store::db::session::{self, Session};
+use crate::store::{Config, Error, Store};
+
+/// Stands in a lease for a process that has no lock.
+pub(in crate::store) const UNKNOWN: u32 = 0;
+/// The first half of the locks' names in PostgreSQL, where a lock is a number for all programs of a database.
+const NAMESPACE: i64 = 0x6c75_6d6f;
+/// How long a process that ends waits for its session to end.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// This process, as others see it.
+pub(in crate::store) struct Process {
+    /// The number of its lock.
+    instance: u32,
+    /// Whether a session can be kept.
+    has_session: bool,
+    is_shown: AtomicBool,
+    /// The session that is kept, as long as somebody wants it to be.
+    kept: Mutex<Kept>,
+    tasks: TaskTracker,
+}
+
+#[derive(Default)]
+struct Kept {
+    stop: CancellationToken,
+    guard: Weak<DropGuard>,
+}
+
+impl Process {
+    pub(in crate::store) fn new(has_session: bool) -> Self {
+        let instance = rand::random::<u32>().max(UNKNOWN + 1);
+        let (is_shown, kept, tasks) = (AtomicBool::new(false), Mutex::default(), TaskTracker::new());
+        Self { instance, has_session, is_shown, kept, tasks }
+    }
+
+    pub(in crate::store) fn instance(&self) -> u32 {
+        self.instance
+    }
+
+    /// The number of its lock, while it holds it.
+    pub(in crate::store) fn shown(&self) -> Option<u32> {
+        self.is_shown.load(Ordering::Relaxed).then_some(self.instance)
+    }
+
+    pub(in crate::store) fn show(&self, is_shown: bool) {
+        self.is_shown.store(is_shown, Ordering::Relaxed);
+    }
+
+    /// Ends the session, if there is one.
+    pub(in crate::store) async fn end(&self) {
+        let stop = self.kept.lock().unwrap_or_else(PoisonError::into_inner).stop.clone();
+        stop.cancel();
+        self.tasks.close();
+        drop(tokio::time::timeout(END_TIMEOUT, self.tasks.wait()).await);
+    }
+}
+
+impl Store {
+    /// Keeps a session of its own, with the process lock, until every guard is dropped.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub(in crate::store) async fn keep_session(&self, config: &Config) -> Result<Arc<DropGuard>, Error> {
+        let process = &self.inner.process;
+        if let Some(guard) = process.kept.lock().unwrap_or_else(PoisonError::into_inner).guard.upgrade() {
+            return Ok(guard);
+        }
+        let first = if process.has_session { Session::open(self, config).await? } else { Session::None };
+        let stop = CancellationToken::new();
+        let guard = Arc::new(stop.clone().drop_guard());
+        *process.kept.lock().unwrap_or_else(PoisonError::into_inner) =
+            Kept { stop: stop.clone(), guard: Arc::downgrade(&guard) };
+        process.tasks.spawn(session::keep(self.clone(), config.clone(), first, stop));
+        Ok(guard)
+    }
+
+    /// Whether the process of a lease lives. What cannot be told counts as alive.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn lives(&self, process: u32) -> Result<bool, Error> {
+        if process == UNKNOWN || process == self.inner.process.instance {
+            return Ok(true);
+        }
+        let sql = match self.backend() {
+            // A lock on a file does not say who holds it.
+            DbBackend::Sqlite => return Ok(true),
+            DbBackend::Postgres => format!("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE {})", held(process)),
+            _ => format!("SELECT IS_USED_LOCK('{}') IS NOT NULL", name(process)),
+        };
+        let row = self.read().query_one_raw(Statement::from_string(self.backend(), sql)).await?;
+        Ok(row.map(|row| row.try_get_by_index::<bool>(0)).transpose()?.unwrap_or(true))
+    }
+
+    /// Whether a lease belongs to this process.
+    #[must_use]
+    pub fn is_own_process(&self, process: u32) -> bool {
+        process == self.inner.process.instance
+    }
+}
+
+/// The lock's number in PostgreSQL.
+pub(in crate::store) fn key(instance: u32) -> i64 {
+    NAMESPACE << 32 | i64::from(instance)
+}
+
+/// How PostgreSQL lists the lock.
+pub(in crate::store) fn held(instance: u32) -> String {
+    format!(
+        "locktype = 'advisory' AND objsubid = 1 AND classid = {NAMESPACE} AND objid = {instance} AND granted \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+}
+
+/// The lock's name in MySQL and MariaDB.
+pub(in crate::store) fn name(instance: u32) -> String {
+    format!("lumo-bridge-{instance:08x}")
+}

@@ -1,0 +1,266 @@
+//! Brings the tables to the version that this program knows, on its own connection and under a lock.
+//!
+//! Two processes that start together would otherwise create the same table twice. On PostgreSQL and SQLite the lock is part of
+//! one transaction around everything, which makes it all or nothing and leaves no lock behind, whatever pooler is in between.
+//! Whoever waits for it says so, and gives up in the end.
+
+use std::time::{Duration, Instant};
+
+use data_encoding::BASE32_NOPAD;
+use lumo_bridge_entity::meta;
+use lumo_bridge_migration::{MigrationStatus, Migrator, MigratorTrait};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr,
+    EntityTrait, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+};
+
+use crate::store::db::connect::{self, Absent};
+use crate::store::db::distrust::Distrust;
+use crate::store::db::patience::{Patient, transaction_settings};
+use crate::store::{Config, Error};
+
+/// One step of the schema's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migration {
+    pub name: String,
+    pub applied: bool,
+}
+
+/// The lock at which any two processes meet that migrate the same database. Names of locks are the server's on MySQL, not the
+/// database's.
+const MYSQL_LOCK: &str = "CONCAT('lumo_migrations/', DATABASE())";
+const LOCK_NUMBER: i64 = 0x6c75_6d6f;
+
+/// Applies what is pending, and makes the schema that the configuration names. Returns how many steps were applied.
+///
+/// # Errors
+/// If the database is not reachable or refuses, for example for want of the right to create tables.
+pub async fn up(config: &Config) -> Result<usize, Error> {
+    let connection = connect::single(config, Absent::Create, &Distrust::default()).await?;
+    if is_up_to_date(&connection, config).await? {
+        close(connection).await;
+        return Ok(0);
+    }
+    let result = locked(&connection, config, async |place| {
+        let tables = place.executor();
+        if let Some(schema) = &config.schema {
+            make_schema(&tables, schema).await?;
+        }
+        let pending = Migrator::get_pending_migrations(&tables).await?.len();
+        Migrator::up(place.executor(), None).await?;
+        name_generation(&tables).await?;
+        Ok(pending)
+    });
+    let result = result.await;
+    close(connection).await;
+    result
+}
+
+/// Gives the tables another random name, for ones that were put back to an earlier state: versions are counted from there
+/// again, and must not make the id of an event that was sent for another fact since. No process may be at work.
+///
+/// # Errors
+/// If the database is not reachable, or the tables are not there.
+pub async fn restored(config: &Config) -> Result<(), Error> {
+    let connection = connect::single(config, Absent::Refuse, &Distrust::default()).await?;
+    let result = locked(&connection, config, async |place| {
+        let tables = place.executor();
+        if meta::Entity::delete_by_id(meta::GENERATION).exec(&tables).await?.rows_affected == 0 {
+            return Err(Error::NotMigrated);
+        }
+        name_generation(&tables).await
+    });
+    let result = result.await;
+    close(connection).await;
+    result
+}
+
+/// Takes the last `steps` back, with everything in the tables that they made. Returns how many steps were taken.
+///
+/// # Errors
+/// As [`up`].
+pub async fn down(config: &Config, steps: u32) -> Result<usize, Error> {
+    let connection = connect::single(config, Absent::Refuse, &Distrust::default()).await?;
+    let result = locked(&connection, config, async |place| {
+        let tables = place.executor();
+        let applied = Migrator::get_applied_migrations(&tables).await?.len();
+        Migrator::down(place.executor(), Some(steps)).await?;
+        let left = Migrator::get_applied_migrations(&tables).await?.len();
+        Ok(applied - left)
+    });
+    let result = result.await;
+    close(connection).await;
+    result
+}
+
+/// Every step, oldest first, and whether it was applied. Changes nothing.
+///
+/// # Errors
+/// If the database is not reachable.
+pub async fn status(config: &Config) -> Result<Vec<Migration>, Error> {
+    let connection = match connect::single(config, Absent::Refuse, &Distrust::default()).await {
+        Err(Error::NotMigrated) => {
+            let steps = Migrator::get_migration_files();
+            return Ok(steps.iter().map(|step| Migration { name: step.name().to_owned(), applied: false }).collect());
+        }
+        connection => connection?,
+    };
+    let result = Migrator::get_migration_with_status_read_only(&reader(&connection, config)).await;
+    close(connection).await;
+    let state = |status| status == MigrationStatus::Applied;
+    Ok(result?.iter().map(|step| Migration { name: step.name().to_owned(), applied: state(step.status()) }).collect())
+}
+
+/// Whether there is nothing to do, which a user without the right to create tables may find as well.
+async fn is_up_to_date(connection: &DatabaseConnection, config: &Config) -> Result<bool, Error> {
+    let reader = reader(connection, config);
+    let steps = Migrator::get_migration_with_status_read_only(&reader).await?;
+    let are_applied = steps.iter().all(|step| step.status() == MigrationStatus::Applied);
+    Ok(are_applied && meta::Entity::find_by_id(meta::GENERATION).one(&reader).await?.is_some())
+}
+
+/// Finds the tables where the configuration says.
+fn reader(connection: &DatabaseConnection, config: &Config) -> Patient {
+    let schema = config.schema.as_deref().filter(|_| connection.get_database_backend() == DbBackend::Postgres);
+    Patient::with_search_path(connection.clone(), schema, &Distrust::default())
+}
+
+/// Makes the schema, unless it is there: even `IF NOT EXISTS` asks for the right to create schemas, which a user with a
+/// schema of its own need not have.
+pub(in crate::store) async fn make_schema(connection: &impl ConnectionTrait, name: &str) -> Result<(), Error> {
+    let sql = "SELECT 1 FROM pg_namespace WHERE nspname = $1";
+    let known = Statement::from_sql_and_values(DbBackend::Postgres, sql, [name.into()]);
+    if connection.query_one_raw(known).await?.is_none() {
+        let quoted = name.replace('"', "\"\"");
+        connection.execute_unprepared(&format!("CREATE SCHEMA IF NOT EXISTS \"{quoted}\"")).await?;
+    }
+    Ok(())
+}
+
+/// How long the tables may be locked by another process until it is given up.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(120);
+/// How often the lock is tried.
+const TRY_EVERY: Duration = Duration::from_millis(250);
+/// How often it is said that it is waited for.
+const SAY_EVERY: Duration = Duration::from_secs(15);
+
+/// The lock, for as long as the tables are changed.
+enum Lock {
+    /// It ends with the transaction in which everything is done.
+    Transaction(DatabaseTransaction),
+    /// MySQL and MariaDB commit before and after each change of a table; there it belongs to the session.
+    Session,
+}
+
+/// Where the tables are changed.
+#[derive(Clone, Copy)]
+enum Place<'c> {
+    Connection(&'c DatabaseConnection),
+    Transaction(&'c DatabaseTransaction),
+}
+
+impl<'c> Place<'c> {
+    fn executor(self) -> DatabaseExecutor<'c> {
+        match self {
+            Self::Connection(connection) => DatabaseExecutor::Connection(connection),
+            Self::Transaction(transaction) => DatabaseExecutor::Transaction(transaction),
+        }
+    }
+}
+
+/// Works under the lock. On PostgreSQL and SQLite all of it is done, or nothing.
+async fn locked<T>(
+    connection: &DatabaseConnection,
+    config: &Config,
+    work: impl AsyncFnOnce(Place<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    match take_lock(connection, config).await? {
+        Lock::Transaction(transaction) => {
+            let result = work(Place::Transaction(&transaction)).await;
+            match result {
+                Ok(_) => transaction.commit().await?,
+                // What the work met is what to say, also where the database has rolled back by itself.
+                Err(_) => drop(transaction.rollback().await),
+            }
+            result
+        }
+        Lock::Session => {
+            let result = work(Place::Connection(connection)).await;
+            let unlock = format!("SELECT RELEASE_LOCK({MYSQL_LOCK})");
+            connection.query_one_raw(Statement::from_string(DbBackend::MySql, unlock)).await?;
+            result
+        }
+    }
+}
+
+/// Waits for the lock, and says so. May be dropped at any time.
+async fn take_lock(connection: &DatabaseConnection, config: &Config) -> Result<Lock, Error> {
+    let began = Instant::now();
+    let mut say_at = began;
+    if connection.get_database_backend() == DbBackend::Sqlite {
+        // It would wait by itself, and say nothing.
+        connection.execute_unprepared("PRAGMA busy_timeout = 100").await?;
+    }
+    loop {
+        if let Some(lock) = try_lock(connection, config).await? {
+            return Ok(lock);
+        }
+        let now = Instant::now();
+        if now.duration_since(began) >= LOCK_TIMEOUT {
+            let busy = "another process has been changing the tables for two minutes";
+            return Err(Error::Unavailable(DbErr::Custom(busy.to_owned())));
+        }
+        if now >= say_at {
+            tracing::warn!(
+                waited_s = now.duration_since(began).as_secs(),
+                "another process changes the tables; waiting until it is done"
+            );
+            say_at = now + SAY_EVERY;
+        }
+        tokio::time::sleep(TRY_EVERY).await;
+    }
+}
+
+/// The lock, if nobody else has it.
+async fn try_lock(connection: &DatabaseConnection, config: &Config) -> Result<Option<Lock>, Error> {
+    let backend = connection.get_database_backend();
+    if backend == DbBackend::MySql {
+        let sql = format!("SELECT GET_LOCK({MYSQL_LOCK}, 0)");
+        let taken = connection.query_one_raw(Statement::from_string(backend, sql)).await?;
+        let taken = taken.is_some_and(|row| row.try_get_by_index(0).unwrap_or(0_i64) == 1);
+        return Ok(taken.then_some(Lock::Session));
+    }
+    let mode = Some(SqliteTransactionMode::Immediate);
+    let options = TransactionOptions { sqlite_transaction_mode: mode, ..TransactionOptions::default() };
+    let transaction = match connection.begin_with_options(options).await.map_err(Error::from) {
+        Err(Error::Collision(_)) if backend == DbBackend::Sqlite => return Ok(None),
+        transaction => transaction?,
+    };
+    if backend == DbBackend::Postgres {
+        transaction.execute_unprepared(&transaction_settings(config.schema.as_deref())).await?;
+        let sql = format!("SELECT pg_try_advisory_xact_lock({LOCK_NUMBER})");
+        let taken = transaction.query_one_raw(Statement::from_string(backend, sql)).await?;
+        if !taken.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(false) {
+            transaction.rollback().await?;
+            return Ok(None);
+        }
+    }
+    Ok(Some(Lock::Transaction(transaction)))
+}
+
+/// Gives a new set of tables its random name.
+async fn name_generation(connection: &impl ConnectionTrait) -> Result<(), Error> {
+    if meta::Entity::find_by_id(meta::GENERATION).one(connection).await?.is_some() {
+        return Ok(());
+    }
+    let name = BASE32_NOPAD.encode(&rand::random::<[u8; 10]>()).to_ascii_lowercase();
+    let row = meta::ActiveModel { name: Set(meta::GENERATION.to_owned()), value: Set(name) };
+    meta::Entity::insert(row).exec_without_returning(connection).await?;
+    Ok(())
+}
+
+async fn close(connection: DatabaseConnection) {
+    if let Err(error) = connection.close().await {
+        tracing::debug!(error = %error, "connection not closed cleanly");
+    }
+}

@@ -1,0 +1,104 @@
+//! Whether the database takes what is written to it.
+//!
+//! A full disk, a server that became read-only, a lock that is never released: reading goes on, and what cannot be stored
+//! is tried again. Until it is stored the process must not look well.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::chain::Chain;
+use crate::store::Error;
+
+/// What failed longer ago than this, and was not tried again, says nothing of the database any more: whatever matters is tried
+/// every few seconds.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+
+/// What cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteTrouble {
+    /// The transaction that fails.
+    pub transaction: &'static str,
+    /// How long it has been failing.
+    pub lasting: Duration,
+    /// What the database says.
+    pub reason: String,
+}
+
+/// The transactions that failed for the database's sake and have not been committed since.
+#[derive(Default)]
+pub(in crate::store) struct Troubles(Mutex<BTreeMap<&'static str, Failing>>);
+
+struct Failing {
+    since: Instant,
+    last: Instant,
+    reason: String,
+}
+
+impl Troubles {
+    /// Notes that a transaction could not be committed.
+    pub(in crate::store) fn failed(&self, transaction: &'static str, error: &Error) {
+        if !error.is_outage() {
+            return;
+        }
+        let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, reason) = (Instant::now(), Chain(error).to_string());
+        if failing.is_empty() {
+            tracing::error!(tx = transaction, error = reason, "the database cannot be written to; trying again");
+        }
+        let entry =
+            failing.entry(transaction).or_insert_with(|| Failing { since: now, last: now, reason: String::new() });
+        entry.last = now;
+        entry.reason = reason;
+    }
+
+    /// Notes that a transaction that wrote something was committed.
+    pub(in crate::store) fn committed(&self, transaction: &'static str) {
+        let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(began) = failing.values().map(|entry| entry.since).min() else { return };
+        failing.remove(transaction);
+        forget_old(&mut failing);
+        if failing.is_empty() {
+            tracing::info!(seconds = began.elapsed().as_secs(), "the database can be written to again");
+        }
+    }
+
+    /// What has been failing for the longest time.
+    pub(in crate::store) fn longest(&self) -> Option<WriteTrouble> {
+        let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        forget_old(&mut failing);
+        let (transaction, entry) = failing.iter().min_by_key(|(_, entry)| entry.since)?;
+        Some(WriteTrouble { transaction, lasting: entry.since.elapsed(), reason: entry.reason.clone() })
+    }
+}
+
+fn forget_old(failing: &mut BTreeMap<&'static str, Failing>) {
+    failing.retain(|_, entry| entry.last.elapsed() < FORGOTTEN_AFTER);
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::DbErr;
+
+    use super::*;
+
+    #[test]
+    fn trouble_lasts_until_what_failed_is_committed() {
+        let troubles = Troubles::default();
+        let full = || Error::Unwritable(DbErr::Custom("disk full".to_owned()));
+        troubles.failed("sync.page", &Error::Fenced);
+        assert_eq!(troubles.longest(), None, "another process leads, which is no trouble");
+        troubles.failed("sync.page", &full());
+        troubles.failed("delivery.claim", &full());
+        troubles.committed("delivery.claim");
+        troubles.committed("lease.lead");
+        let trouble = troubles.longest().unwrap();
+        assert_eq!(trouble.transaction, "sync.page");
+        assert!(
+            trouble.reason.contains("nothing can be written") && trouble.reason.contains("disk full"),
+            "{trouble:?}"
+        );
+        troubles.committed("sync.page");
+        assert_eq!(troubles.longest(), None);
+    }
+}

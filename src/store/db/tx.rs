@@ -1,0 +1,113 @@
+//! Running work in a named transaction, again if it collides with another.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rand::RngExt;
+
+use crate::store::db::transaction::Transaction;
+use crate::store::{Attempt, Ending, Error, Inner, Session, Store, Tx, patience};
+
+/// How often a transaction that collides with another is tried.
+const TRIES: u32 = 8;
+
+impl Store {
+    /// Runs `work` in a transaction. A collision (deadlock, busy writer, a key that another writer took first) runs it
+    /// again from the start, after a short, jittered wait; so `work` must do nothing but database work.
+    ///
+    /// # Errors
+    /// What `work` returned, or [`Error::Conflict`] if every try collided. Nothing is stored then.
+    pub async fn tx<T, Work>(&self, name: &'static str, work: impl Fn(Tx) -> Work) -> Result<T, Error>
+    where
+        Work: Future<Output = Result<T, Error>>,
+    {
+        self.tx_ending(name, Ending::Commit, work).await
+    }
+
+    /// Like [`Store::tx`], with a choice of ending.
+    ///
+    /// # Errors
+    /// As [`Store::tx`].
+    // The transaction is handed over and not lent: a closure over a borrowed one makes a future that the compiler cannot
+    // prove to be `Send` for every lifetime, and everything here runs in spawned tasks.
+    pub async fn tx_ending<T, Work>(
+        &self,
+        name: &'static str,
+        ending: Ending,
+        work: impl Fn(Tx) -> Work,
+    ) -> Result<T, Error>
+    where
+        Work: Future<Output = Result<T, Error>>,
+    {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let is_first = tries == 1;
+            let attempt = Attempt { is_first, wrote: Arc::default() };
+            let wrote = Arc::clone(&attempt.wrote);
+            // A transaction is large, and waited for in many places.
+            let attempt = Box::pin(self.attempt(name, ending, attempt, &work));
+            let result = patience::transaction(self.backend(), attempt).await;
+            let outcome = match (&result, ending) {
+                (Ok(_), Ending::Commit) => "committed",
+                (Ok(_), Ending::RollBack) => "rolled_back",
+                (Err(Error::Collision(_)), _) => "collided",
+                (Err(_), _) => "failed",
+            };
+            self.meters().transactions.add([name, outcome], 1);
+            match result {
+                Err(Error::Collision(source)) if tries < TRIES => {
+                    self.meters().retries.add([name], 1);
+                    tracing::debug!(tx = name, tries, error = %source, "transaction collided");
+                    let wait = rand::rng().random_range(2..=10 * u64::from(tries));
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                }
+                result => {
+                    let result = result.map_err(|error| match error {
+                        Error::Collision(source) => Error::Conflict { name, source },
+                        error => error,
+                    });
+                    match &result {
+                        Ok(_) if wrote.load(Ordering::Relaxed) => self.inner.troubles.committed(name),
+                        Err(error) if ending == Ending::Commit => self.inner.troubles.failed(name, error),
+                        _ => {}
+                    }
+                    return result;
+                }
+            }
+        }
+    }
+
+    /// One try. What is not committed leaves nothing behind, also if the try is dropped.
+    async fn attempt<T, Work>(
+        &self,
+        name: &'static str,
+        ending: Ending,
+        attempt: Attempt,
+        work: &impl Fn(Tx) -> Work,
+    ) -> Result<T, Error>
+    where
+        Work: Future<Output = Result<T, Error>>,
+    {
+        let Inner { write, settings, distrust, failpoint, .. } = &*self.inner;
+        let session = Transaction::begin(write, settings.as_deref(), distrust, failpoint.counter(name)).await?;
+        let session = Arc::new(Session { session, store: self.clone(), wakes: AtomicBool::new(false), attempt });
+        let result = work(Tx(Arc::clone(&session))).await;
+        // The work has ended, and with it every other handle; one that was kept could only write to nowhere.
+        let Some(Session { session, wakes, attempt, .. }) = Arc::into_inner(session) else {
+            return result.and(Err(Error::Leaked));
+        };
+        match (&result, ending) {
+            (Ok(_), Ending::Commit) => {
+                attempt.wrote.store(session.commit().await?, Ordering::Relaxed);
+                if wakes.into_inner() {
+                    self.wake();
+                }
+            }
+            (Ok(_), Ending::RollBack) => session.roll_back().await,
+            (Err(error), _) => session.abandon(error).await,
+        }
+        result
+    }
+}

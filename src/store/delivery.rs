@@ -1,0 +1,45 @@
+//! Delivery: how far each endpoint is in the log, and what did not simply succeed.
+//!
+//! **The invariant.** Every event that an endpoint wants, with a `seq` up to its position, is delivered, or has a row in
+//! `lumo_exceptions`, or lies in a range that says why not.
+//!
+//! The endpoint's row in `lumo_positions` is a turnstile: every transaction that changes anything of its delivery first
+//! raises `revision` there, and holds the row until the commit. One process leads an endpoint; what it writes is a
+//! group commit that builds on the revision it knows. Commands set the state of the rows that they name and leave the
+//! rest to the leader.
+
+mod ack;
+mod backfill;
+mod command;
+mod commit;
+mod due;
+mod lane;
+mod leader;
+mod position;
+mod refresh;
+pub mod replay;
+pub mod retry;
+mod sink;
+pub mod skip;
+mod skip_all;
+mod target;
+
+pub use ack::Acknowledged;
+pub use backfill::{Backfilled, reached};
+pub use commit::{Amend, Attempted, Committed, EndpointNote, Fate, GroupCommit, Item, KnownRow, Turn, Written};
+pub use due::{Due, DueRow};
+pub use refresh::Refreshed;
+pub use sink::{Failure, Fed};
+
+use super::Tx;
+
+/// What delivery offers within a transaction.
+pub(in crate::store) struct Delivery<'a> {
+    tx: &'a Tx,
+}
+
+impl Tx {
+    pub(in crate::store) fn delivery(&self) -> Delivery<'_> {
+        Delivery { tx: self }
+    }
+}

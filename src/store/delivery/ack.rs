@@ -1,0 +1,139 @@
+//! Acknowledgement by row: a delivery that was answered is finished by what the receiver writes into `lumo_acks`.
+//!
+//! A receiver that inserts there in the transaction in which it works commits both or neither, so an answer that was given
+//! too early, or never arrived, decides nothing. A row may come late, and is then as good as one in time.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::ack;
+use lumo_bridge_entity::attempt::AttemptResult;
+use lumo_bridge_entity::exception::State;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+
+use super::Delivery;
+use super::commit::{Amend, Fate, Item};
+use super::due::{COLUMNS, DueRow};
+use crate::model::id::{EndpointName, EventId};
+use crate::store::db::statement::Sql;
+use crate::store::log::LogEvent;
+use crate::store::mirror::{among, at_once, padded, time};
+use crate::store::{Error, Store, Tx};
+
+/// A row whose acknowledgement is there, or did not come in time.
+#[derive(Clone, Debug)]
+pub struct Acknowledged {
+    pub row: DueRow,
+    pub is_acknowledged: bool,
+}
+
+impl Store {
+    /// Up to `limit` rows of the endpoint that were acknowledged, or should have been by now. What is being sent is among them
+    /// only where its process is gone.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn acknowledged(
+        &self,
+        endpoint: &EndpointName,
+        limit: usize,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Acknowledged>, Error> {
+        let text = format!(
+            "SELECT {COLUMNS}, CASE WHEN k.event_id IS NULL THEN 0 ELSE 1 END AS acknowledged FROM lumo_exceptions x \
+             LEFT JOIN lumo_acks k ON k.event_id = x.event_id AND k.endpoint = x.endpoint \
+             WHERE x.endpoint = ? AND (x.state = 'awaiting_ack' AND (k.event_id IS NOT NULL OR x.ack_by <= ?) \
+             OR x.state IN ('waiting', 'retrying') AND k.event_id IS NOT NULL \
+             OR x.state = 'sending' AND x.next_attempt_at <= ? AND k.event_id IS NOT NULL) ORDER BY x.seq LIMIT {limit}"
+        );
+        let at = || time(Some(now), self.backend());
+        let sql = Sql::new(self.backend(), &text, [endpoint.clone().into(), at(), at()]);
+        let rows = self.read().query_all_raw(sql.statement()).await?;
+        let mut acknowledged: HashSet<i64> = HashSet::new();
+        for row in &rows {
+            if row.try_get::<i32>("", "acknowledged")? != 0 {
+                acknowledged.insert(row.try_get("", "seq")?);
+            }
+        }
+        let mut rows = self.due_rows(endpoint, rows).await?;
+        for row in rows.iter_mut().filter(|row| row.state == State::Sending) {
+            // Its attempt was made, as the acknowledgement shows, and is recorded nowhere: the process is gone that made it.
+            row.tries = row.tries.saturating_add(1);
+            row.attempts = row.attempts.saturating_add(1);
+        }
+        Ok(rows
+            .into_iter()
+            .map(|row| Acknowledged { is_acknowledged: acknowledged.contains(&row.event.seq), row })
+            .collect())
+    }
+}
+
+impl Store {
+    /// Which of these events the endpoint's receiver has noted: before they are sent again by whoever leads next.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn acknowledged_events(
+        &self,
+        endpoint: &EndpointName,
+        events: &[LogEvent],
+    ) -> Result<Vec<EventId>, Error> {
+        let ids: Vec<EventId> = events.iter().map(|event| event.id.clone()).collect();
+        let mut noted = Vec::new();
+        for chunk in ids.chunks(at_once(self.backend())) {
+            let rows = ack::Entity::find()
+                .filter(among(self.backend(), ack::Column::EventId, chunk.iter().cloned()))
+                .filter(ack::Column::Endpoint.eq(endpoint.clone()))
+                .all(self.read())
+                .await?;
+            noted.extend(rows.into_iter().map(|row| row.event_id));
+        }
+        Ok(noted)
+    }
+}
+
+impl Delivery<'_> {
+    /// Finishes the items whose events the receiver has noted, whatever their attempts came to.
+    pub(super) async fn acknowledge(&self, endpoint: &EndpointName, items: &mut [Item]) -> Result<Vec<i64>, Error> {
+        let is_open = |item: &&Item| matches!(item.fate, Fate::RetryAt(_) | Fate::AwaitAck { .. } | Fate::Dead);
+        let asked: Vec<EventId> = items.iter().filter(is_open).map(|item| item.event.clone()).collect();
+        let mut noted: HashSet<EventId> = HashSet::new();
+        let backend = self.tx.backend();
+        for chunk in asked.chunks(at_once(backend)) {
+            let rows = ack::Entity::find()
+                .filter(among(backend, ack::Column::EventId, chunk.iter().cloned()))
+                .filter(ack::Column::Endpoint.eq(endpoint.clone()))
+                .all(self.tx.session())
+                .await?;
+            noted.extend(rows.into_iter().map(|row| row.event_id));
+        }
+        let mut acknowledged = Vec::new();
+        for item in items.iter_mut().filter(|item| noted.contains(&item.event)) {
+            item.fate = Fate::Done;
+            if let Some(attempt) = &mut item.attempt {
+                attempt.result = AttemptResult::Delivered;
+            }
+            if item.amend.is_some() {
+                item.amend = Some(Amend { result: AttemptResult::Delivered, error: None });
+            }
+            acknowledged.push(item.seq);
+        }
+        Ok(acknowledged)
+    }
+}
+
+impl Tx {
+    /// A replay is to be acknowledged anew.
+    pub(in crate::store) async fn forget_acknowledgements(
+        &self,
+        endpoint: &EndpointName,
+        events: &[EventId],
+    ) -> Result<(), Error> {
+        ack::Entity::delete_many()
+            .filter(ack::Column::EventId.is_in(padded(events.iter().cloned())))
+            .filter(ack::Column::Endpoint.eq(endpoint.clone()))
+            .exec(self.session())
+            .await?;
+        Ok(())
+    }
+}

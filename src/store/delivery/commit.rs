@@ -1,0 +1,169 @@
+//! The group commit of a leader: what came of a stretch of the log and of some rows, with the position behind it.
+//!
+//! It builds on the revision that the leader knows. If a command changed something since, the transaction looks under the lock
+//! what that was: what the command wrote is never overwritten, and everything else still counts.
+
+mod item;
+mod note;
+mod write;
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::exception::State;
+use lumo_bridge_entity::position;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+
+use super::Delivery;
+use crate::model::id::EndpointName;
+use crate::store::db::statement::Sql;
+use crate::store::{Error, Store};
+pub use item::{Amend, Attempted, Fate, Item, KnownRow};
+pub use note::{EndpointNote, Turn};
+
+/// Rows in one statement.
+pub(super) const BATCH: usize = 500;
+
+/// What a leader writes at once.
+#[derive(Clone, Debug)]
+pub struct GroupCommit {
+    pub endpoint: EndpointName,
+    pub epoch: i64,
+    /// What it builds on.
+    pub revision: i64,
+    pub commits: i64,
+    /// Where the endpoint is then.
+    pub position: i64,
+    /// At most one of each event.
+    pub items: Vec<Item>,
+    pub note: Option<EndpointNote>,
+    /// Whether a row in `lumo_acks` may say that an event has arrived.
+    pub asks_acks: bool,
+}
+
+/// How a group commit ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    Committed(Committed),
+    /// Another process leads the endpoint; nothing was written.
+    Lost,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    pub revision: i64,
+    pub commits: i64,
+    /// Whether a command changed something since the leader last looked.
+    pub is_stale: bool,
+    /// Items that were left out, as a command decided otherwise.
+    pub dropped: Vec<i64>,
+    /// Items that turned out to be acknowledged.
+    pub acknowledged: Vec<i64>,
+    /// Whether rows may have become due.
+    pub freed: bool,
+}
+
+impl Store {
+    /// Writes a group commit.
+    ///
+    /// # Errors
+    /// If the database fails. Nothing is written then, unless the end of the commit is unknown:
+    /// [`Store::settled_position`] tells.
+    pub async fn commit_group(&self, commit: &GroupCommit, now: DateTime<Utc>) -> Result<Written, Error> {
+        let generation = self.generation().await?;
+        self.tx("delivery.commit", |tx| async move { tx.delivery().commit(commit, generation, now).await }).await
+    }
+}
+
+impl GroupCommit {
+    /// Whether it appends to the log.
+    fn publishes(&self) -> bool {
+        let is_dead = |item: &Item| item.fate == Fate::Dead;
+        self.items.iter().any(is_dead) || self.note.as_ref().is_some_and(|note| note.turn.is_some())
+    }
+}
+
+impl Delivery<'_> {
+    pub(super) async fn commit(
+        &self,
+        commit: &GroupCommit,
+        generation: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Written, Error> {
+        if commit.publishes() {
+            self.tx.log().lock().await?;
+        }
+        let Some(mut committed) = self.pass(commit).await? else { return Ok(Written::Lost) };
+        if committed.is_stale {
+            committed.dropped = self.overruled(commit).await?;
+        }
+        let dropped: HashSet<i64> = committed.dropped.iter().copied().collect();
+        let mut items: Vec<Item> = commit.items.iter().filter(|item| !dropped.contains(&item.seq)).cloned().collect();
+        if commit.asks_acks {
+            committed.acknowledged = self.acknowledge(&commit.endpoint, &mut items).await?;
+        }
+        committed.freed = self.write_items(commit, &items, now).await?;
+        for item in items.iter().filter(|item| item.fate == Fate::Dead) {
+            self.publish_death(&commit.endpoint, item, generation, now).await?;
+        }
+        if let Some(note) = &commit.note {
+            committed.freed |= self.write_note(&commit.endpoint, note, generation, now).await?;
+        }
+        Ok(Written::Committed(committed))
+    }
+
+    /// Passes the turnstile with the new position; none if somebody else leads.
+    async fn pass(&self, commit: &GroupCommit) -> Result<Option<Committed>, Error> {
+        let fresh = Committed {
+            revision: commit.revision + 1,
+            commits: commit.commits + 1,
+            is_stale: false,
+            dropped: Vec::new(),
+            acknowledged: Vec::new(),
+            freed: false,
+        };
+        let update = position::Entity::update_many()
+            .col_expr(position::Column::Position, Expr::value(commit.position))
+            .col_expr(position::Column::Commits, Expr::value(fresh.commits))
+            .filter(position::Column::Endpoint.eq(commit.endpoint.clone()))
+            .filter(position::Column::Epoch.eq(commit.epoch));
+        let passed = update
+            .clone()
+            .col_expr(position::Column::Revision, Expr::value(fresh.revision))
+            .col_expr(position::Column::Seen, Expr::value(fresh.revision))
+            .filter(position::Column::Revision.eq(commit.revision))
+            .exec(self.tx.session())
+            .await?;
+        if passed.rows_affected > 0 {
+            return Ok(Some(fresh));
+        }
+        let row = self.lock(&commit.endpoint).await?;
+        let Some(row) = row.filter(|row| row.epoch == commit.epoch) else { return Ok(None) };
+        let stale = Committed { revision: row.revision + 1, is_stale: true, ..fresh };
+        update.col_expr(position::Column::Revision, Expr::value(stale.revision)).exec(self.tx.session()).await?;
+        Ok(Some(stale))
+    }
+
+    /// The items that a command has decided about since the leader looked: their rows were touched, or came to be, or are gone;
+    /// or a range says that they are given up.
+    async fn overruled(&self, commit: &GroupCommit) -> Result<Vec<i64>, Error> {
+        let seqs: Vec<i64> = commit.items.iter().map(|item| item.seq).collect();
+        let mut rows: HashMap<i64, (i64, State)> = HashMap::new();
+        let mut wanted: HashSet<i64> = HashSet::new();
+        for chunk in seqs.chunks(BATCH) {
+            let text = "SELECT seq, touched, state FROM lumo_exceptions WHERE endpoint = ? AND ";
+            let sql = Sql::new(self.tx.backend(), text, [commit.endpoint.clone().into()]).and_numbers("seq", chunk);
+            for row in self.tx.session().query_all_raw(sql.statement()).await? {
+                rows.insert(row.try_get("", "seq")?, (row.try_get("", "touched")?, row.try_get("", "state")?));
+            }
+            wanted.extend(self.tx.log().wanted_among(&commit.endpoint, chunk).await?);
+        }
+        let is_overruled = |item: &&Item| match (item.row, rows.get(&item.seq)) {
+            (Some(known), Some((touched, state))) => known.touched != *touched || state.is_final(),
+            (Some(_), None) | (None, Some(_)) => true,
+            (None, None) => !wanted.contains(&item.seq),
+        };
+        Ok(commit.items.iter().filter(is_overruled).map(|item| item.seq).collect())
+    }
+}

@@ -1,0 +1,115 @@
+//! What a group commit says of the endpoint itself, and the events that follow from it.
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::endpoint;
+use lumo_bridge_entity::exception::{self, State};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+
+use super::Item;
+use crate::model::facts::{Died, Turned, dead_event, endpoint_event};
+use crate::model::id::{DeliveryId, EndpointName};
+use crate::store::Error;
+use crate::store::delivery::Delivery;
+use crate::store::log::Audience;
+use crate::store::mirror::time;
+
+/// What is new about the endpoint itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointNote {
+    pub consecutive_failures: i32,
+    pub last_success_at: Option<DateTime<Utc>>,
+    /// Of the last attempt; none if it succeeded.
+    pub last_error: Option<String>,
+    pub hold_until: Option<DateTime<Utc>>,
+    pub turn: Option<Turn>,
+}
+
+/// A change of an endpoint's state that it makes by itself. The other endpoints receive an event about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    pub from: endpoint::State,
+    pub to: endpoint::State,
+}
+
+impl Delivery<'_> {
+    pub(super) async fn publish_death(
+        &self,
+        endpoint: &EndpointName,
+        item: &Item,
+        generation: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let delivery = DeliveryId { event: item.event.clone(), endpoint: endpoint.clone() };
+        let attempt = item.attempt.as_ref();
+        let died = Died {
+            delivery: &delivery,
+            attempts: u32::try_from(item.attempts).unwrap_or(0),
+            status: attempt.and_then(|attempt| attempt.status),
+            error: attempt.and_then(|attempt| attempt.error.as_deref()),
+        };
+        let draft = dead_event(&died, generation, now)?;
+        self.tx.log().append(vec![draft], Audience::AllBut(endpoint), now).await.map(drop)
+    }
+
+    /// Writes what is new about the endpoint. A change of state counts only if it is in the state that it leaves. Returns
+    /// whether rows have become due.
+    pub(super) async fn write_note(
+        &self,
+        name: &EndpointName,
+        note: &EndpointNote,
+        generation: &str,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Error> {
+        let mut row = endpoint::ActiveModel {
+            consecutive_failures: Set(note.consecutive_failures),
+            last_error: Set(note.last_error.clone()),
+            hold_until: Set(note.hold_until),
+            ..Default::default()
+        };
+        if note.last_success_at.is_some() {
+            row.last_success_at = Set(note.last_success_at);
+        }
+        let update = |row| {
+            let update = endpoint::Entity::update_many().set(row);
+            update.filter(endpoint::Column::Name.eq(name.clone()))
+        };
+        let Some(Turn { from, to }) = note.turn else {
+            // An operator who resumes the endpoint at this moment has the last word about its hold.
+            update(row).exec(self.tx.session()).await?;
+            return Ok(false);
+        };
+        let before = endpoint::Entity::find_by_id(name.clone()).one(self.tx.session()).await?;
+        let Some(before) = before.filter(|before| before.state == from) else { return Ok(false) };
+        row.state = Set(to);
+        row.since = Set(now);
+        update(row).exec(self.tx.session()).await?;
+        let turned = Turned {
+            endpoint: name,
+            from,
+            to,
+            since: before.since,
+            consecutive_failures: note.consecutive_failures,
+            error: note.last_error.as_deref(),
+        };
+        let draft = endpoint_event(&turned, generation, now)?;
+        self.tx.log().append(vec![draft], Audience::AllBut(name), now).await?;
+        if to == endpoint::State::Active {
+            self.pull_forward(name, now).await?;
+        }
+        Ok(to == endpoint::State::Active)
+    }
+
+    /// What failed while an endpoint was away is due now.
+    pub(in crate::store) async fn pull_forward(&self, name: &EndpointName, now: DateTime<Utc>) -> Result<(), Error> {
+        let at = |at| time(Some(at), self.tx.backend());
+        exception::Entity::update_many()
+            .col_expr(exception::Column::NextAttemptAt, Expr::value(at(now)))
+            .filter(exception::Column::Endpoint.eq(name.clone()))
+            .filter(exception::Column::State.eq(State::Retrying))
+            .filter(exception::Column::NextAttemptAt.gt(at(now)))
+            .exec(self.tx.session())
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,166 @@
+//! Lanes: which rows of an endpoint go one after the other. Every rule about them is in this file.
+//!
+//! Rows of one lane are in the order of the log. The first of them is due by itself. Each other one waits for the row before
+//! it: it is due when that one ends, or when that one has failed and its hold is over. So a time is written at four
+//! moments: a row comes into the lane, the row before it ends, the row before it fails for the first time, and a row between
+//! the two is given up. All of them are [`Delivery::place`].
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ConnectionTrait, FromQueryResult};
+
+use super::Delivery;
+use crate::model::id::EndpointName;
+use crate::store::db::statement::Sql;
+use crate::store::mirror::time;
+use crate::store::{Error, Store};
+
+/// Rows in one statement.
+const BATCH: usize = 500;
+
+/// What stands before a row in its lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    /// A row that has not failed: its end or its first failure decides.
+    Untried,
+    /// A row that has failed, and holds the lane until then.
+    Failed {
+        hold_until: DateTime<Utc>,
+    },
+}
+
+/// When a row that was not attempted yet is due; none: not by itself.
+fn due(before: Before, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    match before {
+        Before::Nothing => Some(now),
+        Before::Untried => None,
+        Before::Failed { hold_until } => Some(hold_until.max(now)),
+    }
+}
+
+#[derive(FromQueryResult)]
+struct Placed {
+    seq: i64,
+    next_attempt_at: Option<DateTime<Utc>>,
+    prior: Option<i64>,
+    hold_until: Option<DateTime<Utc>>,
+}
+
+impl Placed {
+    fn before(&self) -> Before {
+        match (self.prior, self.hold_until) {
+            (None, _) => Before::Nothing,
+            (Some(_), None) => Before::Untried,
+            (Some(_), Some(hold_until)) => Before::Failed { hold_until },
+        }
+    }
+}
+
+#[derive(FromQueryResult)]
+struct Follower {
+    follower: Option<i64>,
+}
+
+#[derive(FromQueryResult)]
+struct End {
+    lane: String,
+    hold_until: Option<DateTime<Utc>>,
+}
+
+impl Store {
+    /// Those of the lanes in which nothing may be sent now but by their rows.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn blocked_lanes(
+        &self,
+        endpoint: &EndpointName,
+        lanes: &[String],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<String>, Error> {
+        let mut blocked = Vec::new();
+        for chunk in lanes.chunks(BATCH) {
+            // The last row of each lane.
+            let text = "SELECT x.lane, x.hold_until FROM lumo_exceptions x WHERE x.endpoint = ? AND ";
+            let sql = Sql::new(self.backend(), text, [endpoint.clone().into()]).and_texts("x.lane", chunk).and(
+                " AND NOT EXISTS (SELECT 1 FROM lumo_exceptions l WHERE l.endpoint = x.endpoint AND l.lane = x.lane \
+                     AND l.seq > x.seq)",
+                [],
+            );
+            let ends = End::find_by_statement(sql.statement()).all(self.read()).await?;
+            let holds = |end: &End| end.hold_until.is_none_or(|until| until > now);
+            blocked.extend(ends.into_iter().filter(holds).map(|end| end.lane));
+        }
+        Ok(blocked)
+    }
+}
+
+impl Delivery<'_> {
+    /// The rows that come next in the lanes of these, each behind its own.
+    pub(super) async fn followers(&self, endpoint: &EndpointName, seqs: &[i64]) -> Result<Vec<i64>, Error> {
+        let mut followers = Vec::new();
+        for chunk in seqs.chunks(BATCH) {
+            let text = "SELECT (SELECT n.seq FROM lumo_exceptions n WHERE n.endpoint = x.endpoint AND n.lane = x.lane \
+                        AND n.seq > x.seq ORDER BY n.seq LIMIT 1) AS follower FROM lumo_exceptions x \
+                        WHERE x.endpoint = ? AND x.lane IS NOT NULL AND ";
+            let sql = Sql::new(self.tx.backend(), text, [endpoint.clone().into()]).and_numbers("x.seq", chunk);
+            let rows = Follower::find_by_statement(sql.statement()).all(self.tx.session()).await?;
+            followers.extend(rows.into_iter().filter_map(|row| row.follower));
+        }
+        followers.sort_unstable();
+        followers.dedup();
+        Ok(followers)
+    }
+
+    /// Gives rows that wait their times, by what stands before them. Rows without a lane, rows that were attempted and rows
+    /// that have ended keep theirs.
+    pub(super) async fn place(&self, endpoint: &EndpointName, seqs: &[i64], now: DateTime<Utc>) -> Result<(), Error> {
+        let mut times: HashMap<Option<DateTime<Utc>>, Vec<i64>> = HashMap::new();
+        for chunk in seqs.chunks(BATCH) {
+            let last = "SELECT b.{} FROM lumo_exceptions b WHERE b.endpoint = x.endpoint AND b.lane = x.lane \
+                        AND b.seq < x.seq ORDER BY b.seq DESC LIMIT 1";
+            let text = format!(
+                "SELECT x.seq, x.next_attempt_at, ({}) AS prior, ({}) AS hold_until FROM lumo_exceptions x \
+                 WHERE x.endpoint = ? AND x.state = 'waiting' AND x.lane IS NOT NULL AND ",
+                last.replace("{}", "seq"),
+                last.replace("{}", "hold_until")
+            );
+            let sql = Sql::new(self.tx.backend(), &text, [endpoint.clone().into()]).and_numbers("x.seq", chunk);
+            for row in Placed::find_by_statement(sql.statement()).all(self.tx.session()).await? {
+                let due = due(row.before(), now);
+                // A row that is due already stays so.
+                let is_due = row.next_attempt_at.is_some_and(|at| at <= now);
+                if row.next_attempt_at != due && !is_due {
+                    times.entry(due).or_default().push(row.seq);
+                }
+            }
+        }
+        for (at, seqs) in times {
+            for chunk in seqs.chunks(BATCH) {
+                let at = time(at, self.tx.backend());
+                let text = "UPDATE lumo_exceptions SET next_attempt_at = ? WHERE endpoint = ? AND ";
+                let sql = Sql::new(self.tx.backend(), text, [at, endpoint.clone().into()]).and_numbers("seq", chunk);
+                self.tx.session().execute_raw(sql.statement()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes rows that have ended out of their lanes, and lets what came behind them go on.
+    pub(super) async fn leave_lanes(
+        &self,
+        endpoint: &EndpointName,
+        seqs: &[i64],
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let followers = self.followers(endpoint, seqs).await?;
+        for chunk in seqs.chunks(BATCH) {
+            let text = "UPDATE lumo_exceptions SET lane = NULL WHERE endpoint = ? AND ";
+            let sql = Sql::new(self.tx.backend(), text, [endpoint.clone().into()]).and_numbers("seq", chunk);
+            self.tx.session().execute_raw(sql.statement()).await?;
+        }
+        self.place(endpoint, &followers, now).await
+    }
+}

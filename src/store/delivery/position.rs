@@ -1,0 +1,73 @@
+//! Positions: one narrow row per endpoint that is position, fence and turnstile.
+
+use lumo_bridge_entity::position;
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+
+use super::Delivery;
+use crate::model::id::EndpointName;
+use crate::store::{Error, Store};
+
+impl Store {
+    /// Where an endpoint is; none if it was never registered.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn position(&self, endpoint: &EndpointName) -> Result<Option<position::Model>, Error> {
+        Ok(position::Entity::find_by_id(endpoint.clone()).one(self.read()).await?)
+    }
+
+    /// Where every endpoint is.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn positions(&self) -> Result<Vec<position::Model>, Error> {
+        Ok(position::Entity::find().all(self.read()).await?)
+    }
+
+    /// The same as [`Store::position`], after whoever is writing it has ended: for a leader that does not know how its last
+    /// commit ended.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn settled_position(&self, endpoint: &EndpointName) -> Result<Option<position::Model>, Error> {
+        self.tx("delivery.position", |tx| async move { tx.delivery().lock(endpoint).await }).await
+    }
+}
+
+impl Delivery<'_> {
+    /// Raises the endpoint's revision and returns the row as it is then, locked; none if there is no such endpoint. Comes
+    /// before every change of what is delivered to it. The dispatchers wake up after the commit.
+    pub(in crate::store) async fn turnstile(&self, endpoint: &EndpointName) -> Result<Option<position::Model>, Error> {
+        let raised = position::Entity::update_many()
+            .col_expr(position::Column::Revision, Expr::col(position::Column::Revision).add(1))
+            .filter(position::Column::Endpoint.eq(endpoint.clone()))
+            .exec(self.tx.session())
+            .await?;
+        if raised.rows_affected == 0 {
+            return Ok(None);
+        }
+        self.tx.wake_after_commit();
+        Ok(position::Entity::find_by_id(endpoint.clone()).one(self.tx.session()).await?)
+    }
+
+    /// The endpoint's row, locked until the transaction ends.
+    pub(super) async fn lock(&self, endpoint: &EndpointName) -> Result<Option<position::Model>, Error> {
+        let row = position::Entity::find_by_id(endpoint.clone()).lock_exclusive();
+        Ok(row.one(self.tx.session()).await?)
+    }
+
+    /// Puts a new endpoint at the end of the log.
+    pub(in crate::store) async fn begin_at(&self, endpoint: &EndpointName, last: i64) -> Result<(), Error> {
+        let row = position::ActiveModel {
+            endpoint: Set(endpoint.clone()),
+            position: Set(last),
+            epoch: Set(0),
+            revision: Set(0),
+            commits: Set(0),
+            seen: Set(0),
+        };
+        position::Entity::insert(row).exec_without_returning(self.tx.session()).await?;
+        Ok(())
+    }
+}

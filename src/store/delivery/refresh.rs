@@ -1,0 +1,87 @@
+//! What a leader does about commands: it finishes what they left to it, and takes note of what they changed.
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::exception::State;
+use lumo_bridge_entity::{endpoint, position};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+
+use super::Delivery;
+use crate::model::id::EndpointName;
+use crate::store::db::statement::Sql;
+use crate::store::{Error, Store};
+
+/// An endpoint as it stands once its leader knows of every command.
+#[derive(Clone, Debug)]
+pub struct Refreshed {
+    pub endpoint: endpoint::Model,
+    pub position: position::Model,
+    /// Rows that commands have changed since the leader last looked.
+    pub touched: Vec<i64>,
+    /// What the endpoint still wants of the stretch that the leader has in hand, and has no row of.
+    pub wanted: Vec<i64>,
+    /// The last event of the log.
+    pub last_seq: i64,
+}
+
+impl Store {
+    /// Finishes what commands left to the leader of this epoch, who has read the log up to `cursor`. None if another leads.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn refresh(
+        &self,
+        endpoint: &EndpointName,
+        epoch: i64,
+        cursor: i64,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Refreshed>, Error> {
+        let done = self.tx("delivery.refresh", |tx| async move { tx.delivery().refresh(endpoint, epoch, now).await });
+        let Some((position, touched)) = done.await? else { return Ok(None) };
+        let Some(row) = self.endpoint(endpoint).await? else { return Ok(None) };
+        let wanted = if cursor > position.position {
+            self.wanted_keys(endpoint, position.position, cursor, usize::MAX >> 1).await?
+        } else {
+            Vec::new()
+        };
+        Ok(Some(Refreshed { endpoint: row, position, touched, wanted, last_seq: self.last_seq().await? }))
+    }
+}
+
+impl Delivery<'_> {
+    async fn refresh(
+        &self,
+        endpoint: &EndpointName,
+        epoch: i64,
+        now: DateTime<Utc>,
+    ) -> Result<Option<(position::Model, Vec<i64>)>, Error> {
+        let Some(mut position) = self.lock(endpoint).await?.filter(|row| row.epoch == epoch) else { return Ok(None) };
+        if position.seen == position.revision {
+            return Ok(Some((position, Vec::new())));
+        }
+        let text = "SELECT seq, state, lane FROM lumo_exceptions WHERE endpoint = ? AND touched > ?";
+        let sql = Sql::new(self.tx.backend(), text, [endpoint.clone().into(), position.seen.into()]);
+        let (mut touched, mut ended, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        for row in self.tx.session().query_all_raw(sql.statement()).await? {
+            let (seq, state): (i64, State) = (row.try_get("", "seq")?, row.try_get("", "state")?);
+            let lane: Option<String> = row.try_get("", "lane")?;
+            touched.push(seq);
+            match (state.is_final(), lane) {
+                (true, Some(_)) => ended.push(seq),
+                (false, _) => waiting.push(seq),
+                (true, None) => {}
+            }
+        }
+        self.leave_lanes(endpoint, &ended, now).await?;
+        self.place(endpoint, &waiting, now).await?;
+        position.revision += 1;
+        position.seen = position.revision;
+        position::Entity::update_many()
+            .col_expr(position::Column::Revision, Expr::value(position.revision))
+            .col_expr(position::Column::Seen, Expr::value(position.seen))
+            .filter(position::Column::Endpoint.eq(endpoint.clone()))
+            .exec(self.tx.session())
+            .await?;
+        Ok(Some((position, touched)))
+    }
+}

@@ -1,0 +1,169 @@
+//! Replaying: stored events are sent to one endpoint once more, under their own ids and in their order.
+//!
+//! A replayed event has a row like one that failed, with the whole schedule before it. A replay goes batch by batch, each a
+//! transaction of its own, so that others wait for a few hundred rows at most; what is repeated after an interruption leaves
+//! out what is still on its way. Events are locked before they get a row, as retention takes away those without one.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::exception::Reason;
+use lumo_bridge_entity::{event, stream};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+
+use super::Delivery;
+use super::target::{BATCH, Events, Place, targets};
+use crate::model::id::{EndpointName, EventId, ExternalId};
+use crate::model::pattern::Patterns;
+use crate::store::mirror::{padded, time};
+use crate::store::{Error, Store};
+
+/// Which events to replay: those that everything given here holds for.
+#[derive(Clone, Debug, Default)]
+pub struct ReplayFilter {
+    /// These; all if it is empty.
+    pub ids: Vec<EventId>,
+    pub kinds: Option<Patterns>,
+    pub external_id: Option<ExternalId>,
+    /// Noticed then or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Noticed earlier.
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl ReplayFilter {
+    /// Whether it would take every event that there is.
+    #[must_use]
+    pub fn is_boundless(&self) -> bool {
+        let Self { ids, kinds, external_id, since, until } = self;
+        ids.is_empty() && kinds.is_none() && external_id.is_none() && since.is_none() && until.is_none()
+    }
+
+    /// Whether its time is over before it begins.
+    #[must_use]
+    pub fn is_void(&self) -> bool {
+        self.since.zip(self.until).is_some_and(|(since, until)| since >= until)
+    }
+}
+
+/// A replay under way.
+#[derive(Debug)]
+pub struct Replay {
+    filter: ReplayFilter,
+    endpoint: EndpointName,
+    /// The last event that was looked at.
+    after: i64,
+    /// The last event that there was when it began: what is published meanwhile is no part of it.
+    through: i64,
+}
+
+/// What came of some events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    pub queued: u64,
+    /// Left out, as the event is on its way to the endpoint.
+    pub unfinished: u64,
+}
+
+impl Store {
+    /// Which of these events are not stored, in the order given.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn unknown_events(&self, ids: &[EventId]) -> Result<Vec<EventId>, Error> {
+        let mut known: HashSet<EventId> = HashSet::new();
+        for chunk in ids.chunks(500) {
+            let query = event::Entity::find().select_only().column(event::Column::Id);
+            let query = query.filter(event::Column::Id.is_in(padded(chunk.iter().cloned())));
+            known.extend(query.into_tuple::<EventId>().all(self.read()).await?);
+        }
+        Ok(ids.iter().filter(|id| !known.contains(*id)).cloned().collect())
+    }
+
+    /// Begins a replay to an endpoint, which need not want the events. An endpoint that was never registered gets nothing.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn begin_replay(&self, filter: ReplayFilter, endpoint: EndpointName) -> Result<Replay, Error> {
+        Ok(Replay { filter, endpoint, after: 0, through: self.last_number(stream::ALL).await? })
+    }
+
+    /// Queues the next few hundred events; none when there are no more.
+    ///
+    /// # Errors
+    /// If the database fails; nothing of the batch is queued then.
+    pub async fn replay(&self, replay: &mut Replay, now: DateTime<Utc>) -> Result<Option<Replayed>, Error> {
+        let Some((events, last)) = self.candidates(replay).await? else { return Ok(None) };
+        let (endpoint, events) = (&replay.endpoint, &events);
+        let replayed = self.tx("event.replay", |tx| async move { tx.delivery().replay(endpoint, events, now).await });
+        let replayed = replayed.await?;
+        replay.after = last;
+        Ok(Some(replayed))
+    }
+
+    /// What [`Store::replay`] would do next; nothing is stored.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn rehearse(&self, replay: &mut Replay) -> Result<Option<Replayed>, Error> {
+        let Some((events, last)) = self.candidates(replay).await? else { return Ok(None) };
+        let endpoint = self.endpoint(&replay.endpoint).await?;
+        let position = self.position(&replay.endpoint).await?;
+        replay.after = last;
+        let Some((endpoint, position)) = endpoint.zip(position) else {
+            // It would be registered first, and has nothing on its way then.
+            return Ok(Some(Replayed { queued: count(events.len()), unfinished: 0 }));
+        };
+        let place = Place { endpoint, position: position.position, revision: position.revision };
+        let targets = targets(self.read(), Events::Read, &place, &events).await?;
+        let under_way = targets.iter().filter(|target| target.is_under_way()).count();
+        Ok(Some(Replayed { queued: count(targets.len() - under_way), unfinished: count(under_way) }))
+    }
+
+    /// The next events, and the number of the last of them.
+    async fn candidates(&self, replay: &Replay) -> Result<Option<(Vec<EventId>, i64)>, Error> {
+        let ReplayFilter { ids, kinds, external_id, since, until } = &replay.filter;
+        let at = |moment: DateTime<Utc>| Expr::val(time(Some(moment), self.backend()));
+        let names = |kinds: &Patterns| kinds.wanted().map(|kind| kind.as_str()).collect::<Vec<_>>();
+        let rows: Vec<(EventId, i64)> = event::Entity::find()
+            .select_only()
+            .columns([event::Column::Id, event::Column::Seq])
+            .filter(event::Column::Seq.gt(replay.after))
+            .filter(event::Column::Seq.lte(replay.through))
+            .apply_if((!ids.is_empty()).then_some(ids), |query, ids| {
+                query.filter(event::Column::Id.is_in(padded(ids.iter().cloned())))
+            })
+            .apply_if(kinds.as_ref(), |query, kinds| query.filter(event::Column::Kind.is_in(names(kinds))))
+            .apply_if(external_id.clone(), |query, user| query.filter(event::Column::ExternalId.eq(user)))
+            .apply_if(*since, |query, since| query.filter(Expr::col(event::Column::DetectedAt).gte(at(since))))
+            .apply_if(*until, |query, until| query.filter(Expr::col(event::Column::DetectedAt).lt(at(until))))
+            .order_by_asc(event::Column::Seq)
+            .limit(count(BATCH))
+            .into_tuple()
+            .all(self.read())
+            .await?;
+        let last = rows.last().map(|(_, seq)| *seq);
+        Ok(last.map(|last| (rows.into_iter().map(|(id, _)| id).collect(), last)))
+    }
+}
+
+impl Delivery<'_> {
+    async fn replay(&self, endpoint: &EndpointName, events: &[EventId], now: DateTime<Utc>) -> Result<Replayed, Error> {
+        let Some(place) = self.enter(endpoint).await? else { return Ok(Replayed::default()) };
+        let targets = targets(self.tx.session(), Events::Locked, &place, events).await?;
+        let (under_way, queued): (Vec<_>, Vec<_>) = targets.into_iter().partition(|target| target.is_under_way());
+        let ids: Vec<EventId> = queued.iter().map(|target| target.event.clone()).collect();
+        if !ids.is_empty() {
+            self.tx.forget_acknowledgements(endpoint, &ids).await?;
+        }
+        let seqs: Vec<i64> = queued.iter().map(|target| target.seq).collect();
+        let rows = queued.iter().map(|target| target.anew(&place, Reason::Replay, now)).collect();
+        self.replace_rows(endpoint, &seqs, rows).await?;
+        Ok(Replayed { queued: count(queued.len()), unfinished: count(under_way.len()) })
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,114 @@
+//! Trying again by hand: what failed, died or was given up is due, with the whole schedule before it.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::exception::{self, Reason, State as Row};
+use lumo_bridge_entity::subscription;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+
+use super::Delivery;
+use super::command::batches;
+use super::target::{Events, Place, Target, targets};
+use crate::model::delivery::{Reach, State};
+use crate::model::id::{DeliveryId, EndpointName, EventId};
+use crate::store::mirror::{padded, time};
+use crate::store::{Error, Store};
+
+/// What came of a request to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retried {
+    /// It is due; where its endpoint is not called at present, once it is.
+    Due { reach: Reach },
+    /// There is no such delivery.
+    Unknown,
+    /// It was in this state, in which there is nothing to try again; nothing was changed.
+    Unchanged(State),
+}
+
+/// What is done.
+enum Act {
+    /// Its time comes now.
+    Hasten,
+    /// It is given a row, or its row begins anew.
+    BeginAnew,
+    Nothing,
+}
+
+impl Store {
+    /// Makes deliveries due, a few hundred at a time. Returns what came of each, in the order given.
+    ///
+    /// # Errors
+    /// If the database fails; what was done before stays done.
+    pub async fn retry_deliveries(&self, ids: &[DeliveryId], now: DateTime<Utc>) -> Result<Vec<Retried>, Error> {
+        let mut done: HashMap<DeliveryId, Retried> = HashMap::new();
+        for (endpoint, events) in batches(ids) {
+            let (name, events) = (&endpoint, &events);
+            let batch = self.tx("delivery.retry", |tx| async move { tx.delivery().retry(name, events, now).await });
+            let named = |(event, retried)| (DeliveryId { event, endpoint: endpoint.clone() }, retried);
+            done.extend(batch.await?.into_iter().map(named));
+        }
+        Ok(ids.iter().map(|id| done.get(id).copied().unwrap_or(Retried::Unknown)).collect())
+    }
+}
+
+impl Delivery<'_> {
+    async fn retry(
+        &self,
+        endpoint: &EndpointName,
+        events: &[EventId],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<(EventId, Retried)>, Error> {
+        let Some(place) = self.enter(endpoint).await? else { return Ok(Vec::new()) };
+        let (mut hasten, mut anew, mut done) = (Vec::new(), Vec::new(), Vec::new());
+        for target in targets(self.tx.session(), Events::Locked, &place, events).await? {
+            let Some(state) = target.state() else { continue };
+            let retried = match act(&target) {
+                Act::Nothing => Retried::Unchanged(state),
+                Act::Hasten | Act::BeginAnew => Retried::Due { reach: place.reach() },
+            };
+            done.push((target.event.clone(), retried));
+            match act(&target) {
+                Act::Hasten => hasten.push(target.seq),
+                Act::BeginAnew => anew.push(target),
+                Act::Nothing => {}
+            }
+        }
+        self.hasten(&place, &hasten, now).await?;
+        let rows = anew.iter().map(|target| target.anew(&place, reason(target), now)).collect();
+        let seqs: Vec<i64> = anew.iter().map(|target| target.seq).collect();
+        self.replace_rows(endpoint, &seqs, rows).await?;
+        Ok(done)
+    }
+
+    /// Until when they hold their lanes stays as it is: those behind them have waited for that.
+    async fn hasten(&self, place: &Place, seqs: &[i64], now: DateTime<Utc>) -> Result<(), Error> {
+        if seqs.is_empty() {
+            return Ok(());
+        }
+        exception::Entity::update_many()
+            .col_expr(exception::Column::State, Expr::value(Row::Waiting.as_str()))
+            .col_expr(exception::Column::Tries, Expr::value(0))
+            .col_expr(exception::Column::NextAttemptAt, Expr::value(time(Some(now), self.tx.backend())))
+            .col_expr(exception::Column::Touched, Expr::value(place.revision))
+            .filter(exception::Column::Endpoint.eq(place.endpoint.name.clone()))
+            .filter(exception::Column::Seq.is_in(padded(seqs.iter().copied())))
+            .exec(self.tx.session())
+            .await?;
+        Ok(())
+    }
+}
+
+fn act(target: &Target) -> Act {
+    match (target.recorded.row, target.recorded.range) {
+        (Some(Row::Retrying), _) => Act::Hasten,
+        (Some(Row::Dead | Row::Skipped), _) | (None, Some(subscription::State::Skipped)) => Act::BeginAnew,
+        _ => Act::Nothing,
+    }
+}
+
+/// A replay that died is still one.
+fn reason(target: &Target) -> Reason {
+    target.row.as_ref().map_or(Reason::Live, |row| row.reason)
+}

@@ -1,0 +1,149 @@
+//! Giving up by hand: single deliveries that were not sent yet, and everything that waits for an endpoint.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::exception::{self, State as Row};
+use lumo_bridge_entity::subscription;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+
+use super::Delivery;
+use super::command::batches;
+use super::target::{Events, Place, Target, targets};
+use crate::model::delivery::State;
+use crate::model::id::{DeliveryId, EndpointName, EventId};
+use crate::store::mirror::{padded, time};
+use crate::store::{Error, Store};
+
+/// What came of a request to give up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skipped {
+    /// It is given up. Unless that is certain, a request of it may be on its way already.
+    Skipped { is_certain: bool },
+    /// There is no such delivery.
+    Unknown,
+    /// It was in this state, in which there is nothing to give up; nothing was changed.
+    Unchanged(State),
+}
+
+/// What is done.
+enum Act {
+    /// Its row ends.
+    End,
+    /// It is given a row that says so, ahead of the position.
+    Note,
+    Nothing,
+}
+
+impl Store {
+    /// Gives up deliveries, a few hundred at a time; `reason` is kept as their last error. Waits a moment for those who deliver,
+    /// so that they do not begin what was given up. Returns what came of each, in the order given.
+    ///
+    /// # Errors
+    /// If the database fails; what was done before stays done.
+    pub async fn skip_deliveries(
+        &self,
+        ids: &[DeliveryId],
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Skipped>, Error> {
+        let mut done: HashMap<DeliveryId, Skipped> = HashMap::new();
+        for (endpoint, events) in batches(ids) {
+            let (name, events) = (&endpoint, &events);
+            let batch =
+                self.tx("delivery.skip", |tx| async move { tx.delivery().skip(name, events, reason, now).await });
+            let (revision, skipped) = batch.await?;
+            let is_any = skipped.iter().any(|(_, skipped)| matches!(skipped, Skipped::Skipped { .. }));
+            let is_certain = !is_any || self.until_seen(name, revision).await?;
+            for (event, skipped) in skipped {
+                let skipped = match skipped {
+                    Skipped::Skipped { .. } => Skipped::Skipped { is_certain },
+                    other => other,
+                };
+                done.insert(DeliveryId { event, endpoint: endpoint.clone() }, skipped);
+            }
+        }
+        Ok(ids.iter().map(|id| done.get(id).copied().unwrap_or(Skipped::Unknown)).collect())
+    }
+}
+
+#[cfg(test)]
+impl Store {
+    /// Like [`Store::skip_deliveries`], without the wait for those who deliver.
+    pub(crate) async fn skip_unseen(&self, ids: &[DeliveryId], reason: &str, now: DateTime<Utc>) -> Result<(), Error> {
+        for (endpoint, events) in batches(ids) {
+            let (name, events) = (&endpoint, &events);
+            self.tx("delivery.skip", |tx| async move { tx.delivery().skip(name, events, reason, now).await }).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Delivery<'_> {
+    /// Returns the revision at which it is done.
+    async fn skip(
+        &self,
+        endpoint: &EndpointName,
+        events: &[EventId],
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(i64, Vec<(EventId, Skipped)>), Error> {
+        let Some(place) = self.enter(endpoint).await? else { return Ok((0, Vec::new())) };
+        let (mut ended, mut noted, mut done) = (Vec::new(), Vec::new(), Vec::new());
+        // An event that waits beyond the position is in no danger of being pruned.
+        for target in targets(self.tx.session(), Events::Read, &place, events).await? {
+            let Some(state) = target.state() else { continue };
+            let act = act(&target);
+            let skipped = match act {
+                Act::Nothing => Skipped::Unchanged(state),
+                Act::End | Act::Note => Skipped::Skipped { is_certain: false },
+            };
+            done.push((target.event.clone(), skipped));
+            match act {
+                Act::End => ended.push(target.seq),
+                Act::Note => noted.push(target),
+                Act::Nothing => {}
+            }
+        }
+        self.end_rows(&place, &ended, reason, now).await?;
+        let rows = noted.iter().map(|target| target.skipped(&place, reason, now)).collect();
+        let seqs: Vec<i64> = noted.iter().map(|target| target.seq).collect();
+        self.replace_rows(endpoint, &seqs, rows).await?;
+        Ok((place.revision, done))
+    }
+
+    /// The rows keep their lanes: the leader frees those.
+    pub(super) async fn end_rows(
+        &self,
+        place: &Place,
+        seqs: &[i64],
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        if seqs.is_empty() {
+            return Ok(());
+        }
+        let never = || Expr::value(time(None, self.tx.backend()));
+        exception::Entity::update_many()
+            .col_expr(exception::Column::State, Expr::value(Row::Skipped.as_str()))
+            .col_expr(exception::Column::NextAttemptAt, never())
+            .col_expr(exception::Column::AckBy, never())
+            .col_expr(exception::Column::LastError, Expr::value(reason))
+            .col_expr(exception::Column::Touched, Expr::value(place.revision))
+            .col_expr(exception::Column::EndedAt, Expr::value(time(Some(now), self.tx.backend())))
+            .filter(exception::Column::Endpoint.eq(place.endpoint.name.clone()))
+            .filter(exception::Column::Seq.is_in(padded(seqs.iter().copied())))
+            .exec(self.tx.session())
+            .await?;
+        Ok(())
+    }
+}
+
+fn act(target: &Target) -> Act {
+    match (target.recorded.row, target.recorded.range) {
+        (Some(Row::Waiting | Row::Retrying | Row::AwaitingAck), _) => Act::End,
+        (None, Some(subscription::State::Wanted)) if !target.recorded.is_passed => Act::Note,
+        _ => Act::Nothing,
+    }
+}

@@ -1,0 +1,161 @@
+//! Giving up everything that waits for an endpoint. What is beyond its position becomes a range that says so, however much it is;
+//! what has a row is ended row by row.
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::exception::{self, State as Row};
+use lumo_bridge_entity::subscription::{self, State};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
+
+use super::Delivery;
+use super::target::BATCH;
+use crate::model::id::EndpointName;
+use crate::store::db::statement::Sql;
+use crate::store::mirror::insert_rows;
+use crate::store::{Error, Store};
+
+/// Why something was given up that waited when its endpoint was resumed without it.
+const RESUMED: &str = "skipped as its endpoint was resumed";
+
+#[derive(FromQueryResult)]
+struct Counted {
+    events: i64,
+}
+
+impl Store {
+    /// Gives up everything that waits by now for an endpoint that is about to be resumed. What is being sent is left alone.
+    /// Returns how many deliveries that were.
+    ///
+    /// # Errors
+    /// If the database fails; what was given up before stays so.
+    pub async fn skip_all_waiting(&self, endpoint: &EndpointName, now: DateTime<Utc>) -> Result<u64, Error> {
+        let beyond = self.tx("endpoint.skip", |tx| async move { tx.delivery().skip_beyond(endpoint).await });
+        let (mut sum, last) = beyond.await?;
+        let mut after = 0;
+        loop {
+            let rows =
+                self.tx("delivery.skip", |tx| async move { tx.delivery().skip_rows(endpoint, after, last, now).await });
+            let (skipped, through) = rows.await?;
+            let Some(through) = through else { return Ok(sum) };
+            sum += skipped;
+            after = through;
+        }
+    }
+}
+
+impl Delivery<'_> {
+    /// Turns what is beyond the position into ranges that were given up. Returns how many events these hold, and the last one of
+    /// the log.
+    async fn skip_beyond(&self, endpoint: &EndpointName) -> Result<(u64, i64), Error> {
+        let last = self.tx.log().lock().await?;
+        let Some(place) = self.enter(endpoint).await? else { return Ok((0, last)) };
+        let events = self.count_beyond(endpoint, place.position, last).await?;
+        let wanted = subscription::Entity::find()
+            .filter(subscription::Column::Endpoint.eq(endpoint.clone()))
+            .filter(subscription::Column::State.eq(State::Wanted))
+            .all(self.tx.session())
+            .await?;
+        for range in wanted {
+            let pieces = split(&range, place.position, last);
+            if pieces.iter().all(|piece| piece.state == State::Wanted) {
+                continue;
+            }
+            let key = (range.endpoint, range.kind, range.from_seq);
+            subscription::Entity::delete_by_id(key).exec(self.tx.session()).await?;
+            insert_rows(self.tx.session(), pieces.into_iter().map(row).collect()).await?;
+        }
+        Ok((u64::try_from(events).unwrap_or(0), last))
+    }
+
+    async fn count_beyond(&self, endpoint: &EndpointName, position: i64, last: i64) -> Result<i64, Error> {
+        let name = || endpoint.clone().into();
+        let text = r#"SELECT COUNT(*) AS events FROM lumo_events e JOIN lumo_subscriptions s ON s.endpoint = ? AND s."type" = e."type"
+AND s.from_seq <= e.seq AND (s.through_seq IS NULL OR s.through_seq >= e.seq) AND s.state = 'wanted'
+AND (e.audience IS NULL OR e.audience <> 'nobody' AND SUBSTR(e.audience, 2) <> ?)
+LEFT JOIN lumo_exceptions x ON x.endpoint = ? AND x.seq = e.seq WHERE e.seq > ? AND e.seq <= ? AND x.seq IS NULL"#;
+        let sql = Sql::new(self.tx.backend(), text, [name(), name(), name(), position.into(), last.into()]);
+        let counted = Counted::find_by_statement(sql.statement()).one(self.tx.session()).await?;
+        Ok(counted.map_or(0, |counted| counted.events))
+    }
+
+    /// Ends the next few hundred rows that wait, up to this event. Returns how many, and the last of them.
+    async fn skip_rows(
+        &self,
+        endpoint: &EndpointName,
+        after: i64,
+        last: i64,
+        now: DateTime<Utc>,
+    ) -> Result<(u64, Option<i64>), Error> {
+        let Some(place) = self.enter(endpoint).await? else { return Ok((0, None)) };
+        let seqs: Vec<i64> = exception::Entity::find()
+            .select_only()
+            .column(exception::Column::Seq)
+            .filter(exception::Column::Endpoint.eq(endpoint.clone()))
+            .filter(exception::Column::State.is_in([Row::Waiting, Row::Retrying]))
+            .filter(exception::Column::Seq.gt(after))
+            .filter(exception::Column::Seq.lte(last))
+            .order_by_asc(exception::Column::Seq)
+            .limit(u64::try_from(BATCH).unwrap_or(u64::MAX))
+            .into_tuple()
+            .all(self.tx.session())
+            .await?;
+        self.end_rows(&place, &seqs, RESUMED, now).await?;
+        Ok((u64::try_from(seqs.len()).unwrap_or(u64::MAX), seqs.last().copied()))
+    }
+}
+
+/// A range that is wanted, cut into what is passed, what is given up, and what is yet to come. Pieces that hold nothing are left
+/// out, so what reaches nowhere beyond the position comes out as it is.
+fn split(range: &subscription::Model, position: i64, last: i64) -> Vec<subscription::Model> {
+    let piece = |from_seq: i64, through_seq: Option<i64>, state: State| {
+        let reason = if state == State::Skipped { Some(RESUMED.to_owned()) } else { range.reason.clone() };
+        subscription::Model { from_seq, through_seq, state, reason, ..range.clone() }
+    };
+    let end = range.through_seq.unwrap_or(i64::MAX);
+    let passed = piece(range.from_seq, Some(end.min(position)), State::Wanted);
+    let given_up = piece(range.from_seq.max(position + 1), Some(end.min(last)), State::Skipped);
+    let to_come = piece(range.from_seq.max(position.max(last) + 1), range.through_seq, State::Wanted);
+    let is_any = |range: &subscription::Model| range.through_seq.is_none_or(|through| through >= range.from_seq);
+    [passed, given_up, to_come].into_iter().filter(is_any).collect()
+}
+
+fn row(range: subscription::Model) -> subscription::ActiveModel {
+    let subscription::Model { endpoint, kind, from_seq, through_seq, state, reason } = range;
+    subscription::ActiveModel {
+        endpoint: Set(endpoint),
+        kind: Set(kind),
+        from_seq: Set(from_seq),
+        through_seq: Set(through_seq),
+        state: Set(state),
+        reason: Set(reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(from_seq: i64, through_seq: Option<i64>, position: i64, last: i64) -> Vec<(i64, Option<i64>, State)> {
+        let range = subscription::Model {
+            endpoint: "shop".parse().unwrap(),
+            kind: "deposit.created".to_owned(),
+            from_seq,
+            through_seq,
+            state: State::Wanted,
+            reason: None,
+        };
+        let shown = |range: subscription::Model| (range.from_seq, range.through_seq, range.state);
+        split(&range, position, last).into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn what_is_beyond_the_position_is_cut_out() {
+        use State::{Skipped, Wanted};
+        assert_eq!(pieces(1, None, 10, 20), [(1, Some(10), Wanted), (11, Some(20), Skipped), (21, None, Wanted)]);
+        assert_eq!(pieces(11, None, 10, 20), [(11, Some(20), Skipped), (21, None, Wanted)]);
+        assert_eq!(pieces(21, None, 10, 20), [(21, None, Wanted)], "opened at the end of the log");
+        assert_eq!(pieces(1, None, 20, 20), [(1, Some(20), Wanted), (21, None, Wanted)], "nothing waits");
+        assert_eq!(pieces(1, Some(15), 10, 20), [(1, Some(10), Wanted), (11, Some(15), Skipped)]);
+        assert_eq!(pieces(1, Some(5), 10, 20), [(1, Some(5), Wanted)]);
+        assert_eq!(pieces(12, Some(15), 10, 20), [(12, Some(15), Skipped)]);
+    }
+}

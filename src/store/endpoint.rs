@@ -1,0 +1,111 @@
+//! Endpoints: which there are, and what state they are in (`lumo_endpoints`).
+
+mod register;
+
+pub use register::Registered;
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::endpoint::{self, State};
+use lumo_bridge_entity::position;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+
+use super::{Error, Store, Tx};
+use crate::model::id::EndpointName;
+
+impl Store {
+    /// One endpoint's row.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn endpoint(&self, name: &EndpointName) -> Result<Option<endpoint::Model>, Error> {
+        Ok(endpoint::Entity::find_by_id(name.clone()).one(self.read()).await?)
+    }
+
+    /// Every endpoint that ever was configured.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn endpoints(&self) -> Result<Vec<endpoint::Model>, Error> {
+        Ok(endpoint::Entity::find().order_by_asc(endpoint::Column::Name).all(self.read()).await?)
+    }
+
+    /// Sets the state, by order of the operator: `active` lifts every hold and begins the count of failures anew. Returns the
+    /// endpoint's position row, with the revision that the leader has yet to see; none if there is no such endpoint.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn set_endpoint_state(
+        &self,
+        name: &EndpointName,
+        state: State,
+        now: DateTime<Utc>,
+    ) -> Result<Option<position::Model>, Error> {
+        self.tx("endpoint.state", |tx| async move {
+            // A position behind the end of the log, as after a restored backup, is set right by a resume.
+            let last = if state == State::Active { Some(tx.log().lock().await?) } else { None };
+            let Some(mut position) = tx.delivery().turnstile(name).await? else { return Ok(None) };
+            let Some(row) = endpoint::Entity::find_by_id(name.clone()).one(tx.session()).await? else {
+                return Ok(None);
+            };
+            let mut set = endpoint::ActiveModel { hold_until: Set(None), ..Default::default() };
+            if row.state != state {
+                set.state = Set(state);
+                set.since = Set(now);
+            }
+            if state == State::Active {
+                set.consecutive_failures = Set(0);
+            }
+            tx.set_endpoint(name, set).await?;
+            if state == State::Active {
+                tx.delivery().pull_forward(name, now).await?;
+            }
+            if let Some(last) = last.filter(|last| *last < position.position) {
+                position.position = last;
+                position::Entity::update_many()
+                    .col_expr(position::Column::Position, Expr::value(last))
+                    .filter(position::Column::Endpoint.eq(name.clone()))
+                    .exec(tx.session())
+                    .await?;
+            }
+            Ok(Some(position))
+        })
+        .await
+    }
+
+    /// Says when an endpoint that fails is tried next, and why it failed last.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn note_probe(
+        &self,
+        name: &EndpointName,
+        next_at: DateTime<Utc>,
+        failures: i32,
+        error: Option<&str>,
+    ) -> Result<(), Error> {
+        self.tx("endpoint.probe", |tx| async move {
+            let row = endpoint::ActiveModel {
+                hold_until: Set(Some(next_at)),
+                consecutive_failures: Set(failures),
+                last_error: Set(error.map(str::to_owned)),
+                ..Default::default()
+            };
+            endpoint::Entity::update_many()
+                .set(row)
+                .filter(endpoint::Column::Name.eq(name.clone()))
+                .filter(endpoint::Column::State.eq(State::Failing))
+                .exec(tx.session())
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Tx {
+    async fn set_endpoint(&self, name: &EndpointName, row: endpoint::ActiveModel) -> Result<(), Error> {
+        let update = endpoint::Entity::update_many().set(row).filter(endpoint::Column::Name.eq(name.clone()));
+        Ok(update.exec(self.session()).await.map(drop)?)
+    }
+}

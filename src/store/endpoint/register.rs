@@ -1,0 +1,200 @@
+//! Registering: the tables learn which endpoints the configuration has, and what each of them wants from now on.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::endpoint::{self, State};
+use lumo_bridge_entity::process;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+
+use crate::model::id::EndpointName;
+use crate::model::subscriber::Subscriber;
+use crate::store::mirror::insert_rows;
+use crate::store::{Error, Store, Tx};
+
+/// What is new about the endpoints of the configuration.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Registered {
+    /// Never seen in this database.
+    pub new: Vec<EndpointName>,
+    /// Seen before, and not configured until now.
+    pub put_back: Vec<EndpointName>,
+    /// No longer configured.
+    pub removed: Vec<EndpointName>,
+    /// They ask for other history than they did when they were new, which is too late.
+    pub late: Vec<EndpointName>,
+    /// Another process that lives has them in another form.
+    pub differing: Vec<EndpointName>,
+}
+
+impl Store {
+    /// Makes the tables say which endpoints there are and what they want: for whoever delivers. `process` is its own number.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn register_endpoints(&self, process: i64, now: DateTime<Utc>) -> Result<Registered, Error> {
+        self.tx("endpoint.register", |tx| async move {
+            let last = tx.log().lock().await?;
+            let mut registered = tx.add_endpoints(last, now).await?;
+            let others = tx.others(process).await?;
+            for subscriber in tx.store().subscribers() {
+                let name = &subscriber.endpoint;
+                if others.iter().any(|other| other.get(name).is_some_and(|known| *known != subscriber.fingerprint)) {
+                    registered.differing.push(name.clone());
+                }
+                tx.delivery().turnstile(name).await?;
+                let form = endpoint::ActiveModel {
+                    ordering: Set(subscriber.order.as_str().to_owned()),
+                    fingerprint: Set(subscriber.fingerprint),
+                    lease_ms: Set(lease_ms(subscriber)),
+                    ..Default::default()
+                };
+                tx.set_endpoint(name, form).await?;
+                tx.log().subscribe(name, &subscriber.patterns.wanted().collect(), last).await?;
+            }
+            registered.removed = tx.remove_endpoints(&others, last, now).await?;
+            Ok(registered)
+        })
+        .await
+    }
+
+    /// Adds the endpoints that the tables do not know: for whoever publishes without delivering. What is there stays as it is.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn introduce_endpoints(&self, now: DateTime<Utc>) -> Result<(), Error> {
+        let known = self.endpoints().await?;
+        let is_known = |subscriber: &Subscriber| known.iter().any(|row| row.name == subscriber.endpoint);
+        if self.subscribers().iter().all(is_known) {
+            return Ok(());
+        }
+        self.tx("endpoint.introduce", |tx| async move {
+            let last = tx.log().lock().await?;
+            for name in tx.add_endpoints(last, now).await?.new {
+                if let Some(subscriber) = tx.store().subscribers().iter().find(|known| known.endpoint == name) {
+                    tx.log().subscribe(&name, &subscriber.patterns.wanted().collect(), last).await?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Closes what endpoints want that no living process has in its configuration. Returns those.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn remove_endpoints(&self, process: i64, now: DateTime<Utc>) -> Result<Vec<EndpointName>, Error> {
+        let rows = self.endpoints().await?;
+        let is_own = |row: &endpoint::Model| self.subscribers().iter().any(|known| known.endpoint == row.name);
+        if rows.iter().all(|row| row.removed_at.is_some() || is_own(row)) {
+            return Ok(Vec::new());
+        }
+        self.tx("endpoint.remove", |tx| async move {
+            let last = tx.log().lock().await?;
+            let others = tx.others(process).await?;
+            tx.remove_endpoints(&others, last, now).await
+        })
+        .await
+    }
+}
+
+/// Endpoints and the fingerprints of their configuration, as a process knows them.
+type Known = BTreeMap<EndpointName, i64>;
+
+impl Tx {
+    /// What the other processes that live know.
+    async fn others(&self, process: i64) -> Result<Vec<Known>, Error> {
+        let rows = process::Entity::find().filter(process::Column::Process.ne(process)).all(self.session()).await?;
+        Ok(rows.into_iter().map(|row| serde_json::from_str(&row.endpoints).unwrap_or_default()).collect())
+    }
+
+    /// Adds the endpoints of the configuration that are not there, and puts back those that were removed.
+    async fn add_endpoints(&self, last: i64, now: DateTime<Utc>) -> Result<Registered, Error> {
+        let known = endpoint::Entity::find().order_by_asc(endpoint::Column::Name).all(self.session()).await?;
+        let mut registered = Registered::default();
+        for subscriber in self.store().subscribers() {
+            let name = &subscriber.endpoint;
+            let Some(row) = known.iter().find(|row| row.name == *name) else {
+                insert_rows(self.session(), vec![fresh(subscriber, now)]).await?;
+                self.delivery().begin_at(name, last).await?;
+                registered.new.push(name.clone());
+                continue;
+            };
+            if subscriber.history.is_some() && subscriber.history != row.backfill_since {
+                registered.late.push(name.clone());
+            }
+            if row.removed_at.is_some() {
+                self.put_back_endpoint(row, now).await?;
+                registered.put_back.push(name.clone());
+            }
+        }
+        Ok(registered)
+    }
+
+    /// What waits for an endpoint that is configured again is due. One that failed is probed at once, and has the whole time
+    /// before it: nobody called it meanwhile. What the operator or the endpoint itself decided still holds.
+    async fn put_back_endpoint(&self, row: &endpoint::Model, now: DateTime<Utc>) -> Result<(), Error> {
+        self.delivery().turnstile(&row.name).await?;
+        let mut back = endpoint::ActiveModel { removed_at: Set(None), ..Default::default() };
+        if row.state == State::Failing {
+            (back.since, back.hold_until) = (Set(now), Set(None));
+        }
+        self.set_endpoint(&row.name, back).await?;
+        if row.state == State::Active {
+            self.delivery().pull_forward(&row.name, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_endpoints(
+        &self,
+        others: &[Known],
+        last: i64,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<EndpointName>, Error> {
+        let configured = endpoint::Entity::find()
+            .filter(endpoint::Column::RemovedAt.is_null())
+            .order_by_asc(endpoint::Column::Name)
+            .all(self.session())
+            .await?;
+        let subscribers = self.store().subscribers();
+        let is_known = |name: &EndpointName| {
+            subscribers.iter().any(|known| known.endpoint == *name)
+                || others.iter().any(|other| other.contains_key(name))
+        };
+        let mut removed = Vec::new();
+        for row in configured.into_iter().filter(|row| !is_known(&row.name)) {
+            self.delivery().turnstile(&row.name).await?;
+            let gone = endpoint::ActiveModel { removed_at: Set(Some(now)), ..Default::default() };
+            self.set_endpoint(&row.name, gone).await?;
+            self.log().unsubscribe(&row.name, last).await?;
+            removed.push(row.name);
+        }
+        Ok(removed)
+    }
+}
+
+fn lease_ms(subscriber: &Subscriber) -> i64 {
+    i64::try_from(subscriber.lease.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn fresh(subscriber: &Subscriber, now: DateTime<Utc>) -> endpoint::ActiveModel {
+    endpoint::ActiveModel {
+        name: Set(subscriber.endpoint.clone()),
+        state: Set(State::Active),
+        since: Set(now),
+        consecutive_failures: Set(0),
+        last_success_at: Set(None),
+        last_error: Set(None),
+        hold_until: Set(None),
+        removed_at: Set(None),
+        ordering: Set(subscriber.order.as_str().to_owned()),
+        fingerprint: Set(subscriber.fingerprint),
+        process: Set(None),
+        lease_ms: Set(lease_ms(subscriber)),
+        backfill_since: Set(subscriber.history),
+        backfill_place: Set(None),
+        backfill_done_at: Set(None),
+    }
+}

@@ -1,0 +1,40 @@
+//! The log: every event once, in the order of commit, and which endpoint wants which part of it.
+//!
+//! Whoever appends locks the row `*` of `lumo_streams` until the commit. So `seq` has no holes and is the order of commit, and
+//! whoever has read up to a number misses nothing before it. Nothing is written per endpoint: an endpoint has a
+//! position in the log ([`super::delivery`]), and ranges that say which types it wants from where to where.
+
+mod append;
+mod ranges;
+mod read;
+mod supersede;
+
+pub use append::Appended;
+pub use read::{LogEvent, Slice};
+
+use super::Tx;
+use crate::model::id::EndpointName;
+
+/// Who receives an event, of those that want its type.
+#[derive(Clone, Copy, Debug)]
+pub enum Audience<'a> {
+    Everybody,
+    /// Only whom a replay or a backfill names.
+    Nobody,
+    /// Everybody but the endpoint that it is about.
+    AllBut(&'a EndpointName),
+}
+
+/// Audience of an event that only a replay or a backfill sends.
+const NOBODY: &str = "nobody";
+
+/// What the log offers within a transaction.
+pub(in crate::store) struct Log<'a> {
+    tx: &'a Tx,
+}
+
+impl Tx {
+    pub(in crate::store) fn log(&self) -> Log<'_> {
+        Log { tx: self }
+    }
+}

@@ -1,0 +1,113 @@
+//! Counting and finding rows by their numbers, cheap however many there are: the counters, the unique index of numbers and
+//! the partial indexes of the few rows that are missing, blocked or new.
+//!
+//! Conditions that such an index stands for are written out: SQLite takes it only where the query says the same as the index.
+
+use lumo_bridge_entity::{deposit, stream, wallet};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, Statement};
+
+use crate::model::Listing;
+use crate::model::id::ExternalId;
+use crate::model::record::{Deposit, Wallet};
+use crate::store::mirror::padded;
+use crate::store::{Error, Mirrored, Store};
+
+/// How much of a listing is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Census {
+    /// Rows that are not missing, or of the blocked list wallets that are blocked and not missing; and the items that could
+    /// not be read and stand for none of them.
+    pub listed: i64,
+    /// The number of the last row of the table.
+    pub last_row_no: i64,
+}
+
+/// A row, and what it takes to ask the upstream for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whereabouts {
+    pub row_no: i64,
+    pub id: String,
+    pub external_id: Option<ExternalId>,
+}
+
+const LISTED: &str = "missing_since IS NULL";
+const LISTED_BLOCKED: &str = "is_blocked = TRUE AND missing_since IS NULL";
+const BLOCKED: &str = "is_blocked = TRUE";
+const NEW: &str = "status = 'new'";
+
+impl Store {
+    /// How much of a listing is known.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn census(&self, listing: Listing) -> Result<Census, Error> {
+        let (counter, table, condition, is_listed) = match listing {
+            Listing::Wallets => (stream::WALLETS, "lumo_user_wallets", "missing_since IS NOT NULL", LISTED),
+            Listing::Blocked => (stream::WALLETS, "lumo_user_wallets", LISTED_BLOCKED, LISTED_BLOCKED),
+            Listing::Deposits => (stream::DEPOSITS, "lumo_user_deposits", "missing_since IS NOT NULL", LISTED),
+        };
+        // Raw SQL because all numbers must be of the same moment, which one statement sees to.
+        let sql = format!(
+            "SELECT last_seq, (SELECT COUNT(*) FROM {table} WHERE {condition}) AS counted, \
+             (SELECT COUNT(*) FROM lumo_rejects r WHERE r.listing = '{listing}' AND NOT EXISTS \
+             (SELECT 1 FROM {table} WHERE {table}.id = r.item AND {is_listed})) AS rejects \
+             FROM lumo_streams WHERE stream = '{counter}'"
+        );
+        let row = self.read().query_one_raw(Statement::from_string(self.backend(), sql)).await?;
+        let row = row.ok_or(Error::NotMigrated)?;
+        let (last_row_no, counted): (i64, i64) = (row.try_get("", "last_seq")?, row.try_get("", "counted")?);
+        let rejects: i64 = row.try_get("", "rejects")?;
+        let listed = match listing {
+            Listing::Blocked => counted + rejects,
+            Listing::Wallets | Listing::Deposits => last_row_no - counted + rejects,
+        };
+        Ok(Census { listed, last_row_no })
+    }
+
+    /// The rows of these numbers that are not missing, in order.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn by_row_no<R: Mirrored>(&self, numbers: &[i64]) -> Result<Vec<Whereabouts>, Error> {
+        let mut found = Vec::new();
+        for chunk in numbers.chunks(500) {
+            found.extend(
+                self.whereabouts::<R>(R::Entity::find().filter(R::ROW_NO.is_in(padded(chunk.to_vec())))).await?,
+            );
+        }
+        found.sort_by_key(|row| row.row_no);
+        found.dedup_by_key(|row| row.row_no);
+        Ok(found)
+    }
+
+    /// The wallets after this row number that are blocked and not missing, in order.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn blocked_wallets(&self, after: i64, limit: u64) -> Result<Vec<Whereabouts>, Error> {
+        let query = wallet::Entity::find().filter(Expr::cust(BLOCKED)).filter(wallet::Column::RowNo.gt(after));
+        self.whereabouts::<Wallet>(query.limit(limit)).await
+    }
+
+    /// The deposits after this row number that are new and not missing, in order.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn new_deposits(&self, after: i64, limit: u64) -> Result<Vec<Whereabouts>, Error> {
+        let query = deposit::Entity::find().filter(Expr::cust(NEW)).filter(deposit::Column::RowNo.gt(after));
+        self.whereabouts::<Deposit>(query.limit(limit)).await
+    }
+
+    async fn whereabouts<R: Mirrored>(&self, query: Select<R::Entity>) -> Result<Vec<Whereabouts>, Error> {
+        let rows: Vec<(i64, String, Option<ExternalId>)> = query
+            .filter(R::MISSING_SINCE.is_null())
+            .order_by_asc(R::ROW_NO)
+            .select_only()
+            .columns([R::ROW_NO, R::ID, R::EXTERNAL_ID])
+            .into_tuple()
+            .all(self.read())
+            .await?;
+        Ok(rows.into_iter().map(|(row_no, id, external_id)| Whereabouts { row_no, id, external_id }).collect())
+    }
+}

@@ -1,0 +1,350 @@
+//! From listed records to stored rows, events and deliveries: everything that a batch causes.
+//!
+//! A batch is stored in one transaction, or in several if its items are large, which bounds the memory that a transaction takes.
+//! Each transaction stores rows together with their events; the last one also stores the progress of the reading.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use chrono::{DateTime, Utc};
+
+use lumo_bridge_entity::stream;
+
+use crate::model::diff::{Change, Diff, Fate, Head, Record, Regressions, diff};
+use crate::model::draft::Draft;
+use crate::model::event::EventType;
+use crate::model::facts::{Announce, Context, deposit_event, wallet_events};
+use crate::model::id::WalletId;
+use crate::model::record::{Deposit, Wallet};
+use crate::store::{Checkpoint, Ending, Error, Fence, Mirrored, Store, Tx};
+
+/// How many bytes the items of one transaction have together, unless one alone has more. On its way into a table a row is copied
+/// several times, with its events.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// Records as read, and how to take them.
+#[derive(Clone, Debug)]
+pub struct Batch<R: Record> {
+    /// Of one page or of several; if an id repeats, what it says last counts.
+    pub records: Vec<R>,
+    /// What [`Store::heads`] told of them, if it was asked; they were read before the batch came to be, which does no harm.
+    pub heads: Option<Vec<Option<Head>>>,
+    /// A time before the request was sent; see [`diff`].
+    pub read_at: DateTime<Utc>,
+    pub announce: Announce,
+    pub regressions: Regressions<R::Id>,
+    /// Stored with the rows.
+    pub checkpoint: Checkpoint,
+    /// Checked if anything is stored.
+    pub fence: Option<Fence>,
+    pub ending: Ending,
+}
+
+/// Events by type and object.
+pub type Preview = Vec<(EventType, String)>;
+
+/// What a batch caused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ingested {
+    pub appeared: u64,
+    pub changed: u64,
+    /// Events that were new.
+    pub events: u64,
+    /// The events, where the transaction was undone and nothing else tells.
+    pub preview: Preview,
+    /// What became of each record, in their order.
+    pub fates: Vec<Fate>,
+}
+
+/// A record whose changes are events.
+pub trait Told: Mirrored {
+    /// Locks what must not change while these records are stored. Comes after the log and before the records' own counter.
+    fn lock_neighbours(tx: &Tx, records: &[Self]) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Fills in what other tables know, before the rows are written.
+    fn complete(tx: &Tx, changes: &mut [Change<Self>]) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// The events of the changes, once the rows are written.
+    fn events(
+        tx: &Tx,
+        changes: &[Change<Self>],
+        context: &Context<'_>,
+    ) -> impl Future<Output = Result<Vec<Draft>, Error>> + Send;
+}
+
+/// What one transaction is about.
+struct Work<'a, R: Record> {
+    /// The records that may differ from their rows, each id once.
+    suspects: &'a [R],
+    /// For each of them, whether it was not stored a moment ago.
+    new: &'a [bool],
+    /// Whether nothing of it will be told.
+    silent: bool,
+    read_at: DateTime<Utc>,
+    regressions: &'a Regressions<R::Id>,
+    checkpoint: &'a Checkpoint,
+    context: &'a Context<'a>,
+    fence: Option<Fence>,
+    ending: Ending,
+}
+
+impl Store {
+    /// Compares the records with the tables and stores what changed, with its events and their deliveries, in one
+    /// transaction, or in several where the items are large. Records that are stored as they are, and nothing to remember,
+    /// cost one read and no transaction.
+    ///
+    /// # Errors
+    /// If the database fails, or somebody else leads now; the checkpoint is not stored then.
+    pub async fn ingest<R: Told>(&self, batch: Batch<R>, now: DateTime<Utc>) -> Result<Ingested, Error> {
+        let Batch { records, heads, read_at, announce, regressions, mut checkpoint, fence, ending } = batch;
+        let heads = match heads {
+            Some(heads) => heads,
+            None => self.heads(&records.iter().collect::<Vec<_>>(), None).await?,
+        };
+        let Sorted { suspects, new, places } = sort_out(records, &heads);
+        if suspects.is_empty() && checkpoint.is_empty() {
+            return Ok(Ingested { fates: vec![Fate::Known; places.len()], ..Ingested::default() });
+        }
+        let generation = self.generation().await?;
+        let context = Context { generation, announce, balances: false, now };
+        let mut import_started = checkpoint.import_started.take();
+        let mut ingested = Ingested::default();
+        for portion in portions(&suspects) {
+            let is_last = portion.end == suspects.len();
+            let checkpoint = if is_last { std::mem::take(&mut checkpoint) } else { Checkpoint::default() };
+            let (suspects, new) = (&suspects[portion.clone()], &new[portion]);
+            let all_new = new.iter().all(|new| *new);
+            ingested.add(
+                self.store_portion(Work {
+                    suspects,
+                    new,
+                    silent: all_new && suspects.iter().all(|record| announce.origin(record.created_at()).is_none()),
+                    read_at,
+                    regressions: &regressions,
+                    checkpoint: &Checkpoint { import_started: import_started.take(), ..checkpoint },
+                    context: &context,
+                    fence,
+                    ending,
+                })
+                .await?,
+            );
+        }
+        let fate = |place: Option<usize>| place.and_then(|place| ingested.fates.get(place).copied());
+        ingested.fates = places.into_iter().map(|place| fate(place).unwrap_or(Fate::Known)).collect();
+        Ok(ingested)
+    }
+
+    async fn store_portion<R: Told>(&self, mut work: Work<'_, R>) -> Result<Ingested, Error> {
+        if work.silent {
+            let silent = &work;
+            let stored = self.tx_ending("sync.page", work.ending, |tx| async move { tx.take_in(silent).await }).await?;
+            if let Some(ingested) = stored {
+                return Ok(ingested);
+            }
+        }
+        work.silent = false;
+        let work = &work;
+        let stored = self.tx_ending("sync.page", work.ending, |tx| async move { tx.take_in(work).await }).await?;
+        Ok(stored.unwrap_or_default())
+    }
+}
+
+impl Ingested {
+    fn add(&mut self, more: Self) {
+        self.appeared += more.appeared;
+        self.changed += more.changed;
+        self.events += more.events;
+        self.preview.extend(more.preview);
+        self.fates.extend(more.fates);
+    }
+}
+
+impl Tx {
+    /// Stores the suspects. None, and nothing stored, if it was to be silent and something must be told after all.
+    ///
+    /// Locks are taken in one order: the fence, the row `*`, the counter of wallets, the counter of deposits, rows. Under
+    /// the row `*` batches are stored one after the other, and two processes that read the same page queue up.
+    ///
+    /// A silent batch, history of a first import, does without the row `*`: it publishes nothing, so it needs no place in the
+    /// order of events, and does not hold up those who do. What else that row sees to is kept:
+    /// - two new wallets of one user see each other: new wallets take numbers, and the counter of wallets is held until
+    ///   the commit, with `*` or without;
+    /// - a wallet and a deposit of it that come at the same time do not miss each other: a deposit that needs its wallet to know
+    ///   its user shares the counter of wallets, so either the wallet is there, or it comes later and finds the deposit.
+    async fn take_in<R: Told>(&self, work: &Work<'_, R>) -> Result<Option<Ingested>, Error> {
+        let Work { suspects, context, .. } = work;
+        self.hold(work.fence).await?;
+        if !work.silent {
+            self.lock_counter(stream::ALL).await?;
+        }
+        R::lock_neighbours(self, suspects).await?;
+        let last = if work.new.contains(&true) { Some(self.lock_counter(R::COUNTER).await?) } else { None };
+        // What was not there a moment ago is hardly there now. If it is, its key refuses the insert, and the next try looks.
+        let first_try = self.is_first_try();
+        let known = suspects.iter().zip(work.new).filter(|(_, new)| !(first_try && **new));
+        let stored = self.stored::<R>(known.map(|(record, _)| record.id().clone()).collect()).await?;
+        let Diff { mut changes, fates } = diff(suspects.iter().cloned(), &stored, work.read_at, work.regressions);
+        if work.silent && changes.iter().any(|change| !matches!(change, Change::Appeared(_))) {
+            // Somebody stored it between the first look and the lock, and it has changed since. Telling that takes the row
+            // `*`, which must come first.
+            return Ok(None);
+        }
+        R::complete(self, &mut changes).await?;
+        self.apply(&changes, last, context.now).await?;
+        // A change of a balance is an event only if somebody wants it.
+        let has_changed = changes.iter().any(|change| matches!(change, Change::Changed { .. }));
+        let balances = has_changed && self.log().is_wanted(EventType::WalletBalanceChanged).await?;
+        let context = &Context { balances, ..**context };
+        let mut drafts = R::events(self, &changes, context).await?;
+        // Newest-first lists tell a user's story backwards.
+        drafts.sort_by_key(|draft| draft.occurred_at);
+        let preview = match work.ending {
+            Ending::Commit => Vec::new(),
+            Ending::RollBack => drafts.iter().map(|draft| (draft.kind, draft.object_id.clone())).collect(),
+        };
+        let events = self.publish(drafts, context.now).await?;
+        self.save_checkpoint(work.checkpoint, context.now).await?;
+        let appeared = changes.iter().filter(|change| matches!(change, Change::Appeared(_))).count();
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        Ok(Some(Ingested {
+            appeared: count(appeared),
+            changed: count(changes.len() - appeared),
+            events: count(events),
+            preview,
+            fates,
+        }))
+    }
+}
+
+struct Sorted<R> {
+    suspects: Vec<R>,
+    /// For each suspect, whether nothing is stored of it.
+    new: Vec<bool>,
+    /// For each listed record, which suspect speaks for it; none if it is stored as it is.
+    places: Vec<Option<usize>>,
+}
+
+/// Leaves out what is stored as it is listed, and of records of one id all but the last.
+fn sort_out<R: Record>(records: Vec<R>, heads: &[Option<Head>]) -> Sorted<R> {
+    let known = |(record, head): (&R, &Option<Head>)| head.is_some_and(|head| head.matches(record));
+    if records.iter().zip(heads).all(known) {
+        return Sorted { suspects: Vec::new(), new: Vec::new(), places: vec![None; records.len()] };
+    }
+    let mut last = HashMap::with_capacity(records.len());
+    for (position, record) in records.iter().enumerate() {
+        last.insert(record.id(), position);
+    }
+    let mut place_of = HashMap::new();
+    let mut new = Vec::new();
+    for (position, (record, head)) in records.iter().zip(heads).enumerate() {
+        if last.get(record.id()) == Some(&position) && !known((record, head)) {
+            place_of.insert(position, new.len());
+            new.push(head.is_none());
+        }
+    }
+    let place = |record: &R| last.get(record.id()).and_then(|position| place_of.get(position)).copied();
+    let places = records.iter().map(place).collect();
+    let suspects = records.into_iter().enumerate();
+    let suspects = suspects.filter(|(position, _)| place_of.contains_key(position)).map(|(_, record)| record).collect();
+    Sorted { suspects, new, places }
+}
+
+/// Splits the records into consecutive portions, never none. The texts of a portion take at most [`MAX_BYTES`], unless it is a
+/// single record.
+fn portions<R: Record>(records: &[R]) -> Vec<Range<usize>> {
+    let mut portions = Vec::new();
+    let (mut start, mut bytes) = (0, 0_usize);
+    for (at, record) in records.iter().enumerate() {
+        bytes = bytes.saturating_add(record.raw().len());
+        if bytes > MAX_BYTES && at > start {
+            portions.push(start..at);
+            (start, bytes) = (at, record.raw().len());
+        }
+    }
+    portions.push(start..records.len());
+    portions
+}
+
+impl Told for Wallet {
+    async fn lock_neighbours(_: &Tx, _: &[Self]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn complete(_: &Tx, _: &mut [Change<Self>]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn events(tx: &Tx, changes: &[Change<Self>], context: &Context<'_>) -> Result<Vec<Draft>, Error> {
+        let appeared: Vec<&Wallet> =
+            changes.iter().filter(|change| matches!(change, Change::Appeared(_))).map(Change::record).collect();
+        if !appeared.is_empty() {
+            let owners = appeared.iter().map(|wallet| (wallet.id.clone(), wallet.external_id.clone())).collect();
+            tx.adopt_deposits(&owners).await?;
+        }
+        let told = |wallet: &&Wallet| context.announce.origin(Some(wallet.created_at)).is_some();
+        let told: Vec<&Wallet> = appeared.into_iter().filter(told).collect();
+        let predecessors = if told.is_empty() { HashMap::new() } else { tx.predecessors(&told).await? };
+        let mut drafts = Vec::new();
+        for change in changes {
+            drafts.extend(wallet_events(change, predecessors.get(&change.record().id), context)?);
+        }
+        Ok(drafts)
+    }
+}
+
+/// The wallet that alone tells whose the deposit is.
+fn only_clue(deposit: &Deposit) -> Option<&WalletId> {
+    deposit.wallet_id.as_ref().filter(|_| deposit.external_id.is_none())
+}
+
+impl Told for Deposit {
+    async fn lock_neighbours(tx: &Tx, records: &[Self]) -> Result<(), Error> {
+        if records.iter().any(|deposit| only_clue(deposit).is_some()) {
+            tx.share_counter(stream::WALLETS).await?;
+        }
+        Ok(())
+    }
+
+    /// A deposit that names only its wallet belongs to that wallet's user.
+    async fn complete(tx: &Tx, changes: &mut [Change<Self>]) -> Result<(), Error> {
+        let owners = tx.owners(changes.iter().filter_map(|change| only_clue(change.record()).cloned())).await?;
+        for change in changes {
+            let (deposit, before) = match change {
+                Change::Appeared(new) => (new, None),
+                Change::Changed { old, new } => (new, old.record.external_id.clone()),
+                Change::Vanished(_) => continue,
+            };
+            if let Some(wallet) = only_clue(deposit) {
+                deposit.external_id = owners.get(wallet).cloned().or(before);
+            }
+        }
+        Ok(())
+    }
+
+    async fn events(_: &Tx, changes: &[Change<Self>], context: &Context<'_>) -> Result<Vec<Draft>, Error> {
+        Ok(changes.iter().filter_map(|change| deposit_event(change, context).transpose()).collect::<Result<_, _>>()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fixture;
+
+    #[test]
+    fn large_items_are_stored_in_portions_and_ordinary_ones_together() {
+        let items = |sizes: &[usize]| -> Vec<Wallet> {
+            sizes.iter().map(|size| Wallet { raw: "x".repeat(*size).into(), ..fixture::wallet("w", "bob") }).collect()
+        };
+        let (third, whole) = (MAX_BYTES / 3, MAX_BYTES);
+        for (sizes, expected) in [
+            (vec![], vec![(0, 0)]),
+            (vec![300; 1_600], vec![(0, 1_600)]),
+            (vec![third; 7], vec![(0, 3), (3, 6), (6, 7)]),
+            (vec![whole + 1, 1, whole, whole + 1], vec![(0, 1), (1, 2), (2, 3), (3, 4)]),
+        ] {
+            let portions: Vec<_> = portions(&items(&sizes)).into_iter().map(|part| (part.start, part.end)).collect();
+            assert_eq!(portions, expected);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Rows that the upstream no longer lists: they stay, and say since when they are missing.
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::stream;
+
+use crate::model::diff::Change;
+use crate::model::facts::{Announce, Context};
+use crate::store::{Error, Fence, Store, Told};
+
+impl Store {
+    /// Notes of those rows that they are no longer listed, with an event for each; returns of how many. What is missing
+    /// already, or changed after `read_at`, when the upstream was last asked for it, is left as it is.
+    ///
+    /// # Errors
+    /// If the database fails, or somebody else leads now; nothing is stored then.
+    pub async fn vanish<R: Told>(
+        &self,
+        ids: Vec<R::Id>,
+        read_at: DateTime<Utc>,
+        fence: Option<Fence>,
+        now: DateTime<Utc>,
+    ) -> Result<u64, Error> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let generation = self.generation().await?;
+        let context = Context { generation, announce: Announce::News, balances: false, now };
+        let (ids, context) = (&ids, &context);
+        self.tx("sync.vanish", |tx| async move {
+            tx.hold(fence).await?;
+            tx.lock_counter(stream::ALL).await?;
+            let stored = tx.stored::<R>(ids.clone()).await?;
+            let mut gone: Vec<_> =
+                stored.into_values().filter(|row| row.missing_since.is_none() && row.changed_at <= read_at).collect();
+            gone.sort_by_key(|row| row.row_no);
+            let changes: Vec<_> = gone.into_iter().map(Change::Vanished).collect();
+            tx.apply(&changes, None, now).await?;
+            let drafts = R::events(&tx, &changes, context).await?;
+            tx.publish(drafts, now).await?;
+            Ok(u64::try_from(changes.len()).unwrap_or(u64::MAX))
+        })
+        .await
+    }
+}

@@ -1,0 +1,9 @@
+//! What the reading of the listings remembers between two rounds, and which process reads.
+
+pub(in crate::store) mod lead;
+pub(in crate::store) mod progress;
+pub(in crate::store) mod rejects;
+pub(in crate::store) mod remember;
+pub(in crate::store) mod speed;
+pub(in crate::store) mod standing;
+pub(in crate::store) mod sweep;

@@ -1,0 +1,186 @@
+//! Leading: of all processes on one database, one at a time does a thing, and what it does is fenced.
+//!
+//! A lease alone does not keep two from doing it: whoever was held up for longer than the lease goes on unaware that
+//! another took over. So each new leader gets a number of its own, and every transaction of the work looks, in its own
+//! transaction and under a lock, whether its number is still the one. A leader that lost its place can commit nothing.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use lumo_bridge_entity::lease;
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect,
+    Statement,
+};
+
+use crate::store::{Error, Store, Tx};
+
+/// The owner of a lease that was given up.
+const NOBODY: &str = "";
+
+/// The right to lead, as a transaction shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fence {
+    pub resource: &'static str,
+    /// Grows with every new leader.
+    pub epoch: i64,
+}
+
+/// Who has the lead until when, as the table says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub owner: String,
+    pub epoch: i64,
+    pub expires_at: DateTime<Utc>,
+    /// The process, if it has a lock that shows that it lives.
+    pub process: Option<u32>,
+}
+
+impl Holder {
+    /// Whether anybody has the lead, by this clock.
+    #[must_use]
+    pub fn is_held(&self, now: DateTime<Utc>) -> bool {
+        self.owner != NOBODY && self.expires_at > now
+    }
+}
+
+impl From<lease::Model> for Holder {
+    fn from(row: lease::Model) -> Self {
+        let lease::Model { owner, epoch, expires_at, process, .. } = row;
+        Self { owner, epoch, expires_at, process: process.and_then(|process| u32::try_from(process).ok()) }
+    }
+}
+
+impl Store {
+    /// Takes the lead or keeps it for another `lease`; none if somebody else has it. Who keeps it in time keeps the fence;
+    /// who lost it in between gets a new one, even if nobody else had taken it.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn lead(
+        &self,
+        resource: &'static str,
+        owner: &str,
+        lease: TimeDelta,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Fence>, Error> {
+        let of_another = |row: &lease::Model| row.expires_at > now && row.owner != owner && row.owner != NOBODY;
+        // Those who wait for their turn ask often, and must not stand in the leader's way.
+        if lease::Entity::find_by_id(resource).one(self.read()).await?.as_ref().is_some_and(of_another) {
+            return Ok(None);
+        }
+        self.tx("lease.lead", |tx| async move {
+            let held = lease::Entity::find_by_id(resource).lock_exclusive().one(tx.session()).await?;
+            if held.as_ref().is_some_and(of_another) {
+                return Ok(None);
+            }
+            let expires_at = now + lease;
+            let process = tx.store().inner.process.shown().map(i64::from);
+            let epoch = match held {
+                None => {
+                    let (resource, owner) = (resource.to_owned(), owner.to_owned());
+                    let row = lease::Model { resource, owner, epoch: 1, expires_at, process };
+                    lease::Entity::insert(lease::ActiveModel::from(row)).exec_without_returning(tx.session()).await?;
+                    1
+                }
+                Some(held) => {
+                    let kept = held.owner == owner && held.expires_at > now;
+                    let epoch = if kept { held.epoch } else { held.epoch.saturating_add(1) };
+                    lease::Entity::update_many()
+                        .set(lease::ActiveModel {
+                            owner: Set(owner.to_owned()),
+                            epoch: Set(epoch),
+                            expires_at: Set(expires_at),
+                            process: Set(process),
+                            ..Default::default()
+                        })
+                        .filter(lease::Column::Resource.eq(resource))
+                        .exec(tx.session())
+                        .await?;
+                    epoch
+                }
+            };
+            Ok(Some(Fence { resource, epoch }))
+        })
+        .await
+    }
+
+    /// Who has the lead, or had it last.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn holder(&self, resource: &str) -> Result<Option<Holder>, Error> {
+        Ok(lease::Entity::find_by_id(resource).one(self.read()).await?.map(Holder::from))
+    }
+
+    /// Ends the lease of somebody who does not keep it any more. Returns whether it is still as it was seen.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn depose(&self, resource: &'static str, seen: &Holder, now: DateTime<Utc>) -> Result<bool, Error> {
+        self.tx("lease.depose", |tx| async move {
+            let held = lease::Entity::find_by_id(resource).lock_exclusive().one(tx.session()).await?;
+            if held.map(Holder::from).as_ref() != Some(seen) {
+                return Ok(false);
+            }
+            tx.end_leases(Condition::all().add(lease::Column::Resource.eq(resource)), now).await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Ends the leases of all other processes that had a lock: they are dead, as whoever calls this has it alone.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub(in crate::store) async fn depose_others(&self, now: DateTime<Utc>) -> Result<(), Error> {
+        let own = i64::from(self.inner.process.instance());
+        let others = || Condition::all().add(lease::Column::Process.ne(own));
+        self.tx("lease.depose", |tx| async move { tx.end_leases(others(), now).await }).await
+    }
+
+    /// Gives up the lead, so that another need not wait for the lease to end. Nothing happens if it was lost already.
+    ///
+    /// # Errors
+    /// If the database fails; the lease ends by itself then.
+    pub async fn resign(&self, fence: Fence, owner: &str, now: DateTime<Utc>) -> Result<(), Error> {
+        let own = || {
+            Condition::all()
+                .add(lease::Column::Resource.eq(fence.resource))
+                .add(lease::Column::Owner.eq(owner))
+                .add(lease::Column::Epoch.eq(fence.epoch))
+        };
+        self.tx("lease.resign", |tx| async move { tx.end_leases(own(), now).await }).await
+    }
+}
+
+impl Tx {
+    /// Ends leases. Then they are nobody's, whatever end they name: a clock that is wrong now may be right again.
+    async fn end_leases(&self, which: Condition, now: DateTime<Utc>) -> Result<(), Error> {
+        lease::Entity::update_many()
+            .col_expr(lease::Column::Owner, Expr::value(NOBODY))
+            .col_expr(lease::Column::ExpiresAt, Expr::value(now))
+            .filter(which)
+            .exec(self.session())
+            .await?;
+        Ok(())
+    }
+
+    /// Makes sure that the fence stands until the transaction ends. Comes before every other lock.
+    pub(in crate::store) async fn hold(&self, fence: Option<Fence>) -> Result<(), Error> {
+        let Some(fence) = fence else { return Ok(()) };
+        let epoch: Option<i64> = match self.backend() {
+            // MariaDB does not know FOR SHARE, which is all that the builder writes.
+            DbBackend::MySql => {
+                let sql = "SELECT epoch FROM lumo_leases WHERE resource = ? LOCK IN SHARE MODE";
+                let statement = Statement::from_sql_and_values(DbBackend::MySql, sql, [fence.resource.into()]);
+                let row = self.session().query_one_raw(statement).await?;
+                row.map(|row| row.try_get("", "epoch")).transpose()?
+            }
+            _ => {
+                let query = lease::Entity::find_by_id(fence.resource).lock_shared();
+                query.one(self.session()).await?.map(|row| row.epoch)
+            }
+        };
+        if epoch == Some(fence.epoch) { Ok(()) } else { Err(Error::Fenced) }
+    }
+}

@@ -1,0 +1,17 @@
+//! What the engine learns outside of a round.
+
+use crate::store::{Advance, Error, Fence, Store};
+
+impl Store {
+    /// Stores where a listing stands, without a pass.
+    ///
+    /// # Errors
+    /// If the database fails, or somebody else leads now.
+    pub async fn remember(&self, advance: &Advance<'_>, fence: Option<Fence>) -> Result<(), Error> {
+        self.tx("sync.remember", |tx| async move {
+            tx.hold(fence).await?;
+            tx.advance(advance).await
+        })
+        .await
+    }
+}

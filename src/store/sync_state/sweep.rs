@@ -1,0 +1,151 @@
+//! How far the rolling sweep of a listing has come, and which rows it has met.
+//!
+//! What a sweep is about to do next is its own business: its state is stored as it comes. The rows that it met are a bitmap
+//! over their numbers, in chunks, of which only those that changed are written.
+
+use chrono::{DateTime, SubsecRound, Utc};
+use lumo_bridge_entity::{seen, sweep};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use crate::model::Listing;
+use crate::store::{Error, Fence, Store, Tx};
+
+/// A sweep that is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SweepState {
+    pub listing: Listing,
+    /// Tells it from the one before.
+    pub started_at: DateTime<Utc>,
+    /// The last row number when it began.
+    pub known_until: i64,
+    /// JSON of the sweep's own.
+    pub state: String,
+}
+
+/// What is remembered in the transaction that stores a page: where to go on from, should the process die.
+#[derive(Clone, Debug, Default)]
+pub struct Checkpoint {
+    /// The first import of this listing began then, by the upstream's clock.
+    pub import_started: Option<(Listing, DateTime<Utc>)>,
+    pub sweep: Option<SweepState>,
+    /// Chunks of the bitmap of `sweep` that changed. Without a sweep they belong to none, and are not stored.
+    pub seen: Vec<(i32, Vec<u8>)>,
+    /// Items that could not be read before and can be now, by what they are kept under.
+    pub readable: Vec<(Listing, String)>,
+}
+
+impl Checkpoint {
+    /// Whether there is nothing to remember.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.import_started.is_none() && self.sweep.is_none() && self.readable.is_empty()
+    }
+}
+
+impl Store {
+    /// The sweep of a listing that is under way, and the chunks of its bitmap, in order.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn sweep(&self, listing: Listing) -> Result<Option<(SweepState, Vec<(i32, Vec<u8>)>)>, Error> {
+        // Locked: another process may begin a sweep between the two reads.
+        self.tx("sweep.load", |tx| async move {
+            let query = sweep::Entity::find_by_id(listing.as_str()).lock_exclusive();
+            let Some(row) = query.one(tx.session()).await? else { return Ok(None) };
+            let chunks = seen::Entity::find()
+                .filter(seen::Column::Listing.eq(listing.as_str()))
+                .order_by_asc(seen::Column::Chunk)
+                .all(tx.session())
+                .await?;
+            let sweep::Model { started_at, known_until, state, .. } = row;
+            let chunks = chunks.into_iter().map(|row| (row.chunk, row.bits)).collect();
+            Ok(Some((SweepState { listing, started_at, known_until, state }, chunks)))
+        })
+        .await
+    }
+
+    /// Stores how far a sweep has come, and the chunks of its bitmap that changed. The chunks of a sweep that began at another
+    /// time are forgotten.
+    ///
+    /// # Errors
+    /// If the database fails, or somebody else leads now.
+    pub async fn save_sweep(
+        &self,
+        state: &SweepState,
+        seen: &[(i32, Vec<u8>)],
+        fence: Option<Fence>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        self.tx("sweep.save", |tx| async move {
+            tx.hold(fence).await?;
+            tx.save_sweep(state, seen, now).await
+        })
+        .await
+    }
+
+    /// Forgets the sweep of a listing, with its bitmap.
+    ///
+    /// # Errors
+    /// If the database fails, or somebody else leads now.
+    pub async fn end_sweep(&self, listing: Listing, fence: Option<Fence>) -> Result<(), Error> {
+        self.tx("sweep.end", |tx| async move {
+            tx.hold(fence).await?;
+            sweep::Entity::delete_by_id(listing.as_str()).exec(tx.session()).await?;
+            tx.forget_seen(listing).await
+        })
+        .await
+    }
+}
+
+impl Tx {
+    /// Stores what is to be remembered.
+    pub(in crate::store) async fn save_checkpoint(
+        &self,
+        checkpoint: &Checkpoint,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        if let Some((listing, at)) = checkpoint.import_started {
+            self.begin_import(listing, at).await?;
+        }
+        if let Some(sweep) = &checkpoint.sweep {
+            self.save_sweep(sweep, &checkpoint.seen, now).await?;
+        }
+        self.release_rejects(&checkpoint.readable).await
+    }
+
+    async fn save_sweep(&self, state: &SweepState, seen: &[(i32, Vec<u8>)], now: DateTime<Utc>) -> Result<(), Error> {
+        let listing = state.listing.as_str();
+        // As the databases keep it, or the sweep would not recognise itself.
+        let started_at = state.started_at.trunc_subsecs(6);
+        let before = sweep::Entity::find_by_id(listing).lock_exclusive().one(self.session()).await?;
+        if before.is_none_or(|before| before.started_at != started_at) {
+            self.forget_seen(state.listing).await?;
+        }
+        let row = sweep::ActiveModel {
+            listing: Set(listing.to_owned()),
+            started_at: Set(started_at),
+            known_until: Set(state.known_until),
+            state: Set(state.state.clone()),
+            updated_at: Set(now),
+        };
+        let columns =
+            [sweep::Column::StartedAt, sweep::Column::KnownUntil, sweep::Column::State, sweep::Column::UpdatedAt];
+        let on_conflict = OnConflict::column(sweep::Column::Listing).update_columns(columns).to_owned();
+        sweep::Entity::insert(row).on_conflict(on_conflict).exec_without_returning(self.session()).await?;
+        // Few and large: one statement text serves for any number of them.
+        for (chunk, bits) in seen {
+            let row =
+                seen::ActiveModel { listing: Set(listing.to_owned()), chunk: Set(*chunk), bits: Set(bits.clone()) };
+            let key = [seen::Column::Listing, seen::Column::Chunk];
+            let on_conflict = OnConflict::columns(key).update_column(seen::Column::Bits).to_owned();
+            seen::Entity::insert(row).on_conflict(on_conflict).exec_without_returning(self.session()).await?;
+        }
+        Ok(())
+    }
+
+    async fn forget_seen(&self, listing: Listing) -> Result<(), Error> {
+        seen::Entity::delete_many().filter(seen::Column::Listing.eq(listing.as_str())).exec(self.session()).await?;
+        Ok(())
+    }
+}
