@@ -17,6 +17,7 @@ pub(crate) mod leader;
 mod leading;
 mod lists;
 mod log;
+mod meet;
 mod portable;
 mod prune;
 mod race;
