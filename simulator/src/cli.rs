@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::simulator::{DepositShape, OverCap, Quirks, Simulator, SimulatorConfig, Total};
+use crate::simulator::{DepositShape, OverCap, Profile, Quirks, Simulator, SimulatorConfig, Total};
 use crate::world::{DEV_KEY, Order, Visibility, World};
 
 /// What to simulate.
@@ -28,6 +28,9 @@ pub struct Args {
     /// The API key to accept
     #[arg(long, value_name = "KEY", default_value = DEV_KEY)]
     pub api_key: String,
+    /// The key of a further company, with data of its own; may be given several times
+    #[arg(long, value_name = "KEY")]
+    pub other_key: Vec<String>,
     /// How long each answer takes, e.g. 20ms or 1.5s
     #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = duration)]
     pub latency: Duration,
@@ -64,6 +67,9 @@ pub struct Args {
     /// `present`, `missing`, `text`, or the largest number that a total may be
     #[arg(long, value_name = "TOTAL", value_parser = total, help_heading = "Instead of the preset's")]
     pub total: Option<Total>,
+    /// Whether a company tells who it is
+    #[arg(long, value_enum, help_heading = "Instead of the preset's")]
+    pub profile: Option<Profile>,
 }
 
 /// Serves until `shutdown` is over. Fails if it cannot listen.
@@ -73,6 +79,11 @@ pub async fn run(args: Args, shutdown: impl Future<Output = ()>) -> io::Result<(
     world.seed(args.wallets, args.deposits);
     let config = SimulatorConfig { listen: args.listen, world, quirks, latency: args.latency };
     let simulator = Simulator::start(config).await?;
+    for (seed, key) in (args.seed + 1..).zip(args.other_key) {
+        let other = World::live(seed).with_api_key(key);
+        other.seed(args.wallets, args.deposits);
+        simulator.add_company(other);
+    }
     simulator.life().start(args.life);
     announce(&simulator)?;
     shutdown.await;
@@ -100,6 +111,7 @@ impl Args {
             shape: self.shape.unwrap_or(preset.shape),
             extra_fields: self.extra_fields.unwrap_or(preset.extra_fields),
             total: self.total.unwrap_or(preset.total),
+            profile: self.profile.unwrap_or(preset.profile),
         }
     }
 }

@@ -36,8 +36,8 @@ mod world;
 
 pub use crate::receiver::{Answer, OrderFault, OrderReport, Received, Receiver, ReceiverConfig, Verdict};
 pub use crate::simulator::{
-    DepositShape, Fault, Faults, Life, Operation, OverCap, Quirks, Requests, RetryAfter, Simulator, SimulatorConfig,
-    Total,
+    DepositShape, Fault, Faults, Life, Operation, OverCap, Profile, Quirks, Requests, RetryAfter, Simulator,
+    SimulatorConfig, Total,
 };
 pub use crate::world::{
     Amount, CompanyId, DEV_KEY, Deposit, DepositId, NotAnAmount, Order, STATUSES, Snapshot, Step, Visibility, Wallet,

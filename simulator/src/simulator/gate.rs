@@ -4,10 +4,9 @@
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 
 use crate::simulator::Shared;
 use crate::simulator::damage::{self, PageDamage};
@@ -35,15 +34,28 @@ pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
         Some(Fault::HtmlPage) => return damage::html(StatusCode::OK.as_u16()),
         _ => {}
     }
-    let response = if has_key(&shared.world.api_key(), request.headers(), request.uri()) {
-        next.run(request).await
-    } else {
-        Refusal::new(StatusCode::UNAUTHORIZED, "invalid API key").into_response()
-    };
+    let response = answer(&shared, request, next).await;
     match fault {
         Some(fault) => damaged(response, fault).await,
         None => response,
     }
+}
+
+/// The answer to whoever has a company's key.
+async fn answer(shared: &Shared, mut request: Request, next: Next) -> Response {
+    let Some(world) = shared.worlds.asked(request.headers(), request.uri()) else {
+        return Refusal::new(StatusCode::UNAUTHORIZED, "invalid API key").into_response();
+    };
+    request.extensions_mut().insert(world);
+    next.run(request).await
+}
+
+/// What stands before a request that belongs to none of the published lists: the latency and the key.
+pub(crate) async fn quietly(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    if !shared.latency.is_zero() {
+        tokio::time::sleep(shared.latency).await;
+    }
+    answer(&shared, request, next).await
 }
 
 async fn damaged(response: Response, fault: Fault) -> Response {
@@ -66,20 +78,4 @@ async fn damaged(response: Response, fault: Fault) -> Response {
         }
         Fault::Status { .. } | Fault::HtmlStatus { .. } | Fault::HtmlPage => damage::with_body(response, body),
     }
-}
-
-#[derive(Deserialize)]
-struct KeyQuery {
-    api_key: Option<String>,
-}
-
-/// Whether a request carries the key in one of the three places. One right key is enough.
-fn has_key(key: &str, headers: &HeaderMap, uri: &Uri) -> bool {
-    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let bearer = header(header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
-    if header("x-api-key") == Some(key) || bearer == Some(key) {
-        return true;
-    }
-    let query = axum::extract::Query::<KeyQuery>::try_from_uri(uri);
-    query.is_ok_and(|query| query.api_key.as_deref() == Some(key))
 }

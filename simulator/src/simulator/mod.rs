@@ -8,6 +8,7 @@ mod damage;
 mod fault;
 mod gate;
 mod life;
+mod of_key;
 mod params;
 mod quirks;
 mod refusal;
@@ -22,7 +23,8 @@ use std::time::Duration;
 use crate::server::Server;
 pub use crate::simulator::fault::{Fault, Faults, RetryAfter};
 pub use crate::simulator::life::Life;
-pub use crate::simulator::quirks::{DepositShape, OverCap, Quirks, Total};
+use crate::simulator::of_key::Worlds;
+pub use crate::simulator::quirks::{DepositShape, OverCap, Profile, Quirks, Total};
 pub use crate::simulator::requests::{Operation, Requests};
 use crate::world::World;
 
@@ -47,7 +49,10 @@ impl SimulatorConfig {
 /// What all requests share.
 #[derive(Debug, Clone)]
 struct Shared {
+    /// The company of the key, or the first one where no key was looked at yet.
     world: World,
+    /// All companies, by their keys.
+    worlds: Worlds,
     quirks: Quirks,
     latency: Duration,
     faults: Faults,
@@ -67,7 +72,9 @@ impl Simulator {
     pub async fn start(config: SimulatorConfig) -> io::Result<Self> {
         let SimulatorConfig { listen, world, quirks, latency } = config;
         let life = Life::of(world.clone());
-        let shared = Shared { world, quirks, latency, faults: Faults::default(), requests: Requests::default(), life };
+        let worlds = Worlds::of(world.clone());
+        let shared =
+            Shared { world, worlds, quirks, latency, faults: Faults::default(), requests: Requests::default(), life };
         let router = routes::router(&shared).merge(control::router(&shared)).fallback(refusal::no_such_route);
         let server = Server::start(listen, router).await?;
         Ok(Self { server, shared })
@@ -84,6 +91,11 @@ impl Simulator {
 
     pub fn world(&self) -> &World {
         &self.shared.world
+    }
+
+    /// Serves a further company to whoever has its key.
+    pub fn add_company(&self, world: World) {
+        self.shared.worlds.add(world);
     }
 
     pub fn faults(&self) -> &Faults {

@@ -25,6 +25,18 @@ pub struct Quirks {
     /// Whether objects carry fields that the reference does not name, with awkward numbers in them.
     pub extra_fields: bool,
     pub total: Total,
+    pub profile: Profile,
+}
+
+/// What becomes of a request for the company's profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// The company describes itself.
+    Answers,
+    /// 403 Forbidden.
+    Refuses,
+    /// 404 Not Found.
+    Absent,
 }
 
 /// What happens to a `limit` above the cap.
@@ -74,6 +86,7 @@ impl Default for Quirks {
             shape: DepositShape::Flat,
             extra_fields: false,
             total: Total::Present,
+            profile: Profile::Answers,
         }
     }
 }
@@ -96,7 +109,7 @@ impl Quirks {
                     ..plain.clone()
                 },
             ),
-            ("scattered", Self { order: Order::Scattered, page_cap: 40, ..plain.clone() }),
+            ("scattered", Self { order: Order::Scattered, page_cap: 40, profile: Profile::Refuses, ..plain.clone() }),
             (
                 "hides_blocked",
                 Self {
@@ -121,6 +134,7 @@ impl Quirks {
                     shape: DepositShape::Stringly,
                     extra_fields: true,
                     total: Total::Missing,
+                    profile: Profile::Absent,
                 },
             ),
             ("extra_fields", Self { extra_fields: true, ..plain }),

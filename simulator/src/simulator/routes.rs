@@ -1,4 +1,4 @@
-//! The six published operations: read the request, ask the world, print the answer.
+//! The published operations: read the request, ask the world, print the answer.
 //!
 //! Keys, latency, counting and faults are the [gate]'s, which stands before each of them.
 //!
@@ -6,18 +6,20 @@
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::handler::Handler;
 use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::routing::{MethodFilter, MethodRouter, get, on};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::simulator::Shared;
 use crate::simulator::gate::{self, Gate};
+use crate::simulator::of_key::OfKey;
 use crate::simulator::params::{self, ListQuery};
+use crate::simulator::quirks::Profile;
 use crate::simulator::refusal::{self, Refusal};
 use crate::simulator::requests::Operation;
 use crate::simulator::shape;
@@ -37,6 +39,10 @@ pub(crate) fn router(shared: &Shared) -> Router {
         .route("/user-wallets/deposits", behind_gate(shared, Operation::ListDeposits, list_deposits))
         .route("/user-wallets/{id}/block", behind_gate(shared, Operation::BlockWallet, block_wallet))
         .route("/user-wallets/{id}/replace", behind_gate(shared, Operation::ReplaceWallet, replace_wallet))
+        .route(
+            "/auth/company/profile",
+            get(profile).route_layer(middleware::from_fn_with_state(shared.clone(), gate::quietly)),
+        )
         .method_not_allowed_fallback(refusal::no_such_method)
         .with_state(shared.clone())
 }
@@ -52,11 +58,11 @@ where
     on(method, handler).route_layer(middleware::from_fn_with_state(gate, gate::pass))
 }
 
-async fn list_wallets(State(shared): State<Shared>, query: ListQuery) -> Answer {
+async fn list_wallets(OfKey(shared): OfKey, query: ListQuery) -> Answer {
     wallet_list(&shared, &query, Section::Plain { blocked: shared.quirks.blocked })
 }
 
-async fn list_blocked_wallets(State(shared): State<Shared>, query: ListQuery) -> Answer {
+async fn list_blocked_wallets(OfKey(shared): OfKey, query: ListQuery) -> Answer {
     wallet_list(&shared, &query, Section::OnlyBlocked)
 }
 
@@ -68,7 +74,7 @@ fn wallet_list(shared: &Shared, query: &ListQuery, section: Section) -> Answer {
     json(StatusCode::OK, shape::wallets(&page, quirks))
 }
 
-async fn list_deposits(State(shared): State<Shared>, query: ListQuery) -> Answer {
+async fn list_deposits(OfKey(shared): OfKey, query: ListQuery) -> Answer {
     let quirks = &shared.quirks;
     let window = query.window(quirks)?;
     if let Some(status) = query.status.as_deref().filter(|status| !shared.world.knows_status(status)) {
@@ -79,13 +85,21 @@ async fn list_deposits(State(shared): State<Shared>, query: ListQuery) -> Answer
     json(StatusCode::OK, shape::deposits(&page, quirks))
 }
 
+async fn profile(OfKey(shared): OfKey) -> Answer {
+    match shared.quirks.profile {
+        Profile::Answers => json(StatusCode::OK, shape::profile(shared.world.company())),
+        Profile::Refuses => Err(Refusal::new(StatusCode::FORBIDDEN, "not for API keys")),
+        Profile::Absent => Err(Refusal::not_found("Cannot GET /auth/company/profile")),
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct NewWallet {
     external_id: String,
 }
 
-async fn create_wallet(State(shared): State<Shared>, body: Bytes) -> Answer {
+async fn create_wallet(OfKey(shared): OfKey, body: Bytes) -> Answer {
     let NewWallet { external_id } = params::body(&body)?;
     let external_id = params::required("externalId", external_id)?;
     let (wallet, is_new) = shared.world.create_wallet(&external_id);
@@ -98,13 +112,13 @@ struct Why {
     reason: String,
 }
 
-async fn block_wallet(State(shared): State<Shared>, Path(id): Path<String>, body: Bytes) -> Answer {
+async fn block_wallet(OfKey(shared): OfKey, Path(id): Path<String>, body: Bytes) -> Answer {
     let (wallet, reason) = addressed(&shared, &id, &body)?;
     let wallet = shared.world.block(wallet.id, &reason)?;
     json(StatusCode::OK, shape::wallet(&wallet, &shared.quirks))
 }
 
-async fn replace_wallet(State(shared): State<Shared>, Path(id): Path<String>, body: Bytes) -> Answer {
+async fn replace_wallet(OfKey(shared): OfKey, Path(id): Path<String>, body: Bytes) -> Answer {
     let (wallet, reason) = addressed(&shared, &id, &body)?;
     let wallet = shared.world.replace(wallet.id, &reason)?;
     json(StatusCode::OK, shape::wallet(&wallet, &shared.quirks))

@@ -14,6 +14,34 @@ use crate::world::{CompanyId, Deposit, DepositId, Page, Wallet, WalletId};
 
 type Json = Result<Box<RawValue>, serde_json::Error>;
 
+/// What a company says of itself.
+pub(crate) fn profile(company: CompanyId) -> Json {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Profile {
+        id: CompanyId,
+        name: String,
+        email: &'static str,
+        contact_email: &'static str,
+        contact_telegram: &'static str,
+        is_active: bool,
+        webhook_url: Option<&'static str>,
+        deposit_forward_address: Option<&'static str>,
+    }
+
+    let name = company.to_string();
+    to_raw_value(&Profile {
+        id: company,
+        name: format!("Simulated company {}", name.split('-').next().unwrap_or_default()),
+        email: "company@example.test",
+        contact_email: "contact@example.test",
+        contact_telegram: "@simulated",
+        is_active: true,
+        webhook_url: None,
+        deposit_forward_address: None,
+    })
+}
+
 /// A wallet as this server prints it.
 pub(crate) fn wallet(wallet: &Wallet, quirks: &Quirks) -> Json {
     let item = WalletItem {

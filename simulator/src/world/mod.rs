@@ -185,6 +185,11 @@ impl World {
         self.state().rotate_key()
     }
 
+    /// Which company it is.
+    pub fn company(&self) -> CompanyId {
+        self.state().company
+    }
+
     pub fn api_key(&self) -> String {
         self.state().key.clone()
     }

@@ -33,7 +33,7 @@ pub(crate) struct State {
     pub(crate) wallets: Wallets,
     pub(crate) deposits: Deposits,
     clock: Clock,
-    company: CompanyId,
+    pub(crate) company: CompanyId,
     senders: Vec<Arc<str>>,
     block_number: u64,
     users: u64,
