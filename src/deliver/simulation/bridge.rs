@@ -7,7 +7,7 @@ use rand::RngExt;
 use tokio::time::Instant;
 
 use super::leads::known;
-use super::world::{TIMEOUT, World};
+use super::world::{TIMEOUT, World, short};
 use crate::deliver::attempt::feed;
 use crate::deliver::jobs;
 use crate::deliver::machine::{Action, Input, Machine, Report, Sending};
@@ -180,12 +180,13 @@ impl World {
                     (_, true) => "loses its answer",
                     _ => "is done",
                 };
-                self.note(format!("{name}: {how}: {action:?}"));
+                self.note(short(format_args!("{name}: {how}: {action:?}")));
                 if fails {
                     failed
                 } else {
                     let order = self.settings(name).order;
                     let publishes = matches!(action, Action::Commit(_));
+                    let writes = publishes || matches!(action, Action::Feed { .. } | Action::Refresh { .. });
                     let input = match action {
                         Action::Feed { commit, bodies } => {
                             let fed = feed(&self.store, &ledger(), &commit, &bodies, now.utc).await;
@@ -196,7 +197,9 @@ impl World {
                     if publishes {
                         self.tell_all();
                     }
-                    self.check().await;
+                    if writes {
+                        self.check().await;
+                    }
                     if is_lost { failed } else { Some(input) }
                 }
             }
@@ -225,7 +228,7 @@ impl World {
 
     async fn tell(&mut self, at: usize, name: &EndpointName, input: Input) {
         let now = self.now();
-        self.note(format!("{name}: told: {input:?}"));
+        self.note(short(format_args!("{name}: told: {input:?}")));
         let process = &mut self.processes[at];
         let own = process.id;
         let running = process.machines.get_mut(name).unwrap();
@@ -244,7 +247,6 @@ impl World {
             process.is_alive = false;
             self.store.forget_processes(&[own]).await.unwrap();
         }
-        self.check().await;
     }
 
     /// Requests whose time is over have timed out; whoever wanted to be asked again is asked.

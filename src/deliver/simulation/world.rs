@@ -112,9 +112,7 @@ impl World {
     }
 
     pub(super) fn note(&mut self, what: String) {
-        let mut line = format!("{:>9.3} {what}", self.passed.as_secs_f64());
-        line.truncate(line.floor_char_boundary(400));
-        self.history.push(line);
+        self.history.push(format!("{:>9.3} {what}", self.passed.as_secs_f64()));
     }
 
     pub(super) fn chance(&mut self, percent: u32) -> bool {
@@ -310,6 +308,22 @@ impl World {
         self.passed += next - now.instant;
         self.tick().await;
     }
+}
+
+/// The beginning of a text: what comes after it is not even made.
+pub(super) fn short(text: std::fmt::Arguments<'_>) -> String {
+    struct Short(String);
+    impl std::fmt::Write for Short {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            self.0.push_str(text);
+            if self.0.len() < 400 { Ok(()) } else { Err(std::fmt::Error) }
+        }
+    }
+    let mut short = Short(String::new());
+    if std::fmt::write(&mut short, text).is_err() {
+        short.0.push('…');
+    }
+    short.0
 }
 
 /// In memory, where there is a place for that.
