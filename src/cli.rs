@@ -3,6 +3,7 @@
 //! Data goes to standard output, words and progress to standard error. A command ends with 0 when it has done its work, 1
 //! when the work failed, and 2 when it was asked wrongly or the configuration is wrong.
 
+mod account;
 mod callback;
 mod check;
 mod config;
@@ -94,6 +95,9 @@ enum Command {
     Status,
     /// Ask the daemon that runs here how it is; exit code 1 if it is not well
     Health(health::Args),
+    /// Show whose data the tables hold; give them to another company or server
+    #[command(subcommand)]
+    Account(account::Command),
     /// Bring the tables up to date, take them back, or show where they stand
     #[command(subcommand)]
     Migrate(migrate::Command),
@@ -172,6 +176,7 @@ async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Check(args) => Box::pin(check::run(context, args)).await,
         Command::Status => Box::pin(status::run(context)).await,
         Command::Health(args) => Box::pin(health::run(context, args)).await,
+        Command::Account(command) => Box::pin(account::run(context, command)).await,
         Command::Migrate(command) => Box::pin(migrate::run(context, command)).await,
         Command::Wallet(command) => Box::pin(wallet::run(context, command)).await,
         Command::Deposit(command) => Box::pin(deposit::run(context, command)).await,

@@ -1,6 +1,7 @@
 //! lumo-bridge.
 #![doc = include_str!("../ARCHITECTURE.md")]
 
+pub mod account;
 pub mod admin;
 pub mod app;
 pub mod backfill;

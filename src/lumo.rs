@@ -17,6 +17,7 @@ mod wire;
 use std::sync::Arc;
 
 use serde::Serialize;
+use tokio::sync::Mutex;
 use url::{Url, form_urlencoded};
 
 pub use self::config::{Config, DepositFields};
@@ -25,7 +26,9 @@ use self::http::{Answer, Http};
 pub use self::meters::Meters;
 pub use self::pace::{Lane, Speed};
 use self::wire::Fields;
+pub use self::wire::Profile;
 use crate::model::Listing;
+use crate::model::account::{Identity, Server};
 use crate::model::id::{ExternalId, WalletId};
 use crate::model::record::{Deposit, Page, Wallet};
 use crate::setting::{Percent, Secret};
@@ -53,6 +56,8 @@ struct Inner {
     base_url: Url,
     fields: Fields,
     deposit_fields: DepositFields,
+    /// Whose key it is, once that is known; forgotten when the key is refused.
+    identity: Mutex<Option<Identity>>,
 }
 
 impl Client {
@@ -63,6 +68,7 @@ impl Client {
             base_url: config.base_url.get().clone(),
             fields: Fields::compile(&config.deposit_fields),
             deposit_fields: config.deposit_fields.clone(),
+            identity: Mutex::default(),
         })))
     }
 
@@ -90,6 +96,37 @@ impl Client {
     #[must_use]
     pub fn meters(&self) -> &Meters {
         self.0.http.meters()
+    }
+
+    /// The server that is asked.
+    #[must_use]
+    pub fn server(&self) -> Server {
+        Server::of(&self.0.base_url)
+    }
+
+    /// The company that the key belongs to, as it describes itself. Lumo need not answer that.
+    pub async fn profile(&self) -> Result<Profile, Error> {
+        let answer = self.0.http.object(self.url(&["auth", "company", "profile"])).await?;
+        wire::profile(answer.body)
+    }
+
+    /// Whose key it is: by the company's profile, or else by the first wallet. None if neither names a company. Asked anew
+    /// once a request has been refused as unauthorized, and until something is found.
+    pub async fn identify(&self) -> Result<Option<Identity>, Error> {
+        let mut identity = self.0.identity.lock().await;
+        if identity.is_none() || self.0.http.take_unauthorized() {
+            let company = match self.profile().await {
+                Ok(profile) => Some(profile.id),
+                Err(_) => {
+                    let first = ListQuery { limit: 1, offset: 0, external_id: None, status: None };
+                    let page = self.list_wallets(Lane::Fresh, &first).await?;
+                    page.items.into_iter().next().map(|wallet| wallet.company_id)
+                }
+            };
+            self.0.http.take_unauthorized();
+            *identity = company.map(|company| Identity { company, server: self.server() });
+        }
+        Ok(identity.clone())
     }
 
     /// One page of all user wallets.

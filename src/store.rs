@@ -41,6 +41,7 @@ pub use endpoint::Registered;
 pub use mirror::Mirrored;
 pub use mirror::census::{Census, Whereabouts};
 pub use mirror::ingest::{Batch, Ingested, Preview, Told};
+pub use sync_state::account::{Account, Adopted, Belongs, Noting};
 pub use sync_state::lead::{Fence, Holder};
 pub use sync_state::progress::{Advance, Progress, Remembered, Run};
 pub use sync_state::rejects::{KeptRejects, KnownReject, KnownRejects, MAX_REJECTS, RejectFilter};

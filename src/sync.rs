@@ -26,6 +26,7 @@ pub mod recheck;
 mod rejects;
 pub mod removals;
 mod report;
+mod right;
 mod round;
 mod sightings;
 mod skew;
@@ -52,14 +53,16 @@ pub use config::Config;
 pub use lead::{Lead, RESOURCE as LEASE};
 pub use meters::Meters;
 pub use report::{Options, Preview, Report, Tally};
+pub use right::Right;
 pub use upstream::{Milestone, Upstream};
 
+use crate::account::{self, Refusal};
 use crate::clock::Clock;
 use crate::lumo;
 use crate::model::Listing;
 use crate::model::facts::History;
 use crate::model::record::{Deposit, Wallet};
-use crate::store::{self, Ending, Fence, Store};
+use crate::store::{self, Ending, Store};
 use ask::Asks;
 use hot::News;
 use log::RoundLog;
@@ -146,6 +149,18 @@ pub enum Error {
     Upstream(#[from] lumo::Error),
     #[error("page not stored")]
     Store(#[from] store::Error),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl From<account::Error> for Error {
+    fn from(error: account::Error) -> Self {
+        match error {
+            account::Error::Refused(refusal) => Self::Refused(refusal),
+            account::Error::Upstream(error) => Self::Upstream(error),
+            account::Error::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 impl Error {
@@ -153,6 +168,12 @@ impl Error {
     #[must_use]
     pub fn is_unauthorized(&self) -> bool {
         matches!(self, Self::Upstream(lumo::Error::Unauthorized))
+    }
+
+    /// Whether the key, or the server, is not the one that the tables are filled from.
+    #[must_use]
+    pub fn is_wrong_account(&self) -> bool {
+        matches!(self, Self::Refused(_))
     }
 
     /// Whether another process has taken over.
@@ -273,10 +294,12 @@ impl<U: Upstream> Syncer<U> {
         stop: &CancellationToken,
     ) -> Result<Report, Error> {
         let mut gate = self.gate(listing).lock().await;
+        let admitted = self.admit(options.ending).await;
         let mut round = Round::begin(self, listing, options).await?;
         let was_unauthorized = round.progress.unauthorized_since.is_some();
         let (fence, is_guest) = (round.fence(), round.is_guest());
         let ended = match reach {
+            _ if admitted.is_err() => admitted.map(|()| Ended::Stopped),
             Reach::Needed if round.is_guest() => round.whole::<R>(stop).await,
             // Whether a blocked wallet is gone is for the list of all wallets to say.
             Reach::Whole if options.accept_removals && listing != Listing::Blocked => round.twice::<R>(stop).await,
@@ -332,28 +355,6 @@ impl<U: Upstream> Syncer<U> {
 
     fn sizes(&self, listing: Listing) -> Sizes {
         Sizes { page: PageBytes::clone(&self.page_bytes[listing as usize]), large: Arc::clone(&self.large) }
-    }
-}
-
-/// By what right a process writes what it has read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Right {
-    /// There is no other process.
-    #[default]
-    Alone,
-    /// It has the lease.
-    Lease(Fence),
-    /// Another process has the lease. Rows and events may be stored all the same, the keys see to that; what the other one
-    /// remembers is not touched, so lists are read whole.
-    Guest,
-}
-
-impl Right {
-    fn fence(self) -> Option<Fence> {
-        match self {
-            Self::Lease(fence) => Some(fence),
-            Self::Alone | Self::Guest => None,
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! The names are those of the tables, so that what a script knows from one it knows from the other. A list leaves out
 //! what is long (the item as listed, the body, the attempts); one thing in full has it, embedded exactly as it was stored.
 
+pub mod account;
 pub mod delivery;
 pub mod deposit;
 pub mod done;
@@ -16,6 +17,7 @@ pub mod standing;
 pub mod trial;
 pub mod wallet;
 
+pub use account::{Account, WrongAccount};
 pub use delivery::{Attempt, Delivery};
 pub use deposit::Deposit;
 pub use done::Done;

@@ -13,12 +13,13 @@ use lumo_bridge_entity::wallet;
 
 pub use error::{Error, Write};
 
+use crate::account;
 use crate::clock::Clock;
 use crate::lumo::{self, Client};
 use crate::model::facts::Announce;
 use crate::model::id::{ExternalId, WalletId};
 use crate::model::record::Wallet;
-use crate::store::{self, Batch, Checkpoint, Ending, Regressions, Store};
+use crate::store::{self, Batch, Checkpoint, Ending, Noting, Regressions, Store};
 
 /// Makes wallets what the merchant wants them to be.
 pub struct Wallets {
@@ -36,9 +37,10 @@ impl Wallets {
     /// Creates the user's wallet, or returns the one that there is.
     ///
     /// # Errors
-    /// If the API refuses or answers oddly, or its answer cannot be stored.
+    /// If the key is another company's, the API refuses or answers oddly, or its answer cannot be stored.
     pub async fn create(&self, user: &ExternalId) -> Result<wallet::Model, Error> {
         let write = Write::Create { user: user.clone() };
+        self.admit(&write).await?;
         let answer = self.client.create_wallet(user).await;
         self.settle(write, answer).await
     }
@@ -49,6 +51,7 @@ impl Wallets {
     /// If the API refuses or answers oddly, or its answer cannot be stored.
     pub async fn block(&self, id: &WalletId, reason: &str) -> Result<wallet::Model, Error> {
         let write = Write::Block { id: id.clone() };
+        self.admit(&write).await?;
         let answer = self.client.block_wallet(id, reason).await;
         self.settle(write, answer).await
     }
@@ -61,8 +64,18 @@ impl Wallets {
         // Whose it is, as far as that is known: for the check of the answer, and for the words if there is none.
         let user = self.store.wallet(id).await.ok().flatten().map(|known| known.external_id);
         let write = Write::Replace { id: id.clone(), user };
+        self.admit(&write).await?;
         let answer = self.client.replace_wallet(id, reason).await;
         self.settle(write, answer).await
+    }
+
+    /// Makes sure that the key is of the company that the tables belong to: it would write to somebody else's wallets.
+    async fn admit(&self, write: &Write) -> Result<(), Error> {
+        let admitted = account::admit(&self.store, self.client.identify(), Noting::First, self.clock.now()).await;
+        admitted.map_err(|error| match error {
+            account::Error::Upstream(source) => Error::NotDone { write: write.clone(), source },
+            source => Error::NotAsked { write: write.clone(), source },
+        })
     }
 
     /// Stores an answer that is what was asked for.

@@ -131,7 +131,7 @@ impl Scene {
             (0..USERS)
                 .map(|number| {
                     let draft = draft(number, now);
-                    let body = draft.body(1).unwrap();
+                    let body = draft.body(1, None).unwrap();
                     (draft, body)
                 })
                 .collect(),
@@ -241,7 +241,7 @@ fn draft(number: usize, now: DateTime<Utc>) -> Draft {
         changes: None,
         upstream: Some(item(0)),
     };
-    let length = draft.body(100).unwrap().len();
+    let length = draft.body(100, None).unwrap().len();
     draft.upstream = Some(item(BODY.saturating_sub(length)));
     draft
 }

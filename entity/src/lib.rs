@@ -12,6 +12,7 @@
 pub mod amount;
 pub mod id;
 
+pub mod account;
 pub mod ack;
 pub mod attempt;
 pub mod blocks;

@@ -31,6 +31,8 @@ pub struct Model {
     pub missing_since: Option<DateTimeUtc>,
     /// 1, 2, 3 … over all rows of the table, without holes; given when the row is first stored, for ever.
     pub row_no: i64,
+    /// The company that it is of, if the tables belong to another by now; see [`crate::account`].
+    pub former_company_id: Option<CompanyId>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -1,5 +1,6 @@
 //! The API: what the commands of the same names show and do, over HTTP.
 
+mod account;
 mod activity;
 mod deliveries;
 mod deposits;
@@ -18,6 +19,7 @@ use super::route::Route;
 pub(super) fn routes() -> Vec<Route> {
     let groups = [
         status::routes(),
+        account::routes(),
         activity::routes(),
         wallets::routes(),
         deposits::routes(),

@@ -1,5 +1,5 @@
 //! `/readyz`: whether the tables can be relied on. The database answers, has the tables of this program and takes writes, the
-//! first import is done, every listing is fresh, and the key is accepted. It is judged by the tables, so every process
+//! first import is done, every listing is fresh, and the key is accepted and the right one. It is judged by the tables, so every process
 //! answers alike, but for what only it knows of its own writing.
 
 use axum::Json;
@@ -11,7 +11,7 @@ use super::Admin;
 use crate::chain::Chain;
 use crate::model::Listing;
 use crate::store;
-use crate::view::{Finding, finding};
+use crate::view::{Account, Finding, finding};
 
 #[derive(Serialize)]
 pub(super) struct Readiness {
@@ -49,9 +49,11 @@ pub(super) async fn blocking(admin: &Admin) -> Result<Vec<Finding>, store::Error
     for listing in Listing::ALL {
         listings.push(admin.store.progress(listing).await?);
     }
+    let account = admin.store.account().await?.map(Account::from);
     let writing = admin.store.write_trouble().as_ref().map(finding::of_writing);
     let mut findings = finding::of_listings(&listings, admin.overdue_after, admin.clock.now());
     findings.retain(|finding| finding.blocks_ready);
+    findings.extend(account.as_ref().and_then(finding::of_account));
     findings.extend(writing);
     findings.sort_by_key(|finding| finding.severity);
     Ok(findings)

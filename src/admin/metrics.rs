@@ -100,6 +100,10 @@ async fn expose(admin: &Admin) -> Result<String, store::Error> {
     let mut text = Exposition::default();
     let is_ready = super::health::blocking(admin).await?.is_empty();
     text.gauge("lumo_bridge_ready", "1 while `/readyz` answers 200; its body says what is wrong.", u8::from(is_ready));
+    let account = admin.store.account().await?;
+    let is_accepted = account.is_none_or(|account| account.wrong_since.is_none());
+    let help = "0 while the API key is of another company than the tables, or the server another one.";
+    text.gauge("lumo_bridge_account_accepted", help, u8::from(is_accepted));
     listings(&mut text, &standings, now);
     let name = "lumo_bridge_sync_rejects";
     text.family(name, "gauge", "Items of the lists that cannot be read and are kept aside.");

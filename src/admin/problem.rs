@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::chain::Chain;
-use crate::{lumo, store, sync, wallets};
+use crate::{account, lumo, store, sync, wallets};
 
 /// A refusal; its text may quote what the caller has sent, and nothing else that is secret.
 #[derive(Debug)]
@@ -189,11 +189,20 @@ impl From<lumo::Error> for Problem {
     }
 }
 
+impl From<account::Refusal> for Problem {
+    fn from(refusal: account::Refusal) -> Self {
+        Self::new(StatusCode::CONFLICT, "wrong_account", refusal.to_string()).with_hint(refusal.hint())
+    }
+}
+
 impl From<wallets::Error> for Problem {
     fn from(error: wallets::Error) -> Self {
         let hint = error.hint();
         let problem = match error {
-            wallets::Error::NotDone { source, .. } => source.into(),
+            wallets::Error::NotAsked { source: account::Error::Refused(refusal), .. } => refusal.into(),
+            wallets::Error::NotAsked { source: account::Error::Store(source), .. } => source.into(),
+            wallets::Error::NotAsked { source: account::Error::Upstream(source), .. }
+            | wallets::Error::NotDone { source, .. } => source.into(),
             // No 503, which invites to ask again.
             wallets::Error::Unknown { .. } => Self::failed(StatusCode::BAD_GATEWAY, "outcome_unknown", &error),
             wallets::Error::Odd { .. } => Self::failed(StatusCode::BAD_GATEWAY, "odd_answer", &error),
@@ -208,6 +217,7 @@ impl From<sync::Error> for Problem {
         match error {
             sync::Error::Upstream(error) => error.into(),
             sync::Error::Store(error) => error.into(),
+            sync::Error::Refused(refusal) => refusal.into(),
         }
     }
 }

@@ -16,6 +16,7 @@ pub fn body(kind: EventType) -> String {
     let (stream, object, upstream) = match family {
         "wallet" => ("user:42", wallet(kind), Some(listed_wallet(kind))),
         "deposit" => ("user:42", deposit(), Some(listed_deposit())),
+        "sync" if kind == EventType::SyncWrongAccount => ("sync:account", account(), None),
         "sync" if kind == EventType::SyncItemRejected => ("sync:deposits", reject(), None),
         "sync" => ("sync:deposits", listing(kind), None),
         "delivery" => ("endpoint:shop", dead_delivery(), None),
@@ -33,6 +34,8 @@ pub fn body(kind: EventType) -> String {
         "timestamp": AT,
         "detected_at": LATER,
         "origin": "live",
+        "company_id": "c-1",
+        "environment": "production",
         "stream": stream,
         "sequence": 17,
         "data": data,
@@ -112,6 +115,13 @@ fn reject() -> Value {
     })
 }
 
+fn account() -> Value {
+    json!({
+        "kind": "account", "id": "c-1", "server": "https://b2b.lumowallet.io", "found_company_id": "c-2",
+        "found_server": "https://b2b-staging.lumowallet.io", "since": AT,
+    })
+}
+
 fn listing(kind: EventType) -> Value {
     let mut listing = json!({
         "kind": "listing", "id": "deposits", "since": AT, "complete_through": AT, "proved_through": AT,
@@ -152,6 +162,7 @@ fn changes(kind: EventType) -> Value {
         EventType::SyncStalled => json!({ "stalled_since": { "from": null, "to": AT } }),
         EventType::SyncRecovered => json!({ "stalled_since": { "from": AT, "to": null } }),
         EventType::SyncRemovalsHeld => json!({ "removals_held_since": { "from": null, "to": AT } }),
+        EventType::SyncWrongAccount => json!({ "wrong_since": { "from": null, "to": AT } }),
         EventType::SyncUnauthorized => json!({ "unauthorized_since": { "from": null, "to": AT } }),
         _ => Value::Null,
     }
@@ -163,13 +174,17 @@ mod tests {
 
     use super::*;
     use crate::model::Listing;
+    use crate::model::account::{Identity, Server};
     use crate::model::diff::Change;
-    use crate::model::draft::Draft;
+    use crate::model::draft::{Account, Draft};
     use crate::model::facts::{
-        Announce, Context, Predecessor, Standing, Trouble, deposit_event, rejected_event, standing_event, wallet_events,
+        Announce, Context, Predecessor, Standing, Trouble, deposit_event, rejected_event, standing_event,
+        wallet_events, wrong_account_event,
     };
     use crate::model::fixture::{deposit as listed, noon, stored, wallet as user_wallet};
     use crate::model::record::Reject;
+
+    const ACCOUNT: Option<Account<'_>> = Some(Account { company_id: "c-1", server: "https://b2b.lumowallet.io" });
 
     /// The names of a body's members, down to those of the object.
     fn members(body: &str) -> BTreeSet<String> {
@@ -186,7 +201,7 @@ mod tests {
     fn assert_alike(draft: Option<Draft>) {
         let draft = draft.expect("an event");
         let sample = body(draft.kind);
-        assert_eq!(members(&sample), members(&draft.body(17).unwrap()), "{}", draft.kind);
+        assert_eq!(members(&sample), members(&draft.body(17, ACCOUNT).unwrap()), "{}", draft.kind);
         let (sample, told) = (serde_json::from_str::<Value>(&sample).unwrap(), draft.changes);
         let told = told.map_or(Value::Null, |changes| serde_json::from_str(changes.get()).unwrap());
         assert_eq!(sample["data"]["changes"].is_null(), told.is_null(), "{}", draft.kind);
@@ -230,6 +245,11 @@ mod tests {
 
         let reject = Reject::new(0, Some("d".to_owned()), "{}", "id".to_owned(), "is odd".to_owned());
         assert_alike(rejected_event(Listing::Deposits, &reject, "g", noon()).ok());
+
+        let server = Server::of(&"https://b2b-staging.lumowallet.io".parse().unwrap());
+        let found = Identity { company: "c-2".parse().unwrap(), server };
+        let own = (&"c-1".parse().unwrap(), "https://b2b.lumowallet.io");
+        assert_alike(wrong_account_event(own, &found, "g", noon()).ok());
 
         for (trouble, before, after) in [
             (Trouble::Stalled, None, Some(noon())),

@@ -80,6 +80,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         if let Some(error) = cause.downcast_ref::<crate::wallets::Error>() {
             return error.hint();
         }
+        if let Some(crate::sync::Error::Refused(refusal)) = cause.downcast_ref() {
+            return Some(refusal.hint());
+        }
         if let Some(error) = cause.downcast_ref::<crate::lumo::Error>() {
             return error.hint().map(str::to_owned);
         }

@@ -70,7 +70,7 @@ impl Trial {
             event_type: test.kind.as_str(),
             attempt: 1,
             reason: Reason::Test.as_str(),
-            body: &test.body(0)?,
+            body: &test.body(0, None)?,
         };
         let attempt = sender.send(endpoint, &callback, now).await;
         Ok(Self { event: test.id, attempt, is_undone: false })
@@ -82,7 +82,7 @@ impl Trial {
     /// If the event cannot be spelled, or the database fails otherwise; what it says to the statement is an attempt.
     pub async fn of_sink(clock: &Clock, store: &Store, endpoint: &Endpoint, sink: &Sink) -> Result<Self, store::Error> {
         let test = draft(endpoint, clock.now())?;
-        let body = test.body(0)?;
+        let body = test.body(0, None)?;
         let started = Instant::now();
         let ran = store.try_sink(sink, &body).await?;
         let duration = started.elapsed();

@@ -4,6 +4,7 @@
 //! variable that was set for other programs must not decide where the key travels. There are no retries here: whoever
 //! asks knows best whether it still wants to know.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -61,6 +62,8 @@ pub(super) struct Http {
     /// What a page of each listing takes.
     estimates: [Estimate; Listing::ALL.len()],
     meters: Meters,
+    /// Whether the key was refused since that was last asked.
+    was_unauthorized: AtomicBool,
 }
 
 impl Http {
@@ -87,11 +90,17 @@ impl Http {
             budget: Budget::new(),
             estimates: Listing::ALL.map(|_| Estimate::new(LISTING_CAP)),
             meters: Meters::default(),
+            was_unauthorized: AtomicBool::new(false),
         })
     }
 
     pub(super) fn meters(&self) -> &Meters {
         &self.meters
+    }
+
+    /// Whether the key was refused since this was last asked.
+    pub(super) fn take_unauthorized(&self) -> bool {
+        self.was_unauthorized.swap(false, Ordering::Relaxed)
     }
 
     pub(super) fn speed(&self) -> Speed {
@@ -107,6 +116,12 @@ impl Http {
     pub(super) async fn get(&self, lane: Lane, listing: Listing, url: Url) -> Result<Answer<'_>, Error> {
         let request = self.client.get().await.get(url);
         self.send(lane, Some(listing), request, LISTING_CAP).await
+    }
+
+    /// Reads something small. Cancel safe in the same sense as [`Self::get`].
+    pub(super) async fn object(&self, url: Url) -> Result<Answer<'_>, Error> {
+        let request = self.client.get().await.get(url);
+        self.send(Lane::Fresh, None, request, OBJECT_CAP).await
     }
 
     /// Writes. Cancel safe in the same sense as [`Self::get`].
@@ -142,6 +157,9 @@ impl Http {
         if leaves_connections {
             // The next request looks up the name anew: the server behind it may have been replaced.
             self.client.expire();
+        }
+        if matches!(result, Err(Error::Unauthorized)) {
+            self.was_unauthorized.store(true, Ordering::Relaxed);
         }
         if result.is_err() {
             span.record("error.type", meters::outcome(&result));

@@ -7,6 +7,7 @@
 mod deposit;
 mod envelope;
 mod fields;
+mod profile;
 mod value;
 mod wallet;
 
@@ -19,6 +20,7 @@ use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
 pub(super) use self::fields::Fields;
+pub use self::profile::Profile;
 use crate::lumo::Error;
 use crate::model::diff::Record;
 use crate::model::fingerprint::Members;
@@ -46,11 +48,20 @@ pub(super) fn deposits(
 
 /// Reads the one wallet that a write answers with.
 pub(super) fn wallet(body: Vec<u8>) -> Result<Wallet, Error> {
+    object(body, |text, members| wallet::read(text.into(), members))
+}
+
+/// Reads what a company says of itself.
+pub(super) fn profile(body: Vec<u8>) -> Result<Profile, Error> {
+    object(body, |_, members| profile::read(members))
+}
+
+fn object<T>(body: Vec<u8>, read: impl Fn(&str, &Members<'_>) -> Result<T, Fault>) -> Result<T, Error> {
     let text = readable(body);
     let text = text.trim();
     let value = serde_json::from_str(text).map_err(|error| envelope::not_json(text, &error))?;
     let members = Members::of(value).map_err(|malformed| Error::contract("body", malformed.to_string()))?;
-    wallet::read(text.into(), &members).map_err(|fault| Error::contract(fault.field, fault.problem))
+    read(text, &members).map_err(|fault| Error::contract(fault.field, fault.problem))
 }
 
 /// Where and why an item cannot be read.

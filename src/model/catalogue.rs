@@ -18,6 +18,7 @@ pub fn object_kind(kind: EventType) -> &'static str {
         | EventType::SyncUnauthorized
         | EventType::SyncRemovalsHeld => "listing",
         EventType::SyncItemRejected => "reject",
+        EventType::SyncWrongAccount => "account",
         // A test has next to nothing to tell.
         EventType::BridgeTest => "test",
         _ => kind.as_str().split('.').next().unwrap_or_default(),
@@ -54,6 +55,10 @@ pub const fn meaning(kind: EventType) -> &'static str {
             "A trouble of a listing is over: it is read completely again, its key is taken, or no removal is held back; see `changes`."
         }
         EventType::SyncUnauthorized => "The API refuses the key.",
+        EventType::SyncWrongAccount => {
+            "The API key is of another company than the tables, or `lumo.base_url` names another server. Nothing is read until that \
+             is put right or adopted: `lumo-bridge account show`."
+        }
         EventType::SyncRemovalsHeld => {
             "Rows left a listing and are held back from being called missing: they are confirmed in portions, or, where they are \
              most of it, wait for `lumo-bridge sync all --accept-removals`. `error` says which."

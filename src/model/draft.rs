@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::model::account::environment;
 use crate::model::event::EventType;
 use crate::model::id::{EventId, ExternalId};
 use crate::model::portable::{Portable, portable};
@@ -87,6 +88,14 @@ impl Upstream {
     }
 }
 
+/// Whose events they are, as each says it.
+#[derive(Clone, Copy, Debug)]
+pub struct Account<'a> {
+    pub company_id: &'a str,
+    /// Scheme, host and port.
+    pub server: &'a str,
+}
+
 /// The identity of an event that happens once for an object.
 #[must_use]
 pub fn once(company: &str, kind: EventType, object: &str) -> EventId {
@@ -119,7 +128,7 @@ impl Draft {
     ///
     /// # Errors
     /// Only if serialising fails, which plain texts and numbers give no cause for.
-    pub fn body(&self, sequence: i64) -> serde_json::Result<String> {
+    pub fn body(&self, sequence: i64, account: Option<Account<'_>>) -> serde_json::Result<String> {
         serde_json::to_string(&Body {
             id: self.id.as_str(),
             kind: self.kind.as_str(),
@@ -127,6 +136,8 @@ impl Draft {
             timestamp: rfc3339(self.occurred_at),
             detected_at: rfc3339(self.detected_at),
             origin: self.origin,
+            company_id: account.map(|account| account.company_id),
+            environment: account.map(|account| environment(account.server)),
             stream: &self.stream,
             sequence,
             data: Data {
@@ -163,6 +174,14 @@ pub(super) struct Body<'a> {
     detected_at: String,
     /// Why it is told: noticed as it happened, there before the first import, or a test.
     origin: Origin,
+    /// The company whose key reads; absent until it is known.
+    #[schemars(with = "String")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    company_id: Option<&'a str>,
+    /// Where it is read: `production`, `staging`, or the server's host; absent until the company is known.
+    #[schemars(with = "String")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<&'a str>,
     /// Whom it concerns. The events of one stream are numbered and sent in order.
     stream: &'a str,
     /// 1, 2, 3 … within the stream, without holes.
@@ -240,11 +259,11 @@ mod tests {
             upstream: Some(Upstream::new(r#"{"amount": 123456789012.1234560, "x": 1e-7}"#, &[]).unwrap()),
         };
         assert_eq!(
-            draft.body(17).unwrap(),
+            draft.body(17, Some(Account { company_id: "c-1", server: "https://b2b.lumowallet.io" })).unwrap(),
             concat!(
                 r#"{"id":"evt_fngrklu4yiyladfd3hkzftj2dc","type":"deposit.created","schema":1,"#,
                 r#""timestamp":"2026-05-04T12:00:00Z","detected_at":"2026-05-04T12:00:01.500Z","origin":"live","#,
-                r#""stream":"user:42","sequence":17,"data":{"object":{"kind":"deposit"},"changes":null,"#,
+                r#""company_id":"c-1","environment":"production","stream":"user:42","sequence":17,"data":{"object":{"kind":"deposit"},"changes":null,"#,
                 r#""upstream":{"amount": 123456789012.1234560, "x": 1e-7}}}"#
             )
         );

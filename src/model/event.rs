@@ -41,6 +41,7 @@ event_types! {
     SyncStalled = "sync.stalled",
     SyncRecovered = "sync.recovered",
     SyncUnauthorized = "sync.unauthorized",
+    SyncWrongAccount = "sync.wrong_account",
     SyncRemovalsHeld = "sync.removals_held",
     SyncItemRejected = "sync.item_rejected",
     EndpointFailing = "endpoint.failing",

@@ -4,6 +4,7 @@
 //! configuration says, a change of balances alone is an event only where an endpoint names it, and a wallet that is blocked
 //! when it is first seen is two events, so that whoever listens for blocks receives every block.
 
+mod account;
 mod deposit;
 mod operator;
 mod reject;
@@ -17,6 +18,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+pub use account::wrong_account_event;
 pub use deposit::{deposit_event, deposit_history};
 pub use operator::{Died, Turned, dead_event, endpoint_event};
 pub use reject::rejected_event;
@@ -36,11 +38,12 @@ const NO_COMPANY: &str = "-";
 const AMOUNT: &str = r"^-?[0-9]+(\.[0-9]+)?$";
 
 /// The schema of each kind of `data.object`, by the kind.
-pub(super) fn objects(generator: &mut SchemaGenerator) -> [(&'static str, Schema); 6] {
+pub(super) fn objects(generator: &mut SchemaGenerator) -> [(&'static str, Schema); 7] {
     [
         ("wallet", generator.subschema_for::<wallet::Object<'_>>()),
         ("deposit", generator.subschema_for::<deposit::Object<'_>>()),
         ("listing", generator.subschema_for::<standing::Object<'_>>()),
+        ("account", generator.subschema_for::<account::Object<'_>>()),
         ("reject", generator.subschema_for::<reject::Object<'_>>()),
         ("delivery", generator.subschema_for::<operator::DeadDelivery<'_>>()),
         ("endpoint", generator.subschema_for::<operator::Endpoint<'_>>()),

@@ -159,7 +159,14 @@ mod tests {
         assert_eq!(wanted(&["deposit.created", "wallet.created"]), ["wallet.created", "deposit.created"]);
         assert_eq!(
             wanted(&["sync.*"]),
-            ["sync.stalled", "sync.recovered", "sync.unauthorized", "sync.removals_held", "sync.item_rejected"]
+            [
+                "sync.stalled",
+                "sync.recovered",
+                "sync.unauthorized",
+                "sync.wrong_account",
+                "sync.removals_held",
+                "sync.item_rejected"
+            ]
         );
         assert_eq!(wanted(&["delivery.dead"]), ["delivery.dead"]);
     }

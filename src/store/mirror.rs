@@ -29,11 +29,11 @@ use super::{Error, Store, Tx};
 use crate::model::Amount;
 use crate::model::diff::{Change, Record, Stored};
 use crate::model::facts::Predecessor;
-use crate::model::id::{ExternalId, WalletId};
+use crate::model::id::{CompanyId, ExternalId, WalletId};
 use crate::model::record::Wallet;
 
 /// What never changes of a row.
-const FIXED: Existing = Existing::Overwrite { except: &["id", "row_no", "first_seen_at"] };
+const FIXED: Existing = Existing::Overwrite { except: &["id", "row_no", "first_seen_at", "former_company_id"] };
 
 /// A record that has a table.
 pub trait Mirrored: Record<Id: Into<Value> + TryGetable> {
@@ -46,6 +46,7 @@ pub trait Mirrored: Record<Id: Into<Value> + TryGetable> {
     const CREATED_AT: <Self::Entity as EntityTrait>::Column;
     const FIRST_SEEN_AT: <Self::Entity as EntityTrait>::Column;
     const ROW_NO: <Self::Entity as EntityTrait>::Column;
+    const FORMER_COMPANY: <Self::Entity as EntityTrait>::Column;
     /// The counter of the table's rows.
     const COUNTER: &'static str;
 
@@ -135,11 +136,15 @@ impl Tx {
         let mut users: Vec<ExternalId> = wallets.iter().map(|wallet| wallet.external_id.clone()).collect();
         users.sort();
         users.dedup();
-        let mut by_user: HashMap<ExternalId, Vec<Predecessor>> = HashMap::new();
+        // Companies may name their users alike.
+        type Known = (CompanyId, ExternalId, WalletId, Option<String>, DateTime<Utc>);
+
+        let mut by_user: HashMap<(CompanyId, ExternalId), Vec<Predecessor>> = HashMap::new();
         for chunk in users.chunks(at_once(self.backend())) {
-            let rows: Vec<(ExternalId, WalletId, Option<String>, DateTime<Utc>)> = wallets::Entity::find()
+            let rows: Vec<Known> = wallets::Entity::find()
                 .select_only()
                 .columns([
+                    wallets::Column::CompanyId,
                     wallets::Column::ExternalId,
                     wallets::Column::Id,
                     wallets::Column::Address,
@@ -150,12 +155,12 @@ impl Tx {
                 .into_tuple()
                 .all(self.session())
                 .await?;
-            for (user, id, address, created_at) in rows {
-                by_user.entry(user).or_default().push(Predecessor { id, address, created_at });
+            for (company, user, id, address, created_at) in rows {
+                by_user.entry((company, user)).or_default().push(Predecessor { id, address, created_at });
             }
         }
         let before = |wallet: &Wallet| {
-            let all = by_user.get(&wallet.external_id)?;
+            let all = by_user.get(&(wallet.company_id.clone(), wallet.external_id.clone()))?;
             let earlier = |known: &&Predecessor| known.created_at < wallet.created_at && known.id != wallet.id;
             all.iter().rev().find(earlier).cloned()
         };

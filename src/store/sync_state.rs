@@ -1,5 +1,6 @@
 //! What the reading of the listings remembers between two rounds, and which process reads.
 
+pub(in crate::store) mod account;
 pub(in crate::store) mod lead;
 pub(in crate::store) mod progress;
 pub(in crate::store) mod rejects;

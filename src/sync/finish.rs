@@ -27,7 +27,7 @@ impl<U: Upstream> Round<'_, U> {
                 self.note_removals().await?;
                 self.watch(outcome).await?;
                 self.syncer.upstream.milestone(Milestone::Finished).await;
-            } else {
+            } else if !ended.as_ref().is_err_and(Error::is_wrong_account) {
                 self.watch(outcome).await.ok();
             }
         }

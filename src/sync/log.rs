@@ -105,6 +105,9 @@ impl RoundLog {
                 "Lumo refuses the API key; nothing is read until a valid one is configured. Keys change at every login and \
                  when they are regenerated"
             ),
+            Line::Begun if let Error::Refused(refusal) = error => {
+                tracing::error!(%listing, hint = refusal.hint(), "{refusal}");
+            }
             Line::Begun => tracing::error!(
                 %listing, error = %Chain(error),
                 "pass failed; the next one starts over, nothing stored is lost. Further failures are summed up once a minute"

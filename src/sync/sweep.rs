@@ -67,7 +67,7 @@ impl<U: Upstream> Syncer<U> {
                     }
                     Ok(None) => {}
                     // The rounds say so already.
-                    Err(error) if error.is_unauthorized() => break,
+                    Err(error) if error.is_unauthorized() || error.is_wrong_account() => break,
                     Err(error) => {
                         self.log_sweep_failure(listing, &error);
                         break;
@@ -119,6 +119,7 @@ impl<U: Upstream> Syncer<U> {
             return Err(lumo::Error::Unauthorized.into());
         }
         let options = Options::default();
+        self.admit(options.ending).await?;
         let mut round = Round::begin(self, listing, &options).await?;
         if round.progress.import_done_at.is_none() {
             // The first import reads the whole list anyway.

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use crate::lumo::{Client, Error, Lane, ListQuery};
 use crate::model::Listing;
+use crate::model::account::Identity;
 use crate::model::id::ExternalId;
 use crate::model::record::{Deposit, Page, Wallet};
 use crate::store::Told;
@@ -22,6 +23,11 @@ pub trait Upstream: Clone + Send + Sync + 'static {
 
     /// One page of the deposits.
     fn deposits(&self, lane: Lane, query: &ListQuery) -> impl Future<Output = Result<Page<Deposit>, Error>> + Send;
+
+    /// Whose lists they are, as far as that can be found out. A simulation has nobody's.
+    fn identify(&self) -> impl Future<Output = Result<Option<Identity>, Error>> + Send {
+        ready(Ok(None))
+    }
 
     /// Told where a process may die with something half done, or does two things at once. Only a simulation minds.
     fn milestone(&self, _: Milestone) -> impl Future<Output = ()> + Send {
@@ -53,6 +59,10 @@ impl Upstream for Client {
 
     async fn deposits(&self, lane: Lane, query: &ListQuery) -> Result<Page<Deposit>, Error> {
         self.list_deposits(lane, query).await
+    }
+
+    async fn identify(&self) -> Result<Option<Identity>, Error> {
+        Self::identify(self).await
     }
 }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Endpoint, Reader, Standing};
+use super::{Account, Endpoint, Reader, Standing};
 use crate::model::Listing;
 use crate::store::{Progress, WriteTrouble};
 use crate::sync::gap::counts_more;
@@ -88,6 +88,23 @@ pub fn of_listings(
         findings.extend(of_removals(progress));
     }
     findings
+}
+
+/// Whether the key and the server are those that the tables are filled from.
+#[must_use]
+pub fn of_account(account: &Account) -> Option<Finding> {
+    let Account { company_id, server, wrong: Some(wrong), .. } = account else { return None };
+    let (what, hint) = if wrong.company_id == *company_id {
+        let what = format!("`lumo.base_url` names {}, and the tables are filled from {server}", wrong.server);
+        (what, "correct `lumo.base_url`; if the company has moved there, ")
+    } else {
+        let what =
+            format!("the API key belongs to company {}, and the tables to company {company_id}", wrong.company_id);
+        (what, "put the right key into `lumo.api_key`, then reload the daemon; if the tables are to change hands, ")
+    };
+    let message = format!("{what}: nothing is read since {}", at(wrong.since));
+    let hint = format!("{hint}`lumo-bridge account adopt {} --yes`", wrong.company_id);
+    Some(Finding::new(Severity::Stopped, "wrong_account", message).hint(hint).blocking())
 }
 
 /// The key is one for all listings, so this is one finding.

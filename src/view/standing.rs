@@ -5,7 +5,7 @@ use lumo_bridge_entity::run;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{EmptyColumn, Endpoint, Finding, Speed, finding};
+use super::{Account, EmptyColumn, Endpoint, Finding, Speed, finding};
 use crate::lumo::DepositFields;
 use crate::model::Listing;
 use crate::store::{Error, Progress, Store};
@@ -21,6 +21,8 @@ pub struct Status {
     pub summary: String,
     /// What is wrong, the worst first.
     pub findings: Vec<Finding>,
+    /// Whose data the tables hold; null until that is known.
+    pub account: Option<Account>,
     pub reader: Reader,
     pub listings: Vec<Standing>,
     pub endpoints: Vec<Endpoint>,
@@ -71,6 +73,8 @@ impl Status {
             progresses.push(progress);
         }
         let mut findings = finding::of_listings(&progresses, overdue_after, now);
+        let account = store.account().await?.map(Account::from);
+        findings.extend(account.as_ref().and_then(finding::of_account));
         findings.extend(finding::of_rejects(&listings));
         findings.extend(finding::of_reader(&reader, now));
         findings.extend(finding::of_future(&progresses, now));
@@ -80,7 +84,7 @@ impl Status {
         findings.extend(speed.as_ref().map(Speed::finding));
         let empty_columns = EmptyColumn::load(store, fields).await?;
         findings.extend(empty_columns.iter().filter_map(EmptyColumn::finding));
-        Ok(Self { speed, empty_columns, ..Self::of(reader, findings, listings, endpoints) })
+        Ok(Self { account, speed, empty_columns, ..Self::of(reader, findings, listings, endpoints) })
     }
 
     /// Puts together what was found.
@@ -90,6 +94,7 @@ impl Status {
         Self {
             summary: finding::summary(&findings, &endpoints),
             findings,
+            account: None,
             reader,
             listings,
             endpoints,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::account;
 use crate::lumo;
 use crate::model::id::{ExternalId, WalletId};
 use crate::model::record::Wallet;
@@ -27,6 +28,8 @@ pub enum Write {
 /// What stopped a write.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error("the API was not asked to {write}")]
+    NotAsked { write: Write, source: account::Error },
     #[error("the API did not {write}")]
     NotDone { write: Write, source: lumo::Error },
     #[error("it is not known whether the API carried out the request to {write}")]
@@ -109,6 +112,8 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::NotAsked { source: account::Error::Refused(refusal), .. } => Some(refusal.hint()),
+            Self::NotAsked { .. } => None,
             Self::NotDone { source, .. } => source.hint().map(str::to_owned),
             Self::Unknown { write, .. } | Self::Odd { write, .. } => Some(write.look()),
             Self::NotStored { write: write @ Write::Replace { .. }, .. } => {

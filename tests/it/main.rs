@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where something is not as it must be")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a failing test saw is shown with it")]
 
+mod account;
 mod admin;
 mod check;
 mod database;

@@ -20,6 +20,8 @@ const LAYERS: &[&[&str]] = &[
     &["admin", "lifecycle", "telemetry"],
     &["config", "view"],
     &["schedule", "sync", "deliver", "wallets", "retention", "backfill"],
+    // What several flows need of both edges.
+    &["account"],
     &["lumo", "store", "callback"],
     &["model"],
     &["chain", "clock", "meter", "outage", "renewable", "roots", "setting", "trace"],

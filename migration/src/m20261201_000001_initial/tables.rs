@@ -39,11 +39,14 @@ const MIRROR: &[Table] = &[
             req("changed_at", Type::Time),
             opt("missing_since", Type::Time),
             req("row_no", Type::BigInt),
+            // The company that the row is of, if the tables belong to another by now.
+            opt("former_company_id", ID),
         ],
         primary: "id",
         indexes: &[
             index("lumo_user_wallets_external_id", "external_id"),
             unique("lumo_user_wallets_row_no", "row_no"),
+            partial("lumo_user_wallets_former", "former_company_id", "former_company_id IS NOT NULL"),
             partial("lumo_user_wallets_missing", "missing_since", "missing_since IS NOT NULL"),
             partial("lumo_user_wallets_blocked", "is_blocked, row_no", "is_blocked = TRUE"),
             // By time and then by id, so that a reader who went as far as one row goes on with the next.
@@ -76,12 +79,15 @@ const MIRROR: &[Table] = &[
             req("changed_at", Type::Time),
             opt("missing_since", Type::Time),
             req("row_no", Type::BigInt),
+            // The company that the row is of, if the tables belong to another by now.
+            opt("former_company_id", ID),
         ],
         primary: "id",
         indexes: &[
             index("lumo_user_deposits_external_id", "external_id"),
             index("lumo_user_deposits_wallet_id", "wallet_id"),
             unique("lumo_user_deposits_row_no", "row_no"),
+            partial("lumo_user_deposits_former", "former_company_id", "former_company_id IS NOT NULL"),
             partial("lumo_user_deposits_missing", "missing_since", "missing_since IS NOT NULL"),
             partial("lumo_user_deposits_new", "status(16), row_no", "status = 'new'"),
             index("lumo_user_deposits_created", "created_at, id"),
@@ -250,6 +256,21 @@ const DELIVERY: &[Table] = &[
 ];
 
 const SYNC: &[Table] = &[
+    Table {
+        name: "lumo_account",
+        columns: &[
+            // There is one row: 1.
+            req("id", Type::Int),
+            req("company_id", ID),
+            req("server", Type::Text),
+            req("since", Type::Time),
+            opt("wrong_company_id", ID),
+            opt("wrong_server", Type::Text),
+            opt("wrong_since", Type::Time),
+        ],
+        primary: "id",
+        indexes: &[],
+    },
     Table {
         name: "lumo_sync_state",
         columns: &[

@@ -3,14 +3,18 @@
 use chrono::{DateTime, Utc};
 
 use super::finding::{Finding, Report};
+use crate::account::Refusal;
 use crate::chain::Chain;
 use crate::cli::context::Context;
 use crate::config::Config;
-use crate::lumo::{Client, Error, Lane, ListQuery};
+use crate::lumo::{Client, Error, Lane, ListQuery, Profile};
+use crate::model::account::{Identity, environment};
 use crate::model::record::{Page, Reject, Wallet};
+use crate::store::{Account, Belongs, Need, Store};
 use crate::sync::walk::Doubt;
 
 const KEY: &str = "API key";
+const ACCOUNT: &str = "account";
 const PAGES: &str = "page size";
 const ORDER: &str = "order";
 const CLOCK: &str = "clock";
@@ -37,10 +41,58 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
     let total =
         first.total.map_or_else(|| "and tells no total".to_owned(), |total| format!("and lists {total} wallets"));
     report.add(Finding::ok(KEY, format_args!("{base_url} takes it {total}")));
+    account(report, &client, config, &first).await;
     if let Some(served_at) = first.served_at {
         report.add(clock(served_at, context.clock().now()));
     }
     pages(report, &client, config, first.total).await;
+}
+
+/// Whose key it is, and whether the tables belong to the same company.
+async fn account(report: &mut Report<'_>, client: &Client, config: &Config, first: &Page<Wallet>) {
+    let profile = client.profile().await.ok();
+    let company = profile.as_ref().map(|profile| &profile.id);
+    let Some(company) = company.or_else(|| first.items.first().map(|wallet| &wallet.company_id)).cloned() else {
+        let message =
+            "Lumo says nothing of the key's company, and lists no wallet that would; it is asked before each round";
+        return report.add(Finding::warn(ACCOUNT, message));
+    };
+    let found = Identity { company, server: client.server() };
+    match own_account(config).await {
+        Some(own) if !own.is(&found) => {
+            let refusal = Refusal::of(&own, &found);
+            report.add(Finding::fail(ACCOUNT, &refusal).hint(refusal.hint()));
+        }
+        own => report.add(Finding::ok(ACCOUNT, described(&found, profile.as_ref(), own.is_some()))),
+    }
+    if let Some(url) = profile.and_then(|profile| profile.webhook_url) {
+        let message = format_args!(
+            "the company's profile names {url}; whether Lumo calls it for wallets or deposits is not published"
+        );
+        report.add(
+            Finding::ok(ACCOUNT, message).hint("the bridge does not rely on it, and nothing needs to answer there"),
+        );
+    }
+}
+
+/// What the tables say, if there are any.
+async fn own_account(config: &Config) -> Option<Account> {
+    let store = Store::open_for(Need::Little, &config.database, Vec::new()).await.ok()?;
+    let account = store.account().await.ok().flatten();
+    store.close().await;
+    account
+}
+
+fn described(found: &Identity, profile: Option<&Profile>, is_known: bool) -> String {
+    let of = |get: fn(&Profile) -> &Option<String>| profile.and_then(|profile| get(profile).as_deref());
+    let who = [of(|profile| &profile.name), of(|profile| &profile.email), of(|profile| &profile.contact_telegram)];
+    let who: Vec<&str> = who.into_iter().flatten().collect();
+    let who = if who.is_empty() { String::new() } else { format!(" ({})", who.join(", ")) };
+    let is_active = profile.and_then(|profile| profile.is_active).unwrap_or(true);
+    let activity = if is_active { "" } else { ", which is not active" };
+    let tables = if is_known { "as in the tables" } else { "the tables are of no company yet" };
+    let place = environment(found.server.as_str());
+    format!("company {}{who}{activity}, {place}; {tables}", found.company)
 }
 
 async fn read(client: &Client, limit: u32) -> Result<Page<Wallet>, Error> {

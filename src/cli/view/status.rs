@@ -9,7 +9,7 @@ use crate::cli::time::{age, ago};
 use crate::cli::{safe, text};
 use crate::view::empty::unlisted;
 use crate::view::finding::Severity;
-use crate::view::{Endpoint, Finding, Standing, Status};
+use crate::view::{Account, Endpoint, Finding, Standing, Status};
 
 /// Sentences are broken so that no line is longer, wherever they are printed.
 const COLUMNS: usize = 80;
@@ -39,6 +39,12 @@ pub(in crate::cli) fn lines(status: &Status, room: Option<usize>, now: DateTime<
         }
         _ => "No daemon is known to read the lists.".to_owned(),
     });
+    if let Some(Account { company_id, environment, .. }) = &status.account {
+        lines.extend(text::wrap(
+            &safe::text(&format!("The tables are of company {company_id}, {environment}.")),
+            COLUMNS,
+        ));
+    }
     lines.push(String::new());
     lines.extend(listings(&status.listings, now).lines(room));
     lines.push(String::new());

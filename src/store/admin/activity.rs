@@ -113,6 +113,7 @@ impl Store {
             .column_as(deposit::Column::Id.count(), "counted")
             .filter(created().gte(at(first.begins_at)))
             .filter(created().lt(at(until)))
+            .filter(deposit::Column::FormerCompanyId.is_null())
             .group_by(Expr::col(Alias::new(HOUR)))
             .into_model::<Counted>()
             .all(self.read())

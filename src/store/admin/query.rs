@@ -155,19 +155,29 @@ impl Store {
         self.last_number(stream::ALL).await
     }
 
-    /// How many rows a listing has; for the blocked list, how many wallets are blocked.
+    /// How many rows a listing has; for the blocked list, how many wallets are blocked. Those of a former company do not count.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn rows(&self, listing: Listing) -> Result<u64, Error> {
-        let count = match listing {
-            Listing::Wallets => wallet::Entity::find().count(self.read()).await?,
-            Listing::Blocked => {
-                wallet::Entity::find().filter(wallet::Column::IsBlocked.eq(true)).count(self.read()).await?
+        // As a difference, because nearly always no row is of a former company.
+        let (all, former) = match listing {
+            Listing::Wallets => {
+                (wallet::Entity::find(), wallet::Entity::find().filter(wallet::Column::FormerCompanyId.is_not_null()))
             }
-            Listing::Deposits => deposit::Entity::find().count(self.read()).await?,
+            Listing::Blocked => {
+                let blocked = || wallet::Entity::find().filter(wallet::Column::IsBlocked.eq(true));
+                (blocked(), blocked().filter(wallet::Column::FormerCompanyId.is_not_null()))
+            }
+            Listing::Deposits => return self.deposit_rows().await,
         };
-        Ok(count)
+        Ok(all.count(self.read()).await?.saturating_sub(former.count(self.read()).await?))
+    }
+
+    async fn deposit_rows(&self) -> Result<u64, Error> {
+        let former =
+            deposit::Entity::find().filter(deposit::Column::FormerCompanyId.is_not_null()).count(self.read()).await?;
+        Ok(deposit::Entity::find().count(self.read()).await?.saturating_sub(former))
     }
 
     /// A bound as the driver wants it.

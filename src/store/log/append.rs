@@ -7,7 +7,7 @@ use lumo_bridge_entity::{event, stream};
 use sea_orm::{ActiveValue::Set, EntityTrait, QueryFilter, QuerySelect};
 
 use super::{Audience, Log, NOBODY};
-use crate::model::draft::Draft;
+use crate::model::draft::{Account, Draft};
 use crate::model::event::EventType;
 use crate::model::id::EventId;
 use crate::store::mirror::{among, at_once, insert_rows};
@@ -52,6 +52,8 @@ impl Log<'_> {
         let mut seq = self.lock().await?;
         let drafts = self.unknown(drafts).await?;
         let mut sequences = self.sequences(&drafts).await?;
+        let account = if drafts.is_empty() { None } else { self.tx.account().await? };
+        let account = account.as_ref().map(|row| Account { company_id: row.company_id.as_str(), server: &row.server });
         let audience = match audience {
             Audience::Everybody => None,
             Audience::Nobody => Some(NOBODY.to_owned()),
@@ -63,7 +65,7 @@ impl Log<'_> {
             seq += 1;
             let stream_seq = sequences.entry(draft.stream.clone()).or_insert(0);
             *stream_seq += 1;
-            let body = draft.body(*stream_seq)?;
+            let body = draft.body(*stream_seq, account)?;
             appended.push(Appended { seq, id: draft.id.clone(), kind: draft.kind, stream: draft.stream.clone() });
             rows.push(event::ActiveModel {
                 id: Set(draft.id),

@@ -17,7 +17,7 @@ use crate::store::{Error, Mirrored, Store};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Census {
     /// Rows that are not missing, or of the blocked list wallets that are blocked and not missing; and the items that could
-    /// not be read and stand for none of them.
+    /// not be read and stand for none of them. Rows of a former company do not count.
     pub listed: i64,
     /// The number of the last row of the table.
     pub last_row_no: i64,
@@ -31,8 +31,11 @@ pub struct Whereabouts {
     pub external_id: Option<ExternalId>,
 }
 
-const LISTED: &str = "missing_since IS NULL";
-const LISTED_BLOCKED: &str = "is_blocked = TRUE AND missing_since IS NULL";
+const LISTED: &str = "missing_since IS NULL AND former_company_id IS NULL";
+const LISTED_BLOCKED: &str = "is_blocked = TRUE AND missing_since IS NULL AND former_company_id IS NULL";
+/// Rows that are not listed: gone, or of a company that the tables belonged to before.
+const GONE: &str = "missing_since IS NOT NULL AND former_company_id IS NULL";
+const FORMER: &str = "former_company_id IS NOT NULL";
 const BLOCKED: &str = "is_blocked = TRUE";
 const NEW: &str = "status = 'new'";
 
@@ -43,13 +46,14 @@ impl Store {
     /// If the database fails.
     pub async fn census(&self, listing: Listing) -> Result<Census, Error> {
         let (counter, table, condition, is_listed) = match listing {
-            Listing::Wallets => (stream::WALLETS, "lumo_user_wallets", "missing_since IS NOT NULL", LISTED),
+            Listing::Wallets => (stream::WALLETS, "lumo_user_wallets", GONE, LISTED),
             Listing::Blocked => (stream::WALLETS, "lumo_user_wallets", LISTED_BLOCKED, LISTED_BLOCKED),
-            Listing::Deposits => (stream::DEPOSITS, "lumo_user_deposits", "missing_since IS NOT NULL", LISTED),
+            Listing::Deposits => (stream::DEPOSITS, "lumo_user_deposits", GONE, LISTED),
         };
         // Raw SQL because all numbers must be of the same moment, which one statement sees to.
         let sql = format!(
             "SELECT last_seq, (SELECT COUNT(*) FROM {table} WHERE {condition}) AS counted, \
+             (SELECT COUNT(*) FROM {table} WHERE {FORMER}) AS former, \
              (SELECT COUNT(*) FROM lumo_rejects r WHERE r.listing = '{listing}' AND NOT EXISTS \
              (SELECT 1 FROM {table} WHERE {table}.id = r.item AND {is_listed})) AS rejects \
              FROM lumo_streams WHERE stream = '{counter}'"
@@ -57,10 +61,10 @@ impl Store {
         let row = self.read().query_one_raw(Statement::from_string(self.backend(), sql)).await?;
         let row = row.ok_or(Error::NotMigrated)?;
         let (last_row_no, counted): (i64, i64) = (row.try_get("", "last_seq")?, row.try_get("", "counted")?);
-        let rejects: i64 = row.try_get("", "rejects")?;
+        let (rejects, former): (i64, i64) = (row.try_get("", "rejects")?, row.try_get("", "former")?);
         let listed = match listing {
             Listing::Blocked => counted + rejects,
-            Listing::Wallets | Listing::Deposits => last_row_no - counted + rejects,
+            Listing::Wallets | Listing::Deposits => last_row_no - former - counted + rejects,
         };
         Ok(Census { listed, last_row_no })
     }
@@ -102,6 +106,7 @@ impl Store {
     async fn whereabouts<R: Mirrored>(&self, query: Select<R::Entity>) -> Result<Vec<Whereabouts>, Error> {
         let rows: Vec<(i64, String, Option<ExternalId>)> = query
             .filter(R::MISSING_SINCE.is_null())
+            .filter(R::FORMER_COMPANY.is_null())
             .order_by_asc(R::ROW_NO)
             .select_only()
             .columns([R::ROW_NO, R::ID, R::EXTERNAL_ID])

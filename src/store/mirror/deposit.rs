@@ -18,6 +18,7 @@ impl Mirrored for Deposit {
     const CREATED_AT: Column = Column::CreatedAt;
     const FIRST_SEEN_AT: Column = Column::FirstSeenAt;
     const ROW_NO: Column = Column::RowNo;
+    const FORMER_COMPANY: Column = Column::FormerCompanyId;
     const COUNTER: &'static str = stream::DEPOSITS;
 
     fn stored(row: Model) -> Stored<Self> {
@@ -72,6 +73,8 @@ impl Mirrored for Deposit {
             time(Some(stored.changed_at), backend),
             time(stored.missing_since, backend),
             stored.row_no.into(),
+            // What is listed now is of the company that the tables belong to.
+            Value::String(None),
         ]
     }
 }

@@ -121,7 +121,7 @@ fn stretch_in_brief<R: Mirrored>(backend: DbBackend, numbers: RangeInclusive<i64
     let aggregate = if backend == DbBackend::Postgres { "string_agg" } else { "group_concat" };
     let sql = format!(
         "SELECT {aggregate}(row_no || ' ' || fingerprint, ';') FROM {table} \
-         WHERE row_no BETWEEN $1 AND $2 AND missing_since IS NULL",
+         WHERE row_no BETWEEN $1 AND $2 AND missing_since IS NULL AND former_company_id IS NULL",
         table = R::Entity::default().table_name()
     );
     let (first, last) = numbers.into_inner();

@@ -258,7 +258,7 @@ mod tests {
         assert!(sql.contains("$5::text::boolean[], $6::text::text[], $7::text::numeric[], $8::text::numeric[], $9::text::timestamptz[]"), "{sql}");
         assert!(
             sql.ends_with(
-                "$16::text::bigint[]) ON CONFLICT (id) DO UPDATE SET address = EXCLUDED.address, raw = EXCLUDED.raw"
+                "$16::text::bigint[], $17::text::text[]) ON CONFLICT (id) DO UPDATE SET address = EXCLUDED.address, raw = EXCLUDED.raw"
             ),
             "{sql}"
         );

@@ -75,6 +75,7 @@ async fn fires(client: &Client, condition: &str) {
 
 const READY: &str = "lumo_bridge_ready == 0";
 const UNAUTHORIZED: &str = "lumo_bridge_sync_unauthorized == 1";
+const WRONG_ACCOUNT: &str = "lumo_bridge_account_accepted == 0";
 const STALLED: &str = "lumo_bridge_sync_stalled == 1";
 const INCOMPLETE: &str = "time() - lumo_bridge_sync_complete_through_timestamp_seconds > 600";
 const UNREAD: &str = "time() - lumo_bridge_sync_last_round_timestamp_seconds > 600";
@@ -95,6 +96,7 @@ fn every_line_of_the_table_has_a_test() {
         GONE,
         READY,
         UNAUTHORIZED,
+        WRONG_ACCOUNT,
         STALLED,
         INCOMPLETE,
         UNREAD,
@@ -216,6 +218,25 @@ async fn a_process_that_stands_by_judges_by_the_tables(database: Database) {
     assert_eq!(leads(&standing_by.text("/metrics").await), Some(0.0), "another process reads");
     second.stop().await;
     first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_companys_key_is_told_everywhere() {
+    const OTHER: &str = "lb2b_00000000000000000000000000000002";
+    let mut stage = stage(Database::sqlite().await).await;
+    assert_eq!(stage.command(&["sync"]).await.status.code(), Some(0));
+    stage.simulator.add_company(World::live(seed().wrapping_add(1)).with_api_key(OTHER));
+    stage.settings.set("lumo.api_key", json!({ "value": OTHER }));
+    let (bridge, client) = daemon(&mut stage).await;
+    fires(&client, WRONG_ACCOUNT).await;
+    fires(&client, READY).await;
+    until_told(&stage, "sync.wrong_account").await;
+    let said = problem(&client).await;
+    assert!(said.starts_with("the API key belongs to company "), "{said}");
+    let account = client.get("/api/account").await;
+    assert_eq!(account.body["company_id"], stage.world.company().to_string(), "{account:?}");
+    assert!(account.body["wrong"]["since"].is_string(), "{account:?}");
+    bridge.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

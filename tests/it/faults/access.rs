@@ -29,12 +29,15 @@ async fn a_listing_is_left_alone_after_the_key_was_refused_and_probed_again_late
         assert_eq!(asked(), 1);
     }
     parts.syncer.on_schedule(Listing::Deposits, &stop).await;
-    assert_eq!(stage.simulator.requests().of(Operation::ListDeposits), 1, "each listing finds out for itself");
+    assert_eq!(asked(), 2, "each listing finds out for itself whose key it is");
 
     let impatient = parts.syncer.with_probe_after(Duration::ZERO);
     impatient.on_schedule(Listing::Blocked, &stop).await;
     impatient.on_schedule(Listing::Blocked, &stop).await;
-    assert_eq!(stage.simulator.requests().of(Operation::ListBlockedWallets), 2, "the wait is over, nothing was asked");
+    assert_eq!(asked(), 4, "the wait is over, nothing was asked");
+    for own in [Operation::ListDeposits, Operation::ListBlockedWallets] {
+        assert_eq!(stage.simulator.requests().of(own), 0, "nothing is read with a key that is nobody's");
+    }
 }
 
 async fn a_key_that_is_rotated_in_mid_pass_loses_nothing(database: Database) {

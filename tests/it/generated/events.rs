@@ -51,12 +51,13 @@ pub(super) fn document() -> String {
     members(&mut text, body);
     text.push_str("\n`data` of events about wallets and deposits:\n\n");
     members(&mut text, &definitions[definition(EventType::DepositCreated)]["properties"]["data"]);
-    text.push_str("\nEvents about listings, endpoints and deliveries have no `upstream`.\n");
+    text.push_str("\nEvents about listings, the account, endpoints and deliveries have no `upstream`.\n");
 
     for (title, name) in [
         ("Wallets", "Wallet"),
         ("Deposits", "Deposit"),
         ("Listings", "Listing"),
+        ("Whose key it is", "Account"),
         ("Items that cannot be read", "Reject"),
         ("Endpoints", "Endpoint"),
         ("Deliveries", "Delivery"),

@@ -34,6 +34,7 @@ fn leaves(command: &clap::Command, before: &str, found: &mut BTreeSet<String>) {
 async fn every_command_that_prints_data_prints_it_as_json() {
     let stage = delivered(Database::sqlite().await, 2).await;
     let wallet = stage.world.wallet_of("user 0").unwrap().id.to_string();
+    let company = stage.world.company().to_string();
     let other = stage.world.wallet_of("user 1").unwrap().id.to_string();
     let deposit = stage.world.add_deposit_for("user 0", "1.5").unwrap().id.to_string();
     let sql = |column: &str, table: &str| format!("SELECT MIN({column}) FROM {table}");
@@ -53,6 +54,8 @@ async fn every_command_that_prints_data_prints_it_as_json() {
         ("status", &[]),
         ("migrate up", &[]),
         ("migrate status", &[]),
+        ("account show", &[]),
+        ("account adopt", &[&company, "--yes"]),
         ("wallet create", &["user 2"]),
         ("wallet block", &[&wallet, "--reason", "stolen"]),
         ("wallet replace", &[&other, "--reason", "leaked"]),

@@ -80,6 +80,8 @@ async fn answered(stage: &mut Stage, arguments: &[&str], wallet: &Value) -> Fini
     stage.receiver.script(move |_| Answer { body: body.clone(), ..Answer::status(200) });
     let base_url = stage.receiver.url("");
     stage.settings.set("lumo.base_url", json!(base_url));
+    // Else the tables were of another server.
+    stage.database.execute("DELETE FROM lumo_account").await;
     stage.command(arguments).await
 }
 

@@ -27,7 +27,8 @@ on_each_database!(a_transaction_that_fails_leaves_nothing_behind);
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 21] = [
+    "lumo_account",
     "lumo_acks",
     "lumo_delivery_attempts",
     "lumo_endpoints",

@@ -33,6 +33,7 @@ fn wallet_row(wallet: &lumo_simulator::Wallet) -> wallet::Model {
         changed_at: noon(),
         missing_since: None,
         row_no: 1,
+        former_company_id: None,
     }
 }
 
@@ -59,6 +60,7 @@ fn deposit_row(deposit: &lumo_simulator::Deposit) -> deposit::Model {
         changed_at: noon(),
         missing_since: None,
         row_no: 1,
+        former_company_id: None,
     }
 }
 

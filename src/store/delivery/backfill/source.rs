@@ -142,13 +142,13 @@ impl Source<'_> {
         Ok(events.into_iter().filter_map(Event::past).map(|((_, wallet), event)| (wallet, event)).collect())
     }
 
-    /// Those of the rows that are no longer listed.
+    /// Those of the rows that are no longer listed, or are of a former company.
     async fn gone<R: Mirrored>(&self, ids: impl Iterator<Item = String>) -> Result<HashSet<String>, Error> {
         let ids: Vec<String> = R::Entity::find()
             .select_only()
             .column(R::ID)
             .filter(among(self.tx.backend(), R::ID, ids))
-            .filter(R::MISSING_SINCE.is_not_null())
+            .filter(Condition::any().add(R::MISSING_SINCE.is_not_null()).add(R::FORMER_COMPANY.is_not_null()))
             .into_tuple()
             .all(self.tx.session())
             .await?;
@@ -190,7 +190,10 @@ impl Source<'_> {
     async fn created_after<R: Mirrored>(&self, mark: Option<&Mark>) -> Result<Vec<Stored<R>>, Error> {
         let value = |at: DateTime<Utc>| time(Some(at), self.tx.backend());
         let from = mark.map_or(self.since, |(at, _)| *at);
-        let mut query = R::Entity::find().filter(R::CREATED_AT.gte(value(from))).filter(R::MISSING_SINCE.is_null());
+        let mut query = R::Entity::find()
+            .filter(R::CREATED_AT.gte(value(from)))
+            .filter(R::MISSING_SINCE.is_null())
+            .filter(R::FORMER_COMPANY.is_null());
         if let Some((at, id)) = mark {
             let after = Condition::any().add(R::CREATED_AT.gt(value(*at))).add(R::ID.gt(id.as_str()));
             query = query.filter(after);
@@ -205,7 +208,8 @@ impl Source<'_> {
         let mut query = <Deposits as EntityTrait>::find()
             .filter(Deposit::CREATED_AT.is_null())
             .filter(Deposit::FIRST_SEEN_AT.gte(time(Some(self.since), self.tx.backend())))
-            .filter(Deposit::MISSING_SINCE.is_null());
+            .filter(Deposit::MISSING_SINCE.is_null())
+            .filter(Deposit::FORMER_COMPANY.is_null());
         if let Some(id) = mark {
             query = query.filter(Deposit::ID.gt(id));
         }

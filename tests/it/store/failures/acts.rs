@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use lumo_bridge::model::Listing;
+use lumo_bridge::model::account::{Identity, Server};
 use lumo_bridge::model::draft::{Draft, repeated};
 use lumo_bridge::model::event::EventType;
 use lumo_bridge::model::id::{DeliveryId, WalletId};
@@ -15,7 +16,7 @@ use lumo_bridge::model::subscriber::{Order, Subscriber};
 use lumo_bridge::store::delivery::{EndpointNote, GroupCommit, Turn};
 use lumo_bridge::store::replay::ReplayFilter;
 use lumo_bridge::store::retention::Cutoffs;
-use lumo_bridge::store::{Advance, Error, Fence, HeldRemovals, Remembered, Run, Store, SweepState};
+use lumo_bridge::store::{Advance, Error, Fence, HeldRemovals, Noting, Remembered, Run, Store, SweepState};
 use lumo_bridge_entity::endpoint::State as Health;
 use lumo_bridge_entity::run::Outcome;
 
@@ -51,12 +52,12 @@ macro_rules! acts {
 }
 
 /// Each transaction by its name. Those that change what others need come last.
-pub(super) fn acts() -> [(&'static str, Act); 42] {
+pub(super) fn acts() -> [(&'static str, Act); 44] {
     acts! {
         "doctor.create" => |store, things| store.may_create_tables(None);
         "fitness" => |store, things| store.try_everything(at(30));
         "sink.try" => |store, things| async {
-            store.try_sink(&things.sink, &draft("user:try", "try").body(1).unwrap()).await
+            store.try_sink(&things.sink, &draft("user:try", "try").body(1, None).unwrap()).await
         };
         "sweep.load" => |store, things| store.sweep(Listing::Deposits);
         "sweep.save" => |store, things| store.save_sweep(&things.sweep, &[(1, vec![3])], Some(things.fence), at(31));
@@ -145,13 +146,22 @@ pub(super) fn acts() -> [(&'static str, Act); 42] {
         "endpoint.introduce" => |store, things| store.introduce_endpoints(at(56));
         "endpoint.remove" => |store, things| store.remove_endpoints(PROCESS, at(57));
         "endpoint.register" => |store, things| store.register_endpoints(PROCESS, at(58));
+        "account.admit" => |store, things| async {
+            store.admit(&identity("own"), Noting::All { fence: Some(things.fence) }, at(60)).await
+        };
         "lease.lead" => |store, things| store.lead("sync", "me", chrono::TimeDelta::seconds(90), at(55));
         "lease.resign" => |store, things| store.resign(things.fence, "me", at(56));
         "lease.depose" => |store, things| async {
             let seen = store.holder("sync").await?.expect("there is a lease");
             store.depose("sync", &seen, at(57)).await
         };
+        "account.adopt" => |store, things| store.adopt(&identity("other"), at(61));
     }
+}
+
+fn identity(company: &str) -> Identity {
+    let server = Server::of(&"https://b2b.lumowallet.io".parse().unwrap());
+    Identity { company: company.parse().unwrap(), server }
 }
 
 fn run(number: i64) -> Run {

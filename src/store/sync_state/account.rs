@@ -1,0 +1,242 @@
+//! Whose data the tables hold, whether the key that reads is that company's, and how the tables pass to another company.
+
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::{account, blocks, deposit, lease, progress, reject, seen, stream, sweep, wallet};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
+
+use crate::model::account::Identity;
+use crate::model::facts::wrong_account_event;
+use crate::model::id::CompanyId;
+use crate::store::{Error, Fence, Store, Tx};
+
+/// The company and the server that the tables are filled from.
+pub type Account = account::Model;
+
+/// What is noted of whose key it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noting {
+    /// Whose the tables are, as soon as that is known, and that the key is another's, for all processes and with an event.
+    All {
+        fence: Option<Fence>,
+    },
+    /// Whose the tables are, as soon as that is known.
+    First,
+    Nothing,
+}
+
+/// What is adopted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adopted {
+    /// The tables belong to it already.
+    Nothing,
+    /// Only the server is another one: everything is kept.
+    Server,
+    /// Another company: its lists are a first import. So many rows were of the companies before.
+    Company { former_wallets: u64, former_deposits: u64 },
+}
+
+impl Store {
+    /// The company and the server that the tables are filled from; none until they are known.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn account(&self) -> Result<Option<Account>, Error> {
+        Ok(account::Entity::find_by_id(account::OWN).one(self.read()).await?)
+    }
+
+    /// Whether the tables are filled from this company and server; the first one known is kept. Returns the account that they
+    /// have otherwise.
+    ///
+    /// # Errors
+    /// If the database fails, or somebody else leads now.
+    pub async fn admit(
+        &self,
+        found: &Identity,
+        noting: Noting,
+        now: DateTime<Utc>,
+    ) -> Result<Result<(), Account>, Error> {
+        let notes_strangers = matches!(noting, Noting::All { .. });
+        // Asked before every round, and nearly always as it was.
+        match self.account().await? {
+            None if noting == Noting::Nothing => return Ok(Ok(())),
+            Some(account) if account.is(found) && !(notes_strangers && account.wrong_since.is_some()) => {
+                return Ok(Ok(()));
+            }
+            Some(account) if !account.is(found) && (!notes_strangers || account.has_noted(found)) => {
+                return Ok(Err(account));
+            }
+            _ => {}
+        }
+        let generation = self.generation().await?;
+        self.tx("account.admit", |tx| async move {
+            if let Noting::All { fence } = noting {
+                tx.hold(fence).await?;
+            }
+            tx.lock_counter(stream::ALL).await?;
+            let Some(account) = tx.own_account().await? else {
+                tx.write_account(found, now).await?;
+                return Ok(Ok(()));
+            };
+            if account.is(found) {
+                if notes_strangers {
+                    tx.note_stranger(None).await?;
+                }
+                return Ok(Ok(()));
+            }
+            if notes_strangers && !account.has_noted(found) {
+                tx.note_stranger(Some((found, now))).await?;
+                let own = (&account.company_id, account.server.as_str());
+                tx.publish(vec![wrong_account_event(own, found, generation, now)?], now).await?;
+            }
+            Ok(Err(account))
+        })
+        .await
+    }
+
+    /// Gives the tables to this company and server. Where it is another company, the rows of those before stay and count for
+    /// nothing, and what was learned of the lists begins anew.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn adopt(&self, found: &Identity, now: DateTime<Utc>) -> Result<Adopted, Error> {
+        self.tx("account.adopt", |tx| async move {
+            tx.end_reading(now).await?;
+            tx.lock_counter(stream::ALL).await?;
+            let before = tx.own_account().await?;
+            let is_same_company = before.as_ref().is_some_and(|account| account.company_id == found.company);
+            let is_same = before.as_ref().is_some_and(|account| account.is(found));
+            if !is_same {
+                tx.write_account(found, now).await?;
+            }
+            tx.note_stranger(None).await?;
+            if is_same {
+                return Ok(Adopted::Nothing);
+            }
+            if is_same_company {
+                return Ok(Adopted::Server);
+            }
+            let (former_wallets, former_deposits) =
+                tx.set_apart(before.as_ref().map(|account| &account.company_id), &found.company).await?;
+            if before.is_some() {
+                tx.begin_anew().await?;
+            }
+            Ok(Adopted::Company { former_wallets, former_deposits })
+        })
+        .await
+    }
+}
+
+impl Tx {
+    /// The account, locked.
+    async fn own_account(&self) -> Result<Option<Account>, Error> {
+        Ok(account::Entity::find_by_id(account::OWN).lock_exclusive().one(self.session()).await?)
+    }
+
+    /// The account, as what is published says it.
+    pub(in crate::store) async fn account(&self) -> Result<Option<Account>, Error> {
+        Ok(account::Entity::find_by_id(account::OWN).one(self.session()).await?)
+    }
+
+    async fn write_account(&self, found: &Identity, now: DateTime<Utc>) -> Result<(), Error> {
+        account::Entity::delete_by_id(account::OWN).exec(self.session()).await?;
+        let row = account::ActiveModel {
+            id: Set(account::OWN),
+            company_id: Set(found.company.clone()),
+            server: Set(found.server.as_str().to_owned()),
+            since: Set(now),
+            wrong_company_id: Set(None),
+            wrong_server: Set(None),
+            wrong_since: Set(None),
+        };
+        account::Entity::insert(row).exec_without_returning(self.session()).await?;
+        Ok(())
+    }
+
+    async fn note_stranger(&self, stranger: Option<(&Identity, DateTime<Utc>)>) -> Result<(), Error> {
+        let (found, since) = stranger.unzip();
+        account::Entity::update_many()
+            .col_expr(account::Column::WrongCompanyId, Expr::value(found.map(|found| found.company.clone())))
+            .col_expr(account::Column::WrongServer, Expr::value(found.map(|found| found.server.as_str().to_owned())))
+            .col_expr(account::Column::WrongSince, Expr::value(since))
+            .filter(account::Column::Id.eq(account::OWN))
+            .exec(self.session())
+            .await?;
+        Ok(())
+    }
+
+    /// Whoever reads stores nothing more until it has the lead anew.
+    async fn end_reading(&self, now: DateTime<Utc>) -> Result<(), Error> {
+        let held = lease::Entity::find().lock_exclusive().all(self.session()).await?;
+        for row in held {
+            lease::Entity::update_many()
+                .col_expr(lease::Column::Owner, Expr::value(String::new()))
+                .col_expr(lease::Column::Epoch, Expr::value(row.epoch.saturating_add(1)))
+                .col_expr(lease::Column::ExpiresAt, Expr::value(now))
+                .filter(lease::Column::Resource.eq(row.resource))
+                .exec(self.session())
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Sets the rows of the company before apart, and takes back those of this one. Returns how many wallets and deposits are
+    /// others' then.
+    async fn set_apart(&self, before: Option<&CompanyId>, now: &CompanyId) -> Result<(u64, u64), Error> {
+        let former = before.map(|company| Expr::value(Some(company.clone())));
+        if let Some(former) = former {
+            wallet::Entity::update_many()
+                .col_expr(wallet::Column::FormerCompanyId, former.clone())
+                .filter(wallet::Column::FormerCompanyId.is_null())
+                .exec(self.session())
+                .await?;
+            deposit::Entity::update_many()
+                .col_expr(deposit::Column::FormerCompanyId, former)
+                .filter(deposit::Column::FormerCompanyId.is_null())
+                .exec(self.session())
+                .await?;
+        }
+        wallet::Entity::update_many()
+            .col_expr(wallet::Column::FormerCompanyId, Expr::value(None::<CompanyId>))
+            .filter(wallet::Column::FormerCompanyId.eq(now.clone()))
+            .exec(self.session())
+            .await?;
+        deposit::Entity::update_many()
+            .col_expr(deposit::Column::FormerCompanyId, Expr::value(None::<CompanyId>))
+            .filter(deposit::Column::FormerCompanyId.eq(now.clone()))
+            .exec(self.session())
+            .await?;
+        let wallets = wallet::Entity::find().filter(wallet::Column::FormerCompanyId.is_not_null());
+        let deposits = deposit::Entity::find().filter(deposit::Column::FormerCompanyId.is_not_null());
+        Ok((wallets.count(self.session()).await?, deposits.count(self.session()).await?))
+    }
+
+    /// Forgets what was learned of the lists, so that they are read as at first.
+    async fn begin_anew(&self) -> Result<(), Error> {
+        progress::Entity::delete_many().exec(self.session()).await?;
+        sweep::Entity::delete_many().exec(self.session()).await?;
+        seen::Entity::delete_many().exec(self.session()).await?;
+        blocks::Entity::delete_many().exec(self.session()).await?;
+        reject::Entity::delete_many().exec(self.session()).await?;
+        Ok(())
+    }
+}
+
+/// What is asked of an account.
+pub trait Belongs {
+    /// Whether this is its company and its server.
+    fn is(&self, found: &Identity) -> bool;
+    /// Whether it is noted that this is what was found instead.
+    fn has_noted(&self, found: &Identity) -> bool;
+}
+
+impl Belongs for Account {
+    fn is(&self, found: &Identity) -> bool {
+        self.company_id == found.company && self.server == found.server.as_str()
+    }
+
+    fn has_noted(&self, found: &Identity) -> bool {
+        self.wrong_company_id.as_ref() == Some(&found.company)
+            && self.wrong_server.as_deref() == Some(found.server.as_str())
+    }
+}

@@ -1,0 +1,40 @@
+//! By what right a process reads and writes: its lease, and that the key is the one that the tables are filled with.
+
+use super::{Error, Syncer, Upstream};
+use crate::account;
+use crate::store::{Ending, Fence, Noting};
+
+/// By what right a process writes what it has read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Right {
+    /// There is no other process.
+    #[default]
+    Alone,
+    /// It has the lease.
+    Lease(Fence),
+    /// Another process has the lease. Rows and events may be stored all the same, the keys see to that; what the other one
+    /// remembers is not touched, so lists are read whole.
+    Guest,
+}
+
+impl Right {
+    pub(super) fn fence(self) -> Option<Fence> {
+        match self {
+            Self::Lease(fence) => Some(fence),
+            Self::Alone | Self::Guest => None,
+        }
+    }
+}
+
+impl<U: Upstream> Syncer<U> {
+    /// Makes sure that the lists are of the company, and from the server, that the tables are filled from.
+    pub(super) async fn admit(&self, ending: Ending) -> Result<(), Error> {
+        let noting = match self.right() {
+            _ if ending == Ending::RollBack => Noting::Nothing,
+            // The key of a guest may be another one.
+            Right::Guest => Noting::Nothing,
+            right => Noting::All { fence: right.fence() },
+        };
+        Ok(account::admit(&self.store, self.upstream.identify(), noting, self.clock.now()).await?)
+    }
+}
