@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lumo_bridge_entity::{endpoint, position};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +16,7 @@ use super::jobs::{self, said};
 use super::machine::{Action, Input, Machine, Now, Settings, Told};
 use super::meters::Meters;
 use super::news::News;
+use super::tail::{Look, Tail};
 use crate::callback::Endpoint;
 
 /// What the pool tells a dispatcher.
@@ -35,6 +36,7 @@ pub(super) struct Dispatcher {
     lease: Duration,
     jobs: JoinSet<Input>,
     news: News,
+    tail: Tail,
     meters: Arc<Meters>,
 }
 
@@ -54,13 +56,14 @@ impl Dispatcher {
         row: &endpoint::Model,
         beat: Instant,
         lease: Duration,
+        tail: Tail,
         meters: Arc<Meters>,
     ) -> Self {
         let now = Now { utc: destination.clock.now(), instant: Instant::now() };
         let settings = settings(&destination.endpoint);
         let machine = Machine::new(settings, position, row, beat + lease, rand::random(), now);
         let news = News::new(destination.endpoint.name().clone());
-        Self { destination: Arc::new(destination), machine, lease, jobs: JoinSet::new(), news, meters }
+        Self { destination: Arc::new(destination), machine, lease, jobs: JoinSet::new(), news, tail, meters }
     }
 
     /// Delivers until `soft` is cancelled and everything in hand is written, or until another process leads.
@@ -70,6 +73,7 @@ impl Dispatcher {
         soft: CancellationToken,
     ) -> Ended {
         let mut appended = self.destination.store.appended();
+        let mut tail = None;
         let mut is_draining = false;
         let mut inputs = vec![Input::Tick];
         loop {
@@ -85,6 +89,18 @@ impl Dispatcher {
             if self.machine.is_drained() {
                 while self.jobs.join_next().await.is_some() {}
                 return Ended::Drained;
+            }
+            let is_keen = self.machine.is_keen(Instant::now());
+            if is_keen {
+                tail = None;
+            } else if tail.is_none() {
+                tail = Some(self.tail.listen());
+                // What was told before is not told again.
+                if appended.has_changed().unwrap_or(false) {
+                    appended.mark_unchanged();
+                    inputs.push(Input::Appended);
+                    continue;
+                }
             }
             let wake = self.machine.next_wake().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
             tokio::select! {
@@ -104,10 +120,19 @@ impl Dispatcher {
                     Message::Looked { revision, last } => Input::Looked { revision, last },
                     Message::StepDown => Input::Drain,
                 }),
-                Ok(()) = appended.changed() => inputs.push(Input::Appended),
+                Ok(()) = appended.changed(), if is_keen => inputs.push(Input::Appended),
+                Some(look) = next(&mut tail) => inputs.push(self.found(&look)),
                 () = tokio::time::sleep_until(wake) => inputs.push(Input::Tick),
             }
         }
+    }
+
+    /// What a look at the end of the log means for this endpoint.
+    fn found(&self, look: &Look) -> Input {
+        if look.wanting.contains(self.destination.endpoint.name()) {
+            return Input::Appended;
+        }
+        Input::Passed { from: look.from, through: look.through }
     }
 
     fn now(&self) -> Now {
@@ -146,6 +171,13 @@ impl Dispatcher {
         }
         self.news.tell(&told);
     }
+}
+
+/// The next look, if there is to be one.
+async fn next(tail: &mut Option<watch::Receiver<Look>>) -> Option<Look> {
+    let tail = tail.as_mut()?;
+    tail.changed().await.ok()?;
+    Some(tail.borrow_and_update().clone())
 }
 
 /// What a task came to; a panic goes on here, as an endpoint that is silently no longer served would be worse.

@@ -10,15 +10,15 @@ mod hand;
 mod io;
 mod judge;
 mod plan;
+mod reading;
 #[cfg(test)]
 mod tests;
 mod write;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use lumo_bridge_entity::attempt::AttemptResult;
 use lumo_bridge_entity::{endpoint, position};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -29,11 +29,10 @@ pub(super) use judge::Report;
 
 use super::breaker::{Breaker, Gate};
 use super::limits::{Concurrency, TokenBucket};
-use crate::model::id::{EndpointName, EventId};
+use crate::model::id::EndpointName;
 use crate::model::retry::Policy;
 use crate::model::subscriber::Order;
 use crate::store::delivery::{Due, GroupCommit, Refreshed};
-use crate::store::log::{LogEvent, Slice};
 use hand::Hand;
 use write::Writing;
 
@@ -47,8 +46,6 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// How often to look for acknowledgements where they are asked for, and where they are not any more.
 const ACK_LOOK: Duration = Duration::from_secs(1);
 const RARE_ACK_LOOK: Duration = Duration::from_secs(60);
-/// How often to look whether the log may be read again, where one row holds up everything.
-const BLOCKED_LOOK: Duration = Duration::from_secs(1);
 /// Acknowledgements in one look.
 const ACKS: usize = 500;
 /// What must be left of the lease when a request has timed out, to write what came of it.
@@ -87,15 +84,6 @@ struct Busy {
     feeding: Option<GroupCommit>,
 }
 
-/// What is known of the events that were read.
-struct Known {
-    /// Lanes in which rows go first, those among them that are not written yet.
-    blocked: HashSet<String>,
-    acknowledged: Vec<EventId>,
-    /// The newer event that makes one pointless.
-    superseded: HashMap<i64, EventId>,
-}
-
 /// What a read of the log builds on.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
@@ -130,6 +118,8 @@ pub(super) struct Machine {
     lease_until: Instant,
     /// Nothing is known to lie behind the cursor.
     is_at_end: bool,
+    /// When the log last had something for this endpoint.
+    found_at: Instant,
     read_again_at: Option<Instant>,
     /// Rows may have become due, or are there at all.
     wants_look: bool,
@@ -175,6 +165,7 @@ impl Machine {
             busy: Busy::default(),
             lease_until,
             is_at_end: false,
+            found_at: now.instant,
             read_again_at: None,
             wants_look: true,
             has_rows: true,
@@ -223,10 +214,12 @@ impl Machine {
     fn take(&mut self, input: Input, now: Now, actions: &mut Vec<Action>) {
         match input {
             Input::Appended => self.appended(),
+            Input::Passed { from, through } => self.passed(from, through),
             Input::Looked { revision, last } => {
                 // What was looked at before the last commit says nothing new.
                 self.wants_refresh |= revision > self.revision && self.writing.is_free();
-                if last > self.hand.cursor() {
+                // Else others look at the end of the log.
+                if last > self.hand.cursor() && self.is_keen(now.instant) {
                     self.appended();
                 }
             }
@@ -246,72 +239,6 @@ impl Machine {
                 self.give_back();
             }
         }
-    }
-
-    /// A read that is under way may have begun before.
-    fn appended(&mut self) {
-        self.is_at_end = false;
-        if let Some(asked) = &mut self.busy.reading {
-            asked.is_outdated = true;
-        }
-    }
-
-    fn take_read(&mut self, read: Option<Read>, now: Now) {
-        let Some(Asked { after, commits: began, is_outdated }) = self.busy.reading.take() else { return };
-        let Some(read) = read else { return self.failed(now) };
-        let slice = &read.slice;
-        self.is_at_end = slice.events.is_empty() && slice.through <= self.hand.cursor() && !is_outdated;
-        if slice.events.is_empty() && !read.blocked.is_empty() {
-            // By the lane of everything: the row that blocks it ends, or its hold does.
-            self.read_again_at = Some(now.instant + BLOCKED_LOOK);
-        }
-        let is_wanted = self.gate(now) == Gate::Open && !self.is_draining;
-        if !is_wanted || after != self.hand.cursor() {
-            // What is not taken, or was given back meanwhile, is read again.
-            self.is_at_end = false;
-            return;
-        }
-        let (events, through, known) = self.know(read, began);
-        for event in events {
-            let seq = event.seq;
-            if self.takes(event, &known, now) {
-                self.hand.queue(seq);
-            }
-        }
-        self.hand.advance(through);
-    }
-
-    /// Adds to what a read tells what it cannot know: rows that were written since it began, or are still to be written.
-    fn know(&mut self, read: Read, began: i64) -> (Vec<LogEvent>, i64, Known) {
-        let Read { slice, blocked, acknowledged } = read;
-        let Slice { events, through, superseded } = slice;
-        self.rowed.retain(|_, commit| *commit > began);
-        let mut blocked: HashSet<String> = blocked.into_iter().collect();
-        blocked.extend(self.rowed.keys().cloned());
-        blocked.extend(self.hand.lanes_to_be_written());
-        (events, through, Known { blocked, acknowledged, superseded: superseded.into_iter().collect() })
-    }
-
-    /// Takes an event in hand, and settles what needs no request now. Returns whether it is still to be sent.
-    fn takes(&mut self, event: LogEvent, known: &Known, now: Now) -> bool {
-        let lane = self.settings.order.lane(&event.stream);
-        let seq = event.seq;
-        let is_blocked = lane.as_ref().is_some_and(|lane| known.blocked.contains(lane));
-        let is_acknowledged = known.acknowledged.contains(&event.id);
-        self.hand.take_event(event, lane);
-        if is_acknowledged {
-            self.settle_unsent(seq, AttemptResult::Delivered, None, now);
-            return false;
-        }
-        if let Some(newer) = known.superseded.get(&seq) {
-            self.supersede(seq, newer, now);
-            return false;
-        }
-        if is_blocked {
-            self.hand.park(seq, now.instant);
-            self.writing.note_settled(now.instant);
-        }
-        !is_blocked
     }
 
     fn take_due(&mut self, due: Option<Due>, now: Now) {

@@ -16,6 +16,7 @@ use super::attempt::{Destination, known};
 use super::dispatcher::{Dispatcher, Ended, Message};
 use super::meters::Meters;
 use super::rivals::{Claim, Duty, Rivals};
+use super::tail::Tail;
 use crate::callback::{Endpoint, Sender};
 use crate::chain::Chain;
 use crate::clock::Clock;
@@ -80,8 +81,16 @@ impl Pool {
             beat: 0,
             beat_at: Instant::now(),
             locks_at: Instant::now(),
+            tail: Tail::new(),
         };
-        hard.run_until_cancelled(run.run(&mut roll, &soft)).await;
+        let tail = run.tail.clone();
+        let work = async {
+            tokio::select! {
+                () = run.run(&mut roll, &soft) => {}
+                () = tail.follow(&self.store) => {}
+            }
+        };
+        hard.run_until_cancelled(work).await;
     }
 }
 
@@ -105,6 +114,7 @@ struct Run<'a> {
     /// When the last beat began that was written.
     beat_at: Instant,
     locks_at: Instant,
+    tail: Tail,
 }
 
 impl Run<'_> {
@@ -257,8 +267,15 @@ impl Run<'_> {
             store: store.clone(),
             clock: clock.clone(),
         };
-        let dispatcher =
-            Dispatcher::new(destination, &position, &row, self.beat_at, endpoint.lease(), Arc::clone(meters));
+        let dispatcher = Dispatcher::new(
+            destination,
+            &position,
+            &row,
+            self.beat_at,
+            endpoint.lease(),
+            self.tail.clone(),
+            Arc::clone(meters),
+        );
         let span = tracing::debug_span!("deliver", endpoint = %row.name);
         let (name, soft) = (row.name.clone(), soft.clone());
         self.free_since.remove(&row.name);

@@ -8,6 +8,7 @@ mod append;
 mod ranges;
 mod read;
 mod supersede;
+mod tail;
 
 pub use append::Appended;
 pub use read::{LogEvent, Slice};

@@ -18,6 +18,11 @@ use crate::store::log::{LogEvent, Slice};
 pub(in crate::deliver) enum Input {
     /// Something may have been appended to the log.
     Appended,
+    /// Nothing in `(from, through]` is wanted.
+    Passed {
+        from: i64,
+        through: i64,
+    },
     /// The endpoint's revision and the end of the log, as the tables have them.
     Looked {
         revision: i64,

@@ -7,7 +7,7 @@ use super::*;
 use crate::model::id::EventId;
 use crate::model::retry::Outcome;
 use crate::store::delivery::{Committed, DueRow, Fate, KnownRow, Written};
-use crate::store::log::Slice;
+use crate::store::log::{LogEvent, Slice};
 
 struct Bench {
     machine: Machine,
@@ -340,4 +340,37 @@ fn what_is_appended_while_the_log_is_read_is_read_as_well() {
         assert!(reads(&bench.step(empty())), "the read that was under way may have begun before");
         assert!(!reads(&bench.step(empty())), "one that began afterwards has found nothing");
     }
+}
+
+#[test]
+fn what_others_have_found_spares_a_read_and_never_an_event() {
+    let reads_after = |actions: &[Action]| {
+        actions.iter().find_map(|action| match action {
+            Action::Read { after, .. } => Some(*after),
+            _ => None,
+        })
+    };
+    let mut bench = Bench::new(State::Active, 8);
+    bench.read(vec![event(1, "bob")]);
+    assert!(bench.machine.is_keen(bench.now.instant), "it has just been sent something");
+    bench.now.instant += Duration::from_secs(11);
+    assert!(!bench.machine.is_keen(bench.now.instant));
+
+    // From where it is, or from before: it goes on behind.
+    assert_eq!(reads_after(&bench.step(Input::Passed { from: 1, through: 4 })), None);
+    assert_eq!(reads_after(&bench.step(Input::Passed { from: 2, through: 7 })), None);
+    assert_eq!(reads_after(&bench.step(Input::Passed { from: 2, through: 6 })), None, "an old look says nothing new");
+    assert_eq!(reads_after(&bench.step(Input::Looked { revision: 0, last: 9 })), None, "others look there");
+    // A look that began behind it leaves out what lies between.
+    assert_eq!(reads_after(&bench.step(Input::Passed { from: 9, through: 10 })), Some(7));
+    assert!(bench.machine.is_keen(bench.now.instant), "until it has come to the end");
+    assert_eq!(reads_after(&bench.step(Input::Passed { from: 7, through: 11 })), None, "one read at a time");
+    let slice = Slice { events: vec![event(10, "eve")], through: 10, superseded: vec![] };
+    let read = Read { slice, blocked: vec![], acknowledged: vec![] };
+    let actions = bench.step(Input::Read(Some(read)));
+    assert_eq!(
+        (Bench::sent(&actions), reads_after(&actions)),
+        (vec![10], Some(10)),
+        "and on, as something came meanwhile"
+    );
 }

@@ -31,6 +31,8 @@ pub(super) struct Process {
     pub(super) form: i64,
     /// The endpoints of its configuration.
     pub(super) configured: BTreeSet<EndpointName>,
+    /// How far it has looked at the end of the log.
+    pub(super) looked: i64,
 }
 
 pub(super) struct Running {
@@ -85,6 +87,7 @@ impl World {
             rivals: Rivals::new(id),
             form,
             configured,
+            looked: 0,
         });
         self.check().await;
     }

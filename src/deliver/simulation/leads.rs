@@ -45,6 +45,8 @@ impl World {
                 running.jobs.push(Job::Tell(Input::Looked { revision: position.revision, last }));
             }
         }
+        self.look_at_the_end(at).await;
+        let process = &mut self.processes[at];
         if process.is_draining {
             return;
         }
@@ -94,6 +96,22 @@ impl World {
             self.note(format!("removed: {removed:?}"));
         }
         self.check().await;
+    }
+}
+
+impl World {
+    /// A process looks at the end of the log for all of its endpoints; what it finds may not come to their ears.
+    async fn look_at_the_end(&mut self, at: usize) {
+        let through = self.store.last_seq().await.unwrap();
+        let from = std::mem::replace(&mut self.processes[at].looked, through);
+        let wanting = self.store.wanting(from, through).await.unwrap();
+        for name in self.processes[at].machines.keys().cloned().collect::<Vec<_>>() {
+            if !self.is_calm && self.chance(20) {
+                continue;
+            }
+            let input = if wanting.contains(&name) { Input::Appended } else { Input::Passed { from, through } };
+            self.processes[at].machines.get_mut(&name).unwrap().jobs.push(Job::Tell(input));
+        }
     }
 }
 

@@ -1,0 +1,80 @@
+//! The end of the log, looked at once for all endpoints that rarely want something: most of what is appended is not for them,
+//! and each of them would have to ask.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::chain::Chain;
+use crate::model::id::EndpointName;
+use crate::store::{Error, Store};
+
+/// How often to look where nobody tells of what was appended.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Who is so many events behind reads for itself.
+const MOST_EVENTS: i64 = 10_000;
+
+/// What lies behind a place in the log.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Look {
+    pub(super) from: i64,
+    pub(super) through: i64,
+    /// The endpoints that want some of it.
+    pub(super) wanting: Arc<HashSet<EndpointName>>,
+}
+
+/// Follows the end of the log while anybody listens.
+#[derive(Clone, Debug)]
+pub(super) struct Tail(Arc<watch::Sender<Look>>);
+
+impl Tail {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(watch::Sender::default()))
+    }
+
+    /// The looks from now on. A look may be missed: the next one begins where that ended.
+    pub(super) fn listen(&self) -> watch::Receiver<Look> {
+        self.0.subscribe()
+    }
+
+    /// Looks whenever something was appended, for ever.
+    pub(super) async fn follow(&self, store: &Store) {
+        let mut appended = store.appended();
+        let mut from = None;
+        loop {
+            // Whether it was told or not makes no difference.
+            drop(tokio::time::timeout(LOOK_EVERY, appended.changed()).await);
+            if self.0.receiver_count() == 0 {
+                from = None;
+                continue;
+            }
+            match look(store, from).await {
+                Ok(Some(look)) => {
+                    from = Some(look.through);
+                    self.0.send_replace(look);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!(error = %Chain(&error), "end of the log not looked at; trying again");
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            }
+        }
+    }
+}
+
+/// What is new since `from`. Without it, or if that is long ago, only where the log ends: whoever is not there reads.
+async fn look(store: &Store, from: Option<i64>) -> Result<Option<Look>, Error> {
+    // The end comes first: what is appended meanwhile belongs to the next look.
+    let through = store.last_seq().await?;
+    let Some(from) = from.filter(|from| through - from <= MOST_EVENTS) else {
+        return Ok(Some(Look { from: through, through, wanting: Arc::default() }));
+    };
+    if through <= from {
+        return Ok(None);
+    }
+    let wanting = Arc::new(store.wanting(from, through).await?);
+    Ok(Some(Look { from, through, wanting }))
+}
