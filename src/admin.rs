@@ -74,6 +74,8 @@ pub struct Parts {
     pub sender: Sender,
     pub endpoints: Vec<Arc<Endpoint>>,
     pub configs: BTreeMap<String, EndpointConfig>,
+    /// Statuses of deposits that mean that the money is there.
+    pub settled_statuses: Vec<String>,
     pub deliveries: Arc<deliver::Meters>,
     /// How long each listing may go without the end of a round.
     pub overdue_after: [TimeDelta; Listing::ALL.len()],

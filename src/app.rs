@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::admin::{self, Front};
 use crate::backfill;
 use crate::callback::{self, Endpoint, Sender};
+use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::deliver::Pool;
@@ -69,6 +70,12 @@ pub fn subscribers(endpoints: &[Arc<Endpoint>]) -> Vec<Subscriber> {
         lease: endpoint.lease(),
     };
     endpoints.iter().map(subscriber).collect()
+}
+
+/// The statuses of deposits that mean that the money is there.
+#[must_use]
+pub fn settled_statuses(config: &Config) -> Vec<String> {
+    config.lumo.settled_statuses.iter().map(|status| status.as_str().to_owned()).collect()
 }
 
 /// A client of the Lumo API.
@@ -184,9 +191,14 @@ impl Daemon {
         let (at_once, later) = if before.is_none() { (listener, None) } else { (None, listener) };
         parts.extend(at_once.map(serve));
         let store = match before {
-            Some(store) => store.with_subscribers(subscribers(&endpoints)),
+            Some(store) => {
+                store.with_subscribers(subscribers(&endpoints)).with_settled_statuses(settled_statuses(&config))
+            }
             None => open(&config, &endpoints, &front, clock.now()).await?,
         };
+        if before.is_some() {
+            tasks.spawn(tell_settled(store.clone(), settled_statuses(&config)));
+        }
         let sender = Sender::new(&config.callbacks.egress, endpoints.iter().map(|endpoint| &**endpoint))?;
         let client = client(&config)?;
         let noted_client = client.clone();
@@ -206,6 +218,7 @@ impl Daemon {
             sender,
             endpoints: endpoints.clone(),
             configs: config.callbacks.endpoints.clone(),
+            settled_statuses: settled_statuses(&config),
             deliveries: pool.meters(),
             overdue_after: overdue_after(&config, clock.now()),
             stop: stop.soft.clone(),
@@ -271,6 +284,7 @@ async fn open(
     let store = Store::open(&config.database, subscribers(endpoints))
         .await
         .with_context(|| format!("{} not opened", config.database.url))?;
+    let store = store.with_settled_statuses(settled_statuses(config));
     store.ping().await.context("database not ready")?;
     match store.try_everything(now).await {
         Err(error) if !error.is_outage() => Err(error).context("the daemon cannot work with this database")?,
@@ -298,6 +312,22 @@ fn tell(registered: &Registered) {
             %endpoint, "endpoint is no longer configured; what is for it is held until it is, or until it is given up \
              with `lumo-bridge endpoint resume NAME --skip-held --yes`"
         );
+    }
+}
+
+/// Says how many deposits have a status that counts as settled since they had it: nothing is sent about them.
+async fn tell_settled(store: Store, statuses: Vec<String>) {
+    if statuses.is_empty() {
+        return;
+    }
+    match store.settled_before(&statuses).await {
+        Ok(0) => {}
+        Ok(deposits) => tracing::info!(
+            deposits,
+            "deposits had a settled status before it was named; nothing is sent about them, \
+                       `lumo-bridge deposit list --settled` shows them"
+        ),
+        Err(error) => tracing::debug!(error = %Chain(&error), "deposits with a settled status not counted"),
     }
 }
 

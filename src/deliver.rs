@@ -19,6 +19,7 @@ pub mod retry;
 mod rivals;
 #[cfg(test)]
 mod simulation;
+mod tail;
 pub mod trial;
 
 pub use meters::Meters;

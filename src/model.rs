@@ -20,6 +20,7 @@ pub mod raw;
 pub mod record;
 pub mod retry;
 pub mod retry_after;
+pub mod settled;
 pub mod sign;
 pub mod sink;
 pub mod subscriber;

@@ -41,6 +41,7 @@ pub use endpoint::Registered;
 pub use mirror::Mirrored;
 pub use mirror::census::{Census, Whereabouts};
 pub use mirror::ingest::{Batch, Ingested, Preview, Told};
+pub use mirror::statuses::{StatusCount, Transition};
 pub use sync_state::account::{Account, Adopted, Belongs, Noting};
 pub use sync_state::lead::{Fence, Holder};
 pub use sync_state::progress::{Advance, Progress, Remembered, Run};
@@ -67,6 +68,8 @@ pub struct Store {
     inner: Arc<Inner>,
     /// The endpoints of the configuration.
     subscribers: Arc<[Subscriber]>,
+    /// The statuses of deposits that mean that the money is there.
+    settled_statuses: Arc<[String]>,
 }
 
 struct Inner {
@@ -165,13 +168,19 @@ impl Store {
             bell: Bell::default(),
             meters: Meters::default(),
         };
-        Ok(Self { inner: Arc::new(inner), subscribers: subscribers.into() })
+        Ok(Self { inner: Arc::new(inner), subscribers: subscribers.into(), settled_statuses: Arc::default() })
     }
 
     /// The same database, over the same connections, for other endpoints.
     #[must_use]
     pub fn with_subscribers(&self, subscribers: Vec<Subscriber>) -> Self {
-        Self { inner: Arc::clone(&self.inner), subscribers: subscribers.into() }
+        Self { subscribers: subscribers.into(), ..self.clone() }
+    }
+
+    /// The same database, for a configuration that names these statuses as settled.
+    #[must_use]
+    pub fn with_settled_statuses(&self, statuses: Vec<String>) -> Self {
+        Self { settled_statuses: statuses.into(), ..self.clone() }
     }
 
     /// Why nothing can be written at present, if that is so. It is not so any more once what failed has been committed.

@@ -14,6 +14,7 @@ pub mod finding;
 pub mod reject;
 pub mod speed;
 pub mod standing;
+pub mod statuses;
 pub mod trial;
 pub mod wallet;
 
@@ -28,6 +29,7 @@ pub use finding::Finding;
 pub use reject::Reject;
 pub use speed::Speed;
 pub use standing::{Reader, Round, Standing, Status};
+pub use statuses::Statuses;
 pub use trial::Test;
 pub use wallet::Wallet;
 

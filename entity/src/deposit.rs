@@ -27,6 +27,10 @@ pub struct Model {
     pub block_number: Option<i64>,
     pub created_at: Option<DateTimeUtc>,
     pub updated_at: Option<DateTimeUtc>,
+    /// When the bridge first saw it in this status.
+    pub status_since: Option<DateTimeUtc>,
+    /// When the bridge first saw it settled, by `lumo.settled_statuses`; null while it is not.
+    pub settled_at: Option<DateTimeUtc>,
     /// The item exactly as the API listed it.
     pub raw: String,
     /// Hash of the item's content, whatever its spelling; equal fingerprints mean nothing changed.

@@ -16,6 +16,7 @@ pub mod account;
 pub mod ack;
 pub mod attempt;
 pub mod blocks;
+pub mod deposit_status;
 pub mod endpoint;
 pub mod event;
 pub mod exception;

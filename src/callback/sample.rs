@@ -15,7 +15,7 @@ pub fn body(kind: EventType) -> String {
     let family = kind.as_str().split('.').next().unwrap_or_default();
     let (stream, object, upstream) = match family {
         "wallet" => ("user:42", wallet(kind), Some(listed_wallet(kind))),
-        "deposit" => ("user:42", deposit(), Some(listed_deposit())),
+        "deposit" => ("user:42", deposit(kind), Some(listed_deposit(kind))),
         "sync" if kind == EventType::SyncWrongAccount => ("sync:account", account(), None),
         "sync" if kind == EventType::SyncItemRejected => ("sync:deposits", reject(), None),
         "sync" => ("sync:deposits", listing(kind), None),
@@ -68,22 +68,27 @@ fn listed_wallet(kind: EventType) -> Value {
     })
 }
 
-fn deposit() -> Value {
+/// The status that a deposit has in such an event.
+fn status(kind: EventType) -> &'static str {
+    if kind == EventType::DepositSettled { "confirmed" } else { "new" }
+}
+
+fn deposit(kind: EventType) -> Value {
     json!({
         "kind": "deposit", "id": "8d5f4f0e-3c1b-4a55-8d0c-0f2b7c1e9a77", "version": 2, "company_id": "c-1",
         "external_id": "42", "wallet_id": "1f3a0c52-7d0e-4c8e-9a51-5d2f2f6f0b11",
         "address": "TXYZopYRdj2D9XRtbG411XZZ3kM5VkAeBf", "from_address": "TQn9Y2khEsLJW1ChVWFMSMeRDow5KcbLSE",
-        "status": "new", "amount": "12.5", "currency": "USDT",
+        "status": status(kind), "amount": "12.5", "currency": "USDT",
         "tx_hash": "9ab1f6c0d2e34b5a8c7d9e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d",
         "confirmations": 3, "block_number": 61_000_000, "created_at": AT, "updated_at": LATER,
     })
 }
 
-fn listed_deposit() -> Value {
+fn listed_deposit(kind: EventType) -> Value {
     json!({
         "id": "8d5f4f0e-3c1b-4a55-8d0c-0f2b7c1e9a77", "companyId": "c-1", "externalId": "42",
         "walletId": "1f3a0c52-7d0e-4c8e-9a51-5d2f2f6f0b11", "address": "TXYZopYRdj2D9XRtbG411XZZ3kM5VkAeBf",
-        "fromAddress": "TQn9Y2khEsLJW1ChVWFMSMeRDow5KcbLSE", "status": "new", "amount": "12.5", "currency": "USDT",
+        "fromAddress": "TQn9Y2khEsLJW1ChVWFMSMeRDow5KcbLSE", "status": status(kind), "amount": "12.5", "currency": "USDT",
         "txHash": "9ab1f6c0d2e34b5a8c7d9e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d", "confirmations": 3,
         "blockNumber": 61_000_000, "createdAt": AT, "updatedAt": LATER,
     })
@@ -148,6 +153,7 @@ fn changes(kind: EventType) -> Value {
         }),
         EventType::WalletBalanceChanged => json!({ "last_usdt_balance": { "from": "10", "to": "12.5" } }),
         EventType::WalletUpdated => json!({ "upstream.label": { "from": null, "to": "shop" } }),
+        EventType::DepositSettled => json!({ "status": { "from": "processing", "to": "confirmed" } }),
         EventType::DepositStatusChanged => json!({ "status": { "from": "pending", "to": "new" } }),
         EventType::DepositUpdated => json!({ "confirmations": { "from": 2, "to": 3 } }),
         EventType::WalletMissing | EventType::DepositMissing => {
@@ -178,11 +184,12 @@ mod tests {
     use crate::model::diff::Change;
     use crate::model::draft::{Account, Draft};
     use crate::model::facts::{
-        Announce, Context, Predecessor, Standing, Trouble, deposit_event, rejected_event, standing_event,
-        wallet_events, wrong_account_event,
+        Announce, Context, Predecessor, Standing, Trouble, deposit_event, rejected_event, settled_event,
+        standing_event, wallet_events, wrong_account_event,
     };
     use crate::model::fixture::{deposit as listed, noon, stored, wallet as user_wallet};
     use crate::model::record::Reject;
+    use crate::model::settled::Settled;
 
     const ACCOUNT: Option<Account<'_>> = Some(Account { company_id: "c-1", server: "https://b2b.lumowallet.io" });
 
@@ -209,7 +216,14 @@ mod tests {
 
     #[test]
     fn a_sample_has_the_members_of_the_real_event() {
-        let context = Context { generation: "g", announce: Announce::News, balances: true, now: noon() };
+        let names = ["confirmed".to_owned()];
+        let context = Context {
+            generation: "g",
+            announce: Announce::News,
+            balances: true,
+            settled: Settled(&names),
+            now: noon(),
+        };
         let plain = user_wallet("w", "42");
         let mut blocked = plain.clone();
         (blocked.is_blocked, blocked.block_reason) = (true, Some("fraud".to_owned()));
@@ -233,6 +247,7 @@ mod tests {
             *text = Some("T".to_owned());
         }
         (full.confirmations, full.block_number, full.updated_at) = (Some(1), Some(2), Some(noon()));
+        let mut settled = 0;
         let mut confirmed = full.clone();
         confirmed.status = "confirmed".to_owned();
         for change in [
@@ -241,7 +256,13 @@ mod tests {
             Change::Vanished(stored(full)),
         ] {
             assert_alike(deposit_event(&change, &context).unwrap());
+            if let Some(draft) = settled_event(&change, &context).unwrap() {
+                assert_alike(Some(draft));
+                settled += 1;
+            }
         }
+
+        assert_eq!(settled, 1);
 
         let reject = Reject::new(0, Some("d".to_owned()), "{}", "id".to_owned(), "is odd".to_owned());
         assert_alike(rejected_event(Listing::Deposits, &reject, "g", noon()).ok());

@@ -8,6 +8,7 @@ mod database;
 mod endpoint;
 mod finding;
 mod history;
+mod settled;
 mod upstream;
 
 use serde::Serialize;

@@ -116,7 +116,8 @@ impl Context {
     async fn open(&self, config: &Config, endpoints: &[Arc<Endpoint>]) -> Result<Store, Failure> {
         let store = Store::open_for(Need::Little, &config.database, app::subscribers(endpoints))
             .await
-            .with_context(|| format!("{} not opened", config.database.url))?;
+            .with_context(|| format!("{} not opened", config.database.url))?
+            .with_settled_statuses(app::settled_statuses(config));
         store.ping().await.context("database not ready")?;
         Ok(store)
     }

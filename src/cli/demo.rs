@@ -143,6 +143,7 @@ lumo:
   base_url: {upstream}
   api_key: {{ value: "{key}" }}
   rate: 200/s
+  settled_statuses: [confirmed]
 sync:
   deposits: {{ schedule: "* * * * * *" }}
   blocked: {{ schedule: "* * * * * *" }}

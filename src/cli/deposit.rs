@@ -1,11 +1,19 @@
 //! `deposit`: the deposits that are known.
 
+mod statuses;
+
 use super::context::Context;
 use super::failure::Failure;
 use super::filter::{User, Window};
 use super::view;
+use crate::app;
+use crate::config::Config;
 use crate::model::id::DepositId;
+use crate::store::Store;
 use crate::store::query::DepositFilter;
+
+const NONE_NAMED: &str = "no status counts as settled: `lumo.settled_statuses` names none";
+const NAME_SOME: &str = "`lumo-bridge deposit statuses` shows which there are";
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -23,9 +31,15 @@ pub(super) enum Command {
         /// Only in this status, as Lumo spells it
         #[arg(long)]
         status: Option<String>,
+        /// Only those that are settled, by `lumo.settled_statuses`
+        #[arg(long)]
+        settled: bool,
         #[command(flatten)]
         window: Window,
     },
+    /// Show every status that deposits have, which follows which, and which count as settled
+    #[command(after_help = "Example: lumo-bridge deposit statuses")]
+    Statuses,
     /// Show one deposit, with the item as the API listed it
     #[command(after_help = "Example: lumo-bridge deposit show 0d3f7c52-8f0e-4c39-a7f5-6b1f9a2c8d11 --json")]
     Show {
@@ -36,19 +50,27 @@ pub(super) enum Command {
 
 pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
-        Command::List { user, address, tx_hash, status, window } => {
-            let filter = DepositFilter {
-                external_id: user.external_id,
-                address,
-                tx_hash,
-                status,
+        Command::List { user, address, tx_hash, status, settled, window } => {
+            let filter = |config: &Config| DepositFilter {
+                external_id: user.external_id.clone(),
+                address: address.clone(),
+                tx_hash: tx_hash.clone(),
+                status: status.clone(),
+                settled: settled.then(|| app::settled_statuses(config)),
                 since: window.since(context),
                 limit: window.limit().probe(),
                 ..DepositFilter::default()
             };
-            let deposits = context.with_store(async |_, store| Ok(store.list_deposits(&filter).await?)).await?;
+            let list = async |config: &Config, store: &Store| {
+                if settled && config.lumo.settled_statuses.is_empty() {
+                    return Err(Failure::usage(NONE_NAMED.to_owned()).with_hint(NAME_SOME));
+                }
+                Ok(store.list_deposits(&filter(config)).await?)
+            };
+            let deposits = context.with_store(list).await?;
             view::list_to_limit(context, deposits, window.limit())
         }
+        Command::Statuses => statuses::run(context).await,
         Command::Show { id } => {
             let deposit = context.with_store(async |_, store| Ok(store.deposit(&id).await?)).await?;
             let hint = "`lumo-bridge deposit list` shows those that are known, `lumo-bridge sync` fetches the rest";

@@ -17,6 +17,8 @@ use crate::setting::{SecretSource, Span, Text, may_have_credentials};
 use crate::store::config::Backend;
 
 const SHORTEST_TOKEN: usize = 16;
+/// Most statuses that may count as settled.
+const MOST_STATUSES: usize = 50;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -143,6 +145,24 @@ impl Rules {
         self.above_zero("lumo.timeout", lumo.timeout);
         self.within("lumo.page_size", lumo.page_size, 1..=10_000);
         self.within("lumo.concurrency", lumo.concurrency, 1..=64);
+        if lumo.settled_statuses.len() > MOST_STATUSES {
+            self.add(
+                "lumo.settled_statuses",
+                format!("names more than {MOST_STATUSES} statuses; name those that are final"),
+            );
+        }
+        for (at, status) in lumo.settled_statuses.iter().enumerate() {
+            let is_known = |other: &&Text| *other == status;
+            let key = format!("lumo.settled_statuses[{at}]");
+            match status.chars().count() {
+                0 => self.add(key, "is empty; write a status as `lumo-bridge deposit statuses` shows it"),
+                201.. => self.add(key, "is longer than 200 characters, and no status is"),
+                _ if lumo.settled_statuses.iter().take(at).any(|other| is_known(&other)) => {
+                    self.add(key, "stands there twice; leave one out");
+                }
+                _ => {}
+            }
+        }
         for (field, places) in lumo.deposit_fields.iter() {
             let empty = places.iter().any(|place| place.split('.').any(str::is_empty));
             if empty {

@@ -10,6 +10,9 @@ use crate::setting::{self, HttpUrl, Rate, SecretSource, Span, Text};
 pub struct Config {
     /// Where the API is, without the `/api/v1/…` of its paths.
     pub base_url: HttpUrl,
+    /// Statuses of a deposit that mean that the money is there: a deposit that has one for the first time is `deposit.settled`.
+    /// `lumo-bridge deposit statuses` shows which there are. At most 50.
+    pub settled_statuses: Vec<Text>,
     /// The company's API key.
     pub api_key: SecretSource,
     /// Longest wait for one answer, connection and body included.

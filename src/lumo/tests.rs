@@ -28,6 +28,7 @@ fn impatient_client(base_url: &str, timeout: &str) -> Client {
     rustls::crypto::ring::default_provider().install_default().ok();
     let config: Config = serde_json::from_value(json!({
         "base_url": base_url,
+        "settled_statuses": [],
         "api_key": { "value": KEY },
         "timeout": timeout,
         "page_size": 100,
@@ -150,7 +151,8 @@ fn a_key_that_no_header_can_carry_is_refused_without_showing_it() {
     let usable = client("http://127.0.0.1:9");
     assert!(!format!("{usable:?}").contains(KEY));
 
-    let mut config: serde_json::Value = json!({ "base_url": "http://127.0.0.1:9", "api_key": { "value": "k" } });
+    let mut config: serde_json::Value =
+        json!({ "base_url": "http://127.0.0.1:9", "settled_statuses": [], "api_key": { "value": "k" } });
     for (key, value) in [("timeout", json!("1s")), ("page_size", json!(1)), ("concurrency", json!(1))] {
         config[key] = value;
     }

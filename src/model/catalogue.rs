@@ -47,6 +47,10 @@ pub const fn meaning(kind: EventType) -> &'static str {
         EventType::WalletUpdated => "Something else about a wallet has changed, or a missing one is listed again.",
         EventType::WalletMissing => "A wallet is no longer listed, by proof.",
         EventType::DepositCreated => "A user has paid something in.",
+        EventType::DepositSettled => {
+            "The money is there: the deposit has one of `lumo.settled_statuses` for the first time, as it appears or later. Once, \
+             whatever its status does afterwards; never for what was stored without a word."
+        }
         EventType::DepositStatusChanged => "A deposit has come further.",
         EventType::DepositUpdated => "Something else about a deposit has changed, or a missing one is listed again.",
         EventType::DepositMissing => "A deposit is no longer listed, by proof.",

@@ -35,6 +35,7 @@ event_types! {
     WalletUpdated = "wallet.updated",
     WalletMissing = "wallet.missing",
     DepositCreated = "deposit.created",
+    DepositSettled = "deposit.settled",
     DepositStatusChanged = "deposit.status_changed",
     DepositUpdated = "deposit.updated",
     DepositMissing = "deposit.missing",
@@ -55,7 +56,7 @@ impl EventType {
     /// Whether it can happen only once for an object, so that its id holds nothing but the object.
     #[must_use]
     pub const fn happens_once(self) -> bool {
-        matches!(self, Self::WalletCreated | Self::WalletReplaced | Self::DepositCreated)
+        matches!(self, Self::WalletCreated | Self::WalletReplaced | Self::DepositCreated | Self::DepositSettled)
     }
 }
 

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 pub use account::wrong_account_event;
-pub use deposit::{deposit_event, deposit_history};
+pub use deposit::{deposit_event, deposit_history, settled_event};
 pub use operator::{Died, Turned, dead_event, endpoint_event};
 pub use reject::rejected_event;
 pub use standing::{Standing, Trouble, standing_event};
@@ -30,6 +30,7 @@ use crate::model::event::EventType;
 use crate::model::fingerprint::Members;
 use crate::model::id::EventId;
 use crate::model::portable::{Portable, portable};
+use crate::model::settled::Settled;
 
 /// Stands for the company in the identity of events that are about none, or about things that do not name theirs.
 const NO_COMPANY: &str = "-";
@@ -94,6 +95,7 @@ pub struct Context<'a> {
     pub announce: Announce,
     /// Whether any endpoint names `wallet.balance_changed`.
     pub balances: bool,
+    pub settled: Settled<'a>,
     pub now: DateTime<Utc>,
 }
 

@@ -64,6 +64,8 @@ pub(crate) fn deposit(id: &str, status: &str, amount: &str) -> Deposit {
         block_number: None,
         created_at: Some(noon() - TimeDelta::hours(1)),
         updated_at: None,
+        status_since: None,
+        settled_at: None,
         fingerprint: fingerprint(&raw),
         raw: raw.into(),
     }

@@ -149,7 +149,8 @@ mod tests {
         problems.iter().map(ToString::to_string).collect()
     }
 
-    const DEPOSITS: [&str; 4] = ["deposit.created", "deposit.status_changed", "deposit.updated", "deposit.missing"];
+    const DEPOSITS: [&str; 5] =
+        ["deposit.created", "deposit.settled", "deposit.status_changed", "deposit.updated", "deposit.missing"];
 
     #[test]
     fn positive_patterns_add_up() {
@@ -190,7 +191,7 @@ mod tests {
 
     #[test]
     fn exclusions_take_away_wherever_they_stand() {
-        let expected = ["deposit.created", "deposit.status_changed", "deposit.updated"];
+        let expected = ["deposit.created", "deposit.settled", "deposit.status_changed", "deposit.updated"];
         assert_eq!(wanted(&["deposit.*", "!deposit.missing"]), expected);
         assert_eq!(wanted(&["!deposit.missing", "deposit.*"]), expected);
         assert_eq!(wanted(&["!wallet.*"]), DEPOSITS);

@@ -44,6 +44,10 @@ pub struct Deposit {
     pub block_number: Option<i64>,
     pub created_at: Option<DateTime<Utc>>,
     pub updated_at: Option<DateTime<Utc>>,
+    /// When the bridge first saw it in this status. Not listed: [`crate::model::settled`] says it.
+    pub status_since: Option<DateTime<Utc>>,
+    /// When the bridge first saw it settled. Not listed either.
+    pub settled_at: Option<DateTime<Utc>>,
     /// The item exactly as listed.
     pub raw: Raw,
     /// See [`crate::model::fingerprint`].

@@ -12,6 +12,7 @@ pub(in crate::store) mod empty;
 mod heads;
 pub(in crate::store) mod ingest;
 mod many;
+pub(in crate::store) mod statuses;
 pub(in crate::store) mod vanish;
 mod wallet;
 

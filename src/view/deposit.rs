@@ -25,6 +25,10 @@ pub struct Deposit {
     pub block_number: Option<i64>,
     pub created_at: Option<DateTime<Utc>>,
     pub updated_at: Option<DateTime<Utc>>,
+    /// When the bridge first saw it in this status.
+    pub status_since: Option<DateTime<Utc>>,
+    /// When the bridge first saw it settled, by `lumo.settled_statuses`.
+    pub settled_at: Option<DateTime<Utc>>,
     pub version: i64,
     pub first_seen_at: DateTime<Utc>,
     pub changed_at: DateTime<Utc>,
@@ -52,6 +56,8 @@ impl Deposit {
             block_number: row.block_number,
             created_at: row.created_at,
             updated_at: row.updated_at,
+            status_since: row.status_since,
+            settled_at: row.settled_at,
             version: row.version,
             first_seen_at: row.first_seen_at,
             changed_at: row.changed_at,

@@ -118,6 +118,7 @@ async fn the_commands_for_operators_do_what_they_say() {
 async fn every_query_of_the_documents_finds_what_it_says(database: Database) {
     let mut stage = Stage::new(database, World::live(seed())).await;
     stage.announce_history();
+    stage.settings.set("lumo.settled_statuses", json!(["new"]));
     stage.world.add_wallet("42");
     let deposit = stage.world.add_deposit_for("42", "12.5").unwrap().id.to_string();
     let parts = stage.parts().await;

@@ -5,6 +5,7 @@ mod documents;
 mod rejects;
 mod removals;
 mod replay;
+mod settled;
 mod skip;
 mod speed;
 mod trial;

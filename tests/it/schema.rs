@@ -4,8 +4,8 @@ use futures_util::future::join_all;
 use lumo_bridge::model::subscriber::Order;
 use lumo_bridge::store::{Config, Error, Store, schema};
 use lumo_bridge_entity::{
-    account, ack, attempt, blocks, deposit, endpoint, event, exception, lease, meta, position, process, progress, reject, run,
-    seen, stream, subscription, sweep, wallet,
+    account, ack, attempt, blocks, deposit, deposit_status, endpoint, event, exception, lease, meta, position, process,
+    progress, reject, run, seen, stream, subscription, sweep, wallet,
 };
 use sea_orm::{ActiveValue::Set, EntityTrait};
 
@@ -48,11 +48,12 @@ async fn ours(database: &Database) -> Vec<String> {
 /// How many steps there are.
 const STEPS: usize = 1;
 
-const TABLES: [&str; 22] = [
+const TABLES: [&str; 23] = [
     "lumo_account",
     "lumo_acks",
     "lumo_deliveries",
     "lumo_delivery_attempts",
+    "lumo_deposit_statuses",
     "lumo_endpoints",
     "lumo_events",
     "lumo_exceptions",
@@ -83,7 +84,21 @@ async fn an_empty_database_gets_tables_that_every_entity_reads(database: Databas
             $(assert!($entity::Entity::find().all(connection).await.unwrap().is_empty(), stringify!($entity));)+
         };
     }
-    empty!(account, ack, attempt, blocks, deposit, endpoint, event, exception, lease, position, process, progress);
+    empty!(
+        account,
+        ack,
+        attempt,
+        blocks,
+        deposit,
+        deposit_status,
+        endpoint,
+        event,
+        exception,
+        lease,
+        position,
+        process,
+        progress
+    );
     empty!(reject, run, seen, subscription, sweep, wallet);
     let mut counters = stream::Entity::find().all(connection).await.unwrap();
     counters.sort_by(|a, b| a.stream.cmp(&b.stream));

@@ -72,6 +72,8 @@ const MIRROR: &[Table] = &[
             opt("block_number", Type::BigInt),
             opt("created_at", Type::Time),
             opt("updated_at", Type::Time),
+            opt("status_since", Type::Time),
+            opt("settled_at", Type::Time),
             req("raw", Type::LongText),
             req("fingerprint", Type::BigInt),
             req("version", Type::BigInt),
@@ -89,6 +91,8 @@ const MIRROR: &[Table] = &[
             unique("lumo_user_deposits_row_no", "row_no"),
             partial("lumo_user_deposits_former", "former_company_id", "former_company_id IS NOT NULL"),
             partial("lumo_user_deposits_missing", "missing_since", "missing_since IS NOT NULL"),
+            // For queries that ask what is settled since then.
+            partial("lumo_user_deposits_settled", "settled_at, id", "settled_at IS NOT NULL"),
             partial("lumo_user_deposits_new", "status(16), row_no", "status = 'new'"),
             index("lumo_user_deposits_created", "created_at, id"),
             partial("lumo_user_deposits_address", "address(200)", "length(address) <= 200"),
@@ -97,6 +101,20 @@ const MIRROR: &[Table] = &[
         ],
     },
 ];
+
+const STATUSES: &[Table] = &[Table {
+    name: "lumo_deposit_statuses",
+    columns: &[
+        req("from_status", Type::Key(200)),
+        req("to_status", Type::Key(200)),
+        // How often one followed the other, and after how long in all.
+        req("times", Type::BigInt),
+        req("seconds", Type::BigInt),
+        req("last_at", Type::Time),
+    ],
+    primary: "from_status, to_status",
+    indexes: &[],
+}];
 
 const LOG: &[Table] = &[
     Table {
@@ -368,5 +386,5 @@ const SYNC: &[Table] = &[
 ];
 
 pub(super) fn tables() -> impl DoubleEndedIterator<Item = &'static Table> {
-    [MIRROR, LOG, DELIVERY, SYNC].into_iter().flatten()
+    [MIRROR, STATUSES, LOG, DELIVERY, SYNC].into_iter().flatten()
 }

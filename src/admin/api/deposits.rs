@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::page::{Limit, Page};
-use crate::admin::route::Route;
+use crate::admin::route::{Nothing, Route};
 use crate::admin::{Admin, Problem};
 use crate::model::id::{DepositId, ExternalId};
 use crate::setting::Since;
 use crate::store::query::DepositFilter;
-use crate::view::Deposit;
+use crate::view::{Deposit, Statuses};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -17,6 +17,11 @@ pub(super) fn routes() -> Vec<Route> {
             "/api/deposits",
             "List deposits, the newest first, and last those of which the API does not say when they were made",
             list,
+        ),
+        Route::list(
+            "/api/deposits/statuses",
+            "The statuses that deposits have, which follows which, and which count as settled",
+            statuses,
         ),
         Route::one("/api/deposits/{id}", "One deposit, with the item as the API listed it", show),
     ]
@@ -39,6 +44,9 @@ struct Which {
     tx_hash: Option<String>,
     /// Only in this status, as Lumo spells it.
     status: Option<String>,
+    /// Only those that are settled, by `lumo.settled_statuses`.
+    #[serde(default)]
+    settled: bool,
     /// Only those made from then on: a time, or how long ago, such as `2h`.
     since: Option<Since>,
 }
@@ -56,12 +64,17 @@ async fn list(admin: Admin, which: Which) -> Result<Page<Deposit>, Problem> {
         address: which.address,
         tx_hash: which.tx_hash,
         status: which.status,
+        settled: which.settled.then(|| admin.settled_statuses.to_vec()),
         since: which.since.map(|since| since.before(admin.clock.now())),
         after,
         limit: which.limit.probe(),
     };
     let rows = admin.store.list_deposits(&filter).await?;
     Ok(which.limit.page(rows, Deposit::brief, |row| row.id.to_string()))
+}
+
+async fn statuses(admin: Admin, _: Nothing) -> Result<Statuses, Problem> {
+    Ok(Statuses::load(&admin.store, &admin.settled_statuses).await?)
 }
 
 async fn show(admin: Admin, id: DepositId) -> Result<Deposit, Problem> {

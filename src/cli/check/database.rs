@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use super::columns;
 use super::finding::{Finding, Report};
 use super::history;
+use super::settled;
 use crate::chain::Chain;
 use crate::config::Config;
 use crate::store::config::Backend;
@@ -105,6 +106,7 @@ async fn tables(report: &mut Report<'_>, store: &Store, config: &Config, now: Da
             Err(error) => return report.add(failed(TABLES, &error)),
         }
         columns::check(report, store, config).await;
+        settled::check(report, store, config).await;
         return history::check(report, store, config).await;
     }
     if pending == steps.len()

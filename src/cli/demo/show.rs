@@ -78,7 +78,7 @@ impl Show {
             |name: &str| object[name].as_str().map(|value| text::fit(&safe::text(value), WHAT)).unwrap_or_default();
         let user = field("external_id");
         let what = match object["kind"].as_str() {
-            Some("deposit") if json["type"] == "deposit.created" => {
+            Some("deposit") if json["type"] == "deposit.created" || json["type"] == "deposit.settled" => {
                 format!("{} {}", field("amount"), field("currency"))
             }
             Some("deposit") => field("status"),

@@ -53,6 +53,7 @@ impl Detailed for Model {
             .maybe("transaction", self.tx_hash.as_deref())
             .maybe("amount", amount(self))
             .cell("status", status(self))
+            .time("settled", self.settled_at)
             .maybe("confirmations", self.confirmations)
             .maybe("block", self.block_number)
             .time("created", self.created_at)

@@ -34,6 +34,7 @@ fn the_defaults_are_those_of_the_documentation() {
         "database": { "url": "sqlite://lumo-bridge.db", "schema": null, "max_connections": 8, "migrate": true },
         "lumo": {
             "base_url": "https://b2b.lumowallet.io/",
+            "settled_statuses": [],
             "api_key": { "env": "LUMO_API_KEY" },
             "timeout": "20s",
             "page_size": 100,
@@ -106,7 +107,7 @@ fn the_defaults_name_every_setting() {
 fn what_is_shown_reads_back_as_the_same() {
     let text = "
 database: { url: 'postgres://me@db/shop', schema: 'yes' }
-lumo: { api_key: { file: /run/key } }
+lumo: { api_key: { file: /run/key }, settled_statuses: ['0', 'no', 'a, b'] }
 sync: { first_import: { since: 2026-01-01T00:00:00Z } }
 callbacks:
   endpoints:
@@ -127,7 +128,7 @@ callbacks:
     assert!(
         shown.starts_with(
         "database:\n  url: sqlite://lumo-bridge.db\n  schema: null\n  max_connections: 8\n  migrate: true\nlumo:\n  \
-         base_url: https://b2b.lumowallet.io/\n  api_key: { env: LUMO_API_KEY }\n"),
+         base_url: https://b2b.lumowallet.io/\n  settled_statuses: []\n  api_key: { env: LUMO_API_KEY }\n"),
         "{shown}"
     );
 }

@@ -31,6 +31,8 @@ pub(super) fn read(raw: Raw, members: &Members<'_>, fields: &Fields) -> Result<D
         block_number: plain(&fields.block_number).and_then(|value| value::integer(value).ok()),
         created_at: plain(&fields.created_at).and_then(|value| value::time_or_number(value).ok()),
         updated_at: plain(&fields.updated_at).and_then(|value| value::time_or_number(value).ok()),
+        status_since: None,
+        settled_at: None,
         raw,
         fingerprint: members.fingerprint(),
     })

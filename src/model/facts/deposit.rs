@@ -89,14 +89,41 @@ pub fn deposit_event(change: &Change<Deposit>, context: &Context<'_>) -> serde_j
         Change::Changed { old, .. } => {
             let changes = changes(old, deposit);
             let kind = if changes.has("status") { EventType::DepositStatusChanged } else { EventType::DepositUpdated };
-            let updated = deposit.updated_at.filter(|time| old.record.updated_at.is_none_or(|before| before < *time));
-            (kind, updated.unwrap_or(context.now), changes)
+            (kind, updated_at(old, deposit).unwrap_or(context.now), changes)
         }
         Change::Vanished(_) => (EventType::DepositMissing, context.now, Changes::vanished(context.now)),
     };
     let id = draft::repeated(company(deposit), kind, deposit.id.as_str(), change.version(), context.generation);
     let fact = Fact { kind, id, origin: Origin::Live, occurred_at, changes: Some(changes) };
     put(deposit, change.version(), fact, context.now).map(Some)
+}
+
+/// That the money is there, if this change is what settled the deposit and it is not stored without a word.
+///
+/// # Errors
+/// As [`deposit_event`].
+pub fn settled_event(change: &Change<Deposit>, context: &Context<'_>) -> serde_json::Result<Option<Draft>> {
+    if !context.settled.is_news(change) {
+        return Ok(None);
+    }
+    let deposit = change.record();
+    let (origin, occurred_at, changes) = match change {
+        Change::Changed { old, .. } => {
+            let mut changes = Changes::default();
+            changes.note("status", &old.record.status, &deposit.status);
+            (Some(Origin::Live), updated_at(old, deposit).unwrap_or(context.now), Some(changes))
+        }
+        _ => (context.announce.origin(deposit.created_at), deposit.created_at.unwrap_or(context.now), None),
+    };
+    let Some(origin) = origin else { return Ok(None) };
+    let kind = EventType::DepositSettled;
+    let id = draft::once(company(deposit), kind, deposit.id.as_str());
+    put(deposit, change.version(), Fact { kind, id, origin, occurred_at, changes }, context.now).map(Some)
+}
+
+/// When Lumo says that it changed, if that is newer than what it said before.
+fn updated_at(old: &Stored<Deposit>, new: &Deposit) -> Option<DateTime<Utc>> {
+    new.updated_at.filter(|time| old.record.updated_at.is_none_or(|before| before < *time))
 }
 
 /// The event that would have told of a deposit as it appeared, with what is known of the deposit by now.

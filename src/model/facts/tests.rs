@@ -10,6 +10,7 @@ use crate::model::draft::Draft;
 use crate::model::event::EventType;
 use crate::model::fixture::{deposit, listed_wallet, noon, stored, wallet};
 use crate::model::record::Wallet;
+use crate::model::settled::Settled;
 
 #[test]
 fn an_import_announces_history_only_as_configured() {
@@ -39,7 +40,7 @@ fn an_import_announces_history_only_as_configured() {
 }
 
 fn context(announce: Announce) -> Context<'static> {
-    Context { generation: "gen", announce, balances: true, now: noon() }
+    Context { generation: "gen", announce, balances: true, settled: Settled(&[]), now: noon() }
 }
 
 fn news() -> Context<'static> {

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use lumo_bridge_entity::{deposit, event, stream, wallet};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, Value,
+    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    Value,
 };
 
 pub use super::counts::Count;
@@ -35,6 +36,8 @@ pub struct DepositFilter {
     /// Of this transaction; upper and lower case are the same.
     pub tx_hash: Option<String>,
     pub status: Option<String>,
+    /// Only those that are settled, or have one of these statuses, which count as that.
+    pub settled: Option<Vec<String>>,
     /// Only those made from then on; or seen, where the API does not say when they were made.
     pub since: Option<DateTime<Utc>>,
     /// Only those that come after this one.
@@ -203,6 +206,10 @@ fn deposits(filter: &DepositFilter) -> Select<deposit::Entity> {
             query.filter(indexed(deposit::Column::TxHash, [hash.to_owned(), hash.to_lowercase(), hash.to_uppercase()]))
         })
         .apply_if(filter.status.clone(), |query, status| query.filter(deposit::Column::Status.eq(status)))
+        .apply_if(filter.settled.as_deref(), |query, statuses| {
+            let has_status = deposit::Column::Status.is_in(statuses);
+            query.filter(Condition::any().add(deposit::Column::SettledAt.is_not_null()).add(has_status))
+        })
 }
 
 /// Longest text that the indexes on addresses and transactions have.

@@ -84,7 +84,7 @@ fn tables_and_columns() -> Vec<(&'static str, Vec<&'static str>)> {
         ($($table:ident)+) => { vec![$(of::<entity::$table::Entity>()),+] };
     }
     all! {
-        account ack attempt blocks deposit endpoint event exception lease meta position process progress reject run seen stream
+        account ack attempt blocks deposit deposit_status endpoint event exception lease meta position process progress reject run seen stream
         subscription sweep wallet
     }
 }

@@ -13,9 +13,10 @@ use lumo_bridge_entity::stream;
 use crate::model::diff::{Change, Diff, Fate, Head, Record, Regressions, diff};
 use crate::model::draft::Draft;
 use crate::model::event::EventType;
-use crate::model::facts::{Announce, Context, deposit_event, wallet_events};
+use crate::model::facts::{Announce, Context, deposit_event, settled_event, wallet_events};
 use crate::model::id::WalletId;
 use crate::model::record::{Deposit, Wallet};
+use crate::model::settled::Settled;
 use crate::store::{Checkpoint, Ending, Error, Fence, Mirrored, Store, Tx};
 
 /// How many bytes the items of one transaction have together, unless one alone has more. On its way into a table a row is copied
@@ -61,8 +62,12 @@ pub trait Told: Mirrored {
     /// Locks what must not change while these records are stored. Comes after the log and before the records' own counter.
     fn lock_neighbours(tx: &Tx, records: &[Self]) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Fills in what other tables know, before the rows are written.
-    fn complete(tx: &Tx, changes: &mut [Change<Self>]) -> impl Future<Output = Result<(), Error>> + Send;
+    /// Fills in what is not listed, before the rows are written.
+    fn complete(
+        tx: &Tx,
+        changes: &mut [Change<Self>],
+        context: &Context<'_>,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// The events of the changes, once the rows are written.
     fn events(
@@ -106,7 +111,7 @@ impl Store {
             return Ok(Ingested { fates: vec![Fate::Known; places.len()], ..Ingested::default() });
         }
         let generation = self.generation().await?;
-        let context = Context { generation, announce, balances: false, now };
+        let context = Context { generation, announce, balances: false, settled: Settled(&self.settled_statuses), now };
         let mut import_started = checkpoint.import_started.take();
         let mut ingested = Ingested::default();
         for portion in portions(&suspects) {
@@ -189,7 +194,7 @@ impl Tx {
             // `*`, which must come first.
             return Ok(None);
         }
-        R::complete(self, &mut changes).await?;
+        R::complete(self, &mut changes, context).await?;
         self.apply(&changes, last, context.now).await?;
         // A change of a balance is an event only if somebody wants it.
         let has_changed = changes.iter().any(|change| matches!(change, Change::Changed { .. }));
@@ -270,7 +275,7 @@ impl Told for Wallet {
         Ok(())
     }
 
-    async fn complete(_: &Tx, _: &mut [Change<Self>]) -> Result<(), Error> {
+    async fn complete(_: &Tx, _: &mut [Change<Self>], _: &Context<'_>) -> Result<(), Error> {
         Ok(())
     }
 
@@ -306,7 +311,8 @@ impl Told for Deposit {
     }
 
     /// A deposit that names only its wallet belongs to that wallet's user.
-    async fn complete(tx: &Tx, changes: &mut [Change<Self>]) -> Result<(), Error> {
+    async fn complete(tx: &Tx, changes: &mut [Change<Self>], context: &Context<'_>) -> Result<(), Error> {
+        changes.iter_mut().for_each(|change| context.settled.note(change, context.now));
         let owners = tx.owners(changes.iter().filter_map(|change| only_clue(change.record()).cloned())).await?;
         for change in changes {
             let (deposit, before) = match change {
@@ -321,8 +327,14 @@ impl Told for Deposit {
         Ok(())
     }
 
-    async fn events(_: &Tx, changes: &[Change<Self>], context: &Context<'_>) -> Result<Vec<Draft>, Error> {
-        Ok(changes.iter().filter_map(|change| deposit_event(change, context).transpose()).collect::<Result<_, _>>()?)
+    async fn events(tx: &Tx, changes: &[Change<Self>], context: &Context<'_>) -> Result<Vec<Draft>, Error> {
+        tx.count_statuses(changes, context.now).await?;
+        let mut drafts = Vec::new();
+        for change in changes {
+            drafts.extend(deposit_event(change, context)?);
+            drafts.extend(settled_event(change, context)?);
+        }
+        Ok(drafts)
     }
 }
 

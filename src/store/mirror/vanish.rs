@@ -5,6 +5,7 @@ use lumo_bridge_entity::stream;
 
 use crate::model::diff::Change;
 use crate::model::facts::{Announce, Context};
+use crate::model::settled::Settled;
 use crate::store::{Error, Fence, Store, Told};
 
 impl Store {
@@ -24,7 +25,7 @@ impl Store {
             return Ok(0);
         }
         let generation = self.generation().await?;
-        let context = Context { generation, announce: Announce::News, balances: false, now };
+        let context = Context { generation, announce: Announce::News, balances: false, settled: Settled(&[]), now };
         let (ids, context) = (&ids, &context);
         self.tx("sync.vanish", |tx| async move {
             tx.hold(fence).await?;

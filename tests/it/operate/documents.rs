@@ -63,6 +63,7 @@ async fn every_command_that_prints_data_prints_it_as_json() {
         ("wallet show", &[&wallet]),
         ("deposit list", &["--limit", "1"]),
         ("deposit show", &[&deposit]),
+        ("deposit statuses", &[]),
         ("event list", &[]),
         ("event show", &[&event]),
         ("event schema", &[]),

@@ -27,10 +27,11 @@ on_each_database!(a_transaction_that_fails_leaves_nothing_behind);
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const TABLES: [&str; 21] = [
+const TABLES: [&str; 22] = [
     "lumo_account",
     "lumo_acks",
     "lumo_delivery_attempts",
+    "lumo_deposit_statuses",
     "lumo_endpoints",
     "lumo_events",
     "lumo_exceptions",

@@ -106,6 +106,8 @@ pub(crate) fn deposit(id: &str) -> Deposit {
         block_number: None,
         created_at: None,
         updated_at: None,
+        status_since: None,
+        settled_at: None,
         raw: "".into(),
         fingerprint: 0,
     })

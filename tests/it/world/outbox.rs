@@ -89,12 +89,13 @@ pub(super) fn assert_dense(events: &[Event]) {
     }
 }
 
-/// Every version of a row that is not announced yet has one event, a wallet that was blocked at first one more, and nothing
-/// else has.
+/// Every version of a row that is not announced yet has one event, a wallet that was blocked at first and a deposit that
+/// is settled one more, and nothing else has.
 pub(super) async fn assert_one_event_per_change(database: &Database, events: &[Event], announced: &Announced) {
     let mut told: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
-    // A wallet that is blocked when it is first seen is two events of one version.
-    let is_second = |event: &&Event| event.kind == "wallet.blocked" && event.version() == 1;
+    // A wallet that is blocked when it is first seen is two events of one version, and so is a change that settles a deposit.
+    let is_second =
+        |event: &&Event| event.kind == "deposit.settled" || (event.kind == "wallet.blocked" && event.version() == 1);
     for event in events.iter().filter(|event| !event.is_operational()).filter(|event| !is_second(event)) {
         told.entry(&event.object_id).or_default().push(event.version());
     }

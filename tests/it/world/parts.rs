@@ -40,6 +40,7 @@ impl Parts {
         Box::pin(store::schema::up(&config.database)).await.expect("tables not made");
         let endpoints = app::endpoints(&config.callbacks).expect("endpoints refused");
         let store = Store::open(&config.database, app::subscribers(&endpoints)).await.expect("database not opened");
+        let store = store.with_settled_statuses(app::settled_statuses(&config));
         store.register_endpoints(store.new_process(), clock.now()).await.expect("endpoints not registered");
         let client = app::client(&config).expect("client refused");
         let syncer = app::syncer(&config, store.clone(), client, clock.clone());

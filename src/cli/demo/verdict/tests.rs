@@ -53,6 +53,8 @@ fn deposit_row(deposit: &lumo_simulator::Deposit) -> deposit::Model {
         block_number: None,
         created_at: None,
         updated_at: None,
+        status_since: None,
+        settled_at: None,
         raw: "{}".to_owned(),
         fingerprint: 0,
         version: 1,

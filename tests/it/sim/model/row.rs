@@ -156,6 +156,8 @@ impl Row {
             block_number: None,
             created_at: Some(self.created_at),
             updated_at: None,
+            status_since: None,
+            settled_at: None,
             raw: format!(r#"{{"id":"d{}","content":{content},"status":"{status}"}}"#, self.number).into(),
             fingerprint: self.fingerprint(state),
         }
