@@ -1,5 +1,7 @@
 //! The machine alone: what it does next, for inputs that a test makes up.
 
+mod news;
+
 use lumo_bridge_entity::endpoint::State;
 use lumo_bridge_entity::exception::{self, Reason};
 
@@ -150,10 +152,15 @@ impl Bench {
     }
 
     fn committed(&mut self, commit: &GroupCommit) -> Vec<Action> {
+        self.written(commit, commit.revision + 1)
+    }
+
+    /// The commit was written, with so high a revision, as commands had raised it meanwhile.
+    fn written(&mut self, commit: &GroupCommit, revision: i64) -> Vec<Action> {
         let committed = Committed {
-            revision: commit.revision + 1,
+            revision,
             commits: commit.commits + 1,
-            is_stale: false,
+            is_stale: revision > commit.revision + 1,
             dropped: vec![],
             acknowledged: vec![],
             freed: false,
@@ -340,37 +347,4 @@ fn what_is_appended_while_the_log_is_read_is_read_as_well() {
         assert!(reads(&bench.step(empty())), "the read that was under way may have begun before");
         assert!(!reads(&bench.step(empty())), "one that began afterwards has found nothing");
     }
-}
-
-#[test]
-fn what_others_have_found_spares_a_read_and_never_an_event() {
-    let reads_after = |actions: &[Action]| {
-        actions.iter().find_map(|action| match action {
-            Action::Read { after, .. } => Some(*after),
-            _ => None,
-        })
-    };
-    let mut bench = Bench::new(State::Active, 8);
-    bench.read(vec![event(1, "bob")]);
-    assert!(bench.machine.is_keen(bench.now.instant), "it has just been sent something");
-    bench.now.instant += Duration::from_secs(11);
-    assert!(!bench.machine.is_keen(bench.now.instant));
-
-    // From where it is, or from before: it goes on behind.
-    assert_eq!(reads_after(&bench.step(Input::Passed { from: 1, through: 4 })), None);
-    assert_eq!(reads_after(&bench.step(Input::Passed { from: 2, through: 7 })), None);
-    assert_eq!(reads_after(&bench.step(Input::Passed { from: 2, through: 6 })), None, "an old look says nothing new");
-    assert_eq!(reads_after(&bench.step(Input::Looked { revision: 0, last: 9 })), None, "others look there");
-    // A look that began behind it leaves out what lies between.
-    assert_eq!(reads_after(&bench.step(Input::Passed { from: 9, through: 10 })), Some(7));
-    assert!(bench.machine.is_keen(bench.now.instant), "until it has come to the end");
-    assert_eq!(reads_after(&bench.step(Input::Passed { from: 7, through: 11 })), None, "one read at a time");
-    let slice = Slice { events: vec![event(10, "eve")], through: 10, superseded: vec![] };
-    let read = Read { slice, blocked: vec![], acknowledged: vec![] };
-    let actions = bench.step(Input::Read(Some(read)));
-    assert_eq!(
-        (Bench::sent(&actions), reads_after(&actions)),
-        (vec![10], Some(10)),
-        "and on, as something came meanwhile"
-    );
 }

@@ -91,7 +91,8 @@ impl Machine {
             let again = self.writing.under_way.clone();
             return again;
         }
-        if !self.writing.is_free() {
+        // It would say that every command has been seen.
+        if !self.writing.is_free() || self.wants_refresh {
             return None;
         }
         let is_ripe = self.hand.settled() >= BATCH

@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::exception::State;
 use lumo_bridge_entity::position;
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use super::Delivery;
@@ -128,10 +128,14 @@ impl Delivery<'_> {
             .col_expr(position::Column::Commits, Expr::value(fresh.commits))
             .filter(position::Column::Endpoint.eq(commit.endpoint.clone()))
             .filter(position::Column::Epoch.eq(commit.epoch));
+        // Unless a command is still to be finished, this is all that there is to see.
+        let seen = CaseStatement::new()
+            .case(Expr::col(position::Column::Seen).eq(commit.revision), Expr::value(fresh.revision))
+            .finally(Expr::col(position::Column::Seen));
         let passed = update
             .clone()
             .col_expr(position::Column::Revision, Expr::value(fresh.revision))
-            .col_expr(position::Column::Seen, Expr::value(fresh.revision))
+            .col_expr(position::Column::Seen, seen.into())
             .filter(position::Column::Revision.eq(commit.revision))
             .exec(self.tx.session())
             .await?;

@@ -1,0 +1,58 @@
+//! What others tell the machine: how far the log is, and what commands have changed.
+
+use super::*;
+
+#[test]
+fn what_others_have_found_spares_a_read_and_never_an_event() {
+    let reads_after = |actions: &[Action]| {
+        actions.iter().find_map(|action| match action {
+            Action::Read { after, .. } => Some(*after),
+            _ => None,
+        })
+    };
+    let mut bench = Bench::new(State::Active, 8);
+    bench.read(vec![event(1, "bob")]);
+    assert!(bench.machine.is_keen(bench.now.instant), "it has just been sent something");
+    bench.now.instant += Duration::from_secs(11);
+    assert!(!bench.machine.is_keen(bench.now.instant));
+
+    // From where it is, or from before: it goes on behind.
+    assert_eq!(reads_after(&bench.step(Input::Passed { from: 1, through: 4 })), None);
+    assert_eq!(reads_after(&bench.step(Input::Passed { from: 2, through: 7 })), None);
+    assert_eq!(reads_after(&bench.step(Input::Looked { revision: 0, last: 9 })), None, "others look there");
+    // A look that began behind it leaves out what lies between.
+    assert_eq!(reads_after(&bench.step(Input::Passed { from: 9, through: 10 })), Some(7));
+    assert!(bench.machine.is_keen(bench.now.instant), "until it has come to the end");
+    assert_eq!(reads_after(&bench.step(Input::Passed { from: 7, through: 11 })), None, "one read at a time");
+    let slice = Slice { events: vec![event(10, "eve")], through: 10, superseded: vec![] };
+    let read = Read { slice, blocked: vec![], acknowledged: vec![] };
+    let actions = bench.step(Input::Read(Some(read)));
+    assert_eq!(
+        (Bench::sent(&actions), reads_after(&actions)),
+        (vec![10], Some(10)),
+        "and on, as something came meanwhile"
+    );
+}
+
+#[test]
+fn nothing_is_written_while_what_a_command_left_is_still_to_be_finished() {
+    let commits = |actions: &[Action]| actions.iter().any(|one| matches!(one, Action::Commit(_)));
+    let refreshes = |actions: &[Action]| actions.iter().any(|one| matches!(one, Action::Refresh { .. }));
+    let mut bench = Bench::new(State::Active, 8);
+    bench.read(vec![event(1, "bob"), event(2, "eve")]);
+    bench.look(vec![]);
+    bench.step(Input::Acknowledged(Some(vec![])));
+    bench.answer(1, 200);
+    let commit = bench.commit();
+    // A read is under way, so the leader cannot look after the command at once.
+    bench.step(Input::Appended);
+    bench.written(&commit, commit.revision + 3);
+    bench.answer(2, 200);
+    assert!(!commits(&bench.wait(Duration::from_millis(60))), "it would say that the command was seen");
+    assert!(!commits(&bench.step(Input::Drain)));
+    let actions = bench.step(Input::Read(Some(Read::default())));
+    assert!(refreshes(&actions) && !commits(&actions));
+    let position = position::Model { revision: commit.revision + 4, commits: commit.commits + 1, ..position(1) };
+    let refreshed = Refreshed { endpoint: row(State::Active), position, touched: vec![], wanted: vec![2], last_seq: 2 };
+    assert!(commits(&bench.step(Input::Refreshed(Some(Some(refreshed))))), "and then what came meanwhile");
+}
