@@ -119,7 +119,7 @@ pub(super) struct Machine {
     /// Nothing is known to lie behind the cursor.
     is_at_end: bool,
     /// When the log last had something for this endpoint.
-    found_at: Instant,
+    found_at: Option<Instant>,
     read_again_at: Option<Instant>,
     /// Rows may have become due, or are there at all.
     wants_look: bool,
@@ -165,7 +165,7 @@ impl Machine {
             busy: Busy::default(),
             lease_until,
             is_at_end: false,
-            found_at: now.instant,
+            found_at: None,
             read_again_at: None,
             wants_look: true,
             has_rows: true,

@@ -121,7 +121,7 @@ impl Run<'_> {
     async fn run(mut self, roll: &mut Roll, soft: &CancellationToken) {
         let mut appended = self.pool.store.appended();
         let (mut beat_next, mut look_next) = (Instant::now(), Instant::now());
-        let mut is_first = true;
+        let (mut is_first, mut command_at) = (true, None::<Instant>);
         loop {
             if soft.is_cancelled() && self.dispatchers.is_empty() {
                 break;
@@ -129,6 +129,14 @@ impl Run<'_> {
             if beat_next <= Instant::now() {
                 self.beat().await;
                 beat_next = Instant::now() + BEAT_EVERY;
+            }
+            if command_at.is_some_and(|at| at <= Instant::now()) {
+                command_at = None;
+                match self.look_for_commands().await {
+                    Ok(true) => look_next = Instant::now(),
+                    Ok(false) => {}
+                    Err(error) => tracing::debug!(error = %Chain(&error), "commands not looked for; trying again"),
+                }
             }
             if look_next <= Instant::now() {
                 if let Err(error) = self.look(roll, soft).await {
@@ -148,8 +156,8 @@ impl Run<'_> {
                     }
                 }
                 () = soft.cancelled(), if !soft.is_cancelled() => {}
-                Ok(()) = appended.changed() => look_next = look_next.min(Instant::now() + COMMAND_LOOK),
-                () = tokio::time::sleep_until(beat_next.min(look_next)) => {}
+                Ok(()) = appended.changed(), if command_at.is_none() => command_at = Some(Instant::now() + COMMAND_LOOK),
+                () = tokio::time::sleep_until(command_at.unwrap_or(look_next).min(look_next).min(beat_next)) => {}
             }
         }
         if let Err(error) = self.pool.store.forget_processes(&[self.pool.process]).await {
@@ -170,6 +178,18 @@ impl Run<'_> {
             }
             Err(error) => tracing::debug!(error = %Chain(&error), "sign of life not written; trying again"),
         }
+    }
+
+    /// Passes on what commands have changed. Returns whether there is an endpoint that nobody leads.
+    async fn look_for_commands(&self) -> Result<bool, Error> {
+        for position in self.pool.store.commanded().await? {
+            if let Some(leading) = self.leading.get(&position.endpoint) {
+                // Where the log ends is told otherwise.
+                leading.tell(Message::Looked { revision: position.revision, last: 0 });
+            }
+        }
+        let unled = self.pool.store.unled().await?;
+        Ok(unled.iter().any(|name| self.endpoint(name).is_some() && !self.leading.contains_key(name)))
     }
 
     /// Takes the lead where nobody has it, and passes on what commands have changed.

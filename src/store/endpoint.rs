@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use lumo_bridge_entity::endpoint::{self, State};
 use lumo_bridge_entity::position;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::{Error, Store, Tx};
 use crate::model::id::EndpointName;
@@ -28,6 +28,19 @@ impl Store {
     /// If the database fails.
     pub async fn endpoints(&self) -> Result<Vec<endpoint::Model>, Error> {
         Ok(endpoint::Entity::find().order_by_asc(endpoint::Column::Name).all(self.read()).await?)
+    }
+
+    /// The endpoints that no process leads.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn unled(&self) -> Result<Vec<EndpointName>, Error> {
+        let query = endpoint::Entity::find()
+            .select_only()
+            .column(endpoint::Column::Name)
+            .filter(endpoint::Column::Process.is_null())
+            .filter(endpoint::Column::RemovedAt.is_null());
+        Ok(query.into_tuple().all(self.read()).await?)
     }
 
     /// Sets the state, by order of the operator: `active` lifts every hold and begins the count of failures anew. Returns the

@@ -29,7 +29,7 @@ pub(super) struct Known {
 impl Machine {
     /// Whether it wants to hear of everything that is appended, as it is likely to want it.
     pub(in crate::deliver) fn is_keen(&self, now: Instant) -> bool {
-        !self.is_at_end || self.busy.reading.is_some() || self.found_at + KEEN_FOR > now
+        !self.is_at_end || self.busy.reading.is_some() || self.found_at.is_some_and(|at| at + KEEN_FOR > now)
     }
 
     /// Nothing of a stretch of the log is wanted. Whoever has not come that far has to read.
@@ -59,7 +59,7 @@ impl Machine {
         let slice = &read.slice;
         self.is_at_end = slice.events.is_empty() && slice.through <= self.hand.cursor() && !is_outdated;
         if !slice.events.is_empty() {
-            self.found_at = now.instant;
+            self.found_at = Some(now.instant);
         } else if !read.blocked.is_empty() {
             // By the lane of everything: the row that blocks it ends, or its hold does.
             self.read_again_at = Some(now.instant + BLOCKED_LOOK);

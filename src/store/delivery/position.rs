@@ -25,6 +25,15 @@ impl Store {
         Ok(position::Entity::find().all(self.read()).await?)
     }
 
+    /// Where those endpoints are that commands have changed since their leaders looked.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn commanded(&self) -> Result<Vec<position::Model>, Error> {
+        let unseen = Expr::col(position::Column::Revision).gt(Expr::col(position::Column::Seen));
+        Ok(position::Entity::find().filter(unseen).all(self.read()).await?)
+    }
+
     /// The same as [`Store::position`], after whoever is writing it has ended: for a leader that does not know how its last
     /// commit ended.
     ///
