@@ -5,10 +5,12 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -26,6 +28,8 @@ const HEADERS: Duration = Duration::from_secs(15);
 const READS: Duration = Duration::from_secs(30);
 /// Largest head of a request.
 const LARGEST_HEAD: usize = 32 * 1024;
+/// How long a connection that has asked for nothing yet is waited for once the server stops.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
 /// How long requests in progress may take to finish once the server stops.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long to wait after `accept` failed, as it does when the process has no file handles left.
@@ -60,15 +64,28 @@ async fn converse(stream: TcpStream, router: Router, stop: CancellationToken) {
     stream.set_nodelay(true).ok();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(LARGEST_HEAD);
-    let mut connection =
-        pin!(http.serve_connection(TokioIo::new(Stalling::new(stream, READS)), TowerToHyperService::new(router)));
+    let has_asked = AtomicBool::new(false);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|request| {
+        has_asked.store(true, Ordering::Relaxed);
+        router.call(request)
+    });
+    let mut connection = pin!(http.serve_connection(TokioIo::new(Stalling::new(stream, READS)), service));
     tokio::select! {
         ended = connection.as_mut() => {
             ended.ok();
             return;
         }
-        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = stop.cancelled() => {}
     }
+    // Whoever has only just connected is about to ask, and would not be answered.
+    if !has_asked.load(Ordering::Relaxed)
+        && let Ok(ended) = tokio::time::timeout(FIRST_REQUEST, connection.as_mut()).await
+    {
+        ended.ok();
+        return;
+    }
+    connection.as_mut().graceful_shutdown();
     if let Ok(ended) = tokio::time::timeout(GRACE, connection).await {
         ended.ok();
     }
