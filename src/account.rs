@@ -10,13 +10,11 @@ use crate::store::{self, Account, Noting, Store};
 /// Why a key is not used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("the API key belongs to company {found}, and the tables to company {own}; nothing is read")]
+    #[error("the API key belongs to company {found}, and the tables to company {own}")]
     Company { own: String, found: String },
-    #[error("the tables are filled from {own}, and `lumo.base_url` names {found}; nothing is read")]
-    Server { own: String, found: String },
-    #[error(
-        "which company the API key belongs to cannot be found out, and the tables belong to company {own}; nothing is read"
-    )]
+    #[error("the tables are filled from {own}, and `lumo.base_url` names {found}")]
+    Server { company: String, own: String, found: String },
+    #[error("which company the API key belongs to cannot be found out, and the tables belong to company {own}")]
     Unnamed { own: String },
 }
 
@@ -36,7 +34,8 @@ impl Refusal {
     #[must_use]
     pub fn of(own: &Account, found: &Identity) -> Self {
         if own.company_id == found.company {
-            Self::Server { own: own.server.clone(), found: found.server.to_string() }
+            let company = own.company_id.to_string();
+            Self::Server { company, own: own.server.clone(), found: found.server.to_string() }
         } else {
             Self::Company { own: own.company_id.to_string(), found: found.company.to_string() }
         }
@@ -46,13 +45,14 @@ impl Refusal {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Company { found, .. } => format!(
-                "put the key of that company into `lumo.api_key`, or another database into `database.url`; \
+            Self::Company { own, found } => format!(
+                "put the key of company {own} into `lumo.api_key`, or another database into `database.url`; \
                  `lumo-bridge account adopt {found} --yes` gives these tables to the key's company"
             ),
-            Self::Server { .. } => "correct `lumo.base_url`, or, if the company has moved there, \
-                                    `lumo-bridge account show` says how to adopt it"
-                .to_owned(),
+            Self::Server { company, .. } => format!(
+                "correct `lumo.base_url`; if the company has moved there, `lumo-bridge account adopt {company} --yes` keeps \
+                 everything that is stored"
+            ),
             Self::Unnamed { .. } => {
                 "it goes on by itself once Lumo answers `GET /auth/company/profile` or lists a wallet; \
                                      until then nothing proves whose data this is"

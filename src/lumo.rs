@@ -114,7 +114,10 @@ impl Client {
     /// once a request has been refused as unauthorized, and until something is found.
     pub async fn identify(&self) -> Result<Option<Identity>, Error> {
         let mut identity = self.0.identity.lock().await;
-        if identity.is_none() || self.0.http.take_unauthorized() {
+        if self.0.http.take_unauthorized() {
+            *identity = None;
+        }
+        if identity.is_none() {
             let company = match self.profile().await {
                 Ok(profile) => Some(profile.id),
                 Err(_) => {
@@ -123,6 +126,7 @@ impl Client {
                     page.items.into_iter().next().map(|wallet| wallet.company_id)
                 }
             };
+            // That the profile is refused, where lists are not, says nothing.
             self.0.http.take_unauthorized();
             *identity = company.map(|company| Identity { company, server: self.server() });
         }

@@ -294,12 +294,12 @@ impl<U: Upstream> Syncer<U> {
         stop: &CancellationToken,
     ) -> Result<Report, Error> {
         let mut gate = self.gate(listing).lock().await;
-        let admitted = self.admit(options.ending).await;
+        let admitted = self.admit(options.ending, stop).await;
         let mut round = Round::begin(self, listing, options).await?;
         let was_unauthorized = round.progress.unauthorized_since.is_some();
         let (fence, is_guest) = (round.fence(), round.is_guest());
         let ended = match reach {
-            _ if admitted.is_err() => admitted.map(|()| Ended::Stopped),
+            _ if !matches!(admitted, Ok(true)) => admitted.map(|_| Ended::Stopped),
             Reach::Needed if round.is_guest() => round.whole::<R>(stop).await,
             // Whether a blocked wallet is gone is for the list of all wallets to say.
             Reach::Whole if options.accept_removals && listing != Listing::Blocked => round.twice::<R>(stop).await,

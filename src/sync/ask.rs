@@ -131,7 +131,9 @@ impl<U: Upstream> Syncer<U> {
         let mut gate = self.gate(listing).lock().await;
         let _following = self.follows_up(listing);
         let options = Options::default();
-        self.admit(options.ending).await?;
+        if !self.admit(options.ending, stop).await? {
+            return Ok(false);
+        }
         let mut round = Round::begin(self, listing, &options).await?;
         if round.is_guest() {
             return Ok(false);

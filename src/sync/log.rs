@@ -106,7 +106,7 @@ impl RoundLog {
                  when they are regenerated"
             ),
             Line::Begun if let Error::Refused(refusal) = error => {
-                tracing::error!(%listing, hint = refusal.hint(), "{refusal}");
+                tracing::error!(%listing, hint = refusal.hint(), "{refusal}; nothing is read");
             }
             Line::Begun => tracing::error!(
                 %listing, error = %Chain(error),

@@ -1,5 +1,7 @@
 //! By what right a process reads and writes: its lease, and that the key is the one that the tables are filled with.
 
+use tokio_util::sync::CancellationToken;
+
 use super::{Error, Syncer, Upstream};
 use crate::account;
 use crate::store::{Ending, Fence, Noting};
@@ -27,14 +29,16 @@ impl Right {
 }
 
 impl<U: Upstream> Syncer<U> {
-    /// Makes sure that the lists are of the company, and from the server, that the tables are filled from.
-    pub(super) async fn admit(&self, ending: Ending) -> Result<(), Error> {
+    /// Makes sure that the lists are of the company, and from the server, that the tables are filled from. False if the
+    /// process is to end first.
+    pub(super) async fn admit(&self, ending: Ending, stop: &CancellationToken) -> Result<bool, Error> {
         let noting = match self.right() {
             _ if ending == Ending::RollBack => Noting::Nothing,
             // The key of a guest may be another one.
             Right::Guest => Noting::Nothing,
             right => Noting::All { fence: right.fence() },
         };
-        Ok(account::admit(&self.store, self.upstream.identify(), noting, self.clock.now()).await?)
+        let admitted = account::admit(&self.store, self.upstream.identify(), noting, self.clock.now());
+        Ok(stop.run_until_cancelled(admitted).await.transpose()?.is_some())
     }
 }

@@ -119,7 +119,9 @@ impl<U: Upstream> Syncer<U> {
             return Err(lumo::Error::Unauthorized.into());
         }
         let options = Options::default();
-        self.admit(options.ending).await?;
+        if !self.admit(options.ending, stop).await? {
+            return Ok(None);
+        }
         let mut round = Round::begin(self, listing, &options).await?;
         if round.progress.import_done_at.is_none() {
             // The first import reads the whole list anyway.
