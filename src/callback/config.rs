@@ -184,7 +184,7 @@ pub struct EndpointConfig {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SinkConfig {
     /// One statement, for example `CALL on_deposit(:event_id, :body)`. The parameters are `:event_id`, `:type`, `:stream`,
-    /// `:sequence`, `:object_id`, `:external_id`, `:amount` and `:body`.
+    /// `:sequence`, `:object_id`, `:external_id`, `:status`, `:amount`, `:currency`, `:tx_hash`, `:address` and `:body`.
     pub sql: Text,
     /// Longest time for one run; on SQLite everything else that writes waits for it.
     pub timeout: Span,

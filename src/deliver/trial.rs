@@ -121,7 +121,7 @@ impl Trial {
                 "the log of the receiver may tell more; it must answer 2xx to events that it does not know"
             }
             Outcome::Unreachable(Unreachable::Statement) => {
-                "try the statement in the database; a test is an event without `:external_id` and `:amount`"
+                "try the statement in the database; a test is an event without `:external_id`, `:amount` and the like"
             }
             Outcome::Unreachable(Unreachable::Timeout) if self.is_undone => {
                 "make the statement quicker, or give it more time in `sink.timeout`"

@@ -17,19 +17,27 @@ pub enum Parameter {
     Sequence,
     ObjectId,
     ExternalId,
+    Status,
     Amount,
+    Currency,
+    TxHash,
+    Address,
     Body,
 }
 
 impl Parameter {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::EventId,
         Self::Type,
         Self::Stream,
         Self::Sequence,
         Self::ObjectId,
         Self::ExternalId,
+        Self::Status,
         Self::Amount,
+        Self::Currency,
+        Self::TxHash,
+        Self::Address,
         Self::Body,
     ];
 
@@ -43,7 +51,11 @@ impl Parameter {
             Self::Sequence => "sequence",
             Self::ObjectId => "object_id",
             Self::ExternalId => "external_id",
+            Self::Status => "status",
             Self::Amount => "amount",
+            Self::Currency => "currency",
+            Self::TxHash => "tx_hash",
+            Self::Address => "address",
             Self::Body => "body",
         }
     }
@@ -277,10 +289,7 @@ mod tests {
         let unknown = Statement::parse("CALL f(:amuont)").unwrap_err().to_string();
         assert_eq!(unknown, "asks for `:amuont`, which is no parameter; did you mean `:amount`?");
         let unknown = Statement::parse("CALL f(:xyzzy)").unwrap_err().to_string();
-        assert!(
-            unknown
-                .ends_with("there are :event_id, :type, :stream, :sequence, :object_id, :external_id, :amount, :body")
-        );
+        assert!(unknown.ends_with(":object_id, :external_id, :status, :amount, :currency, :tx_hash, :address, :body"));
     }
 
     proptest! {

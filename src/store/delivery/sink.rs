@@ -332,11 +332,19 @@ fn value(parameter: Parameter, arguments: &Arguments, body: &str, backend: DbBac
         Parameter::Type => arguments.kind.as_str().into(),
         Parameter::Stream => arguments.stream.as_str().into(),
         Parameter::Sequence => arguments.sequence.into(),
-        Parameter::ObjectId => arguments.object_id().map(str::to_owned).into(),
-        Parameter::ExternalId => arguments.external_id().map(str::to_owned).into(),
+        Parameter::ObjectId => text(arguments.object_id()),
+        Parameter::ExternalId => text(arguments.external_id()),
+        Parameter::Status => text(arguments.status()),
+        Parameter::Currency => text(arguments.currency()),
+        Parameter::TxHash => text(arguments.tx_hash()),
+        Parameter::Address => text(arguments.address()),
         Parameter::Amount => amount(arguments.amount().cloned(), backend),
         Parameter::Body => body.into(),
     }
+}
+
+fn text(text: Option<&str>) -> Value {
+    text.map(str::to_owned).into()
 }
 
 /// As [`value`] binds them.

@@ -12,6 +12,7 @@ use crate::world::{PATIENCE, Stage, random_changes, seed};
 on_each_database!(
     every_effect_happens_once_and_in_order_whatever_is_killed,
     a_sink_is_checked_and_tried_without_an_effect,
+    a_statement_is_given_what_is_known_of_the_deposit,
 );
 
 const LEDGER: &str = "INSERT INTO ledger (event_id, stream, sequence) VALUES (:event_id, :stream, :sequence)";
@@ -95,4 +96,29 @@ async fn a_sink_is_checked_and_tried_without_an_effect(database: Database) {
     let tried = stage.command(&["endpoint", "test", "ledger"]).await;
     assert_eq!(tried.status.code(), Some(1), "{tried:?}");
     assert!(tried.stderr.contains("ledgre"), "{tried:?}");
+}
+
+async fn a_statement_is_given_what_is_known_of_the_deposit(database: Database) {
+    let columns = ["deposit_id", "user_id", "status", "currency", "tx_hash", "address"];
+    let texts = columns.map(|column| format!("{column} varchar(128)")).join(", ");
+    database.execute(&format!("CREATE TABLE paid ({texts}, amount decimal(40, 18))")).await;
+    let mut stage = Stage::new(database, World::live(seed())).await;
+    let sql = "INSERT INTO paid VALUES (:object_id, :external_id, :status, :currency, :tx_hash, :address, :amount)";
+    let paid = json!({ "sink": { "sql": sql, "timeout": "2s" }, "events": ["deposit.settled"] });
+    stage.settings.set("callbacks.endpoints", json!({ "paid": paid }));
+    stage.settings.set("lumo.settled_statuses", json!(["confirmed"]));
+    let bridge = stage.daemon();
+    stage.until_imported().await;
+    let id = stage.world.add_deposit_for("bob", "12.500001").unwrap().id;
+    stage.until_mirrored().await;
+    assert_eq!(stage.database.number("SELECT COUNT(*) FROM paid").await, 0, "the money is not there yet");
+    let deposit = stage.world.set_deposit_status(id, "confirmed").unwrap();
+    stage.database.until_at_least(1, PATIENCE, "SELECT COUNT(*) FROM paid").await;
+    stage.until_delivered().await;
+    bridge.stop().await;
+    let row = &stage.database.rows(&format!("SELECT {} FROM paid", columns.join(", "))).await[0];
+    let row: Vec<&str> = row.iter().map(|cell| cell.as_deref().unwrap()).collect();
+    let id = id.to_string();
+    assert_eq!(row, [&*id, "bob", "confirmed", "USDT", &deposit.tx_hash, &deposit.to_address]);
+    assert_eq!(stage.database.count("paid", "amount = 12.500001").await, 1);
 }
