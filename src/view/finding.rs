@@ -99,7 +99,7 @@ pub fn of_account(account: &Account) -> Option<Finding> {
         (what, "correct `lumo.base_url`; if the company has moved there, ")
     } else {
         let what =
-            format!("the API key belongs to company {}, and the tables to company {company_id}", wrong.company_id);
+            format!("The API key belongs to company {}, and the tables to company {company_id}", wrong.company_id);
         (what, "put the right key into `lumo.api_key`, then reload the daemon; if the tables are to change hands, ")
     };
     let message = format!("{what}: nothing is read since {}", at(wrong.since));

@@ -232,7 +232,7 @@ async fn another_companys_key_is_told_everywhere() {
     fires(&client, READY).await;
     until_told(&stage, "sync.wrong_account").await;
     let said = problem(&client).await;
-    assert!(said.starts_with("the API key belongs to company "), "{said}");
+    assert!(said.starts_with("The API key belongs to company "), "{said}");
     let account = client.get("/api/account").await;
     assert_eq!(account.body["company_id"], stage.world.company().to_string(), "{account:?}");
     assert!(account.body["wrong"]["since"].is_string(), "{account:?}");
