@@ -52,10 +52,10 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
     match command {
         Command::List { user, address, tx_hash, status, settled, window } => {
             let filter = |config: &Config| DepositFilter {
-                external_id: user.external_id.clone(),
-                address: address.clone(),
-                tx_hash: tx_hash.clone(),
-                status: status.clone(),
+                external_id: user.external_id,
+                address,
+                tx_hash,
+                status,
                 settled: settled.then(|| app::settled_statuses(config)),
                 since: window.since(context),
                 limit: window.limit().probe(),

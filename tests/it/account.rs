@@ -149,6 +149,9 @@ async fn another_company_is_adopted_and_the_former_one_counts_for_nothing(databa
         let refused = companies.stage.command(&arguments).await;
         assert_eq!((refused.status.code(), refused.stderr.contains(&said)), (Some(2), true), "{refused:?}");
     }
+    // As if a deposit had gone this way once.
+    let gone = "INSERT INTO lumo_deposit_statuses VALUES ('new', 'gone', 1, 1, '1999-01-01 00:00:00')";
+    companies.stage.database.execute(gone).await;
     let adopted = companies.stage.command(&["account", "adopt", &other, "--yes"]).await;
     assert_eq!(adopted.status.code(), Some(0), "{adopted:?}");
     companies.until_wrong().await;
@@ -177,6 +180,9 @@ async fn another_company_is_adopted_and_the_former_one_counts_for_nothing(databa
     let last = companies.stage.events().await.last().unwrap().json();
     assert_eq!((&last["type"], &last["company_id"]), (&json!("deposit.created"), &json!(other)), "{last:#}");
     assert_eq!(companies.events_of("deposit.created").await, 1, "its list was a first import");
+
+    let transitions = companies.stage.database.count("lumo_deposit_statuses", "last_at < '2000-01-01'").await;
+    assert_eq!(transitions, 0, "how the former company's deposits fared says nothing of these");
 
     // And back: what is known is known.
     companies.take_key(&companies.own_key.clone());

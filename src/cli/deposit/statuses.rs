@@ -31,7 +31,7 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
         table.row([Cell::new(&status.status), Cell::new(status.deposits), settled]);
     }
     printer.table(&table);
-    let since = statuses.since.map(rfc3339).unwrap_or_default();
+    let since = statuses.since.map_or_else(|| "the first import".to_owned(), rfc3339);
     if statuses.transitions.is_empty() {
         printer.say(format!("no deposit has changed its status since {since}"));
     } else {

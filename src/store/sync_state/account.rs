@@ -1,14 +1,18 @@
 //! Whose data the tables hold, whether the key that reads is that company's, and how the tables pass to another company.
 
 use chrono::{DateTime, Utc};
-use lumo_bridge_entity::{account, blocks, deposit, lease, progress, reject, seen, stream, sweep, wallet};
+use lumo_bridge_entity::{account, blocks, deposit_status, lease, progress, reject, seen, stream, sweep};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::model::account::Identity;
 use crate::model::facts::wrong_account_event;
 use crate::model::id::CompanyId;
-use crate::store::{Error, Fence, Store, Tx};
+use crate::model::record::{Deposit, Wallet};
+use crate::store::{Error, Fence, Mirrored, Store, Tx};
+
+/// Rows that are set apart by one statement.
+const ROWS_AT_ONCE: i64 = 20_000;
 
 /// The company and the server that the tables are filled from.
 pub type Account = account::Model;
@@ -116,8 +120,9 @@ impl Store {
             if is_same_company {
                 return Ok(Adopted::Server);
             }
-            let (former_wallets, former_deposits) =
-                tx.set_apart(before.as_ref().map(|account| &account.company_id), &found.company).await?;
+            let former = before.as_ref().map(|account| &account.company_id);
+            let former_wallets = tx.set_apart::<Wallet>(former, &found.company).await?;
+            let former_deposits = tx.set_apart::<Deposit>(former, &found.company).await?;
             if before.is_some() {
                 tx.begin_anew().await?;
             }
@@ -180,44 +185,40 @@ impl Tx {
         Ok(())
     }
 
-    /// Sets the rows of the company before apart, and takes back those of this one. Returns how many wallets and deposits are
-    /// others' then.
-    async fn set_apart(&self, before: Option<&CompanyId>, now: &CompanyId) -> Result<(u64, u64), Error> {
-        let former = before.map(|company| Expr::value(Some(company.clone())));
-        if let Some(former) = former {
-            wallet::Entity::update_many()
-                .col_expr(wallet::Column::FormerCompanyId, former.clone())
-                .filter(wallet::Column::FormerCompanyId.is_null())
-                .exec(self.session())
-                .await?;
-            deposit::Entity::update_many()
-                .col_expr(deposit::Column::FormerCompanyId, former)
-                .filter(deposit::Column::FormerCompanyId.is_null())
+    /// Sets the rows of the company before apart, and takes back those of this one; returns how many are others' then. A stretch
+    /// at a time, as no statement may take long.
+    async fn set_apart<R: Mirrored>(&self, before: Option<&CompanyId>, now: &CompanyId) -> Result<u64, Error> {
+        let last = self.lock_counter(R::COUNTER).await?;
+        for low in (0..).map(|at| at * ROWS_AT_ONCE).take_while(|low| *low < last) {
+            let stretch =
+                || Condition::all().add(R::ROW_NO.gt(low)).add(R::ROW_NO.lte(low.saturating_add(ROWS_AT_ONCE)));
+            if let Some(before) = before {
+                R::Entity::update_many()
+                    .col_expr(R::FORMER_COMPANY, Expr::value(Some(before.clone())))
+                    .filter(stretch().add(R::FORMER_COMPANY.is_null()))
+                    .exec(self.session())
+                    .await?;
+            }
+            R::Entity::update_many()
+                .col_expr(R::FORMER_COMPANY, Expr::value(None::<CompanyId>))
+                .filter(stretch().add(R::FORMER_COMPANY.eq(now.clone())))
                 .exec(self.session())
                 .await?;
         }
-        wallet::Entity::update_many()
-            .col_expr(wallet::Column::FormerCompanyId, Expr::value(None::<CompanyId>))
-            .filter(wallet::Column::FormerCompanyId.eq(now.clone()))
-            .exec(self.session())
-            .await?;
-        deposit::Entity::update_many()
-            .col_expr(deposit::Column::FormerCompanyId, Expr::value(None::<CompanyId>))
-            .filter(deposit::Column::FormerCompanyId.eq(now.clone()))
-            .exec(self.session())
-            .await?;
-        let wallets = wallet::Entity::find().filter(wallet::Column::FormerCompanyId.is_not_null());
-        let deposits = deposit::Entity::find().filter(deposit::Column::FormerCompanyId.is_not_null());
-        Ok((wallets.count(self.session()).await?, deposits.count(self.session()).await?))
+        let others =
+            R::Entity::find().select_only().column_as(R::ID.count(), "others").filter(R::FORMER_COMPANY.is_not_null());
+        let others = others.into_tuple::<i64>().one(self.session()).await?.unwrap_or(0);
+        Ok(u64::try_from(others).unwrap_or(0))
     }
 
-    /// Forgets what was learned of the lists, so that they are read as at first.
+    /// Forgets what was learned of the lists, so that they are read as at first, and how the deposits of the former company fared.
     async fn begin_anew(&self) -> Result<(), Error> {
         progress::Entity::delete_many().exec(self.session()).await?;
         sweep::Entity::delete_many().exec(self.session()).await?;
         seen::Entity::delete_many().exec(self.session()).await?;
         blocks::Entity::delete_many().exec(self.session()).await?;
         reject::Entity::delete_many().exec(self.session()).await?;
+        deposit_status::Entity::delete_many().exec(self.session()).await?;
         Ok(())
     }
 }
