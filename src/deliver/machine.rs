@@ -223,7 +223,7 @@ impl Machine {
                     self.appended();
                 }
             }
-            Input::Lease(until) => self.lease_until = until,
+            Input::Lease(until) => self.renewed(until, now),
             Input::Read(read) => self.take_read(read, now),
             Input::Due(due) => self.take_due(due, now),
             Input::ProbeFound(found) => self.take_probe(found, now, actions),
@@ -283,10 +283,23 @@ impl Machine {
         if self.is_beyond_log { Gate::Shut } else { self.breaker.gate(now.utc) }
     }
 
-    /// Whether a request that is sent now ends while the lease lasts.
+    /// While no lease lasted, another process may have taken the lead, sent and given it back: what is in hand counts again
+    /// once the tables say whose it is.
+    fn renewed(&mut self, until: Instant, now: Now) {
+        if now.instant >= self.lease_until {
+            (self.is_acquainted, self.wants_refresh) = (false, true);
+        }
+        self.lease_until = until;
+    }
+
+    /// Whether the lead is known to be this process's, and a request that is sent now ends while the lease lasts.
     fn may_send(&self, now: Now) -> bool {
         let is_over = now.instant + self.settings.timeout + TO_WRITE > self.lease_until;
-        !is_over && !self.is_draining && self.hand.settled() < MAX_UNWRITTEN && !self.writing.is_stuck(now)
+        self.is_acquainted
+            && !is_over
+            && !self.is_draining
+            && self.hand.settled() < MAX_UNWRITTEN
+            && !self.writing.is_stuck(now)
     }
 
     /// Whether no transaction of this endpoint is under way here.

@@ -56,3 +56,32 @@ fn nothing_is_written_while_what_a_command_left_is_still_to_be_finished() {
     let refreshed = Refreshed { endpoint: row(State::Active), position, touched: vec![], wanted: vec![2], last_seq: 2 };
     assert!(commits(&bench.step(Input::Refreshed(Some(Some(refreshed))))), "and then what came meanwhile");
 }
+
+#[test]
+fn a_lease_that_had_ended_is_of_use_once_the_lead_is_known() {
+    let refreshes = |actions: &[Action]| actions.iter().any(|one| matches!(one, Action::Refresh { .. }));
+    let mut bench = Bench::new(State::Active, 1);
+    assert_eq!(Bench::sent(&bench.read(vec![event(1, "bob"), event(2, "eve")])), [1]);
+    bench.look(vec![]);
+    bench.step(Input::Acknowledged(Some(vec![])));
+    bench.step(Input::Read(Some(Read::default())));
+    // The process was stopped for longer than its lease, and goes on with the answer of before.
+    bench.now.instant += Duration::from_secs(3601);
+    let commit = bench.answer(1, 200).into_iter().find_map(|action| match action {
+        Action::Commit(commit) => Some(commit),
+        _ => None,
+    });
+    let commit = commit.expect("no commit, or something is sent");
+    let actions = bench.step(Input::Lease(bench.now.instant + Duration::from_secs(60)));
+    assert!(actions.is_empty(), "{actions:?}");
+    bench.step(Input::Acknowledged(Some(vec![])));
+    let actions = bench.committed(&commit);
+    assert!(refreshes(&actions) && Bench::sent(&actions).is_empty(), "{actions:?}");
+    let position = position::Model { revision: commit.revision + 1, commits: commit.commits + 1, ..position(1) };
+    let refreshed = Refreshed { endpoint: row(State::Active), position, touched: vec![], wanted: vec![2], last_seq: 2 };
+    let actions = bench.step(Input::Refreshed(Some(Some(refreshed))));
+    assert_eq!(Bench::sent(&actions), [2], "nobody else has taken the lead");
+    // One that is renewed in time is as good as before.
+    bench.now.instant += Duration::from_secs(50);
+    assert!(!refreshes(&bench.step(Input::Lease(bench.now.instant + Duration::from_secs(60)))));
+}
