@@ -16,10 +16,9 @@ pub use error::{Error, Write};
 use crate::account;
 use crate::clock::Clock;
 use crate::lumo::{self, Client};
-use crate::model::facts::Announce;
 use crate::model::id::{ExternalId, WalletId};
 use crate::model::record::Wallet;
-use crate::store::{self, Batch, Checkpoint, Ending, Noting, Regressions, Store};
+use crate::store::{self, Batch, Ending, Noting, Store};
 
 /// Makes wallets what the merchant wants them to be.
 pub struct Wallets {
@@ -91,19 +90,7 @@ impl Wallets {
     async fn keep(&self, wallet: Wallet) -> Result<wallet::Model, store::Error> {
         let id = wallet.id.clone();
         let now = self.clock.now();
-        let batch = Batch {
-            records: vec![wallet],
-            heads: None,
-            // The answer is the newest that can be known.
-            read_at: now,
-            announce: Announce::News,
-            // Who acts need not wait until it is seen twice.
-            regressions: Regressions::Apply,
-            checkpoint: Checkpoint::default(),
-            // A command is no part of the sync, whoever leads that.
-            fence: None,
-            ending: Ending::Commit,
-        };
+        let batch = Batch::of_answer(wallet, now, Ending::Commit);
         self.store.ingest(batch, now).await?;
         self.store.wallet(&id).await?.ok_or(store::Error::NotMigrated)
     }

@@ -9,12 +9,11 @@ use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, IdenStatic as _, Iterable
 use serde_json::json;
 
 use crate::model::draft::rfc3339;
-use crate::model::facts::Announce;
 use crate::model::fingerprint::fingerprint;
 use crate::model::id::IdError;
 use crate::model::record::Wallet;
 use crate::store::db::error::database_error;
-use crate::store::{Batch, Checkpoint, Ending, Error, Regressions, Store, Tx};
+use crate::store::{Batch, Ending, Error, Store, Tx};
 
 /// Characters of two, three and four bytes.
 pub(in crate::store) const CHARACTERS: &str = "é€😀";
@@ -35,16 +34,7 @@ impl Store {
             id: NAME.to_owned(),
             source: error.into(),
         })?;
-        let batch = Batch {
-            records: vec![wallet],
-            heads: None,
-            read_at: now,
-            announce: Announce::News,
-            regressions: Regressions::Apply,
-            checkpoint: Checkpoint::default(),
-            fence: None,
-            ending: Ending::RollBack,
-        };
+        let batch = Batch::of_answer(wallet, now, Ending::RollBack);
         self.with_subscribers(Vec::new()).ingest(batch, now).await.map_err(unfit)?;
         Ok(())
     }

@@ -41,6 +41,25 @@ pub struct Batch<R: Record> {
     pub ending: Ending,
 }
 
+impl<R: Record> Batch<R> {
+    /// What the API has just answered: the newest that can be known. No reading stands behind it, and whoever leads one does not
+    /// matter.
+    #[must_use]
+    pub fn of_answer(record: R, now: DateTime<Utc>, ending: Ending) -> Self {
+        Self {
+            records: vec![record],
+            heads: None,
+            read_at: now,
+            announce: Announce::News,
+            // Need not be seen twice.
+            regressions: Regressions::Apply,
+            checkpoint: Checkpoint::default(),
+            fence: None,
+            ending,
+        }
+    }
+}
+
 /// Events by type and object.
 pub type Preview = Vec<(EventType, String)>;
 

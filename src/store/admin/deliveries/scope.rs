@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::subscription::{self, Model as Range};
-use lumo_bridge_entity::{endpoint, event, position, stream};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use lumo_bridge_entity::{endpoint, position};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QueryTrait};
 
 use crate::model::delivery::Reach;
 use crate::model::id::EndpointName;
@@ -119,18 +119,8 @@ impl Store {
         Ok(endpoints.into_iter().filter_map(scope).collect())
     }
 
-    /// A number that no event has which was noticed then or later comes before; found by halving, as events are in the order of
-    /// their times but for clocks that differ a little.
+    /// No event that was noticed then or later has a number below it.
     pub(in crate::store::admin) async fn seq_about(&self, time: DateTime<Utc>) -> Result<i64, Error> {
-        let time = time - CLOCKS_DIFFER;
-        let (mut low, mut high) = (1, self.last_number(stream::ALL).await?.saturating_add(1));
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let query = event::Entity::find().select_only().column(event::Column::DetectedAt);
-            let query = query.filter(event::Column::Seq.gte(middle)).order_by_asc(event::Column::Seq);
-            let detected: Option<DateTime<Utc>> = query.limit(1).into_tuple().one(self.read()).await?;
-            if detected.is_some_and(|detected| detected < time) { low = middle + 1 } else { high = middle }
-        }
-        Ok(low)
+        self.first_event_since(time - CLOCKS_DIFFER, 1).await
     }
 }
