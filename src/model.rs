@@ -3,6 +3,7 @@
 pub mod account;
 pub mod capture;
 pub mod catalogue;
+pub mod condition;
 pub mod delivery;
 pub mod diff;
 pub mod draft;

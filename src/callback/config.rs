@@ -150,6 +150,10 @@ pub struct EndpointConfig {
     /// A MiniJinja template of the body, for receivers that want a shape of their own; null for the body as stored.
     #[serde(default)]
     pub body: Option<Text>,
+    /// Which of the events it wants are sent: an expression over the stored body in MiniJinja's grammar, in which amounts and
+    /// numbers are exact, such as `data.object.status == "confirmed" and data.object.amount >= 10`; null for all.
+    #[serde(default)]
+    pub when: Option<Text>,
     /// Whom to trust and what to prove, for an `https://` address.
     #[serde(default)]
     pub tls: Option<Tls>,

@@ -17,6 +17,7 @@ use crate::callback::problem::{ConfigError, Problems};
 use crate::callback::signing::Signing;
 use crate::callback::template::Template;
 use crate::callback::transport::Transport;
+use crate::model::condition::Condition;
 use crate::model::event::EventType;
 use crate::model::id::EndpointName;
 use crate::model::pattern::{PatternError, Patterns};
@@ -46,6 +47,7 @@ pub struct Endpoint {
     policy: Policy,
     history: Option<DateTime<Utc>>,
     ack_within: Option<Duration>,
+    when: Option<Arc<Condition>>,
     fingerprint: i64,
 }
 
@@ -106,6 +108,7 @@ impl Endpoint {
             _ => limits.concurrency,
         };
         let patterns = patterns(&config.events, &mut problems);
+        let when = config.when.as_ref().and_then(|source| problems.take("when", Condition::parse(source)));
 
         let endpoint = parsed_name.zip(way).zip(patterns).map(|((name, way), patterns)| Self {
             name,
@@ -118,6 +121,7 @@ impl Endpoint {
             policy,
             history: config.backfill.map(Backfill::since),
             ack_within: config.ack.as_ref().map(|ack| ack.within.get()),
+            when: when.map(Arc::new),
             fingerprint: fingerprint(config, defaults),
         });
         problems.finish(endpoint)
@@ -235,6 +239,12 @@ impl Endpoint {
         self.timeout.saturating_mul(2).saturating_add(LEASE_MARGIN)
     }
 
+    /// Which of the events it wants are sent; none for all.
+    #[must_use]
+    pub const fn when(&self) -> Option<&Arc<Condition>> {
+        self.when.as_ref()
+    }
+
     /// How long after an answer the receiver has to acknowledge the event by a row, if that is asked of it.
     #[must_use]
     pub const fn ack_within(&self) -> Option<Duration> {
@@ -285,6 +295,7 @@ impl fmt::Debug for Endpoint {
             .field("policy", &self.policy)
             .field("history", &self.history)
             .field("ack_within", &self.ack_within)
+            .field("when", &self.when)
             .finish()
     }
 }

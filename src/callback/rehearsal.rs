@@ -1,4 +1,4 @@
-//! Trying an endpoint's templates on an event of each type that it wants, before there is one.
+//! Trying an endpoint's templates and its `when` on an event of each type that it wants, before there is one.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc;
@@ -9,12 +9,13 @@ use crate::callback::problem::{ConfigError, Problem};
 use crate::callback::request::{RequestError, render};
 use crate::callback::sample;
 use crate::chain::Chain;
+use crate::model::condition::Condition;
 use crate::model::event::EventType;
 
-/// What a template does not fit, and why.
+/// What a template or `when` does not fit, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
-    /// Which template failed, and how.
+    /// Which of them failed, and how.
     pub problem: String,
     /// With which events.
     pub events: Vec<EventType>,
@@ -46,18 +47,34 @@ impl Endpoint {
         Err(Problem::Invalid { key: format!("callbacks.endpoints.{}", self.name()), problem }.into())
     }
 
-    /// Renders every template with a sample of each type of event that is wanted. Nothing is sent.
+    /// Tries `when` and renders every template with a sample of each type of event that is wanted. Nothing is sent.
     #[must_use]
     pub fn rehearse(&self) -> Vec<Misfit> {
         let mut found: BTreeMap<String, Vec<EventType>> = BTreeMap::new();
-        let Some(http) = self.http() else { return Vec::new() };
         for event in self.patterns().wanted() {
-            if let Err(error) = render(http, &sample::body(event)) {
+            let body = sample::body(event);
+            for problem in self.when().map(|when| misjudged(when, &body)).unwrap_or_default() {
+                found.entry(problem).or_default().push(event);
+            }
+            if let Some(Err(error)) = self.http().map(|http| render(http, &body)) {
                 found.entry(Chain(&error).to_string()).or_default().push(event);
             }
         }
         found.into_iter().map(|(problem, events)| Misfit { problem, events }).collect()
     }
+}
+
+/// What `when` asks for that the sample has not; without that, why it has no value for the sample.
+fn misjudged(when: &Condition, sample: &str) -> Vec<String> {
+    let lacking = match when.lacking(sample) {
+        Ok(lacking) => lacking,
+        Err(failure) => return vec![format!("`when`: {}", Chain(&failure))],
+    };
+    if lacking.is_empty() {
+        let failure = when.holds(sample).err();
+        return failure.map(|failure| format!("`when`: {}", Chain(&failure))).into_iter().collect();
+    }
+    lacking.into_iter().map(|path| format!("`when`: `{path}` is not there")).collect()
 }
 
 #[cfg(test)]
@@ -81,10 +98,35 @@ mod tests {
     }
 
     #[test]
+    fn what_when_asks_for_and_some_events_have_not_is_found_with_their_names() {
+        let more = json!({
+            "events": ["deposit.created", "deposit.settled", "wallet.blocked"],
+            "when": "data.object.status == 'never' and data.object.amount >= 10",
+        });
+        let misfit = |member: &str| Misfit {
+            problem: format!("`when`: `data.object.{member}` is not there"),
+            events: vec![EventType::WalletBlocked],
+        };
+        assert_eq!(endpoint("https://x/", more).rehearse(), [misfit("amount"), misfit("status")]);
+
+        let guarded = "type == 'wallet.blocked' or data.object.amount >= 10";
+        let more = json!({ "events": ["deposit.created", "wallet.blocked"], "when": guarded });
+        assert_eq!(endpoint("https://x/", more).rehearse(), []);
+
+        let more = json!({ "events": ["deposit.created"], "when": "data.object.amount > '10'" });
+        let expected = Misfit {
+            problem: "`when`: a number and a text cannot be compared".to_owned(),
+            events: vec![EventType::DepositCreated],
+        };
+        assert_eq!(endpoint("https://x/", more).rehearse(), [expected]);
+    }
+
+    #[test]
     fn what_fits_every_event_is_found_fit() {
         let names: Vec<_> = EventType::ALL.iter().map(|event| event.as_str()).collect();
         let more = json!({
             "events": names,
+            "when": "origin != 'test' and sequence >= 1 and data.object.external_id is not defined or true",
             "body": r#"{"user": {{ data.object.external_id | default(none) }}, "type": {{ type }}, "all": {{ data }}}"#,
             "headers": { "X-Stream": "{{ stream }}/{{ sequence }}" },
         });

@@ -71,7 +71,7 @@ pub(super) async fn feed(
     store: &Store,
     sink: &Sink,
     commit: &GroupCommit,
-    bodies: &[(i64, String)],
+    bodies: &[Option<String>],
     started_at: DateTime<Utc>,
 ) -> Result<FeedEnd, store::Error> {
     let started = std::time::Instant::now();

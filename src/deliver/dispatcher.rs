@@ -18,6 +18,7 @@ use super::meters::Meters;
 use super::news::News;
 use super::tail::{Look, Tail};
 use crate::callback::Endpoint;
+use crate::model::retry::Outcome;
 
 /// What the pool tells a dispatcher.
 #[derive(Clone, Copy, Debug)]
@@ -165,9 +166,17 @@ impl Dispatcher {
     }
 
     fn tell(&mut self, told: Told) {
-        if let Told::Attempt { report, verdict, .. } = &told {
-            let name = self.destination.endpoint.name().as_str();
-            self.meters.count(name, &report.outcome, report.duration, verdict);
+        let name = self.destination.endpoint.name().as_str();
+        match &told {
+            Told::Attempt { report, verdict, noticed_at, .. } => {
+                self.meters.count(name, &report.outcome, report.duration, verdict);
+                if let (Outcome::Accepted { .. }, Some(noticed_at)) = (&report.outcome, noticed_at) {
+                    let took = self.destination.clock.now() - *noticed_at;
+                    self.meters.time(name, took.to_std().unwrap_or_default());
+                }
+            }
+            Told::LeftOut => self.meters.count_left_out(name),
+            _ => {}
         }
         self.news.tell(&told);
     }
@@ -203,5 +212,6 @@ fn settings(endpoint: &Endpoint) -> Settings {
         timeout: endpoint.timeout(),
         ack_within: endpoint.ack_within(),
         is_sink: endpoint.sink().is_some(),
+        when: endpoint.when().cloned(),
     }
 }

@@ -67,6 +67,11 @@ impl TokenBucket {
         true
     }
 
+    /// The token that was just taken was not used.
+    pub(super) fn give_back(&mut self) {
+        self.tokens += 1.0;
+    }
+
     /// How long until there is a token; none if there is one.
     pub(super) fn wait(&mut self, now: Instant) -> Option<Duration> {
         let rate = self.per_second?;

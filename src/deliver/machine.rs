@@ -6,6 +6,7 @@
 
 mod entry;
 mod feed;
+mod filter;
 mod hand;
 mod io;
 mod judge;
@@ -16,6 +17,7 @@ mod tests;
 mod write;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -29,6 +31,7 @@ pub(super) use judge::Report;
 
 use super::breaker::{Breaker, Gate};
 use super::limits::{Concurrency, TokenBucket};
+use crate::model::condition::Condition;
 use crate::model::id::EndpointName;
 use crate::model::retry::Policy;
 use crate::model::subscriber::Order;
@@ -63,6 +66,8 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
     pub(super) ack_within: Option<Duration>,
     pub(super) is_sink: bool,
+    /// Which events are sent; none for all.
+    pub(super) when: Option<Arc<Condition>>,
 }
 
 /// One moment by two clocks: schedules are kept by the calendar, waits of this process by its own clock.

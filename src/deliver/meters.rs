@@ -7,11 +7,15 @@ use crate::model::retry::{Outcome, Verdict};
 
 const BOUNDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0];
 
+const LATENCIES: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0];
+
 #[derive(Debug)]
 pub struct Meters {
     attempts: Counter<2>,
     durations: Histogram<1>,
     given_up: Counter<1>,
+    filtered: Counter<1>,
+    latencies: Histogram<1>,
 }
 
 impl Default for Meters {
@@ -33,6 +37,17 @@ impl Default for Meters {
                 "Deliveries that are dead after their last attempt.",
                 ["endpoint"],
             ),
+            filtered: Counter::new(
+                "lumo_bridge_callbacks_filtered_total",
+                "Events that `when` of their endpoint left out.",
+                ["endpoint"],
+            ),
+            latencies: Histogram::new(
+                "lumo_bridge_detected_to_accepted_seconds",
+                "From the moment when a change was noticed until an endpoint accepted it; without replays and history.",
+                ["endpoint"],
+                LATENCIES,
+            ),
         }
     }
 }
@@ -42,6 +57,17 @@ impl Meters {
         self.attempts.write(text);
         self.durations.write(text);
         self.given_up.write(text);
+        self.filtered.write(text);
+        self.latencies.write(text);
+    }
+
+    /// How long after it was noticed an event was accepted.
+    pub(super) fn time(&self, endpoint: &str, took: Duration) {
+        self.latencies.observe([endpoint], took);
+    }
+
+    pub(super) fn count_left_out(&self, endpoint: &str) {
+        self.filtered.add([endpoint], 1);
     }
 
     pub(super) fn count(&self, endpoint: &str, outcome: &Outcome, took: Duration, verdict: &Verdict) {

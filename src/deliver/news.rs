@@ -26,7 +26,7 @@ impl News {
     pub(super) fn tell(&mut self, told: &Told) {
         let endpoint = &self.endpoint;
         match told {
-            Told::Attempt { kind, attempt, report, verdict } => {
+            Told::Attempt { kind, attempt, report, verdict, .. } => {
                 self.attempt(kind, *attempt, report.status, report.error.as_deref(), verdict, report.duration);
             }
             Told::Turned { to: State::Active, .. } => {
@@ -50,6 +50,7 @@ impl News {
                     );
                 }
             }
+            Told::LeftOut => tracing::debug!(%endpoint, "left out by `when`"),
             Told::BeyondTheLog { position, last } => tracing::error!(
                 %endpoint, position, last,
                 "endpoint is ahead of the log, as after a restored backup; nothing is sent to it until \

@@ -2,9 +2,10 @@
 //! between any two of its actions, and so is what comes of them.
 //!
 //! What can happen here: events are published; receivers fail, are slow, ask for quiet, refuse for good; acknowledgements come
-//! early, late or never; an operation on the database fails, or happens and its answer is lost; processes are killed, start,
-//! drain, run with two configurations, and take endpoints from each other; others publish; clocks jump; commands pause, resume, skip, retry, replay; endpoints change what
-//! they want, are removed and put back; old rows are removed. What cannot: two transactions at once, a database that forgets what it has committed.
+//! early, late or never; endpoints leave events out, and cannot judge some; an operation on the database fails, or happens and
+//! its answer is lost; processes are killed, start, drain, run with two configurations, and take endpoints from each other;
+//! others publish; clocks jump; commands pause, resume, skip, retry, replay; endpoints change what they want, are removed and
+//! put back; old rows are removed. What cannot: two transactions at once, a database that forgets what it has committed.
 
 mod bridge;
 mod leads;

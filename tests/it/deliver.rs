@@ -1,6 +1,7 @@
 //! Delivering, with the clock in hand: when it is tried again, when it is given up, what waits for what.
 
 mod acks;
+mod filter;
 mod order;
 mod shared;
 mod sink;

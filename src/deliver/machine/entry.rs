@@ -67,6 +67,11 @@ impl Entry {
         Self { reason, row: Some(known), tries, attempts, hold_until, ..Self::of_event(event, lane) }
     }
 
+    /// When the event was noticed; none for what is told once more, or of the time before.
+    pub(super) fn noticed_at(&self) -> Option<DateTime<Utc>> {
+        (self.reason == Reason::Live).then_some(self.event.detected_at)
+    }
+
     pub(super) const fn settled_at(&self) -> Option<Instant> {
         match &self.stage {
             Stage::Settled(settled) => Some(settled.at),
@@ -98,8 +103,8 @@ impl Entry {
         })
     }
 
-    /// The record of a sink that has run.
-    pub(super) fn ran(&self, seq: i64, now: Now) -> Item {
+    /// The record of a sink that has run, or of an event for which it was not to run.
+    pub(super) fn fed(&self, seq: i64, result: AttemptResult, now: Now) -> Item {
         Item {
             seq,
             event: self.event.id.clone(),
@@ -114,7 +119,7 @@ impl Entry {
                 status: None,
                 error: None,
                 response_body: None,
-                result: AttemptResult::Delivered,
+                result,
                 counts: true,
             }),
             amend: None,

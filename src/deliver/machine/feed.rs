@@ -1,5 +1,7 @@
 //! Sinks: what to run next, and what a run came to.
 
+use lumo_bridge_entity::attempt::AttemptResult;
+
 use super::io::{Action, FeedEnd, Input, Told};
 use super::{Machine, Now, Report};
 use crate::deliver::breaker::Sign;
@@ -7,27 +9,47 @@ use crate::model::retry::{Outcome, Verdict};
 use crate::store::delivery::{GroupCommit, Item, Written};
 
 impl Machine {
-    /// What a sink is to run next, with the commit that records it.
-    pub(super) fn next_feed(&mut self, now: Now) -> Option<(GroupCommit, Vec<(i64, String)>)> {
+    /// Runs the sink for what is next.
+    pub(super) fn feed(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if let Some((commit, bodies)) = self.next_feed(now, actions) {
+            self.busy.feeding = Some(commit.clone());
+            actions.push(Action::Feed { commit, bodies });
+        }
+    }
+
+    /// What a sink is to run next, with the commit that records it. What `when` rejects is recorded with it, in its place.
+    fn next_feed(&mut self, now: Now, actions: &mut Vec<Action>) -> Option<(GroupCommit, Vec<Option<String>>)> {
         if self.hand.has_settled() {
             return None;
         }
         let limit = self.settings.concurrency.max(1) * 8;
-        let (mut seqs, position) = self.hand.first_ready(limit);
-        let allowed = seqs.iter().take_while(|_| self.bucket.take(now.instant)).count();
-        let is_all = allowed == seqs.len();
-        seqs.truncate(allowed);
-        if seqs.is_empty() {
-            return None;
-        }
+        let (seqs, position) = self.hand.first_ready(limit);
         let mut items = Vec::new();
         let mut bodies = Vec::new();
         for seq in &seqs {
-            self.hand.start_in_line(*seq);
             let Some(entry) = self.hand.get(*seq) else { continue };
-            bodies.push((*seq, entry.event.body.clone()));
-            items.push(entry.ran(*seq, now));
+            let is_wanted = match self.lets_through(&entry.event.body) {
+                Ok(is_wanted) => is_wanted,
+                Err(failure) => {
+                    if items.is_empty() {
+                        self.hand.start_in_line(*seq);
+                        self.fail_unsent(*seq, failure, now, actions);
+                    }
+                    break;
+                }
+            };
+            if is_wanted && !self.bucket.take(now.instant) {
+                break;
+            }
+            let result = if is_wanted { AttemptResult::Delivered } else { AttemptResult::Filtered };
+            bodies.push(is_wanted.then(|| entry.event.body.clone()));
+            items.push(entry.fed(*seq, result, now));
+            self.hand.start_in_line(*seq);
         }
+        if items.is_empty() {
+            return None;
+        }
+        let is_all = items.len() == seqs.len();
         // A note that is lost with the run is made again by the next attempt; a change of state is written by itself.
         let note = if self.is_noted(now) || self.breaker.is_urgent() { None } else { self.take_note(now) };
         let last_new = items.iter().rev().find(|item| item.row.is_none()).map(|item| item.seq);
@@ -64,7 +86,8 @@ impl Machine {
             }
             let ran: Vec<i64> = seqs.iter().take(done).copied().collect();
             let sign = Sign { succeeded: true, ..Sign::default() };
-            if done > 0 && self.breaker.note(&sign, now.utc) {
+            let has_run = commit.items.iter().take(done).any(has_run);
+            if has_run && self.breaker.note(&sign, now.utc) {
                 actions.push(Action::Tell(Told::Turned { to: self.breaker.state(), error: None }));
                 (self.is_at_end, self.wants_look) = (false, true);
             }
@@ -80,19 +103,30 @@ impl Machine {
 
     /// Every event that a sink ran for is an attempt that succeeded. Each counts with its share of the time that all took.
     fn tell_ran(&self, items: &[Item], now: Now, actions: &mut Vec<Action>) {
+        let ran = items.iter().filter(|item| has_run(item)).count();
         for item in items {
+            if !has_run(item) {
+                actions.push(Action::Tell(Told::LeftOut));
+                continue;
+            }
             let (Some(entry), Some(attempt)) = (self.hand.get(item.seq), &item.attempt) else { continue };
             let took = (now.utc - attempt.started_at).to_std().unwrap_or_default();
             let report = Report {
                 outcome: Outcome::Accepted { status: 200 },
                 started_at: attempt.started_at,
-                duration: took / u32::try_from(items.len()).unwrap_or(u32::MAX),
+                duration: took / u32::try_from(ran).unwrap_or(u32::MAX),
                 status: attempt.status,
                 error: None,
                 response_body: None,
             };
             let (kind, attempt) = (entry.event.kind.clone(), u32::try_from(item.attempts).unwrap_or(u32::MAX));
-            actions.push(Action::Tell(Told::Attempt { kind, attempt, report, verdict: Verdict::Done }));
+            let noticed_at = entry.noticed_at();
+            actions.push(Action::Tell(Told::Attempt { kind, noticed_at, attempt, report, verdict: Verdict::Done }));
         }
     }
+}
+
+/// Whether the sink ran for it, and it was not left out by `when`.
+fn has_run(item: &Item) -> bool {
+    item.attempt.as_ref().is_some_and(|attempt| attempt.result == AttemptResult::Delivered)
 }

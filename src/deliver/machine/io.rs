@@ -96,10 +96,10 @@ pub(in crate::deliver) enum Action {
     Send(Sending),
     Commit(GroupCommit),
     FindOut,
-    /// Run the sink for these, in this order, and write the commit with it.
+    /// Run the sink for the commit's items, in their order, and write the commit with it.
     Feed {
         commit: GroupCommit,
-        bodies: Vec<(i64, String)>,
+        bodies: Vec<Option<String>>,
     },
     Refresh {
         epoch: i64,
@@ -132,6 +132,8 @@ pub(in crate::deliver) struct Sending {
 pub(in crate::deliver) enum Told {
     Attempt {
         kind: String,
+        /// When the event was noticed, if it is sent for the first time.
+        noticed_at: Option<DateTime<Utc>>,
         attempt: u32,
         report: Report,
         verdict: Verdict,
@@ -144,6 +146,8 @@ pub(in crate::deliver) enum Told {
         failed: usize,
         dead: usize,
     },
+    /// `when` was false for an event.
+    LeftOut,
     /// The position lies behind the end of the log.
     BeyondTheLog {
         position: i64,

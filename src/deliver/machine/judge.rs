@@ -55,7 +55,7 @@ impl Machine {
     pub(super) fn answered(&mut self, seq: i64, report: Report, now: Now, actions: &mut Vec<Action>) {
         let Some(entry) = self.hand.get(seq) else { return };
         let (is_probe, tries, attempts) = (entry.is_probe, entry.tries, entry.attempts);
-        let kind = entry.event.kind.clone();
+        let (kind, noticed_at) = (entry.event.kind.clone(), entry.noticed_at());
         let is_success = report.is_success();
         // To be turned away for coming too often, or before one's time, is no attempt.
         let counts = is_success || (report.status != Some(429) && !is_probe);
@@ -76,7 +76,7 @@ impl Machine {
         };
         self.judge_endpoint(&sign, &report, now, actions);
         let attempt = u32::try_from(attempts).unwrap_or(u32::MAX);
-        actions.push(Action::Tell(Told::Attempt { kind, attempt, report: report.clone(), verdict }));
+        actions.push(Action::Tell(Told::Attempt { kind, noticed_at, attempt, report: report.clone(), verdict }));
         if is_probe && !is_success {
             self.hand.untake_probe(seq);
             if self.breaker.is_failing()
@@ -192,15 +192,11 @@ impl Machine {
         }
         if self.settings.is_sink {
             self.hand.queue(seq);
-            if let Some((commit, bodies)) = self.next_feed(now) {
-                self.busy.feeding = Some(commit.clone());
-                actions.push(Action::Feed { commit, bodies });
-            }
-            return;
+            return self.feed(now, actions);
         }
         self.hand.queue(seq);
         if let Some(sending) = self.hand.send() {
-            actions.push(Action::Send(sending));
+            self.dispatch(sending, now, actions);
         }
     }
 

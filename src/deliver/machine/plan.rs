@@ -18,7 +18,7 @@ impl Machine {
                 return;
             }
             let Some(sending) = self.hand.send() else { return };
-            actions.push(Action::Send(sending));
+            self.dispatch(sending, now, actions);
         }
     }
 
@@ -81,14 +81,8 @@ impl Machine {
             let bytes = MAX_BYTES - self.hand.bytes();
             actions.push(Action::Read { after, limit: room, bytes, asks_acks: self.settings.ack_within.is_some() });
         }
-        if self.settings.is_sink
-            && self.may_send(now)
-            && self.is_unwritten()
-            && !self.busy.refreshing
-            && let Some((commit, bodies)) = self.next_feed(now)
-        {
-            self.busy.feeding = Some(commit.clone());
-            actions.push(Action::Feed { commit, bodies });
+        if self.settings.is_sink && self.may_send(now) && self.is_unwritten() && !self.busy.refreshing {
+            self.feed(now, actions);
         }
     }
 

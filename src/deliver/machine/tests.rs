@@ -1,5 +1,6 @@
 //! The machine alone: what it does next, for inputs that a test makes up.
 
+mod filter;
 mod news;
 
 use lumo_bridge_entity::endpoint::State;
@@ -8,7 +9,8 @@ use lumo_bridge_entity::exception::{self, Reason};
 use super::*;
 use crate::model::id::EventId;
 use crate::model::retry::Outcome;
-use crate::store::delivery::{Committed, DueRow, Fate, KnownRow, Written};
+use crate::model::retry::Verdict;
+use crate::store::delivery::{Committed, DueRow, Fate, Item, KnownRow, Written};
 use crate::store::log::{LogEvent, Slice};
 
 struct Bench {
@@ -47,7 +49,7 @@ fn position(position: i64) -> position::Model {
 fn event(seq: i64, user: &str) -> LogEvent {
     let id: EventId = format!("evt_{}", "a".repeat(26)).parse().unwrap();
     let (kind, body) = ("deposit.created".to_owned(), "{}".to_owned());
-    LogEvent { seq, id, kind, stream: format!("user:{user}"), body }
+    LogEvent { seq, id, kind, stream: format!("user:{user}"), detected_at: at(90), body }
 }
 
 fn due(seq: i64, user: &str, reason: Reason) -> DueRow {
@@ -77,7 +79,11 @@ fn answered(status: u16, retry_after: Option<u64>) -> Report {
 
 impl Bench {
     fn new(state: State, concurrency: usize) -> Self {
-        let settings = Settings {
+        Self::with(state, |settings| settings.concurrency = concurrency)
+    }
+
+    fn with(state: State, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings {
             endpoint: "shop".parse().unwrap(),
             order: Order::User,
             policy: Policy {
@@ -86,12 +92,14 @@ impl Bench {
                 retry_after_cap: Duration::from_secs(3600),
             },
             max_hold: TimeDelta::minutes(10),
-            concurrency,
+            concurrency: 8,
             per_second: None,
             timeout: Duration::from_secs(5),
             ack_within: None,
             is_sink: false,
+            when: None,
         };
+        change(&mut settings);
         let now = Now { utc: at(100), instant: Instant::now() };
         let lease = now.instant + Duration::from_secs(3600);
         let machine = Machine::new(settings, &position(0), &row(state), lease, 1, now);

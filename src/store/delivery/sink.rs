@@ -94,7 +94,7 @@ impl Failure {
 impl Store {
     /// Runs a sink for the items of a group commit, in their order, and writes the commit in the same transaction: effect
     /// and record are one. It stops at the first failure, or when `budget` is used up; what did not run is left out of the
-    /// commit, whose position then is the one before it. A database that ends the whole transaction over a statement
+    /// commit, whose position then is the one before it. An item without a body is only recorded. A database that ends the whole transaction over a statement
     /// gets one item at a time.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ impl Store {
         &self,
         sink: &Sink,
         commit: &GroupCommit,
-        bodies: &[(i64, String)],
+        bodies: &[Option<String>],
         now: DateTime<Utc>,
     ) -> Result<Fed, Error> {
         match self.feed_some(sink, commit, bodies, now).await {
@@ -120,7 +120,7 @@ impl Store {
         &self,
         sink: &Sink,
         commit: &GroupCommit,
-        bodies: &[(i64, String)],
+        bodies: &[Option<String>],
         now: DateTime<Utc>,
     ) -> Result<Fed, Error> {
         self.feed_some(sink, commit, bodies, now).await.or_else(|error| self.failed(sink, error))
@@ -136,7 +136,7 @@ impl Store {
         &self,
         sink: &Sink,
         commit: &GroupCommit,
-        bodies: &[(i64, String)],
+        bodies: &[Option<String>],
         now: DateTime<Utc>,
     ) -> Result<Fed, Error> {
         let generation = self.generation().await?;
@@ -152,7 +152,11 @@ impl Store {
             }
             let begun = Instant::now();
             let (mut took, mut failure) = (Vec::with_capacity(bodies.len()), None);
-            for (_, body) in bodies {
+            for body in bodies {
+                let Some(body) = body else {
+                    took.push(Duration::ZERO);
+                    continue;
+                };
                 let started = Instant::now();
                 if !took.is_empty() && begun.elapsed() + sink.timeout > sink.timeout * 2 {
                     break;

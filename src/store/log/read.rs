@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use chrono::{DateTime, Utc};
 use lumo_bridge_entity::{event, stream};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder};
 
@@ -29,6 +30,7 @@ pub struct LogEvent {
     pub id: EventId,
     pub kind: String,
     pub stream: String,
+    pub detected_at: DateTime<Utc>,
     pub body: String,
 }
 
@@ -50,8 +52,8 @@ struct Key {
 
 impl From<event::Model> for LogEvent {
     fn from(row: event::Model) -> Self {
-        let event::Model { seq, id, kind, stream, body, .. } = row;
-        Self { seq, id, kind, stream, body }
+        let event::Model { seq, id, kind, stream, detected_at, body, .. } = row;
+        Self { seq, id, kind, stream, detected_at, body }
     }
 }
 
@@ -144,10 +146,8 @@ impl Store {
 
     /// The events with these numbers, in order.
     pub(in crate::store) async fn events_by_seq(&self, seqs: &[i64]) -> Result<Vec<LogEvent>, Error> {
-        let sql =
-            Sql::new(self.backend(), r#"SELECT seq, id, "type" AS kind, stream, body FROM lumo_events WHERE "#, [])
-                .and_numbers("seq", seqs)
-                .and(" ORDER BY seq", []);
+        let text = r#"SELECT seq, id, "type" AS kind, stream, detected_at, body FROM lumo_events WHERE "#;
+        let sql = Sql::new(self.backend(), text, []).and_numbers("seq", seqs).and(" ORDER BY seq", []);
         let rows = self.read().query_all_raw(sql.statement()).await?;
         let event = |row: &sea_orm::QueryResult| {
             Ok(LogEvent {
@@ -155,6 +155,7 @@ impl Store {
                 id: row.try_get("", "id")?,
                 kind: row.try_get("", "kind")?,
                 stream: row.try_get("", "stream")?,
+                detected_at: row.try_get("", "detected_at")?,
                 body: row.try_get("", "body")?,
             })
         };

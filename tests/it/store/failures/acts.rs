@@ -35,7 +35,7 @@ pub(super) struct Things {
     commit: GroupCommit,
     sink: Arc<Sink>,
     fed: GroupCommit,
-    bodies: Vec<(i64, String)>,
+    bodies: Vec<Option<String>>,
     weak_epoch: i64,
     dead: DeliveryId,
     waiting: DeliveryId,
@@ -232,7 +232,7 @@ pub(super) async fn prepare(database: &Database) -> Things {
     let leader = Leader::of(&store, "ledger", at(3)).await;
     let next = leader.look().await.remove(0);
     let fed = leader.group(vec![next.item(Came::Delivered, at(4))], next.event.seq);
-    let bodies = vec![(next.event.seq, next.event.body)];
+    let bodies = vec![Some(next.event.body)];
     let long = Duration::from_secs(3600);
     let policy = Policy { schedule: vec![long], jitter: 0.0, retry_after_cap: long };
     let statement = Statement::parse("INSERT INTO ledger (event_id) VALUES (:event_id)").unwrap();
