@@ -45,6 +45,7 @@ use crate::model::suggest::instead;
 use crate::store::activity::Hour;
 use crate::store::query::Count;
 use crate::store::{self, Store};
+use crate::sync::watch::Plan;
 use crate::sync::{Lead, Syncer};
 use crate::view;
 use crate::wallets::Wallets;
@@ -79,6 +80,8 @@ pub struct Parts {
     pub deliveries: Arc<deliver::Meters>,
     /// How long each listing may go without the end of a round.
     pub overdue_after: [TimeDelta; Listing::ALL.len()],
+    /// How watched users are looked for.
+    pub watch: Plan,
     /// What is under way ends soon.
     pub stop: CancellationToken,
 }

@@ -3,6 +3,7 @@
 mod listings;
 pub mod reload;
 mod speed;
+mod watch;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use crate::setting::CronLine;
 use crate::store::{self, Registered, Roll, Store};
 use crate::sync::config::FirstImport;
 use crate::sync::{Lead, Settings, Syncer};
+pub use watch::watch_plan;
 
 /// A listing has fallen behind after so long, …
 const STALLED_AFTER: TimeDelta = TimeDelta::minutes(5);
@@ -221,6 +223,7 @@ impl Daemon {
             settled_statuses: settled_statuses(&config),
             deliveries: pool.meters(),
             overdue_after: overdue_after(&config, clock.now()),
+            watch: watch_plan(&config),
             stop: stop.soft.clone(),
         };
         let access = admin::Access::of(&config.server)?;

@@ -163,6 +163,7 @@ fn given_up(command: &Command, stop: &Stop) -> CancellationToken {
         | Command::Callback(_)
         | Command::Simulate(_) => stop.hard.clone(),
         Command::Event(command) if command.ends_by_itself() => stop.hard.clone(),
+        Command::Deposit(command) if command.ends_by_itself() => stop.hard.clone(),
         _ => stop.soft.clone(),
     }
 }

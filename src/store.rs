@@ -48,6 +48,7 @@ pub use sync_state::progress::{Advance, Progress, Remembered, Run};
 pub use sync_state::rejects::{KeptRejects, KnownReject, KnownRejects, MAX_REJECTS, RejectFilter};
 pub use sync_state::standing::HeldRemovals;
 pub use sync_state::sweep::{Checkpoint, SweepState};
+pub use sync_state::watches::{LONGEST_WATCH, Watch, Watches};
 
 pub use crate::model::diff::{Fate, Regressions};
 
@@ -181,6 +182,12 @@ impl Store {
     #[must_use]
     pub fn with_settled_statuses(&self, statuses: Vec<String>) -> Self {
         Self { settled_statuses: statuses.into(), ..self.clone() }
+    }
+
+    /// The statuses of deposits that mean that the money is there.
+    #[must_use]
+    pub fn settled_statuses(&self) -> &[String] {
+        &self.settled_statuses
     }
 
     /// Why nothing can be written at present, if that is so. It is not so any more once what failed has been committed.

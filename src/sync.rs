@@ -36,6 +36,7 @@ mod tick;
 mod upstream;
 mod vicinity;
 pub mod walk;
+pub mod watch;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -121,6 +122,7 @@ pub struct Syncer<U> {
     news: Plain<Option<Box<News>>>,
     /// Users whose wallets have changed: their deposits may have, too.
     hints: Plain<BTreeSet<String>>,
+    watching: Plain<watch::Watching>,
     /// How large the pages of each listing are.
     page_bytes: [PageBytes; Listing::ALL.len()],
     /// Held by the one large page that is read or being stored.
@@ -201,6 +203,7 @@ impl<U: Upstream> Syncer<U> {
             asks: Default::default(),
             news: Plain::default(),
             hints: Plain::default(),
+            watching: Plain::default(),
             page_bytes: Default::default(),
             large: Arc::default(),
             sightings: Sightings::default(),

@@ -17,6 +17,7 @@ pub mod standing;
 pub mod statuses;
 pub mod trial;
 pub mod wallet;
+pub mod watch;
 
 pub use account::{Account, WrongAccount};
 pub use delivery::{Attempt, Delivery};
@@ -32,6 +33,7 @@ pub use standing::{Reader, Round, Standing, Status};
 pub use statuses::Statuses;
 pub use trial::Test;
 pub use wallet::Wallet;
+pub use watch::{Watch, Watching};
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -31,6 +31,7 @@ pub mod seen;
 pub mod stream;
 pub mod subscription;
 pub mod sweep;
+pub mod watch;
 
 pub mod deposit;
 pub mod wallet;

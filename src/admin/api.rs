@@ -11,6 +11,7 @@ mod rejects;
 mod status;
 mod sync;
 mod wallets;
+mod watches;
 
 use super::live;
 use super::route::Route;
@@ -28,6 +29,7 @@ pub(super) fn routes() -> Vec<Route> {
         endpoints::routes(),
         sync::routes(),
         rejects::routes(),
+        watches::routes(),
         live::routes(),
     ];
     groups.into_iter().flatten().collect()

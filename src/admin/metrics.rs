@@ -116,6 +116,8 @@ async fn expose(admin: &Admin) -> Result<String, store::Error> {
         u8::from(admin.lead.is_held()),
     );
     admin.syncer.meters().write(&mut text);
+    let help = "Users whose deposits this process looks for between the rounds.";
+    text.gauge("lumo_bridge_watched_users", help, admin.syncer.watched_users());
     speed(&mut text, admin.client.speed());
     admin.client.meters().write(&mut text);
     deliveries(&mut text, &counts, &endpoints, now);
@@ -165,6 +167,16 @@ fn deliveries(text: &mut Exposition, counts: &[Count], endpoints: &[view::Endpoi
     for endpoint in endpoints {
         let wait = endpoint.oldest_waiting_at.map_or_else(|| "0".to_owned(), |since| age(since, now));
         text.sample(name, [("endpoint", endpoint.name.as_str())], wait);
+    }
+    let name = "lumo_bridge_endpoint_hold_until_timestamp_seconds";
+    text.family(
+        name,
+        "gauge",
+        "Until when an endpoint is left alone: by its `Retry-After`, or until the next probe; 0 if it is not.",
+    );
+    for endpoint in endpoints {
+        let until = endpoint.hold_until.filter(|until| *until > now).map_or_else(|| "0".to_owned(), seconds);
+        text.sample(name, [("endpoint", endpoint.name.as_str())], until);
     }
     let name = "lumo_bridge_endpoint_state";
     text.family(name, "gauge", "1 for the state that an endpoint is in.");
@@ -234,12 +246,15 @@ mod tests {
             name: "shop".to_owned(),
             state: Some("failing"),
             oldest_waiting_at: DateTime::from_timestamp(40, 500_000_000),
+            hold_until: DateTime::from_timestamp(130, 0),
             ..view::Endpoint::default()
         };
         let mut text = Exposition::default();
         deliveries(&mut text, &[], &[endpoint], now);
         let text = text.into_text();
         assert!(text.contains("lumo_bridge_delivery_oldest_wait_seconds{endpoint=\"shop\"} 59.500\n"), "{text}");
+        let until = "lumo_bridge_endpoint_hold_until_timestamp_seconds{endpoint=\"shop\"} 130.000000\n";
+        assert!(text.contains(until), "{text}");
         assert!(text.contains("lumo_bridge_endpoint_state{endpoint=\"shop\",state=\"failing\"} 1\n"), "{text}");
     }
 }

@@ -1,7 +1,6 @@
 //! `/api/openapi.json`: the description of the API, made from its routes.
 
 use axum::Json;
-use axum::http::Method;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -84,8 +83,8 @@ fn content(schema: Value) -> Value {
 /// `post_wallets_id_block`: unlike any other, and the same in each version.
 fn operation_id(route: &Route) -> String {
     let words = route.path.split(['/', '{', '}', '.']).filter(|word| !word.is_empty() && *word != "api");
-    let verb = if route.method == Method::GET { "get" } else { "post" };
-    std::iter::once(verb).chain(words).collect::<Vec<_>>().join("_")
+    let verb = route.method.as_str().to_lowercase();
+    std::iter::once(verb.as_str()).chain(words).collect::<Vec<_>>().join("_")
 }
 
 fn path_parameters(path: &str) -> Vec<Value> {

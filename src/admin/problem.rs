@@ -123,6 +123,12 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_readers", message).with_hint("close another page first")
     }
 
+    pub(super) fn too_many_watches(most: u32) -> Self {
+        let message = format!("{most} users are watched already");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_watches", message)
+            .with_hint("wait until a watch ends, watch for a shorter time, or raise `sync.watch.most`")
+    }
+
     /// It failed for a reason of ours, or of what we rest on.
     fn failed(status: StatusCode, code: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::warn!(code, error = %Chain(error), "request to the admin HTTP failed");

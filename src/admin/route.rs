@@ -79,6 +79,20 @@ impl Route {
         Self { method: Method::POST, path, summary, handler, query: none, body: inline::<B>, answer: named::<A> }
     }
 
+    /// `DELETE`: something is removed that the query names.
+    pub(super) fn remove<Q, A, F>(path: &'static str, summary: &'static str, handler: fn(Admin, Q) -> F) -> Self
+    where
+        Q: DeserializeOwned + JsonSchema + Send + 'static,
+        A: Serialize + JsonSchema + 'static,
+        F: Future<Output = Result<A, Problem>> + Send + 'static,
+    {
+        let run = move |State(admin): State<Admin>, query: Result<Query<Q>, QueryRejection>| async move {
+            handler(admin, query?.0).await.map(Json)
+        };
+        let handler = routing::delete(run);
+        Self { method: Method::DELETE, path, summary, handler, query: inline::<Q>, body: none, answer: named::<A> }
+    }
+
     /// `POST`: something is done to the thing that the path names.
     pub(super) fn act_on<P, B, A, F>(path: &'static str, summary: &'static str, handler: fn(Admin, P, B) -> F) -> Self
     where

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::schedule_of;
+use super::watch::look_after;
 use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -79,13 +80,17 @@ pub(super) async fn keep_in_step(
             };
             Box::pin(every(FOLLOW_UP_LOOK, stop, follow_up))
         });
+        let looks = Box::pin(look_after(&config, syncer, lead, &store, &clock, stop));
         let [wallets, blocked, deposits] = rounds;
-        tokio::join!(wallets, blocked, deposits, sweeps, urgent, join_all(follow_ups));
+        tokio::join!(wallets, blocked, deposits, sweeps, urgent, looks, join_all(follow_ups));
     };
     let retention = Retention::new(store.clone(), clock.clone(), config.callbacks.retention.clone());
     let prune = every(PRUNE_EVERY, stop, || async {
         if let Err(error) = store.forget_runs(clock.now() - RUNS_KEPT).await {
             tracing::warn!(error = %Chain(&error), "history of passes not pruned");
+        }
+        if let Err(error) = store.forget_watches(clock.now()).await {
+            tracing::warn!(error = %Chain(&error), "watches that are over not removed");
         }
         if lead.is_held() {
             retention.prune(&stop.soft).await;

@@ -11,7 +11,8 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let status = context.with_store(async |config, store| {
         let endpoints = Endpoint::load(store, &config.callbacks.endpoints).await?;
         let overdue_after = app::overdue_after(config, now);
-        Ok(Status::load(store, endpoints, overdue_after, &config.lumo.deposit_fields, now).await?)
+        Ok(Status::load(store, endpoints, overdue_after, &config.lumo.deposit_fields, app::watch_plan(config), now)
+            .await?)
     });
     let status = status.await?;
     let printer = context.printer();

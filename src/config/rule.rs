@@ -6,6 +6,7 @@ mod endpoint;
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 use url::Url;
@@ -17,6 +18,9 @@ use crate::setting::{SecretSource, Span, Text, may_have_credentials};
 use crate::store::config::Backend;
 
 const SHORTEST_TOKEN: usize = 16;
+/// How often watched users may be looked for.
+const WATCH_EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
+const MOST_WATCHED: u32 = 10_000;
 /// Most statuses that may count as settled.
 const MOST_STATUSES: usize = 50;
 
@@ -27,6 +31,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     let mut rules = Rules::default();
     rules.database(config);
     rules.lumo(config);
+    rules.sync(config);
     rules.callbacks(config);
     rules.server(config);
     rules.log(config);
@@ -121,6 +126,14 @@ impl Rules {
         {
             self.add(PROXY, problem);
         }
+    }
+
+    fn sync(&mut self, config: &Config) {
+        let watch = &config.sync.watch;
+        if !WATCH_EVERY.contains(&watch.every.get()) {
+            self.add("sync.watch.every", "is out of range; write 1s to 1m");
+        }
+        self.within("sync.watch.most", watch.most, 1..=MOST_WATCHED);
     }
 
     fn database(&mut self, config: &Config) {

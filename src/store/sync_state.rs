@@ -8,3 +8,4 @@ pub(in crate::store) mod remember;
 pub(in crate::store) mod speed;
 pub(in crate::store) mod standing;
 pub(in crate::store) mod sweep;
+pub(in crate::store) mod watches;

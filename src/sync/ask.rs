@@ -57,7 +57,7 @@ impl Drop for Following<'_> {
 }
 
 /// A user to be asked about, whose first page is on its way.
-struct Question<U, R> {
+pub(super) struct Question<U, R> {
     user: ExternalId,
     entries: Vec<Entry>,
     asked_at: DateTime<Utc>,
@@ -214,12 +214,22 @@ impl<U: Upstream> Round<'_, U> {
         users
     }
 
-    fn question<R: Source>(&self, user: ExternalId, entries: Vec<Entry>) -> Question<U, R> {
+    pub(super) fn question<R: Source>(&self, user: ExternalId, entries: Vec<Entry>) -> Question<U, R> {
         let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
         let mut reader = self.reader(Scope { user: Some(user.clone()), ..Scope::all(R::HOME, Lane::Hot) }, false);
         let asked_at = self.now();
         reader.expect(walk.next(), &[]);
         Question { user, entries, asked_at, walk, reader }
+    }
+
+    /// All that a user has, where no row is asked for by name.
+    pub(super) async fn whole_answer<R: Source>(
+        &mut self,
+        question: Question<U, R>,
+        stop: &CancellationToken,
+    ) -> Result<Listed, Error> {
+        let Question { user, walk, reader, .. } = question;
+        self.rows_of::<R>(&user, &[], walk, reader, stop).await
     }
 
     /// Takes in what became of a question; false if stopped.

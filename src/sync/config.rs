@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
-use crate::setting::{CronLine, Percent, WordOrSince, word_or_since};
+use crate::setting::{self, CronLine, Percent, Span, WordOrSince, word_or_since};
 
 /// When to look for changes.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +20,8 @@ pub struct Config {
     pub sweep: Sweep,
     /// What the very first import tells the endpoints.
     pub first_import: FirstImport,
+    /// Users who are about to pay: rows of `lumo_watches`, and who has a deposit that is not settled yet.
+    pub watch: Watch,
 }
 
 /// One listing.
@@ -36,6 +38,19 @@ pub struct Sweep {
     pub schedule: CronLine,
     /// Share of the request rate that it may use.
     pub budget: Percent,
+}
+
+/// How deposits of watched users are looked for.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Watch {
+    /// How often.
+    pub every: Span,
+    /// Share of the request rate that it may use.
+    pub budget: Percent,
+    /// Most users at a time.
+    #[serde(deserialize_with = "setting::whole")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub most: u32,
 }
 
 /// What the very first import tells the endpoints: `silent`, `notify`, or `since: 2026-01-01T00:00:00Z`.

@@ -140,7 +140,7 @@ impl<U: Upstream> Round<'_, U> {
 
     /// Reads the deposits in status `new`, and notes those to ask after that have left it. What does not fit into one round
     /// is read in the next.
-    async fn new_ones<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+    pub(super) async fn new_ones<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         let now = self.now();
         if !self.memory.filters(now) {
             return Ok(());

@@ -12,6 +12,7 @@ const BOUNDS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 
 pub struct Meters {
     durations: Histogram<2>,
     rows: Counter<2>,
+    watch: Counter<0>,
 }
 
 impl Default for Meters {
@@ -28,6 +29,11 @@ impl Default for Meters {
                 "Rows that were read, and what was new about them.",
                 ["listing", "change"],
             ),
+            watch: Counter::new(
+                "lumo_bridge_watch_requests_total",
+                "Requests for deposits of watched users, between the rounds.",
+                [],
+            ),
         }
     }
 }
@@ -36,6 +42,11 @@ impl Meters {
     pub fn write(&self, text: &mut Exposition) {
         self.durations.write(text);
         self.rows.write(text);
+        self.watch.write(text);
+    }
+
+    pub(super) fn count_watch(&self, requests: u64) {
+        self.watch.add([], requests);
     }
 
     pub(super) fn count(&self, report: &Report) {

@@ -16,6 +16,7 @@ use super::{Error, Options, Preview, Right, Syncer, Tally, hash};
 use crate::model::Listing;
 use crate::model::diff::{Head, Record};
 use crate::model::facts::Announce;
+use crate::model::id::ExternalId;
 use crate::model::record::Reject;
 use crate::store::{Batch, Checkpoint, Ending, Fate, Fence, KnownRejects, Progress, Regressions};
 
@@ -206,6 +207,8 @@ impl<'a, U: Upstream> Round<'a, U> {
         let watched = !(self.memory.rechecks.is_empty() && self.syncer.sightings.is_empty());
         let name = |record: &R| (record.id_str().to_owned(), record.user().map(|user| user.as_str().to_owned()));
         let names: Vec<_> = if is_stored && !watched { Vec::new() } else { records.iter().map(name).collect() };
+        let unsettled = if is_stored { Vec::new() } else { self.deposits_of(&records) };
+        let is_news = matches!(announce, Announce::News) && self.options.ending == Ending::Commit;
         let batch = Batch {
             records,
             heads: Some(heads),
@@ -238,7 +241,21 @@ impl<'a, U: Upstream> Round<'a, U> {
                 self.syncer.hint(user);
             }
         }
+        for ((id, user, is_settled), fate) in unsettled.iter().zip(&ingested.fates) {
+            self.syncer.note_deposit(id, user.as_ref(), *is_settled, *fate, is_news);
+        }
         Ok(ingested.fates)
+    }
+
+    /// Of each deposit whose it is, and whether it is settled; none where no status is named that says so.
+    fn deposits_of<R: Source>(&self, records: &[R]) -> Vec<(String, Option<ExternalId>, bool)> {
+        let settled = self.syncer.store.settled_statuses();
+        if R::HOME != Listing::Deposits || settled.is_empty() {
+            return Vec::new();
+        }
+        let is_settled = |record: &R| record.status().is_some_and(|status| settled.iter().any(|own| own == status));
+        let all = records.iter().map(|record| (record.id_str().to_owned(), record.user().cloned(), is_settled(record)));
+        all.collect()
     }
 
     /// Whether what appears is news. Notes in the checkpoint when the first import began, if it begins now.

@@ -251,35 +251,52 @@ impl<U: Upstream> Round<'_, U> {
         let rounds = self.memory.rounds;
         let mut ends = Ends { certified: Ok(()), total: None };
         if self.memory.order.wants_head(rounds) {
-            let cap = self.known_cap();
-            let surplus = self.memory.gap.surplus();
-            let pass = HeadPass::new(self.syncer.settings.page_size, cap, &self.memory.head);
-            let mut pass = pass.counting_surplus(surplus);
-            let Some(step) = self.end::<R>(&mut End::Head(&mut pass, order), stop).await? else { return Ok(None) };
-            ends.total = self.tally.total;
-            match step {
-                EndStep::Unproved(doubt) => ends.certified = Err(doubt),
-                _ => self.memory.head = pass.anchors(),
-            }
+            let Some(certified) = self.head::<R>(order, stop).await? else { return Ok(None) };
+            ends = Ends { certified, total: self.tally.total };
         }
         // Where the list has no order to speak of, nothing but the count proves anything.
         if self.memory.order.wants_tail(rounds) && order != Order::Unstable && ends.certified.is_ok() {
-            let cap = self.known_cap();
-            let length = self.memory.length;
-            let surplus = self.memory.gap.surplus();
-            let pass = TailPass::new(self.syncer.settings.page_size, cap, &self.memory.tail, length);
-            let mut pass = pass.counting_surplus(surplus);
-            let Some(step) = self.end::<R>(&mut End::Tail(&mut pass), stop).await? else { return Ok(None) };
-            ends.total = self.tally.total;
-            match step {
-                EndStep::Unproved(doubt) => ends.certified = Err(doubt),
-                _ => {
-                    self.memory.tail = pass.anchors();
-                    self.memory.length = pass.length();
-                }
-            }
+            let Some(certified) = self.tail::<R>(stop).await? else { return Ok(None) };
+            ends = Ends { certified, total: self.tally.total };
         }
         Ok(Some(ends))
+    }
+
+    /// Reads the end where new rows join, of a list in which they do. None if stopped.
+    pub(super) async fn joining_end<R: Source>(
+        &mut self,
+        order: Order,
+        stop: &CancellationToken,
+    ) -> Result<Option<Result<(), Doubt>>, Error> {
+        if order == Order::Oldest { self.tail::<R>(stop).await } else { self.head::<R>(order, stop).await }
+    }
+
+    async fn head<R: Source>(
+        &mut self,
+        order: Order,
+        stop: &CancellationToken,
+    ) -> Result<Option<Result<(), Doubt>>, Error> {
+        let pass = HeadPass::new(self.syncer.settings.page_size, self.known_cap(), &self.memory.head);
+        let mut pass = pass.counting_surplus(self.memory.gap.surplus());
+        let Some(step) = self.end::<R>(&mut End::Head(&mut pass, order), stop).await? else { return Ok(None) };
+        if let EndStep::Unproved(doubt) = step {
+            return Ok(Some(Err(doubt)));
+        }
+        self.memory.head = pass.anchors();
+        Ok(Some(Ok(())))
+    }
+
+    async fn tail<R: Source>(&mut self, stop: &CancellationToken) -> Result<Option<Result<(), Doubt>>, Error> {
+        let length = self.memory.length;
+        let pass = TailPass::new(self.syncer.settings.page_size, self.known_cap(), &self.memory.tail, length);
+        let mut pass = pass.counting_surplus(self.memory.gap.surplus());
+        let Some(step) = self.end::<R>(&mut End::Tail(&mut pass), stop).await? else { return Ok(None) };
+        if let EndStep::Unproved(doubt) = step {
+            return Ok(Some(Err(doubt)));
+        }
+        self.memory.tail = pass.anchors();
+        self.memory.length = pass.length();
+        Ok(Some(Ok(())))
     }
 
     /// Reads one end until it is proved; none if stopped.

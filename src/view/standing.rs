@@ -5,10 +5,11 @@ use lumo_bridge_entity::run;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Account, EmptyColumn, Endpoint, Finding, Speed, finding};
+use super::{Account, EmptyColumn, Endpoint, Finding, Speed, Watching, finding};
 use crate::lumo::DepositFields;
 use crate::model::Listing;
 use crate::store::{Error, Progress, Store};
+use crate::sync::watch::Plan;
 use crate::sync::{LEASE, Report, Tally};
 
 /// No lease ends later than this from now, even if clocks differ by some seconds.
@@ -26,6 +27,8 @@ pub struct Status {
     pub reader: Reader,
     pub listings: Vec<Standing>,
     pub endpoints: Vec<Endpoint>,
+    /// Null while nobody is watched.
+    pub watching: Option<Watching>,
     /// Absent while Lumo is asked as fast as configured.
     pub speed: Option<Speed>,
     /// Columns of the deposits that are empty in every row, and what may belong there.
@@ -52,7 +55,7 @@ impl Reader {
 
 impl Status {
     /// Loads and judges what there is. `overdue_after` is how long each listing may go without the end of a round; `fields`
-    /// say where deposits keep what.
+    /// say where deposits keep what, and `plan` how watched users are looked for.
     ///
     /// # Errors
     /// If the database fails.
@@ -61,6 +64,7 @@ impl Status {
         endpoints: Vec<Endpoint>,
         overdue_after: [TimeDelta; Listing::ALL.len()],
         fields: &DepositFields,
+        plan: Plan,
         now: DateTime<Utc>,
     ) -> Result<Self, Error> {
         let lease_until = store.holder(LEASE).await?.map(|holder| holder.expires_at);
@@ -84,7 +88,8 @@ impl Status {
         findings.extend(speed.as_ref().map(Speed::finding));
         let empty_columns = EmptyColumn::load(store, fields).await?;
         findings.extend(empty_columns.iter().filter_map(EmptyColumn::finding));
-        Ok(Self { account, speed, empty_columns, ..Self::of(reader, findings, listings, endpoints) })
+        let watching = Watching::load(store, plan, now).await?;
+        Ok(Self { account, watching, speed, empty_columns, ..Self::of(reader, findings, listings, endpoints) })
     }
 
     /// Puts together what was found.
@@ -95,6 +100,7 @@ impl Status {
             summary: finding::summary(&findings, &endpoints),
             findings,
             account: None,
+            watching: None,
             reader,
             listings,
             endpoints,

@@ -33,4 +33,5 @@ mod store;
 mod takeover;
 mod tidy;
 mod traces;
+mod watch;
 mod world;

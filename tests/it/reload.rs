@@ -50,6 +50,9 @@ async fn a_new_endpoint_receives_what_comes_from_then_on(database: Database) {
     random_changes(&stage.world, 20);
     reload(&mut bridge, &file, &without.to_string(), IN_FORCE).await;
     random_changes(&stage.world, 20);
+    // It wants events until the parts of before, which have it, have ended.
+    let removed = "SELECT COUNT(*) FROM lumo_endpoints WHERE name = 'gone' AND removed_at IS NOT NULL";
+    stage.database.until_at_least(1, PATIENCE, removed).await;
     let late = stage.world.add_deposit_for("user-000001", "2").unwrap().id.to_string();
     stage.until_mirrored().await;
     let told = "endpoint IN ('shop', 'books') AND state NOT IN ('delivered', 'skipped')";

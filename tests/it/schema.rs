@@ -5,7 +5,7 @@ use lumo_bridge::model::subscriber::Order;
 use lumo_bridge::store::{Config, Error, Store, schema};
 use lumo_bridge_entity::{
     account, ack, attempt, blocks, deposit, deposit_status, endpoint, event, exception, lease, meta, position, process,
-    progress, reject, run, seen, stream, subscription, sweep, wallet,
+    progress, reject, run, seen, stream, subscription, sweep, wallet, watch,
 };
 use sea_orm::{ActiveValue::Set, EntityTrait};
 
@@ -48,7 +48,7 @@ async fn ours(database: &Database) -> Vec<String> {
 /// How many steps there are.
 const STEPS: usize = 1;
 
-const TABLES: [&str; 23] = [
+const TABLES: [&str; 24] = [
     "lumo_account",
     "lumo_acks",
     "lumo_deliveries",
@@ -72,6 +72,7 @@ const TABLES: [&str; 23] = [
     "lumo_undelivered",
     "lumo_user_deposits",
     "lumo_user_wallets",
+    "lumo_watches",
 ];
 
 async fn an_empty_database_gets_tables_that_every_entity_reads(database: Database) {
@@ -99,7 +100,7 @@ async fn an_empty_database_gets_tables_that_every_entity_reads(database: Databas
         process,
         progress
     );
-    empty!(reject, run, seen, subscription, sweep, wallet);
+    empty!(reject, run, seen, subscription, sweep, wallet, watch);
     let mut counters = stream::Entity::find().all(connection).await.unwrap();
     counters.sort_by(|a, b| a.stream.cmp(&b.stream));
     let counter = |name: &str| stream::Model { stream: name.to_owned(), last_seq: 0 };

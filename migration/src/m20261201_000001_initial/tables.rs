@@ -275,6 +275,13 @@ const DELIVERY: &[Table] = &[
 
 const SYNC: &[Table] = &[
     Table {
+        name: "lumo_watches",
+        // Others write here: whoever is watched already may be inserted again.
+        columns: &[req("id", Type::Serial), req("external_id", EXTERNAL_ID), req("until", Type::Time)],
+        primary: "id",
+        indexes: &[index("lumo_watches_until", "until"), index("lumo_watches_external_id", "external_id")],
+    },
+    Table {
         name: "lumo_account",
         columns: &[
             // There is one row: 1.

@@ -11,5 +11,5 @@ pub(super) fn routes() -> Vec<Route> {
 async fn status(admin: Admin, _: Nothing) -> Result<Status, Problem> {
     let endpoints = admin.endpoint_views().await?;
     let fields = admin.client.deposit_fields();
-    Ok(Status::load(&admin.store, endpoints, admin.overdue_after, fields, admin.clock.now()).await?)
+    Ok(Status::load(&admin.store, endpoints, admin.overdue_after, fields, admin.watch, admin.clock.now()).await?)
 }

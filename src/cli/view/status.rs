@@ -45,6 +45,9 @@ pub(in crate::cli) fn lines(status: &Status, room: Option<usize>, now: DateTime<
             COLUMNS,
         ));
     }
+    if let Some(watching) = &status.watching {
+        lines.extend(text::wrap(&watching.sentence(), COLUMNS));
+    }
     lines.push(String::new());
     lines.extend(listings(&status.listings, now).lines(room));
     lines.push(String::new());

@@ -47,6 +47,7 @@ fn the_defaults_are_those_of_the_documentation() {
             "wallets": { "schedule": "0 * * * * *" },
             "sweep": { "schedule": "0 0 * * * *", "budget": "25%" },
             "first_import": "silent",
+            "watch": { "every": "2s", "budget": "25%", "most": 500 },
         },
         "callbacks": {
             "retention": { "events": "14d", "dead": "90d", "attempts": "14d" },

@@ -75,7 +75,7 @@ fn tables_and_columns() -> Vec<(&'static str, Vec<&'static str>)> {
     }
     all! {
         account ack attempt blocks deposit deposit_status endpoint event exception lease meta position process progress reject run seen stream
-        subscription sweep wallet
+        subscription sweep wallet watch
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whose data the tables hold, whether the key that reads is that company's, and how the tables pass to another company.
 
 use chrono::{DateTime, Utc};
-use lumo_bridge_entity::{account, blocks, deposit_status, lease, progress, reject, seen, stream, sweep};
+use lumo_bridge_entity::{account, blocks, deposit_status, lease, progress, reject, seen, stream, sweep, watch};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect};
 
@@ -219,6 +219,7 @@ impl Tx {
         blocks::Entity::delete_many().exec(self.session()).await?;
         reject::Entity::delete_many().exec(self.session()).await?;
         deposit_status::Entity::delete_many().exec(self.session()).await?;
+        watch::Entity::delete_many().exec(self.session()).await?;
         Ok(())
     }
 }

@@ -41,7 +41,10 @@ async fn metrics_tell_of_every_part(database: Database) {
     let value = |name: &str| *samples.get(name).unwrap_or_else(|| panic!("{name} is not told: {samples:#?}"));
 
     assert_eq!(value(r#"lumo_bridge_delivery_attempt_duration_seconds_count{endpoint="shop"}"#), delivered);
+    assert_eq!(value(r#"lumo_bridge_detected_to_accepted_seconds_count{endpoint="shop"}"#), delivered);
     assert_eq!(value(r#"lumo_bridge_delivery_oldest_wait_seconds{endpoint="shop"}"#), 0.0);
+    assert_eq!(value(r#"lumo_bridge_endpoint_hold_until_timestamp_seconds{endpoint="shop"}"#), 0.0);
+    assert_eq!(value("lumo_bridge_watched_users"), 0.0);
     assert_eq!(value(r#"lumo_bridge_endpoint_state{endpoint="shop",state="active"}"#), 1.0);
     for listing in ["wallets", "blocked", "deposits"] {
         let age = value(&format!(r#"lumo_bridge_sync_complete_through_age_seconds{{listing="{listing}"}}"#));

@@ -52,7 +52,7 @@ macro_rules! acts {
 }
 
 /// Each transaction by its name. Those that change what others need come last.
-pub(super) fn acts() -> [(&'static str, Act); 44] {
+pub(super) fn acts() -> [(&'static str, Act); 48] {
     acts! {
         "doctor.create" => |store, things| store.may_create_tables(None);
         "fitness" => |store, things| store.try_everything(at(30));
@@ -90,6 +90,10 @@ pub(super) fn acts() -> [(&'static str, Act); 44] {
         "blocks.update" => |store, things| store.update_blocks(Listing::Deposits, &[(1, vec![2])], Some(things.fence));
         "speed.note" => |store, things| store.note_speed("{}");
         "run.forget" => |store, things| store.forget_runs(at(1000));
+        "watch.add" => |store, things| async { store.watch(&"42".parse().unwrap(), at(1000)).await };
+        "watch.cut" => |store, things| store.cut_watches(at(34));
+        "watch.remove" => |store, things| async { store.unwatch(&"gone".parse().unwrap(), None).await };
+        "watch.forget" => |store, things| store.forget_watches(at(35));
         "process.beat" => |store, things| store.beat(77, 1, "{}", at(41));
         "process.forget" => |store, things| store.forget_processes(&[78]);
         "endpoint.backfill" => |store, things| store.backfill(&things.late, at(43));
@@ -202,6 +206,10 @@ pub(super) async fn prepare(database: &Database) -> Things {
     let columns = format!("endpoint, {}, from_seq, through_seq, state", database.quote("type"));
     database.execute(&format!("INSERT INTO lumo_subscriptions ({columns}) {range}")).await;
     store.beat(78, 1, "{}", at(0)).await.unwrap();
+    const DAY: i64 = 24 * 60 * 60;
+    for (user, until) in [("long", 9 * DAY), ("gone", 1000), ("over", -9 * DAY)] {
+        store.watch(&user.parse().unwrap(), at(until)).await.unwrap();
+    }
 
     let mut leader = Leader::of(&store, "shop", at(1)).await;
     leader.pass(2, at(1), |_| Came::Delivered).await;
