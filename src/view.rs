@@ -4,6 +4,7 @@
 //! what is long (the item as listed, the body, the attempts); one thing in full has it, embedded exactly as it was stored.
 
 pub mod account;
+pub mod csv;
 pub mod delivery;
 pub mod deposit;
 pub mod done;

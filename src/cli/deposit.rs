@@ -1,43 +1,21 @@
 //! `deposit`: the deposits that are known.
 
+pub(super) mod list;
 mod statuses;
 mod watch;
 
 use super::context::Context;
 use super::failure::Failure;
-use super::filter::{User, Window};
 use super::view;
-use crate::app;
-use crate::config::Config;
 use crate::model::id::DepositId;
-use crate::store::Store;
-use crate::store::query::DepositFilter;
-
-const NONE_NAMED: &str = "no status counts as settled: `lumo.settled_statuses` names none";
-const NAME_SOME: &str = "`lumo-bridge deposit statuses` shows which there are";
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// List deposits, the newest first
-    #[command(after_help = "Example: lumo-bridge deposit list --status new --since 2h")]
-    List {
-        #[command(flatten)]
-        user: User,
-        /// Only those paid to this address
-        #[arg(long)]
-        address: Option<String>,
-        /// Only those of this transaction
-        #[arg(long, value_name = "HASH")]
-        tx_hash: Option<String>,
-        /// Only in this status, as Lumo spells it
-        #[arg(long)]
-        status: Option<String>,
-        /// Only those that are settled, by `lumo.settled_statuses`
-        #[arg(long)]
-        settled: bool,
-        #[command(flatten)]
-        window: Window,
-    },
+    #[command(
+        after_help = "Example: lumo-bridge deposit list --settled --since 2026-04-01 --until 2026-05-01 --csv > april.csv"
+    )]
+    List(list::Args),
     /// Show every status that deposits have, which follows which, and which count as settled
     #[command(after_help = "Example: lumo-bridge deposit statuses")]
     Statuses,
@@ -61,26 +39,7 @@ impl Command {
 
 pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
-        Command::List { user, address, tx_hash, status, settled, window } => {
-            let filter = |config: &Config| DepositFilter {
-                external_id: user.external_id,
-                address,
-                tx_hash,
-                status,
-                settled: settled.then(|| app::settled_statuses(config)),
-                since: window.since(context),
-                limit: window.limit().probe(),
-                ..DepositFilter::default()
-            };
-            let list = async |config: &Config, store: &Store| {
-                if settled && config.lumo.settled_statuses.is_empty() {
-                    return Err(Failure::usage(NONE_NAMED.to_owned()).with_hint(NAME_SOME));
-                }
-                Ok(store.list_deposits(&filter(config)).await?)
-            };
-            let deposits = context.with_store(list).await?;
-            view::list_to_limit(context, deposits, window.limit())
-        }
+        Command::List(args) => list::run(context, args).await,
         Command::Statuses => statuses::run(context).await,
         Command::Watch(args) => watch::run(context, args).await,
         Command::Show { id } => {

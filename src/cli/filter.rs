@@ -9,7 +9,7 @@ use crate::setting::Since;
 /// How much of a list, and from when.
 #[derive(Debug, clap::Args)]
 pub(super) struct Window {
-    /// Only from then on: a time such as 2026-01-01T00:00:00Z, or how long ago, such as 2h
+    /// Only from then on: a time such as 2026-01-01T00:00:00Z, a date, or how long ago, such as 2h
     #[arg(long, value_name = "TIME")]
     since: Option<Since>,
     #[command(flatten)]
@@ -19,10 +19,13 @@ pub(super) struct Window {
 /// How much of a list.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct Limit {
-    /// At most so many, the newest first
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    limit: u64,
+    /// At most so many, the newest first [default: 50]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    limit: Option<u64>,
 }
+
+/// How many are shown where nothing is said about it.
+const USUAL_LIMIT: u64 = 50;
 
 /// Whose.
 #[derive(Debug, clap::Args)]
@@ -44,13 +47,22 @@ impl Window {
 
 impl Limit {
     /// How many to load: one more than is shown, to know whether there are more.
-    pub(super) const fn probe(self) -> u64 {
-        self.limit + 1
+    pub(super) fn probe(self) -> u64 {
+        self.shown() + 1
+    }
+
+    /// How many were asked for; none if nothing was said about it.
+    pub(super) const fn asked(self) -> Option<u64> {
+        self.limit
+    }
+
+    fn shown(self) -> u64 {
+        self.limit.unwrap_or(USUAL_LIMIT)
     }
 
     /// Takes the list back to the limit. Returns whether there was more.
     pub(super) fn cut<T>(self, items: &mut Vec<T>) -> bool {
-        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let limit = usize::try_from(self.shown()).unwrap_or(usize::MAX);
         let has_more = items.len() > limit;
         items.truncate(limit);
         has_more

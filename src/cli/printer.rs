@@ -3,6 +3,7 @@
 //! Colour is an addition, never the only carrier of a meaning; it is left out where the stream is no terminal or
 //! `NO_COLOR` is set.
 
+use std::fmt;
 use std::io::{ErrorKind, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -49,11 +50,11 @@ impl Printer {
 
     /// A line of data. What came from elsewhere must have gone through [`safe`].
     pub(super) fn line(&self, text: impl AsRef<str>) {
-        self.write(anstream::stdout(), text.as_ref());
+        self.write(anstream::stdout(), format_args!("{}\n", text.as_ref()));
     }
 
-    fn write(&self, mut stream: impl Write, text: &str) {
-        match writeln!(stream, "{text}") {
+    fn write(&self, mut stream: impl Write, text: fmt::Arguments<'_>) {
+        match stream.write_fmt(text) {
             Ok(()) => {}
             // A reader that went away (`| head`) is no error of ours; there is nobody left to tell.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
@@ -95,7 +96,18 @@ impl Printer {
     /// Piped, every byte is as it was serialised; a terminal gets the same document without what could act on it.
     fn json_text(&self, text: &str) {
         let stdout = std::io::stdout();
-        if stdout_is_terminal() { self.write(stdout, &safe::json(text)) } else { self.write(stdout, text) }
+        let shown = if stdout_is_terminal() { safe::json(text) } else { text.into() };
+        self.write(stdout, format_args!("{shown}\n"));
+    }
+
+    /// Lines of CSV with their ends. Piped, every byte is as it was written; a terminal gets nothing that could act on it.
+    pub(super) fn csv(&self, lines: &str) {
+        let stdout = std::io::stdout();
+        if stdout_is_terminal() {
+            lines.lines().for_each(|line| self.write(&stdout, format_args!("{}\n", safe::text(line))));
+        } else {
+            self.write(stdout, format_args!("{lines}"));
+        }
     }
 
     /// A line of words.

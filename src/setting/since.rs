@@ -1,14 +1,14 @@
-//! A moment that somebody asks about: `2h` ago, or a date.
+//! A moment that somebody asks about: a time, a date, or `2h` ago.
 
 use std::str::FromStr;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::setting::{Malformed, Span, within_years};
 
-/// From when on: a time, or how long before now.
+/// From when on: a time, the beginning of a day in UTC, or how long before now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(with = "String")]
@@ -38,10 +38,21 @@ impl FromStr for Since {
         if let Ok(time) = DateTime::parse_from_rfc3339(text) {
             return Ok(Self::At(within_years(time.to_utc())));
         }
-        text.parse()
-            .map(Self::Ago)
-            .map_err(|_| Malformed::new("write a time such as 2026-01-01T00:00:00Z, or how long ago, such as 2h"))
+        if let Some(day) = day(text) {
+            return Ok(Self::At(within_years(day.and_time(NaiveTime::MIN).and_utc())));
+        }
+        text.parse().map(Self::Ago).map_err(|_| {
+            Malformed::new(
+                "write a time such as 2026-01-01T00:00:00Z, a date such as 2026-01-01, or how long ago, such as 2h",
+            )
+        })
     }
+}
+
+/// A date with all its digits; the parser alone would take `2026-5-4`, too.
+fn day(text: &str) -> Option<NaiveDate> {
+    const DIGITS: usize = "2026-01-01".len();
+    NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == DIGITS)
 }
 
 impl TryFrom<String> for Since {
@@ -61,9 +72,11 @@ mod tests {
     }
 
     #[test]
-    fn since_is_a_time_or_a_length() {
+    fn since_is_a_time_a_date_or_a_length() {
         for (text, time) in [
             ("2026-05-04T12:00:00+02:00", "2026-05-04T10:00:00Z"),
+            ("2026-05-04", "2026-05-04T00:00:00Z"),
+            ("0000-01-01", "0001-01-01T00:00:00Z"),
             ("2h", "2026-05-04T08:11:12Z"),
             ("1d 1m", "2026-05-03T10:10:12Z"),
             ("9000y", "1970-01-01T00:00:00Z"),
@@ -72,7 +85,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Since>().unwrap().before(now()), time.parse::<DateTime<Utc>>().unwrap(), "{text}");
         }
-        for text in ["", "2", "yesterday", "2026-05-04", "-2h", "2026-13-01T00:00:00Z"] {
+        for text in ["", "2", "yesterday", "2026-5-4", "2026-02-30", "2026-05-04Z", "-2h", "2026-13-01T00:00:00Z"] {
             assert!(text.parse::<Since>().is_err(), "{text}");
         }
     }

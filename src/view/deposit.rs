@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Embedded;
+use super::csv::{Column, Row};
+use crate::model::draft::rfc3339;
 
 /// A row of `lumo_user_deposits`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -36,6 +38,31 @@ pub struct Deposit {
     /// The item exactly as the API listed it; not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<Embedded>,
+}
+
+impl Row for Deposit {
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("id", |row| Some(row.id.clone())),
+        ("company_id", |row| row.company_id.clone()),
+        ("external_id", |row| row.external_id.clone()),
+        ("wallet_id", |row| row.wallet_id.clone()),
+        ("address", |row| row.address.clone()),
+        ("from_address", |row| row.from_address.clone()),
+        ("tx_hash", |row| row.tx_hash.clone()),
+        ("amount", |row| row.amount.clone()),
+        ("currency", |row| row.currency.clone()),
+        ("status", |row| Some(row.status.clone())),
+        ("confirmations", |row| row.confirmations.map(|number| number.to_string())),
+        ("block_number", |row| row.block_number.map(|number| number.to_string())),
+        ("created_at", |row| row.created_at.map(rfc3339)),
+        ("updated_at", |row| row.updated_at.map(rfc3339)),
+        ("status_since", |row| row.status_since.map(rfc3339)),
+        ("settled_at", |row| row.settled_at.map(rfc3339)),
+        ("version", |row| Some(row.version.to_string())),
+        ("first_seen_at", |row| Some(rfc3339(row.first_seen_at))),
+        ("changed_at", |row| Some(rfc3339(row.changed_at))),
+        ("missing_since", |row| row.missing_since.map(rfc3339)),
+    ];
 }
 
 impl Deposit {

@@ -1,6 +1,7 @@
 //! What the operator does by command: the real program, its words, its JSON and its exit codes.
 
 mod columns;
+mod csv;
 mod documents;
 mod rejects;
 mod removals;

@@ -61,7 +61,7 @@ struct Which {
     /// Only of this event.
     #[schemars(with = "Option<String>")]
     event: Option<EventId>,
-    /// Only of events noticed from then on: a time, or how long ago, such as `2h`.
+    /// Only of events noticed from then on: a time, a date, or how long ago, such as `2h`.
     since: Option<Since>,
 }
 
@@ -113,7 +113,7 @@ struct Again {
     /// Those of the user with this id in your own system.
     #[schemars(with = "Option<String>")]
     external_id: Option<ExternalId>,
-    /// Those of events noticed from then on: a time, or how long ago, such as `2h`.
+    /// Those of events noticed from then on: a time, a date, or how long ago, such as `2h`.
     since: Option<Since>,
     /// Say how many it would be, and change none.
     #[serde(default)]

@@ -47,8 +47,10 @@ struct Which {
     /// Only those that are settled, by `lumo.settled_statuses`.
     #[serde(default)]
     settled: bool,
-    /// Only those made from then on: a time, or how long ago, such as `2h`.
+    /// Only those made from then on: a time, a date, or how long ago, such as `2h`.
     since: Option<Since>,
+    /// Only those made before then.
+    until: Option<Since>,
 }
 
 async fn list(admin: Admin, which: Which) -> Result<Page<Deposit>, Problem> {
@@ -59,13 +61,15 @@ async fn list(admin: Admin, which: Which) -> Result<Page<Deposit>, Problem> {
         },
         None => None,
     };
+    let now = admin.clock.now();
     let filter = DepositFilter {
         external_id: which.external_id,
         address: which.address,
         tx_hash: which.tx_hash,
         status: which.status,
         settled: which.settled.then(|| admin.settled_statuses.to_vec()),
-        since: which.since.map(|since| since.before(admin.clock.now())),
+        since: which.since.map(|since| since.before(now)),
+        until: which.until.map(|until| until.before(now)),
         after,
         limit: which.limit.probe(),
     };

@@ -43,7 +43,7 @@ struct Which {
     external_id: Option<ExternalId>,
     /// Only about the wallet, deposit or endpoint with this id.
     object_id: Option<String>,
-    /// Only those noticed from then on: a time, or how long ago, such as `2h`.
+    /// Only those noticed from then on: a time, a date, or how long ago, such as `2h`.
     since: Option<Since>,
 }
 
@@ -58,7 +58,7 @@ struct Again {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     ids: Vec<EventId>,
-    /// Those noticed from then on: a time, or how long ago, such as `2h`.
+    /// Those noticed from then on: a time, a date, or how long ago, such as `2h`.
     since: Option<Since>,
     /// Those noticed before then.
     until: Option<Since>,

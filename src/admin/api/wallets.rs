@@ -36,7 +36,7 @@ struct Which {
     address: Option<String>,
     /// Only those that are blocked, or that are not.
     blocked: Option<bool>,
-    /// Only those created from then on: a time, or how long ago, such as `2h`.
+    /// Only those created from then on: a time, a date, or how long ago, such as `2h`.
     since: Option<Since>,
 }
 

@@ -32,7 +32,7 @@ pub(in crate::cli) struct Args {
     /// Those of the user with this id in your own system
     #[arg(long, value_name = "ID")]
     external_id: Option<ExternalId>,
-    /// Those of events that were noticed from then on: a time such as 2026-01-01T00:00:00Z, or how long ago, such as 2h
+    /// Those of events that were noticed from then on: a time such as 2026-01-01T00:00:00Z, a date, or how long ago, such as 2h
     #[arg(long, value_name = "TIME")]
     since: Option<Since>,
     /// Say how many it would be, and change none

@@ -22,7 +22,7 @@ pub(in crate::cli) struct Args {
     #[arg(long = "id", value_name = "ID", num_args = 1..)]
     #[arg(conflicts_with_all = ["since", "until", "kinds", "external_id"])]
     ids: Vec<EventId>,
-    /// Those noticed from then on: a time such as 2026-01-01T00:00:00Z, or how long ago, such as 2h
+    /// Those noticed from then on: a time such as 2026-01-01T00:00:00Z, a date, or how long ago, such as 2h
     #[arg(long, value_name = "TIME")]
     since: Option<Since>,
     /// Those noticed before then

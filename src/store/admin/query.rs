@@ -40,6 +40,8 @@ pub struct DepositFilter {
     pub settled: Option<Vec<String>>,
     /// Only those made from then on; or seen, where the API does not say when they were made.
     pub since: Option<DateTime<Utc>>,
+    /// Only those made before then; or seen.
+    pub until: Option<DateTime<Utc>>,
     /// Only those that come after this one.
     pub after: Option<(Option<DateTime<Utc>>, DepositId)>,
     pub limit: u64,
@@ -62,7 +64,7 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn list_wallets(&self, filter: &WalletFilter) -> Result<Vec<wallet::Model>, Error> {
-        let since = self.since(filter.since);
+        let since = self.bound(filter.since);
         let query = wallet::Entity::find()
             .apply_if(filter.external_id.clone(), |query, id| query.filter(wallet::Column::ExternalId.eq(id)))
             .apply_if(filter.address.as_deref(), |query, address| {
@@ -88,7 +90,7 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn list_deposits(&self, filter: &DepositFilter) -> Result<Vec<deposit::Model>, Error> {
-        let since = self.since(filter.since);
+        let (since, until) = (self.bound(filter.since), self.bound(filter.until));
         let (at, after) = filter.after.clone().unzip();
         let mut rows = Vec::new();
         if at != Some(None) {
@@ -96,6 +98,7 @@ impl Store {
             let query = deposits(filter)
                 .filter(deposit::Column::CreatedAt.is_not_null())
                 .apply_if(since.clone(), |query, since| query.filter(deposit::Column::CreatedAt.gte(since)))
+                .apply_if(until.clone(), |query, until| query.filter(deposit::Column::CreatedAt.lt(until)))
                 .apply_if(at.flatten().zip(after.clone()), |query, (at, id)| {
                     query.filter(self.after(deposit::Column::CreatedAt, at, deposit::Column::Id.lt(id)))
                 })
@@ -107,6 +110,7 @@ impl Store {
             let query = deposits(filter)
                 .filter(deposit::Column::CreatedAt.is_null())
                 .apply_if(since, |query, since| query.filter(deposit::Column::FirstSeenAt.gte(since)))
+                .apply_if(until, |query, until| query.filter(deposit::Column::FirstSeenAt.lt(until)))
                 .apply_if(after.filter(|_| at == Some(None)), |query, id| query.filter(deposit::Column::Id.lt(id)));
             let rest = query.order_by_desc(deposit::Column::Id).limit(filter.limit - found).all(self.read()).await?;
             rows.extend(rest);
@@ -123,7 +127,7 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn list_events(&self, filter: &EventFilter) -> Result<Vec<event::Model>, Error> {
-        let since = self.since(filter.since);
+        let since = self.bound(filter.since);
         let query = event::Entity::find()
             .apply_if(filter.external_id.clone(), |query, id| query.filter(event::Column::ExternalId.eq(id)))
             .apply_if(filter.kind.clone(), |query, kind| query.filter(event::Column::Kind.eq(kind)))
@@ -184,8 +188,8 @@ impl Store {
     }
 
     /// A bound as the driver wants it.
-    fn since(&self, since: Option<DateTime<Utc>>) -> Option<Value> {
-        since.map(|since| time(Some(since), self.backend()))
+    fn bound(&self, bound: Option<DateTime<Utc>>) -> Option<Value> {
+        bound.map(|bound| time(Some(bound), self.backend()))
     }
 
     /// What comes after a row in a list that is sorted by this time, the newest first, and then by id.

@@ -39,6 +39,9 @@ async fn deposits_without_a_time_come_last_on_whatever_page(database: Database) 
         let since = |seconds| DepositFilter { since: Some(at(seconds)), ..filter.clone() };
         assert_eq!(paged(&store, since(-3)).await, ["f", "d", "c", "e", "b"], "in pages of {limit}");
         assert_eq!(paged(&store, since(5)).await, ["f", "e"], "in pages of {limit}");
+        let until = |seconds| DepositFilter { until: Some(at(seconds)), ..since(-3) };
+        assert_eq!(paged(&store, until(5)).await, ["d", "c", "b"], "in pages of {limit}");
+        assert_eq!(paged(&store, until(-3)).await, [""; 0], "in pages of {limit}");
         let none = DepositFilter { status: Some("confirmed".to_owned()), ..filter };
         assert_eq!(paged(&store, none).await, [""; 0]);
     }
