@@ -18,6 +18,7 @@ pub mod lookalike;
 pub mod pattern;
 pub mod portable;
 pub mod raw;
+pub mod reconcile;
 pub mod record;
 pub mod retry;
 pub mod retry_after;

@@ -50,6 +50,14 @@ impl Amount {
         &self.0
     }
 
+    /// The exact sum.
+    ///
+    /// # Errors
+    /// If it has more digits than an amount may have.
+    pub fn plus(&self, other: &Self) -> Result<Self, AmountError> {
+        (self.to_big_decimal() + other.to_big_decimal()).to_plain_string().parse()
+    }
+
     /// The same number for drivers that have a decimal type.
     fn to_big_decimal(&self) -> BigDecimal {
         // Canonical digits are valid for BigDecimal by construction; zero can only stand for a bug here, and the tests
@@ -199,6 +207,26 @@ mod tests {
         for text in ["1e36", "1e-31", "1e99999999999", "123456789012345678901234567890123456"] {
             assert_eq!(canonical(text), Err(AmountError::OutOfRange), "{text}");
         }
+    }
+
+    #[test]
+    fn a_sum_is_exact() {
+        for (one, other, sum) in [
+            ("12.5", "0.000000000000000001", "12.500000000000000001"),
+            ("0.1", "0.2", "0.3"),
+            ("12.5", "-12.50", "0"),
+            (
+                "99999999999999999999999999999999999",
+                "-1e-30",
+                "99999999999999999999999999999999998.999999999999999999999999999999",
+            ),
+        ] {
+            let of = |text: &str| text.parse::<Amount>().unwrap();
+            assert_eq!(of(one).plus(&of(other)).unwrap().as_str(), sum);
+            assert_eq!(of(other).plus(&of(one)).unwrap().as_str(), sum);
+        }
+        let most: Amount = "99999999999999999999999999999999999".parse().unwrap();
+        assert_eq!(most.plus(&most), Err(AmountError::OutOfRange));
     }
 
     #[test]

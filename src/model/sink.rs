@@ -1,7 +1,7 @@
 //! A sink: a statement of the merchant's own that is run with an event where another endpoint would be called. The record that
 //! it ran is written in the same transaction.
 
-mod statement;
+pub(in crate::model) mod statement;
 
 use std::time::Duration;
 

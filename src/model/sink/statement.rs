@@ -175,7 +175,7 @@ fn parameter(name: &str) -> Result<Parameter, StatementError> {
 }
 
 /// The letters, digits and underscores at the beginning, if the first of them is no digit.
-fn word(text: &str) -> &str {
+pub(in crate::model) fn word(text: &str) -> &str {
     let is_first = |letter: char| letter.is_alphabetic() || letter == '_';
     if !text.starts_with(is_first) {
         return "";
@@ -185,7 +185,7 @@ fn word(text: &str) -> &str {
 }
 
 /// The length of what is quoted at the beginning. A doubled quote ends it and begins the next.
-fn quoted(text: &str, quote: char) -> Result<usize, StatementError> {
+pub(in crate::model) fn quoted(text: &str, quote: char) -> Result<usize, StatementError> {
     let inside = text.get(1..).unwrap_or_default();
     let length = inside.find(quote).ok_or(StatementError::Open)?;
     if inside.get(..length).is_some_and(|inside| inside.ends_with('\\')) {
@@ -194,7 +194,7 @@ fn quoted(text: &str, quote: char) -> Result<usize, StatementError> {
     Ok(length + 2)
 }
 
-fn comment(text: &str) -> Result<usize, StatementError> {
+pub(in crate::model) fn comment(text: &str) -> Result<usize, StatementError> {
     let inside = text.get(2..).unwrap_or_default();
     let length = inside.find("*/").ok_or(StatementError::Open)?;
     if inside.get(..length).is_some_and(|inside| inside.contains("/*")) {
@@ -204,7 +204,7 @@ fn comment(text: &str) -> Result<usize, StatementError> {
 }
 
 /// The length of `$tag$ … $tag$`, as PostgreSQL quotes, or of the dollar alone.
-fn dollar(text: &str) -> Result<usize, StatementError> {
+pub(in crate::model) fn dollar(text: &str) -> Result<usize, StatementError> {
     let inside = text.get(1..).unwrap_or_default();
     if inside.starts_with(|letter: char| letter.is_ascii_digit()) {
         return Err(StatementError::Nameless);
@@ -216,7 +216,7 @@ fn dollar(text: &str) -> Result<usize, StatementError> {
 }
 
 /// Whether nothing but blanks and comments is left.
-fn is_blank(text: &str) -> Result<bool, StatementError> {
+pub(in crate::model) fn is_blank(text: &str) -> Result<bool, StatementError> {
     let mut rest = text.trim_start();
     while !rest.is_empty() {
         let length = match rest {
