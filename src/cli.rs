@@ -21,6 +21,7 @@ mod manual;
 mod migrate;
 mod printer;
 mod progress;
+mod reconcile;
 mod run;
 mod safe;
 mod status;
@@ -98,6 +99,8 @@ enum Command {
     /// Show whose data the tables hold; give them to another company or server
     #[command(subcommand)]
     Account(account::Command),
+    /// Compare what is settled with what you have booked; exit code 1 if anything differs
+    Reconcile(reconcile::Args),
     /// Bring the tables up to date, take them back, or show where they stand
     #[command(subcommand)]
     Migrate(migrate::Command),
@@ -178,6 +181,7 @@ async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Status => Box::pin(status::run(context)).await,
         Command::Health(args) => Box::pin(health::run(context, args)).await,
         Command::Account(command) => Box::pin(account::run(context, command)).await,
+        Command::Reconcile(args) => Box::pin(reconcile::run(context, args)).await,
         Command::Migrate(command) => Box::pin(migrate::run(context, command)).await,
         Command::Wallet(command) => Box::pin(wallet::run(context, command)).await,
         Command::Deposit(command) => Box::pin(deposit::run(context, command)).await,

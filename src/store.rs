@@ -28,7 +28,7 @@ pub use db::failpoint;
 pub use db::{config, schema};
 
 pub use admin::survey::{Survey, survey};
-pub use admin::{activity, query, retention};
+pub use admin::{activity, query, reconcile, retention};
 pub use db::config::Config;
 pub use db::connect::Need;
 pub use db::doctor::Allowed;

@@ -2,6 +2,7 @@
 
 pub(super) mod delivery;
 pub(super) mod deposit;
+pub(super) mod difference;
 pub(super) mod endpoint;
 pub(super) mod event;
 pub(super) mod reject;

@@ -4,5 +4,6 @@ pub mod activity;
 mod counts;
 mod deliveries;
 pub mod query;
+pub mod reconcile;
 pub mod retention;
 pub(in crate::store) mod survey;

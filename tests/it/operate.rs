@@ -3,6 +3,7 @@
 mod columns;
 mod csv;
 mod documents;
+mod reconcile;
 mod rejects;
 mod removals;
 mod replay;

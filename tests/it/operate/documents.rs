@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use clap::CommandFactory;
 use lumo_bridge::cli::Cli;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{delivered, json};
 use crate::database::Database;
@@ -32,7 +32,8 @@ fn leaves(command: &clap::Command, before: &str, found: &mut BTreeSet<String>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_command_that_prints_data_prints_it_as_json() {
-    let stage = delivered(Database::sqlite().await, 2).await;
+    let mut stage = delivered(Database::sqlite().await, 2).await;
+    stage.settings.set("lumo.settled_statuses", json!(["new"]));
     let wallet = stage.world.wallet_of("user 0").unwrap().id.to_string();
     let company = stage.world.company().to_string();
     let other = stage.world.wallet_of("user 1").unwrap().id.to_string();
@@ -49,6 +50,8 @@ async fn every_command_that_prints_data_prints_it_as_json() {
     }
     for (name, more) in [
         ("sync", &[][..]),
+        // One line for the one deposit that is settled and not booked.
+        ("reconcile", &["--against", "SELECT id AS deposit_id, amount FROM lumo_user_deposits WHERE id = ''"]),
         ("sync rejects", &[]),
         ("check", &[]),
         ("status", &[]),

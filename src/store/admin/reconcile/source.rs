@@ -1,0 +1,179 @@
+//! A connection of its own that can only read, in a transaction that is never committed, and within a time.
+//!
+//! It belongs to no pool: what is set in its session ends with it.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, TryStreamExt as _};
+use sea_orm::{DbErr, QueryResult, RuntimeErr};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgTypeInfo, PgTypeKind};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{
+    AssertSqlSafe, Column as _, ConnectOptions, Connection as _, Executor as _, SqlSafeStr as _, Statement as _,
+    TypeInfo as _,
+};
+
+use crate::store::config::Backend;
+use crate::store::db::connect;
+use crate::store::db::deadline::Deadline;
+use crate::store::{Config, Error};
+
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Steps of SQLite's machine between two looks at the clock.
+const STEPS: i32 = 10_000;
+/// Rows that SQLite's thread may find before somebody takes them.
+const ROWS: usize = 1000;
+
+/// A connection that only reads.
+pub(super) enum Source {
+    Postgres(PgConnection),
+    MySql(MySqlConnection),
+    Sqlite(SqliteConnection),
+}
+
+/// Rows as they come.
+pub(super) type Rows<'a> = Pin<Box<dyn Stream<Item = Result<QueryResult, sqlx::Error>> + Send + 'a>>;
+
+/// A column of what a statement gives.
+pub(super) struct Column {
+    pub(super) name: String,
+    /// The name of its type, if that is a float.
+    pub(super) float: Option<String>,
+}
+
+impl Source {
+    /// Connects, and begins the transaction.
+    pub(super) async fn open(config: &Config, deadline: &Deadline, limit: Duration) -> Result<Self, Error> {
+        let opened = tokio::time::timeout(CONNECT_TIMEOUT, Self::connect(config, deadline, limit)).await;
+        let silence = || sqlx::Error::Io(io::ErrorKind::TimedOut.into());
+        opened.unwrap_or_else(|_| Err(silence())).map_err(|error| Error::Unavailable(db_error(error)))
+    }
+
+    async fn connect(config: &Config, deadline: &Deadline, limit: Duration) -> Result<Self, sqlx::Error> {
+        let url = config.url.driver_url();
+        match config.url.backend() {
+            Backend::Postgres => {
+                let options = url.parse::<PgConnectOptions>()?.extra_float_digits(None).application_name("lumo-bridge");
+                let mut connection = options.disable_statement_logging().connect().await?;
+                let mut begin = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", limit.as_millis());
+                if let Some(schema) = config.schema.as_deref() {
+                    // The tables of the merchant are found where the role finds them.
+                    let schema = connect::quoted(schema).replace('\'', "''");
+                    begin.push_str(&format!(
+                        "; SELECT set_config('search_path', '{schema}, ' || current_setting('search_path'), true)"
+                    ));
+                }
+                connection.execute(sqlx::raw_sql(AssertSqlSafe(begin))).await?;
+                Ok(Self::Postgres(connection))
+            }
+            Backend::MySql => {
+                let options = url.parse::<MySqlConnectOptions>()?.disable_statement_logging();
+                let mut connection = options.connect().await?;
+                let (seconds, milliseconds) = (limit.as_secs().max(1), limit.as_millis());
+                // MariaDB's limit and MySQL's, of which each knows one. The other list may be read for long before the next
+                // row is taken.
+                for limit in [
+                    format!("SET SESSION max_statement_time = {seconds}"),
+                    format!("SET SESSION max_execution_time = {milliseconds}"),
+                    format!("SET SESSION net_write_timeout = {seconds}"),
+                ] {
+                    drop(connection.execute(sqlx::raw_sql(AssertSqlSafe(limit))).await);
+                }
+                connection.execute(sqlx::raw_sql("START TRANSACTION READ ONLY")).await?;
+                Ok(Self::MySql(connection))
+            }
+            Backend::Sqlite => {
+                let options = url.parse::<SqliteConnectOptions>()?.disable_statement_logging();
+                let options = options.read_only(true).create_if_missing(false).busy_timeout(CONNECT_TIMEOUT);
+                let mut connection = options.pragma("query_only", "on").row_buffer_size(ROWS).connect().await?;
+                let deadline = deadline.clone();
+                connection.lock_handle().await?.set_progress_handler(STEPS, move || !deadline.has_passed());
+                connection.execute(sqlx::raw_sql("BEGIN")).await?;
+                Ok(Self::Sqlite(connection))
+            }
+        }
+    }
+
+    /// What a statement gives, without running it.
+    pub(super) async fn columns(&mut self, sql: String) -> Result<Vec<Column>, sqlx::Error> {
+        let sql = AssertSqlSafe(sql).into_sql_str();
+        Ok(match self {
+            Self::Postgres(connection) => {
+                let prepared = connection.prepare(sql).await?;
+                let column = |column: &sqlx::postgres::PgColumn| Column {
+                    name: column.name().to_owned(),
+                    float: float_on_postgres(column.type_info()),
+                };
+                prepared.columns().iter().map(column).collect()
+            }
+            Self::MySql(connection) => {
+                let prepared = connection.prepare(sql).await?;
+                let column = |column: &sqlx::mysql::MySqlColumn| {
+                    let kind = column.type_info().name();
+                    let float = (kind.contains("FLOAT") || kind.contains("DOUBLE")).then(|| kind.to_owned());
+                    Column { name: column.name().to_owned(), float }
+                };
+                prepared.columns().iter().map(column).collect()
+            }
+            Self::Sqlite(connection) => {
+                let prepared = connection.prepare(sql).await?;
+                // Each value has a type of its own there.
+                let column =
+                    |column: &sqlx::sqlite::SqliteColumn| Column { name: column.name().to_owned(), float: None };
+                prepared.columns().iter().map(column).collect()
+            }
+        })
+    }
+
+    /// Runs a statement.
+    pub(super) fn rows(&mut self, sql: String) -> Rows<'_> {
+        let sql = AssertSqlSafe(sql);
+        match self {
+            Self::Postgres(connection) => {
+                Box::pin(sqlx::query(sql).persistent(false).fetch(connection).map_ok(QueryResult::from))
+            }
+            Self::MySql(connection) => {
+                Box::pin(sqlx::query(sql).persistent(false).fetch(connection).map_ok(QueryResult::from))
+            }
+            Self::Sqlite(connection) => {
+                Box::pin(sqlx::query(sql).persistent(false).fetch(connection).map_ok(QueryResult::from))
+            }
+        }
+    }
+
+    /// Rolls back and closes. A connection that is dropped instead is rolled back by the database.
+    pub(super) async fn end(self) -> Result<(), sqlx::Error> {
+        let rollback = sqlx::raw_sql("ROLLBACK");
+        match self {
+            Self::Postgres(mut connection) => {
+                connection.execute(rollback).await?;
+                connection.close().await
+            }
+            Self::MySql(mut connection) => {
+                connection.execute(rollback).await?;
+                connection.close().await
+            }
+            Self::Sqlite(mut connection) => {
+                connection.execute(rollback).await?;
+                connection.close().await
+            }
+        }
+    }
+}
+
+/// The name of the type, if it is a float or a domain over one.
+fn float_on_postgres(kind: &PgTypeInfo) -> Option<String> {
+    match kind.kind() {
+        PgTypeKind::Domain(inner) => float_on_postgres(inner),
+        _ => matches!(kind.name(), "FLOAT4" | "FLOAT8").then(|| kind.name().to_owned()),
+    }
+}
+
+pub(super) fn db_error(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))
+}
