@@ -10,6 +10,7 @@ use lumo_bridge::clock::Clock;
 use lumo_bridge::model::Listing;
 use lumo_bridge::model::facts::History;
 use lumo_bridge::store::{Config, Store, schema};
+use lumo_bridge::sync::watch::Plan;
 use lumo_bridge::sync::{Error, Options, Report, Right, Settings, Syncer};
 
 use tempfile::TempDir;
@@ -19,6 +20,8 @@ use super::server::Server;
 
 /// How long a lease lasts without being renewed.
 const LEASE: TimeDelta = TimeDelta::seconds(30);
+/// Requests that a look may take where no page shows every user.
+const LOOK_REQUESTS: u64 = 3;
 
 /// What the engine is told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub(crate) enum Call {
     Guest(Listing),
     /// A pass that takes for gone whatever is not listed.
     Accept(Listing),
+    /// A look for the deposits of so many watched users.
+    Look(u64),
 }
 
 impl Call {
@@ -40,6 +45,7 @@ impl Call {
             | Self::Pass(listing)
             | Self::Guest(listing)
             | Self::Accept(listing) => listing,
+            Self::Look(_) => Listing::Deposits,
         }
     }
 }
@@ -50,6 +56,7 @@ pub(crate) enum Ended {
     Done(Report),
     /// A slice of a sweep; with a report where it was the last.
     Swept(Option<Report>),
+    Looked,
     Failed(Error),
     Died,
 }
@@ -176,6 +183,11 @@ impl Bridge {
                     syncer.pass(listing, &options, &stop).await.map(Ended::Done)
                 }
                 Call::Sweep(listing, pages) => syncer.sweep(listing, pages, &stop).await.map(Ended::Swept),
+                Call::Look(users) => {
+                    let users: Vec<_> = (0..users).filter_map(|user| format!("u{user}").parse().ok()).collect();
+                    let plan = Plan { every: TimeDelta::seconds(2), requests: LOOK_REQUESTS, most: 500 };
+                    syncer.look_for(&users, plan, &stop).await.map(|_| Ended::Looked)
+                }
             }
         };
         let ended = tokio::select! {

@@ -80,6 +80,8 @@ pub(crate) struct Driver {
     rng: StdRng,
     /// Decides what the operator does, without which a seed would be another one.
     commands: StdRng,
+    /// The same for looks between the rounds.
+    looks: StdRng,
     steps: Vec<String>,
 }
 
@@ -143,7 +145,8 @@ impl Driver {
         };
         let oracle = Oracle::new(&bridge.file(), assumed).await;
         let commands = StdRng::seed_from_u64(!plan.seed);
-        Self { plan, bridge, oracle, rng: ours, commands, steps: Vec::new() }
+        let looks = StdRng::seed_from_u64(!plan.seed.rotate_left(32));
+        Self { plan, bridge, oracle, rng: ours, commands, looks, steps: Vec::new() }
     }
 
     pub(crate) async fn run(&mut self) -> Result<(), Breaches> {
@@ -165,6 +168,10 @@ impl Driver {
             }
             if self.rng.random_bool(0.1) {
                 self.step(Call::Guest(listing)).await?;
+            }
+            if self.looks.random_bool(0.2) {
+                let users = self.looks.random_range(1..8);
+                self.step(Call::Look(users)).await?;
             }
             if self.commands.random_bool(0.05) {
                 self.step(Call::Accept(listing)).await?;
@@ -275,6 +282,7 @@ fn words(ended: &Ended) -> String {
     match ended {
         Ended::Done(report) => format!("{:?} {}", report.outcome, report.doubt.as_deref().unwrap_or_default()),
         Ended::Swept(None) => "goes on".to_owned(),
+        Ended::Looked => "looked".to_owned(),
         Ended::Swept(Some(report)) => format!("{:?} {}", report.outcome, report.doubt.as_deref().unwrap_or_default()),
         Ended::Failed(error) => format!("failed, {error:?}"),
         Ended::Died => "died".to_owned(),

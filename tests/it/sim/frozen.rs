@@ -242,6 +242,7 @@ mod call {
             Call::Pass(listing) => serializer.collect_str(&format_args!("pass {listing}")),
             Call::Guest(listing) => serializer.collect_str(&format_args!("guest {listing}")),
             Call::Accept(listing) => serializer.collect_str(&format_args!("accept {listing}")),
+            Call::Look(users) => serializer.collect_str(&format_args!("look {users}")),
             Call::Sweep(listing, pages) => serializer.collect_str(&format_args!("sweep {listing} {pages}")),
         }
     }
@@ -255,6 +256,7 @@ mod call {
             ["pass", of] => Ok(Call::Pass(listing(of)?)),
             ["guest", of] => Ok(Call::Guest(listing(of)?)),
             ["accept", of] => Ok(Call::Accept(listing(of)?)),
+            ["look", users] => Ok(Call::Look(users.parse().map_err(D::Error::custom)?)),
             ["sweep", of, pages] => Ok(Call::Sweep(listing(of)?, pages.parse().map_err(D::Error::custom)?)),
             _ => Err(D::Error::custom("no call")),
         }
