@@ -100,6 +100,9 @@ pub(crate) async fn mariadb(options: &[&str]) -> Option<Server> {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     let first = directory.path().join("first.sql");
+    // A server that starts removes the temporary tables of others that share the directory.
+    let temporary = directory.path().join("tmp");
+    fs::create_dir(&temporary).unwrap();
     let user = "CREATE OR REPLACE USER root@'127.0.0.1'; GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;";
     fs::write(&first, format!("SET SESSION sql_log_bin = 0;\n{}\n", user.replace("; ", ";\n"))).unwrap();
     let as_root: &[&str] = if is_root() { &["--user=root"] } else { &[] };
@@ -107,6 +110,7 @@ pub(crate) async fn mariadb(options: &[&str]) -> Option<Server> {
         .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", SLOW_AIO])
         .args(as_root)
         .arg(format!("--datadir={}", data.display()))
+        .env("TMPDIR", &temporary)
         .output()
         .expect("mariadb-install-db not run");
     let log = || String::from_utf8_lossy(&installed.stderr).into_owned();
@@ -114,7 +118,7 @@ pub(crate) async fn mariadb(options: &[&str]) -> Option<Server> {
     let start = Server::start(directory, |port, directory| {
         let place = |option: &str, name: &str| format!("--{option}={}", directory.join(name).display());
         let mut command = Command::new(&server);
-        command.arg("--no-defaults").args(as_root).args([
+        command.env("TMPDIR", &temporary).arg("--no-defaults").args(as_root).args([
             place("datadir", "data"),
             place("socket", "sock"),
             place("pid-file", "pid"),
