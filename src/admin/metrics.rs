@@ -117,7 +117,8 @@ async fn expose(admin: &Admin) -> Result<String, store::Error> {
     );
     admin.syncer.meters().write(&mut text);
     let help = "Users whose deposits this process looks for between the rounds.";
-    text.gauge("lumo_bridge_watched_users", help, admin.syncer.watched_users());
+    let users = if admin.lead.is_held() { admin.syncer.watched_users() } else { 0 };
+    text.gauge("lumo_bridge_watched_users", help, users);
     speed(&mut text, admin.client.speed());
     admin.client.meters().write(&mut text);
     deliveries(&mut text, &counts, &endpoints, now);

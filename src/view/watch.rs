@@ -4,8 +4,10 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::Reader;
 use crate::model::Listing;
 use crate::store::{self, Error, Store};
+use crate::sync::LEASE;
 use crate::sync::watch::{Plan, apart};
 
 /// A watched user.
@@ -25,6 +27,8 @@ pub struct Watching {
     pub is_cut: bool,
     /// At most so many seconds lie between two looks at one user.
     pub apart_seconds: i64,
+    /// Whether they are looked for: a process reads, the first import is done, and the key is accepted.
+    pub is_looked_for: bool,
 }
 
 impl Watch {
@@ -45,9 +49,15 @@ impl Watching {
             return Ok(None);
         }
         let progress = store.progress(Listing::Deposits).await?;
+        let lease_until = store.holder(LEASE).await?.map(|holder| holder.expires_at);
+        let is_accepted = store.account().await?.is_none_or(|account| account.wrong_since.is_none());
+        let is_looked_for = Reader::of(lease_until, now).is_running
+            && is_accepted
+            && progress.import_done_at.is_some()
+            && progress.unauthorized_since.is_none();
         let users = watches.users.len();
         let apart_seconds = apart(&progress, users as u64, plan, now).num_seconds();
-        Ok(Some(Self { users, is_cut: watches.is_cut, apart_seconds }))
+        Ok(Some(Self { users, is_cut: watches.is_cut, apart_seconds, is_looked_for }))
     }
 
     /// For people.
@@ -55,6 +65,9 @@ impl Watching {
     pub fn sentence(&self) -> String {
         let users = if self.users == 1 { "1 user is".to_owned() } else { format!("{} users are", self.users) };
         let more = if self.is_cut { ", and more are left out, as `sync.watch.most` says" } else { "" };
+        if !self.is_looked_for {
+            return format!("{users} watched, and nobody looks for their deposits at present{more}.");
+        }
         format!("{users} watched: their deposits are looked for every {} s{more}.", self.apart_seconds)
     }
 }
@@ -74,7 +87,10 @@ mod tests {
                  `sync.watch.most` says.",
             ),
         ] {
-            assert_eq!(Watching { users, is_cut, apart_seconds: 2 }.sentence(), expected);
+            let watching = Watching { users, is_cut, apart_seconds: 2, is_looked_for: true };
+            assert_eq!(watching.sentence(), expected);
         }
+        let watching = Watching { users: 2, is_cut: false, apart_seconds: 2, is_looked_for: false };
+        assert_eq!(watching.sentence(), "2 users are watched, and nobody looks for their deposits at present.");
     }
 }

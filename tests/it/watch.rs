@@ -79,11 +79,15 @@ async fn deposits_of_watched_users_are_told_between_the_rounds(database: Databas
     let status = stage.command(&["status"]).await.stdout;
     assert!(status.contains("2 users are watched: their deposits are looked for every 1 s."), "{status}");
 
+    bridge.stop().await;
+    let status = stage.command(&["status"]).await.stdout;
+    let nobody = "2 users are watched, and nobody looks for their deposits at present.";
+    assert!(status.contains(nobody), "{status}");
+
     stage.database.execute("DELETE FROM lumo_watches").await;
     let status = stage.command(&["status", "--json"]).await.stdout;
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     assert!(status["watching"].is_null(), "{status}");
-    bridge.stop().await;
 }
 
 async fn rows_are_foreign_input(database: Database) {

@@ -67,6 +67,9 @@ async fn show(
     let (printer, stop) = (context.printer(), &context.stop().soft);
     let watching = Watching::load(store, plan, context.clock().now()).await?;
     let apart = watching.map_or(plan.every.num_seconds(), |watching| watching.apart_seconds);
+    if watching.is_some_and(|watching| !watching.is_looked_for) {
+        printer.say("nobody looks for deposits at present; `lumo-bridge status` says why");
+    }
     printer.say(format!(
         "deposits of {} are looked for every {apart} s until {}; Ctrl-C ends it",
         safe::text(user.as_str()),
