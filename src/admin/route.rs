@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::http::Method;
-use axum::routing::{self, MethodRouter};
+use axum::routing::{self, MethodFilter, MethodRouter};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -44,11 +44,7 @@ impl Route {
         A: Serialize + JsonSchema + 'static,
         F: Future<Output = Result<A, Problem>> + Send + 'static,
     {
-        let run = move |State(admin): State<Admin>, query: Result<Query<Q>, QueryRejection>| async move {
-            handler(admin, query?.0).await.map(Json)
-        };
-        let handler = routing::get(run);
-        Self { method: Method::GET, path, summary, handler, query: inline::<Q>, body: none, answer: named::<A> }
+        Self::by_query(Method::GET, MethodFilter::GET, path, summary, handler)
     }
 
     /// `GET` of the thing that the path names.
@@ -86,11 +82,26 @@ impl Route {
         A: Serialize + JsonSchema + 'static,
         F: Future<Output = Result<A, Problem>> + Send + 'static,
     {
+        Self::by_query(Method::DELETE, MethodFilter::DELETE, path, summary, handler)
+    }
+
+    fn by_query<Q, A, F>(
+        method: Method,
+        filter: MethodFilter,
+        path: &'static str,
+        summary: &'static str,
+        handler: fn(Admin, Q) -> F,
+    ) -> Self
+    where
+        Q: DeserializeOwned + JsonSchema + Send + 'static,
+        A: Serialize + JsonSchema + 'static,
+        F: Future<Output = Result<A, Problem>> + Send + 'static,
+    {
         let run = move |State(admin): State<Admin>, query: Result<Query<Q>, QueryRejection>| async move {
             handler(admin, query?.0).await.map(Json)
         };
-        let handler = routing::delete(run);
-        Self { method: Method::DELETE, path, summary, handler, query: inline::<Q>, body: none, answer: named::<A> }
+        let handler = routing::on(filter, run);
+        Self { method, path, summary, handler, query: inline::<Q>, body: none, answer: named::<A> }
     }
 
     /// `POST`: something is done to the thing that the path names.

@@ -17,7 +17,7 @@ use crate::sync::watch::Plan;
 use crate::sync::{Lead, Syncer};
 
 /// Odd rows that are remembered, so that each is named once.
-const MOST_NAMED: usize = 1_000;
+const MAX_NAMED: usize = 1_000;
 
 /// How often watched users are looked for, and what that may cost.
 #[must_use]
@@ -76,7 +76,7 @@ async fn named(store: &Store, clock: &Clock, most: u32, told: &mut Told) -> Resu
     store.cut_watches(now).await?;
     let watches = store.watches(now, most.into()).await?;
     for odd in watches.odd {
-        if told.odd.len() < MOST_NAMED && told.odd.insert(odd.clone()) {
+        if told.odd.len() < MAX_NAMED && told.odd.insert(odd.clone()) {
             tracing::warn!(row = ?odd, "a row of lumo_watches names no user, or no time; it is passed over");
         }
     }

@@ -20,7 +20,7 @@ use crate::store::config::Backend;
 const SHORTEST_TOKEN: usize = 16;
 /// How often watched users may be looked for.
 const WATCH_EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
-const MOST_WATCHED: u32 = 10_000;
+const MAX_WATCHED: u32 = 10_000;
 /// Most statuses that may count as settled.
 const MOST_STATUSES: usize = 50;
 
@@ -133,7 +133,7 @@ impl Rules {
         if !WATCH_EVERY.contains(&watch.every.get()) {
             self.add("sync.watch.every", "is out of range; write 1s to 1m");
         }
-        self.within("sync.watch.most", watch.most, 1..=MOST_WATCHED);
+        self.within("sync.watch.most", watch.most, 1..=MAX_WATCHED);
     }
 
     fn database(&mut self, config: &Config) {

@@ -21,7 +21,7 @@ use crate::store::{Fate, Progress};
 /// How long a user is watched after a deposit was first seen that is not settled.
 const AFTER_DEPOSIT: TimeDelta = TimeDelta::minutes(15);
 /// Deposits that are waited for in this way; those that come later are left to the rounds.
-const MOST_UNSETTLED: usize = 500;
+const MAX_UNSETTLED: usize = 500;
 
 /// Whom to look for, and how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(super) struct Watching {
 
 impl Watching {
     fn note(&mut self, id: &str, user: &ExternalId, until: DateTime<Utc>) {
-        if self.unsettled.len() < MOST_UNSETTLED || self.unsettled.contains_key(id) {
+        if self.unsettled.len() < MAX_UNSETTLED || self.unsettled.contains_key(id) {
             self.unsettled.insert(id.to_owned(), (user.clone(), until));
         }
     }
@@ -124,7 +124,7 @@ impl<U: Upstream> Syncer<U> {
         looked.map(|()| requests)
     }
 
-    /// Takes note of a deposit that was stored: whoever waits for its money is watched.
+    /// Takes note of a deposit that was stored: a user who waits for the money is watched.
     pub(super) fn note_deposit(
         &self,
         id: &str,
@@ -208,10 +208,10 @@ mod tests {
         assert_eq!(watching.merge(&users(&["zoe", "eve"]), noon()), users(&["zoe", "eve", "bob"]));
         assert_eq!(watching.merge(&[], noon() + TimeDelta::seconds(1)), users(&["eve"]));
         assert_eq!(watching.merge(&[], noon() + AFTER_DEPOSIT), users(&[]));
-        for deposit in 0..2 * MOST_UNSETTLED {
+        for deposit in 0..2 * MAX_UNSETTLED {
             watching.note(&deposit.to_string(), eve, noon() + AFTER_DEPOSIT);
         }
-        assert_eq!(watching.unsettled.len(), MOST_UNSETTLED);
+        assert_eq!(watching.unsettled.len(), MAX_UNSETTLED);
     }
 
     #[test]

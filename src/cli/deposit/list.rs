@@ -1,4 +1,4 @@
-//! `deposit list`: for people, for scripts, and as CSV for whoever keeps the books.
+//! `deposit list`: for people, for scripts, and as CSV for accountants.
 
 use crate::app;
 use crate::cli::context::Context;
