@@ -22,6 +22,7 @@ pub mod reconcile;
 pub mod record;
 pub mod retry;
 pub mod retry_after;
+pub mod sample;
 pub mod settled;
 pub mod sign;
 pub mod sink;

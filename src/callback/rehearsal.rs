@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::callback::endpoint::Endpoint;
 use crate::callback::problem::{ConfigError, Problem};
 use crate::callback::request::{RequestError, render};
-use crate::callback::sample;
 use crate::chain::Chain;
 use crate::model::condition::Condition;
 use crate::model::event::EventType;
+use crate::model::sample;
 
 /// What a template or `when` does not fit, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]

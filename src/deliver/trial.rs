@@ -3,20 +3,17 @@
 
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
 use lumo_bridge_entity::exception::Reason;
-use serde::Serialize;
-use serde_json::value::to_raw_value;
 
 use crate::callback::{Attempt, Callback, Endpoint, Sender};
 use crate::clock::Clock;
-use crate::model::draft::{Draft, Origin, repeated};
-use crate::model::event::EventType;
+use crate::model::draft;
+use crate::model::facts::test_event;
 use crate::model::id::EventId;
 use crate::model::insecure::NO_TLS;
 use crate::model::retry::{Outcome, Unreachable};
 use crate::model::sink::Sink;
-use crate::store::{self, Store};
+use crate::store::{self, Account, Store};
 
 /// What to do about a network that callbacks may not go to.
 pub const ALLOW: &str = "take the network out of `callbacks.egress.deny`, if this is meant";
@@ -33,44 +30,31 @@ pub struct Trial {
     pub is_undone: bool,
 }
 
-#[derive(Serialize)]
-struct Object<'a> {
-    kind: &'static str,
-    id: &'a str,
-}
-
-fn draft(endpoint: &Endpoint, now: DateTime<Utc>) -> serde_json::Result<Draft> {
-    let name = endpoint.name().as_str();
-    Ok(Draft {
-        id: repeated("", EventType::BridgeTest, name, now.timestamp_micros(), ""),
-        kind: EventType::BridgeTest,
-        stream: format!("endpoint:{name}"),
-        object_kind: "endpoint",
-        object_id: name.to_owned(),
-        external_id: None,
-        occurred_at: now,
-        detected_at: now,
-        origin: Origin::Test,
-        object: to_raw_value(&Object { kind: "endpoint", id: name })?,
-        changes: None,
-        upstream: None,
-    })
+/// Whose events an endpoint gets; none if the tables do not say it, or cannot be read.
+pub async fn known_account(store: &Store) -> Option<Account> {
+    store.account().await.ok().flatten()
 }
 
 impl Trial {
-    /// Sends the test as a delivery would be sent: with the endpoint's template, headers and secrets, in its time.
+    /// Sends the test as a delivery would be sent: with the endpoint's template, headers and secrets, in its time. It says
+    /// whose events the endpoint gets, as far as `account` is known.
     ///
     /// # Errors
     /// If the event cannot be spelled; whatever the receiver does, or fails to do, is an attempt.
-    pub async fn make(clock: &Clock, sender: &Sender, endpoint: &Endpoint) -> serde_json::Result<Self> {
+    pub async fn make(
+        clock: &Clock,
+        sender: &Sender,
+        endpoint: &Endpoint,
+        account: Option<&Account>,
+    ) -> serde_json::Result<Self> {
         let now = clock.now();
-        let test = draft(endpoint, now)?;
+        let test = test_event(endpoint.name(), now)?;
         let callback = Callback {
             event_id: &test.id,
             event_type: test.kind.as_str(),
             attempt: 1,
             reason: Reason::Test.as_str(),
-            body: &test.body(0, None)?,
+            body: &test.body(0, account.map(draft::Account::from))?,
         };
         let attempt = sender.send(endpoint, &callback, now).await;
         Ok(Self { event: test.id, attempt, is_undone: false })
@@ -81,8 +65,9 @@ impl Trial {
     /// # Errors
     /// If the event cannot be spelled, or the database fails otherwise; what it says to the statement is an attempt.
     pub async fn of_sink(clock: &Clock, store: &Store, endpoint: &Endpoint, sink: &Sink) -> Result<Self, store::Error> {
-        let test = draft(endpoint, clock.now())?;
-        let body = test.body(0, None)?;
+        let account = known_account(store).await;
+        let test = test_event(endpoint.name(), clock.now())?;
+        let body = test.body(0, account.as_ref().map(draft::Account::from))?;
         let started = Instant::now();
         let ran = store.try_sink(sink, &body).await?;
         let duration = started.elapsed();

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use data_encoding::BASE32_NOPAD;
+use lumo_bridge_entity::account;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -94,6 +95,12 @@ pub struct Account<'a> {
     pub company_id: &'a str,
     /// Scheme, host and port.
     pub server: &'a str,
+}
+
+impl<'a> From<&'a account::Model> for Account<'a> {
+    fn from(row: &'a account::Model) -> Self {
+        Self { company_id: row.company_id.as_str(), server: &row.server }
+    }
 }
 
 /// The identity of an event that happens once for an object.

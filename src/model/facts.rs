@@ -20,7 +20,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 pub use account::wrong_account_event;
 pub use deposit::{deposit_event, deposit_history, settled_event};
-pub use operator::{Died, Turned, dead_event, endpoint_event};
+pub use operator::{Died, Turned, dead_event, endpoint_event, test_event};
 pub use reject::rejected_event;
 pub use standing::{Standing, Trouble, standing_event};
 pub use wallet::{Predecessor, block_history, wallet_events, wallet_history};

@@ -12,10 +12,10 @@ use std::sync::LazyLock;
 
 use config::{FileFormat, Format, ValueKind};
 use jsonschema::Validator;
-use lumo_bridge::callback;
 use lumo_bridge::config::Config;
 use lumo_bridge::model::catalogue;
 use lumo_bridge::model::event::EventType;
+use lumo_bridge::model::sample;
 use serde_json::Value;
 
 static EVENTS: LazyLock<Validator> = LazyLock::new(|| jsonschema::validator_for(&catalogue::schema()).unwrap());
@@ -51,7 +51,7 @@ fn pretty(value: &Value) -> String {
 
 /// What the callbacks of each type look like.
 fn sample(kind: EventType) -> Value {
-    serde_json::from_str(&callback::sample(kind)).unwrap()
+    serde_json::from_str(&sample::body(kind)).unwrap()
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::page::{Limit, Page};
 use crate::admin::route::{Nothing, Route};
 use crate::admin::{Admin, Problem};
-use crate::deliver::trial::Trial;
+use crate::deliver::trial::{Trial, known_account};
 use crate::model::id::EndpointName;
 use crate::view::{Endpoint, Test};
 
@@ -104,7 +104,8 @@ async fn test(admin: Admin, name: EndpointName, _: Nothing) -> Result<Test, Prob
     if let Some(sink) = endpoint.sink() {
         return Ok(Test::of(endpoint, &Trial::of_sink(&admin.clock, &admin.store, endpoint, sink).await?));
     }
-    let trial = Trial::make(&admin.clock, &admin.sender, endpoint).await;
+    let account = known_account(&admin.store).await;
+    let trial = Trial::make(&admin.clock, &admin.sender, endpoint, account.as_ref()).await;
     let trial = trial.map_err(|error| Problem::conflict(format!("the test cannot be spelled: {error}")))?;
     Ok(Test::of(endpoint, &trial))
 }

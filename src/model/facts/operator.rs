@@ -124,6 +124,24 @@ pub fn endpoint_event(turned: &Turned<'_>, generation: &str, now: DateTime<Utc>)
     operator_event(id, kind, turned.endpoint, ("endpoint", object.id), &object, Some(changes), now)
 }
 
+/// The endpoint that is tried.
+#[derive(Serialize)]
+struct Tried<'a> {
+    kind: &'static str,
+    id: &'a str,
+}
+
+/// `bridge.test`, which is sent at once and stored nowhere.
+///
+/// # Errors
+/// Only if serialising fails, which plain texts give no cause for.
+pub fn test_event(endpoint: &EndpointName, now: DateTime<Utc>) -> serde_json::Result<Draft> {
+    let (kind, object) = (EventType::BridgeTest, Tried { kind: "endpoint", id: endpoint.as_str() });
+    let id = draft::repeated("", kind, object.id, now.timestamp_micros(), "");
+    let draft = operator_event(id, kind, endpoint, ("endpoint", object.id), &object, None, now)?;
+    Ok(Draft { origin: Origin::Test, ..draft })
+}
+
 fn operator_event(
     id: EventId,
     kind: EventType,

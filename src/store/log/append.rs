@@ -53,7 +53,7 @@ impl Log<'_> {
         let drafts = self.unknown(drafts).await?;
         let mut sequences = self.sequences(&drafts).await?;
         let account = if drafts.is_empty() { None } else { self.tx.account().await? };
-        let account = account.as_ref().map(|row| Account { company_id: row.company_id.as_str(), server: &row.server });
+        let account = account.as_ref().map(Account::from);
         let audience = match audience {
             Audience::Everybody => None,
             Audience::Nobody => Some(NOBODY.to_owned()),

@@ -36,6 +36,27 @@ async fn a_test_is_one_signed_event_past_the_queue() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_says_whose_events_the_endpoint_gets_as_soon_as_that_is_known() {
+    let world = World::new(seed());
+    world.seed(1, 1);
+    let company = world.company().to_string();
+    let stage = Stage::new(Database::sqlite().await, world).await;
+    for command in
+        [&["endpoint", "test", "shop"][..], &["sync"], &["endpoint", "test", "shop"], &["check", "--send-test"]]
+    {
+        let finished = stage.command(command).await;
+        assert_eq!(finished.status.code(), Some(0), "{command:?}: {finished:?}");
+    }
+    let told: Vec<_> = stage.receiver.received().iter().map(|request| request.json().unwrap()).collect();
+    let whose =
+        told.iter().map(|body| (body["company_id"].as_str(), body["environment"].as_str(), body["origin"].as_str()));
+    let host = stage.simulator.base_url();
+    let host = host.trim_start_matches("http://");
+    let known = (Some(company.as_str()), Some(host), Some("test"));
+    assert_eq!(whose.collect::<Vec<_>>(), [(None, None, Some("test")), known, known]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_test_that_is_not_accepted_fails_and_says_what_to_do() {
     let mut stage = Stage::new(Database::sqlite().await, World::new(seed())).await;
     stage.receiver.script(|_| Answer { body: vec![b'x'; 5000], ..Answer::status(404) });
