@@ -19,6 +19,7 @@ mod filter;
 mod health;
 mod manual;
 mod migrate;
+mod pages;
 mod printer;
 mod progress;
 mod reconcile;

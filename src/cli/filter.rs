@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::context::Context;
+use super::failure::Failure;
 use crate::model::id::ExternalId;
 use crate::setting::Since;
 
@@ -14,6 +15,17 @@ pub(super) struct Window {
     since: Option<Since>,
     #[command(flatten)]
     limit: Limit,
+}
+
+/// From when, and until when.
+#[derive(Debug, clap::Args)]
+pub(super) struct Period {
+    /// Only from then on: a time such as 2026-01-01T00:00:00Z, a date, or how long ago, such as 2h
+    #[arg(long, value_name = "TIME")]
+    since: Option<Since>,
+    /// Only from before then, written alike; a date is its first moment in UTC
+    #[arg(long, value_name = "TIME")]
+    until: Option<Since>,
 }
 
 /// How much of a list.
@@ -42,6 +54,20 @@ impl Window {
 
     pub(super) const fn limit(&self) -> Limit {
         self.limit
+    }
+}
+
+impl Period {
+    /// The two moments.
+    ///
+    /// # Errors
+    /// If there is no time between them.
+    pub(super) fn bounds(&self, now: DateTime<Utc>) -> Result<[Option<DateTime<Utc>>; 2], Failure> {
+        let (since, until) = (self.since.map(|since| since.before(now)), self.until.map(|until| until.before(now)));
+        if since.zip(until).is_some_and(|(since, until)| since >= until) {
+            return Err(Failure::usage("nothing is left over: `--since` is not before `--until`"));
+        }
+        Ok([since, until])
     }
 }
 

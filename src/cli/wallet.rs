@@ -1,13 +1,13 @@
 //! `wallet`: the API's writes, and the wallets that are known.
 
+mod list;
+
 use lumo_bridge_entity::wallet;
 
 use super::context::Context;
 use super::failure::Failure;
-use super::filter::{User, Window};
 use super::view;
 use crate::model::id::{ExternalId, WalletId};
-use crate::store::query::WalletFilter;
 use crate::wallets::{self, Wallets};
 
 #[derive(Debug, clap::Subcommand)]
@@ -30,18 +30,7 @@ pub(super) enum Command {
     Replace(Because),
     /// List wallets, the newest first
     #[command(after_help = "Example: lumo-bridge wallet list --blocked --since 7d")]
-    List {
-        #[command(flatten)]
-        user: User,
-        /// Only the one with this address
-        #[arg(long)]
-        address: Option<String>,
-        /// Only those that are blocked, or with `=false` those that are not
-        #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
-        blocked: Option<bool>,
-        #[command(flatten)]
-        window: Window,
-    },
+    List(list::Args),
     /// Show one wallet, with the item as the API listed it
     #[command(after_help = "Example: lumo-bridge wallet show 5f0c9c3e-1b7a-4f43-9d5e-0a4c1d2b3e4f --json")]
     Show {
@@ -69,18 +58,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
         Command::Replace(Because { id, reason }) => {
             change(context, async |wallets| wallets.replace(&id, &reason).await).await
         }
-        Command::List { user, address, blocked, window } => {
-            let filter = WalletFilter {
-                external_id: user.external_id,
-                address,
-                blocked,
-                since: window.since(context),
-                limit: window.limit().probe(),
-                ..WalletFilter::default()
-            };
-            let wallets = context.with_store(async |_, store| Ok(store.list_wallets(&filter).await?)).await?;
-            view::list_to_limit(context, wallets, window.limit())
-        }
+        Command::List(args) => list::run(context, args).await,
         Command::Show { id } => {
             let wallet = context.with_store(async |_, store| Ok(store.wallet(&id).await?)).await?;
             let hint = "`lumo-bridge wallet list` shows those that are known, `lumo-bridge sync` fetches the rest";

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Embedded;
+use super::csv::{Column, Row};
+use crate::model::draft::rfc3339;
 
 /// A row of `lumo_user_wallets`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -28,6 +30,24 @@ pub struct Wallet {
     /// The item exactly as the API listed it; not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<Embedded>,
+}
+
+impl Row for Wallet {
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("id", |row| Some(row.id.clone())),
+        ("company_id", |row| Some(row.company_id.clone())),
+        ("external_id", |row| Some(row.external_id.clone())),
+        ("address", |row| row.address.clone()),
+        ("is_blocked", |row| Some(row.is_blocked.to_string())),
+        ("block_reason", |row| row.block_reason.clone()),
+        ("last_usdt_balance", |row| row.last_usdt_balance.clone()),
+        ("last_trx_balance", |row| row.last_trx_balance.clone()),
+        ("created_at", |row| Some(rfc3339(row.created_at))),
+        ("version", |row| Some(row.version.to_string())),
+        ("first_seen_at", |row| Some(rfc3339(row.first_seen_at))),
+        ("changed_at", |row| Some(rfc3339(row.changed_at))),
+        ("missing_since", |row| row.missing_since.map(rfc3339)),
+    ];
 }
 
 impl Wallet {

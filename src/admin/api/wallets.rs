@@ -38,6 +38,8 @@ struct Which {
     blocked: Option<bool>,
     /// Only those created from then on: a time, a date, or how long ago, such as `2h`.
     since: Option<Since>,
+    /// Only those created before then.
+    until: Option<Since>,
 }
 
 /// Who gets a wallet.
@@ -65,11 +67,13 @@ async fn list(admin: Admin, which: Which) -> Result<Page<Wallet>, Problem> {
         },
         None => None,
     };
+    let now = admin.clock.now();
     let filter = WalletFilter {
         external_id: which.external_id,
         address: which.address,
         blocked: which.blocked,
-        since: which.since.map(|since| since.before(admin.clock.now())),
+        since: which.since.map(|since| since.before(now)),
+        until: which.until.map(|until| until.before(now)),
         after,
         limit: which.limit.probe(),
     };

@@ -22,6 +22,7 @@ pub struct WalletFilter {
     pub address: Option<String>,
     pub blocked: Option<bool>,
     pub since: Option<DateTime<Utc>>,
+    pub until: Option<DateTime<Utc>>,
     /// Only those that come after this one.
     pub after: Option<(DateTime<Utc>, WalletId)>,
     pub limit: u64,
@@ -64,7 +65,7 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn list_wallets(&self, filter: &WalletFilter) -> Result<Vec<wallet::Model>, Error> {
-        let since = self.bound(filter.since);
+        let (since, until) = (self.bound(filter.since), self.bound(filter.until));
         let query = wallet::Entity::find()
             .apply_if(filter.external_id.clone(), |query, id| query.filter(wallet::Column::ExternalId.eq(id)))
             .apply_if(filter.address.as_deref(), |query, address| {
@@ -72,6 +73,7 @@ impl Store {
             })
             .apply_if(filter.blocked, |query, blocked| query.filter(wallet::Column::IsBlocked.eq(blocked)))
             .apply_if(since, |query, since| query.filter(wallet::Column::CreatedAt.gte(since)))
+            .apply_if(until, |query, until| query.filter(wallet::Column::CreatedAt.lt(until)))
             .apply_if(filter.after.clone(), |query, (at, id)| {
                 query.filter(self.after(wallet::Column::CreatedAt, at, wallet::Column::Id.lt(id)))
             })

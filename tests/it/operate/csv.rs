@@ -1,4 +1,4 @@
-//! `deposit list --csv`, for whoever keeps the books: all rows, exact amounts, and nothing that a spreadsheet runs.
+//! `deposit list` and `wallet list`, for whoever keeps the books: all rows, exact amounts, and nothing that a spreadsheet runs.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,11 @@ use super::{assert_refused, json};
 use crate::database::{Database, on_each_database};
 use crate::world::{Stage, seed};
 
-on_each_database!(a_list_for_accountants_has_all_rows, until_ends_what_since_begins);
+on_each_database!(
+    a_list_for_accountants_has_all_rows,
+    until_ends_what_since_begins,
+    a_list_goes_on_after_the_last_one_of_it,
+);
 
 const EXACT: &str = "3.000000000000000001";
 /// What another spreadsheet program would run.
@@ -52,8 +56,51 @@ async fn a_list_for_accountants_has_all_rows(database: Database) {
     assert_eq!(lines(&one.stdout)[1..].iter().map(|row| row.split(',').next().unwrap()).collect::<Vec<_>>(), [settled]);
     let none = stage.command(&["deposit", "list", "--csv", "--status", "strange"]).await;
     assert_eq!(lines(&none.stdout), rows[..1]);
-    let both = stage.command(&["--json", "deposit", "list", "--csv"]).await;
-    assert_refused(&both, 2, &["`--csv` and `--json`"]);
+    for noun in ["deposit", "wallet"] {
+        let both = stage.command(&["--json", noun, "list", "--csv"]).await;
+        assert_refused(&both, 2, &["`--csv` and `--json`"]);
+    }
+
+    let wallets = stage.command(&["wallet", "list", "--csv"]).await;
+    let rows = lines(&wallets.stdout);
+    assert!(rows[0].starts_with("id,company_id,external_id,address,is_blocked,"), "{}", rows[0]);
+    assert_eq!(rows.len(), 1 + stage.world.wallet_count());
+    assert!(rows.iter().any(|row| row.contains(",\"'=HYPERLINK(\"\"http://evil\"\")\",")), "{rows:?}");
+    let blocked = stage.command(&["wallet", "list", "--csv", "--blocked"]).await;
+    assert_eq!(lines(&blocked.stdout).len(), 1 + rows.iter().filter(|row| row.contains(",true,")).count());
+}
+
+async fn a_list_goes_on_after_the_last_one_of_it(database: Database) {
+    let stage = Stage::new(database, World::live(seed())).await;
+    stage.world.seed(4, 7);
+    let parts = stage.parts().await;
+    parts.sync().await;
+    parts.store.close().await;
+    for (noun, rows) in [("deposit", stage.world.deposit_count()), ("wallet", stage.world.wallet_count())] {
+        let ids = async |more: &[&str]| {
+            let listed = json(&stage.command(&[&[noun, "list", "--json"], more].concat()).await);
+            let ids = listed.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned());
+            ids.collect::<Vec<_>>()
+        };
+        let all = ids(&[]).await;
+        assert_eq!(all.len(), rows);
+        let mut paged = ids(&["--limit", "3"]).await;
+        while let Some(last) = paged.last().cloned() {
+            let page = ids(&["--limit", "3", "--after", &last]).await;
+            if page.is_empty() {
+                break;
+            }
+            paged.extend(page);
+        }
+        assert_eq!(paged, all);
+        let rest = stage.command(&[noun, "list", "--csv", "--after", &all[1]]).await;
+        let rest: Vec<_> = lines(&rest.stdout)[1..].iter().map(|row| row.split(',').next().unwrap()).collect();
+        assert_eq!(rest, all[2..]);
+        let few = stage.command(&[noun, "list", "--limit", "1"]).await;
+        assert!(few.stderr.contains("`--limit` shows more at once, `--after` with the last id goes on"), "{few:?}");
+        let unknown = stage.command(&[noun, "list", "--after", "nothing"]).await;
+        assert_refused(&unknown, 2, &[&format!("--after: no such {noun}: nothing")]);
+    }
 }
 
 async fn until_ends_what_since_begins(database: Database) {
@@ -79,6 +126,8 @@ async fn until_ends_what_since_begins(database: Database) {
     assert_eq!(listed(&["--since", &all[2].1, "--until", middle]).await, all[2..]);
     assert_eq!(listed(&["--since", "2000-01-01", "--until", "2100-01-01"]).await, all);
     assert_eq!(listed(&["--until", "1d"]).await, []);
+    let wallets = async |until: &str| json(&stage.command(&["wallet", "list", "--json", "--until", until]).await);
+    assert_eq!((wallets("1d").await, wallets("2100-01-01").await.as_array().unwrap().len()), (json!([]), 1));
 
     let turned = stage.command(&["deposit", "list", "--since", "1h", "--until", "2h"]).await;
     assert_refused(&turned, 2, &["`--since` is not before `--until`"]);
