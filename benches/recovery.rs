@@ -1,7 +1,7 @@
-//! How soon the bridge is back to normal: after a failed round, a burst of changes, a restart, a throttled API, a kill, and
-//! what large pages take of memory. Figures of one run, with the settings that users have.
+//! How soon a deposit is told, and how soon the bridge is back to normal: after a failed round, a burst of changes, a
+//! restart, a throttled API, a kill, and what large pages take of memory. Figures of one run, with the settings that users have.
 //!
-//! `cargo bench --bench recovery` measures everything on SQLite files of its own, which takes about a quarter of an hour;
+//! `cargo bench --bench recovery` measures everything on SQLite files of its own, which takes about half an hour;
 //! behind `--`, names of [`WORKS`] choose. The bridge is a process of its own; the simulator is in this one.
 
 #![expect(
@@ -16,16 +16,35 @@ mod recovery {
     pub(crate) mod daemon;
     pub(crate) mod rounds;
     pub(crate) mod scene;
+    pub(crate) mod soon;
     pub(crate) mod trouble;
 }
 
-use crate::recovery::{changes, rounds, trouble};
+use lumo_simulator::Order;
+
+use crate::recovery::{changes, rounds, soon, trouble};
 
 /// What can be measured.
-const WORKS: [&str; 7] = ["failed-round", "changes", "unblocks", "restart", "throttled", "takeover", "memory"];
+const WORKS: [&str; 10] = [
+    "unwatched",
+    "watched",
+    "watched-scattered",
+    "failed-round",
+    "changes",
+    "unblocks",
+    "restart",
+    "throttled",
+    "takeover",
+    "memory",
+];
 
 async fn measure(work: &str) -> (&'static str, String) {
     match work {
+        "unwatched" => {
+            ("new deposit among 100,000, newest first, until its callback", soon::deposits(Order::Newest, 0).await)
+        }
+        "watched" => ("the same, 50 watched users", soon::deposits(Order::Newest, 50).await),
+        "watched-scattered" => ("the same in a scattered list", soon::deposits(Order::Scattered, 50).await),
         "failed-round" => {
             ("requests of the round after a failed one, 100,000 deposits", rounds::after_a_failed_one().await)
         }

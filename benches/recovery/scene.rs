@@ -27,16 +27,23 @@ pub(crate) struct Scene {
     pub(crate) simulator: Simulator,
     pub(crate) tables: SqlitePool,
     pub(crate) folder: TempDir,
+    /// What the configuration has further on.
+    more: String,
 }
 
 impl Scene {
     /// A company of that size behind a server that lists in this way, and empty tables.
     pub(crate) async fn new(world: World, quirks: Quirks) -> Self {
-        let simulator = Simulator::start(SimulatorConfig::local(world, quirks)).await.unwrap();
+        Self::behind(SimulatorConfig::local(world, quirks), String::new()).await
+    }
+
+    /// The same behind a server like this, with more in the configuration.
+    pub(crate) async fn behind(server: SimulatorConfig, more: String) -> Self {
+        let simulator = Simulator::start(server).await.unwrap();
         let folder = TempDir::new().unwrap();
         let url = format!("sqlite://{}", folder.path().join("bench.db").display());
         let tables = SqlitePoolOptions::new().max_connections(1).connect_lazy(&url).unwrap();
-        let scene = Self { simulator, tables, folder };
+        let scene = Self { simulator, tables, folder, more };
         schema::up(&scene.config(UNLIMITED).database).await.unwrap();
         scene
     }
@@ -49,9 +56,11 @@ impl Scene {
 database: {{ url: 'sqlite://{}' }}
 lumo: {{ base_url: '{}', api_key: {{ value: {DEV_KEY} }}, rate: {rate} }}
 server: {{ listen: null }}
+{}
 ",
             self.folder.path().join("bench.db").display(),
             self.simulator.base_url(),
+            self.more,
         );
         std::fs::write(&path, text).unwrap();
         Config::load(Some(&path), []).unwrap().config
