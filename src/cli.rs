@@ -19,6 +19,7 @@ mod filter;
 mod health;
 mod manual;
 mod migrate;
+mod news;
 mod pages;
 mod printer;
 mod progress;

@@ -38,12 +38,9 @@ pub(super) enum Command {
         #[arg(long, requires = "skip_held")]
         yes: bool,
     },
-    /// Send an endpoint a signed `bridge.test` event now, past the queue, and show what it answers
-    #[command(after_help = "Example: lumo-bridge endpoint test shop")]
-    Test {
-        /// Its name in the configuration
-        name: EndpointName,
-    },
+    /// Send an endpoint a signed test event now, past the queue, and show what it answers
+    #[command(after_help = "Example: lumo-bridge endpoint test shop --event deposit.settled --set object.amount=5")]
+    Test(test::Args),
 }
 
 pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
@@ -68,7 +65,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
             };
             set(context, &name, State::Active, waiting).await
         }
-        Command::Test { name } => test::run(context, &name).await,
+        Command::Test(args) => test::run(context, args).await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! `event`: what happened; and telling it again.
 
 mod replay;
+mod tail;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -35,6 +36,9 @@ pub(super) enum Command {
         /// The event's id, which a receiver knows as `webhook-id`
         id: EventId,
     },
+    /// Print events as they come, and send them to a receiver on your own machine if asked to
+    #[command(after_help = "Example: lumo-bridge event tail --type 'deposit.*' --forward http://127.0.0.1:8800/hooks")]
+    Tail(tail::Args),
     /// Send stored events to an endpoint once more, with the same ids
     #[command(after_help = "Example: lumo-bridge event replay --since 2d --type 'deposit.*' --endpoint shop")]
     Replay(replay::Args),
@@ -46,7 +50,7 @@ pub(super) enum Command {
 impl Command {
     /// Whether it does its work in steps and ends in good order between two of them.
     pub(super) const fn ends_by_itself(&self) -> bool {
-        matches!(self, Self::Replay(_))
+        matches!(self, Self::Replay(_) | Self::Tail(_))
     }
 }
 
@@ -69,6 +73,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
             view::list_to_limit(context, events, window.limit())
         }
         Command::Show { id } => show(context, &id).await,
+        Command::Tail(args) => tail::run(context, args).await,
         Command::Replay(args) => replay::run(context, args).await,
         Command::Schema => Ok(context.printer().document(&catalogue::schema())?),
     }

@@ -8,29 +8,38 @@ use tokio::time::timeout;
 use super::context::Context;
 use crate::callback::{Endpoint, Sender};
 use crate::config::Config;
-use crate::deliver::trial::{Trial, known_account};
+use crate::deliver::trial::{Trial, test_event};
+use crate::model::event::EventType;
+use crate::model::sample::Setting;
 use crate::store::{Need, Store};
 
 /// Longest wait for the database to say whose events an endpoint gets.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Calls it, or runs its statement and rolls that back. A call is made without the database, if that does not answer.
-pub(super) async fn try_out(context: &Context, config: &Config, endpoint: &Endpoint) -> anyhow::Result<Trial> {
+pub(super) async fn try_out(
+    context: &Context,
+    config: &Config,
+    endpoint: &Endpoint,
+    kind: EventType,
+    settings: &[Setting],
+) -> anyhow::Result<Trial> {
     let clock = context.clock();
     let opened = Store::open_for(Need::Little, &config.database, Vec::new());
     let Some(sink) = endpoint.sink() else {
-        let asked = timeout(PATIENCE, async {
-            let store = opened.await.ok()?;
-            let account = known_account(&store).await;
+        let store = timeout(PATIENCE, opened).await.ok().and_then(Result::ok);
+        let test = test_event(store.as_ref(), endpoint, kind, settings, clock.now()).await;
+        if let Some(store) = store {
             store.close().await;
-            account
-        });
-        let account = asked.await.ok().flatten();
+        }
         let sender = Sender::new(&config.callbacks.egress, [endpoint])?;
-        return Ok(Trial::make(clock, &sender, endpoint, account.as_ref()).await?);
+        return Ok(Trial::make(clock, &sender, endpoint, test?).await);
     };
     let store = opened.await.with_context(|| format!("{} not opened", config.database.url))?;
-    let trial = Trial::of_sink(clock, &store, endpoint, sink).await;
+    let trial = match test_event(Some(&store), endpoint, kind, settings, clock.now()).await {
+        Ok(test) => Trial::of_sink(&store, endpoint, sink, test).await.map_err(Into::into),
+        Err(refused) => Err(refused.into()),
+    };
     store.close().await;
-    Ok(trial?)
+    trial
 }

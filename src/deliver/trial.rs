@@ -1,19 +1,20 @@
-//! Trying an endpoint: one signed `bridge.test` event, sent at once and stored nowhere, and what to do about the
-//! answer. A sink is run with it, and what that did is rolled back.
+//! Trying an endpoint: one signed test event, sent at once and stored nowhere, and what to do about the answer. A sink is run with it, and what that did is rolled back.
 
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use lumo_bridge_entity::exception::Reason;
 
 use crate::callback::{Attempt, Callback, Endpoint, Sender};
 use crate::clock::Clock;
-use crate::model::draft;
-use crate::model::facts::test_event;
+use crate::model::draft::Account;
+use crate::model::event::EventType;
 use crate::model::id::EventId;
 use crate::model::insecure::NO_TLS;
 use crate::model::retry::{Outcome, Unreachable};
+use crate::model::sample::{self, Refused, Setting, Test};
 use crate::model::sink::Sink;
-use crate::store::{self, Account, Store};
+use crate::store::{self, Store};
 
 /// What to do about a network that callbacks may not go to.
 pub const ALLOW: &str = "take the network out of `callbacks.egress.deny`, if this is meant";
@@ -28,54 +29,61 @@ pub struct Trial {
     pub attempt: Attempt,
     /// Whether it was a statement, which has no status and was rolled back.
     pub is_undone: bool,
+    /// Why the endpoint would not get such an event, if it would not.
+    pub left_out: Option<String>,
 }
 
-/// Whose events an endpoint gets; none if the tables do not say it, or cannot be read.
-pub async fn known_account(store: &Store) -> Option<Account> {
-    store.account().await.ok().flatten()
+/// A test event, which says whose events the endpoint gets if the tables know it and can be read.
+///
+/// # Errors
+/// If a member cannot be set, or not to this.
+pub async fn test_event(
+    store: Option<&Store>,
+    endpoint: &Endpoint,
+    kind: EventType,
+    settings: &[Setting],
+    now: DateTime<Utc>,
+) -> Result<Test, Refused> {
+    let account = match store {
+        Some(store) => store.account().await.ok().flatten(),
+        None => None,
+    };
+    sample::test(kind, endpoint.name(), account.as_ref().map(Account::from), settings, now)
 }
 
 impl Trial {
-    /// Sends the test as a delivery would be sent: with the endpoint's template, headers and secrets, in its time. It says
-    /// whose events the endpoint gets, as far as `account` is known.
-    ///
-    /// # Errors
-    /// If the event cannot be spelled; whatever the receiver does, or fails to do, is an attempt.
-    pub async fn make(
-        clock: &Clock,
-        sender: &Sender,
-        endpoint: &Endpoint,
-        account: Option<&Account>,
-    ) -> serde_json::Result<Self> {
-        let now = clock.now();
-        let test = test_event(endpoint.name(), now)?;
+    /// Sends the test as a delivery would be sent: with the endpoint's template, headers and secrets, in its time. Whatever the
+    /// receiver does, or fails to do, is an attempt.
+    pub async fn make(clock: &Clock, sender: &Sender, endpoint: &Endpoint, test: Test) -> Self {
         let callback = Callback {
             event_id: &test.id,
             event_type: test.kind.as_str(),
             attempt: 1,
             reason: Reason::Test.as_str(),
-            body: &test.body(0, account.map(draft::Account::from))?,
+            body: &test.body,
         };
-        let attempt = sender.send(endpoint, &callback, now).await;
-        Ok(Self { event: test.id, attempt, is_undone: false })
+        let attempt = sender.send(endpoint, &callback, clock.now()).await;
+        Self::of(endpoint, test, attempt, false)
     }
 
     /// Runs the statement of a sink with the test, in a transaction that is rolled back.
     ///
     /// # Errors
-    /// If the event cannot be spelled, or the database fails otherwise; what it says to the statement is an attempt.
-    pub async fn of_sink(clock: &Clock, store: &Store, endpoint: &Endpoint, sink: &Sink) -> Result<Self, store::Error> {
-        let account = known_account(store).await;
-        let test = test_event(endpoint.name(), clock.now())?;
-        let body = test.body(0, account.as_ref().map(draft::Account::from))?;
+    /// If the database fails otherwise; what it says to the statement is an attempt.
+    pub async fn of_sink(store: &Store, endpoint: &Endpoint, sink: &Sink, test: Test) -> Result<Self, store::Error> {
         let started = Instant::now();
-        let ran = store.try_sink(sink, &body).await?;
+        let ran = store.try_sink(sink, &test.body).await?;
         let duration = started.elapsed();
         let (outcome, error) = match ran {
             Ok(()) => (Outcome::Accepted { status: 200 }, None),
             Err(failure) => (failure.outcome(), Some(failure.text)),
         };
-        Ok(Self { event: test.id, attempt: Attempt { outcome, duration, error, response_body: None }, is_undone: true })
+        Ok(Self::of(endpoint, test, Attempt { outcome, duration, error, response_body: None }, true))
+    }
+
+    fn of(endpoint: &Endpoint, test: Test, attempt: Attempt, is_undone: bool) -> Self {
+        let left_out = if test.kind == EventType::BridgeTest { None } else { left_out(endpoint, &test) };
+        Self { event: test.id, attempt, is_undone, left_out }
     }
 
     /// The status that was answered, if anything was.
@@ -106,7 +114,8 @@ impl Trial {
                 "the log of the receiver may tell more; it must answer 2xx to events that it does not know"
             }
             Outcome::Unreachable(Unreachable::Statement) => {
-                "try the statement in the database; a test is an event without `:external_id`, `:amount` and the like"
+                "try the statement in the database; `bridge.test` has no `:external_id`, `:amount` and the like, other types \
+                 have them"
             }
             Outcome::Unreachable(Unreachable::Timeout) if self.is_undone => {
                 "make the statement quicker, or give it more time in `sink.timeout`"
@@ -135,5 +144,17 @@ impl Trial {
         let beginning: String = line.chars().take(MOST).collect();
         let more = if beginning.len() < line.len() { "…" } else { "" };
         Some(format!("{beginning}{more}"))
+    }
+}
+
+/// Why an endpoint does not get such events.
+fn left_out(endpoint: &Endpoint, test: &Test) -> Option<String> {
+    if !endpoint.wants(test.kind) {
+        return Some(format!("its `events` do not name {}", test.kind));
+    }
+    match endpoint.when()?.holds(&test.body) {
+        Ok(true) => None,
+        Ok(false) => Some("its `when` is false for this event".to_owned()),
+        Err(failure) => Some(format!("its `when` has no value for this event: {failure}")),
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! Each is made of a change that can happen, by what makes the real ones, and has every member that such an event can have.
 
+mod trial;
+
 use std::fmt::Debug;
 use std::str::FromStr;
 
@@ -22,19 +24,35 @@ use super::facts::{
 use super::id::{DeliveryId, EndpointName};
 use super::record::{Deposit, Reject, Wallet};
 use super::settled::Settled;
+pub use trial::{Refused, Setting, Test, test};
 
-const COMPANY: &str = "b3f0a7c2-5d1e-4f86-9c47-2e8d6a1b0f35";
-const OTHER_COMPANY: &str = "6c9e1d04-87ab-4b2f-a1d3-0f5e7c42b968";
 const SERVER: &str = "https://b2b.lumowallet.io";
-const USER: &str = "42";
-const WALLET: &str = "1f3a0c52-7d0e-4c8e-9a51-5d2f2f6f0b11";
 const ADDRESS: &str = "TXYZopYRdj2D9XRtbG411XZZ3kM5VkAeBf";
-const FORMER_WALLET: &str = "0b6f4d2e-91c3-4a7a-8e55-7c1d3f9a2b60";
 const FORMER_ADDRESS: &str = "TNPeeaaFB7K9cmo4uQpcU32zGK8G1NYqeL";
-const DEPOSIT: &str = "8d5f4f0e-3c1b-4a55-8d0c-0f2b7c1e9a77";
 const PAYER: &str = "TQn9Y2khEsLJW1ChVWFMSMeRDow5KcbLSE";
-const TX_HASH: &str = "9ab1f6c0d2e34b5a8c7d9e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d";
 const REASON: &str = "fraud";
+
+/// Which things the events are about.
+#[derive(Debug)]
+struct Ids {
+    company: &'static str,
+    other_company: &'static str,
+    user: &'static str,
+    wallet: &'static str,
+    former_wallet: &'static str,
+    deposit: &'static str,
+    tx_hash: &'static str,
+}
+
+const EXAMPLE: Ids = Ids {
+    company: "b3f0a7c2-5d1e-4f86-9c47-2e8d6a1b0f35",
+    other_company: "6c9e1d04-87ab-4b2f-a1d3-0f5e7c42b968",
+    user: "42",
+    wallet: "1f3a0c52-7d0e-4c8e-9a51-5d2f2f6f0b11",
+    former_wallet: "0b6f4d2e-91c3-4a7a-8e55-7c1d3f9a2b60",
+    deposit: "8d5f4f0e-3c1b-4a55-8d0c-0f2b7c1e9a77",
+    tx_hash: "9ab1f6c0d2e34b5a8c7d9e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d",
+};
 
 /// When Lumo made the wallet and the deposit.
 const MADE: &str = "2026-05-04T10:11:12.345Z";
@@ -48,17 +66,19 @@ const NOW: &str = "2026-05-04T10:16:41.020Z";
 /// The stored body of such an event.
 #[must_use]
 pub fn body(kind: EventType) -> String {
-    let account = Account { company_id: COMPANY, server: SERVER };
+    let account = Account { company_id: EXAMPLE.company, server: SERVER };
     let sequence = match kind {
         EventType::BridgeTest => 0,
         EventType::WalletCreated => 1,
         _ => 17,
     };
+    let drafted = draft(kind, &EXAMPLE, &known("shop")).and_then(|draft| draft.body(sequence, Some(account)));
     #[expect(clippy::expect_used, reason = "they are made of constants, and a test makes them all")]
-    draft(kind).and_then(|draft| draft.body(sequence, Some(account))).expect("a sample can be spelled")
+    drafted.expect("a sample can be spelled")
 }
 
-fn draft(kind: EventType) -> serde_json::Result<Draft> {
+/// An event of this type; `shop` is the endpoint that it is about, if it is about one.
+fn draft(kind: EventType, ids: &Ids, shop: &EndpointName) -> serde_json::Result<Draft> {
     let now = known(NOW);
     match kind {
         EventType::WalletCreated
@@ -67,12 +87,12 @@ fn draft(kind: EventType) -> serde_json::Result<Draft> {
         | EventType::WalletReplaced
         | EventType::WalletBalanceChanged
         | EventType::WalletUpdated
-        | EventType::WalletMissing => of_wallet(kind),
+        | EventType::WalletMissing => of_wallet(kind, ids),
         EventType::DepositCreated
         | EventType::DepositSettled
         | EventType::DepositStatusChanged
         | EventType::DepositUpdated
-        | EventType::DepositMissing => of_deposit(kind),
+        | EventType::DepositMissing => of_deposit(kind, ids),
         EventType::SyncStalled => listing(Trouble::Stalled, None, Some("the server cannot be reached")),
         EventType::SyncRecovered => listing(Trouble::Stalled, Some(known(SEEN)), None),
         EventType::SyncUnauthorized => listing(Trouble::Unauthorized, None, Some("the API key is refused")),
@@ -82,23 +102,23 @@ fn draft(kind: EventType) -> serde_json::Result<Draft> {
         }
         EventType::SyncWrongAccount => {
             let server = Server::of(&known("https://b2b-staging.lumowallet.io"));
-            let found = Identity { company: known(OTHER_COMPANY), server };
-            wrong_account_event((&known(COMPANY), SERVER), &found, "", now)
+            let found = Identity { company: known(ids.other_company), server };
+            wrong_account_event((&known(ids.company), SERVER), &found, "", now)
         }
         EventType::SyncItemRejected => {
             let problem = "contains a control character".to_owned();
-            let reject = Reject::new(0, Some(DEPOSIT.to_owned()), "{}", "externalId".to_owned(), problem);
+            let reject = Reject::new(0, Some(ids.deposit.to_owned()), "{}", "externalId".to_owned(), problem);
             rejected_event(Listing::Deposits, &reject, "", now)
         }
-        EventType::EndpointFailing => endpoint(State::Active, State::Failing),
-        EventType::EndpointSuspended => endpoint(State::Active, State::Suspended),
-        EventType::EndpointRecovered => endpoint(State::Failing, State::Active),
+        EventType::EndpointFailing => endpoint(shop, State::Active, State::Failing),
+        EventType::EndpointSuspended => endpoint(shop, State::Active, State::Suspended),
+        EventType::EndpointRecovered => endpoint(shop, State::Failing, State::Active),
         EventType::DeliveryDead => {
-            let delivery = DeliveryId { event: of_deposit(EventType::DepositCreated)?.id, endpoint: shop() };
+            let delivery = DeliveryId { event: of_deposit(EventType::DepositCreated, ids)?.id, endpoint: shop.clone() };
             let died = Died { delivery: &delivery, attempts: 13, status: Some(500), error: Some("answered 500") };
             dead_event(&died, "", now)
         }
-        EventType::BridgeTest => test_event(&shop(), now),
+        EventType::BridgeTest => test_event(shop, now),
     }
 }
 
@@ -106,10 +126,6 @@ fn draft(kind: EventType) -> serde_json::Result<Draft> {
 fn known<T: FromStr<Err: Debug>>(text: &str) -> T {
     #[expect(clippy::expect_used, reason = "they are constants, and a test reads them all")]
     text.parse().expect("a sample is made of what can be read")
-}
-
-fn shop() -> EndpointName {
-    known("shop")
 }
 
 fn context(settled: &[String], now: DateTime<Utc>) -> Context<'_> {
@@ -122,19 +138,19 @@ fn stored<R>(record: R) -> Stored<R> {
     Stored { record, version: 1, first_seen_at: at, changed_at: at, missing_since: None, row_no: 1 }
 }
 
-fn of_wallet(kind: EventType) -> serde_json::Result<Draft> {
-    let plain = || wallet(false, "0", json!({}));
+fn of_wallet(kind: EventType, ids: &Ids) -> serde_json::Result<Draft> {
+    let plain = || wallet(ids, false, "0", json!({}));
     let changed = |old, new| Change::Changed { old: stored(old), new };
     let (change, at) = match kind {
-        EventType::WalletBlocked => (changed(plain(), wallet(true, "0", json!({}))), NOW),
-        EventType::WalletUnblocked => (changed(wallet(true, "0", json!({})), plain()), NOW),
-        EventType::WalletBalanceChanged => (changed(plain(), wallet(false, "12.5", json!({}))), NOW),
-        EventType::WalletUpdated => (changed(plain(), wallet(false, "0", json!({ "label": "shop" }))), NOW),
+        EventType::WalletBlocked => (changed(plain(), wallet(ids, true, "0", json!({}))), NOW),
+        EventType::WalletUnblocked => (changed(wallet(ids, true, "0", json!({})), plain()), NOW),
+        EventType::WalletBalanceChanged => (changed(plain(), wallet(ids, false, "12.5", json!({}))), NOW),
+        EventType::WalletUpdated => (changed(plain(), wallet(ids, false, "0", json!({ "label": "shop" }))), NOW),
         EventType::WalletMissing => (Change::Vanished(stored(plain())), NOW),
         _ => (Change::Appeared(plain()), SEEN),
     };
     let former = (kind == EventType::WalletReplaced).then(|| Predecessor {
-        id: known(FORMER_WALLET),
+        id: known(ids.former_wallet),
         address: Some(FORMER_ADDRESS.to_owned()),
         created_at: known::<DateTime<Utc>>(MADE) - TimeDelta::days(1),
     });
@@ -143,16 +159,16 @@ fn of_wallet(kind: EventType) -> serde_json::Result<Draft> {
 }
 
 /// A wallet, and what else the API lists of it.
-fn wallet(is_blocked: bool, balance: &str, more: Value) -> Wallet {
+fn wallet(ids: &Ids, is_blocked: bool, balance: &str, more: Value) -> Wallet {
     let reason = is_blocked.then_some(REASON);
     let listed = json!({
-        "id": WALLET, "companyId": COMPANY, "externalId": USER, "address": ADDRESS, "isBlocked": is_blocked,
+        "id": ids.wallet, "companyId": ids.company, "externalId": ids.user, "address": ADDRESS, "isBlocked": is_blocked,
         "blockReason": reason, "lastUsdtBalance": number(balance), "lastTrxBalance": 0, "createdAt": MADE,
     });
     Wallet {
-        id: known(WALLET),
-        company_id: known(COMPANY),
-        external_id: known(USER),
+        id: known(ids.wallet),
+        company_id: known(ids.company),
+        external_id: known(ids.user),
         address: Some(ADDRESS.to_owned()),
         is_blocked,
         block_reason: reason.map(str::to_owned),
@@ -164,14 +180,14 @@ fn wallet(is_blocked: bool, balance: &str, more: Value) -> Wallet {
     }
 }
 
-fn of_deposit(kind: EventType) -> serde_json::Result<Draft> {
-    let (new, settled) = (|confirmations| deposit("new", confirmations, MADE), ["confirmed".to_owned()]);
+fn of_deposit(kind: EventType, ids: &Ids) -> serde_json::Result<Draft> {
+    let (new, settled) = (|confirmations| deposit(ids, "new", confirmations, MADE), ["confirmed".to_owned()]);
     let changed = |new_one| Change::Changed { old: stored(new(1)), new: new_one };
     let (change, at) = match kind {
         EventType::DepositSettled | EventType::DepositStatusChanged => {
-            (changed(deposit("confirmed", 20, CHANGED)), NOW)
+            (changed(deposit(ids, "confirmed", 20, CHANGED)), NOW)
         }
-        EventType::DepositUpdated => (changed(deposit("new", 3, CHANGED)), NOW),
+        EventType::DepositUpdated => (changed(deposit(ids, "new", 3, CHANGED)), NOW),
         EventType::DepositMissing => (Change::Vanished(stored(new(1))), NOW),
         _ => (Change::Appeared(new(1)), SEEN),
     };
@@ -180,20 +196,20 @@ fn of_deposit(kind: EventType) -> serde_json::Result<Draft> {
     Ok(the_one(kind, events.into_iter().flatten()))
 }
 
-fn deposit(status: &str, confirmations: i64, updated_at: &str) -> Deposit {
+fn deposit(ids: &Ids, status: &str, confirmations: i64, updated_at: &str) -> Deposit {
     let listed = json!({
-        "id": DEPOSIT, "companyId": COMPANY, "externalId": USER, "walletId": WALLET, "address": ADDRESS,
-        "fromAddress": PAYER, "status": status, "amount": number("12.5"), "currency": "USDT", "txHash": TX_HASH,
+        "id": ids.deposit, "companyId": ids.company, "externalId": ids.user, "walletId": ids.wallet, "address": ADDRESS,
+        "fromAddress": PAYER, "status": status, "amount": number("12.5"), "currency": "USDT", "txHash": ids.tx_hash,
         "confirmations": confirmations, "blockNumber": 61_000_000, "createdAt": MADE, "updatedAt": updated_at,
     });
     Deposit {
-        id: known(DEPOSIT),
-        company_id: Some(known(COMPANY)),
-        wallet_id: Some(known(WALLET)),
-        external_id: Some(known(USER)),
+        id: known(ids.deposit),
+        company_id: Some(known(ids.company)),
+        wallet_id: Some(known(ids.wallet)),
+        external_id: Some(known(ids.user)),
         address: Some(ADDRESS.to_owned()),
         from_address: Some(PAYER.to_owned()),
-        tx_hash: Some(TX_HASH.to_owned()),
+        tx_hash: Some(ids.tx_hash.to_owned()),
         amount: Some(known("12.5")),
         currency: Some("USDT".to_owned()),
         status: status.to_owned(),
@@ -240,9 +256,9 @@ fn listing(trouble: Trouble, before: Option<DateTime<Utc>>, error: Option<&str>)
     standing_event(&standing, "", known(NOW))
 }
 
-fn endpoint(from: State, to: State) -> serde_json::Result<Draft> {
+fn endpoint(shop: &EndpointName, from: State, to: State) -> serde_json::Result<Draft> {
     let turned = Turned {
-        endpoint: &shop(),
+        endpoint: shop,
         from,
         to,
         since: known(SEEN),
@@ -263,7 +279,11 @@ mod tests {
             assert_eq!(body["type"], kind.as_str());
             let time = |name: &str| body[name].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
             assert!(time("timestamp") <= time("detected_at"), "{kind}");
-            assert_eq!((&body["company_id"], &body["environment"]), (&json!(COMPANY), &json!("production")), "{kind}");
+            assert_eq!(
+                (&body["company_id"], &body["environment"]),
+                (&json!(EXAMPLE.company), &json!("production")),
+                "{kind}"
+            );
             assert_eq!(body["origin"], if kind == EventType::BridgeTest { "test" } else { "live" }, "{kind}");
         }
     }

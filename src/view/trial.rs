@@ -20,6 +20,8 @@ pub struct Test {
     pub duration_ms: u64,
     pub error: Option<String>,
     pub response_body: Option<String>,
+    /// Why the endpoint would not get such an event, if it would not.
+    pub left_out: Option<String>,
 }
 
 impl Test {
@@ -35,6 +37,7 @@ impl Test {
             duration_ms: u64::try_from(trial.attempt.duration.as_millis()).unwrap_or(u64::MAX),
             error: trial.attempt.error.clone(),
             response_body: trial.attempt.response_body.clone(),
+            left_out: trial.left_out.clone(),
         }
     }
 }

@@ -10,6 +10,7 @@ mod replay;
 mod settled;
 mod skip;
 mod speed;
+mod tail;
 mod trial;
 mod words;
 mod writes;

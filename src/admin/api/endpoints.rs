@@ -1,5 +1,7 @@
 //! How the endpoints fare; pausing, resuming and testing them.
 
+use std::collections::BTreeMap;
+
 use lumo_bridge_entity::endpoint::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::page::{Limit, Page};
 use crate::admin::route::{Nothing, Route};
 use crate::admin::{Admin, Problem};
-use crate::deliver::trial::{Trial, known_account};
+use crate::deliver::trial::{Trial, test_event};
+use crate::model::event::{EventType, UnknownEvent};
 use crate::model::id::EndpointName;
+use crate::model::sample::{Refused, Setting};
 use crate::view::{Endpoint, Test};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -22,7 +26,7 @@ pub(super) fn routes() -> Vec<Route> {
         ),
         Route::act_on(
             "/api/endpoints/{name}/test",
-            "Send an endpoint a signed `bridge.test` event now, past the queue",
+            "Send an endpoint a signed test event now, past the queue: a sample whose objects do not exist",
             test,
         ),
     ]
@@ -46,6 +50,17 @@ struct Resume {
     /// Confirms `skip_held`. Without it, and if anything waits, nothing is changed and the answer is 409 with the count.
     #[serde(default)]
     yes: bool,
+}
+
+/// What an endpoint is tested with.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Ask {
+    /// The type of the event; `bridge.test` unless told. Other types only where the server has a `token`.
+    event: Option<String>,
+    /// Members of its data that get another value, such as `"object.amount": "5"`.
+    #[serde(default)]
+    set: BTreeMap<String, String>,
 }
 
 /// An endpoint's new state.
@@ -99,13 +114,17 @@ async fn set(admin: &Admin, name: &EndpointName, state: State) -> Result<Changed
     Ok(Changed { name: name.to_string(), state: state.as_str(), skipped: None, is_certain })
 }
 
-async fn test(admin: Admin, name: EndpointName, _: Nothing) -> Result<Test, Problem> {
+async fn test(admin: Admin, name: EndpointName, ask: Ask) -> Result<Test, Problem> {
     let endpoint = admin.endpoint(&name)?;
-    if let Some(sink) = endpoint.sink() {
-        return Ok(Test::of(endpoint, &Trial::of_sink(&admin.clock, &admin.store, endpoint, sink).await?));
-    }
-    let account = known_account(&admin.store).await;
-    let trial = Trial::make(&admin.clock, &admin.sender, endpoint, account.as_ref()).await;
-    let trial = trial.map_err(|error| Problem::conflict(format!("the test cannot be spelled: {error}")))?;
+    let kind = ask.event.as_deref().map_or(Ok(EventType::BridgeTest), str::parse);
+    let kind = kind.map_err(|error: UnknownEvent| Problem::bad_request(format!("body: event: {error}")))?;
+    let settings = ask.set.iter().map(|(member, value)| Setting::new(member, value)).collect::<Result<Vec<_>, _>>();
+    let refused = |refused: Refused| Problem::bad_request(format!("body: set: {refused}"));
+    let settings = settings.map_err(refused)?;
+    let test = test_event(Some(&admin.store), endpoint, kind, &settings, admin.clock.now()).await.map_err(refused)?;
+    let trial = match endpoint.sink() {
+        Some(sink) => Trial::of_sink(&admin.store, endpoint, sink, test).await?,
+        None => Trial::make(&admin.clock, &admin.sender, endpoint, test).await,
+    };
     Ok(Test::of(endpoint, &trial))
 }

@@ -18,6 +18,7 @@ use crate::cli::trial::try_out;
 use crate::config::Config;
 use crate::deliver::trial::{ALLOW, REACH, Trial};
 use crate::model::draft::rfc3339;
+use crate::model::event::EventType;
 use crate::model::sink::Sink;
 use crate::store::{Need, Store};
 
@@ -64,7 +65,7 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
                     .into_iter()
                     .for_each(|finding| report.add(finding));
                 report.add(if send_test {
-                    match try_out(context, config, &compiled).await {
+                    match try_out(context, config, &compiled, EventType::BridgeTest, &[]).await {
                         Ok(trial) => answered(subject, &compiled, &trial),
                         Err(error) => Finding::fail(subject, Chain(error.as_ref())),
                     }

@@ -1,28 +1,20 @@
 //! `deposit watch`: has a user's deposits looked for every few seconds for a while, and prints what happens.
 
-use std::time::Duration;
-
 use anyhow::anyhow;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use lumo_bridge_entity::event;
-use serde_json::Value;
 
 use crate::app;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
+use crate::cli::news::{LOOK, News, line};
 use crate::cli::safe;
-use crate::model::draft::rfc3339;
 use crate::model::id::ExternalId;
 use crate::setting::Span;
-use crate::store::{Error, LONGEST_WATCH, Store};
+use crate::store::{LONGEST_WATCH, Store};
 use crate::sync::LEASE;
 use crate::sync::watch::Plan;
 use crate::view::{Embedded, Event, Reader, Watching};
-
-/// How often to look whether something has happened.
-const LOOK: Duration = Duration::from_millis(250);
-/// Events that are read at a time.
-const AT_ONCE: u64 = 500;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -60,7 +52,7 @@ async fn show(
     context: &Context,
     store: &Store,
     user: &ExternalId,
-    mut after: i64,
+    after: i64,
     until: DateTime<Utc>,
     plan: Plan,
 ) -> Result<(), Failure> {
@@ -75,9 +67,14 @@ async fn show(
         safe::text(user.as_str()),
         until.format("%H:%M:%S UTC")
     ));
-    let mut found = 0_u64;
-    while context.clock().now() < until && stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
-        for event in news(store, user, &mut after).await? {
+    let is_meant = |event: &event::Model| event.object_kind == "deposit" && event.external_id.as_ref() == Some(user);
+    let (mut news, mut found) = (News { after }, 0_u64);
+    while context.clock().now() < until && !stop.is_cancelled() {
+        let events = news.next(store).await?;
+        if events.is_empty() {
+            stop.run_until_cancelled(tokio::time::sleep(LOOK)).await;
+        }
+        for event in events.into_iter().filter(is_meant) {
             found += 1;
             if printer.json() {
                 let body = Some(Embedded::new(&event.body));
@@ -91,37 +88,4 @@ async fn show(
         printer.say("nothing happened");
     }
     Ok(())
-}
-
-/// What happened to the user's deposits since, in its order.
-async fn news(store: &Store, user: &ExternalId, after: &mut i64) -> Result<Vec<event::Model>, Error> {
-    let is_meant = |event: &event::Model| event.object_kind == "deposit" && event.external_id.as_ref() == Some(user);
-    let mut meant = Vec::new();
-    loop {
-        let events = store.events_after(*after, AT_ONCE).await?;
-        let is_last = (events.len() as u64) < AT_ONCE;
-        *after = events.last().map_or(*after, |last| last.seq);
-        meant.extend(events.into_iter().filter(is_meant));
-        if is_last {
-            return Ok(meant);
-        }
-    }
-}
-
-/// `18:30:02  deposit.created  12.5 USDT  new  8d5f4f0e-…`
-fn line(event: &event::Model) -> String {
-    let body: Value = serde_json::from_str(&event.body).unwrap_or_default();
-    let object = &body["data"]["object"];
-    let text = |name: &str| object[name].as_str().unwrap_or("-").to_owned();
-    let time = rfc3339(event.detected_at);
-    let time = time.get(11..19).unwrap_or(&time);
-    safe::text(&format!(
-        "{time}  {:<22}  {} {}  {}  {}",
-        event.kind,
-        text("amount"),
-        text("currency"),
-        text("status"),
-        event.object_id
-    ))
-    .into_owned()
 }

@@ -3,21 +3,43 @@
 use super::unknown;
 use crate::callback::Endpoint;
 use crate::cli::context::Context;
+use crate::cli::event::types;
 use crate::cli::failure::Failure;
 use crate::cli::fields::Fields;
 use crate::cli::printer::{GREEN, RED};
 use crate::cli::table::Cell;
 use crate::cli::trial::try_out;
 use crate::deliver::trial::Trial;
+use crate::model::event::UnknownEvent;
 use crate::model::id::EndpointName;
+use crate::model::sample::{self, Setting};
 use crate::view::Test;
 
-pub(super) async fn run(context: &Context, name: &EndpointName) -> Result<(), Failure> {
+/// Which endpoint, and what with.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Its name in the configuration
+    name: EndpointName,
+    /// The type of the event; a sample of it is sent whose objects do not exist
+    #[arg(long, value_name = "TYPE", value_parser = types(), hide_possible_values = true, default_value = "bridge.test")]
+    event: String,
+    /// Give a member of its data another value, such as object.amount=5
+    #[arg(long = "set", value_name = "MEMBER=VALUE", num_args = 1..)]
+    settings: Vec<Setting>,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let Args { name, event, settings } = args;
+    let kind = event.parse().map_err(|error: UnknownEvent| Failure::usage(error.to_string()))?;
     let config = context.load_quietly()?.config;
     let callbacks = &config.callbacks;
-    let endpoint = callbacks.endpoints.get(name.as_str()).ok_or_else(|| unknown(&config, name))?;
+    let endpoint = callbacks.endpoints.get(name.as_str()).ok_or_else(|| unknown(&config, &name))?;
     let endpoint = Endpoint::compile(name.as_str(), endpoint, &callbacks.defaults).map_err(|error| vec![error])?;
-    let trial = try_out(context, &config, &endpoint).await?;
+    // Before anything is opened.
+    if let Err(refused) = sample::test(kind, &name, None, &settings, context.clock().now()) {
+        return Err(Failure::usage(refused.to_string()));
+    }
+    let trial = try_out(context, &config, &endpoint, kind, &settings).await?;
     print(context, &endpoint, &trial)?;
     match trial.hint() {
         None => Ok(()),
@@ -31,7 +53,7 @@ pub(super) async fn run(context: &Context, name: &EndpointName) -> Result<(), Fa
 fn print(context: &Context, endpoint: &Endpoint, trial: &Trial) -> Result<(), Failure> {
     let test = Test::of(endpoint, trial);
     let printer = context.printer();
-    let Test { endpoint: name, origin, event_id, is_accepted, status, duration_ms, error, .. } = &test;
+    let Test { endpoint: name, origin, event_id, is_accepted, status, duration_ms, error, left_out, .. } = &test;
     if printer.json() {
         return Ok(printer.document(&test)?);
     }
@@ -45,6 +67,7 @@ fn print(context: &Context, endpoint: &Endpoint, trial: &Trial) -> Result<(), Fa
         .text("took", format_args!("{duration_ms} ms"))
         .maybe("error", error.as_deref())
         .maybe("answer", trial.answer())
+        .maybe("left out", left_out.as_deref())
         .maybe("effect", test.is_undone.then_some("rolled back"));
     printer.fields(&fields);
     Ok(())

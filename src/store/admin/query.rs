@@ -164,6 +164,14 @@ impl Store {
         self.last_number(stream::ALL).await
     }
 
+    /// The number of the last event that was noticed before a time; 0 if there is none.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn last_seq_before(&self, time: DateTime<Utc>) -> Result<i64, Error> {
+        Ok(self.first_event_since(time, 1).await? - 1)
+    }
+
     /// How many rows a listing has; for the blocked list, how many wallets are blocked. Those of a former company do not count.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use lumo_simulator::{Answer, World};
 use serde_json::json;
 
 use super::{assert_refused, json};
-use crate::database::Database;
+use crate::database::{Database, on_each_database};
 use crate::world::{Stage, seed};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,4 +80,62 @@ async fn a_test_that_is_not_accepted_fails_and_says_what_to_do() {
     );
     let unknown = stage.command(&["endpoint", "test", "shpo"]).await;
     assert_refused(&unknown, 1, &["no such endpoint: shpo", "did you mean `shop`?"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_of_any_type_has_what_is_set_and_passes_for_no_real_event() {
+    let mut stage = Stage::new(Database::sqlite().await, World::new(seed())).await;
+    stage.settings.set("callbacks.endpoints.shop.when", json!("data.object.amount >= 10"));
+    let settled = ["endpoint", "test", "shop", "--event", "deposit.settled"];
+    let tested = stage.command(&[&settled[..], &["--set", "object.amount=12.000000000000000001"]].concat()).await;
+    assert_eq!(tested.status.code(), Some(0), "{tested:?}");
+    assert!(tested.stdout.contains("evt_test_") && !tested.stdout.contains("left out"), "{tested:?}");
+    let request = stage.receiver.received()[0].clone();
+    let headers = (request.header("lumo-event-type"), request.header("lumo-reason"));
+    assert_eq!(headers, (Some("deposit.settled"), Some("test")));
+    assert!(matches!(request.verdict, lumo_simulator::Verdict::Verified), "{:?}", request.verdict);
+    let body = request.json().unwrap();
+    crate::generated::assert_published(&body);
+    assert_eq!((&body["origin"], &body["type"]), (&json!("test"), &json!("deposit.settled")));
+    assert_eq!(body["data"]["object"]["amount"], "12.000000000000000001");
+    assert_eq!(body["data"]["object"]["id"], "00000000-0000-0000-0000-000000000000");
+
+    let few = stage.command(&[&settled[..], &["--set", "object.amount=1"]].concat()).await;
+    assert!(few.stdout.contains("its `when` is false for this event"), "{few:?}");
+    assert_eq!(few.status.code(), Some(0), "a test is sent all the same");
+    for (setting, words) in [
+        ("object.amuont=1", "did you mean `object.amount`?"),
+        ("object.id=8d5f4f0e", "`object.id` cannot be set"),
+        ("origin=live", "`origin` cannot be set"),
+        ("object.amount=lots", "is an amount, which `lots` is not"),
+        ("object.amount", "sets nothing"),
+    ] {
+        assert_refused(&stage.command(&[&settled[..], &["--set", setting]].concat()).await, 2, &[words]);
+    }
+    assert_refused(
+        &stage.command(&["endpoint", "test", "shop", "--event", "deposit.strange"]).await,
+        2,
+        &["deposit.strange"],
+    );
+    assert_eq!(stage.receiver.count(), 2, "nothing else is sent");
+}
+
+on_each_database!(a_statement_is_tried_with_a_sample_of_what_it_books);
+
+async fn a_statement_is_tried_with_a_sample_of_what_it_books(database: Database) {
+    let mut stage = Stage::new(database, World::new(seed())).await;
+    stage
+        .database
+        .execute("CREATE TABLE bookings (deposit_id varchar(64), amount varchar(40), user_id varchar(200))")
+        .await;
+    let sql = "INSERT INTO bookings VALUES (:object_id, :amount, :external_id)";
+    stage.settings.set(
+        "callbacks.endpoints",
+        json!({ "ledger": { "sink": { "sql": sql, "timeout": "5s" }, "events": ["deposit.settled"] } }),
+    );
+    stage.settings.set("lumo.settled_statuses", json!(["confirmed"]));
+    let tested = stage.command(&["endpoint", "test", "ledger", "--event", "deposit.settled"]).await;
+    assert_eq!(tested.status.code(), Some(0), "{tested:?}");
+    assert!(tested.stdout.contains("rolled back"), "{tested:?}");
+    assert_eq!(stage.database.count("bookings", "1 = 1").await, 0);
 }
