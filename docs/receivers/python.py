@@ -1,8 +1,9 @@
-"""A receiver of lumo-bridge callbacks with nothing but Python (3.9 or newer).
+"""A receiver of lumo-bridge callbacks with nothing but Python (3.9 or newer), which books settled deposits.
 
     WEBHOOK_SECRET="whsec_..." PORT=8700 python3 python.py
 
-WEBHOOK_SECRET holds one secret, or two with a space between while they rotate. Put TLS in front.
+WEBHOOK_SECRET holds one secret, or two with a space between while they rotate. Put TLS in front. What is booked, and
+why nothing else is: crediting.md.
 """
 
 import base64
@@ -16,6 +17,8 @@ from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 TOLERANCE = 300  # seconds, either way
+CURRENCIES = {"USDT"}  # what is credited
+ORIGINS = {"live"}  # an imported deposit may have been credited by the system before this one
 
 
 def verify(secrets, headers, body, now=None):
@@ -48,17 +51,43 @@ def read_secrets(text):
 INBOX = os.environ.get("INBOX", "inbox.db")
 
 
-def store(message_id, body):
-    """Keeps the event exactly once: True when it is new."""
+TABLES = """
+    CREATE TABLE IF NOT EXISTS webhook_inbox
+        (webhook_id TEXT PRIMARY KEY, stream TEXT, sequence INTEGER, body TEXT NOT NULL, done_at TEXT);
+    CREATE TABLE IF NOT EXISTS bookings
+        (deposit_id TEXT PRIMARY KEY, user_id TEXT NOT NULL, amount TEXT NOT NULL, currency TEXT NOT NULL);
+"""
+
+
+def is_credited(event):
+    deposit = event["data"]["object"]
+    is_settled = event["type"] == "deposit.settled" and event["origin"] in ORIGINS
+    return is_settled and deposit.get("currency") in CURRENCIES
+
+
+def take(message_id, body):
+    """Keeps the event exactly once, and books what it credits. Returns what it came to, in a word."""
     event = json.loads(body)
+    if event["origin"] == "test":
+        return "test"  # `endpoint test` reads that it arrived; nothing is stored
     with closing(sqlite3.connect(INBOX)) as database, database:  # one transaction
-        new = database.execute(
+        is_new = database.execute(
             "INSERT INTO webhook_inbox (webhook_id, stream, sequence, body) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (webhook_id) DO NOTHING",
-            (message_id, event.get("stream"), event.get("sequence"), body.decode()),
+            (message_id, event["stream"], event["sequence"], body.decode()),
         ).rowcount
-        # What the event does to your own tables can happen here, in the same transaction, if (and only if) it is new.
-    return new == 1
+        if not is_new:
+            return "duplicate"
+        if not is_credited(event):
+            return "stored"
+        # Without a user or an amount this raises, and is answered 500: undelivered, until somebody looks.
+        deposit = event["data"]["object"]
+        is_booked = database.execute(
+            "INSERT INTO bookings (deposit_id, user_id, amount, currency) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (deposit_id) DO NOTHING",
+            (deposit["id"], deposit["external_id"], deposit["amount"], deposit["currency"]),
+        ).rowcount
+        return "booked" if is_booked else "stored"
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -75,12 +104,12 @@ class Receiver(BaseHTTPRequestHandler):
 
         message_id = self.headers["webhook-id"]
         try:
-            fresh = store(message_id, body)
+            word = take(message_id, body)
         except Exception:
             self.answer(500)  # not stored: the bridge tries again
             raise
-        self.answer(204)  # answered; the work itself comes after, from the inbox
-        print("stored" if fresh else "duplicate", message_id, flush=True)
+        self.answer(204)  # answered; what else is to be done comes after, from the inbox
+        print(word, message_id, flush=True)
 
     def answer(self, status, text=""):
         self.send_response(status)
@@ -97,10 +126,7 @@ class Receiver(BaseHTTPRequestHandler):
 if __name__ == "__main__":
     SECRETS = read_secrets(os.environ.get("WEBHOOK_SECRET", ""))
     with closing(sqlite3.connect(INBOX)) as database, database:
-        database.execute(
-            "CREATE TABLE IF NOT EXISTS webhook_inbox"
-            " (webhook_id TEXT PRIMARY KEY, stream TEXT, sequence INTEGER, body TEXT NOT NULL, done_at TEXT)"
-        )
+        database.executescript(TABLES)
     server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "8700"))), Receiver)
     print("listening on", server.server_port, flush=True)
     server.serve_forever()
