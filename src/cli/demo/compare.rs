@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Stage;
+use super::book::Credited;
 use super::verdict::{Callbacks, Tables, Verdict};
 use crate::lumo::Client;
 use crate::model::Listing;
@@ -55,6 +56,6 @@ async fn compare(stage: &Stage, unblocked: &HashSet<String>, changes: usize) -> 
     };
     let received = stage.receiver.received();
     let out_of_order = stage.receiver.order_violations().inversions.len();
-    let callbacks = Callbacks { received, out_of_order };
+    let callbacks = Callbacks { credited: Credited::of(&received)?, received, out_of_order };
     Ok(Verdict::of(&stage.world.snapshot(), &tables, &callbacks, unblocked, changes))
 }

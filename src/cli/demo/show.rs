@@ -131,6 +131,7 @@ impl Show {
             row("change to callback", format!("{:.1} s", median / 1000.0), "median, with a pass every second");
         }
         self.line("");
+        self.line(format!("  {}", credited_sentence(verdict)));
         for difference in verdict.differences.iter().take(DIFFERENCES) {
             self.line(format!("  {}", bad(&sentence(difference))));
         }
@@ -156,6 +157,13 @@ impl Show {
             self.printer.line(text);
         }
     }
+}
+
+/// What the receiver has credited.
+fn credited_sentence(Verdict { credited, credited_usdt, .. }: &Verdict) -> String {
+    let Some(usdt) = credited_usdt else { return "credited no deposit, as none was settled".to_owned() };
+    let noun = if *credited == 1 { "deposit" } else { "deposits" };
+    format!("credited {credited} {noun}, {usdt} USDT: each once, on deposit.settled")
 }
 
 /// A value that differs.
@@ -190,6 +198,17 @@ fn bad(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_credited_is_one_sentence_of_eighty_columns() {
+        let said = |credited, usdt: &str| {
+            credited_sentence(&Verdict { credited, credited_usdt: usdt.parse().ok(), ..Verdict::default() })
+        };
+        assert_eq!(said(12, "345.6"), "credited 12 deposits, 345.6 USDT: each once, on deposit.settled");
+        assert_eq!(said(1, "3"), "credited 1 deposit, 3 USDT: each once, on deposit.settled");
+        assert_eq!(said(0, ""), "credited no deposit, as none was settled");
+        assert!(said(9_999, "99999999999.123456").len() + 2 <= 80);
+    }
 
     #[test]
     fn a_value_that_differs_is_one_sentence() {

@@ -9,6 +9,7 @@ use lumo_bridge_entity::{deposit, event, wallet};
 use lumo_simulator::{Received, Snapshot};
 use serde::Serialize;
 
+use super::book::Credited;
 use crate::model::Amount;
 
 /// A value of a row that is one thing in the table and another upstream.
@@ -42,6 +43,9 @@ pub(super) struct Verdict {
     pub(super) invalid: usize,
     pub(super) twice: usize,
     pub(super) out_of_order: usize,
+    /// Deposits that the receiver has credited, and their sum; none if there is none of them.
+    pub(super) credited: usize,
+    pub(super) credited_usdt: Option<Amount>,
     pub(super) median_ms: Option<f64>,
 }
 
@@ -57,6 +61,7 @@ pub(super) struct Tables {
 pub(super) struct Callbacks {
     pub(super) received: Vec<Arc<Received>>,
     pub(super) out_of_order: usize,
+    pub(super) credited: Credited,
 }
 
 impl Verdict {
@@ -86,6 +91,8 @@ impl Verdict {
             changes,
             undelivered: usize::try_from(tables.undelivered).unwrap_or(0),
             out_of_order: callbacks.out_of_order,
+            credited: callbacks.credited.deposits,
+            credited_usdt: callbacks.credited.usdt.clone(),
             ..Self::default()
         };
         verdict.with_callbacks(&callbacks.received, &tables.events)

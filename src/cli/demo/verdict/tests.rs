@@ -111,7 +111,11 @@ fn tables(world: &Snapshot) -> Tables {
 
 fn callbacks() -> Callbacks {
     let second = noon() + chrono::TimeDelta::seconds(1);
-    Callbacks { received: vec![callback("evt_1", 503, noon()), callback("evt_1", 200, second)], out_of_order: 0 }
+    Callbacks {
+        received: vec![callback("evt_1", 503, noon()), callback("evt_1", 200, second)],
+        out_of_order: 0,
+        credited: Credited { deposits: 2, usdt: "0.3".parse().ok() },
+    }
 }
 
 fn judged(tables: &Tables, callbacks: &Callbacks, unblocked: &HashSet<String>) -> Verdict {
@@ -134,6 +138,7 @@ fn nothing_is_lost_where_tables_and_world_are_the_same() {
         "an operator's event is not for the shop"
     );
     assert_eq!(verdict.median_ms, Some(1_000.0));
+    assert_eq!((verdict.credited, verdict.credited_usdt), (2, "0.3".parse().ok()));
 }
 
 #[test]
