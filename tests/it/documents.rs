@@ -8,17 +8,20 @@ use std::process::{Command, Stdio};
 
 use clap::Parser;
 use clap::error::ErrorKind::{DisplayHelpOnMissingArgumentOrSubcommand, MissingRequiredArgument};
+use config::{FileFormat, Format, ValueKind};
 use lumo_bridge::cli::Cli;
 use lumo_simulator::World;
-use serde_json::json;
+use sea_orm::DbBackend;
+use serde_json::{Value, json};
 
 use crate::database::{Database, on_each_database};
 use crate::world::{PATIENCE, Stage, eventually, seed};
 
-on_each_database!(every_query_of_the_documents_finds_what_it_says, the_statement_of_the_documents_books_each_deposit,);
+on_each_database!(every_query_of_the_documents_finds_what_it_says, the_page_on_crediting_books_each_deposit_once,);
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
+    "docs/crediting.md",
     "docs/developer.md",
     "docs/operator.md",
     "docs/contributor.md",
@@ -69,7 +72,7 @@ async fn run(name: &str, config: &str) {
     let mut config = config.to_owned();
     for port in PORTS {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-        config = config.replace(port, &free);
+        config = config.replace(&format!(":{port}"), &format!(":{free}"));
         script = script.replace(&format!("--port {port}"), &format!("--port {free}"));
         if port == "8700" {
             script = script.replace("lumo-bridge simulate", &format!("lumo-bridge simulate --listen 127.0.0.1:{free}"));
@@ -118,19 +121,29 @@ async fn the_commands_for_operators_do_what_they_say() {
 async fn every_query_of_the_documents_finds_what_it_says(database: Database) {
     let mut stage = Stage::new(database, World::live(seed())).await;
     stage.announce_history();
-    stage.settings.set("lumo.settled_statuses", json!(["new"]));
+    stage.settings.set("lumo.settled_statuses", json!(["confirmed"]));
     stage.world.add_wallet("42");
     let deposit = stage.world.add_deposit_for("42", "12.5").unwrap().id.to_string();
+    let [_, booked] = ["7", "8"].map(|amount| {
+        let id = stage.world.add_deposit_for("42", amount).unwrap().id;
+        stage.world.set_deposit_status(id, "confirmed").unwrap().id
+    });
     let parts = stage.parts().await;
     parts.sync().await;
-    for name in ["docs/developer.md", "docs/operator.md"] {
+    stage.world.set_deposit_status(booked, "failed").unwrap();
+    parts.sync().await;
+    for name in ["docs/crediting.md", "docs/developer.md", "docs/operator.md"] {
         for statement in blocks(&document(name), "sql").iter().flat_map(|block| block.split(';')) {
             let statement = statement.trim().replace("8d5f4f0e-3c1b-4a55-8d0c-0f2b7c1e9a77", &deposit);
+            let statement = of_backend(&stage.database, &statement);
             if statement.starts_with("SELECT") {
                 let found = stage.database.number(&format!("SELECT COUNT(*) FROM ({statement}) AS found")).await;
                 assert!(found > 0, "nothing is found by\n{statement}");
             } else if !statement.is_empty() {
                 stage.database.execute(&statement).await;
+                if statement.contains("TABLE bookings") {
+                    stage.database.execute(&format!("INSERT INTO bookings VALUES ('{booked}', '42', '8')")).await;
+                }
                 if statement.contains("TABLE users") {
                     let users = "INSERT INTO users VALUES ('42', 'bob@example.com'), ('43', 'eve@example.com')";
                     stage.database.execute(users).await;
@@ -141,28 +154,82 @@ async fn every_query_of_the_documents_finds_what_it_says(database: Database) {
     parts.store.close().await;
 }
 
-async fn the_statement_of_the_documents_books_each_deposit(database: Database) {
-    let guide = document("docs/developer.md");
-    let make = blocks(&guide, "sql").into_iter().find(|block| block.contains("TABLE bookings")).unwrap();
-    database.execute(&make).await;
-    let example = blocks(&guide, "yaml").into_iter().find(|block| block.contains("sink:")).unwrap();
-    let sql = example.lines().find_map(|line| line.trim().strip_prefix("sql: ")).unwrap();
+/// What the page on crediting says of databases, and what it shows for PostgreSQL.
+fn of_backend(database: &Database, text: &str) -> String {
+    let differences = match database.backend() {
+        DbBackend::Sqlite => vec![("amount decimal(65, 30)", "amount text")],
+        DbBackend::MySql => vec![
+            ("deposit_id varchar(128)", "deposit_id varchar(128) COLLATE utf8mb4_nopad_bin"),
+            ("ON CONFLICT (deposit_id) DO NOTHING", "ON DUPLICATE KEY UPDATE deposit_id = deposit_id"),
+        ],
+        _ => Vec::new(),
+    };
+    let page = document("docs/crediting.md");
+    differences.into_iter().fold(text.to_owned(), |text, (shown, other)| {
+        assert!(page.contains(shown) && page.contains(&format!("`{other}`")), "the page does not say `{other}`");
+        text.replace(shown, other)
+    })
+}
 
-    let mut stage = Stage::new(database, World::live(seed())).await;
-    stage.announce_history();
-    let ledger = json!({ "sink": { "sql": sql, "timeout": "2s" }, "events": ["deposit.created"] });
-    stage.settings.set("callbacks.endpoints.ledger", ledger);
-    stage.world.add_wallet("42");
-    let deposits = ["12.5", "7"].map(|amount| stage.world.add_deposit_for("42", amount).unwrap().id);
-    let parts = stage.parts().await;
-    parts.sync().await;
-    let delivering = parts.deliver().await;
-    stage.database.until_at_least(2, PATIENCE, "SELECT COUNT(*) FROM bookings").await;
-    for id in deposits {
-        assert_eq!(stage.database.count("bookings", &format!("deposit_id = '{id}'")).await, 1);
+/// The page on crediting, as somebody follows it who has credited a deposit before.
+async fn the_page_on_crediting_books_each_deposit_once(database: Database) {
+    let page = document("docs/crediting.md");
+    let bookings = blocks(&page, "sql").into_iter().find(|block| block.contains("TABLE bookings")).unwrap();
+    database.execute(&of_backend(&database, &bookings)).await;
+    let world = World::live(seed());
+    // From before the first import by the clocks of both sides.
+    world.seed(10, 1);
+    let old = world.random_deposit().unwrap().id;
+    world.set_deposit_status(old, "confirmed").unwrap();
+    let mut stage = Stage::new(database, world).await;
+    for block in blocks(&page, "yaml") {
+        let table = FileFormat::Yaml.parse(None, &of_backend(&stage.database, &block)).unwrap();
+        let shown: Value = config::Value::new(None, ValueKind::Table(table)).try_deserialize().unwrap();
+        for path in ["lumo.settled_statuses", "callbacks.endpoints.ledger"] {
+            if let Some(value) = shown.pointer(&format!("/{}", path.replace('.', "/"))) {
+                stage.settings.set(path, value.clone());
+            }
+        }
     }
-    delivering.stop().await;
-    parts.store.close().await;
+    let bridge = stage.daemon();
+    stage.until_imported().await;
+
+    let [paid, pending] = ["12.500000000001", "7"].map(|amount| stage.world.add_deposit_for("42", amount).unwrap().id);
+    stage.world.set_deposit_status(paid, "confirmed").unwrap();
+    stage.database.until_at_least(1, PATIENCE, "SELECT COUNT(*) FROM bookings").await;
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    let booked = format!("SELECT deposit_id, user_id FROM bookings ORDER BY {}", stage.database.text("amount"));
+    let row = |id: &dyn ToString, user: &str| vec![Some(id.to_string()), Some(user.to_owned())];
+    assert_eq!(stage.database.rows(&booked).await, [row(&paid, "42")], "neither {old} nor {pending}");
+    assert_eq!(stage.database.count("bookings", "amount = '12.500000000001'").await, 1);
+
+    // What was stored in silence is found, and what credited it is written down.
+    let reconcile = ["reconcile", "--json", "--against", "SELECT deposit_id, amount FROM bookings"];
+    let found = stage.command(&reconcile).await;
+    assert_eq!((found.status.code(), found.stdout.lines().count()), (Some(1), 1), "{found:?}");
+    assert!(found.stdout.contains(&old.to_string()) && found.stdout.contains("not_booked"), "{found:?}");
+    let by_the_old_system = "INSERT INTO bookings SELECT id, external_id, amount FROM lumo_user_deposits";
+    stage.database.execute(&format!("{by_the_old_system} WHERE id = '{old}'")).await;
+    let before = stage.database.rows(&booked).await;
+
+    // A replay runs the statement again, and a test is refused and leaves nothing.
+    let replay = ["event", "replay", "--since", "1h", "--type", "deposit.settled", "--endpoint", "ledger"];
+    let replayed = stage.command(&replay).await;
+    assert_eq!(replayed.status.code(), Some(0), "{replayed:?}");
+    let attempts = "SELECT COUNT(*) FROM lumo_delivery_attempts WHERE endpoint = 'ledger' AND reason = 'replay'";
+    stage.database.until_at_least(1, PATIENCE, attempts).await;
+    let tried = stage.command(&["endpoint", "test", "ledger"]).await;
+    assert_eq!(tried.status.code(), Some(1), "{tried:?}");
+    assert!(tried.stdout.contains("rolled back"), "{tried:?}");
+    let checked = stage.command(&["check"]).await;
+    assert!(checked.stdout.contains("its statement can be prepared"), "{checked:?}");
+    assert_eq!(stage.database.rows(&booked).await, before);
+    assert_eq!(before.len(), 2);
+    stage.until_delivered().await;
+
+    run("docs/crediting.md", &stage.settings.to_string()).await;
+    bridge.stop().await;
 }
 
 /// The words of each `lumo-bridge` command in a text, as a shell would take them apart.
