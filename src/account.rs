@@ -33,11 +33,17 @@ impl Refusal {
     /// The refusal of what was found where the tables have this account.
     #[must_use]
     pub fn of(own: &Account, found: &Identity) -> Self {
-        if own.company_id == found.company {
-            let company = own.company_id.to_string();
-            Self::Server { company, own: own.server.clone(), found: found.server.to_string() }
+        Self::between((own.company_id.as_str(), &own.server), (found.company.as_str(), found.server.as_str()))
+    }
+
+    /// The refusal of the company and the server that were found, where the tables have their own.
+    #[must_use]
+    pub fn between((own_company, own_server): (&str, &str), (found_company, found_server): (&str, &str)) -> Self {
+        if own_company == found_company {
+            let (company, own, found) = (own_company.to_owned(), own_server.to_owned(), found_server.to_owned());
+            Self::Server { company, own, found }
         } else {
-            Self::Company { own: own.company_id.to_string(), found: found.company.to_string() }
+            Self::Company { own: own_company.to_owned(), found: found_company.to_owned() }
         }
     }
 
@@ -46,12 +52,13 @@ impl Refusal {
     pub fn hint(&self) -> String {
         match self {
             Self::Company { own, found } => format!(
-                "put the key of company {own} into `lumo.api_key`, or another database into `database.url`; \
-                 `lumo-bridge account adopt {found} --yes` gives these tables to the key's company"
+                "put the key of company {own} into `lumo.api_key`, then reload the daemon, or another database into \
+                 `database.url`, then restart it; `lumo-bridge account adopt {found} --yes` gives these tables to the \
+                 key's company"
             ),
             Self::Server { company, .. } => format!(
-                "correct `lumo.base_url`; if the company has moved there, `lumo-bridge account adopt {company} --yes` keeps \
-                 everything that is stored"
+                "correct `lumo.base_url`, then reload the daemon; if the company has moved there, `lumo-bridge account adopt \
+                 {company} --yes` keeps everything that is stored"
             ),
             Self::Unnamed { .. } => {
                 "it goes on by itself once Lumo answers `GET /auth/company/profile` or lists a wallet; \

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Account, Endpoint, Reader, Standing};
+use crate::account::Refusal;
 use crate::model::Listing;
 use crate::store::{Progress, WriteTrouble};
 use crate::sync::gap::counts_more;
@@ -69,6 +70,12 @@ fn at(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
+/// A sentence that begins as one, of words that go on where others stopped.
+fn capitalized(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// A number of callbacks, with its verb.
 fn wait(callbacks: i64) -> String {
     if callbacks == 1 { "1 callback waits".to_owned() } else { format!("{callbacks} callbacks wait") }
@@ -94,17 +101,9 @@ pub fn of_listings(
 #[must_use]
 pub fn of_account(account: &Account) -> Option<Finding> {
     let Account { company_id, server, wrong: Some(wrong), .. } = account else { return None };
-    let (what, hint) = if wrong.company_id == *company_id {
-        let what = format!("`lumo.base_url` names {}, and the tables are filled from {server}", wrong.server);
-        (what, "correct `lumo.base_url`; if the company has moved there, ")
-    } else {
-        let what =
-            format!("The API key belongs to company {}, and the tables to company {company_id}", wrong.company_id);
-        (what, "put the right key into `lumo.api_key`, then reload the daemon; if the tables are to change hands, ")
-    };
-    let message = format!("{what}: nothing is read since {}", at(wrong.since));
-    let hint = format!("{hint}`lumo-bridge account adopt {} --yes`", wrong.company_id);
-    Some(Finding::new(Severity::Stopped, "wrong_account", message).hint(hint).blocking())
+    let refusal = Refusal::between((company_id, server), (&wrong.company_id, &wrong.server));
+    let message = format!("{}: nothing is read since {}", capitalized(&refusal.to_string()), at(wrong.since));
+    Some(Finding::new(Severity::Stopped, "wrong_account", message).hint(refusal.hint()).blocking())
 }
 
 /// The key is one for all listings, so this is one finding.

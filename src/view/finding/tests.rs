@@ -1,6 +1,7 @@
 //! One sentence for each state.
 
 use super::*;
+use crate::view::WrongAccount;
 
 fn time(second: u32) -> DateTime<Utc> {
     format!("2026-05-04T10:00:{second:02}Z").parse().unwrap()
@@ -223,4 +224,41 @@ fn a_database_that_takes_no_writes_is_said() {
          database or disk is full; nothing is sent meanwhile"
     );
     assert!(finding.blocks_ready && finding.severity == Severity::Stopped && finding.hint.is_some());
+}
+
+#[test]
+fn another_account_is_said_in_the_words_of_the_refusal() {
+    let account = |wrong: (&str, &str)| Account {
+        company_id: "c-1".to_owned(),
+        server: "https://b2b.lumowallet.io".to_owned(),
+        environment: "production".to_owned(),
+        since: time(0),
+        wrong: Some(WrongAccount { company_id: wrong.0.to_owned(), server: wrong.1.to_owned(), since: time(5) }),
+    };
+    let said = |wrong| {
+        let finding = of_account(&account(wrong)).unwrap();
+        (finding.message, finding.hint.unwrap())
+    };
+    let (message, hint) = said(("c-2", "https://b2b.lumowallet.io"));
+    assert_eq!(
+        message,
+        "The API key belongs to company c-2, and the tables to company c-1: nothing is read since 2026-05-04T10:00:05Z"
+    );
+    assert_eq!(
+        hint,
+        "put the key of company c-1 into `lumo.api_key`, then reload the daemon, or another database into `database.url`, then \
+         restart it; `lumo-bridge account adopt c-2 --yes` gives these tables to the key's company"
+    );
+    let (message, hint) = said(("c-1", "https://b2b-staging.lumowallet.io"));
+    assert_eq!(
+        message,
+        "The tables are filled from https://b2b.lumowallet.io, and `lumo.base_url` names https://b2b-staging.lumowallet.io: \
+         nothing is read since 2026-05-04T10:00:05Z"
+    );
+    assert_eq!(
+        hint,
+        "correct `lumo.base_url`, then reload the daemon; if the company has moved there, `lumo-bridge account adopt c-1 --yes` \
+         keeps everything that is stored"
+    );
+    assert_eq!(of_account(&Account { wrong: None, ..account(("c-1", "")) }), None);
 }
