@@ -1,10 +1,15 @@
 //! The account guard: the key of another company, or another server, reads nothing, writes nothing and tells nobody anything
 //! but that, until it is put right or the tables are given to it.
 
-use lumo_simulator::{Profile, Quirks, World};
+mod foreign;
+mod writes;
+
+use std::time::Duration;
+
+use lumo_simulator::{Operation, Profile, Quirks, World};
 use serde_json::{Value, json};
 
-use crate::database::{Database, on_each_database};
+use crate::database::{Cell, Database, on_each_database};
 use crate::world::{Bridge, PATIENCE, Stage, eventually, random_changes, seed};
 
 on_each_database!(
@@ -22,12 +27,24 @@ struct Companies {
     own_key: String,
 }
 
+/// What the tables hold and tell, and what was asked of Lumo.
+struct Before {
+    rows: [Vec<Vec<Cell>>; 2],
+    events: usize,
+    received: usize,
+    writes: u64,
+}
+
 impl Companies {
     async fn new(database: Database) -> Self {
+        Self::with(database, Quirks::default()).await
+    }
+
+    async fn with(database: Database, quirks: Quirks) -> Self {
         let world = World::live(seed());
         world.seed(20, 40);
         let own_key = world.api_key();
-        let stage = Stage::new(database, world).await;
+        let stage = Stage::with(database, world, quirks, Duration::ZERO).await;
         let other = World::live(seed().wrapping_add(1)).with_api_key(OTHER_KEY);
         other.seed(10, 30);
         stage.simulator.add_company(other.clone());
@@ -51,6 +68,59 @@ impl Companies {
     async fn until_wrong(&self) {
         let sql = "SELECT COUNT(*) FROM lumo_account WHERE wrong_since IS NOT NULL";
         self.stage.database.until_at_least(1, PATIENCE, sql).await;
+    }
+
+    async fn before(&self) -> Before {
+        Before {
+            rows: self.rows().await,
+            events: self.stage.events().await.len(),
+            received: self.stage.receiver.count(),
+            writes: self.writes(),
+        }
+    }
+
+    /// Both tables, as far as anything is stored, changed, set apart or called missing.
+    async fn rows(&self) -> [Vec<Vec<Cell>>; 2] {
+        let of = async |table: &str| {
+            let columns = "id, company_id, version, missing_since, former_company_id, fingerprint";
+            self.stage.database.rows(&format!("SELECT {columns} FROM {table} ORDER BY id")).await
+        };
+        [of("lumo_user_wallets").await, of("lumo_user_deposits").await]
+    }
+
+    /// How often Lumo was asked to change something.
+    fn writes(&self) -> u64 {
+        let writes = Operation::ALL.into_iter().filter(|operation| !operation.is_listing());
+        writes.map(|operation| self.stage.simulator.requests().of(operation)).sum()
+    }
+
+    /// Asserts that since then nothing was stored or called missing, nothing written at Lumo, and nothing told but so often
+    /// that the account is the wrong one.
+    async fn nothing_of_another_company(&self, before: &Before, told: usize, way: &str) {
+        assert_eq!(self.rows().await, before.rows, "{way}: the tables have changed");
+        assert_eq!(self.writes(), before.writes, "{way}: something was written at Lumo");
+        for table in ["lumo_rejects", "lumo_sync_state"] {
+            let condition = if table == "lumo_rejects" { "1 = 1" } else { "removals_held IS NOT NULL" };
+            assert_eq!(self.stage.database.count(table, condition).await, 0, "{way}: {table}");
+        }
+        let events = self.stage.events().await;
+        let (old, new) = events.split_at(before.events);
+        let kinds: Vec<&str> = new.iter().map(|event| event.kind.as_str()).collect();
+        assert_eq!(kinds, vec!["sync.wrong_account"; told], "{way}: what was told");
+        let received = self.stage.receiver.received();
+        let known = |id: Option<&str>| old.iter().any(|event| id == Some(&*event.id));
+        let sent = received[before.received..].iter().filter(|request| !known(request.id.as_deref()));
+        let strange: Vec<_> =
+            sent.filter(|request| request.event_type.as_deref() != Some("sync.wrong_account")).collect();
+        assert!(strange.is_empty(), "{way}: what was sent: {strange:#?}");
+    }
+
+    /// Reads once with the right configuration, which ends the episode.
+    async fn read_rightly(&self) {
+        let synced = self.stage.command(&["sync"]).await;
+        assert_eq!(synced.status.code(), Some(0), "{synced:?}");
+        self.stage.assert_mirrored().await;
+        assert_eq!(self.stage.database.count("lumo_account", "wrong_since IS NOT NULL").await, 0);
     }
 }
 

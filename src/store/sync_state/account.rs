@@ -1,9 +1,11 @@
 //! Whose data the tables hold, whether the key that reads is that company's, and how the tables pass to another company.
 
 use chrono::{DateTime, Utc};
-use lumo_bridge_entity::{account, blocks, deposit_status, lease, progress, reject, seen, stream, sweep, watch};
+use lumo_bridge_entity::{
+    account, blocks, deposit, deposit_status, lease, progress, reject, seen, stream, sweep, wallet, watch,
+};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::model::account::Identity;
 use crate::model::facts::wrong_account_event;
@@ -78,9 +80,9 @@ impl Store {
                 tx.hold(fence).await?;
             }
             tx.lock_counter(stream::ALL).await?;
-            let Some(account) = tx.own_account().await? else {
-                tx.write_account(found, now).await?;
-                return Ok(Ok(()));
+            let account = match tx.own_account().await? {
+                Some(account) => account,
+                None => tx.first_account(found, now).await?,
             };
             if account.is(found) {
                 if notes_strangers {
@@ -107,9 +109,13 @@ impl Store {
         self.tx("account.adopt", |tx| async move {
             tx.end_reading(now).await?;
             tx.lock_counter(stream::ALL).await?;
-            let before = tx.own_account().await?;
-            let is_same_company = before.as_ref().is_some_and(|account| account.company_id == found.company);
-            let is_same = before.as_ref().is_some_and(|account| account.is(found));
+            let own = tx.own_account().await?;
+            let is_same = own.as_ref().is_some_and(|account| account.is(found));
+            let before = match own {
+                Some(account) => Some(account.company_id),
+                None => tx.company_of_rows().await?,
+            };
+            let is_same_company = before.as_ref() == Some(&found.company);
             if !is_same {
                 tx.write_account(found, now).await?;
             }
@@ -120,9 +126,8 @@ impl Store {
             if is_same_company {
                 return Ok(Adopted::Server);
             }
-            let former = before.as_ref().map(|account| &account.company_id);
-            let former_wallets = tx.set_apart::<Wallet>(former, &found.company).await?;
-            let former_deposits = tx.set_apart::<Deposit>(former, &found.company).await?;
+            let former_wallets = tx.set_apart::<Wallet>(before.as_ref(), &found.company).await?;
+            let former_deposits = tx.set_apart::<Deposit>(before.as_ref(), &found.company).await?;
             if before.is_some() {
                 tx.begin_anew().await?;
             }
@@ -143,19 +148,46 @@ impl Tx {
         Ok(account::Entity::find_by_id(account::OWN).one(self.session()).await?)
     }
 
-    async fn write_account(&self, found: &Identity, now: DateTime<Utc>) -> Result<(), Error> {
+    /// The account of tables that had none: of the company that rows name which were read while no key named its own, or else
+    /// of what was found.
+    async fn first_account(&self, found: &Identity, now: DateTime<Utc>) -> Result<Account, Error> {
+        let company = self.company_of_rows().await?.unwrap_or_else(|| found.company.clone());
+        self.write_account(&Identity { company, server: found.server.clone() }, now).await
+    }
+
+    /// The company that the oldest row names which names one.
+    async fn company_of_rows(&self) -> Result<Option<CompanyId>, Error> {
+        let wallets = wallet::Entity::find()
+            .select_only()
+            .column(wallet::Column::CompanyId)
+            .filter(wallet::Column::FormerCompanyId.is_null())
+            .order_by_asc(wallet::Column::RowNo);
+        if let Some(company) = wallets.into_tuple().one(self.session()).await? {
+            return Ok(Some(company));
+        }
+        let deposits = deposit::Entity::find()
+            .select_only()
+            .column(deposit::Column::CompanyId)
+            .filter(deposit::Column::FormerCompanyId.is_null())
+            .filter(deposit::Column::CompanyId.is_not_null())
+            .order_by_asc(deposit::Column::RowNo);
+        Ok(deposits.into_tuple().one(self.session()).await?)
+    }
+
+    async fn write_account(&self, found: &Identity, now: DateTime<Utc>) -> Result<Account, Error> {
         account::Entity::delete_by_id(account::OWN).exec(self.session()).await?;
-        let row = account::ActiveModel {
-            id: Set(account::OWN),
-            company_id: Set(found.company.clone()),
-            server: Set(found.server.as_str().to_owned()),
-            since: Set(now),
-            wrong_company_id: Set(None),
-            wrong_server: Set(None),
-            wrong_since: Set(None),
+        let account = Account {
+            id: account::OWN,
+            company_id: found.company.clone(),
+            server: found.server.as_str().to_owned(),
+            since: now,
+            wrong_company_id: None,
+            wrong_server: None,
+            wrong_since: None,
         };
+        let row = account::ActiveModel::from(account.clone()).reset_all();
         account::Entity::insert(row).exec_without_returning(self.session()).await?;
-        Ok(())
+        Ok(account)
     }
 
     async fn note_stranger(&self, stranger: Option<(&Identity, DateTime<Utc>)>) -> Result<(), Error> {
