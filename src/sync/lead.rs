@@ -4,6 +4,9 @@
 //! transaction of a round checks it, so a process that was stopped, suspended or cut off and comes back late cannot store
 //! anything that another has overtaken. Clocks need not agree for that, and they need not be right: a lease that nobody
 //! renews for as long as it can last is over, whatever end it names, and so is one whose process has lost its lock.
+//!
+//! Who leads and finds that its key is another company's keeps the lease: it is what says so, and reads as soon as it is put right.
+//! It loses the lease to a process that stands by with the right key, and to no other, so the two do not change places for ever.
 
 mod rival;
 
@@ -16,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Right, Syncer, Upstream};
 use crate::chain::Chain;
 use crate::clock::Clock;
-use crate::store::{self, Fence, Store};
+use crate::store::{self, Belongs, Fence, Store};
 use rival::Rival;
 
 /// What the lease is for.
@@ -31,6 +34,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const FIRST_LOOKS_EVERY: Duration = Duration::from_millis(100);
 /// … which lasts this long: a process that was killed and started again finds its own old lease.
 const BEGINNING: Duration = Duration::from_secs(3);
+/// How often a process that stands by asks whose key it has while that cannot be found out.
+const IDENTIFY_EVERY: Duration = Duration::from_secs(10);
 
 /// This process's claim to be the one that reads.
 pub struct Lead {
@@ -74,7 +79,7 @@ impl Lead {
         let mut held: Option<(Fence, DateTime<Utc>)> = None;
         let mut standby = Standby::new();
         loop {
-            held = self.renew(held, &mut standby).await;
+            held = self.renew(held, &mut standby, syncer, stop).await;
             syncer.write_by(held.map_or(Right::Guest, |(fence, _)| Right::Lease(fence)));
             self.leading.send_replace(Some(held.is_some()));
             standby.announce(&self.store, held.is_some());
@@ -92,14 +97,20 @@ impl Lead {
     }
 
     /// The lease, and until when it is ours.
-    async fn renew(
+    async fn renew<U: Upstream>(
         &self,
         held: Option<(Fence, DateTime<Utc>)>,
         standby: &mut Standby,
+        syncer: &Syncer<U>,
+        stop: &CancellationToken,
     ) -> Option<(Fence, DateTime<Utc>)> {
         let now = self.clock.now();
-        match self.ask(standby, now).await {
-            Ok(fence) => fence.map(|fence| (fence, now + LEASE)),
+        let asked = match self.ask(standby, now).await {
+            Ok(None) => self.relieve(standby, syncer, stop).await,
+            asked => asked.map(|fence| fence.map(|fence| (fence, now + LEASE))),
+        };
+        match asked {
+            Ok(held) => held,
             Err(error) => {
                 tracing::warn!(error = %Chain(&error), "lease not renewed");
                 held.filter(|(_, until)| now < *until)
@@ -126,6 +137,35 @@ impl Lead {
         }
         Ok(None)
     }
+
+    /// Takes the lease from a holder that has the key of another company, or another server, where this process has the right one.
+    async fn relieve<U: Upstream>(
+        &self,
+        standby: &mut Standby,
+        syncer: &Syncer<U>,
+        stop: &CancellationToken,
+    ) -> Result<Option<(Fence, DateTime<Utc>)>, store::Error> {
+        let Some(seen) = standby.rival.as_ref().map(|rival| rival.holder().clone()) else { return Ok(None) };
+        let account = self.store.account().await?.filter(|account| account.wrong_since.is_some());
+        let (Some(account), true) = (account, standby.may_identify()) else { return Ok(None) };
+        let Some(Ok(Some(found))) = stop.run_until_cancelled(syncer.identify()).await else {
+            standby.unidentified = Some(Instant::now());
+            return Ok(None);
+        };
+        if !account.is(&found) {
+            return Ok(None);
+        }
+        // The answer may have taken its time.
+        let now = self.clock.now();
+        let fence = self.store.relieve((RESOURCE, &seen), &found, &self.owner, LEASE, now).await?;
+        if fence.is_some() {
+            standby.rival = None;
+            tracing::warn!(
+                "the process that read has the key of another company, or another server: this one takes over"
+            );
+        }
+        Ok(fence.map(|fence| (fence, now + LEASE)))
+    }
 }
 
 /// What a process knows that does not lead.
@@ -133,15 +173,21 @@ struct Standby {
     began: Instant,
     rival: Option<Rival>,
     announced: Option<bool>,
+    /// When it was asked in vain whose key this process has.
+    unidentified: Option<Instant>,
 }
 
 impl Standby {
     fn new() -> Self {
-        Self { began: Instant::now(), rival: None, announced: None }
+        Self { began: Instant::now(), rival: None, announced: None, unidentified: None }
     }
 
     fn is_beginning(&self) -> bool {
         self.began.elapsed() < BEGINNING
+    }
+
+    fn may_identify(&self) -> bool {
+        self.unidentified.is_none_or(|asked| asked.elapsed() >= IDENTIFY_EVERY)
     }
 
     fn pause(&self) -> Duration {

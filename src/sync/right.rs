@@ -4,6 +4,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Error, Syncer, Upstream};
 use crate::account;
+use crate::lumo;
+use crate::model::account::Identity;
 use crate::store::{Ending, Fence, Noting};
 
 /// By what right a process writes what it has read.
@@ -29,6 +31,11 @@ impl Right {
 }
 
 impl<U: Upstream> Syncer<U> {
+    /// Whose key this process has, as far as that can be found out.
+    pub(super) async fn identify(&self) -> Result<Option<Identity>, lumo::Error> {
+        self.upstream.identify().await
+    }
+
     /// Makes sure that the lists are of the company, and from the server, that the tables are filled from. False if the
     /// process is to end first.
     pub(super) async fn admit(&self, ending: Ending, stop: &CancellationToken) -> Result<bool, Error> {

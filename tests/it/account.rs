@@ -2,6 +2,7 @@
 //! but that, until it is put right or the tables are given to it.
 
 mod foreign;
+mod replicas;
 mod writes;
 
 use std::time::Duration;

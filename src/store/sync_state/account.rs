@@ -190,6 +190,16 @@ impl Tx {
         Ok(account)
     }
 
+    /// Whether the tables belong to this, and are noted to be read with the key of another; that is over then.
+    pub(super) async fn is_misread(&self, right: &Identity) -> Result<bool, Error> {
+        let account = self.own_account().await?;
+        let is_misread = account.is_some_and(|account| account.is(right) && account.wrong_since.is_some());
+        if is_misread {
+            self.note_stranger(None).await?;
+        }
+        Ok(is_misread)
+    }
+
     async fn note_stranger(&self, stranger: Option<(&Identity, DateTime<Utc>)>) -> Result<(), Error> {
         let (found, since) = stranger.unzip();
         account::Entity::update_many()

@@ -12,6 +12,7 @@ use sea_orm::{
     Statement,
 };
 
+use crate::model::account::Identity;
 use crate::store::{Error, Store, Tx};
 
 /// The owner of a lease that was given up.
@@ -74,32 +75,45 @@ impl Store {
                 return Ok(None);
             }
             let expires_at = now + lease;
-            let process = tx.store().inner.process.shown().map(i64::from);
-            let epoch = match held {
-                None => {
-                    let (resource, owner) = (resource.to_owned(), owner.to_owned());
-                    let row = lease::Model { resource, owner, epoch: 1, expires_at, process };
-                    lease::Entity::insert(lease::ActiveModel::from(row)).exec_without_returning(tx.session()).await?;
-                    1
-                }
-                Some(held) => {
-                    let kept = held.owner == owner && held.expires_at > now;
-                    let epoch = if kept { held.epoch } else { held.epoch.saturating_add(1) };
-                    lease::Entity::update_many()
-                        .set(lease::ActiveModel {
-                            owner: Set(owner.to_owned()),
-                            epoch: Set(epoch),
-                            expires_at: Set(expires_at),
-                            process: Set(process),
-                            ..Default::default()
-                        })
-                        .filter(lease::Column::Resource.eq(resource))
-                        .exec(tx.session())
-                        .await?;
-                    epoch
-                }
+            let Some(held) = held else {
+                let process = tx.store().inner.process.shown().map(i64::from);
+                let row = lease::Model {
+                    resource: resource.to_owned(),
+                    owner: owner.to_owned(),
+                    epoch: 1,
+                    expires_at,
+                    process,
+                };
+                lease::Entity::insert(lease::ActiveModel::from(row)).exec_without_returning(tx.session()).await?;
+                return Ok(Some(Fence { resource, epoch: 1 }));
             };
-            Ok(Some(Fence { resource, epoch }))
+            let kept = held.owner == owner && held.expires_at > now;
+            let epoch = if kept { held.epoch } else { held.epoch.saturating_add(1) };
+            Ok(Some(tx.take_lease(Fence { resource, epoch }, owner, expires_at).await?))
+        })
+        .await
+    }
+
+    /// Takes the lead from whoever is seen to have it with the key of another company, for a process whose key is of `found`: none
+    /// unless the tables belong to that, and are noted to be read with another key. What was noted is over then.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn relieve(
+        &self,
+        (resource, seen): (&'static str, &Holder),
+        found: &Identity,
+        owner: &str,
+        lease: TimeDelta,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Fence>, Error> {
+        self.tx("lease.relieve", |tx| async move {
+            let held = lease::Entity::find_by_id(resource).lock_exclusive().one(tx.session()).await?;
+            if held.map(Holder::from).as_ref() != Some(seen) || !tx.is_misread(found).await? {
+                return Ok(None);
+            }
+            let fence = Fence { resource, epoch: seen.epoch.saturating_add(1) };
+            Ok(Some(tx.take_lease(fence, owner, now + lease).await?))
         })
         .await
     }
@@ -154,6 +168,22 @@ impl Store {
 }
 
 impl Tx {
+    /// Makes this process the owner of a lease that there is.
+    async fn take_lease(&self, fence: Fence, owner: &str, expires_at: DateTime<Utc>) -> Result<Fence, Error> {
+        lease::Entity::update_many()
+            .set(lease::ActiveModel {
+                owner: Set(owner.to_owned()),
+                epoch: Set(fence.epoch),
+                expires_at: Set(expires_at),
+                process: Set(self.store().inner.process.shown().map(i64::from)),
+                ..Default::default()
+            })
+            .filter(lease::Column::Resource.eq(fence.resource))
+            .exec(self.session())
+            .await?;
+        Ok(fence)
+    }
+
     /// Ends leases. Then they are nobody's, whatever end they name: a clock that is wrong now may be right again.
     async fn end_leases(&self, which: Condition, now: DateTime<Utc>) -> Result<(), Error> {
         lease::Entity::update_many()

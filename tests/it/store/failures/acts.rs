@@ -52,7 +52,7 @@ macro_rules! acts {
 }
 
 /// Each transaction by its name. Those that change what others need come last.
-pub(super) fn acts() -> [(&'static str, Act); 48] {
+pub(super) fn acts() -> [(&'static str, Act); 49] {
     acts! {
         "doctor.create" => |store, things| store.may_create_tables(None);
         "fitness" => |store, things| store.try_everything(at(30));
@@ -158,6 +158,10 @@ pub(super) fn acts() -> [(&'static str, Act); 48] {
         "lease.depose" => |store, things| async {
             let seen = store.holder("sync").await?.expect("there is a lease");
             store.depose("sync", &seen, at(57)).await
+        };
+        "lease.relieve" => |store, things| async {
+            let seen = store.holder("sync").await?.expect("there is a lease");
+            store.relieve(("sync", &seen), &identity("own"), "me", chrono::TimeDelta::seconds(90), at(58)).await
         };
         "account.adopt" => |store, things| store.adopt(&identity("other"), at(61));
     }
