@@ -8,6 +8,7 @@ mod rejects;
 mod removals;
 mod replay;
 mod settled;
+mod shapes;
 mod skip;
 mod speed;
 mod tail;
