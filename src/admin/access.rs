@@ -1,6 +1,6 @@
 //! Who may call `/api`.
 //!
-//! With a token, whoever presents it. Without one the server listens on loopback only, and what is left to fear is a page
+//! With a token, whoever presents it; with the one for readers, by GET alone. Without one the server listens on loopback only, and what is left to fear is a page
 //! in the operator's own browser: its requests carry the name of the page's host, even if that name was made to lead here,
 //! so the `Host` must be an address or `localhost`; and it cannot send JSON to another origin without being asked first,
 //! so whatever changes something must say that it sends JSON. What a browser says to have been asked for by a page of another
@@ -12,72 +12,109 @@ use axum::extract::{Request, State};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::{Admin, Config, Problem};
-use crate::setting::{Secret, SettingError};
+use crate::setting::{Secret, SecretSource, SettingError};
 
 /// How a browser says which page sends a request.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
+/// How the page is told that its token only reads.
+const ACCESS: HeaderName = HeaderName::from_static("lumo-access");
+
 /// Who is let in.
 #[derive(Debug)]
-pub enum Access {
-    /// Whoever presents it.
-    Token(Secret),
-    /// Whoever is on this machine.
-    Local,
+pub struct Access {
+    /// Opens everything.
+    token: Option<Secret>,
+    /// Opens what changes nothing.
+    read_token: Option<Secret>,
+}
+
+/// What a caller may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Right {
+    Everything,
+    /// Whatever GET answers.
+    Read,
 }
 
 impl Access {
-    /// As the configuration says; its rules see to it that there is a token where one is needed.
+    /// As the configuration says; its rules see to it that there is a token where one is needed, and that no two are the same.
     ///
     /// # Errors
-    /// If the token is not to be had.
+    /// If a token is not to be had.
     pub fn of(config: &Config) -> Result<Self, SettingError> {
-        Ok(match &config.token {
-            Some(token) => Self::Token(token.resolve("server.token")?),
-            None => Self::Local,
+        let resolved =
+            |source: &Option<SecretSource>, key| source.as_ref().map(|source| source.resolve(key)).transpose();
+        Ok(Self {
+            token: resolved(&config.token, "server.token")?,
+            read_token: resolved(&config.read_token, "server.read_token")?,
         })
     }
 
-    fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+    fn check(&self, method: &Method, headers: &HeaderMap) -> Result<Right, Problem> {
         if is_from_another_site(headers) {
             return Err(Problem::foreign_site());
         }
-        match self {
-            Self::Token(token) => {
-                let given = headers.get(AUTHORIZATION).ok_or_else(Problem::no_token)?;
-                let given = bearer(given.as_bytes()).ok_or_else(Problem::no_token)?;
-                if !is_same(token.expose().as_bytes(), given) {
-                    return Err(Problem::wrong_token());
-                }
+        let right = if self.token.is_some() || self.read_token.is_some() {
+            self.right_of(headers)?
+        } else {
+            let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+            if !is_local(host) {
+                return Err(Problem::foreign_host());
             }
-            Self::Local => {
-                let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-                if !is_local(host) {
-                    return Err(Problem::foreign_host());
-                }
-            }
+            Right::Everything
+        };
+        if right == Right::Read && method != Method::GET {
+            return Err(Problem::read_only());
         }
         if method == Method::POST && !headers.get(CONTENT_TYPE).is_some_and(is_json) {
             return Err(Problem::not_json());
         }
+        Ok(right)
+    }
+
+    /// `/metrics` is open unless there is a token for those who only read.
+    fn check_metrics(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        if self.read_token.is_some() {
+            self.right_of(headers)?;
+        }
         Ok(())
+    }
+
+    /// What the presented token opens.
+    fn right_of(&self, headers: &HeaderMap) -> Result<Right, Problem> {
+        let given = headers.get(AUTHORIZATION).ok_or_else(Problem::no_token)?;
+        let given = bearer(given.as_bytes()).ok_or_else(Problem::no_token)?;
+        let is = |token: &Option<Secret>| token.as_ref().is_some_and(|token| is_same(token.expose().as_bytes(), given));
+        // Both are compared, whichever it is: the time of a refusal says nothing.
+        match (is(&self.token), is(&self.read_token)) {
+            (true, _) => Ok(Right::Everything),
+            (false, true) => Ok(Right::Read),
+            (false, false) => Err(Problem::wrong_token()),
+        }
     }
 }
 
 /// Lets through what may pass, and says of every answer that it is not to be kept or guessed at.
 pub(super) async fn guard(State(admin): State<Admin>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let is_api = path == "/api" || path.starts_with("/api/");
-    let checked = if is_api { admin.0.access.check(request.method(), request.headers()) } else { Ok(()) };
+    let (access, path, headers) = (&admin.0.access, request.uri().path(), request.headers());
+    let checked = if path == "/api" || path.starts_with("/api/") {
+        access.check(request.method(), headers)
+    } else if path == "/metrics" {
+        access.check_metrics(headers).map(|()| Right::Everything)
+    } else {
+        Ok(Right::Everything)
+    };
     harden(match checked {
-        Ok(()) => next.run(request).await,
+        Ok(Right::Everything) => next.run(request).await,
+        Ok(Right::Read) => ([(ACCESS, "read_only")], next.run(request).await).into_response(),
         Err(problem) => problem.into_response(),
     })
 }
@@ -135,13 +172,19 @@ fn is_json(header: &HeaderValue) -> bool {
 mod tests {
     use super::*;
 
-    fn headers(pairs: &[(axum::http::HeaderName, &str)]) -> HeaderMap {
+    const LOCAL: Access = Access { token: None, read_token: None };
+
+    fn secret(text: &str) -> Option<Secret> {
+        Some(Secret::from(text.to_owned()))
+    }
+
+    fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
     }
 
     #[test]
     fn only_the_token_opens() {
-        let access = Access::Token(Secret::from("s3cret".to_owned()));
+        let access = Access { token: secret("s3cret"), read_token: None };
         let try_with = |value: &str| access.check(&Method::GET, &headers(&[(AUTHORIZATION, value)])).is_ok();
         assert!(try_with("Bearer s3cret") && try_with("bearer  s3cret"));
         for wrong in ["Bearer s3cre", "Bearer s3cret2", "Bearer ", "Basic s3cret", "s3cret", ""] {
@@ -151,8 +194,38 @@ mod tests {
     }
 
     #[test]
+    fn the_token_of_readers_opens_what_changes_nothing() {
+        let both = Access { token: secret("s3cret"), read_token: secret("l00k") };
+        let alone = Access { token: None, read_token: secret("l00k") };
+        let json = (CONTENT_TYPE, "application/json");
+        for (access, token, on_get, on_post) in [
+            (&both, "s3cret", Ok(Right::Everything), Ok(Right::Everything)),
+            (&both, "l00k", Ok(Right::Read), Err(403)),
+            (&both, "l00", Err(401), Err(401)),
+            (&alone, "l00k", Ok(Right::Read), Err(403)),
+            (&alone, "", Err(401), Err(401)),
+        ] {
+            let headers = headers(&[(AUTHORIZATION, &format!("Bearer {token}")), json.clone(), (HOST, "localhost")]);
+            for (method, expected) in [(Method::GET, on_get), (Method::POST, on_post), (Method::DELETE, on_post)] {
+                let found =
+                    access.check(&method, &headers).map_err(|problem| problem.into_response().status().as_u16());
+                assert_eq!(found, expected, "{token:?} {method}");
+            }
+            assert_eq!(access.check_metrics(&headers).is_ok(), on_get.is_ok(), "{token:?}");
+        }
+        assert!(
+            alone.check(&Method::GET, &headers(&[(HOST, "localhost")])).is_err(),
+            "it is asked for on loopback, too"
+        );
+        assert!(alone.check_metrics(&HeaderMap::new()).is_err());
+        let open = Access { token: secret("s3cret"), read_token: None };
+        assert!(open.check_metrics(&HeaderMap::new()).is_ok(), "metrics are open unless there is a token for readers");
+        assert!(!format!("{both:?}").contains("l00k"));
+    }
+
+    #[test]
     fn without_a_token_a_name_that_leads_here_does_not_open() {
-        let open = |host: &str| Access::Local.check(&Method::GET, &headers(&[(HOST, host)])).is_ok();
+        let open = |host: &str| LOCAL.check(&Method::GET, &headers(&[(HOST, host)])).is_ok();
         for local in ["127.0.0.1:8600", "localhost", "LOCALHOST:1", "[::1]:8600", "[::1]", "192.168.0.7"] {
             assert!(open(local), "{local}");
         }
@@ -163,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_page_of_another_site_is_refused() {
-        let site = axum::http::HeaderName::from_static(SEC_FETCH_SITE);
+        let site = HeaderName::from_static(SEC_FETCH_SITE);
         let host = (HOST, "localhost:8600");
         for (pairs, open) in [
             (vec![], true),
@@ -178,9 +251,9 @@ mod tests {
             (vec![(ORIGIN, "https://bridge.example"), (site.clone(), "same-origin")], true),
         ] {
             let headers = headers(&[pairs.as_slice(), std::slice::from_ref(&host)].concat());
-            assert_eq!(Access::Local.check(&Method::GET, &headers).is_ok(), open, "{pairs:?}");
+            assert_eq!(LOCAL.check(&Method::GET, &headers).is_ok(), open, "{pairs:?}");
         }
-        let access = Access::Token(Secret::from("s3cret".to_owned()));
+        let access = Access { token: secret("s3cret"), read_token: None };
         let headers = headers(&[(AUTHORIZATION, "Bearer s3cret"), (site, "cross-site")]);
         assert!(access.check(&Method::GET, &headers).is_err(), "a token changes nothing");
     }
@@ -189,7 +262,7 @@ mod tests {
     fn what_changes_something_must_be_json() {
         let local = |kind: &str| {
             let headers = headers(&[(HOST, "localhost"), (CONTENT_TYPE, kind)]);
-            Access::Local.check(&Method::POST, &headers).is_ok()
+            LOCAL.check(&Method::POST, &headers).is_ok()
         };
         assert!(local("application/json") && local("Application/JSON; charset=utf-8"));
         assert!(!local("text/plain") && !local("application/x-www-form-urlencoded") && !local("application/jsonp"));

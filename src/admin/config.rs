@@ -15,4 +15,6 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// What callers of `/api` must present as a bearer token; required as soon as `listen` is not loopback.
     pub token: Option<SecretSource>,
+    /// A second token, for callers who may look at everything and change nothing; if set, `/metrics` takes one of the two.
+    pub read_token: Option<SecretSource>,
 }

@@ -12,6 +12,9 @@ use super::route::Route;
 /// Where it is to be had.
 pub(super) const PATH: &str = "/api/openapi.json";
 
+const TOKEN: &str = "Needed where `server.token` or `server.read_token` is set. To the second, all but GET answers 403 \
+                     `read_only`.";
+
 pub(super) async fn document() -> Json<Value> {
     Json(describe(&api::routes()))
 }
@@ -47,7 +50,7 @@ fn describe(routes: &[Route]) -> Value {
         "components": {
             "schemas": schemas,
             "securitySchemes": {
-                "token": { "type": "http", "scheme": "bearer", "description": "Needed where `server.token` is set." },
+                "token": { "type": "http", "scheme": "bearer", "description": TOKEN },
             },
         },
     })

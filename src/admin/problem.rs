@@ -88,12 +88,19 @@ impl Problem {
 
     pub(super) fn no_token() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "this takes a token")
-            .with_hint("send `Authorization: Bearer …` with what `server.token` of the configuration names")
+            .with_hint("send `Authorization: Bearer …` with what `server.token`, or to read `server.read_token`, names")
     }
 
     pub(super) fn wrong_token() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "this is not the token")
-            .with_hint("send what `server.token` of the configuration names; it is read when the daemon starts")
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "this is not the token").with_hint(
+            "send what `server.token`, or to read `server.read_token`, named when the daemon started or reloaded",
+        )
+    }
+
+    pub(super) fn read_only() -> Self {
+        let message = "this token may look at everything and change nothing";
+        Self::new(StatusCode::FORBIDDEN, "read_only", message)
+            .with_hint("GET is what it opens; for anything else send what `server.token` names")
     }
 
     pub(super) fn foreign_host() -> Self {

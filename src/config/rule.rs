@@ -11,6 +11,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+use crate::admin;
 use crate::callback::{PROXY, Proxy};
 use crate::config::{Config, Problem};
 use crate::model::suggest::nearest;
@@ -42,9 +43,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
 pub(super) fn secrets(config: &Config) -> Vec<Problem> {
     let mut rules = Rules::default();
     rules.key("lumo.api_key", &config.lumo.api_key);
-    if let Some(token) = &config.server.token {
-        rules.token("server.token", token);
-    }
+    rules.tokens(&config.server);
     rules.proxy(config, false);
     for (name, endpoint) in &config.callbacks.endpoints {
         let key = format!("callbacks.endpoints.{name}");
@@ -105,6 +104,23 @@ impl Rules {
             self.add(
                 key,
                 "has a blank, a line break or another character that no key has; what holds it must hold it alone",
+            );
+        }
+    }
+
+    /// A token that only reads must not be the one that opens everything.
+    fn tokens(&mut self, server: &admin::Config) {
+        const READ_TOKEN: &str = "server.read_token";
+        if let Some(token) = &server.token {
+            self.token("server.token", token);
+        }
+        let Some(read_token) = &server.read_token else { return };
+        self.token(READ_TOKEN, read_token);
+        let token = server.token.as_ref().and_then(|token| token.resolve("server.token").ok());
+        if token.is_some_and(|token| read_token.resolve(READ_TOKEN).is_ok_and(|read_token| read_token == token)) {
+            self.add(
+                READ_TOKEN,
+                "is the same as server.token, which opens everything; make another with `openssl rand -hex 24`",
             );
         }
     }

@@ -2,8 +2,11 @@
 
 const KEY = "lumo-bridge-token";
 let onRefused = () => {};
+let readOnly = false;
 
 export const whenRefused = (act) => (onRefused = act);
+/** Whether the token only reads, as the last answer said. */
+export const isReadOnly = () => readOnly;
 export const keepToken = (token) => sessionStorage.setItem(KEY, token);
 
 async function ask(path, options = {}) {
@@ -11,6 +14,7 @@ async function ask(path, options = {}) {
   const token = sessionStorage.getItem(KEY);
   if (token) headers.authorization = `Bearer ${token}`;
   const response = await fetch(path, { ...options, headers });
+  readOnly = response.headers.get("lumo-access") === "read_only";
   if (response.ok) return response;
   const { error } = await response.json().catch(() => ({ error: { message: `answered ${response.status}` } }));
   if (response.status === 401) {

@@ -1,6 +1,6 @@
 // One thing in full, in a dialog: an event with every delivery and attempt, or what is known of a user.
 
-import { act, read, readExactly } from "./client.js";
+import { act, isReadOnly, read, readExactly } from "./client.js";
 import { age, ago, button, cell, find, make, say, state } from "./page.js";
 
 const segment = encodeURIComponent;
@@ -23,6 +23,7 @@ const json = (value) => make("pre", { tabindex: 0 }, typeof value === "string" ?
 
 /** A button that does something, says what came of it, and shows the thing anew. */
 export function doing(text, what, after) {
+  if (isReadOnly()) return button(text, null, { disabled: true, title: "This token may look at everything and change nothing" });
   return button(text, async (event) => {
     const pressed = event.currentTarget;
     pressed.disabled = true;

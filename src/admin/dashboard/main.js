@@ -1,7 +1,7 @@
 // The page: asks for the token if one is wanted, looks every few seconds, and follows the events as they come.
 
 import { bars } from "./charts.js";
-import { act, follow, keepToken, read, whenRefused } from "./client.js";
+import { act, follow, isReadOnly, keepToken, read, whenRefused } from "./client.js";
 import { doing, search, showEvent } from "./detail.js";
 import { age, ago, button, cell, find, grow, make, say, span, state } from "./page.js";
 
@@ -64,6 +64,7 @@ async function refresh() {
   grow();
   const status = await read("/api/status");
   endpoints = status.endpoints;
+  find("reading").hidden = !isReadOnly();
   if (!hasFocus("listings")) synced(status);
   if (!hasFocus("endpoints")) delivered();
   judge(status);
@@ -140,6 +141,7 @@ async function start() {
 
 whenRefused((message) => {
   find("main").hidden = true;
+  find("reading").hidden = true;
   find("login").hidden = false;
   find("verdict").textContent = "";
   find("wrong").textContent = message;

@@ -220,6 +220,7 @@ fn rules_name_the_key_and_the_fix() {
     let endpoint = |change: (&str, &str)| SHOP.replace(change.0, change.1);
     let table = [
         ("server: { listen: '0.0.0.0:8600' }".to_owned(), "server.token", "or listen on 127.0.0.1"),
+        ("server: { listen: '[::]:1', read_token: { env: A } }".to_owned(), "server.token", "or listen on 127.0.0.1"),
         ("database: { schema: lumo }".to_owned(), "database.schema", "is for PostgreSQL"),
         ("database: { max_connections: 0 }".to_owned(), "database.max_connections", "write 1 to 1000"),
         ("lumo: { base_url: 'ftp://x' }".to_owned(), "lumo.base_url", "neither an http:// nor an https://"),

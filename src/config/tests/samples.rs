@@ -65,7 +65,7 @@ fn the_defaults_are_those_of_the_documentation() {
             },
             "endpoints": {},
         },
-        "server": { "listen": "127.0.0.1:8600", "token": null },
+        "server": { "listen": "127.0.0.1:8600", "token": null, "read_token": null },
         "log": { "format": "text", "level": "info" },
         "telemetry": { "traces": null },
     });
@@ -139,7 +139,7 @@ fn no_secret_is_ever_shown() {
     let text = "
 database: { url: 'mysql://me:hunter2@db/shop' }
 lumo: { api_key: { value: hunter2 } }
-server: { token: { value: hunter2 } }
+server: { token: { value: hunter2 }, read_token: { value: hunter2 } }
 callbacks:
   endpoints:
     shop:
@@ -210,14 +210,25 @@ callbacks: { egress: { proxy: { file: /no/such/proxy } } }
 
 #[test]
 fn a_token_that_can_be_guessed_is_refused() {
-    let found = |token: &str| {
-        let config = loaded(&format!("server: {{ token: {{ value: '{token}' }} }}"), &[]);
-        let problems = config.check_secrets();
-        problems.iter().filter(|problem| problem.key == "server.token").map(ToString::to_string).collect::<Vec<_>>()
+    let found = |server: &str| {
+        let problems = loaded(&format!("server: {{ {server} }}"), &[]).check_secrets();
+        problems
+            .iter()
+            .filter(|problem| problem.key.starts_with("server."))
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
     };
-    let expected = "server.token: is shorter than 16 characters; make one with `openssl rand -hex 24`";
-    assert_eq!(found("fifteen letters"), [expected]);
-    assert!(found("sixteen letters!").is_empty());
+    for key in ["token", "read_token"] {
+        let expected = format!("server.{key}: is shorter than 16 characters; make one with `openssl rand -hex 24`");
+        assert_eq!(found(&format!("{key}: {{ value: 'fifteen letters' }}")), [expected]);
+        assert!(found(&format!("{key}: {{ value: 'sixteen letters!' }}")).is_empty());
+    }
+    let both =
+        |read: &str| found(&format!("token: {{ value: 'sixteen letters!' }}, read_token: {{ value: '{read}' }}"));
+    let expected = "server.read_token: is the same as server.token, which opens everything; make another with \
+                    `openssl rand -hex 24`";
+    assert_eq!(both("sixteen letters!"), [expected]);
+    assert!(both("other letters, 16").is_empty());
 }
 
 #[test]
@@ -225,7 +236,7 @@ fn misplaced_secrets_are_not_quoted_by_errors() {
     let text = "
 database: { url: 'mysql//me:hunter2@db/shop' }
 lumo: { api_key: hunter2 }
-server: { token: { values: hunter2 } }
+server: { token: { values: hunter2 }, read_token: hunter2 }
 callbacks:
   egress: { proxy: 'http://me:hunter2@proxy' }
   endpoints:
@@ -237,7 +248,7 @@ callbacks:
     let problems = problems(text, &[]).join("\n");
     assert!(!problems.contains("hunter2"), "{problems}");
     assert!(!problems.contains("42"), "{problems}");
-    assert_eq!(problems.lines().count(), 11, "{problems}");
+    assert_eq!(problems.lines().count(), 12, "{problems}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use lumo_simulator::World;
 use super::client::{Answer, answer};
 use super::{daemon, running};
 use crate::database::{Database, on_each_database};
-use crate::world::{Stage, seed};
+use crate::world::{PATIENCE, Stage, eventually, seed};
 
 on_each_database!(times_beyond_the_calendar_are_answered_and_delivering_goes_on);
 
@@ -40,6 +40,89 @@ async fn with_a_token_only_the_token_opens() {
     assert_eq!(client.text("/healthz").await, "ok\n");
     assert!(client.text("/metrics").await.contains("lumo_bridge_build_info"));
     assert!(!bridge.log().contains("s3cret"));
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_token_of_readers_opens_every_get_and_nothing_else() {
+    let mut stage = Stage::new(Database::sqlite().await, World::live(seed())).await;
+    stage.announce_history();
+    stage.world.add_wallet("user 0");
+    stage.settings.set("server.token", json!({ "value": "an0ther-s3cret-t0ken" }));
+    stage.settings.set("server.read_token", json!({ "value": "l00k-but-d0-n0t-t0uch" }));
+    let (bridge, client) = daemon(&mut stage).await;
+    stage.until_imported().await;
+    stage.until_delivered().await;
+    let ask = |method: Method, path: &str, token: &str| {
+        let request = client.request(method, path).header("authorization", format!("Bearer {token}"));
+        request.header("content-type", "application/json").body("{}")
+    };
+    let document = answer(ask(Method::GET, "/api/openapi.json", "l00k-but-d0-n0t-t0uch")).await.body;
+    let (mut read, mut refused) = (0, 0);
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for method in operations.as_object().unwrap().keys() {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let request = ask(method.clone(), path, "l00k-but-d0-n0t-t0uch");
+            if method == Method::GET {
+                let response = request.send().await.unwrap();
+                assert!([200, 400, 404].contains(&response.status().as_u16()), "{path}: {response:?}");
+                assert_eq!(response.headers()["lumo-access"], "read_only");
+                read += 1;
+            } else {
+                assert_refused(&answer(request).await, 403, "read_only");
+                refused += 1;
+            }
+        }
+    }
+    assert!(read >= 15 && refused >= 12, "{read} {refused}");
+    for (method, path) in [(Method::PUT, "/api/status"), (Method::OPTIONS, "/api"), (Method::PATCH, "/api/nothing")] {
+        assert_refused(&answer(ask(method, path, "l00k-but-d0-n0t-t0uch")).await, 403, "read_only");
+    }
+    let head = ask(Method::HEAD, "/api/status", "l00k-but-d0-n0t-t0uch").send().await.unwrap();
+    assert_eq!(head.status().as_u16(), 403);
+    assert_refused(&answer(ask(Method::POST, "/api/sync", "l00k-but-d0-n0t-t0uc")).await, 401, "unauthorized");
+    let whole = ask(Method::POST, "/api/sync", "an0ther-s3cret-t0ken").send().await.unwrap();
+    assert_eq!((whole.status().as_u16(), whole.headers().get("lumo-access")), (200, None));
+
+    assert_refused(&client.get("/metrics").await, 401, "unauthorized");
+    assert_refused(&answer(ask(Method::GET, "/metrics", "wrong")).await, 401, "unauthorized");
+    for token in ["an0ther-s3cret-t0ken", "l00k-but-d0-n0t-t0uch"] {
+        let text = ask(Method::GET, "/metrics", token).send().await.unwrap().text().await.unwrap();
+        assert!(text.contains("lumo_bridge_build_info"), "{text}");
+    }
+    assert_eq!(client.text("/healthz").await, "ok\n");
+    assert!(client.text("/readyz").await.contains("\"ready\":"));
+    let shown = stage.command(&["config", "show"]).await;
+    for text in [bridge.log(), shown.stdout + &shown.stderr] {
+        assert!(!text.contains("l00k") && !text.contains("s3cret"), "{text}");
+    }
+    bridge.stop().await;
+}
+
+/// Where no other token is set, nobody on this machine may change anything over HTTP.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_for_readers_alone_makes_the_api_read_only() {
+    let mut stage = Stage::new(Database::sqlite().await, World::new(seed())).await;
+    stage.settings.set("server.read_token", json!({ "value": "l00k-but-d0-n0t-t0uch" }));
+    let file = stage.config_file();
+    stage.settings.set("server.listen", "127.0.0.1:0".into());
+    std::fs::write(&file, stage.settings.to_string()).unwrap();
+    let mut bridge = stage.daemon_on(&file);
+    let client = super::Client::of(&mut bridge).await;
+    let status = |token: &str| {
+        let request = client.request(Method::GET, "/api/status").header("authorization", format!("Bearer {token}"));
+        async move { answer(request).await.status }
+    };
+    assert_refused(&client.get("/api/status").await, 401, "unauthorized");
+    assert_refused(&client.post("/api/sync", &json!({})).await, 401, "unauthorized");
+    assert_eq!(status("l00k-but-d0-n0t-t0uch").await, 200);
+
+    stage.settings.set("server.read_token", json!({ "value": "s0mething-else-n0w" }));
+    std::fs::write(&file, stage.settings.to_string()).unwrap();
+    bridge.signal("HUP");
+    bridge.until_logged("configuration reloaded; it is in force", PATIENCE).await;
+    eventually!(PATIENCE, "the new one opens", status("s0mething-else-n0w").await == 200);
+    eventually!(PATIENCE, "the old one does not", status("l00k-but-d0-n0t-t0uch").await == 401);
     bridge.stop().await;
 }
 
