@@ -32,6 +32,7 @@ mod table;
 mod text;
 mod time;
 mod trial;
+mod user;
 mod view;
 mod wallet;
 

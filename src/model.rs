@@ -1,6 +1,7 @@
 //! What the bridge is about, as plain values and functions: no async, no IO, no clock, no logging.
 
 pub mod account;
+pub mod actor;
 pub mod capture;
 pub mod catalogue;
 pub mod condition;

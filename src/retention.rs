@@ -1,8 +1,8 @@
 //! Keeping the past for as long as the configuration says, and no longer.
 //!
-//! A run goes along the attempts and the events, each from the oldest to the first that is too young, batch after batch with
-//! a pause between them. It may be stopped between two batches and loses nothing by it; two processes that run at once
-//! would only share the work.
+//! A run goes along the actions of operators, the attempts and the events, each from the oldest to the first that is too young,
+//! batch after batch with a pause between them. It may be stopped between two batches and loses nothing by it; two processes that
+//! run at once would only share the work.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -39,8 +39,8 @@ impl Retention {
     pub async fn prune(&self, stop: &CancellationToken) {
         match self.apply(stop).await {
             Ok(pruned) if pruned == Pruned::default() => {}
-            Ok(Pruned { events, deliveries, attempts, ranges }) => {
-                tracing::info!(events, deliveries, attempts, ranges, "history of callbacks pruned");
+            Ok(Pruned { events, deliveries, attempts, ranges, actions }) => {
+                tracing::info!(events, deliveries, attempts, ranges, actions, "history of callbacks pruned");
             }
             Err(error) => tracing::warn!(error = %Chain(&error), "history of callbacks not pruned; trying again later"),
         }
@@ -58,6 +58,18 @@ impl Retention {
             attempts: before(now, self.config.attempts),
         };
         let mut sum = Pruned::default();
+        if let Some(cutoff) = cutoffs.actions() {
+            loop {
+                let batch = Pruned { actions: self.store.forget_actions(cutoff).await?, ..Pruned::default() };
+                if batch == Pruned::default() {
+                    break;
+                }
+                sum += batch;
+                if is_over(batch, stop).await {
+                    return Ok(sum);
+                }
+            }
+        }
         // Attempts come first: an event goes when none of its attempts is left.
         if let Some(cutoff) = cutoffs.attempts {
             let mut walk = self.store.walk_attempts(cutoff).await?;

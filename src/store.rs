@@ -5,6 +5,7 @@
 //! writer. A row, its events and their deliveries share one transaction, and the progress of the reading comes with the last
 //! of a page, so there is no moment at which a change is stored and its callback can still be lost.
 
+mod action;
 mod admin;
 mod db;
 pub mod delivery;
@@ -27,6 +28,7 @@ pub(crate) use db::eye;
 pub use db::failpoint;
 pub use db::{config, schema};
 
+pub use action::Deed;
 pub use admin::survey::{Survey, survey};
 pub use admin::{activity, query, reconcile, retention};
 pub use db::config::Config;

@@ -4,6 +4,7 @@
 //! what is long (the item as listed, the body, the attempts); one thing in full has it, embedded exactly as it was stored.
 
 pub mod account;
+pub mod action;
 pub mod csv;
 pub mod delivery;
 pub mod deposit;
@@ -22,6 +23,7 @@ pub mod wallet;
 pub mod watch;
 
 pub use account::{Account, WrongAccount};
+pub use action::Action;
 pub use delivery::{Attempt, Delivery};
 pub use deposit::Deposit;
 pub use difference::Difference;

@@ -9,6 +9,7 @@
 
 mod error;
 
+use chrono::{DateTime, Utc};
 use lumo_bridge_entity::wallet;
 
 pub use error::{Error, Write};
@@ -16,6 +17,7 @@ pub use error::{Error, Write};
 use crate::account;
 use crate::clock::Clock;
 use crate::lumo::{self, Client};
+use crate::model::actor::Actor;
 use crate::model::id::{ExternalId, WalletId};
 use crate::model::record::Wallet;
 use crate::store::{self, Batch, Ending, Noting, Store};
@@ -25,6 +27,14 @@ pub struct Wallets {
     store: Store,
     client: Client,
     clock: Clock,
+}
+
+/// Who asked for a write, why, and when.
+struct Asked<'a> {
+    by: &'a Actor,
+    /// Empty if none was given.
+    reason: &'a str,
+    at: DateTime<Utc>,
 }
 
 impl Wallets {
@@ -37,60 +47,71 @@ impl Wallets {
     ///
     /// # Errors
     /// If the key is another company's, the API refuses or answers oddly, or its answer cannot be stored.
-    pub async fn create(&self, user: &ExternalId) -> Result<wallet::Model, Error> {
+    pub async fn create(&self, user: &ExternalId, by: &Actor) -> Result<wallet::Model, Error> {
         let write = Write::Create { user: user.clone() };
-        self.admit(&write).await?;
+        let asked = self.admit(&write, by).await?;
         let answer = self.client.create_wallet(user).await;
-        self.settle(write, answer).await
+        self.settle(write, answer, asked).await
     }
 
     /// Blocks a wallet.
     ///
     /// # Errors
     /// If the API refuses or answers oddly, or its answer cannot be stored.
-    pub async fn block(&self, id: &WalletId, reason: &str) -> Result<wallet::Model, Error> {
+    pub async fn block(&self, id: &WalletId, reason: &str, by: &Actor) -> Result<wallet::Model, Error> {
         let write = Write::Block { id: id.clone() };
-        self.admit(&write).await?;
+        let asked = self.admit(&write, by).await?;
         let answer = self.client.block_wallet(id, reason).await;
-        self.settle(write, answer).await
+        self.settle(write, answer, Asked { reason, ..asked }).await
     }
 
     /// Gives the wallet's user another one, which is returned.
     ///
     /// # Errors
     /// If the API refuses or answers oddly, or its answer cannot be stored.
-    pub async fn replace(&self, id: &WalletId, reason: &str) -> Result<wallet::Model, Error> {
+    pub async fn replace(&self, id: &WalletId, reason: &str, by: &Actor) -> Result<wallet::Model, Error> {
         // Whose it is, as far as that is known: for the check of the answer, and for the words if there is none.
         let user = self.store.wallet(id).await.ok().flatten().map(|known| known.external_id);
         let write = Write::Replace { id: id.clone(), user };
-        self.admit(&write).await?;
+        let asked = self.admit(&write, by).await?;
         let answer = self.client.replace_wallet(id, reason).await;
-        self.settle(write, answer).await
+        self.settle(write, answer, Asked { reason, ..asked }).await
     }
 
     /// Makes sure that the key is of the company that the tables belong to: it would write to somebody else's wallets.
-    async fn admit(&self, write: &Write) -> Result<(), Error> {
-        let admitted = account::admit(&self.store, self.client.identify(), Noting::First, self.clock.now()).await;
+    async fn admit<'a>(&self, write: &Write, by: &'a Actor) -> Result<Asked<'a>, Error> {
+        let at = self.clock.now();
+        let admitted = account::admit(&self.store, self.client.identify(), Noting::First, at).await;
         admitted.map_err(|error| match error {
             account::Error::Upstream(source) => Error::NotDone { write: write.clone(), source },
             source => Error::NotAsked { write: write.clone(), source },
-        })
+        })?;
+        Ok(Asked { by, reason: "", at })
     }
 
     /// Stores an answer that is what was asked for.
-    async fn settle(&self, write: Write, answer: Result<Wallet, lumo::Error>) -> Result<wallet::Model, Error> {
+    async fn settle(
+        &self,
+        write: Write,
+        answer: Result<Wallet, lumo::Error>,
+        asked: Asked<'_>,
+    ) -> Result<wallet::Model, Error> {
         let wallet = answer.map_err(|error| Error::unanswered(write.clone(), error))?;
         if let Some(oddity) = write.oddity(&wallet) {
             return Err(Error::Odd { write, oddity });
         }
         let id = wallet.id.clone();
-        self.keep(wallet).await.map_err(|source| Error::NotStored { write, id, source })
+        self.keep(&write, wallet, asked).await.map_err(|source| Error::NotStored { write, id, source })
     }
 
-    async fn keep(&self, wallet: Wallet) -> Result<wallet::Model, store::Error> {
+    async fn keep(&self, write: &Write, wallet: Wallet, asked: Asked<'_>) -> Result<wallet::Model, store::Error> {
         let id = wallet.id.clone();
+        let is_news = write.is_news(self.store.wallet(&id).await?.as_ref(), asked.at);
         let now = self.clock.now();
-        let batch = Batch::of_answer(wallet, now, Ending::Commit);
+        let mut batch = Batch::of_answer(wallet, now, Ending::Commit);
+        if is_news {
+            batch.checkpoint.deed = Some((asked.by.clone(), write.deed(&id).because(asked.reason)));
+        }
         self.store.ingest(batch, now).await?;
         self.store.wallet(&id).await?.ok_or(store::Error::NotMigrated)
     }

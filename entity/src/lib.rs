@@ -22,6 +22,7 @@ pub mod event;
 pub mod exception;
 pub mod lease;
 pub mod meta;
+pub mod operator_action;
 pub mod position;
 pub mod process;
 pub mod progress;

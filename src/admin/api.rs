@@ -1,6 +1,7 @@
 //! The API: what the commands of the same names show and do, over HTTP.
 
 mod account;
+mod actions;
 mod activity;
 mod deliveries;
 mod deposits;
@@ -21,6 +22,7 @@ pub(super) fn routes() -> Vec<Route> {
     let groups = [
         status::routes(),
         account::routes(),
+        actions::routes(),
         activity::routes(),
         wallets::routes(),
         deposits::routes(),

@@ -8,16 +8,20 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, Path, Query, Request, State};
-use axum::http::Method;
+use axum::http::{HeaderMap, Method};
 use axum::routing::{self, MethodFilter, MethodRouter};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Admin, Problem};
+use crate::model::actor::Actor;
 
 /// How long the body of a request may take.
 const BODY: Duration = Duration::from_secs(10);
+
+/// The header in which the dashboard names itself.
+const ACTOR: &str = "lumo-actor";
 
 /// A path with a method.
 pub(super) struct Route {
@@ -61,15 +65,16 @@ impl Route {
         Self { method: Method::GET, path, summary, handler, query: none, body: none, answer: named::<A> }
     }
 
-    /// `POST`: something is done.
-    pub(super) fn act<B, A, F>(path: &'static str, summary: &'static str, handler: fn(Admin, B) -> F) -> Self
+    /// `POST`: something is done, by somebody.
+    pub(super) fn act<B, A, F>(path: &'static str, summary: &'static str, handler: fn(Admin, Actor, B) -> F) -> Self
     where
         B: DeserializeOwned + JsonSchema + Send + 'static,
         A: Serialize + JsonSchema + 'static,
         F: Future<Output = Result<A, Problem>> + Send + 'static,
     {
         let run = move |State(admin): State<Admin>, request: Request| async move {
-            handler(admin, body(request).await?).await.map(Json)
+            let by = actor(request.headers());
+            handler(admin, by, body(request).await?).await.map(Json)
         };
         let handler = routing::post(run);
         Self { method: Method::POST, path, summary, handler, query: none, body: inline::<B>, answer: named::<A> }
@@ -105,7 +110,11 @@ impl Route {
     }
 
     /// `POST`: something is done to the thing that the path names.
-    pub(super) fn act_on<P, B, A, F>(path: &'static str, summary: &'static str, handler: fn(Admin, P, B) -> F) -> Self
+    pub(super) fn act_on<P, B, A, F>(
+        path: &'static str,
+        summary: &'static str,
+        handler: fn(Admin, Actor, P, B) -> F,
+    ) -> Self
     where
         P: DeserializeOwned + Send + 'static,
         B: DeserializeOwned + JsonSchema + Send + 'static,
@@ -113,10 +122,19 @@ impl Route {
         F: Future<Output = Result<A, Problem>> + Send + 'static,
     {
         let run = move |State(admin): State<Admin>, named: Result<Path<P>, PathRejection>, request: Request| async move {
-            handler(admin, named?.0, body(request).await?).await.map(Json)
+            let by = actor(request.headers());
+            handler(admin, by, named?.0, body(request).await?).await.map(Json)
         };
         let handler = routing::post(run);
         Self { method: Method::POST, path, summary, handler, query: none, body: inline::<B>, answer: named::<A> }
+    }
+}
+
+/// Whoever asks, as the request says: the dashboard names itself, which is a courtesy and no proof.
+fn actor(headers: &HeaderMap) -> Actor {
+    match headers.get(ACTOR) {
+        Some(name) if name.as_bytes() == Actor::DASHBOARD.as_str().as_bytes() => Actor::DASHBOARD,
+        _ => Actor::API,
     }
 }
 

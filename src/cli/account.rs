@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::failure::Failure;
 use super::fields::Fields;
-use super::safe;
+use super::{safe, user};
 use crate::account::Refusal;
 use crate::chain::Chain;
 use crate::lumo::{Client, Profile};
@@ -173,7 +173,7 @@ async fn carry_out(context: &Context, store: &Store, found: &Identity, yes: bool
         };
         return Err(Failure::usage(problem).with_hint("say `--yes` to do it"));
     }
-    let adopted = store.adopt(found, context.clock().now()).await?;
+    let adopted = store.adopt(found, &user::actor(), context.clock().now()).await?;
     let printer = context.printer();
     if printer.json() {
         let account: Option<view::Account> = store.account().await?.map(Into::into);

@@ -9,11 +9,11 @@ use super::event::types;
 use super::failure::Failure;
 use super::filter::{User, Window};
 use super::printer::{GREEN, YELLOW};
-use super::safe;
 use super::view::{
     self,
     delivery::{Sent, Tried},
 };
+use super::{safe, user};
 use crate::model::delivery::State;
 use crate::model::id::{DeliveryId, EndpointName, EventId};
 use crate::store::query::DeliveryFilter;
@@ -110,8 +110,9 @@ async fn show(context: &Context, id: &DeliveryId) -> Result<(), Failure> {
 }
 
 async fn skip(context: &Context, ids: &[DeliveryId], reason: &str) -> Result<(), Failure> {
+    let by = user::actor();
     let skipped = context
-        .with_store(async |_, store| Ok(store.skip_deliveries(ids, reason, context.clock().now()).await?))
+        .with_store(async |_, store| Ok(store.skip_deliveries(ids, reason, &by, context.clock().now()).await?))
         .await?;
     print(context, ids.iter().zip(skipped).map(|(id, skipped)| Done::skipped(id, skipped)).collect())
 }

@@ -7,8 +7,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::failure::Failure;
-use super::safe;
-use super::view;
+use super::{safe, user, view};
 use crate::config::Config;
 use crate::model::id::EndpointName;
 use crate::model::suggest::instead;
@@ -92,7 +91,7 @@ struct Changed<'a> {
 }
 
 async fn set(context: &Context, name: &EndpointName, state: State, waiting: Waiting) -> Result<(), Failure> {
-    let now = context.clock().now();
+    let (now, by) = (context.clock().now(), user::actor());
     let done = context.with_store(async |config, store| {
         let is_configured = config.callbacks.endpoints.contains_key(name.as_str());
         if waiting == Waiting::Count
@@ -103,12 +102,12 @@ async fn set(context: &Context, name: &EndpointName, state: State, waiting: Wait
         }
         let skipped = match waiting {
             Waiting::Keep => None,
-            Waiting::Count | Waiting::Skip => Some(store.skip_all_waiting(name, now).await?),
+            Waiting::Count | Waiting::Skip => Some(store.skip_all_waiting(name, &by, now).await?),
         };
         if is_configured {
             introduce(context, config, store, name).await?;
         }
-        let Some(position) = store.set_endpoint_state(name, state, now).await? else {
+        let Some(position) = store.set_endpoint_state(name, state, &by, now).await? else {
             return Err(unknown(config, name));
         };
         let is_certain = match state {

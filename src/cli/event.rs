@@ -16,6 +16,8 @@ use crate::store::query::{DeliveryFilter, EventFilter};
 
 /// More deliveries than this of one event are not shown.
 const DELIVERIES: u64 = 1_000;
+/// Nor are more actions.
+const ACTIONS: u64 = 1_000;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -30,7 +32,7 @@ pub(super) enum Command {
         #[command(flatten)]
         window: Window,
     },
-    /// Show one event, with its body and its deliveries
+    /// Show one event, with its body, its deliveries, and what operators did to them
     #[command(after_help = "Example: lumo-bridge event show evt_ibk3j2m7zq4cy5e6w7r2t3u4v5 --json")]
     Show {
         /// The event's id, which a receiver knows as `webhook-id`
@@ -84,9 +86,15 @@ async fn show(context: &Context, id: &EventId) -> Result<(), Failure> {
     let told = context.with_store(async |_, store| {
         let Some(event) = store.event(id).await? else { return Ok(None) };
         let deliveries = Sent::all(store.list_deliveries(&filter).await?, context.clock().now());
-        Ok(Some(Told { event, deliveries }))
+        let actions = store.actions_on(id, ACTIONS).await?;
+        Ok(Some(Told { event, deliveries, actions }))
     });
     let hint = "`lumo-bridge event list` shows the newest";
     let told = told.await?.ok_or_else(|| Failure::absent("event", id, hint))?;
-    view::show_with(context, &told, &told.deliveries)
+    view::show_with(context, &told, &told.deliveries)?;
+    if !told.actions.is_empty() && !context.printer().json() {
+        context.printer().line("");
+        view::list(context, &told.actions)?;
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! How stored things are shown: as rows of a table, in full, and as the JSON of [`crate::view`].
 
+mod action;
 pub(super) mod delivery;
 pub(super) mod deposit;
 pub(super) mod difference;

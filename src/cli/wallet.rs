@@ -6,7 +6,8 @@ use lumo_bridge_entity::wallet;
 
 use super::context::Context;
 use super::failure::Failure;
-use super::view;
+use super::{user, view};
+use crate::model::actor::Actor;
 use crate::model::id::{ExternalId, WalletId};
 use crate::wallets::{self, Wallets};
 
@@ -51,12 +52,14 @@ pub(super) struct Because {
 
 pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Create { external_id } => change(context, async |wallets| wallets.create(&external_id).await).await,
+        Command::Create { external_id } => {
+            change(context, async |wallets, by| wallets.create(&external_id, by).await).await
+        }
         Command::Block(Because { id, reason }) => {
-            change(context, async |wallets| wallets.block(&id, &reason).await).await
+            change(context, async |wallets, by| wallets.block(&id, &reason, by).await).await
         }
         Command::Replace(Because { id, reason }) => {
-            change(context, async |wallets| wallets.replace(&id, &reason).await).await
+            change(context, async |wallets, by| wallets.replace(&id, &reason, by).await).await
         }
         Command::List(args) => list::run(context, args).await,
         Command::Show { id } => {
@@ -70,13 +73,13 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
 /// Does something to a wallet, and prints the wallet that came of it once it is stored.
 async fn change(
     context: &Context,
-    write: impl AsyncFnOnce(&Wallets) -> Result<wallet::Model, wallets::Error>,
+    write: impl AsyncFnOnce(&Wallets, &Actor) -> Result<wallet::Model, wallets::Error>,
 ) -> Result<(), Failure> {
     let config = context.load_quietly()?.config;
     let client = context.client(&config)?;
     context.migrate(&config).await?;
     let (store, _) = context.store_and_endpoints(&config).await?;
-    let written = write(&Wallets::new(store.clone(), client, context.clock().clone())).await;
+    let written = write(&Wallets::new(store.clone(), client, context.clock().clone()), &user::actor()).await;
     store.close().await;
     view::show(context, &written.map_err(|error| Failure::work(error.into()))?)
 }

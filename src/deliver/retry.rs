@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::model::actor::Actor;
 use crate::model::delivery::State;
 use crate::model::id::{DeliveryId, EndpointName, ExternalId};
 use crate::store::query::DeliveryFilter;
@@ -79,6 +80,7 @@ pub async fn to_the_end(
     store: &Store,
     filter: &RetryFilter,
     ending: Ending,
+    by: &Actor,
     clock: &Clock,
     stop: &CancellationToken,
 ) -> Result<(u64, bool), Error> {
@@ -91,7 +93,7 @@ pub async fn to_the_end(
         if stop.is_cancelled() {
             return Ok((due, false));
         }
-        let retried = store.retry_deliveries(batch, clock.now()).await?;
+        let retried = store.retry_deliveries(batch, by, clock.now()).await?;
         let is_due = |retried: &&Retried| matches!(retried, Retried::Due { .. });
         due += u64::try_from(retried.iter().filter(is_due).count()).unwrap_or(u64::MAX);
     }

@@ -6,11 +6,13 @@ pub use register::Registered;
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::endpoint::{self, State};
+use lumo_bridge_entity::operator_action::Action;
 use lumo_bridge_entity::position;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::{Error, Store, Tx};
+use super::{Deed, Error, Store, Tx};
+use crate::model::actor::Actor;
 use crate::model::id::EndpointName;
 
 impl Store {
@@ -52,6 +54,7 @@ impl Store {
         &self,
         name: &EndpointName,
         state: State,
+        by: &Actor,
         now: DateTime<Utc>,
     ) -> Result<Option<position::Model>, Error> {
         self.tx("endpoint.state", |tx| async move {
@@ -70,16 +73,22 @@ impl Store {
                 set.consecutive_failures = Set(0);
             }
             tx.set_endpoint(name, set).await?;
+            let mut is_changed = row.state != state;
             if state == State::Active {
-                tx.delivery().pull_forward(name, now).await?;
+                let pulled = tx.delivery().pull_forward(name, now).await?;
+                is_changed |= pulled > 0 || row.consecutive_failures > 0 || row.hold_until.is_some();
             }
             if let Some(last) = last.filter(|last| *last < position.position) {
+                is_changed = true;
                 position.position = last;
                 position::Entity::update_many()
                     .col_expr(position::Column::Position, Expr::value(last))
                     .filter(position::Column::Endpoint.eq(name.clone()))
                     .exec(tx.session())
                     .await?;
+            }
+            if is_changed && let Some(action) = action(state) {
+                tx.record(by, vec![Deed::new(action, name)], now).await?;
             }
             Ok(Some(position))
         })
@@ -120,5 +129,14 @@ impl Tx {
     async fn set_endpoint(&self, name: &EndpointName, row: endpoint::ActiveModel) -> Result<(), Error> {
         let update = endpoint::Entity::update_many().set(row).filter(endpoint::Column::Name.eq(name.clone()));
         Ok(update.exec(self.session()).await.map(drop)?)
+    }
+}
+
+/// What an operator does who sets this state.
+const fn action(state: State) -> Option<Action> {
+    match state {
+        State::Paused => Some(Action::Pause),
+        State::Active => Some(Action::Resume),
+        State::Failing | State::Suspended => None,
     }
 }

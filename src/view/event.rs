@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::event::Model;
+use lumo_bridge_entity::operator_action;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Delivery, Embedded};
+use super::{Action, Delivery, Embedded};
 
 /// A row of `lumo_events`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -28,6 +29,9 @@ pub struct Event {
     /// Who is told, the newest first; not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deliveries: Option<Vec<Delivery>>,
+    /// What operators did to its deliveries, the newest first; not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actions: Option<Vec<Action>>,
 }
 
 impl Event {
@@ -47,11 +51,17 @@ impl Event {
             origin: row.origin.clone(),
             body: None,
             deliveries: None,
+            actions: None,
         }
     }
 
     #[must_use]
-    pub fn full(row: &Model, deliveries: Vec<Delivery>) -> Self {
-        Self { body: Some(Embedded::new(&row.body)), deliveries: Some(deliveries), ..Self::brief(row) }
+    pub fn full(row: &Model, deliveries: Vec<Delivery>, actions: &[operator_action::Model]) -> Self {
+        Self {
+            body: Some(Embedded::new(&row.body)),
+            deliveries: Some(deliveries),
+            actions: Some(actions.iter().map(Action::of).collect()),
+            ..Self::brief(row)
+        }
     }
 }

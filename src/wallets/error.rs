@@ -3,11 +3,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use chrono::{DateTime, Utc};
+use lumo_bridge_entity::operator_action::Action;
+use lumo_bridge_entity::wallet;
+
 use crate::account;
 use crate::lumo;
 use crate::model::id::{ExternalId, WalletId};
 use crate::model::record::Wallet;
-use crate::store;
+use crate::store::{self, Deed};
 
 /// What the API was asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +68,24 @@ impl Write {
             Self::Block { .. } => (!answer.is_blocked).then(|| "the wallet, not blocked".to_owned()),
             Self::Replace { id: asked, .. } if asked == id => Some("the wallet that was to be replaced".to_owned()),
             Self::Replace { user, .. } => user.as_ref().is_some_and(|user| user != external_id).then(of_another_user),
+        }
+    }
+
+    /// Whether the write changed anything: not if the tables had what it asked for before it was sent. `known` is the row of the
+    /// wallet that was answered.
+    pub(super) fn is_news(&self, known: Option<&wallet::Model>, asked_at: DateTime<Utc>) -> bool {
+        known.is_none_or(|known| match self {
+            Self::Block { .. } => !known.is_blocked || known.changed_at >= asked_at,
+            Self::Create { .. } | Self::Replace { .. } => known.first_seen_at >= asked_at,
+        })
+    }
+
+    /// What is recorded of it. `answered` is the wallet that came of it.
+    pub(super) fn deed(&self, answered: &WalletId) -> Deed {
+        match self {
+            Self::Create { .. } => Deed::new(Action::Create, answered),
+            Self::Block { id } => Deed::new(Action::Block, id),
+            Self::Replace { id, .. } => Deed::new(Action::Replace, id),
         }
     }
 

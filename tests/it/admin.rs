@@ -1,6 +1,7 @@
 //! The admin HTTP of a running daemon, asked over real sockets.
 
 mod access;
+mod actions;
 mod alerts;
 mod api;
 pub(crate) mod client;

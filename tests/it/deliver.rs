@@ -8,6 +8,7 @@ mod sink;
 mod woken;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use lumo_bridge::model::actor::Actor;
 use lumo_simulator::{Answer, World};
 use serde_json::json;
 
@@ -145,7 +146,7 @@ async fn a_410_suspends_the_endpoint_and_no_other(database: Database) {
     stage.receiver.unscript();
     let name = "shop".parse().unwrap();
     let active = lumo_bridge_entity::endpoint::State::Active;
-    assert!(parts.store.set_endpoint_state(&name, active, parts.clock.now()).await.unwrap().is_some());
+    assert!(parts.store.set_endpoint_state(&name, active, &Actor::API, parts.clock.now()).await.unwrap().is_some());
     stage.until_delivered().await;
     delivering.stop().await;
 }

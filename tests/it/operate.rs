@@ -1,5 +1,6 @@
 //! What the operator does by command: the real program, its words, its JSON and its exit codes.
 
+mod actions;
 mod columns;
 mod csv;
 mod documents;

@@ -1,11 +1,12 @@
 //! The schema's way up and down on each database, and what a program says that does not find it.
 
 use futures_util::future::join_all;
+use lumo_bridge::model::actor::Actor;
 use lumo_bridge::model::subscriber::Order;
 use lumo_bridge::store::{Config, Error, Store, schema};
 use lumo_bridge_entity::{
-    account, ack, attempt, blocks, deposit, deposit_status, endpoint, event, exception, lease, meta, position, process,
-    progress, reject, run, seen, stream, subscription, sweep, wallet, watch,
+    account, ack, attempt, blocks, deposit, deposit_status, endpoint, event, exception, lease, meta, operator_action,
+    position, process, progress, reject, run, seen, stream, subscription, sweep, wallet, watch,
 };
 use sea_orm::{ActiveValue::Set, EntityTrait};
 
@@ -48,7 +49,7 @@ async fn ours(database: &Database) -> Vec<String> {
 /// How many steps there are.
 const STEPS: usize = 1;
 
-const TABLES: [&str; 24] = [
+const TABLES: [&str; 25] = [
     "lumo_account",
     "lumo_acks",
     "lumo_deliveries",
@@ -59,6 +60,7 @@ const TABLES: [&str; 24] = [
     "lumo_exceptions",
     "lumo_leases",
     "lumo_meta",
+    "lumo_operator_actions",
     "lumo_positions",
     "lumo_processes",
     "lumo_rejects",
@@ -96,6 +98,7 @@ async fn an_empty_database_gets_tables_that_every_entity_reads(database: Databas
         event,
         exception,
         lease,
+        operator_action,
         position,
         process,
         progress
@@ -212,7 +215,7 @@ async fn what_is_not_delivered_is_in_the_view(database: Database) {
     leader.deliver(at(9)).await;
     assert_eq!(database.count("lumo_undelivered", "endpoint = 'shop'").await, 1);
     // Held by the state of its endpoint, without a write for each delivery.
-    store.set_endpoint_state(&name("crm"), endpoint::State::Paused, at(10)).await.unwrap();
+    store.set_endpoint_state(&name("crm"), endpoint::State::Paused, &Actor::API, at(10)).await.unwrap();
     assert_eq!(database.count("lumo_undelivered", "endpoint = 'crm' AND state = 'held'").await, 3);
     Leader::of(&store, "crm", at(11)).await.deliver(at(11)).await;
     assert_eq!(database.count("lumo_undelivered", "endpoint = 'crm'").await, 0);

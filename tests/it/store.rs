@@ -2,6 +2,7 @@
 //! SQL. Time is an argument everywhere, so nothing here waits for a clock.
 
 mod ack;
+pub(crate) mod actions;
 mod backfill;
 mod bell;
 mod commit;

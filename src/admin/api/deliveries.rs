@@ -7,6 +7,7 @@ use super::page::{Limit, Page};
 use crate::admin::route::{Nothing, Route};
 use crate::admin::{Admin, Problem};
 use crate::deliver::retry::{self, Ended, RetryFilter};
+use crate::model::actor::Actor;
 use crate::model::delivery::State;
 use crate::model::id::{DeliveryId, EndpointName, EventId, ExternalId};
 use crate::setting::Since;
@@ -179,21 +180,21 @@ async fn show(admin: Admin, id: DeliveryId) -> Result<Delivery, Problem> {
     }
 }
 
-async fn retry(admin: Admin, id: DeliveryId, _: Nothing) -> Result<Done, Problem> {
-    let retried = admin.store.retry_deliveries(std::slice::from_ref(&id), admin.clock.now()).await?;
+async fn retry(admin: Admin, by: Actor, id: DeliveryId, _: Nothing) -> Result<Done, Problem> {
+    let retried = admin.store.retry_deliveries(std::slice::from_ref(&id), &by, admin.clock.now()).await?;
     as_wanted(id, retried.first().copied(), Done::retried)
 }
 
-async fn skip(admin: Admin, id: DeliveryId, skip: Skip) -> Result<Done, Problem> {
+async fn skip(admin: Admin, by: Actor, id: DeliveryId, skip: Skip) -> Result<Done, Problem> {
     if skip.reason.is_empty() {
         return Err(Problem::bad_request("body: `reason` is empty; say why"));
     }
     let ids = std::slice::from_ref(&id);
-    let skipped = admin.store.skip_deliveries(ids, &skip.reason, admin.clock.now()).await?;
+    let skipped = admin.store.skip_deliveries(ids, &skip.reason, &by, admin.clock.now()).await?;
     as_wanted(id, skipped.first().copied(), Done::skipped)
 }
 
-async fn retry_all(admin: Admin, again: Again) -> Result<RetriedAll, Problem> {
+async fn retry_all(admin: Admin, by: Actor, again: Again) -> Result<RetriedAll, Problem> {
     let ended = |name| match name {
         EndedName::Dead => Ended::Dead,
         EndedName::Skipped => Ended::Skipped,
@@ -210,7 +211,7 @@ async fn retry_all(admin: Admin, again: Again) -> Result<RetriedAll, Problem> {
         return Err(Problem::bad_request("it is not said which deliveries to retry").with_hint(hint));
     }
     let ending = if again.dry_run { Ending::RollBack } else { Ending::Commit };
-    let (due, is_complete) = retry::to_the_end(&admin.store, &filter, ending, &admin.clock, &admin.stop).await?;
+    let (due, is_complete) = retry::to_the_end(&admin.store, &filter, ending, &by, &admin.clock, &admin.stop).await?;
     Ok(RetriedAll { due, is_dry_run: again.dry_run, is_complete })
 }
 

@@ -10,6 +10,7 @@ use super::page::{Limit, Page};
 use crate::admin::route::{Nothing, Route};
 use crate::admin::{Admin, Problem};
 use crate::deliver::trial::{Trial, test_event};
+use crate::model::actor::Actor;
 use crate::model::event::{EventType, UnknownEvent};
 use crate::model::id::EndpointName;
 use crate::model::sample::{Refused, Setting};
@@ -82,11 +83,11 @@ async fn list(admin: Admin, which: Which) -> Result<Page<Endpoint>, Problem> {
     Ok(which.limit.page(endpoints, Endpoint::clone, |endpoint| endpoint.name.clone()))
 }
 
-async fn pause(admin: Admin, name: EndpointName, _: Nothing) -> Result<Changed, Problem> {
-    set(&admin, &name, State::Paused).await
+async fn pause(admin: Admin, by: Actor, name: EndpointName, _: Nothing) -> Result<Changed, Problem> {
+    set(&admin, &name, State::Paused, &by).await
 }
 
-async fn resume(admin: Admin, name: EndpointName, how: Resume) -> Result<Changed, Problem> {
+async fn resume(admin: Admin, by: Actor, name: EndpointName, how: Resume) -> Result<Changed, Problem> {
     if how.skip_held
         && !how.yes
         && let Some(cost) = Endpoint::cost_of_skipping(&name, &admin.store.undelivered().await?)
@@ -96,13 +97,13 @@ async fn resume(admin: Admin, name: EndpointName, how: Resume) -> Result<Changed
     }
     let skipped = match how.skip_held {
         false => None,
-        true => Some(admin.store.skip_all_waiting(&name, admin.clock.now()).await?),
+        true => Some(admin.store.skip_all_waiting(&name, &by, admin.clock.now()).await?),
     };
-    Ok(Changed { skipped, ..set(&admin, &name, State::Active).await? })
+    Ok(Changed { skipped, ..set(&admin, &name, State::Active, &by).await? })
 }
 
-async fn set(admin: &Admin, name: &EndpointName, state: State) -> Result<Changed, Problem> {
-    let Some(position) = admin.store.set_endpoint_state(name, state, admin.clock.now()).await? else {
+async fn set(admin: &Admin, name: &EndpointName, state: State, by: &Actor) -> Result<Changed, Problem> {
+    let Some(position) = admin.store.set_endpoint_state(name, state, by, admin.clock.now()).await? else {
         // A configured one has a row since the daemon started.
         admin.endpoint(name)?;
         return Err(Problem::absent("endpoint", name));
@@ -114,7 +115,7 @@ async fn set(admin: &Admin, name: &EndpointName, state: State) -> Result<Changed
     Ok(Changed { name: name.to_string(), state: state.as_str(), skipped: None, is_certain })
 }
 
-async fn test(admin: Admin, name: EndpointName, ask: Ask) -> Result<Test, Problem> {
+async fn test(admin: Admin, by: Actor, name: EndpointName, ask: Ask) -> Result<Test, Problem> {
     let endpoint = admin.endpoint(&name)?;
     let kind = ask.event.as_deref().map_or(Ok(EventType::BridgeTest), str::parse);
     let kind = kind.map_err(|error: UnknownEvent| Problem::bad_request(format!("body: event: {error}")))?;
@@ -126,5 +127,6 @@ async fn test(admin: Admin, name: EndpointName, ask: Ask) -> Result<Test, Proble
         Some(sink) => Trial::of_sink(&admin.store, endpoint, sink, test).await?,
         None => Trial::make(&admin.clock, &admin.sender, endpoint, test).await,
     };
+    admin.store.record_test(&name, &by, admin.clock.now()).await?;
     Ok(Test::of(endpoint, &trial))
 }

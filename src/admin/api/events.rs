@@ -8,6 +8,7 @@ use super::page::{Limit, Page};
 use crate::admin::route::Route;
 use crate::admin::{Admin, Problem};
 use crate::deliver::replay;
+use crate::model::actor::Actor;
 use crate::model::id::{EndpointName, EventId, ExternalId};
 use crate::model::pattern::Patterns;
 use crate::setting::Since;
@@ -18,11 +19,17 @@ use crate::view::{Delivery, Event};
 
 /// More deliveries than this of one event are not shown.
 const DELIVERIES: u64 = 100;
+/// Nor are more actions.
+const ACTIONS: u64 = 100;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::list("/api/events", "List events, the newest first", list),
-        Route::one("/api/events/{id}", "One event, with its body, its deliveries and their attempts", show),
+        Route::one(
+            "/api/events/{id}",
+            "One event, with its body, its deliveries and their attempts, and what operators did to those",
+            show,
+        ),
         Route::act("/api/events/replay", "Send stored events to an endpoint once more, with the same ids", again),
     ]
 }
@@ -109,6 +116,7 @@ async fn show(admin: Admin, id: EventId) -> Result<Event, Problem> {
     let Some(event) = admin.store.event(&id).await? else {
         return Err(Problem::absent("event", id).with_hint("/api/events lists the newest"));
     };
+    let actions = admin.store.actions_on(&id, ACTIONS).await?;
     let filter = DeliveryFilter { event: Some(id), limit: DELIVERIES, ..DeliveryFilter::default() };
     let rows = admin.store.list_deliveries(&filter).await?;
     let endpoints: Vec<EndpointName> = rows.iter().map(|row| row.id.endpoint.clone()).collect();
@@ -116,10 +124,11 @@ async fn show(admin: Admin, id: EventId) -> Result<Event, Problem> {
     let of =
         |name: &EndpointName| attempts.iter().filter(|row| row.endpoint == *name).collect::<Vec<&attempt::Model>>();
     let now = admin.clock.now();
-    Ok(Event::full(&event, rows.iter().map(|row| Delivery::full(row, of(&row.id.endpoint), now)).collect()))
+    let deliveries = rows.iter().map(|row| Delivery::full(row, of(&row.id.endpoint), now)).collect();
+    Ok(Event::full(&event, deliveries, &actions))
 }
 
-async fn again(admin: Admin, again: Again) -> Result<Replay, Problem> {
+async fn again(admin: Admin, by: Actor, again: Again) -> Result<Replay, Problem> {
     admin.endpoint(&again.endpoint)?;
     let now = admin.clock.now();
     let kinds = match again.types.as_slice() {
@@ -146,7 +155,7 @@ async fn again(admin: Admin, again: Again) -> Result<Replay, Problem> {
     if let Some(id) = admin.store.unknown_events(&filter.ids).await?.first() {
         return Err(Problem::absent("event", id).with_hint("/api/events lists the newest; nothing was queued"));
     }
-    let replay = admin.store.begin_replay(filter, again.endpoint.clone()).await?;
+    let replay = admin.store.begin_replay(filter, again.endpoint.clone(), by).await?;
     let ending = if again.dry_run { Ending::RollBack } else { Ending::Commit };
     let (replayed, is_complete) = replay::to_the_end(&admin.store, replay, ending, &admin.clock, &admin.stop).await?;
     Ok(Replay {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::admin::route::Route;
 use crate::admin::{Admin, Problem};
 use crate::model::Listing;
+use crate::model::actor::Actor;
 use crate::sync::Options;
 use crate::view::Round;
 
@@ -48,7 +49,7 @@ struct Synced {
     rounds: Vec<Round>,
 }
 
-async fn sync(admin: Admin, what: What) -> Result<Synced, Problem> {
+async fn sync(admin: Admin, _: Actor, what: What) -> Result<Synced, Problem> {
     // Until it is decided who reads, nobody knows by which right to write.
     admin.lead.decided().await;
     let listings = what.listing.map_or(Listing::ALL.to_vec(), |name| vec![name.into()]);

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::page::{Limit, Page};
 use crate::admin::route::Route;
 use crate::admin::{Admin, Problem};
+use crate::model::actor::Actor;
 use crate::model::id::{ExternalId, WalletId};
 use crate::setting::Since;
 use crate::store::query::WalletFilter;
@@ -88,14 +89,14 @@ async fn show(admin: Admin, id: WalletId) -> Result<Wallet, Problem> {
     })
 }
 
-async fn create(admin: Admin, create: Create) -> Result<Wallet, Problem> {
-    Ok(Wallet::full(&admin.wallets().create(&create.external_id).await?))
+async fn create(admin: Admin, by: Actor, create: Create) -> Result<Wallet, Problem> {
+    Ok(Wallet::full(&admin.wallets().create(&create.external_id, &by).await?))
 }
 
-async fn block(admin: Admin, id: WalletId, because: Because) -> Result<Wallet, Problem> {
-    Ok(Wallet::full(&admin.wallets().block(&id, &because.reason).await?))
+async fn block(admin: Admin, by: Actor, id: WalletId, because: Because) -> Result<Wallet, Problem> {
+    Ok(Wallet::full(&admin.wallets().block(&id, &because.reason, &by).await?))
 }
 
-async fn replace(admin: Admin, id: WalletId, because: Because) -> Result<Wallet, Problem> {
-    Ok(Wallet::full(&admin.wallets().replace(&id, &because.reason).await?))
+async fn replace(admin: Admin, by: Actor, id: WalletId, because: Because) -> Result<Wallet, Problem> {
+    Ok(Wallet::full(&admin.wallets().replace(&id, &because.reason, &by).await?))
 }

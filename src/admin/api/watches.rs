@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::admin::route::{Nothing, Route};
 use crate::admin::{Admin, Problem};
+use crate::model::actor::Actor;
 use crate::model::id::ExternalId;
 use crate::setting::Span;
 use crate::store::LONGEST_WATCH;
@@ -59,7 +60,7 @@ async fn list(admin: Admin, _: Nothing) -> Result<Watches, Problem> {
     Ok(Watches { data: watches.users.iter().map(Watch::of).collect(), is_cut: watches.is_cut })
 }
 
-async fn watch(admin: Admin, Ask { external_id, time }: Ask) -> Result<Watch, Problem> {
+async fn watch(admin: Admin, _: Actor, Ask { external_id, time }: Ask) -> Result<Watch, Problem> {
     let time = time.map_or(std::time::Duration::from_secs(15 * 60), Span::get);
     let time = chrono::TimeDelta::from_std(time).ok().filter(|time| !time.is_zero() && *time <= LONGEST_WATCH);
     let time = time.ok_or_else(|| Problem::bad_request("body: `for` is more than 0s and at most 24h"))?;

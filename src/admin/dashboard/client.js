@@ -35,7 +35,7 @@ export async function readExactly(path) {
 }
 
 export const act = async (path, body = {}) =>
-  (await ask(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) })).json();
+  (await ask(path, { method: "POST", headers: { "content-type": "application/json", "lumo-actor": "dashboard" }, body: JSON.stringify(body) })).json();
 
 /** Follows the events from a number on, for ever. EventSource would do, but cannot send a token. */
 export async function follow(after, tell, isUp) {

@@ -56,10 +56,18 @@ export async function showEvent(id, endpoints) {
     endpoints.length > 0 ? make("div", { class: "row" }, replay, " to ", to) : null,
     ...event.deliveries.map(delivery),
     event.deliveries.length === 0 ? make("p", { class: "hint" }, "No endpoint wanted it.") : null,
+    ...byHand(event.actions),
     make("h3", {}, "Body"),
     json(exact.body),
   );
   watch(event, endpoints);
+}
+
+/** What operators did to the deliveries of an event. */
+function byHand(actions) {
+  if (actions.length === 0) return [];
+  const told = (one) => [ago(one.at), `${one.action} ${one.object.split("@").pop()} – ${one.actor}${one.reason ? `: ${one.reason}` : ""}`];
+  return [make("h3", {}, "By hand"), facts(actions.map(told))];
 }
 
 const isFinished = (one) => ["delivered", "dead", "skipped", "filtered", "superseded"].includes(one.state);

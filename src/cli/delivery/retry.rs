@@ -7,6 +7,7 @@ use super::print;
 use crate::cli::context::Context;
 use crate::cli::event::types;
 use crate::cli::failure::Failure;
+use crate::cli::user;
 use crate::deliver::retry::{self, Ended, RetryFilter};
 use crate::model::id::{DeliveryId, EndpointName, ExternalId};
 use crate::setting::Since;
@@ -54,9 +55,10 @@ fn ended() -> impl TypedValueParser<Value = Ended> {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let by = user::actor();
     if !args.ids.is_empty() {
         let retried = context
-            .with_store(async |_, store| Ok(store.retry_deliveries(&args.ids, context.clock().now()).await?))
+            .with_store(async |_, store| Ok(store.retry_deliveries(&args.ids, &by, context.clock().now()).await?))
             .await?;
         return print(context, args.ids.iter().zip(retried).map(|(id, retried)| Done::retried(id, retried)).collect());
     }
@@ -73,7 +75,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     let ending = if args.dry_run { Ending::RollBack } else { Ending::Commit };
     let done = context.with_store(async |_, store| {
-        Ok(retry::to_the_end(store, &filter, ending, context.clock(), &context.stop().soft).await?)
+        Ok(retry::to_the_end(store, &filter, ending, &by, context.clock(), &context.stop().soft).await?)
     });
     let (due, is_complete) = done.await?;
     let printer = context.printer();

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::cli::context::Context;
 use crate::cli::endpoint::{introduce, unknown};
 use crate::cli::failure::Failure;
+use crate::cli::user;
 use crate::deliver::replay;
 use crate::model::id::{EndpointName, EventId, ExternalId};
 use crate::model::pattern::Patterns;
@@ -91,7 +92,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         if ending == Ending::Commit {
             introduce(context, config, store, &args.endpoint).await?;
         }
-        let replay = store.begin_replay(filter, args.endpoint.clone()).await?;
+        let replay = store.begin_replay(filter, args.endpoint.clone(), user::actor()).await?;
         Ok(replay::to_the_end(store, replay, ending, context.clock(), &context.stop().soft).await?)
     });
     let (Replayed { queued, unfinished }, is_complete) = replayed.await?;

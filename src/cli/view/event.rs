@@ -1,7 +1,8 @@
-//! Events, in full with the deliveries that were made of them.
+//! Events, in full with the deliveries that were made of them and what operators did to those.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::event::Model;
+use lumo_bridge_entity::operator_action;
 
 use super::delivery::Sent;
 use super::{Detailed, Listed};
@@ -10,10 +11,11 @@ use crate::cli::table::{Cell, Column};
 use crate::cli::time::age;
 use crate::view::Event;
 
-/// An event and its deliveries.
+/// An event, its deliveries, and what operators did to them.
 pub(in crate::cli) struct Told {
     pub(in crate::cli) event: Model,
     pub(in crate::cli) deliveries: Vec<Sent>,
+    pub(in crate::cli) actions: Vec<operator_action::Model>,
 }
 
 impl Listed for Model {
@@ -81,6 +83,6 @@ impl Detailed for Told {
     }
 
     fn full_json(&self) -> Event {
-        Event::full(&self.event, self.deliveries.iter().map(Listed::json).collect())
+        Event::full(&self.event, self.deliveries.iter().map(Listed::json).collect(), &self.actions)
     }
 }

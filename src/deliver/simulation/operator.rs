@@ -6,6 +6,7 @@ use lumo_bridge_entity::endpoint::State;
 use rand::RngExt;
 
 use super::world::World;
+use crate::model::actor::Actor;
 use crate::model::id::{DeliveryId, EndpointName, EventId};
 use crate::store::replay::ReplayFilter;
 
@@ -31,25 +32,25 @@ impl World {
             ][command]
         ));
         match command {
-            0 => drop(self.store.set_endpoint_state(&name, State::Paused, now).await.unwrap()),
-            1 | 2 => drop(self.store.set_endpoint_state(&name, State::Active, now).await.unwrap()),
+            0 => drop(self.store.set_endpoint_state(&name, State::Paused, &Actor::API, now).await.unwrap()),
+            1 | 2 => drop(self.store.set_endpoint_state(&name, State::Active, &Actor::API, now).await.unwrap()),
             3 => {
                 self.note_all(&name).await;
-                self.store.skip_all_waiting(&name, now).await.unwrap();
-                self.store.set_endpoint_state(&name, State::Active, now).await.unwrap();
+                self.store.skip_all_waiting(&name, &Actor::API, now).await.unwrap();
+                self.store.set_endpoint_state(&name, State::Active, &Actor::API, now).await.unwrap();
             }
             4 | 5 => {
                 let ids = self.some_events(&name).await;
-                self.store.skip_unseen(&ids, "given up", now).await.unwrap();
+                self.store.skip_unseen(&ids, "given up", &Actor::API, now).await.unwrap();
             }
             6 | 7 => {
                 let ids = self.some_events(&name).await;
-                self.store.retry_deliveries(&ids, now).await.unwrap();
+                self.store.retry_deliveries(&ids, &Actor::API, now).await.unwrap();
             }
             8 => {
                 let ids = self.some_events(&name).await.into_iter().map(|id| id.event).collect();
                 let filter = ReplayFilter { ids, ..ReplayFilter::default() };
-                let mut replay = self.store.begin_replay(filter, name).await.unwrap();
+                let mut replay = self.store.begin_replay(filter, name, Actor::API).await.unwrap();
                 while self.store.replay(&mut replay, now).await.unwrap().is_some() {}
             }
             9 => {
@@ -104,7 +105,7 @@ impl World {
         let now = self.now().utc;
         for row in self.store.endpoints().await.unwrap() {
             if matches!(row.state, State::Paused | State::Suspended) {
-                self.store.set_endpoint_state(&row.name, State::Active, now).await.unwrap();
+                self.store.set_endpoint_state(&row.name, State::Active, &Actor::API, now).await.unwrap();
                 self.tell_all();
             }
         }

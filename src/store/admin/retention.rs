@@ -43,6 +43,14 @@ pub struct Cutoffs {
     pub attempts: Option<DateTime<Utc>>,
 }
 
+impl Cutoffs {
+    /// For what operators did: it is kept for as long as what it may have been done to.
+    #[must_use]
+    pub fn actions(&self) -> Option<DateTime<Utc>> {
+        self.events.zip(self.dead).map(|(events, dead)| Ord::min(events, dead))
+    }
+}
+
 /// How many rows are gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
@@ -51,6 +59,8 @@ pub struct Pruned {
     pub deliveries: u64,
     pub attempts: u64,
     pub ranges: u64,
+    /// Of operators.
+    pub actions: u64,
 }
 
 impl std::ops::AddAssign for Pruned {
@@ -59,6 +69,7 @@ impl std::ops::AddAssign for Pruned {
         self.deliveries += other.deliveries;
         self.attempts += other.attempts;
         self.ranges += other.ranges;
+        self.actions += other.actions;
     }
 }
 

@@ -74,8 +74,8 @@ fn tables_and_columns() -> Vec<(&'static str, Vec<&'static str>)> {
         ($($table:ident)+) => { vec![$(of::<entity::$table::Entity>()),+] };
     }
     all! {
-        account ack attempt blocks deposit deposit_status endpoint event exception lease meta position process progress reject run seen stream
-        subscription sweep wallet watch
+        account ack attempt blocks deposit deposit_status endpoint event exception lease meta operator_action position process progress
+        reject run seen stream subscription sweep wallet watch
     }
 }
 

@@ -8,16 +8,18 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::exception::Reason;
+use lumo_bridge_entity::operator_action::Action;
 use lumo_bridge_entity::{event, stream};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
 use super::Delivery;
 use super::target::{BATCH, Events, Place, targets};
+use crate::model::actor::Actor;
 use crate::model::id::{EndpointName, EventId, ExternalId};
 use crate::model::pattern::Patterns;
 use crate::store::mirror::{padded, time};
-use crate::store::{Error, Store};
+use crate::store::{Deed, Error, Store};
 
 /// Which events to replay: those that everything given here holds for.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +54,7 @@ impl ReplayFilter {
 pub struct Replay {
     filter: ReplayFilter,
     endpoint: EndpointName,
+    by: Actor,
     /// The last event that was looked at.
     after: i64,
     /// The last event that there was when it began: what is published meanwhile is no part of it.
@@ -85,8 +88,8 @@ impl Store {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn begin_replay(&self, filter: ReplayFilter, endpoint: EndpointName) -> Result<Replay, Error> {
-        Ok(Replay { filter, endpoint, after: 0, through: self.last_number(stream::ALL).await? })
+    pub async fn begin_replay(&self, filter: ReplayFilter, endpoint: EndpointName, by: Actor) -> Result<Replay, Error> {
+        Ok(Replay { filter, endpoint, by, after: 0, through: self.last_number(stream::ALL).await? })
     }
 
     /// Queues the next few hundred events; none when there are no more.
@@ -95,8 +98,9 @@ impl Store {
     /// If the database fails; nothing of the batch is queued then.
     pub async fn replay(&self, replay: &mut Replay, now: DateTime<Utc>) -> Result<Option<Replayed>, Error> {
         let Some((events, last)) = self.candidates(replay).await? else { return Ok(None) };
-        let (endpoint, events) = (&replay.endpoint, &events);
-        let replayed = self.tx("event.replay", |tx| async move { tx.delivery().replay(endpoint, events, now).await });
+        let (endpoint, events, by) = (&replay.endpoint, &events, &replay.by);
+        let replayed =
+            self.tx("event.replay", |tx| async move { tx.delivery().replay(endpoint, events, by, now).await });
         let replayed = replayed.await?;
         replay.after = last;
         Ok(Some(replayed))
@@ -149,7 +153,13 @@ impl Store {
 }
 
 impl Delivery<'_> {
-    async fn replay(&self, endpoint: &EndpointName, events: &[EventId], now: DateTime<Utc>) -> Result<Replayed, Error> {
+    async fn replay(
+        &self,
+        endpoint: &EndpointName,
+        events: &[EventId],
+        by: &Actor,
+        now: DateTime<Utc>,
+    ) -> Result<Replayed, Error> {
         let Some(place) = self.enter(endpoint).await? else { return Ok(Replayed::default()) };
         let targets = targets(self.tx.session(), Events::Locked, &place, events).await?;
         let (under_way, queued): (Vec<_>, Vec<_>) = targets.into_iter().partition(|target| target.is_under_way());
@@ -160,6 +170,7 @@ impl Delivery<'_> {
         let seqs: Vec<i64> = queued.iter().map(|target| target.seq).collect();
         let rows = queued.iter().map(|target| target.anew(&place, Reason::Replay, now)).collect();
         self.replace_rows(endpoint, &seqs, rows).await?;
+        self.tx.record(by, Deed::to_deliveries(Action::Replay, &ids, endpoint), now).await?;
         Ok(Replayed { queued: count(queued.len()), unfinished: count(under_way.len()) })
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::exception::{self, Reason, State as Row};
+use lumo_bridge_entity::operator_action::Action;
 use lumo_bridge_entity::subscription;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -11,10 +12,11 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use super::Delivery;
 use super::command::batches;
 use super::target::{Events, Place, Target, targets};
+use crate::model::actor::Actor;
 use crate::model::delivery::{Reach, State};
 use crate::model::id::{DeliveryId, EndpointName, EventId};
 use crate::store::mirror::{padded, time};
-use crate::store::{Error, Store};
+use crate::store::{Deed, Error, Store};
 
 /// What came of a request to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +43,16 @@ impl Store {
     ///
     /// # Errors
     /// If the database fails; what was done before stays done.
-    pub async fn retry_deliveries(&self, ids: &[DeliveryId], now: DateTime<Utc>) -> Result<Vec<Retried>, Error> {
+    pub async fn retry_deliveries(
+        &self,
+        ids: &[DeliveryId],
+        by: &Actor,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Retried>, Error> {
         let mut done: HashMap<DeliveryId, Retried> = HashMap::new();
         for (endpoint, events) in batches(ids) {
             let (name, events) = (&endpoint, &events);
-            let batch = self.tx("delivery.retry", |tx| async move { tx.delivery().retry(name, events, now).await });
+            let batch = self.tx("delivery.retry", |tx| async move { tx.delivery().retry(name, events, by, now).await });
             let named = |(event, retried)| (DeliveryId { event, endpoint: endpoint.clone() }, retried);
             done.extend(batch.await?.into_iter().map(named));
         }
@@ -58,6 +65,7 @@ impl Delivery<'_> {
         &self,
         endpoint: &EndpointName,
         events: &[EventId],
+        by: &Actor,
         now: DateTime<Utc>,
     ) -> Result<Vec<(EventId, Retried)>, Error> {
         let Some(place) = self.enter(endpoint).await? else { return Ok(Vec::new()) };
@@ -79,6 +87,8 @@ impl Delivery<'_> {
         let rows = anew.iter().map(|target| target.anew(&place, reason(target), now)).collect();
         let seqs: Vec<i64> = anew.iter().map(|target| target.seq).collect();
         self.replace_rows(endpoint, &seqs, rows).await?;
+        let due = done.iter().filter(|(_, retried)| matches!(retried, Retried::Due { .. })).map(|(event, _)| event);
+        self.tx.record(by, Deed::to_deliveries(Action::Retry, due, endpoint), now).await?;
         Ok(done)
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::exception::{self, State as Row};
+use lumo_bridge_entity::operator_action::Action;
 use lumo_bridge_entity::subscription;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -11,10 +12,11 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use super::Delivery;
 use super::command::batches;
 use super::target::{Events, Place, Target, targets};
+use crate::model::actor::Actor;
 use crate::model::delivery::State;
 use crate::model::id::{DeliveryId, EndpointName, EventId};
 use crate::store::mirror::{padded, time};
-use crate::store::{Error, Store};
+use crate::store::{Deed, Error, Store};
 
 /// What came of a request to give up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,13 +48,14 @@ impl Store {
         &self,
         ids: &[DeliveryId],
         reason: &str,
+        by: &Actor,
         now: DateTime<Utc>,
     ) -> Result<Vec<Skipped>, Error> {
         let mut done: HashMap<DeliveryId, Skipped> = HashMap::new();
         for (endpoint, events) in batches(ids) {
             let (name, events) = (&endpoint, &events);
             let batch =
-                self.tx("delivery.skip", |tx| async move { tx.delivery().skip(name, events, reason, now).await });
+                self.tx("delivery.skip", |tx| async move { tx.delivery().skip(name, events, reason, by, now).await });
             let (revision, skipped) = batch.await?;
             let is_any = skipped.iter().any(|(_, skipped)| matches!(skipped, Skipped::Skipped { .. }));
             let is_certain = !is_any || self.until_seen(name, revision).await?;
@@ -71,10 +74,17 @@ impl Store {
 #[cfg(test)]
 impl Store {
     /// Like [`Store::skip_deliveries`], without the wait for those who deliver.
-    pub(crate) async fn skip_unseen(&self, ids: &[DeliveryId], reason: &str, now: DateTime<Utc>) -> Result<(), Error> {
+    pub(crate) async fn skip_unseen(
+        &self,
+        ids: &[DeliveryId],
+        reason: &str,
+        by: &Actor,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
         for (endpoint, events) in batches(ids) {
             let (name, events) = (&endpoint, &events);
-            self.tx("delivery.skip", |tx| async move { tx.delivery().skip(name, events, reason, now).await }).await?;
+            self.tx("delivery.skip", |tx| async move { tx.delivery().skip(name, events, reason, by, now).await })
+                .await?;
         }
         Ok(())
     }
@@ -87,6 +97,7 @@ impl Delivery<'_> {
         endpoint: &EndpointName,
         events: &[EventId],
         reason: &str,
+        by: &Actor,
         now: DateTime<Utc>,
     ) -> Result<(i64, Vec<(EventId, Skipped)>), Error> {
         let Some(place) = self.enter(endpoint).await? else { return Ok((0, Vec::new())) };
@@ -110,6 +121,9 @@ impl Delivery<'_> {
         let rows = noted.iter().map(|target| target.skipped(&place, reason, now)).collect();
         let seqs: Vec<i64> = noted.iter().map(|target| target.seq).collect();
         self.replace_rows(endpoint, &seqs, rows).await?;
+        let skipped = done.iter().filter(|(_, skipped)| matches!(skipped, Skipped::Skipped { .. }));
+        let deeds = Deed::to_deliveries(Action::Skip, skipped.map(|(event, _)| event), endpoint);
+        self.tx.record(by, deeds.into_iter().map(|deed| deed.because(reason)).collect(), now).await?;
         Ok((place.revision, done))
     }
 

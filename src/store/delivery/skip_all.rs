@@ -3,15 +3,17 @@
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::exception::{self, State as Row};
+use lumo_bridge_entity::operator_action::Action;
 use lumo_bridge_entity::subscription::{self, State};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
 
 use super::Delivery;
 use super::target::BATCH;
+use crate::model::actor::Actor;
 use crate::model::id::EndpointName;
 use crate::store::db::statement::Sql;
 use crate::store::mirror::insert_rows;
-use crate::store::{Error, Store};
+use crate::store::{Deed, Error, Store, Tx};
 
 /// Why something was given up that waited when its endpoint was resumed without it.
 const RESUMED: &str = "skipped as its endpoint was resumed";
@@ -23,22 +25,53 @@ struct Counted {
 
 impl Store {
     /// Gives up everything that waits by now for an endpoint that is about to be resumed. What is being sent is left alone.
-    /// Returns how many deliveries that were.
+    /// Returns how many deliveries that were. However many, that is one action: the transaction that gives up the first records it.
     ///
     /// # Errors
     /// If the database fails; what was given up before stays so.
-    pub async fn skip_all_waiting(&self, endpoint: &EndpointName, now: DateTime<Utc>) -> Result<u64, Error> {
-        let beyond = self.tx("endpoint.skip", |tx| async move { tx.delivery().skip_beyond(endpoint).await });
+    pub async fn skip_all_waiting(
+        &self,
+        endpoint: &EndpointName,
+        by: &Actor,
+        now: DateTime<Utc>,
+    ) -> Result<u64, Error> {
+        let beyond = self.tx("endpoint.skip", |tx| async move {
+            let (skipped, last) = tx.delivery().skip_beyond(endpoint).await?;
+            tx.record_skip(endpoint, by, skipped, now).await?;
+            Ok((skipped, last))
+        });
         let (mut sum, last) = beyond.await?;
         let mut after = 0;
         loop {
-            let rows =
-                self.tx("delivery.skip", |tx| async move { tx.delivery().skip_rows(endpoint, after, last, now).await });
+            let is_recorded = sum > 0;
+            let rows = self.tx("delivery.skip", |tx| async move {
+                let (skipped, through) = tx.delivery().skip_rows(endpoint, after, last, now).await?;
+                if !is_recorded {
+                    tx.record_skip(endpoint, by, skipped, now).await?;
+                }
+                Ok((skipped, through))
+            });
             let (skipped, through) = rows.await?;
             let Some(through) = through else { return Ok(sum) };
             sum += skipped;
             after = through;
         }
+    }
+}
+
+impl Tx {
+    /// Records that something was given up that waited for an endpoint, if anything was.
+    async fn record_skip(
+        &self,
+        endpoint: &EndpointName,
+        by: &Actor,
+        skipped: u64,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        if skipped == 0 {
+            return Ok(());
+        }
+        self.record(by, vec![Deed::new(Action::Skip, endpoint)], now).await
     }
 }
 

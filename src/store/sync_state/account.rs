@@ -1,6 +1,7 @@
 //! Whose data the tables hold, whether the key that reads is that company's, and how the tables pass to another company.
 
 use chrono::{DateTime, Utc};
+use lumo_bridge_entity::operator_action::Action;
 use lumo_bridge_entity::{
     account, blocks, deposit, deposit_status, lease, progress, reject, seen, stream, sweep, wallet, watch,
 };
@@ -8,10 +9,11 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::model::account::Identity;
+use crate::model::actor::Actor;
 use crate::model::facts::wrong_account_event;
 use crate::model::id::CompanyId;
 use crate::model::record::{Deposit, Wallet};
-use crate::store::{Error, Fence, Mirrored, Store, Tx};
+use crate::store::{Deed, Error, Fence, Mirrored, Store, Tx};
 
 /// Rows that are set apart by one statement.
 const ROWS_AT_ONCE: i64 = 20_000;
@@ -105,7 +107,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn adopt(&self, found: &Identity, now: DateTime<Utc>) -> Result<Adopted, Error> {
+    pub async fn adopt(&self, found: &Identity, by: &Actor, now: DateTime<Utc>) -> Result<Adopted, Error> {
         self.tx("account.adopt", |tx| async move {
             tx.end_reading(now).await?;
             tx.lock_counter(stream::ALL).await?;
@@ -123,6 +125,7 @@ impl Store {
             if is_same {
                 return Ok(Adopted::Nothing);
             }
+            tx.record(by, vec![Deed::new(Action::Adopt, &found.company)], now).await?;
             if is_same_company {
                 return Ok(Adopted::Server);
             }

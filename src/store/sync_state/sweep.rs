@@ -9,7 +9,8 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::model::Listing;
-use crate::store::{Error, Fence, Store, Tx};
+use crate::model::actor::Actor;
+use crate::store::{Deed, Error, Fence, Store, Tx};
 
 /// A sweep that is under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,13 +34,15 @@ pub struct Checkpoint {
     pub seen: Vec<(i32, Vec<u8>)>,
     /// Items that could not be read before and can be now, by what they are kept under.
     pub readable: Vec<(Listing, String)>,
+    /// What an operator did to cause this, and who.
+    pub deed: Option<(Actor, Deed)>,
 }
 
 impl Checkpoint {
     /// Whether there is nothing to remember.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.import_started.is_none() && self.sweep.is_none() && self.readable.is_empty()
+        self.import_started.is_none() && self.sweep.is_none() && self.readable.is_empty() && self.deed.is_none()
     }
 }
 
@@ -110,6 +113,9 @@ impl Tx {
         }
         if let Some(sweep) = &checkpoint.sweep {
             self.save_sweep(sweep, &checkpoint.seen, now).await?;
+        }
+        if let Some((by, deed)) = &checkpoint.deed {
+            self.record(by, vec![deed.clone()], now).await?;
         }
         self.release_rejects(&checkpoint.readable).await
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
+use lumo_bridge::model::actor::Actor;
 use lumo_bridge::model::draft::once;
 use lumo_bridge::model::event::EventType;
 use lumo_bridge::model::facts::{Announce, History};
@@ -236,9 +237,9 @@ async fn it_waits_for_the_first_import_for_the_endpoint_and_for_what_was_queued_
     let (store, crm) = with_crm(&database, &["*"], Order::None, DateTime::UNIX_EPOCH).await;
     assert_eq!(store.backfill(&crm, at(20)).await.unwrap(), Backfilled::Waits, "the first import is under way");
     imported(&database).await;
-    assert!(store.set_endpoint_state(&endpoint("crm"), State::Paused, at(21)).await.unwrap().is_some());
+    assert!(store.set_endpoint_state(&endpoint("crm"), State::Paused, &Actor::API, at(21)).await.unwrap().is_some());
     assert_eq!(store.backfill(&crm, at(21)).await.unwrap(), Backfilled::Waits, "it is not to be called");
-    assert!(store.set_endpoint_state(&endpoint("crm"), State::Active, at(22)).await.unwrap().is_some());
+    assert!(store.set_endpoint_state(&endpoint("crm"), State::Active, &Actor::API, at(22)).await.unwrap().is_some());
     assert_eq!(store.backfill(&crm, at(22)).await.unwrap(), Backfilled::Queued(300));
     assert_eq!(store.backfill(&crm, at(23)).await.unwrap(), Backfilled::Waits, "300 are under way");
     let mut leader = Leader::of(&store, "crm", at(23)).await;

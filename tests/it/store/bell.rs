@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lumo_bridge::model::actor::Actor;
 use lumo_bridge::store::{Roll, Store};
 use lumo_bridge_entity::endpoint::State;
 use tokio::sync::watch;
@@ -40,7 +41,7 @@ async fn what_one_process_queues_wakes_another() {
     let mut other = Listening::begin(&database).await;
     publish(&store, &[draft("user:a", "1")], at(0)).await;
     other.is_woken("an event").await;
-    assert!(store.set_endpoint_state(&endpoint("shop"), State::Active, at(1)).await.unwrap().is_some());
+    assert!(store.set_endpoint_state(&endpoint("shop"), State::Active, &Actor::API, at(1)).await.unwrap().is_some());
     other.is_woken("an endpoint that is called again").await;
     // A command ends at once, and is heard all the same.
     let command = Store::open(&config(&database), shop()).await.unwrap();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lumo_bridge::model::actor::Actor;
 use lumo_bridge::model::id::EndpointName;
 use lumo_bridge::model::subscriber::{Order, Subscriber};
 use lumo_bridge::store::Store;
@@ -153,7 +154,7 @@ async fn what_a_command_has_decided_is_not_overwritten(database: Database) {
     let items = due.into_iter().map(|row| Leader::next_of(row).item(Came::Delivered, at(3)));
     let ahead = leader.look().await;
     let items = items.chain(ahead.iter().map(|next| next.item(Came::Delivered, at(3)))).collect();
-    store.skip_deliveries(&[ids[0].clone(), ids[2].clone()], "booked by hand", at(2)).await.unwrap();
+    store.skip_deliveries(&[ids[0].clone(), ids[2].clone()], "booked by hand", &Actor::API, at(2)).await.unwrap();
 
     let commit = GroupCommit {
         endpoint: endpoint("shop"),
@@ -195,7 +196,7 @@ async fn a_state_that_was_left_meanwhile_is_not_changed(database: Database) {
     let store = migrated(&database, &two()).await;
     let mut leader = Leader::of(&store, "shop", at(1)).await;
     leader.refresh(at(1)).await;
-    store.set_endpoint_state(&endpoint("shop"), Health::Paused, at(1)).await.unwrap();
+    store.set_endpoint_state(&endpoint("shop"), Health::Paused, &Actor::API, at(1)).await.unwrap();
     leader.note = Some(note(Some((Health::Active, Health::Failing))));
     leader.commit(Vec::new(), 0, at(2)).await;
     store.note_probe(&endpoint("shop"), at(9), 6, Some("answered 500")).await.unwrap();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lumo_bridge::model::actor::Actor;
 use lumo_bridge::model::delivery::State;
 use lumo_bridge::model::draft::Draft;
 use lumo_bridge::model::event::EventType;
@@ -40,7 +41,7 @@ fn created(user: &str, object: &str, seconds: i64) -> Draft {
 }
 
 async fn replay(store: &Store, filter: ReplayFilter, name: &str, seconds: i64) {
-    let mut replay = store.begin_replay(filter, endpoint(name)).await.unwrap();
+    let mut replay = store.begin_replay(filter, endpoint(name), Actor::API).await.unwrap();
     while store.replay(&mut replay, at(seconds)).await.unwrap().is_some() {}
 }
 
@@ -82,12 +83,12 @@ async fn everything(database: &Database) -> Store {
     publish(&store, &[created("x", "later", 7), created("y", "latest", 8)], at(8)).await;
     let ahead = DeliveryId { event: created("x", "later", 7).id, endpoint: endpoint("shop") };
     database.execute("UPDATE lumo_endpoints SET process = NULL").await;
-    let skipped = store.skip_deliveries(std::slice::from_ref(&ahead), "by hand", at(9)).await.unwrap();
+    let skipped = store.skip_deliveries(std::slice::from_ref(&ahead), "by hand", &Actor::API, at(9)).await.unwrap();
     assert_eq!(skipped, [Skipped::Skipped { is_certain: true }]);
     // Endpoints that are not called; from one of them, what waits was taken.
-    store.set_endpoint_state(&endpoint("paused"), endpoint::State::Paused, at(9)).await.unwrap();
+    store.set_endpoint_state(&endpoint("paused"), endpoint::State::Paused, &Actor::API, at(9)).await.unwrap();
     database.execute("UPDATE lumo_endpoints SET state = 'failing' WHERE name = 'failing'").await;
-    store.skip_all_waiting(&endpoint("failing"), at(10)).await.unwrap();
+    store.skip_all_waiting(&endpoint("failing"), &Actor::API, at(10)).await.unwrap();
     publish(&store, &[created("z", "after", 11)], at(11)).await;
     let left: Vec<_> = subscribers.iter().filter(|known| known.endpoint.as_str() != "gone").cloned().collect();
     store.with_subscribers(left).register_endpoints(PROCESS, at(12)).await.unwrap();

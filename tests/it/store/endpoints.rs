@@ -1,5 +1,6 @@
 //! Which endpoints there are, and what becomes of one that is configured, resumed or put back.
 
+use lumo_bridge::model::actor::Actor;
 use lumo_bridge::store::delivery::{EndpointNote, Turn};
 use lumo_bridge::store::{Registered, Store};
 use lumo_bridge_entity::endpoint::{Model, State};
@@ -81,13 +82,13 @@ async fn an_endpoint_that_is_resumed_is_judged_anew(database: Database) {
     let mut leader = Leader::of(&store, "shop", at(1)).await;
     leader.pass(9, at(1), |_| Came::RetryAt(at(99))).await;
     fails(&mut leader, 2).await;
-    assert!(store.set_endpoint_state(&endpoint("shop"), State::Suspended, at(2)).await.unwrap().is_some());
-    assert!(store.set_endpoint_state(&endpoint("shop"), State::Active, at(3)).await.unwrap().is_some());
+    assert!(store.set_endpoint_state(&endpoint("shop"), State::Suspended, &Actor::API, at(2)).await.unwrap().is_some());
+    assert!(store.set_endpoint_state(&endpoint("shop"), State::Active, &Actor::API, at(3)).await.unwrap().is_some());
     let shown = row(&store).await;
     assert_eq!((shown.state, shown.since, shown.hold_until), (State::Active, at(3), None));
     assert_eq!(shown.consecutive_failures, 0);
     assert_eq!(leader.deliver(at(3)).await.len(), 1, "what failed need not wait any longer");
-    assert!(store.set_endpoint_state(&endpoint("nobody"), State::Active, at(3)).await.unwrap().is_none());
+    assert!(store.set_endpoint_state(&endpoint("nobody"), State::Active, &Actor::API, at(3)).await.unwrap().is_none());
 }
 
 /// As after a restored backup.
@@ -95,9 +96,9 @@ async fn a_position_beyond_the_log_is_set_right_by_a_resume(database: Database) 
     let store = migrated(&database, &shop()).await;
     publish(&store, &[draft("user:a", "1")], at(0)).await;
     database.execute("UPDATE lumo_positions SET position = 1000").await;
-    store.set_endpoint_state(&endpoint("shop"), State::Paused, at(1)).await.unwrap();
+    store.set_endpoint_state(&endpoint("shop"), State::Paused, &Actor::API, at(1)).await.unwrap();
     assert_eq!(store.position(&endpoint("shop")).await.unwrap().unwrap().position, 1000);
-    store.set_endpoint_state(&endpoint("shop"), State::Active, at(1)).await.unwrap();
+    store.set_endpoint_state(&endpoint("shop"), State::Active, &Actor::API, at(1)).await.unwrap();
     assert_eq!(store.position(&endpoint("shop")).await.unwrap().unwrap().position, 1);
     publish(&store, &[draft("user:a", "2")], at(2)).await;
     assert_eq!(Leader::of(&store, "shop", at(2)).await.deliver(at(2)).await.len(), 1);
@@ -139,7 +140,7 @@ async fn an_endpoint_that_is_put_back_is_judged_anew_unless_somebody_decided_abo
     assert_eq!((back.state, back.since, back.hold_until), (State::Failing, at(31), None), "it is probed at once");
 
     for (seconds, state) in [(40, State::Paused), (50, State::Suspended)] {
-        assert!(store.set_endpoint_state(&endpoint("shop"), state, at(seconds)).await.unwrap().is_some());
+        assert!(store.set_endpoint_state(&endpoint("shop"), state, &Actor::API, at(seconds)).await.unwrap().is_some());
         let back = away(seconds + 1).await;
         assert_eq!((back.state, back.since), (state, at(seconds)), "it waits for the operator");
     }

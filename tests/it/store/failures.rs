@@ -27,7 +27,7 @@ on_each_database!(a_transaction_that_fails_leaves_nothing_behind);
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const TABLES: [&str; 22] = [
+const TABLES: [&str; 23] = [
     "lumo_account",
     "lumo_acks",
     "lumo_delivery_attempts",
@@ -37,6 +37,7 @@ const TABLES: [&str; 22] = [
     "lumo_exceptions",
     "lumo_leases",
     "lumo_meta",
+    "lumo_operator_actions",
     "lumo_positions",
     "lumo_processes",
     "lumo_rejects",

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use lumo_bridge::model::actor::Actor;
 use lumo_bridge::model::delivery::State;
 use lumo_bridge::model::subscriber::Order;
 use lumo_bridge::store::Store;
@@ -132,7 +133,7 @@ async fn a_group_commit_and_a_skip(database: Database, is_first: bool) {
     let ids: Vec<_> = deliveries(&store).await.into_iter().map(|row| row.id).collect();
     let (leader, operator) = (store.clone(), another(&database).await);
     let write = async move { leader.commit_group(&commit, at(3)).await.unwrap() };
-    let skip = async move { operator.skip_deliveries(&ids, "booked by hand", at(3)).await.unwrap() };
+    let skip = async move { operator.skip_deliveries(&ids, "booked by hand", &Actor::API, at(3)).await.unwrap() };
     let (written, skipped) = Box::pin(meet(&database, TURNSTILE, write, skip, is_first)).await;
     let Written::Committed(committed) = written else { panic!("lost") };
     if is_first {
@@ -166,7 +167,7 @@ async fn a_group_commit_and_a_replay(database: Database, is_first: bool) {
     let (leader, operator) = (store.clone(), another(&database).await);
     let write = async move { leader.commit_group(&commit, at(3)).await.unwrap() };
     let replay = async move {
-        let mut replay = operator.begin_replay(ReplayFilter::default(), endpoint("shop")).await.unwrap();
+        let mut replay = operator.begin_replay(ReplayFilter::default(), endpoint("shop"), Actor::API).await.unwrap();
         operator.replay(&mut replay, at(3)).await.unwrap().unwrap()
     };
     let (written, replayed) = Box::pin(meet(&database, TURNSTILE, write, replay, is_first)).await;

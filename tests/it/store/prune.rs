@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lumo_bridge::callback::config::Retention as Config;
 use lumo_bridge::clock::Clock;
+use lumo_bridge::model::actor::Actor;
 use lumo_bridge::model::draft::{Draft, repeated};
 use lumo_bridge::model::event::EventType;
 use lumo_bridge::model::subscriber::Order;
@@ -275,7 +276,7 @@ async fn an_event_that_is_replayed_is_not_pruned(database: Database) {
         let drafts: Vec<_> = (0..40).map(|number| news(&format!("{round}-{number}"), 1)).collect();
         publish(&store, &drafts, at(1)).await;
         let replays = async {
-            let mut replay = store.begin_replay(ReplayFilter::default(), endpoint("shop")).await.unwrap();
+            let mut replay = store.begin_replay(ReplayFilter::default(), endpoint("shop"), Actor::API).await.unwrap();
             let mut sum = Replayed::default();
             while let Some(batch) = store.replay(&mut replay, at(2)).await.unwrap() {
                 sum.queued += batch.queued;
@@ -369,7 +370,7 @@ async fn a_run_keeps_to_the_configuration(database: Database) {
     {
         clock.advance(chrono::TimeDelta::days(until - day));
         day = until;
-        let expected = Pruned { events, deliveries, attempts, ranges: 0 };
+        let expected = Pruned { events, deliveries, attempts, ..Pruned::default() };
         assert_eq!(retention.apply(&stop).await.unwrap(), expected, "day {until}");
     }
     assert_eq!(left(&database).await, ["user:once"]);

@@ -1,5 +1,6 @@
 //! Replaying: stored events are sent once more, in their order and behind what waits already.
 
+use lumo_bridge::model::actor::Actor;
 use lumo_bridge::model::draft::Draft;
 use lumo_bridge::model::event::EventType;
 use lumo_bridge::model::pattern::Patterns;
@@ -24,7 +25,7 @@ on_each_database!(
 
 /// Replays to the end; also says how many transactions that took.
 async fn replay(store: &Store, filter: ReplayFilter, name: &str, seconds: i64) -> (Replayed, usize) {
-    let mut replay = store.begin_replay(filter, endpoint(name)).await.unwrap();
+    let mut replay = store.begin_replay(filter, endpoint(name), Actor::API).await.unwrap();
     let (mut sum, mut batches) = (Replayed::default(), 0);
     while let Some(batch) = store.replay(&mut replay, at(seconds)).await.unwrap() {
         sum.queued += batch.queued;
@@ -179,7 +180,7 @@ async fn a_rehearsal_stores_nothing(database: Database) {
     Leader::of(&store, "shop", at(1)).await.pass(1, at(1), |_| Came::Delivered).await;
     let before = store.position(&endpoint("shop")).await.unwrap();
     let filter = ReplayFilter { since: Some(at(0)), ..ReplayFilter::default() };
-    let mut replay = store.begin_replay(filter, endpoint("shop")).await.unwrap();
+    let mut replay = store.begin_replay(filter, endpoint("shop"), Actor::API).await.unwrap();
     assert_eq!(store.rehearse(&mut replay).await.unwrap(), Some(counts(1, 1)));
     assert_eq!(store.rehearse(&mut replay).await.unwrap(), None);
     assert_eq!(database.count("lumo_exceptions", "1 = 1").await, 0);
@@ -190,7 +191,7 @@ async fn what_is_published_meanwhile_is_no_part_of_a_replay(database: Database) 
     let store = migrated(&database, &[archive()]).await;
     let drafts: Vec<_> = (0..301).map(|number| draft("user:a", &number.to_string())).collect();
     publish(&store, &drafts, at(0)).await;
-    let mut replay = store.begin_replay(ReplayFilter::default(), endpoint("archive")).await.unwrap();
+    let mut replay = store.begin_replay(ReplayFilter::default(), endpoint("archive"), Actor::API).await.unwrap();
     assert_eq!(store.replay(&mut replay, at(1)).await.unwrap(), Some(counts(300, 0)));
     publish(&store, &[draft("user:a", "later")], at(2)).await;
     assert_eq!(store.replay(&mut replay, at(3)).await.unwrap(), Some(counts(1, 0)));

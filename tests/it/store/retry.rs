@@ -1,5 +1,6 @@
 //! The operator's hand: what failed, died or was given up is tried again, with the whole schedule before it.
 
+use lumo_bridge::model::actor::Actor;
 use lumo_bridge::model::delivery::{Reach, State};
 use lumo_bridge::model::id::DeliveryId;
 use lumo_bridge::store::Store;
@@ -23,7 +24,7 @@ on_each_database!(
 const DUE: Retried = Retried::Due { reach: Reach::Called };
 
 async fn retry(store: &Store, id: &DeliveryId, seconds: i64) -> Retried {
-    store.retry_deliveries(std::slice::from_ref(id), at(seconds)).await.unwrap()[0]
+    store.retry_deliveries(std::slice::from_ref(id), &Actor::API, at(seconds)).await.unwrap()[0]
 }
 
 async fn what_failed_died_or_was_given_up_begins_anew(database: Database) {
@@ -31,12 +32,12 @@ async fn what_failed_died_or_was_given_up_begins_anew(database: Database) {
     publish_in(&store, &["retrying", "dead", "skipped"], at(0)).await;
     let rows = deliveries(&store).await;
     let mut leader = Leader::of(&store, "shop", at(1)).await;
-    store.skip_deliveries(&[rows[2].id.clone()], "by hand", at(1)).await.unwrap();
+    store.skip_deliveries(&[rows[2].id.clone()], "by hand", &Actor::API, at(1)).await.unwrap();
     leader.pass(9, at(2), |next| if next.event.seq == 1 { Came::RetryAt(at(900)) } else { Came::Dead }).await;
     let mut queued = store.appended();
     queued.mark_unchanged();
     let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
-    assert_eq!(store.retry_deliveries(&ids, at(10)).await.unwrap(), [DUE; 3]);
+    assert_eq!(store.retry_deliveries(&ids, &Actor::API, at(10)).await.unwrap(), [DUE; 3]);
     assert!(queued.has_changed().unwrap(), "the dispatchers were not woken");
     let sent = leader.pass(9, at(10), |_| Came::RetryAt(at(950))).await;
     let sent: Vec<_> = sent.iter().map(|next| (next.event.seq, next.attempts)).collect();
@@ -89,7 +90,7 @@ async fn a_retry_of_nothing_says_so(database: Database) {
         DeliveryId { event: draft("b", "b").id, ..known.clone() },
         DeliveryId { endpoint: endpoint("nobody"), ..known.clone() },
     ] {
-        let both = store.retry_deliveries(&[strange, known.clone()], at(1)).await.unwrap();
+        let both = store.retry_deliveries(&[strange, known.clone()], &Actor::API, at(1)).await.unwrap();
         assert_eq!(both, [Retried::Unknown, Retried::Unchanged(State::Pending)]);
     }
 }
@@ -97,7 +98,7 @@ async fn a_retry_of_nothing_says_so(database: Database) {
 async fn what_a_range_gave_up_can_be_tried_again(database: Database) {
     let store = migrated(&database, &shop()).await;
     publish_in(&store, &["a", "b"], at(0)).await;
-    assert_eq!(store.skip_all_waiting(&endpoint("shop"), at(1)).await.unwrap(), 2);
+    assert_eq!(store.skip_all_waiting(&endpoint("shop"), &Actor::API, at(1)).await.unwrap(), 2);
     let rows = deliveries(&store).await;
     let mut leader = Leader::of(&store, "shop", at(2)).await;
     assert_eq!(leader.deliver(at(2)).await, []);
@@ -117,7 +118,7 @@ async fn those_of_one_user_go_out_in_their_order(database: Database) {
     let dead = DeliveryFilter { state: Some(State::Dead), limit: ALL, ..DeliveryFilter::default() };
     let ids: Vec<_> = store.list_deliveries(&dead).await.unwrap().into_iter().map(|row| row.id).collect();
     assert_eq!(ids.len(), 4);
-    assert_eq!(store.retry_deliveries(&ids, at(2)).await.unwrap(), [DUE; 4]);
+    assert_eq!(store.retry_deliveries(&ids, &Actor::API, at(2)).await.unwrap(), [DUE; 4]);
     let first = leader.pass(9, at(2), |_| Came::RetryAt(at(900))).await;
     let first: Vec<_> = first.iter().map(|next| next.event.id.clone()).collect();
     assert_eq!(first, [drafts[0].id.clone()], "the others wait for it");
@@ -131,7 +132,7 @@ async fn a_retry_at_an_endpoint_that_is_away_waits_for_it(database: Database) {
     publish_in(&store, &["a"], at(0)).await;
     Leader::of(&store, "shop", at(1)).await.deliver_as(Came::Dead, at(1)).await;
     let id = deliveries(&store).await.remove(0).id;
-    store.set_endpoint_state(&endpoint("shop"), endpoint::State::Paused, at(2)).await.unwrap();
+    store.set_endpoint_state(&endpoint("shop"), endpoint::State::Paused, &Actor::API, at(2)).await.unwrap();
     assert_eq!(retry(&store, &id, 3).await, Retried::Due { reach: Reach::Away });
     assert_eq!(delivery(&store, &id).await.state, State::Held);
 }

@@ -1,5 +1,6 @@
 //! Giving up: what is skipped is not sent, what came behind it goes on, and what is on its way is left alone.
 
+use lumo_bridge::model::actor::Actor;
 use lumo_bridge::model::delivery::State;
 use lumo_bridge::model::id::DeliveryId;
 use lumo_bridge::model::subscriber::Order;
@@ -24,7 +25,7 @@ const CERTAIN: Skipped = Skipped::Skipped { is_certain: true };
 async fn skip(store: &Store, database: &Database, id: &DeliveryId, seconds: i64) -> Skipped {
     // Nobody is there who could have it on its way.
     database.execute("UPDATE lumo_endpoints SET process = NULL").await;
-    store.skip_deliveries(std::slice::from_ref(id), "by hand", at(seconds)).await.unwrap()[0]
+    store.skip_deliveries(std::slice::from_ref(id), "by hand", &Actor::API, at(seconds)).await.unwrap()[0]
 }
 
 async fn what_waits_or_failed_is_given_up_and_what_is_behind_it_goes_on(database: Database) {
@@ -85,7 +86,7 @@ async fn a_leader_that_does_not_look_is_not_waited_for_long(database: Database) 
     publish_in(&store, &["a"], at(0)).await;
     let id = deliveries(&store).await.remove(0).id;
     let mut leader = Leader::of(&store, "shop", at(1)).await;
-    let skipped = store.skip_deliveries(std::slice::from_ref(&id), "by hand", at(2)).await.unwrap();
+    let skipped = store.skip_deliveries(std::slice::from_ref(&id), "by hand", &Actor::API, at(2)).await.unwrap();
     assert_eq!(skipped, [Skipped::Skipped { is_certain: false }], "it may have it in hand");
     assert_eq!(leader.deliver(at(3)).await, []);
     let position = store.position(&endpoint("shop")).await.unwrap().unwrap();
@@ -112,13 +113,17 @@ async fn everything_that_waits_for_an_endpoint_is_given_up(database: Database) {
         let waiting = waiting.iter().filter(|row| row.id.endpoint == endpoint(name));
         let waiting = waiting.filter(|row| matches!(row.state, State::Pending | State::Retrying)).count();
         assert!(waiting >= 350, "{name}: {waiting}");
-        assert_eq!(store.skip_all_waiting(&endpoint(name), at(9)).await.unwrap(), waiting as u64, "{name}");
+        assert_eq!(
+            store.skip_all_waiting(&endpoint(name), &Actor::API, at(9)).await.unwrap(),
+            waiting as u64,
+            "{name}"
+        );
         let sql = format!(
             "SELECT COUNT(*) FROM lumo_deliveries WHERE endpoint = '{name}' AND state = 'skipped' \
                            AND last_error = 'skipped as its endpoint was resumed'"
         );
         assert_eq!(database.number(&sql).await, waiting as i64, "{name}");
-        assert_eq!(store.skip_all_waiting(&endpoint(name), at(9)).await.unwrap(), 0, "{name}");
+        assert_eq!(store.skip_all_waiting(&endpoint(name), &Actor::API, at(9)).await.unwrap(), 0, "{name}");
 
         // What comes later goes out, though not before what is under way where there is an order.
         publish_in(&store, &[&format!("user:new-{name}")], at(10)).await;
@@ -135,7 +140,7 @@ async fn ranges_are_cut_where_the_endpoint_is(database: Database) {
     let store = migrated(&database, &[subscriber("shop", &["deposit.created"], Order::User)]).await;
     publish_in(&store, &["a", "b", "c"], at(0)).await;
     Leader::of(&store, "shop", at(1)).await.pass(1, at(1), |_| Came::Delivered).await;
-    assert_eq!(store.skip_all_waiting(&endpoint("shop"), at(2)).await.unwrap(), 2);
+    assert_eq!(store.skip_all_waiting(&endpoint("shop"), &Actor::API, at(2)).await.unwrap(), 2);
     let ranges = async || {
         let rows = database.rows("SELECT from_seq, through_seq, state FROM lumo_subscriptions ORDER BY from_seq").await;
         let range = |row: Vec<Option<String>>| {
@@ -145,9 +150,9 @@ async fn ranges_are_cut_where_the_endpoint_is(database: Database) {
     };
     let cut = ["1 1 wanted", "2 3 skipped", "4  wanted"];
     assert_eq!(ranges().await, cut);
-    assert_eq!(store.skip_all_waiting(&endpoint("shop"), at(3)).await.unwrap(), 0);
+    assert_eq!(store.skip_all_waiting(&endpoint("shop"), &Actor::API, at(3)).await.unwrap(), 0);
     assert_eq!(ranges().await, cut, "nothing waits, so nothing is cut");
     publish_in(&store, &["d"], at(4)).await;
-    assert_eq!(store.skip_all_waiting(&endpoint("shop"), at(5)).await.unwrap(), 1);
+    assert_eq!(store.skip_all_waiting(&endpoint("shop"), &Actor::API, at(5)).await.unwrap(), 1);
     assert_eq!(ranges().await, ["1 1 wanted", "2 3 skipped", "4 4 skipped", "5  wanted"]);
 }

@@ -77,7 +77,7 @@ async fn a_checkpoint_is_stored_with_its_rows_or_not_at_all(database: Database) 
         import_started: Some((Listing::Wallets, at(1))),
         sweep: Some(sweep.clone()),
         seen: vec![(0, chunk(0))],
-        readable: Vec::new(),
+        ..Checkpoint::default()
     };
     let batch = |records: &[Wallet]| Batch { checkpoint: checkpoint.clone(), ..page(records, at(1)) };
 

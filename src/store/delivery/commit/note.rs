@@ -100,16 +100,16 @@ impl Delivery<'_> {
         Ok(to == endpoint::State::Active)
     }
 
-    /// What failed while an endpoint was away is due now.
-    pub(in crate::store) async fn pull_forward(&self, name: &EndpointName, now: DateTime<Utc>) -> Result<(), Error> {
+    /// What failed while an endpoint was away is due now. Returns how much that is.
+    pub(in crate::store) async fn pull_forward(&self, name: &EndpointName, now: DateTime<Utc>) -> Result<u64, Error> {
         let at = |at| time(Some(at), self.tx.backend());
-        exception::Entity::update_many()
+        let pulled = exception::Entity::update_many()
             .col_expr(exception::Column::NextAttemptAt, Expr::value(at(now)))
             .filter(exception::Column::Endpoint.eq(name.clone()))
             .filter(exception::Column::State.eq(State::Retrying))
             .filter(exception::Column::NextAttemptAt.gt(at(now)))
             .exec(self.tx.session())
             .await?;
-        Ok(())
+        Ok(pulled.rows_affected)
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use lumo_bridge::model::Listing;
 use lumo_bridge::model::account::{Identity, Server};
+use lumo_bridge::model::actor::Actor;
 use lumo_bridge::model::draft::{Draft, repeated};
 use lumo_bridge::model::event::EventType;
 use lumo_bridge::model::id::{DeliveryId, WalletId};
@@ -52,7 +53,7 @@ macro_rules! acts {
 }
 
 /// Each transaction by its name. Those that change what others need come last.
-pub(super) fn acts() -> [(&'static str, Act); 49] {
+pub(super) fn acts() -> [(&'static str, Act); 51] {
     acts! {
         "doctor.create" => |store, things| store.may_create_tables(None);
         "fitness" => |store, things| store.try_everything(at(30));
@@ -115,12 +116,14 @@ pub(super) fn acts() -> [(&'static str, Act); 49] {
             store.refresh(&endpoint("weak"), things.weak_epoch, 0, at(46)).await
         };
         "delivery.retry" => |store, things| async {
-            store.retry_deliveries(std::slice::from_ref(&things.dead), at(50)).await
+            store.retry_deliveries(std::slice::from_ref(&things.dead), &Actor::API, at(50)).await
         };
         "delivery.skip" => |store, things| async {
-            store.skip_deliveries(std::slice::from_ref(&things.waiting), "no", at(51)).await
+            store.skip_deliveries(std::slice::from_ref(&things.waiting), "no", &Actor::API, at(51)).await
         };
-        "endpoint.skip" => |store, things| async { store.skip_all_waiting(&endpoint("weak"), at(51)).await };
+        "endpoint.skip" => |store, things| async { store.skip_all_waiting(&endpoint("weak"), &Actor::API, at(51)).await };
+        "endpoint.test" => |store, things| async { store.record_test(&endpoint("shop"), &Actor::API, at(51)).await };
+        "retention.actions" => |store, things| store.forget_actions(at(1000));
         "retention.attempts" => |store, things| async {
             let mut walk = store.walk_attempts(at(1000)).await?;
             store.forget_attempts(&mut walk, at(1000)).await
@@ -132,14 +135,14 @@ pub(super) fn acts() -> [(&'static str, Act); 49] {
         };
         "retention.ranges" => |store, things| store.forget_ranges(2);
         "event.replay" => |store, things| async {
-            let mut replay = store.begin_replay(ReplayFilter::default(), endpoint("late")).await?;
+            let mut replay = store.begin_replay(ReplayFilter::default(), endpoint("late"), Actor::API).await?;
             store.replay(&mut replay, at(52)).await
         };
         "endpoint.probe" => |store, things| async {
             store.note_probe(&endpoint("weak"), at(99), 6, Some("still no")).await
         };
         "endpoint.state" => |store, things| async {
-            store.set_endpoint_state(&endpoint("ledger"), Health::Paused, at(53)).await
+            store.set_endpoint_state(&endpoint("ledger"), Health::Paused, &Actor::API, at(53)).await
         };
         "delivery.give_up" => |store, things| async {
             store.give_up_lead(&endpoint("ledger"), PROCESS, at(54)).await
@@ -163,7 +166,7 @@ pub(super) fn acts() -> [(&'static str, Act); 49] {
             let seen = store.holder("sync").await?.expect("there is a lease");
             store.relieve(("sync", &seen), &identity("own"), "me", chrono::TimeDelta::seconds(90), at(58)).await
         };
-        "account.adopt" => |store, things| store.adopt(&identity("other"), at(61));
+        "account.adopt" => |store, things| store.adopt(&identity("other"), &Actor::API, at(61));
     }
 }
 
