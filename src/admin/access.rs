@@ -58,6 +58,11 @@ impl Access {
         })
     }
 
+    /// Whether those who change things prove who they are.
+    pub(super) const fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     fn check(&self, method: &Method, headers: &HeaderMap) -> Result<Right, Problem> {
         if is_from_another_site(headers) {
             return Err(Problem::foreign_site());

@@ -97,6 +97,16 @@ impl Problem {
         )
     }
 
+    /// What tells receivers of money is for those who prove who they are.
+    pub(super) fn token_required() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "token_required",
+            "samples of other types are sent only where `server.token` is set",
+        )
+        .with_hint("set one, or use `lumo-bridge endpoint test`")
+    }
+
     pub(super) fn read_only() -> Self {
         let message = "this token may look at everything and change nothing";
         Self::new(StatusCode::FORBIDDEN, "read_only", message)

@@ -189,6 +189,9 @@ async fn skip(admin: Admin, by: Actor, id: DeliveryId, skip: Skip) -> Result<Don
     if skip.reason.is_empty() {
         return Err(Problem::bad_request("body: `reason` is empty; say why"));
     }
+    if skip.reason.contains('\0') {
+        return Err(Problem::bad_request("body: `reason` has a NUL character; leave it out"));
+    }
     let ids = std::slice::from_ref(&id);
     let skipped = admin.store.skip_deliveries(ids, &skip.reason, &by, admin.clock.now()).await?;
     as_wanted(id, skipped.first().copied(), Done::skipped)

@@ -119,6 +119,9 @@ async fn test(admin: Admin, by: Actor, name: EndpointName, ask: Ask) -> Result<T
     let endpoint = admin.endpoint(&name)?;
     let kind = ask.event.as_deref().map_or(Ok(EventType::BridgeTest), str::parse);
     let kind = kind.map_err(|error: UnknownEvent| Problem::bad_request(format!("body: event: {error}")))?;
+    if (kind != EventType::BridgeTest || !ask.set.is_empty()) && !admin.0.access.has_token() {
+        return Err(Problem::token_required());
+    }
     let settings = ask.set.iter().map(|(member, value)| Setting::new(member, value)).collect::<Result<Vec<_>, _>>();
     let refused = |refused: Refused| Problem::bad_request(format!("body: set: {refused}"));
     let settings = settings.map_err(refused)?;

@@ -37,6 +37,18 @@ async fn with_a_token_only_the_token_opens() {
         request.header("host", host)
     };
     assert_eq!(answer(right("bridge.example")).await.status, 200, "a token opens under any name");
+    let test = async |ask: Value| {
+        let request =
+            client.request(Method::POST, "/api/endpoints/shop/test").header("content-type", "application/json");
+        answer(request.header("authorization", "Bearer an0ther-s3cret-t0ken").body(ask.to_string())).await
+    };
+    let tested = test(json!({ "event": "deposit.settled", "set": { "object.amount": "5" } })).await;
+    assert_eq!((tested.status, &tested.body["is_accepted"]), (200, &json!(true)), "{tested:?}");
+    assert!(tested.body["event_id"].as_str().unwrap().starts_with("evt_test_"), "{tested:?}");
+    let body = stage.receiver.received()[0].json().unwrap();
+    assert_eq!((&body["origin"], &body["data"]["object"]["amount"]), (&json!("test"), &json!("5")));
+    assert_refused(&test(json!({ "event": "deposit.strange" })).await, 400, "bad_request");
+    assert_refused(&test(json!({ "event": "deposit.settled", "set": { "object.id": "x" } })).await, 400, "bad_request");
     assert_eq!(client.text("/healthz").await, "ok\n");
     assert!(client.text("/metrics").await.contains("lumo_bridge_build_info"));
     assert!(!bridge.log().contains("s3cret"));
@@ -155,6 +167,7 @@ async fn what_cannot_be_answered_says_why() {
         ("/api/wallets", json!({ "externalId": "" })),
         ("/api/wallets", json!({ "externalId": "1", "more": true })),
         ("/api/deliveries/evt_1@shop/skip", json!({ "reason": "" })),
+        ("/api/deliveries/evt_1@shop/skip", json!({ "reason": "a\u{0}b" })),
         ("/api/deliveries/dlv_1/skip", json!({ "reason": "x" })),
         ("/api/deliveries/retry", json!({})),
         ("/api/deliveries/retry", json!({ "state": "pending" })),

@@ -107,6 +107,8 @@ async fn what_is_done_by_command_is_done_over_http(database: Database) {
 
     let tested = client.post("/api/endpoints/shop/test", &nothing).await;
     assert_eq!((tested.status, &tested.body["is_accepted"]), (200, &json!(true)), "{tested:?}");
+    let sample = client.post("/api/endpoints/shop/test", &json!({ "event": "deposit.settled" })).await;
+    assert_eq!((sample.status, &sample.body["error"]["code"]), (403, &json!("token_required")), "{sample:?}");
 
     let paused = client.post("/api/endpoints/shop/pause", &nothing).await;
     assert_eq!((paused.status, &paused.body["state"]), (200, &json!("paused")), "{paused:?}");
