@@ -43,8 +43,8 @@ impl Way {
                 companies.stage.daemon()
             }
             Self::Restart => {
-                let right = companies.stage.daemon();
-                companies.stage.until_read_again().await;
+                let mut right = companies.stage.daemon();
+                right.until_logged(READS, PATIENCE).await;
                 right.stop().await;
                 companies.take_key(OTHER_KEY);
                 companies.stage.daemon()

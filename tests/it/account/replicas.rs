@@ -44,9 +44,7 @@ async fn a_process_with_the_right_key_takes_the_lead_from_one_with_the_wrong_key
     let deposit = companies.stage.world.add_deposit_for("user-000001", "1.5").unwrap().id;
     companies.stage.until_mirrored().await;
     wrong.until_logged(STANDS_BY, PATIENCE).await;
-    for _ in 0..3 {
-        companies.stage.until_read_again().await;
-    }
+    companies.stage.until_read_again().await;
     companies.stage.until_delivered().await;
     assert_eq!((times(&wrong, READS), times(&as_wrong, READS), times(&right, READS)), (1, 0, 1), "nobody takes turns");
     assert_eq!(companies.stage.database.count("lumo_account", "wrong_since IS NOT NULL").await, 0);

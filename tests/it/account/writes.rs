@@ -36,6 +36,7 @@ async fn no_wallet_is_created_blocked_or_replaced_with_another_companys_key() {
     let own_user = companies.stage.world.random_wallet().unwrap().external_id.to_string();
     let other_user = companies.other.random_wallet().unwrap().external_id.to_string();
     for user in [&own_user, "mallory"] {
+        let user = user.replace('\'', "''");
         let watch = format!("INSERT INTO lumo_watches (external_id, until) VALUES ('{user}', '2999-01-01 00:00:00')");
         companies.stage.database.execute(&watch).await;
     }
