@@ -109,7 +109,7 @@ class Receiver(BaseHTTPRequestHandler):
             self.answer(500)  # not stored: the bridge tries again
             raise
         self.answer(204)  # answered; what else is to be done comes after, from the inbox
-        print(word, message_id, flush=True)
+        print(f"{word} {message_id}\n", end="", flush=True)  # in one piece, beside other threads
 
     def answer(self, status, text=""):
         self.send_response(status)

@@ -74,10 +74,14 @@ async fn a_write_that_was_refused_is_said_to_be_undone_and_one_that_broke_is_not
     assert_refused(&broke, 1, &["to create a wallet for it's eve", look]);
 }
 
-/// What a command makes of an API that answers everything with this wallet.
+/// What a command makes of an API that answers everything with this wallet, but whose key it is.
 async fn answered(stage: &mut Stage, arguments: &[&str], wallet: &Value) -> Finished {
     let body = wallet.to_string().into_bytes();
-    stage.receiver.script(move |_| Answer { body: body.clone(), ..Answer::status(200) });
+    let profile = json!({ "id": wallet["companyId"] }).to_string().into_bytes();
+    stage.receiver.script(move |request| {
+        let body = if request.path == "/auth/company/profile" { &profile } else { &body };
+        Answer { body: body.clone(), ..Answer::status(200) }
+    });
     let base_url = stage.receiver.url("");
     stage.settings.set("lumo.base_url", json!(base_url));
     // Else the tables were of another server.

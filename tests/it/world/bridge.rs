@@ -47,6 +47,11 @@ impl Bridge {
         std::fs::read_to_string(&self.stderr).expect("log not read")
     }
 
+    /// What it has printed so far.
+    pub(crate) fn output(&self) -> String {
+        std::fs::read_to_string(&self.stdout).expect("output not read")
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("process not waited for").is_none()
     }
