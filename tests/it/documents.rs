@@ -125,7 +125,7 @@ async fn every_query_of_the_documents_finds_what_it_says(database: Database) {
     stage.world.add_wallet("42");
     let deposit = stage.world.add_deposit_for("42", "12.5").unwrap().id.to_string();
     let [_, booked] = ["7", "8"].map(|amount| {
-        let id = stage.world.add_deposit_for("42", amount).unwrap().id;
+        let id = stage.world.add_deposit_for("用户 42", amount).unwrap().id;
         stage.world.set_deposit_status(id, "confirmed").unwrap().id
     });
     let parts = stage.parts().await;
@@ -159,7 +159,7 @@ fn of_backend(database: &Database, text: &str) -> String {
     let differences = match database.backend() {
         DbBackend::Sqlite => vec![("amount decimal(65, 30)", "amount text")],
         DbBackend::MySql => vec![
-            ("deposit_id varchar(128)", "deposit_id varchar(128) COLLATE utf8mb4_nopad_bin"),
+            (");", ") CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;"),
             ("ON CONFLICT (deposit_id) DO NOTHING", "ON DUPLICATE KEY UPDATE deposit_id = deposit_id"),
         ],
         _ => Vec::new(),
@@ -194,14 +194,15 @@ async fn the_page_on_crediting_books_each_deposit_once(database: Database) {
     let bridge = stage.daemon();
     stage.until_imported().await;
 
-    let [paid, pending] = ["12.500000000001", "7"].map(|amount| stage.world.add_deposit_for("42", amount).unwrap().id);
+    let [paid, pending] =
+        ["12.500000000001", "7"].map(|amount| stage.world.add_deposit_for("用户 42", amount).unwrap().id);
     stage.world.set_deposit_status(paid, "confirmed").unwrap();
     stage.database.until_at_least(1, PATIENCE, "SELECT COUNT(*) FROM bookings").await;
     stage.until_mirrored().await;
     stage.until_delivered().await;
     let booked = format!("SELECT deposit_id, user_id FROM bookings ORDER BY {}", stage.database.text("amount"));
     let row = |id: &dyn ToString, user: &str| vec![Some(id.to_string()), Some(user.to_owned())];
-    assert_eq!(stage.database.rows(&booked).await, [row(&paid, "42")], "neither {old} nor {pending}");
+    assert_eq!(stage.database.rows(&booked).await, [row(&paid, "用户 42")], "neither {old} nor {pending}");
     assert_eq!(stage.database.count("bookings", "amount = '12.500000000001'").await, 1);
 
     // What was stored in silence is found, and what credited it is written down.

@@ -223,7 +223,7 @@ async fn a_user_is_watched_by_a_command(database: Database) {
     assert_eq!(finished.status.code(), Some(0), "{finished:?}");
     let lines: Vec<&str> = finished.stdout.lines().collect();
     assert!(
-        matches!(lines.as_slice(), [line] if line.contains("deposit.created") && line.contains("3.25 USDT") && line.ends_with(&id)),
+        matches!(lines.as_slice(), [line] if line.contains("deposit.created") && line.contains("3.25 USDT  new") && line.ends_with(&format!("{id}  user-000001"))),
         "{finished:?}"
     );
     assert_eq!(stage.database.count("lumo_watches", "1 = 1").await, 0, "it takes its own watch away");

@@ -95,18 +95,37 @@ async fn behind_a_pooler_of_sessions_everything_works() {
     drop_role(&stage.database, role).await;
 }
 
+/// What other clients of the pooler leave behind on each of its connections to the server: a statement of the name that comes
+/// first. A connection that nobody has used yet would take the first statement, and hide what kind of pooler this is.
+async fn leave_statements(url: &str, servers: usize) {
+    let clients = merchants(url, servers).await;
+    for client in &clients {
+        let prepare = "BEGIN; DEALLOCATE ALL; PREPARE sqlx_s_1 AS SELECT 1";
+        client.execute_unprepared(prepare).await.expect("nothing prepared");
+    }
+    for client in clients {
+        client.execute_unprepared("COMMIT").await.expect("not committed");
+        client.close().await.expect("not closed");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pooler_of_transactions_that_carries_no_prepared_statements_is_refused_in_one_sentence() {
-    let Some(pooled) = pooled(PoolMode::Transaction, servers::without_prepared_statements()).await else { return };
-    let Pooled { stage, role, .. } = &pooled;
+    const SERVERS: usize = 3;
+    let settings = format!("{}\ndefault_pool_size = {SERVERS}", servers::without_prepared_statements());
+    let Some(pooled) = pooled(PoolMode::Transaction, &settings).await else { return };
+    let Pooled { stage, role, url, .. } = &pooled;
     let sentence = "a pooler lends connections to the database per transaction and cannot carry prepared statements; \
                     connect to PostgreSQL directly, use `pool_mode = session`, or PgBouncer 1.21 or newer with \
                     `max_prepared_statements`";
+    leave_statements(url, SERVERS).await;
     assert_found(&found(stage, &[], 1).await, "database", "fail", sentence, "");
+    leave_statements(url, SERVERS).await;
     let text = stage.command(&["check"]).await.stdout;
     let after = text.split_once(sentence).unwrap_or_else(|| panic!("{text}")).1;
     assert!(!after.trim_start().starts_with("hint"), "{text}");
     for command in ["run", "status"] {
+        leave_statements(url, SERVERS).await;
         let finished = stage.command(&[command]).await;
         assert_eq!(finished.status.code(), Some(1), "{finished:?}");
         let said: Vec<&str> = finished.stderr.lines().filter(|line| line.starts_with("error")).collect();
