@@ -12,6 +12,7 @@ use super::view::{self, delivery::Sent, event::Told};
 use crate::model::catalogue;
 use crate::model::event::EventType;
 use crate::model::id::EventId;
+use crate::model::pattern::Patterns;
 use crate::store::query::{DeliveryFilter, EventFilter};
 
 /// More deliveries than this of one event are not shown.
@@ -59,6 +60,18 @@ impl Command {
 /// The types of events, by name.
 pub(super) fn types() -> impl TypedValueParser<Value = String> {
     PossibleValuesParser::new(EventType::ALL.iter().map(|kind| kind.as_str()))
+}
+
+/// What `--type` names where patterns may be given; none if it names nothing.
+fn patterns(texts: &[String]) -> Result<Option<Patterns>, Failure> {
+    if texts.is_empty() {
+        return Ok(None);
+    }
+    let parsed = Patterns::parse(texts.iter().map(String::as_str)).map_err(|problems| {
+        let problems: Vec<_> = problems.iter().map(|problem| format!("--type: {problem}")).collect();
+        Failure::usage(problems.join("\n"))
+    });
+    parsed.map(Some)
 }
 
 pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failure> {

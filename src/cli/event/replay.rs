@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::endpoint::{introduce, unknown};
+use crate::cli::event::patterns;
 use crate::cli::failure::Failure;
 use crate::cli::user;
 use crate::deliver::replay;
 use crate::model::id::{EndpointName, EventId, ExternalId};
-use crate::model::pattern::Patterns;
 use crate::setting::Since;
 use crate::store::Ending;
 use crate::store::replay::{ReplayFilter, Replayed};
@@ -54,13 +54,7 @@ struct Document<'a> {
 impl Args {
     fn filter(&self, context: &Context) -> Result<ReplayFilter, Failure> {
         let now = context.clock().now();
-        let kinds = match self.kinds.as_slice() {
-            [] => None,
-            texts => Some(Patterns::parse(texts.iter().map(String::as_str)).map_err(|problems| {
-                let problems: Vec<_> = problems.iter().map(|problem| format!("--type: {problem}")).collect();
-                Failure::usage(problems.join("\n"))
-            })?),
-        };
+        let kinds = patterns(&self.kinds)?;
         let filter = ReplayFilter {
             ids: self.ids.clone(),
             kinds,

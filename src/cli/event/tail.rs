@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::callback::{Attempt, Callback, Endpoint, EndpointConfig, Sender};
 use crate::cli::callback::NEW_SECRET;
 use crate::cli::context::Context;
+use crate::cli::event::patterns;
 use crate::cli::failure::Failure;
 use crate::cli::filter::User;
 use crate::cli::news::{LOOK, News, line};
@@ -85,13 +86,7 @@ impl Forwarded {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
-    let kinds = match args.kinds.as_slice() {
-        [] => None,
-        texts => Some(Patterns::parse(texts.iter().map(String::as_str)).map_err(|problems| {
-            let problems: Vec<_> = problems.iter().map(|problem| format!("--type: {problem}")).collect();
-            Failure::usage(problems.join("\n"))
-        })?),
-    };
+    let kinds = patterns(&args.kinds)?;
     let now = context.clock().now();
     let since = args.since.map(|since| since.before(now));
     let is_meant = |event: &lumo_bridge_entity::event::Model| {
