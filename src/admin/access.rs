@@ -1,7 +1,8 @@
 //! Who may call `/api`.
 //!
-//! With a token, whoever presents it; with the one for readers, by GET alone. Without one the server listens on loopback only, and what is left to fear is a page
-//! in the operator's own browser: its requests carry the name of the page's host, even if that name was made to lead here,
+//! With a token, those who present it; with the one for readers, by GET alone. Without one the server listens on loopback
+//! only, and what is left to fear is a page in the operator's own browser: its requests carry the name of the page's host,
+//! even if that name was made to lead here,
 //! so the `Host` must be an address or `localhost`; and it cannot send JSON to another origin without being asked first,
 //! so whatever changes something must say that it sends JSON. What a browser says to have been asked for by a page of another
 //! site is refused whatever it asks for: its answer could not be read, but to make it costs the database something.

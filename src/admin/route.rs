@@ -130,7 +130,7 @@ impl Route {
     }
 }
 
-/// Whoever asks, as the request says: the dashboard names itself, which is a courtesy and no proof.
+/// Who asks, as the request says: the dashboard names itself, which is a courtesy and no proof.
 fn actor(headers: &HeaderMap) -> Actor {
     match headers.get(ACTOR) {
         Some(name) if name.as_bytes() == Actor::DASHBOARD.as_str().as_bytes() => Actor::DASHBOARD,

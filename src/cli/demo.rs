@@ -1,8 +1,9 @@
 //! `demo`: everything at work in one process, with nothing to configure.
 //!
 //! An upstream simulator whose world changes all the time, the bridge on a throw-away SQLite file, and a receiver that
-//! verifies each callback and credits settled deposits. Nothing is staged: the bridge is the daemon that `run` starts, and what is printed is what the
-//! simulator did and what the receiver got. At the end the tables are compared with the simulator's world.
+//! verifies each callback and credits settled deposits. Nothing is staged: the bridge is the daemon that `run` starts, and
+//! what is printed is what the simulator did and what the receiver got. At the end the tables are compared with the
+//! simulator's world.
 
 mod book;
 mod compare;

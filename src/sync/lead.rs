@@ -138,7 +138,8 @@ impl Lead {
         Ok(None)
     }
 
-    /// Takes the lease from a holder that has the key of another company, or another server, where this process has the right one.
+    /// Takes the lease from a holder that has the key of another company, or another server, if this process has the right
+    /// one.
     async fn relieve<U: Upstream>(
         &self,
         standby: &mut Standby,

@@ -69,9 +69,14 @@ async fn show(
     ));
     let is_meant = |event: &event::Model| event.object_kind == "deposit" && event.external_id.as_ref() == Some(user);
     let (mut news, mut found) = (News { after }, 0_u64);
-    while context.clock().now() < until && !stop.is_cancelled() {
+    loop {
+        // Before the events are read, so that the last of them are read when the time is over.
+        let is_over = context.clock().now() >= until || stop.is_cancelled();
         let events = news.next(store).await?;
         if events.is_empty() {
+            if is_over {
+                break;
+            }
             stop.run_until_cancelled(tokio::time::sleep(LOOK)).await;
         }
         for event in events.into_iter().filter(is_meant) {

@@ -94,7 +94,7 @@ impl Store {
         .await
     }
 
-    /// Takes the lead from whoever is seen to have it with the key of another company, for a process whose key is of `found`: none
+    /// Takes the lead from a holder that is seen to have it with the key of another company, for a process whose key is of `found`: none
     /// unless the tables belong to that, and are noted to be read with another key. What was noted is over then.
     ///
     /// # Errors
