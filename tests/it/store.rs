@@ -12,6 +12,7 @@ mod events;
 mod failures;
 pub(crate) mod fixture;
 mod ingest;
+mod innodb;
 mod lanes;
 mod lead;
 pub(crate) mod leader;

@@ -18,6 +18,7 @@ use lumo_bridge::store::{Error, Need, Store};
 use sea_orm::DbBackend;
 
 use super::fixture::{config, subscriber};
+use super::innodb::under_way;
 use crate::database::{Database, on_each_database};
 use crate::world::eventually;
 use acts::{acts, prepare, subscribers};
@@ -79,18 +80,16 @@ async fn everything(database: &Database) -> String {
 
 /// Fails if a transaction is left open, which would hold locks.
 async fn assert_nothing_is_open(database: &Database, what: &str) {
-    let open = match database.backend() {
-        DbBackend::Sqlite => return database.execute("BEGIN IMMEDIATE; ROLLBACK").await,
+    let what = format!("no transaction is open after {what}");
+    match database.backend() {
+        DbBackend::Sqlite => database.execute("BEGIN IMMEDIATE; ROLLBACK").await,
         DbBackend::Postgres => {
-            "SELECT COUNT(*) FROM pg_stat_activity \
-             WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
+            let open = "SELECT COUNT(*) FROM pg_stat_activity \
+                        WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+            eventually!(PATIENCE, what, database.number(open).await == 0);
         }
-        _ => {
-            "SELECT COUNT(*) FROM information_schema.innodb_trx trx \
-             JOIN information_schema.processlist p ON p.id = trx.trx_mysql_thread_id WHERE p.db = DATABASE()"
-        }
-    };
-    eventually!(PATIENCE, format!("no transaction is open after {what}"), database.number(open).await == 0);
+        _ => eventually!(PATIENCE, what, under_way(database).await.is_empty()),
+    }
 }
 
 async fn a_transaction_that_fails_leaves_nothing_behind(database: Database) {

@@ -2,7 +2,6 @@
 //! one did is never undone by the other, and whoever loses is told.
 
 use std::future::Future;
-use std::time::Duration;
 
 use lumo_bridge::model::actor::Actor;
 use lumo_bridge::model::delivery::State;
@@ -12,10 +11,10 @@ use lumo_bridge::store::delivery::{GroupCommit, Written};
 use lumo_bridge::store::replay::{ReplayFilter, Replayed};
 use lumo_bridge::store::skip::Skipped;
 use sea_orm::DbBackend;
-use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::fixture::{at, config, deliveries, draft, endpoint, migrated, publish, publish_in, shop, subscriber};
+use super::innodb::under_way;
 use super::leader::{Came, Leader, PROCESS};
 use crate::database::Database;
 use crate::world::{PATIENCE, eventually};
@@ -50,18 +49,13 @@ in_both_orders!(
 const TURNSTILE: &str = "SELECT position FROM lumo_positions WHERE endpoint = 'shop' FOR UPDATE";
 const LOG: &str = "SELECT last_seq FROM lumo_streams WHERE stream = '*' FOR UPDATE";
 
-/// MariaDB looks anew only where nobody at all has asked for a tenth of a second, and several tests ask.
-static ASKING: Mutex<()> = Mutex::const_new(());
-
 /// How many sessions of this database wait for a lock.
-async fn waiting(database: &Database) -> i64 {
-    let sql = if database.backend() == DbBackend::Postgres {
-        "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    } else {
-        "SELECT COUNT(*) FROM information_schema.innodb_trx t JOIN information_schema.processlist p \
-         ON p.id = t.trx_mysql_thread_id WHERE p.db = DATABASE() AND t.trx_state = 'LOCK WAIT'"
-    };
-    database.number(sql).await
+async fn waiting(database: &Database) -> usize {
+    if database.backend() == DbBackend::Postgres {
+        let sql = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        return database.rows(sql).await.len();
+    }
+    under_way(database).await.iter().filter(|one| one.waits).count()
 }
 
 /// Begins both while the lock is held: one waits in front of the other.
@@ -74,12 +68,8 @@ async fn meet<A: Send + 'static, B: Send + 'static>(
 ) -> (A, B) {
     let tasks = TaskTracker::new();
     let held = database.hold(lock).await;
-    let begin = async |number: i64| {
-        eventually!(PATIENCE, "a transaction waits for the lock", {
-            let _alone = ASKING.lock().await;
-            tokio::time::sleep(Duration::from_millis(150)).await;
-            waiting(database).await == number
-        });
+    let begin = async |number: usize| {
+        eventually!(PATIENCE, "a transaction waits for the lock", waiting(database).await == number);
     };
     let (one, other) = if is_first {
         let one = tasks.spawn(one);
