@@ -13,6 +13,7 @@ mod crossing;
 pub mod ends;
 mod find;
 mod finish;
+mod further;
 pub mod gap;
 mod hot;
 mod lead;
@@ -20,6 +21,7 @@ pub mod locate;
 mod log;
 mod memory;
 mod meters;
+mod news;
 pub mod order;
 mod reader;
 pub mod recheck;
@@ -37,6 +39,7 @@ mod upstream;
 mod vicinity;
 pub mod walk;
 pub mod watch;
+mod whole;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -65,8 +68,9 @@ use crate::model::facts::History;
 use crate::model::record::{Deposit, Wallet};
 use crate::store::{self, Ending, Store};
 use ask::Asks;
-use hot::News;
+use further::Turns;
 use log::RoundLog;
+use news::News;
 use reader::{PageBytes, Sizes};
 use round::Round;
 use sightings::Sightings;
@@ -118,8 +122,9 @@ pub struct Syncer<U> {
     wanted: Wanted,
     /// What the last round over each listing left for those who follow up.
     asks: [Plain<Asks>; Listing::ALL.len()],
-    /// The list of new deposits that a round could not read whole.
-    news: Plain<Option<Box<News>>>,
+    /// The list of new deposits.
+    news: Plain<News>,
+    turns: Plain<Turns>,
     /// Users whose wallets have changed: their deposits may have, too.
     hints: Plain<BTreeSet<String>>,
     watching: Plain<watch::Watching>,
@@ -202,6 +207,7 @@ impl<U: Upstream> Syncer<U> {
             wanted: Wanted::default(),
             asks: Default::default(),
             news: Plain::default(),
+            turns: Plain::default(),
             hints: Plain::default(),
             watching: Plain::default(),
             page_bytes: Default::default(),

@@ -22,6 +22,7 @@ impl<U: Upstream> Round<'_, U> {
         self.progress.page_limit =
             crossing.walk.learned_cap(settings.page_size).and_then(|cap| i32::try_from(cap).ok());
         self.memory.page = crossing.walk.page_size().or(self.memory.page);
+        self.memory.only_page = crossing.walk.only_page().filter(|_| ended.is_ok());
         self.progress.last_total = self.tally.total.and_then(|total| i64::try_from(total).ok());
         if matches!(ended, Ok(()) | Err(Doubt::NoTotal | Doubt::SingleRows)) {
             // The list was read to its end. Whatever turns up from now on is told: an item that could not be read this
@@ -54,7 +55,9 @@ impl<U: Upstream> Round<'_, U> {
             self.memory.order.swept_in_order();
         }
         self.progress.complete_through = self.progress.complete_through.max(Some(crossing.started_at));
-        self.progress.proved_through = self.progress.proved_through.max(Some(crossing.started_at));
+        if !crossing.walk.rests_on_known_page() {
+            self.progress.proved_through = self.progress.proved_through.max(Some(crossing.started_at));
+        }
         // What joined after it began may lie where it had been already.
         if crossing.explains() {
             self.memory.urgent = None;

@@ -2,7 +2,7 @@
 //!
 //! Nothing upstream tells that a row deep in the list has changed; a sweep finds out in its time. What matters sooner is
 //! read sooner: deposits of the last hour in every round, of the last day every ten minutes, of the last week every hour;
-//! all that are in status `new`; and every user of whom some row was seen to change, to vanish, or to step back
+//! those in status `new` ([`super::news`]); and every user of whom some row was seen to change, to vanish, or to step back
 //! ([`super::ask`]).
 
 use std::collections::HashSet;
@@ -13,14 +13,12 @@ use tokio_util::sync::CancellationToken;
 use super::memory::is_past;
 use super::order::Order;
 use super::reader::{Reader, Scope};
-use super::recheck::Reason;
 use super::round::Round;
 use super::upstream::{Source, Upstream};
 use super::walk::{Read, Step, Walk};
-use super::{Error, Syncer, lock, refuses_limit};
+use super::{Error, refuses_limit};
 use crate::lumo::{self, Lane};
 use crate::model::Listing;
-use crate::store::Whereabouts;
 
 /// How old a row may be, how often rows up to that age are read, and how many pages that may take.
 const TIERS: [(TimeDelta, TimeDelta, u64); 3] = [
@@ -28,13 +26,6 @@ const TIERS: [(TimeDelta, TimeDelta, u64); 3] = [
     (TimeDelta::days(1), TimeDelta::minutes(10), 32),
     (TimeDelta::days(7), TimeDelta::hours(1), 128),
 ];
-/// The status that the API's reference names.
-const NEW: &str = "new";
-/// Pages of the list of new deposits that are read in one round.
-const NEW_PAGES: u64 = 20;
-/// Rows asked of the database at a time.
-const ROWS: u64 = 500;
-
 /// Ids of a list that is read over several rounds. One that has more is begun anew.
 const MAX_IDS: usize = 200_000;
 
@@ -50,22 +41,13 @@ pub(super) enum Listed {
 }
 
 /// How far reading on in a list has come.
-enum Reached {
+pub(super) enum Reached {
     Ended,
     /// As many pages as may be were read.
     Paused,
     NotFiltered,
     Unproved,
     Stopped,
-}
-
-/// The list of deposits in status `new`, as far as it was read.
-#[derive(Debug)]
-pub(super) struct News {
-    walk: Walk,
-    seen: HashSet<String>,
-    /// The last row number when it was begun: what came later need not be on it.
-    known_until: i64,
 }
 
 /// How far the end of the list was read that new rows join, and how old the row there is.
@@ -75,24 +57,11 @@ pub(super) struct Edge {
     pub(super) created_at: DateTime<Utc>,
 }
 
-impl<U> Syncer<U> {
-    fn take_news(&self) -> Option<Box<News>> {
-        lock(&self.news).take()
-    }
-
-    fn keep_news(&self, news: Box<News>) {
-        *lock(&self.news) = Some(news);
-    }
-}
-
 impl<U: Upstream> Round<'_, U> {
     pub(super) async fn hot<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         if self.listing == Listing::Deposits && !self.is_read_whole {
             self.young::<R>(stop).await?;
-            // A round is two requests where nothing happens: one that looked at the other end leaves these to the next.
-            if !self.memory.order.order().wants_the_other_end(self.memory.rounds) {
-                self.new_ones::<R>(stop).await?;
-            }
+            self.new_ones_in_turn::<R>(stop).await?;
         }
         self.ask_again::<R>(stop).await
     }
@@ -129,6 +98,7 @@ impl<U: Upstream> Round<'_, U> {
             let Some(created_at) = oldest else { break };
             edge = Edge { offset: next, created_at };
         }
+        self.edge = Some(edge);
         if every >= TimeDelta::minutes(10) {
             self.memory.day_read_at = Some(now);
         }
@@ -136,69 +106,6 @@ impl<U: Upstream> Round<'_, U> {
             self.memory.week_read_at = Some(now);
         }
         Ok(())
-    }
-
-    /// Reads the deposits in status `new`, and notes those to ask after that have left it. What does not fit into one round
-    /// is read in the next.
-    pub(super) async fn new_ones<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        let now = self.now();
-        if !self.memory.filters(now) {
-            return Ok(());
-        }
-        let mut news = match self.syncer.take_news() {
-            Some(news) => news,
-            None => Box::new(News {
-                walk: Walk::new(self.syncer.settings.page_size, self.known_cap()),
-                seen: HashSet::new(),
-                known_until: self.syncer.store.census(self.listing).await?.last_row_no,
-            }),
-        };
-        let scope = Scope { status: Some(NEW.to_owned()), ..Scope::all(self.listing, Lane::Hot) };
-        let only = |record: &R| record.status().is_none_or(|status| status == NEW);
-        let reader = self.reader(scope, false);
-        match self.read_on::<R>(&mut news.walk, &mut news.seen, reader, NEW_PAGES, &only, stop).await? {
-            Reached::Ended => self.note_left(&news).await,
-            Reached::Paused => {
-                tracing::info!(
-                    listing = %self.listing, read = news.seen.len(),
-                    "there are many deposits in status `new`; the next round reads on"
-                );
-                self.syncer.keep_news(news);
-                Ok(())
-            }
-            Reached::NotFiltered => {
-                tracing::warn!(
-                    listing = %self.listing,
-                    "the server does not list deposits by status; it is asked to again in 24 hours"
-                );
-                self.memory.unfiltered_since = Some(now);
-                Ok(())
-            }
-            Reached::Unproved | Reached::Stopped => Ok(()),
-        }
-    }
-
-    /// Notes the deposits to ask after that were in status `new` when that list was begun and are not on it.
-    async fn note_left(&mut self, news: &News) -> Result<(), Error> {
-        let mut after = 0;
-        loop {
-            let rows = self.syncer.store.new_deposits(after, ROWS).await?;
-            let Some(last) = rows.last() else { return Ok(()) };
-            after = last.row_no;
-            // What waits as absent is asked for already, and an answer that cannot be read says nothing new.
-            let left = |row: &Whereabouts| {
-                row.row_no <= news.known_until
-                    && !news.seen.contains(&row.id)
-                    && !self.memory.rechecks.waits(&row.id, Reason::Absent)
-                    && !self.rejects.contains_key(&(self.listing, row.id.clone()))
-            };
-            let left: Vec<Whereabouts> = rows.into_iter().filter(left).collect();
-            for row in left {
-                if let Some(user) = row.external_id {
-                    self.want(user.as_str(), &row.id, Reason::LeftNew);
-                }
-            }
-        }
     }
 
     /// Reads a list whole and stores what it shows, in at most so many pages.
@@ -221,7 +128,7 @@ impl<U: Upstream> Round<'_, U> {
 
     /// Reads on in a list, for at most so many pages, and stores what they show. `belongs` tells the rows that were asked for
     /// from those that a server without such a filter gives.
-    async fn read_on<R: Source>(
+    pub(super) async fn read_on<R: Source>(
         &mut self,
         walk: &mut Walk,
         ids: &mut HashSet<String>,

@@ -53,6 +53,10 @@ impl fmt::Display for Urgent {
 pub(super) struct Memory {
     /// How many rounds there were.
     pub(super) rounds: u64,
+    /// The number of the last one that looked where no rows are expected.
+    pub(super) looked_behind: u64,
+    /// The page that was proved to be the whole list, if it is one page long.
+    pub(super) only_page: Option<u64>,
     /// In what order the listing is.
     pub(super) order: Evidence,
     pub(super) head: Anchors,

@@ -18,8 +18,6 @@ const SHARE: u64 = 95;
 const MIDDLE: u64 = 30;
 /// How many whole sweeps must find the rows in order before the order is believed again.
 const CALM: u8 = 2;
-/// Every how many ticks both ends are looked at, whatever the order.
-const BOTH_ENDS: u64 = 8;
 
 /// In which order the rows are listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,20 +67,14 @@ impl Order {
 
     /// Whether the head is to be looked at. Of a scattered list, the first page will do: it tells the total.
     #[must_use]
-    pub fn wants_head(self, tick: u64) -> bool {
-        self != Self::Oldest || tick.is_multiple_of(BOTH_ENDS)
+    pub fn wants_head(self) -> bool {
+        self != Self::Oldest
     }
 
     /// Whether the tail is to be looked at.
     #[must_use]
-    pub fn wants_tail(self, tick: u64) -> bool {
-        !matches!(self, Self::Newest | Self::Scattered) || tick.is_multiple_of(BOTH_ENDS)
-    }
-
-    /// Whether the end is to be looked at where no new rows are expected.
-    #[must_use]
-    pub fn wants_the_other_end(self, tick: u64) -> bool {
-        matches!(self, Self::Newest | Self::Oldest | Self::Scattered) && tick.is_multiple_of(BOTH_ENDS)
+    pub fn wants_tail(self) -> bool {
+        !matches!(self, Self::Newest | Self::Scattered)
     }
 }
 
@@ -158,18 +150,6 @@ impl Evidence {
             (watched, Some(seeded)) if watched.is_none_or(|watched| watched == seeded) => seeded,
             _ => Order::Unknown,
         }
-    }
-
-    /// Whether the head is to be looked at in this tick.
-    #[must_use]
-    pub fn wants_head(&self, tick: u64) -> bool {
-        self.order().wants_head(tick)
-    }
-
-    /// Whether the tail is to be looked at in this tick.
-    #[must_use]
-    pub fn wants_tail(&self, tick: u64) -> bool {
-        self.order().wants_tail(tick)
     }
 }
 
@@ -253,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn each_tick_looks_where_new_rows_turn_up_and_every_eighth_at_both_ends() {
+    fn each_round_looks_where_new_rows_turn_up() {
         for (order, head, tail) in [
             (Order::Unknown, true, true),
             (Order::Unstable, true, true),
@@ -261,8 +241,7 @@ mod tests {
             (Order::Oldest, false, true),
             (Order::Scattered, true, false),
         ] {
-            assert!((1..8).all(|tick| order.wants_head(tick) == head && order.wants_tail(tick) == tail), "{order:?}");
-            assert!([0, 8, 800].into_iter().all(|tick| order.wants_head(tick) && order.wants_tail(tick)));
+            assert_eq!((order.wants_head(), order.wants_tail()), (head, tail), "{order:?}");
         }
     }
 

@@ -85,6 +85,10 @@ pub(super) struct Round<'a, U> {
     pub(super) places: Vec<Place>,
     pub(super) tally: Tally,
     pub(super) preview: Preview,
+    /// Whether it is a round of the schedule, which may rest on what earlier ones have proved.
+    pub(super) is_round: bool,
+    /// Whether it also looks where no rows are expected.
+    pub(super) looks_behind: bool,
     /// Whether this round has read the list from end to end.
     pub(super) is_read_whole: bool,
     /// How far this round has read the end where new rows join.
@@ -138,6 +142,8 @@ impl<'a, U: Upstream> Round<'a, U> {
             places: Vec::new(),
             tally: Tally::default(),
             preview: Preview::new(),
+            is_round: false,
+            looks_behind: false,
             is_read_whole: false,
             edge: None,
             rejects: syncer.store.known_rejects().await?,
@@ -208,6 +214,7 @@ impl<'a, U: Upstream> Round<'a, U> {
         let name = |record: &R| (record.id_str().to_owned(), record.user().map(|user| user.as_str().to_owned()));
         let names: Vec<_> = if is_stored && !watched { Vec::new() } else { records.iter().map(name).collect() };
         let unsettled = if is_stored { Vec::new() } else { self.deposits_of(&records) };
+        self.syncer.note_new(&records);
         let is_news = matches!(announce, Announce::News) && self.options.ending == Ending::Commit;
         let batch = Batch {
             records,

@@ -6,16 +6,17 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::crossing::{Crossed, Crossing, Purpose};
+use super::crossing::{Crossing, Purpose};
 use super::ends::{EndStep, HeadPass, Row, TailPass};
-use super::gap::{Judged, counts_more};
-use super::hot::{Edge, Listed};
+use super::further::{self, Look};
+use super::gap::Judged;
+use super::hot::Edge;
 use super::memory::Urgent;
 use super::order::Order;
 use super::reader::{Fetched, Reader, Scope};
 use super::round::Round;
 use super::upstream::{Source, Upstream};
-use super::walk::{Doubt, Read, Walk};
+use super::walk::{Doubt, Read};
 use super::{Ended, Error, refuses_limit};
 use crate::lumo::Lane;
 use crate::model::Listing;
@@ -30,9 +31,6 @@ const UNTRUE: &str =
 
 const LEAVING: &str = "rows leave the list all the time, which hides those that join it; the sweep finds them";
 
-const NOT_ACCEPTED: &str =
-    "the order or the end of the list is in doubt, so no row was marked as missing for not being in it";
-
 /// What reading the ends has shown.
 struct Ends {
     certified: Result<(), Doubt>,
@@ -42,6 +40,8 @@ struct Ends {
 impl<U: Upstream> Round<'_, U> {
     pub(super) async fn tick<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
         self.memory.rounds += 1;
+        self.looks_behind = self.may_look_behind();
+        self.is_round = true;
         let ended = if self.progress.import_done_at.is_none() {
             self.import::<R>(stop).await?
         } else if self.is_short() {
@@ -54,6 +54,18 @@ impl<U: Upstream> Round<'_, U> {
         }
         self.hot::<R>(stop).await?;
         Ok(ended)
+    }
+
+    /// Whether this round looks where no rows are expected, in a list of which that can be said.
+    fn may_look_behind(&mut self) -> bool {
+        let has_such = self.memory.only_page.is_some()
+            || matches!(self.memory.order.order(), Order::Newest | Order::Oldest | Order::Scattered);
+        let is_due = self.memory.rounds.saturating_sub(self.memory.looked_behind) >= further::EVERY;
+        let may = has_such && is_due && self.syncer.may_look(Look::Behind(self.listing));
+        if may {
+            self.memory.looked_behind = self.memory.rounds;
+        }
+        may
     }
 
     fn is_short(&self) -> bool {
@@ -75,86 +87,6 @@ impl<U: Upstream> Round<'_, U> {
             self.syncer.store.end_sweep(self.listing, self.fence()).await?;
         }
         Ok(ended)
-    }
-
-    /// The whole list, now.
-    pub(super) async fn whole<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
-        let mut crossing = self.crossing(Purpose::Pass).await?;
-        self.all_of_it::<R>(&mut crossing, stop).await
-    }
-
-    /// The whole list, and once more: what is on neither reading is accepted as gone. A server may leave blocked wallets out
-    /// of the plain list, so the list of those is read in between.
-    pub(super) async fn twice<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
-        let first = self.whole::<R>(stop).await?;
-        if first != Ended::Complete {
-            return Ok(first);
-        }
-        if self.listing == Listing::Wallets {
-            let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
-            let reader = self.reader(Scope::all(Listing::Blocked, Lane::Fresh), false);
-            match self.all_of::<R>(walk, reader, u64::MAX, &|_| true, stop).await? {
-                Listed::Whole(_) => {}
-                Listed::Stopped => return Ok(Ended::Stopped),
-                Listed::NotFiltered | Listed::Unproved => return Ok(Ended::Incomplete(NOT_ACCEPTED.to_owned())),
-            }
-        }
-        let second = self.whole::<R>(stop).await?;
-        let is_refused = second == Ended::Complete && self.accepted_at.is_none();
-        Ok(if is_refused { Ended::Incomplete(NOT_ACCEPTED.to_owned()) } else { second })
-    }
-
-    /// A crossing that begins now.
-    pub(super) async fn crossing(&mut self, purpose: Purpose) -> Result<Crossing, Error> {
-        let now = self.now();
-        let refused = self.progress.page_limit.is_some();
-        let probe = self.options.probe_page_size || (refused && self.memory.probe_due(now));
-        if probe {
-            self.memory.probed_at = Some(now);
-        }
-        let walk = Walk::new(self.syncer.settings.page_size, self.known_cap().filter(|_| !probe));
-        let walk = if self.memory.length > 0 { walk.ending_as_before_at(self.memory.length) } else { walk };
-        let walk = walk.counting_surplus(self.memory.gap.surplus());
-        let census = self.syncer.store.census(self.listing).await?;
-        Ok(Crossing::new(purpose, now, census.last_row_no, walk).explaining(self.memory.urgent.is_some()))
-    }
-
-    async fn all_of_it<R: Source>(
-        &mut self,
-        crossing: &mut Crossing,
-        stop: &CancellationToken,
-    ) -> Result<Ended, Error> {
-        match self.cross::<R>(crossing, u64::MAX, stop).await? {
-            Crossed::Stopped | Crossed::Paused => Ok(Ended::Stopped),
-            Crossed::Ended(ended) => {
-                self.is_read_whole = true;
-                let reached = ended.is_ok();
-                let doubt = self.learn_from::<R>(crossing, ended).await?;
-                if reached {
-                    self.adopt_ends(crossing);
-                }
-                Ok(doubt.map_or(Ended::Complete, Ended::Incomplete))
-            }
-        }
-    }
-
-    /// Learns from a crossing that came to the end of the list. Returns why it proves nothing, if it does not.
-    pub(super) async fn learn_from<R: Source>(
-        &mut self,
-        crossing: &mut Crossing,
-        ended: Result<(), Doubt>,
-    ) -> Result<Option<String>, Error> {
-        let surplus = self.memory.gap.surplus();
-        let doubt = self.conclude::<R>(crossing, ended).await?;
-        let rows = self.memory.gap.surplus();
-        if rows > 0 && rows != surplus {
-            tracing::warn!(listing = %self.listing, total = self.tally.total, "{}", counts_more(rows));
-        }
-        let listed = self.syncer.store.census(self.listing).await?.listed;
-        self.progress.gap = gap_of(self.tally.total, listed);
-        self.memory.listed = Some(listed);
-        self.memory.note_scan(crossing.explains(), self.tally.appeared > 0, self.progress.gap);
-        Ok(doubt)
     }
 
     async fn ends_and_count<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
@@ -248,14 +180,13 @@ impl<U: Upstream> Round<'_, U> {
     /// Reads the ends where rows may have joined.
     async fn ends<R: Source>(&mut self, stop: &CancellationToken) -> Result<Option<Ends>, Error> {
         let order = self.memory.order.order();
-        let rounds = self.memory.rounds;
         let mut ends = Ends { certified: Ok(()), total: None };
-        if self.memory.order.wants_head(rounds) {
+        if order.wants_head() || self.looks_behind {
             let Some(certified) = self.head::<R>(order, stop).await? else { return Ok(None) };
             ends = Ends { certified, total: self.tally.total };
         }
         // Where the list has no order to speak of, nothing but the count proves anything.
-        if self.memory.order.wants_tail(rounds) && order != Order::Unstable && ends.certified.is_ok() {
+        if (order.wants_tail() || self.looks_behind) && order != Order::Unstable && ends.certified.is_ok() {
             let Some(certified) = self.tail::<R>(stop).await? else { return Ok(None) };
             ends = Ends { certified, total: self.tally.total };
         }
@@ -353,7 +284,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 }
 
-fn gap_of(total: Option<u64>, listed: i64) -> Option<i64> {
+pub(super) fn gap_of(total: Option<u64>, listed: i64) -> Option<i64> {
     Some(i64::try_from(total?).ok()? - listed)
 }
 

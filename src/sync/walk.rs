@@ -12,63 +12,23 @@
 mod bare;
 mod budget;
 mod checkpoint;
+mod only;
 mod same;
 mod size;
+mod step;
 mod window;
 
 pub use checkpoint::Checkpoint;
+pub use step::{Doubt, Read, Seen, Step};
 pub(super) use window::Window;
 
 use bare::Bare;
 use budget::Budget;
+use only::Only;
 use same::Same;
 
 /// Rows that consecutive pages share, so that a removal or two between them is no reason to step back.
 const OVERLAP: u64 = 4;
-
-/// What to ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Read {
-    pub offset: u64,
-    pub limit: u32,
-}
-
-/// What a page held.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    /// How many items it had, readable or not.
-    pub returned: u64,
-    /// A hash of what each item is known under, mostly its id.
-    pub ids: Vec<u64>,
-    /// The server's `total`, if it told one.
-    pub total: Option<u64>,
-}
-
-/// What follows from a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    Read(Read),
-    /// Every row that was listed throughout was seen.
-    End,
-    /// The list was read to what looks like its end, but that it is complete cannot be shown.
-    Unproved(Doubt),
-}
-
-/// Why a walk proves nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Doubt {
-    #[error("the server told no total")]
-    NoTotal,
-    #[error("the server gives one row a page, which leaves no overlap to prove anything with")]
-    SingleRows,
-    #[error("rows arrive faster than pages are read, or `total` counts rows that are never listed")]
-    OutOfBudget,
-    #[error(
-        "the server answers the same rows at every offset, as the vendor's documentation mock does; they are stored, and \
-         nothing is called complete"
-    )]
-    SameRows,
-}
 
 /// The state of a walk.
 #[derive(Debug)]
@@ -105,6 +65,7 @@ pub struct Walk {
     budget: Budget,
     bare: Bare,
     same: Same,
+    only: Only,
     /// Where the latest page of the chain ended.
     chain_end: u64,
     /// Whether the latest page was asked for to learn about the server, and is no part of the chain.
@@ -151,6 +112,7 @@ impl Walk {
             budget: Budget::new(),
             bare: Bare::default(),
             same: Same::default(),
+            only: Only::default(),
             chain_end: 0,
             is_aside: false,
             surplus: 0,
@@ -265,6 +227,7 @@ impl Walk {
         if let Some(step) = aside {
             return step;
         }
+        self.note_top(seen);
         // The only row of a list is no page in mid-list, whatever `total` said beside it.
         if self.mid_page == Some(1) && self.mid_pages == 1 && seen.returned == 0 && self.limit > 1 {
             (self.mid_page, self.mid_pages) = (None, 0);
@@ -301,6 +264,9 @@ impl Walk {
         if fresh > 0 {
             self.budget.note_news();
             self.went_on |= self.mid_pages > 0;
+        }
+        if let Some(step) = self.end_with_known_page(seen) {
+            return step;
         }
         let looks_like_end = self.looks_like_end(seen);
         if looks_like_end && !self.could_be_cut(seen) {

@@ -12,7 +12,7 @@ use super::hot::Listed;
 use super::memory::Memory;
 use super::round::Round;
 use super::upstream::{Source, Upstream};
-use super::{Error, Options, Running, Syncer, lock};
+use super::{Error, Options, Running, Syncer, lock, news};
 use crate::model::Listing;
 use crate::model::id::ExternalId;
 use crate::model::record::Deposit;
@@ -161,7 +161,7 @@ impl<U: Upstream> Round<'_, U> {
         }
         let is_many = users.len() as u64 > most;
         if is_many {
-            self.new_ones::<R>(stop).await?;
+            self.new_ones::<R>(news::PAGES, stop).await?;
         }
         let left = most.saturating_sub(self.tally.requests);
         let asked = lock(&self.syncer.watching).next(users, usize::try_from(left).unwrap_or(usize::MAX));

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Walk;
 use super::bare::Bare;
 use super::budget::Budget;
+use super::only::Only;
 use super::same::Same;
 use super::window::Window;
 
@@ -108,6 +109,7 @@ impl Walk {
             budget: checkpoint.budget,
             bare: Bare::default(),
             same: Same::default(),
+            only: Only::default(),
             chain_end: 0,
             is_aside: false,
             surplus: checkpoint.surplus,

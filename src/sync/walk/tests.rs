@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod again;
 mod bounds;
 mod early;
 mod resumed;

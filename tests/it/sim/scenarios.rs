@@ -12,6 +12,7 @@ mod failures;
 mod memory;
 mod miscounts;
 mod pages;
+mod quiet;
 mod rejects;
 mod removals;
 mod scale;

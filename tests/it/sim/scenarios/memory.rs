@@ -46,10 +46,11 @@ async fn goes_on_as_before(scene: &mut Scene, why: &str) {
 async fn the_round_after_a_failed_one_costs_what_any_round_costs() {
     let failures = [Failure::Refused(404), Failure::Unauthorized, Failure::Status500, Failure::Throttled(None)];
     for order in ORDERS {
-        let mut scene = long(order).await;
         for failure in failures {
-            for nth_that_fails in [1, 2] {
-                scene.change(|world| world.burst(DEPOSITS, 1));
+            let mut scene = long(order).await;
+            // So many that one page is not enough, where it is the second request that fails.
+            for (nth_that_fails, rows) in [(1, 1), (2, 75)] {
+                scene.change(|world| world.burst(DEPOSITS, rows));
                 scene.script(move |_, nth, _| if nth >= nth_that_fails { Act::Fail(failure) } else { Act::Answer });
                 let ended = scene.call(TICK).await;
                 let why = format!("{order:?}, {failure:?} from request {nth_that_fails} on");

@@ -1,0 +1,127 @@
+//! What a round looks at although nothing asks for it: the end of a list where no rows are expected, a second page of a list
+//! that fits into one, the deposits in status `new` while none of them moves.
+//!
+//! Any of it finds what the rounds would otherwise leave to the sweep. Together they may take one request a minute, so that a
+//! minute in which nothing happens costs little more than a request a round.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Syncer, lock};
+use crate::model::Listing;
+
+/// How many rounds of a listing pass between two looks further.
+pub(super) const EVERY: u64 = 8;
+/// The time between two looks, of whatever kind.
+const APART: TimeDelta = TimeDelta::minutes(1);
+/// Who did not ask for so long does not keep the others waiting.
+const ABSENT: TimeDelta = TimeDelta::seconds(90);
+/// Who had to wait for so long waits no more.
+const PATIENCE: TimeDelta = TimeDelta::minutes(15);
+
+/// A look further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Look {
+    /// At the end of the list where no rows are expected, or behind the only page of a list.
+    Behind(Listing),
+    /// At the deposits in status `new`.
+    New,
+}
+
+/// Whose turn it is.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    taken_at: Option<DateTime<Utc>>,
+    /// Who waits: since when, and when it asked last.
+    waiting: HashMap<Look, (DateTime<Utc>, DateTime<Utc>)>,
+}
+
+impl Turns {
+    /// Whether it may look now. One that may not is to ask again with its next round.
+    fn take(&mut self, look: Look, now: DateTime<Utc>) -> bool {
+        // A clock that was set back must not make for a longer wait.
+        self.waiting.retain(|_, (since, asked_at)| *since <= now && *asked_at <= now);
+        let (since, asked_at) = self.waiting.entry(look).or_insert((now, now));
+        *asked_at = now;
+        let since = *since;
+        let is_free = self.taken_at.is_none_or(|taken_at| now < taken_at || now - taken_at >= APART);
+        let is_before = |(other, asked_at): &(DateTime<Utc>, DateTime<Utc>)| *other < since && now - *asked_at < ABSENT;
+        let is_first = !self.waiting.values().any(is_before);
+        let may = (is_free && is_first) || now - since >= PATIENCE;
+        if may {
+            self.waiting.remove(&look);
+            self.taken_at = Some(now);
+        }
+        may
+    }
+}
+
+impl<U> Syncer<U> {
+    /// Whether a round may look further now.
+    pub(super) fn may_look(&self, look: Look) -> bool {
+        lock(&self.turns).take(look, self.clock.now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOKS: [Look; 4] =
+        [Look::New, Look::Behind(Listing::Deposits), Look::Behind(Listing::Wallets), Look::Behind(Listing::Blocked)];
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(second)
+    }
+
+    #[test]
+    fn there_is_one_look_a_minute_and_everybody_has_a_turn() {
+        // With the schedules as they come, each wanting to look as often as it can.
+        let schedules = [(Look::New, 10), (LOOKS[1], 10), (LOOKS[2], 60), (LOOKS[3], 30)];
+        let (mut turns, mut taken) = (Turns::default(), Vec::new());
+        for second in 0..3600 {
+            for (look, every) in schedules {
+                if second % every == 0 && turns.take(look, at(second)) {
+                    taken.push((look, second));
+                }
+            }
+        }
+        assert!(taken.windows(2).all(|pair| pair[1].1 - pair[0].1 >= 60), "{taken:?}");
+        for look in LOOKS {
+            let count = taken.iter().filter(|(taken, _)| *taken == look).count();
+            assert!(count >= 12, "{count} looks of {look:?} in an hour: {taken:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_not_there_keeps_nobody_waiting() {
+        let mut turns = Turns::default();
+        assert!(turns.take(Look::New, at(0)));
+        // It does not come back.
+        assert!(!turns.take(LOOKS[2], at(1)));
+        assert!(!turns.take(Look::New, at(70)), "it may come back yet");
+        assert!(turns.take(Look::New, at(91)));
+    }
+
+    #[test]
+    fn who_comes_rarely_is_not_turned_away_for_ever() {
+        let (mut turns, mut looks) = (Turns::default(), 0);
+        for second in 0..36_000 {
+            if second % 10 == 0 {
+                turns.take(Look::New, at(second));
+            }
+            looks += usize::from(second % 3_600 == 5 && turns.take(LOOKS[2], at(second)));
+        }
+        assert!(looks >= 5, "{looks} looks in ten hours");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_stops_nothing() {
+        let mut turns = Turns::default();
+        assert!(turns.take(Look::New, at(100_000)));
+        assert!(!turns.take(LOOKS[1], at(100_001)));
+        assert!(turns.take(LOOKS[1], at(50)));
+        assert!(turns.take(LOOKS[1], at(110)));
+    }
+}

@@ -1,0 +1,103 @@
+//! A list that is read whole in one round, because it is short or somebody wants it so.
+
+use tokio_util::sync::CancellationToken;
+
+use super::crossing::{Crossed, Crossing, Purpose};
+use super::gap::counts_more;
+use super::hot::Listed;
+use super::reader::Scope;
+use super::round::Round;
+use super::tick::gap_of;
+use super::upstream::{Source, Upstream};
+use super::walk::{Doubt, Walk};
+use super::{Ended, Error};
+use crate::lumo::Lane;
+use crate::model::Listing;
+
+const NOT_ACCEPTED: &str =
+    "the order or the end of the list is in doubt, so no row was marked as missing for not being in it";
+
+impl<U: Upstream> Round<'_, U> {
+    /// The whole list, now.
+    pub(super) async fn whole<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
+        let mut crossing = self.crossing(Purpose::Pass).await?;
+        self.all_of_it::<R>(&mut crossing, stop).await
+    }
+
+    /// The whole list, and once more: what is on neither reading is accepted as gone. A server may leave blocked wallets out
+    /// of the plain list, so the list of those is read in between.
+    pub(super) async fn twice<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
+        let first = self.whole::<R>(stop).await?;
+        if first != Ended::Complete {
+            return Ok(first);
+        }
+        if self.listing == Listing::Wallets {
+            let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
+            let reader = self.reader(Scope::all(Listing::Blocked, Lane::Fresh), false);
+            match self.all_of::<R>(walk, reader, u64::MAX, &|_| true, stop).await? {
+                Listed::Whole(_) => {}
+                Listed::Stopped => return Ok(Ended::Stopped),
+                Listed::NotFiltered | Listed::Unproved => return Ok(Ended::Incomplete(NOT_ACCEPTED.to_owned())),
+            }
+        }
+        let second = self.whole::<R>(stop).await?;
+        let is_refused = second == Ended::Complete && self.accepted_at.is_none();
+        Ok(if is_refused { Ended::Incomplete(NOT_ACCEPTED.to_owned()) } else { second })
+    }
+
+    /// A crossing that begins now.
+    pub(super) async fn crossing(&mut self, purpose: Purpose) -> Result<Crossing, Error> {
+        let now = self.now();
+        let refused = self.progress.page_limit.is_some();
+        let probe = self.options.probe_page_size || (refused && self.memory.probe_due(now));
+        if probe {
+            self.memory.probed_at = Some(now);
+        }
+        let walk = Walk::new(self.syncer.settings.page_size, self.known_cap().filter(|_| !probe));
+        let walk = if self.memory.length > 0 { walk.ending_as_before_at(self.memory.length) } else { walk };
+        let walk = walk.counting_surplus(self.memory.gap.surplus());
+        // A round may rest on what an earlier one has proved; what is to prove something may not.
+        let only_page = self.memory.only_page.filter(|_| self.is_round && !self.looks_behind && !probe);
+        let walk = if purpose == Purpose::Pass { walk.knowing_page(only_page) } else { walk };
+        let census = self.syncer.store.census(self.listing).await?;
+        Ok(Crossing::new(purpose, now, census.last_row_no, walk).explaining(self.memory.urgent.is_some()))
+    }
+
+    pub(super) async fn all_of_it<R: Source>(
+        &mut self,
+        crossing: &mut Crossing,
+        stop: &CancellationToken,
+    ) -> Result<Ended, Error> {
+        match self.cross::<R>(crossing, u64::MAX, stop).await? {
+            Crossed::Stopped | Crossed::Paused => Ok(Ended::Stopped),
+            Crossed::Ended(ended) => {
+                self.is_read_whole = true;
+                let reached = ended.is_ok();
+                let doubt = self.learn_from::<R>(crossing, ended).await?;
+                if reached {
+                    self.adopt_ends(crossing);
+                }
+                Ok(doubt.map_or(Ended::Complete, Ended::Incomplete))
+            }
+        }
+    }
+
+    /// Learns from a crossing that came to the end of the list. Returns why it proves nothing, if it does not.
+    pub(super) async fn learn_from<R: Source>(
+        &mut self,
+        crossing: &mut Crossing,
+        ended: Result<(), Doubt>,
+    ) -> Result<Option<String>, Error> {
+        let surplus = self.memory.gap.surplus();
+        let doubt = self.conclude::<R>(crossing, ended).await?;
+        let rows = self.memory.gap.surplus();
+        if rows > 0 && rows != surplus {
+            tracing::warn!(listing = %self.listing, total = self.tally.total, "{}", counts_more(rows));
+        }
+        let listed = self.syncer.store.census(self.listing).await?.listed;
+        self.progress.gap = gap_of(self.tally.total, listed);
+        self.memory.listed = Some(listed);
+        self.memory.note_scan(crossing.explains(), self.tally.appeared > 0, self.progress.gap);
+        Ok(doubt)
+    }
+}

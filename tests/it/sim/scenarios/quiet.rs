@@ -1,0 +1,92 @@
+//! What a minute costs in which nothing happens, and that something is noticed all the same.
+
+use lumo_bridge::model::Listing;
+
+use super::scene::Scene;
+use crate::sim::bridge::Call;
+use crate::sim::model::{Kind, Place, Status};
+use crate::sim::quirks::{Order, Plan};
+
+const DEPOSITS: Listing = Listing::Deposits;
+/// Minutes that are lived through.
+const MINUTES: usize = 40;
+/// By the schedules as they come there are six rounds over deposits, two over blocked wallets and one over all wallets.
+const MOST: usize = 6 + 2 + 1 + 1;
+const BLOCKED: usize = 40;
+
+/// A minute by the schedules as they come. Returns how many requests it took.
+async fn minute(scene: &mut Scene) -> usize {
+    let before = scene.requests();
+    for second in (0..60).step_by(10) {
+        if second == 0 {
+            scene.done(Call::Tick(Listing::Wallets)).await;
+        }
+        if second % 30 == 0 {
+            scene.done(Call::Tick(Listing::Blocked)).await;
+        }
+        scene.done(Call::Tick(DEPOSITS)).await;
+        scene.rest(10);
+    }
+    scene.requests() - before
+}
+
+async fn scene(order: Order) -> Scene {
+    let mut scene = Scene::new(Plan::calm(order, 1_200).with_wallets(1_000).with_page(100)).await;
+    scene.change(|world| {
+        for wallet in 0..BLOCKED {
+            world.change(Kind::Wallet, wallet * 20, |state| state.blocked = true);
+        }
+    });
+    for listing in Listing::ALL {
+        scene.done(Call::Pass(listing)).await;
+        scene.done(Call::Sweep(listing, 100_000)).await;
+    }
+    scene.rest(10);
+    // What the first rounds of a process learn.
+    for _ in 0..3 {
+        minute(&mut scene).await;
+    }
+    scene
+}
+
+#[tokio::test]
+async fn a_minute_in_which_nothing_happens_takes_a_request_for_each_round_and_one_more() {
+    for order in [Order::Newest, Order::Oldest, Order::Scattered] {
+        let mut scene = scene(order).await;
+        for number in 0..MINUTES {
+            let requests = minute(&mut scene).await;
+            let log = scene.last_requests(requests);
+            assert!(requests <= MOST, "{order:?}: {requests} requests in minute {number}: {log:#?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_happens_after_a_long_rest_is_noticed_as_soon_as_ever() {
+    for order in [Order::Newest, Order::Oldest, Order::Scattered] {
+        let mut scene = scene(order).await;
+        let (deposits, wallets) = (scene.deposits().await, scene.events("wallet.created").await);
+        let blocked = scene.events("wallet.blocked").await;
+        // A deposit that came days ago, and is in status `new` ever since.
+        let old = scene.change(|world| {
+            let is_new = |index: &usize| world.rows(Kind::Deposit)[*index].now().unwrap().status == Status::New;
+            (0..world.rows(Kind::Deposit).len()).find(is_new).unwrap()
+        });
+        scene.change(|world| {
+            world.change(Kind::Deposit, old, |state| state.status = Status::Confirmed);
+            world.add(DEPOSITS, Place::AsOrdered, None);
+            world.add(Listing::Wallets, Place::AsOrdered, None);
+            world.change(Kind::Wallet, 7, |state| state.blocked = true);
+        });
+        minute(&mut scene).await;
+        assert_eq!(scene.deposits().await, deposits + 1, "{order:?}");
+        assert_eq!(scene.events("wallet.created").await, wallets + 1, "{order:?}");
+        assert_eq!(scene.events("wallet.blocked").await, blocked + 1, "{order:?}");
+        for _ in 0..4 {
+            minute(&mut scene).await;
+        }
+        let id = format!("d{}", old + 1);
+        assert_eq!(scene.told(&id).await, ["deposit.status_changed"], "{order:?}");
+        scene.settles().await;
+    }
+}
