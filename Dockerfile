@@ -5,7 +5,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev m
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin lumo-bridge && cp target/release/lumo-bridge /lumo-bridge
+    cargo build --profile dist --locked --bin lumo-bridge && cp target/dist/lumo-bridge /lumo-bridge
 
 # Nothing but the C library, the certificates of the public authorities, and a user without rights.
 FROM gcr.io/distroless/cc-debian12:nonroot

@@ -19,12 +19,13 @@ use crate::world::{PATIENCE, Stage, eventually, seed};
 
 on_each_database!(every_query_of_the_documents_finds_what_it_says, the_page_on_crediting_books_each_deposit_once,);
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "docs/crediting.md",
     "docs/developer.md",
     "docs/operator.md",
-    "docs/contributor.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
     "docs/receivers.md",
     "docs/events.md",
 ];
@@ -286,7 +287,7 @@ fn every_command_that_is_mentioned_is_one_that_the_program_takes() {
 
 #[test]
 fn what_contributors_are_told_of_is_there() {
-    let text = document("docs/contributor.md");
+    let text = document("CONTRIBUTING.md");
     let mut sources = String::new();
     let mut waiting = vec![root().join("tests")];
     while let Some(path) = waiting.pop() {
