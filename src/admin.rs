@@ -45,7 +45,7 @@ use crate::model::suggest::instead;
 use crate::store::activity::Hour;
 use crate::store::query::Count;
 use crate::store::{self, Store};
-use crate::sync::watch::Plan;
+use crate::sync::tail::watch::Plan;
 use crate::sync::{Lead, Syncer};
 use crate::view;
 use crate::wallets::Wallets;

@@ -5,41 +5,21 @@
 //! costs one read and is passed over. One listing never has two rounds at the same time in this process; a sweep goes on
 //! beside them. Should another process read it too, the keys of the tables make the race harmless.
 
-mod ask;
-pub mod bitmap;
-mod conclude;
 pub mod config;
-mod crossing;
-pub mod ends;
-mod find;
+pub mod confirm;
 mod finish;
-mod further;
-pub mod gap;
-mod hot;
 mod lead;
-pub mod locate;
+pub mod learn;
 mod log;
-mod memory;
 mod meters;
-mod news;
-pub mod order;
-mod reader;
-pub mod recheck;
 mod rejects;
-pub mod removals;
 mod report;
 mod right;
 mod round;
-mod sightings;
-mod skew;
-mod suspect;
-mod sweep;
+pub mod scan;
+pub mod tail;
 mod tick;
 mod upstream;
-mod vicinity;
-pub mod walk;
-pub mod watch;
-mod whole;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -67,15 +47,15 @@ use crate::model::Listing;
 use crate::model::facts::History;
 use crate::model::record::{Deposit, Wallet};
 use crate::store::{self, Ending, Store};
-use ask::Asks;
-use further::Turns;
+use confirm::ask::Asks;
+use confirm::sightings::Sightings;
+use learn::skew::UpstreamClock;
 use log::RoundLog;
-use news::News;
-use reader::{PageBytes, Sizes};
 use round::Round;
-use sightings::Sightings;
-use skew::UpstreamClock;
-use sweep::{Sweeping, Wanted};
+use scan::reader::{PageBytes, Sizes};
+use scan::sweep::{Sweeping, Wanted};
+use tail::further::Turns;
+use tail::news::News;
 use upstream::Source;
 
 /// How to go about reading.
@@ -127,7 +107,7 @@ pub struct Syncer<U> {
     turns: Plain<Turns>,
     /// Users whose wallets have changed: their deposits may have, too.
     hints: Plain<BTreeSet<String>>,
-    watching: Plain<watch::Watching>,
+    watching: Plain<tail::watch::Watching>,
     /// How large the pages of each listing are.
     page_bytes: [PageBytes; Listing::ALL.len()],
     /// Held by the one large page that is read or being stored.

@@ -13,7 +13,7 @@ use crate::lumo::Client;
 use crate::model::id::ExternalId;
 use crate::outage::{News, Outage};
 use crate::store::{self, Store};
-use crate::sync::watch::Plan;
+use crate::sync::tail::watch::Plan;
 use crate::sync::{Lead, Syncer};
 
 /// Odd rows that are remembered, so that each is named once.

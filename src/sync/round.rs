@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 
-use super::bitmap::Seen as Bitmap;
-use super::hot::Edge;
-use super::memory::Memory;
-use super::order::Place;
-use super::reader::{Fetched, Turn};
-use super::recheck::{Entry, Reason};
-use super::skew::MAX_FUTURE;
+use super::confirm::recheck::{Entry, Reason};
+use super::learn::memory::Memory;
+use super::learn::order::Place;
+use super::learn::skew::MAX_FUTURE;
+use super::scan::bitmap::Seen as Bitmap;
+use super::scan::reader::{Fetched, Turn};
+use super::tail::hot::Edge;
 use super::upstream::{Milestone, Source, Upstream};
 use super::{Error, Options, Preview, Right, Syncer, Tally, hash};
 use crate::model::Listing;

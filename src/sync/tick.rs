@@ -6,17 +6,17 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::crossing::{Crossing, Purpose};
-use super::ends::{EndStep, HeadPass, Row, TailPass};
-use super::further::{self, Look};
-use super::gap::Judged;
-use super::hot::Edge;
-use super::memory::Urgent;
-use super::order::Order;
-use super::reader::{Fetched, Reader, Scope};
+use super::learn::gap::Judged;
+use super::learn::memory::Urgent;
+use super::learn::order::Order;
 use super::round::Round;
+use super::scan::crossing::{Crossing, Purpose};
+use super::scan::reader::{Fetched, Reader, Scope};
+use super::scan::walk::{Doubt, Read};
+use super::tail::ends::{EndStep, HeadPass, Row, TailPass};
+use super::tail::further::{self, Look};
+use super::tail::hot::Edge;
 use super::upstream::{Source, Upstream};
-use super::walk::{Doubt, Read};
 use super::{Ended, Error, refuses_limit};
 use crate::lumo::Lane;
 use crate::model::Listing;
@@ -317,7 +317,7 @@ impl End<'_> {
         }
     }
 
-    fn absorb(&mut self, seen: &super::walk::Seen, rows: &[Row]) -> EndStep {
+    fn absorb(&mut self, seen: &super::scan::walk::Seen, rows: &[Row]) -> EndStep {
         match self {
             Self::Head(pass, _) => pass.absorb(seen, rows),
             Self::Tail(pass) => pass.absorb(seen, rows),

@@ -10,7 +10,7 @@ use super::{Account, Endpoint, Reader, Standing};
 use crate::account::Refusal;
 use crate::model::Listing;
 use crate::store::{Progress, WriteTrouble};
-use crate::sync::gap::counts_more;
+use crate::sync::learn::gap::counts_more;
 
 /// How bad it is; the worst comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]

@@ -9,7 +9,7 @@ use super::{Account, EmptyColumn, Endpoint, Finding, Speed, Watching, finding};
 use crate::lumo::DepositFields;
 use crate::model::Listing;
 use crate::store::{Error, Progress, Store};
-use crate::sync::watch::Plan;
+use crate::sync::tail::watch::Plan;
 use crate::sync::{LEASE, Report, Tally};
 
 /// No lease ends later than this from now, even if clocks differ by some seconds.

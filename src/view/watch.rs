@@ -8,7 +8,7 @@ use super::Reader;
 use crate::model::Listing;
 use crate::store::{self, Error, Store};
 use crate::sync::LEASE;
-use crate::sync::watch::{Plan, apart};
+use crate::sync::tail::watch::{Plan, apart};
 
 /// A watched user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]

@@ -11,7 +11,7 @@ use crate::lumo::{Client, Error, Lane, ListQuery, Profile};
 use crate::model::account::{Identity, environment};
 use crate::model::record::{Page, Reject, Wallet};
 use crate::store::{Account, Belongs, Need, Store};
-use crate::sync::walk::Doubt;
+use crate::sync::scan::walk::Doubt;
 
 const KEY: &str = "API key";
 const ACCOUNT: &str = "account";

@@ -13,7 +13,7 @@ use crate::model::id::ExternalId;
 use crate::setting::Span;
 use crate::store::{LONGEST_WATCH, Store};
 use crate::sync::LEASE;
-use crate::sync::watch::Plan;
+use crate::sync::tail::watch::Plan;
 use crate::view::{Embedded, Event, Reader, Watching};
 
 #[derive(Debug, clap::Args)]

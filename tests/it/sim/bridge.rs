@@ -10,7 +10,7 @@ use lumo_bridge::clock::Clock;
 use lumo_bridge::model::Listing;
 use lumo_bridge::model::facts::History;
 use lumo_bridge::store::{Config, Store, schema};
-use lumo_bridge::sync::watch::Plan;
+use lumo_bridge::sync::tail::watch::Plan;
 use lumo_bridge::sync::{Error, Options, Report, Right, Settings, Syncer};
 
 use tempfile::TempDir;

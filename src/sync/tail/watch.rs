@@ -8,15 +8,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::hot::Listed;
-use super::memory::Memory;
-use super::round::Round;
-use super::upstream::{Source, Upstream};
-use super::{Error, Options, Running, Syncer, lock, news};
 use crate::model::Listing;
 use crate::model::id::ExternalId;
 use crate::model::record::Deposit;
 use crate::store::{Fate, Progress};
+use crate::sync::learn::memory::Memory;
+use crate::sync::round::Round;
+use crate::sync::tail::hot::Listed;
+use crate::sync::tail::news;
+use crate::sync::upstream::{Source, Upstream};
+use crate::sync::{Error, Options, Running, Syncer, lock};
 
 /// How long a user is watched after a deposit was first seen that is not settled.
 const AFTER_DEPOSIT: TimeDelta = TimeDelta::minutes(15);
@@ -35,7 +36,7 @@ pub struct Plan {
 
 /// What the process remembers of those it watches.
 #[derive(Debug, Default)]
-pub(super) struct Watching {
+pub(in crate::sync) struct Watching {
     /// Deposits that were first seen live and are not settled: whose, and until when they are waited for.
     unsettled: BTreeMap<String, (ExternalId, DateTime<Utc>)>,
     /// How many users were asked for in turn.
@@ -125,7 +126,7 @@ impl<U: Upstream> Syncer<U> {
     }
 
     /// Takes note of a deposit that was stored: a user who waits for the money is watched.
-    pub(super) fn note_deposit(
+    pub(in crate::sync) fn note_deposit(
         &self,
         id: &str,
         user: Option<&ExternalId>,

@@ -15,14 +15,14 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument;
 
-use super::upstream::{Milestone, Source, Upstream};
-use super::walk::{Read, Seen};
 use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::lumo::{Error, Lane, ListQuery};
 use crate::model::Listing;
 use crate::model::id::ExternalId;
 use crate::model::record::Page;
+use crate::sync::scan::walk::{Read, Seen};
+use crate::sync::upstream::{Milestone, Source, Upstream};
 
 /// How often a page is asked for before the reader gives up.
 const TRIES: u32 = 4;
@@ -33,22 +33,22 @@ const AHEAD_BYTES: usize = 8 * 1024 * 1024;
 const LARGE: usize = 2 * 1024 * 1024;
 
 /// How many bytes the last page of a listing had; 0 before the first.
-pub(super) type PageBytes = Arc<AtomicUsize>;
+pub(in crate::sync) type PageBytes = Arc<AtomicUsize>;
 
 /// The right to have a large page in memory.
-pub(super) type Turn = OwnedMutexGuard<()>;
+pub(in crate::sync) type Turn = OwnedMutexGuard<()>;
 
 /// How large the pages of a listing are, and what keeps large ones from being read side by side.
 #[derive(Clone, Debug)]
-pub(super) struct Sizes {
-    pub(super) page: PageBytes,
-    pub(super) large: Arc<Mutex<()>>,
+pub(in crate::sync) struct Sizes {
+    pub(in crate::sync) page: PageBytes,
+    pub(in crate::sync) large: Arc<Mutex<()>>,
 }
 
 impl Sizes {
     /// How many pages may be under way: at most this many, fewer the larger they are, and one where they are large or nothing is
     /// known of their size.
-    pub(super) fn window(&self, most: usize) -> usize {
+    pub(in crate::sync) fn window(&self, most: usize) -> usize {
         match self.page.load(Ordering::Relaxed) {
             0 | LARGE.. => 1,
             bytes => (AHEAD_BYTES / bytes).clamp(1, most.max(1)),
@@ -62,32 +62,32 @@ impl Sizes {
 
 /// Which rows to read, and how.
 #[derive(Clone, Debug)]
-pub(super) struct Scope {
-    pub(super) listing: Listing,
-    pub(super) lane: Lane,
+pub(in crate::sync) struct Scope {
+    pub(in crate::sync) listing: Listing,
+    pub(in crate::sync) lane: Lane,
     /// Only this user's rows.
-    pub(super) user: Option<ExternalId>,
+    pub(in crate::sync) user: Option<ExternalId>,
     /// Only deposits in this status.
-    pub(super) status: Option<String>,
+    pub(in crate::sync) status: Option<String>,
 }
 
 impl Scope {
     /// The whole listing.
-    pub(super) fn all(listing: Listing, lane: Lane) -> Self {
+    pub(in crate::sync) fn all(listing: Listing, lane: Lane) -> Self {
         Self { listing, lane, user: None, status: None }
     }
 }
 
 /// A page, and a time before it was asked for.
 #[derive(Debug)]
-pub(super) struct Fetched<R> {
+pub(in crate::sync) struct Fetched<R> {
     /// The list that it is of, or of a part of.
-    pub(super) listing: Listing,
-    pub(super) read_at: DateTime<Utc>,
-    pub(super) read: Read,
-    pub(super) page: Page<R>,
+    pub(in crate::sync) listing: Listing,
+    pub(in crate::sync) read_at: DateTime<Utc>,
+    pub(in crate::sync) read: Read,
+    pub(in crate::sync) page: Page<R>,
     /// To be held until the page is stored, if it is large.
-    pub(super) turn: Option<Turn>,
+    pub(in crate::sync) turn: Option<Turn>,
 }
 
 impl<R: Source> Fetched<R> {
@@ -97,12 +97,12 @@ impl<R: Source> Fetched<R> {
     }
 
     /// What the walk needs to know of it.
-    pub(super) fn seen(&self) -> Seen {
+    pub(in crate::sync) fn seen(&self) -> Seen {
         let readable = self.page.items.iter().map(R::id_str);
         let unreadable = self.page.rejects.iter().map(|reject| reject.key.as_str());
         Seen {
             returned: u64::try_from(self.page.returned).unwrap_or(u64::MAX),
-            ids: readable.chain(unreadable).map(super::hash).collect(),
+            ids: readable.chain(unreadable).map(crate::sync::hash).collect(),
             total: self.page.total,
         }
     }
@@ -111,7 +111,7 @@ impl<R: Source> Fetched<R> {
 type Answer<R> = Result<Fetched<R>, Error>;
 
 /// Reads one scope.
-pub(super) struct Reader<U, R> {
+pub(in crate::sync) struct Reader<U, R> {
     upstream: U,
     clock: Clock,
     scope: Arc<Scope>,
@@ -127,7 +127,7 @@ pub(super) struct Reader<U, R> {
 
 impl<U: Upstream, R: Source> Reader<U, R> {
     /// `first_wait` comes before the second try of a page, and doubles with each.
-    pub(super) fn new(
+    pub(in crate::sync) fn new(
         upstream: &U,
         clock: &Clock,
         scope: Scope,
@@ -149,22 +149,22 @@ impl<U: Upstream, R: Source> Reader<U, R> {
     }
 
     /// How many pages may be under way.
-    pub(super) fn window(&self) -> usize {
+    pub(in crate::sync) fn window(&self) -> usize {
         self.sizes.window(self.window)
     }
 
     /// Whether only some of the rows are asked for.
-    pub(super) fn is_filtered(&self) -> bool {
+    pub(in crate::sync) fn is_filtered(&self) -> bool {
         self.scope.user.is_some() || self.scope.status.is_some()
     }
 
     /// Whether the rows of one user are asked for.
-    pub(super) fn is_of_user(&self) -> bool {
+    pub(in crate::sync) fn is_of_user(&self) -> bool {
         self.scope.user.is_some()
     }
 
     /// How many requests were made since this was last asked.
-    pub(super) fn take_requests(&self) -> u64 {
+    pub(in crate::sync) fn take_requests(&self) -> u64 {
         self.requests.swap(0, Ordering::Relaxed)
     }
 
@@ -172,7 +172,7 @@ impl<U: Upstream, R: Source> Reader<U, R> {
     ///
     /// # Errors
     /// What the upstream answered, after patience.
-    pub(super) async fn take(&mut self, read: Read, ahead: &[Read]) -> Answer<R> {
+    pub(in crate::sync) async fn take(&mut self, read: Read, ahead: &[Read]) -> Answer<R> {
         self.expect(read, ahead);
         self.upstream.milestone(Milestone::PagesRequested).await;
         loop {
@@ -188,7 +188,7 @@ impl<U: Upstream, R: Source> Reader<U, R> {
     }
 
     /// The page, if it is there already.
-    pub(super) fn ready(&mut self, read: Read) -> Option<Answer<R>> {
+    pub(in crate::sync) fn ready(&mut self, read: Read) -> Option<Answer<R>> {
         while let Some(joined) = self.under_way.try_join_next() {
             self.note(joined);
         }
@@ -196,7 +196,7 @@ impl<U: Upstream, R: Source> Reader<U, R> {
     }
 
     /// Asks for what is wanted and was not asked for; what was guessed wrongly is given up.
-    pub(super) fn expect(&mut self, read: Read, ahead: &[Read]) {
+    pub(in crate::sync) fn expect(&mut self, read: Read, ahead: &[Read]) {
         if !self.asked.contains_key(&key(read)) && !self.asked.is_empty() {
             self.under_way.abort_all();
             self.asked.clear();

@@ -9,12 +9,12 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::ends::Anchors;
-use super::gap::Gap;
-use super::order::Evidence;
-use super::recheck::Rechecks;
-use super::removals::Removals;
 use crate::store::Progress;
+use crate::sync::confirm::recheck::Rechecks;
+use crate::sync::confirm::removals::Removals;
+use crate::sync::learn::gap::Gap;
+use crate::sync::learn::order::Evidence;
+use crate::sync::tail::ends::Anchors;
 
 /// How long what was learned of the server's ways is believed.
 const BELIEVED_FOR: TimeDelta = TimeDelta::days(1);
@@ -22,7 +22,7 @@ const BELIEVED_FOR: TimeDelta = TimeDelta::days(1);
 /// Why a row may be missing from the table that only a full scan can find. No round is complete before one has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Urgent {
+pub(in crate::sync) enum Urgent {
     /// `total` counted more rows than were found.
     Surplus,
     /// A wallet is blocked that no full scan has met yet: if the plain list leaves it out, `total` hides a row that is
@@ -50,69 +50,69 @@ impl fmt::Display for Urgent {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Memory {
+pub(in crate::sync) struct Memory {
     /// How many rounds there were.
-    pub(super) rounds: u64,
+    pub(in crate::sync) rounds: u64,
     /// The number of the last one that looked where no rows are expected.
-    pub(super) looked_behind: u64,
+    pub(in crate::sync) looked_behind: u64,
     /// The page that was proved to be the whole list, if it is one page long.
-    pub(super) only_page: Option<u64>,
+    pub(in crate::sync) only_page: Option<u64>,
     /// In what order the listing is.
-    pub(super) order: Evidence,
-    pub(super) head: Anchors,
-    pub(super) tail: Anchors,
+    pub(in crate::sync) order: Evidence,
+    pub(in crate::sync) head: Anchors,
+    pub(in crate::sync) tail: Anchors,
     /// How many rows the listing had when it was last read to its end.
-    pub(super) length: u64,
+    pub(in crate::sync) length: u64,
     /// How many rows a page in mid-list has.
-    pub(super) page: Option<u32>,
+    pub(in crate::sync) page: Option<u32>,
     /// When the configured page size was last asked for although the server had refused or clamped it.
-    pub(super) probed_at: Option<DateTime<Utc>>,
-    pub(super) gap: Gap,
+    pub(in crate::sync) probed_at: Option<DateTime<Utc>>,
+    pub(in crate::sync) gap: Gap,
     /// How many rows were stored as listed when the gap was last looked at.
-    pub(super) listed: Option<i64>,
+    pub(in crate::sync) listed: Option<i64>,
     /// The number of the last row that the crossing which settled the gap could account for.
-    pub(super) counted_until: i64,
-    pub(super) rechecks: Rechecks,
+    pub(in crate::sync) counted_until: i64,
+    pub(in crate::sync) rechecks: Rechecks,
     /// Why the next sweep must not wait for its time, if it must not.
-    pub(super) urgent: Option<Urgent>,
+    pub(in crate::sync) urgent: Option<Urgent>,
     /// The gap that was looked for and not explained when the sweep became urgent: until it rises, nobody looks again.
-    pub(super) unexplained: Option<i64>,
+    pub(in crate::sync) unexplained: Option<i64>,
     /// The gap that even a sweep which began in the knowledge of it could not explain: until it rises, the next one comes when
     /// the schedule says so.
-    pub(super) swept_in_vain: Option<i64>,
+    pub(in crate::sync) swept_in_vain: Option<i64>,
     /// Since when the server is known not to filter by status; deposits only.
-    pub(super) unfiltered_since: Option<DateTime<Utc>>,
-    pub(super) day_read_at: Option<DateTime<Utc>>,
-    pub(super) week_read_at: Option<DateTime<Utc>>,
+    pub(in crate::sync) unfiltered_since: Option<DateTime<Utc>>,
+    pub(in crate::sync) day_read_at: Option<DateTime<Utc>>,
+    pub(in crate::sync) week_read_at: Option<DateTime<Utc>>,
     /// Rows that left the list and wait to be asked about.
-    pub(super) removals: Removals,
+    pub(in crate::sync) removals: Removals,
     /// When removals were last accepted, as far as it is taken note of.
-    pub(super) accepted_at: Option<DateTime<Utc>>,
+    pub(in crate::sync) accepted_at: Option<DateTime<Utc>>,
 }
 
 impl Memory {
-    pub(super) fn of(progress: &Progress) -> Self {
+    pub(in crate::sync) fn of(progress: &Progress) -> Self {
         let text = progress.memory.as_deref();
         text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
 
-    pub(super) fn to_json(&self) -> Option<String> {
+    pub(in crate::sync) fn to_json(&self) -> Option<String> {
         serde_json::to_string(self).ok()
     }
 
     /// Whether a surplus of this size was looked for already.
-    pub(super) fn was_looked_for(&self, gap: Option<i64>) -> bool {
+    pub(in crate::sync) fn was_looked_for(&self, gap: Option<i64>) -> bool {
         self.unexplained.zip(gap).is_some_and(|(unexplained, gap)| gap <= unexplained)
     }
 
     /// Whether the next sweep must not wait for its time, as the gap stands.
-    pub(super) fn sweeps_at_once(&self, gap: Option<i64>) -> bool {
+    pub(in crate::sync) fn sweeps_at_once(&self, gap: Option<i64>) -> bool {
         self.urgent.is_some() && self.swept_in_vain.is_none_or(|vain| gap.unwrap_or(0) > vain)
     }
 
     /// Takes note of a scan of the whole list, and of the gap that it left. It was in vain if it began in the knowledge of a
     /// surplus, explained nothing and found nothing.
-    pub(super) fn note_scan(&mut self, began_knowing: bool, has_found: bool, gap: Option<i64>) {
+    pub(in crate::sync) fn note_scan(&mut self, began_knowing: bool, has_found: bool, gap: Option<i64>) {
         if self.urgent.is_none() {
             (self.unexplained, self.swept_in_vain) = (None, None);
         } else if began_knowing && !has_found {
@@ -121,17 +121,17 @@ impl Memory {
     }
 
     /// Whether it is time to ask for the configured page size once more.
-    pub(super) fn probe_due(&self, now: DateTime<Utc>) -> bool {
+    pub(in crate::sync) fn probe_due(&self, now: DateTime<Utc>) -> bool {
         is_past(self.probed_at, BELIEVED_FOR, now)
     }
 
     /// Whether the server may filter by status.
-    pub(super) fn filters(&self, now: DateTime<Utc>) -> bool {
+    pub(in crate::sync) fn filters(&self, now: DateTime<Utc>) -> bool {
         is_past(self.unfiltered_since, BELIEVED_FOR, now)
     }
 }
 
 /// Whether it never was, or that long ago. A time in the future is a clock that was set back, and counts as long ago.
-pub(super) fn is_past(at: Option<DateTime<Utc>>, span: TimeDelta, now: DateTime<Utc>) -> bool {
+pub(in crate::sync) fn is_past(at: Option<DateTime<Utc>>, span: TimeDelta, now: DateTime<Utc>) -> bool {
     at.is_none_or(|at| now < at || now - at >= span)
 }

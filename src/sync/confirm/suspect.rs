@@ -4,23 +4,23 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 
-use super::Error;
-use super::bitmap::Seen as Bitmap;
-use super::crossing::Crossing;
-use super::memory::Memory;
-use super::recheck::{Entry, Reason, Verdict};
-use super::removals::Absent;
-use super::round::Round;
-use super::upstream::{Source, Upstream};
 use crate::model::Listing;
 use crate::store::{Ending, HeldRemovals, Whereabouts};
+use crate::sync::Error;
+use crate::sync::confirm::recheck::{Entry, Reason, Verdict};
+use crate::sync::confirm::removals::Absent;
+use crate::sync::learn::memory::Memory;
+use crate::sync::round::Round;
+use crate::sync::scan::bitmap::Seen as Bitmap;
+use crate::sync::scan::crossing::Crossing;
+use crate::sync::upstream::{Source, Upstream};
 
 /// Rows asked of the database at a time.
 const ROWS: u64 = 500;
 
 impl<U: Upstream> Round<'_, U> {
     /// Notes which rows the crossing should have met and did not. Returns how many known rows the list does not have.
-    pub(super) async fn suspect<R: Source>(&mut self, crossing: &Crossing) -> Result<u64, Error> {
+    pub(in crate::sync) async fn suspect<R: Source>(&mut self, crossing: &Crossing) -> Result<u64, Error> {
         if self.listing == Listing::Blocked {
             return self.suspect_unblocked(crossing).await;
         }
@@ -111,7 +111,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Lets the next portion of the rows that are held back be asked about.
-    pub(super) async fn admit_removals<R: Source>(&mut self) -> Result<(), Error> {
+    pub(in crate::sync) async fn admit_removals<R: Source>(&mut self) -> Result<(), Error> {
         self.remember();
         if self.memory.removals.held() == 0 {
             return Ok(());
@@ -128,7 +128,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Whether an answer without a row proves anything about the row.
-    pub(super) async fn counts_absence(&self) -> Result<bool, Error> {
+    pub(in crate::sync) async fn counts_absence(&self) -> Result<bool, Error> {
         let total = self.progress.last_total.and_then(|total| u64::try_from(total).ok());
         Ok(self.memory.removals.is_plausible(total, self.listed(self.listing).await?))
     }
@@ -136,7 +136,7 @@ impl<U: Upstream> Round<'_, U> {
     /// Lets the rounds over all wallets look for those that are neither blocked nor listed elsewhere. Whether a wallet is gone is
     /// for them to say: they have the guard, and it is their count that changes. While such a round is under way, the wallets
     /// wait here.
-    pub(super) async fn hand_over_unlisted(&mut self) -> Result<(), Error> {
+    pub(in crate::sync) async fn hand_over_unlisted(&mut self) -> Result<(), Error> {
         let unlisted = std::mem::take(&mut self.unlisted);
         if unlisted.is_empty() {
             return Ok(());
@@ -154,7 +154,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Stores how many rows are held back, where that has changed.
-    pub(super) async fn note_removals(&mut self) -> Result<(), Error> {
+    pub(in crate::sync) async fn note_removals(&mut self) -> Result<(), Error> {
         if self.is_guest() && self.accepted_at.is_none() {
             return Ok(());
         }
@@ -173,7 +173,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Which rows are held back, in a sentence; `None` if none is.
-    pub(super) async fn why_held(&self) -> Result<Option<String>, Error> {
+    pub(in crate::sync) async fn why_held(&self) -> Result<Option<String>, Error> {
         if self.memory.removals.held() == 0 {
             return Ok(None);
         }
@@ -191,7 +191,11 @@ impl<U: Upstream> Round<'_, U> {
 
     /// Marks rows as missing. As many fewer are stored as listed then, and `total` stays as it is, so the standing gap rises with
     /// them.
-    pub(super) async fn vanish<R: Source>(&mut self, ids: Vec<R::Id>, read_at: DateTime<Utc>) -> Result<u64, Error> {
+    pub(in crate::sync) async fn vanish<R: Source>(
+        &mut self,
+        ids: Vec<R::Id>,
+        read_at: DateTime<Utc>,
+    ) -> Result<u64, Error> {
         let vanished = self.syncer.store.vanish::<R>(ids, read_at, self.fence(), self.now()).await?;
         self.tally.vanished += vanished;
         self.memory.removals.marked(vanished);

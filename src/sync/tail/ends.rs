@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 
 pub use run::{ANCHORS, Anchors, DEPTH, Row, Run};
 
-use super::walk::{Doubt, Read, Seen, Step, Walk};
+use crate::sync::scan::walk::{Doubt, Read, Seen, Step, Walk};
 
 /// How far before the end a tail pass begins, at the least: room for the anchors, some of which may be gone.
 const MARGIN: u64 = 48;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use super::lock;
+use crate::sync::lock;
 
 /// More rows than can wait for a second answer. Beyond it, all is forgotten: then an answer counts for as much as it does after
 /// a restart.
@@ -12,15 +12,15 @@ const MOST: usize = 10_000;
 
 /// The rows, and whether each was seen since.
 #[derive(Debug, Default)]
-pub(super) struct Sightings(Mutex<BTreeMap<String, bool>>);
+pub(in crate::sync) struct Sightings(Mutex<BTreeMap<String, bool>>);
 
 impl Sightings {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::sync) fn is_empty(&self) -> bool {
         lock(&self.0).is_empty()
     }
 
     /// The row was asked for in vain.
-    pub(super) fn expect(&self, id: &str) {
+    pub(in crate::sync) fn expect(&self, id: &str) {
         let mut rows = lock(&self.0);
         if rows.len() >= MOST {
             rows.clear();
@@ -29,14 +29,14 @@ impl Sightings {
     }
 
     /// The row is listed, wherever that is.
-    pub(super) fn note(&self, id: &str) {
+    pub(in crate::sync) fn note(&self, id: &str) {
         if let Some(was_seen) = lock(&self.0).get_mut(id) {
             *was_seen = true;
         }
     }
 
     /// Whether the row was seen since it was expected; it is expected no more.
-    pub(super) fn take(&self, id: &str) -> bool {
+    pub(in crate::sync) fn take(&self, id: &str) -> bool {
         lock(&self.0).remove(id).unwrap_or(false)
     }
 }

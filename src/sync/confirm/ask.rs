@@ -10,19 +10,19 @@ use std::sync::Mutex as Plain;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::hot::Listed;
-use super::reader::{Reader, Scope};
-use super::recheck::{APART, Entry, Reason, Verdict};
-use super::round::{Round, Want};
-use super::upstream::{Source, Upstream};
-use super::walk::Walk;
-use super::{Error, Options, Running, Syncer, lock};
 use crate::chain::Chain;
 use crate::lumo::Lane;
 use crate::model::Listing;
 use crate::model::id::ExternalId;
 use crate::model::record::{Deposit, Wallet};
 use crate::store::Ending;
+use crate::sync::confirm::recheck::{APART, Entry, Reason, Verdict};
+use crate::sync::round::{Round, Want};
+use crate::sync::scan::reader::{Reader, Scope};
+use crate::sync::scan::walk::Walk;
+use crate::sync::tail::hot::Listed;
+use crate::sync::upstream::{Source, Upstream};
+use crate::sync::{Error, Options, Running, Syncer, lock};
 
 /// How long a round asks before it lets others have their turn.
 const SLICE: TimeDelta = TimeDelta::seconds(2);
@@ -38,7 +38,7 @@ const HINTS: usize = 200;
 
 /// What a round leaves for those who follow up.
 #[derive(Debug, Default)]
-pub(super) struct Asks {
+pub(in crate::sync) struct Asks {
     /// When the next row is to be looked at.
     due_at: Option<DateTime<Utc>>,
     /// How many rows the list has.
@@ -57,7 +57,7 @@ impl Drop for Following<'_> {
 }
 
 /// A user to be asked about, whose first page is on its way.
-pub(super) struct Question<U, R> {
+pub(in crate::sync) struct Question<U, R> {
     user: ExternalId,
     entries: Vec<Entry>,
     asked_at: DateTime<Utc>,
@@ -97,7 +97,7 @@ impl<U: Upstream> Syncer<U> {
         Following(asks)
     }
 
-    pub(super) fn is_following_up(&self, listing: Listing) -> bool {
+    pub(in crate::sync) fn is_following_up(&self, listing: Listing) -> bool {
         lock(self.asks_of(listing)).under_way
     }
 
@@ -105,7 +105,7 @@ impl<U: Upstream> Syncer<U> {
         lock(self.asks_of(listing)).due_at.is_some_and(|due_at| due_at <= self.clock.now())
     }
 
-    pub(super) fn expect_asks(&self, listing: Listing, due_at: Option<DateTime<Utc>>, length: u64) {
+    pub(in crate::sync) fn expect_asks(&self, listing: Listing, due_at: Option<DateTime<Utc>>, length: u64) {
         let mut asks = lock(self.asks_of(listing));
         (asks.due_at, asks.length) = (due_at, length);
     }
@@ -115,7 +115,7 @@ impl<U: Upstream> Syncer<U> {
         Some(lock(self.asks_of(Listing::Wallets)).length).filter(|length| *length > 0)
     }
 
-    pub(super) fn hint(&self, user: &str) {
+    pub(in crate::sync) fn hint(&self, user: &str) {
         let mut hints = lock(&self.hints);
         if hints.len() < HINTS {
             hints.insert(user.to_owned());
@@ -152,7 +152,7 @@ impl<U: Upstream> Syncer<U> {
 
 impl<U: Upstream> Round<'_, U> {
     /// Asks about the users that gave reason to, for a moment, and marks as missing what was not there twice.
-    pub(super) async fn ask_again<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+    pub(in crate::sync) async fn ask_again<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         if self.options.ending == Ending::RollBack {
             return Ok(());
         }
@@ -214,7 +214,7 @@ impl<U: Upstream> Round<'_, U> {
         users
     }
 
-    pub(super) fn question<R: Source>(&self, user: ExternalId, entries: Vec<Entry>) -> Question<U, R> {
+    pub(in crate::sync) fn question<R: Source>(&self, user: ExternalId, entries: Vec<Entry>) -> Question<U, R> {
         let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
         let mut reader = self.reader(Scope { user: Some(user.clone()), ..Scope::all(R::HOME, Lane::Hot) }, false);
         let asked_at = self.now();
@@ -223,7 +223,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// All that a user has, where no row is asked for by name.
-    pub(super) async fn whole_answer<R: Source>(
+    pub(in crate::sync) async fn whole_answer<R: Source>(
         &mut self,
         question: Question<U, R>,
         stop: &CancellationToken,

@@ -7,8 +7,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::sync::walk::tests::Server;
-use crate::sync::walk::{Step, Walk};
+use crate::sync::scan::walk::tests::Server;
+use crate::sync::scan::walk::{Step, Walk};
 
 /// A list and what is known of it.
 struct World {

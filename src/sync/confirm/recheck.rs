@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 /// How far apart two answers must be.
-pub(super) const APART: TimeDelta = TimeDelta::seconds(30);
+pub(in crate::sync) const APART: TimeDelta = TimeDelta::seconds(30);
 /// How many rows may wait. Those that find no room are found again by the next sweep.
 const MOST: usize = 4_000;
 

@@ -8,11 +8,11 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Syncer, lock};
 use crate::model::Listing;
+use crate::sync::{Syncer, lock};
 
 /// How many rounds of a listing pass between two looks further.
-pub(super) const EVERY: u64 = 8;
+pub(in crate::sync) const EVERY: u64 = 8;
 /// The time between two looks, of whatever kind.
 const APART: TimeDelta = TimeDelta::minutes(1);
 /// Who did not ask for so long does not keep the others waiting.
@@ -22,7 +22,7 @@ const PATIENCE: TimeDelta = TimeDelta::minutes(15);
 
 /// A look further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Look {
+pub(in crate::sync) enum Look {
     /// At the end of the list where no rows are expected, or behind the only page of a list.
     Behind(Listing),
     /// At the deposits in status `new`.
@@ -31,7 +31,7 @@ pub(super) enum Look {
 
 /// Whose turn it is.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(in crate::sync) struct Turns {
     taken_at: Option<DateTime<Utc>>,
     /// Who waits: since when, and when it asked last.
     waiting: HashMap<Look, (DateTime<Utc>, DateTime<Utc>)>,
@@ -59,7 +59,7 @@ impl Turns {
 
 impl<U> Syncer<U> {
     /// Whether a round may look further now.
-    pub(super) fn may_look(&self, look: Look) -> bool {
+    pub(in crate::sync) fn may_look(&self, look: Look) -> bool {
         lock(&self.turns).take(look, self.clock.now())
     }
 }

@@ -19,11 +19,11 @@ enum Way {
 
 /// Where the last rows stood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Vicinity(Option<(i64, Way)>);
+pub(in crate::sync) struct Vicinity(Option<(i64, Way)>);
 
 impl Vicinity {
     /// The row numbers among which the next rows are looked for first; none if the last ones stood all over the table.
-    pub(super) fn guess(self, rows: usize) -> Option<RangeInclusive<i64>> {
+    pub(in crate::sync) fn guess(self, rows: usize) -> Option<RangeInclusive<i64>> {
         let (edge, way) = self.0?;
         let rows = i64::try_from(rows).ok()?;
         // A few numbers belong to rows that are listed no more.
@@ -38,7 +38,7 @@ impl Vicinity {
     }
 
     /// Takes in where rows stood that followed one another in the list.
-    pub(super) fn learn(&mut self, heads: &[Option<Head>]) {
+    pub(in crate::sync) fn learn(&mut self, heads: &[Option<Head>]) {
         let numbers = || heads.iter().flatten().map(|head| head.row_no);
         let known = numbers().count();
         let (first, last) = (numbers().next(), numbers().next_back());

@@ -2,20 +2,20 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::Error;
-use super::gap::Judged;
-use super::locate::{Blocks, Locate, LocateStep, Stretch};
-use super::order::Order;
-use super::reader::{Reader, Scope};
-use super::round::Round;
-use super::upstream::{Source, Upstream};
-use super::walk::{Read, Seen};
 use crate::lumo::Lane;
 use crate::store::Ending;
+use crate::sync::Error;
+use crate::sync::learn::gap::Judged;
+use crate::sync::learn::locate::{Blocks, Locate, LocateStep, Stretch};
+use crate::sync::learn::order::Order;
+use crate::sync::round::Round;
+use crate::sync::scan::reader::{Reader, Scope};
+use crate::sync::scan::walk::{Read, Seen};
+use crate::sync::upstream::{Source, Upstream};
 
 impl<U: Upstream> Round<'_, U> {
     /// Looks for `missing` rows, where the blocks of the list are known. Returns whether the counts agree then.
-    pub(super) async fn find<R: Source>(
+    pub(in crate::sync) async fn find<R: Source>(
         &mut self,
         total: Option<u64>,
         missing: u64,
@@ -56,7 +56,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Keeps where the blocks of the list begin, now that it was read whole. They outlive the process.
-    pub(super) async fn keep_blocks(&self, mut blocks: Blocks) -> Result<(), Error> {
+    pub(in crate::sync) async fn keep_blocks(&self, mut blocks: Blocks) -> Result<(), Error> {
         if self.is_guest() || self.options.ending == Ending::RollBack {
             return Ok(());
         }

@@ -1,19 +1,19 @@
 //! What follows from a list that was read to its end: marks, anchors, the standing gap, and which rows are gone.
 //!
 //! A row is suspected of being gone when a crossing that proves the whole list did not meet it; what becomes of it is in
-//! [`super::removals`].
+//! [`crate::sync::confirm::removals`].
 
-use super::Error;
-use super::crossing::Crossing;
-use super::memory::Urgent;
-use super::order::Order;
-use super::round::Round;
-use super::upstream::{Source, Upstream};
-use super::walk::Doubt;
+use crate::sync::Error;
+use crate::sync::learn::memory::Urgent;
+use crate::sync::learn::order::Order;
+use crate::sync::round::Round;
+use crate::sync::scan::crossing::Crossing;
+use crate::sync::scan::walk::Doubt;
+use crate::sync::upstream::{Source, Upstream};
 
 impl<U: Upstream> Round<'_, U> {
     /// Learns from a crossing that came to the end of the list. Returns why it proves nothing, if it does not.
-    pub(super) async fn conclude<R: Source>(
+    pub(in crate::sync) async fn conclude<R: Source>(
         &mut self,
         crossing: &mut Crossing,
         ended: Result<(), Doubt>,
@@ -81,7 +81,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Takes over the ends that a crossing has seen; for those that begin and end within one round.
-    pub(super) fn adopt_ends(&mut self, crossing: &Crossing) {
+    pub(in crate::sync) fn adopt_ends(&mut self, crossing: &Crossing) {
         self.memory.head = crossing.first();
         self.memory.tail = crossing.last();
         self.memory.length = crossing.walk.end_offset().unwrap_or(self.memory.length);

@@ -9,18 +9,18 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::crossing::{Crossed, Crossing, Purpose};
-use super::round::Round;
-use super::upstream::{Source, Upstream};
-use super::{Ended, Error, Options, Report, Running, Syncer, Tally, report};
 use crate::lumo;
 use crate::model::Listing;
 use crate::model::record::{Deposit, Wallet};
 use crate::store::Fence;
+use crate::sync::round::Round;
+use crate::sync::scan::crossing::{Crossed, Crossing, Purpose};
+use crate::sync::upstream::{Source, Upstream};
+use crate::sync::{Ended, Error, Options, Report, Running, Syncer, Tally, report};
 
 /// A sweep that this process has under way.
 #[derive(Debug)]
-pub(super) struct Sweeping {
+pub(in crate::sync) struct Sweeping {
     crossing: Crossing,
     tally: Tally,
     /// Under which right it was taken up: if another process led meanwhile, what is stored is further.
@@ -30,7 +30,7 @@ pub(super) struct Sweeping {
 /// Which sweeps the schedule has asked for and which of them are done. One runner at a time serves them, so that a sweep
 /// that is wanted for two reasons runs once.
 #[derive(Debug, Default)]
-pub(super) struct Wanted {
+pub(in crate::sync) struct Wanted {
     listings: [AtomicBool; Listing::ALL.len()],
     running: Mutex<()>,
 }
@@ -181,7 +181,7 @@ impl<U: Upstream> Syncer<U> {
         &self,
         round: Round<'_, U>,
         mut sweeping: Sweeping,
-        ended: Result<(), super::walk::Doubt>,
+        ended: Result<(), crate::sync::scan::walk::Doubt>,
     ) -> Result<Report, Error> {
         let _gate = self.gate(round.listing).lock().await;
         let mut fresh = Round::begin(self, round.listing, round.options).await?;

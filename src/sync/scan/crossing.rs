@@ -8,18 +8,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::bitmap::Seen as Bitmap;
-use super::ends::Anchors;
-use super::locate::{Blocks, Builder};
-use super::reader::{Fetched, Reader, Scope};
-use super::round::{Haul, Heads, Round};
-use super::upstream::{Milestone, Source, Upstream};
-use super::vicinity::Vicinity;
-use super::walk::{self, Doubt, Step, Walk};
-use super::{Error, refuses_limit};
 use crate::lumo::Lane;
 use crate::model::Listing;
 use crate::store::{Checkpoint, SweepState};
+use crate::sync::learn::locate::{Blocks, Builder};
+use crate::sync::round::{Haul, Heads, Round};
+use crate::sync::scan::bitmap::Seen as Bitmap;
+use crate::sync::scan::reader::{Fetched, Reader, Scope};
+use crate::sync::scan::vicinity::Vicinity;
+use crate::sync::scan::walk::{self, Doubt, Step, Walk};
+use crate::sync::tail::ends::Anchors;
+use crate::sync::upstream::{Milestone, Source, Upstream};
+use crate::sync::{Error, refuses_limit};
 
 /// So many rows at each end are remembered, more than anchors need.
 const ENDS: usize = 64;
@@ -30,7 +30,7 @@ const SAVE_EVERY: TimeDelta = TimeDelta::seconds(1);
 
 /// Why a listing is crossed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(in crate::sync) enum Purpose {
     /// One pass, now; where it stands is nobody else's business.
     Pass,
     /// The first import, which a restart continues.
@@ -49,13 +49,13 @@ impl Purpose {
 }
 
 #[derive(Debug)]
-pub(super) struct Crossing {
+pub(in crate::sync) struct Crossing {
     purpose: Purpose,
-    pub(super) started_at: DateTime<Utc>,
+    pub(in crate::sync) started_at: DateTime<Utc>,
     /// The last row number given when it began: only of rows up to it can the absence be noticed.
-    pub(super) known_until: i64,
-    pub(super) walk: Walk,
-    pub(super) seen: Bitmap,
+    pub(in crate::sync) known_until: i64,
+    pub(in crate::sync) walk: Walk,
+    pub(in crate::sync) seen: Bitmap,
     kept: Kept,
     saved_at: DateTime<Utc>,
     blocks: Option<Builder>,
@@ -88,7 +88,7 @@ struct Saved {
 }
 
 /// How reading on ended.
-pub(super) enum Crossed {
+pub(in crate::sync) enum Crossed {
     /// The end of the list was reached.
     Ended(Result<(), Doubt>),
     /// So many pages as were wanted were read.
@@ -98,7 +98,7 @@ pub(super) enum Crossed {
 }
 
 impl Crossing {
-    pub(super) fn new(purpose: Purpose, started_at: DateTime<Utc>, known_until: i64, walk: Walk) -> Self {
+    pub(in crate::sync) fn new(purpose: Purpose, started_at: DateTime<Utc>, known_until: i64, walk: Walk) -> Self {
         Self {
             purpose,
             started_at,
@@ -114,7 +114,7 @@ impl Crossing {
     }
 
     /// Takes up a crossing that was put down; none if what was stored cannot be read.
-    pub(super) fn resume(purpose: Purpose, state: &SweepState, chunks: Vec<(i32, Vec<u8>)>) -> Option<Self> {
+    pub(in crate::sync) fn resume(purpose: Purpose, state: &SweepState, chunks: Vec<(i32, Vec<u8>)>) -> Option<Self> {
         let Saved { walk, kept } = serde_json::from_str(&state.state).ok()?;
         Some(Self {
             purpose,
@@ -131,47 +131,47 @@ impl Crossing {
         })
     }
 
-    pub(super) fn first(&self) -> Anchors {
+    pub(in crate::sync) fn first(&self) -> Anchors {
         Anchors::from_head(&self.kept.first)
     }
 
-    pub(super) fn last(&self) -> Anchors {
+    pub(in crate::sync) fn last(&self) -> Anchors {
         Anchors::from_tail(&self.kept.last)
     }
 
-    pub(super) fn dates(&self) -> &[Option<DateTime<Utc>>] {
+    pub(in crate::sync) fn dates(&self) -> &[Option<DateTime<Utc>>] {
         &self.kept.dates
     }
 
-    pub(super) fn disorder(&self) -> bool {
+    pub(in crate::sync) fn disorder(&self) -> bool {
         self.kept.disorder
     }
 
     /// Lets it begin in the knowledge of a surplus.
-    pub(super) fn explaining(mut self, surplus: bool) -> Self {
+    pub(in crate::sync) fn explaining(mut self, surplus: bool) -> Self {
         self.kept.explains = surplus;
         self
     }
 
-    pub(super) fn explains(&self) -> bool {
+    pub(in crate::sync) fn explains(&self) -> bool {
         self.kept.explains
     }
 
     /// How many rows `total` counts beyond those that were listed at the end.
-    pub(super) fn counted_beyond(&self, total: Option<u64>) -> Option<i64> {
+    pub(in crate::sync) fn counted_beyond(&self, total: Option<u64>) -> Option<i64> {
         let (total, end) = (i64::try_from(total?).ok()?, i64::try_from(self.walk.end_offset()?).ok()?);
         Some(total - end)
     }
 
-    pub(super) fn unkept(&self) -> u64 {
+    pub(in crate::sync) fn unkept(&self) -> u64 {
         self.kept.unkept
     }
 
-    pub(super) fn requests(&self) -> u64 {
+    pub(in crate::sync) fn requests(&self) -> u64 {
         self.kept.requests
     }
 
-    pub(super) fn take_blocks(&mut self) -> Option<Blocks> {
+    pub(in crate::sync) fn take_blocks(&mut self) -> Option<Blocks> {
         self.blocks.take().map(Builder::build)
     }
 
@@ -235,7 +235,7 @@ impl Crossing {
 
 impl<U: Upstream> Round<'_, U> {
     /// Reads on from where the crossing stands and stores what it finds, for at most so many pages.
-    pub(super) async fn cross<R: Source>(
+    pub(in crate::sync) async fn cross<R: Source>(
         &mut self,
         crossing: &mut Crossing,
         most: u64,
@@ -362,7 +362,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// A reader of this round's pages; an eager one has more pages under way than there may be requests.
-    pub(super) fn reader<R: Source>(&self, scope: Scope, eager: bool) -> Reader<U, R> {
+    pub(in crate::sync) fn reader<R: Source>(&self, scope: Scope, eager: bool) -> Reader<U, R> {
         let settings = &self.syncer.settings;
         // One at a time stays one at a time.
         let window = if eager && settings.concurrency > 1 { settings.concurrency * 2 } else { settings.concurrency };
@@ -371,7 +371,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Counts the requests that a reader has made.
-    pub(super) fn note_requests<R: Source>(&mut self, reader: &Reader<U, R>) -> u64 {
+    pub(in crate::sync) fn note_requests<R: Source>(&mut self, reader: &Reader<U, R>) -> u64 {
         let requests = reader.take_requests();
         self.tally.requests += requests;
         requests

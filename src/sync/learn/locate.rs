@@ -17,7 +17,7 @@ use std::ops::Range;
 pub use blocks::{Blocks, Builder};
 pub use stretch::Stretch;
 
-use super::walk::{Read, Seen};
+use crate::sync::scan::walk::{Read, Seen};
 
 /// Rows that consecutive pages of a stretch share.
 const OVERLAP: u64 = 4;

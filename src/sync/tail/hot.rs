@@ -2,23 +2,23 @@
 //!
 //! Nothing upstream tells that a row deep in the list has changed; a sweep finds out in its time. What matters sooner is
 //! read sooner: deposits of the last hour in every round, of the last day every ten minutes, of the last week every hour;
-//! those in status `new` ([`super::news`]); and every user of whom some row was seen to change, to vanish, or to step back
-//! ([`super::ask`]).
+//! those in status `new` ([`crate::sync::tail::news`]); and every user of whom some row was seen to change, to vanish, or to step back
+//! ([`crate::sync::confirm::ask`]).
 
 use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::memory::is_past;
-use super::order::Order;
-use super::reader::{Reader, Scope};
-use super::round::Round;
-use super::upstream::{Source, Upstream};
-use super::walk::{Read, Step, Walk};
-use super::{Error, refuses_limit};
 use crate::lumo::{self, Lane};
 use crate::model::Listing;
+use crate::sync::learn::memory::is_past;
+use crate::sync::learn::order::Order;
+use crate::sync::round::Round;
+use crate::sync::scan::reader::{Reader, Scope};
+use crate::sync::scan::walk::{Read, Step, Walk};
+use crate::sync::upstream::{Source, Upstream};
+use crate::sync::{Error, refuses_limit};
 
 /// How old a row may be, how often rows up to that age are read, and how many pages that may take.
 const TIERS: [(TimeDelta, TimeDelta, u64); 3] = [
@@ -31,7 +31,7 @@ const MAX_IDS: usize = 200_000;
 
 /// A list that was read whole, by the ids of its rows, or why it was not.
 #[derive(Debug)]
-pub(super) enum Listed {
+pub(in crate::sync) enum Listed {
     Whole(HashSet<String>),
     /// The server does not filter, or refuses to.
     NotFiltered,
@@ -41,7 +41,7 @@ pub(super) enum Listed {
 }
 
 /// How far reading on in a list has come.
-pub(super) enum Reached {
+pub(in crate::sync) enum Reached {
     Ended,
     /// As many pages as may be were read.
     Paused,
@@ -52,13 +52,13 @@ pub(super) enum Reached {
 
 /// How far the end of the list was read that new rows join, and how old the row there is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Edge {
-    pub(super) offset: u64,
-    pub(super) created_at: DateTime<Utc>,
+pub(in crate::sync) struct Edge {
+    pub(in crate::sync) offset: u64,
+    pub(in crate::sync) created_at: DateTime<Utc>,
 }
 
 impl<U: Upstream> Round<'_, U> {
-    pub(super) async fn hot<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+    pub(in crate::sync) async fn hot<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         if self.listing == Listing::Deposits && !self.is_read_whole {
             self.young::<R>(stop).await?;
             self.new_ones_in_turn::<R>(stop).await?;
@@ -109,7 +109,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Reads a list whole and stores what it shows, in at most so many pages.
-    pub(super) async fn all_of<R: Source>(
+    pub(in crate::sync) async fn all_of<R: Source>(
         &mut self,
         mut walk: Walk,
         reader: Reader<U, R>,
@@ -128,7 +128,7 @@ impl<U: Upstream> Round<'_, U> {
 
     /// Reads on in a list, for at most so many pages, and stores what they show. `belongs` tells the rows that were asked for
     /// from those that a server without such a filter gives.
-    pub(super) async fn read_on<R: Source>(
+    pub(in crate::sync) async fn read_on<R: Source>(
         &mut self,
         walk: &mut Walk,
         ids: &mut HashSet<String>,

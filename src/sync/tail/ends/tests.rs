@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::sync::walk::tests::{Server, any_write};
+use crate::sync::scan::walk::tests::{Server, any_write};
 
 mod runs;
 

@@ -9,21 +9,21 @@ use std::collections::HashSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::further::Look;
-use super::hot::Reached;
-use super::reader::Scope;
-use super::recheck::Reason;
-use super::round::Round;
-use super::upstream::{Source, Upstream};
-use super::walk::Walk;
-use super::{Error, Syncer, lock};
 use crate::lumo::Lane;
 use crate::store::Whereabouts;
+use crate::sync::confirm::recheck::Reason;
+use crate::sync::round::Round;
+use crate::sync::scan::reader::Scope;
+use crate::sync::scan::walk::Walk;
+use crate::sync::tail::further::Look;
+use crate::sync::tail::hot::Reached;
+use crate::sync::upstream::{Source, Upstream};
+use crate::sync::{Error, Syncer, lock};
 
 /// The status that the API's reference names.
 const NEW: &str = "new";
 /// Pages that are read in one round.
-pub(super) const PAGES: u64 = 20;
+pub(in crate::sync) const PAGES: u64 = 20;
 /// Rows asked of the database at a time.
 const ROWS: u64 = 500;
 /// How old a deposit is of which no change is expected any more.
@@ -31,7 +31,7 @@ const YOUNG: TimeDelta = TimeDelta::hours(1);
 
 /// What is known of the list.
 #[derive(Debug, Default)]
-pub(super) struct News {
+pub(in crate::sync) struct News {
     /// The reading that a later round goes on with.
     reading: Option<Box<Reading>>,
     /// When the youngest deposit was made that was seen in this status since the last reading began.
@@ -69,7 +69,7 @@ impl News {
 
 impl<U> Syncer<U> {
     /// Takes note of deposits in status `new` that a page showed; of those that tell no time, as of now.
-    pub(super) fn note_new<R: Source>(&self, records: &[R]) {
+    pub(in crate::sync) fn note_new<R: Source>(&self, records: &[R]) {
         let is_new = |record: &&R| record.status() == Some(NEW);
         let made_at = |record: &R| record.created_at().unwrap_or_else(|| self.clock.now());
         if let Some(made_at) = records.iter().filter(is_new).map(made_at).max() {
@@ -81,7 +81,7 @@ impl<U> Syncer<U> {
 
 impl<U: Upstream> Round<'_, U> {
     /// Reads the list if it is time to.
-    pub(super) async fn new_ones_in_turn<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+    pub(in crate::sync) async fn new_ones_in_turn<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         // A round is two requests where nothing happens.
         if self.looks_behind {
             return Ok(());
@@ -94,7 +94,11 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Reads on in the list for at most so many pages, and at its end notes those to ask after that have left it.
-    pub(super) async fn new_ones<R: Source>(&mut self, most: u64, stop: &CancellationToken) -> Result<(), Error> {
+    pub(in crate::sync) async fn new_ones<R: Source>(
+        &mut self,
+        most: u64,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
         let now = self.now();
         if !self.memory.filters(now) {
             return Ok(());

@@ -20,7 +20,7 @@ mod window;
 
 pub use checkpoint::Checkpoint;
 pub use step::{Doubt, Read, Seen, Step};
-pub(super) use window::Window;
+pub(in crate::sync) use window::Window;
 
 use bare::Bare;
 use budget::Budget;
@@ -358,4 +358,4 @@ fn stride(returned: u64, overlap: u64) -> u64 {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(in crate::sync) mod tests;

@@ -2,31 +2,31 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::crossing::{Crossed, Crossing, Purpose};
-use super::gap::counts_more;
-use super::hot::Listed;
-use super::reader::Scope;
-use super::round::Round;
-use super::tick::gap_of;
-use super::upstream::{Source, Upstream};
-use super::walk::{Doubt, Walk};
-use super::{Ended, Error};
 use crate::lumo::Lane;
 use crate::model::Listing;
+use crate::sync::learn::gap::counts_more;
+use crate::sync::round::Round;
+use crate::sync::scan::crossing::{Crossed, Crossing, Purpose};
+use crate::sync::scan::reader::Scope;
+use crate::sync::scan::walk::{Doubt, Walk};
+use crate::sync::tail::hot::Listed;
+use crate::sync::tick::gap_of;
+use crate::sync::upstream::{Source, Upstream};
+use crate::sync::{Ended, Error};
 
 const NOT_ACCEPTED: &str =
     "the order or the end of the list is in doubt, so no row was marked as missing for not being in it";
 
 impl<U: Upstream> Round<'_, U> {
     /// The whole list, now.
-    pub(super) async fn whole<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
+    pub(in crate::sync) async fn whole<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
         let mut crossing = self.crossing(Purpose::Pass).await?;
         self.all_of_it::<R>(&mut crossing, stop).await
     }
 
     /// The whole list, and once more: what is on neither reading is accepted as gone. A server may leave blocked wallets out
     /// of the plain list, so the list of those is read in between.
-    pub(super) async fn twice<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
+    pub(in crate::sync) async fn twice<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
         let first = self.whole::<R>(stop).await?;
         if first != Ended::Complete {
             return Ok(first);
@@ -46,7 +46,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// A crossing that begins now.
-    pub(super) async fn crossing(&mut self, purpose: Purpose) -> Result<Crossing, Error> {
+    pub(in crate::sync) async fn crossing(&mut self, purpose: Purpose) -> Result<Crossing, Error> {
         let now = self.now();
         let refused = self.progress.page_limit.is_some();
         let probe = self.options.probe_page_size || (refused && self.memory.probe_due(now));
@@ -63,7 +63,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(Crossing::new(purpose, now, census.last_row_no, walk).explaining(self.memory.urgent.is_some()))
     }
 
-    pub(super) async fn all_of_it<R: Source>(
+    pub(in crate::sync) async fn all_of_it<R: Source>(
         &mut self,
         crossing: &mut Crossing,
         stop: &CancellationToken,
@@ -83,7 +83,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Learns from a crossing that came to the end of the list. Returns why it proves nothing, if it does not.
-    pub(super) async fn learn_from<R: Source>(
+    pub(in crate::sync) async fn learn_from<R: Source>(
         &mut self,
         crossing: &mut Crossing,
         ended: Result<(), Doubt>,

@@ -11,18 +11,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 const MAX_SKEW: TimeDelta = TimeDelta::minutes(5);
 
 /// How far in the future a row may have been created: time zones and a clock of our own that is late may do so much.
-pub(super) const MAX_FUTURE: TimeDelta = TimeDelta::days(1);
+pub(in crate::sync) const MAX_FUTURE: TimeDelta = TimeDelta::days(1);
 
 /// What is known of the upstream's clock. It warns once when the clock goes wrong, and says once that it is right again.
 #[derive(Debug, Default)]
-pub(super) struct UpstreamClock {
+pub(in crate::sync) struct UpstreamClock {
     is_wrong: AtomicBool,
 }
 
 impl UpstreamClock {
     /// The time at which a page was served, if it may be true of a page that was requested after `read_at` and is here
     /// `now`.
-    pub(super) fn believed(
+    pub(in crate::sync) fn believed(
         &self,
         served_at: Option<DateTime<Utc>>,
         read_at: DateTime<Utc>,

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::sync::walk::Window;
+use crate::sync::scan::walk::Window;
 
 /// How far from an end a row may join and be noticed, and how many anchors a run must hold.
 pub const DEPTH: usize = 24;

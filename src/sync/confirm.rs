@@ -1,0 +1,7 @@
+//! Second looks: a row that seems to be gone or to have stepped back is asked for before anybody is told.
+
+pub(in crate::sync) mod ask;
+pub mod recheck;
+pub mod removals;
+pub(in crate::sync) mod sightings;
+pub(in crate::sync) mod suspect;
