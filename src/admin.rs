@@ -39,7 +39,7 @@ use crate::callback::{Endpoint, EndpointConfig, Sender};
 use crate::clock::Clock;
 use crate::deliver;
 use crate::lumo::Client;
-use crate::model::Listing;
+use crate::model::PerListing;
 use crate::model::id::EndpointName;
 use crate::model::suggest::instead;
 use crate::store::activity::Hour;
@@ -79,7 +79,7 @@ pub struct Parts {
     pub settled_statuses: Vec<String>,
     pub deliveries: Arc<deliver::Meters>,
     /// How long each listing may go without the end of a round.
-    pub overdue_after: [TimeDelta; Listing::ALL.len()],
+    pub overdue_after: PerListing<TimeDelta>,
     /// How watched users are looked for.
     pub watch: Plan,
     /// What is under way ends soon.

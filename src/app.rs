@@ -22,9 +22,9 @@ use crate::config::Config;
 use crate::deliver::Pool;
 use crate::lifecycle::Stop;
 use crate::lumo::Client;
-use crate::model::Listing;
 use crate::model::facts::History;
 use crate::model::subscriber::Subscriber;
+use crate::model::{Listing, PerListing};
 use crate::setting::CronLine;
 use crate::store::{self, Registered, Roll, Store};
 use crate::sync::config::FirstImport;
@@ -98,7 +98,7 @@ pub fn syncer(config: &Config, store: Store, client: Client, clock: Clock) -> Sy
         FirstImport::Since(since) => History::Since(since),
     };
     let now = clock.now();
-    let stalled_after = Listing::ALL.map(|listing| {
+    let stalled_after = PerListing::of(|listing| {
         let mut due = schedule_of(config, listing).due_after(now);
         let between = due.next().zip(due.next()).map(|(first, second)| second - first);
         STALLED_AFTER.max(between.unwrap_or_default() * STALLED_ROUNDS)
@@ -120,8 +120,8 @@ const ROUNDS_LOOKED_AT: usize = 200;
 
 /// How long each listing may go without the end of a round.
 #[must_use]
-pub fn overdue_after(config: &Config, now: DateTime<Utc>) -> [TimeDelta; Listing::ALL.len()] {
-    Listing::ALL.map(|listing| {
+pub fn overdue_after(config: &Config, now: DateTime<Utc>) -> PerListing<TimeDelta> {
+    PerListing::of(|listing| {
         let due: Vec<_> = schedule_of(config, listing).due_after(now).take(ROUNDS_LOOKED_AT).collect();
         let longest = due.windows(2).filter_map(|pair| Some(*pair.get(1)? - *pair.first()?)).max();
         OVERDUE_AFTER + longest.unwrap_or(TimeDelta::MAX / 2)

@@ -30,5 +30,5 @@ pub mod sink;
 pub mod subscriber;
 pub mod suggest;
 
-pub use listing::Listing;
+pub use listing::{Listing, PerListing};
 pub use lumo_bridge_entity::{Amount, id};

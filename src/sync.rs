@@ -43,9 +43,9 @@ pub use upstream::{Milestone, Upstream};
 use crate::account::{self, Refusal};
 use crate::clock::Clock;
 use crate::lumo;
-use crate::model::Listing;
 use crate::model::facts::History;
 use crate::model::record::{Deposit, Wallet};
+use crate::model::{Listing, PerListing};
 use crate::store::{self, Ending, Store};
 use confirm::ask::Asks;
 use confirm::sightings::Sightings;
@@ -72,7 +72,7 @@ pub struct Settings {
     /// How long a listing is left alone after the key was refused. Keys rotate, and the new one may be on its way.
     pub probe_after: Duration,
     /// How long each listing may go without a complete round before that is told.
-    pub stalled_after: [TimeDelta; Listing::ALL.len()],
+    pub stalled_after: PerListing<TimeDelta>,
 }
 
 impl Default for Settings {
@@ -83,7 +83,7 @@ impl Default for Settings {
             concurrency: 4,
             first_wait: Duration::from_secs(1),
             probe_after: Duration::from_secs(60),
-            stalled_after: [TimeDelta::minutes(5); Listing::ALL.len()],
+            stalled_after: PerListing::of(|_| TimeDelta::minutes(5)),
         }
     }
 }
@@ -96,12 +96,12 @@ pub struct Syncer<U> {
     settings: Settings,
     right: Plain<Right>,
     /// One round at a time over each listing; inside, until when it is left alone.
-    gates: [Mutex<Option<Instant>>; Listing::ALL.len()],
+    gates: PerListing<Mutex<Option<Instant>>>,
     /// The sweep that is under way over each listing.
-    sweeps: [Mutex<Option<Sweeping>>; Listing::ALL.len()],
+    sweeps: PerListing<Mutex<Option<Sweeping>>>,
     wanted: Wanted,
     /// What the last round over each listing left for those who follow up.
-    asks: [Plain<Asks>; Listing::ALL.len()],
+    asks: PerListing<Plain<Asks>>,
     /// The list of new deposits.
     news: Plain<News>,
     turns: Plain<Turns>,
@@ -109,7 +109,7 @@ pub struct Syncer<U> {
     hints: Plain<BTreeSet<String>>,
     watching: Plain<tail::watch::Watching>,
     /// How large the pages of each listing are.
-    page_bytes: [PageBytes; Listing::ALL.len()],
+    page_bytes: PerListing<PageBytes>,
     /// Held by the one large page that is read or being stored.
     large: Arc<Mutex<()>>,
     sightings: Sightings,
@@ -339,11 +339,11 @@ impl<U: Upstream> Syncer<U> {
     }
 
     fn gate(&self, listing: Listing) -> &Mutex<Option<Instant>> {
-        &self.gates[listing as usize]
+        &self.gates[listing]
     }
 
     fn sizes(&self, listing: Listing) -> Sizes {
-        Sizes { page: PageBytes::clone(&self.page_bytes[listing as usize]), large: Arc::clone(&self.large) }
+        Sizes { page: PageBytes::clone(&self.page_bytes[listing]), large: Arc::clone(&self.large) }
     }
 }
 

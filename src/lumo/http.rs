@@ -18,8 +18,8 @@ use crate::clock::Clock;
 use crate::lumo::budget::{Budget, Estimate, Room};
 use crate::lumo::pace::{Feedback, Lane, Pace, Speed};
 use crate::lumo::{Config, Error, Meters, Outage, meters, refusal, retry_after};
-use crate::model::Listing;
 use crate::model::retry_after::http_date;
+use crate::model::{Listing, PerListing};
 use crate::renewable::Renewable;
 use crate::roots::{self, Roots};
 use crate::setting::Secret;
@@ -60,7 +60,7 @@ pub(super) struct Http {
     pace: Pace,
     budget: Budget,
     /// What a page of each listing takes.
-    estimates: [Estimate; Listing::ALL.len()],
+    estimates: PerListing<Estimate>,
     meters: Meters,
     /// Whether the key was refused since that was last asked.
     was_unauthorized: AtomicBool,
@@ -88,7 +88,7 @@ impl Http {
             api_key,
             pace: Pace::new(config.rate.per_second(), concurrency),
             budget: Budget::new(),
-            estimates: Listing::ALL.map(|_| Estimate::new(LISTING_CAP)),
+            estimates: PerListing::of(|_| Estimate::new(LISTING_CAP)),
             meters: Meters::default(),
             was_unauthorized: AtomicBool::new(false),
         })
@@ -139,7 +139,7 @@ impl Http {
         cap: usize,
     ) -> Result<Answer<'_>, Error> {
         let mut permit = self.pace.enter(lane).await;
-        let estimate = listing.map(|listing| &self.estimates[listing as usize]);
+        let estimate = listing.map(|listing| &self.estimates[listing]);
         let mut room = self.budget.enter(estimate.map_or(OBJECT_CAP, Estimate::get)).await;
         permit.begin();
         let start = Instant::now();

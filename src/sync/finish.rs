@@ -109,7 +109,7 @@ impl<U: Upstream> Round<'_, U> {
         };
         let last = progress.complete_through.or(progress.import_done_at).or(progress.first_run_at);
         let Some(last) = last.filter(|_| !is_getting_on) else { return Ok(()) };
-        if progress.stalled_since.is_none() && now - last > syncer.settings.stalled_after[*listing as usize] {
+        if progress.stalled_since.is_none() && now - last > syncer.settings.stalled_after[*listing] {
             syncer.store.note_stalled(*listing, Some(last), fence, now).await?;
         }
         Ok(())

@@ -8,7 +8,7 @@ use lumo_bridge_entity::run::Outcome;
 
 use super::{Error, Report};
 use crate::chain::Chain;
-use crate::model::Listing;
+use crate::model::{Listing, PerListing};
 use crate::outage::{News, Outage};
 
 /// Between two summaries, of whichever listings.
@@ -20,7 +20,7 @@ pub(super) struct RoundLog(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    outages: [Outage; Listing::ALL.len()],
+    outages: PerListing<Outage>,
     said_at: Option<Instant>,
 }
 
@@ -39,7 +39,7 @@ enum Line {
 
 impl State {
     fn note(&mut self, listing: Listing, failed: bool, now: Instant) -> Line {
-        let outage = &mut self.outages[listing as usize];
+        let outage = &mut self.outages[listing];
         let news = if failed { outage.failed(now) } else { outage.succeeded(now) };
         match news {
             News::Nothing => Line::Nothing,
@@ -58,8 +58,8 @@ impl State {
     /// `wallets 12, deposits 40`: the failures of each listing since it began to fail.
     fn failing(&self) -> String {
         let mut text = String::new();
-        for (listing, outage) in Listing::ALL.iter().zip(&self.outages) {
-            if let Some(failures) = outage.failures() {
+        for listing in Listing::ALL {
+            if let Some(failures) = self.outages[listing].failures() {
                 let comma = if text.is_empty() { "" } else { ", " };
                 // Writing to a string does not fail.
                 write!(text, "{comma}{listing} {failures}").ok();

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Account, Endpoint, Reader, Standing};
 use crate::account::Refusal;
-use crate::model::Listing;
+use crate::model::{Listing, PerListing};
 use crate::store::{Progress, WriteTrouble};
 use crate::sync::learn::gap::counts_more;
 
@@ -84,13 +84,10 @@ fn wait(callbacks: i64) -> String {
 /// What is wrong with the listings, by the tables alone: this holds in a process that does not read them, too.
 /// `overdue_after` is how long each may go without the end of a round.
 #[must_use]
-pub fn of_listings(
-    all: &[Progress],
-    overdue_after: [TimeDelta; Listing::ALL.len()],
-    now: DateTime<Utc>,
-) -> Vec<Finding> {
+pub fn of_listings(all: &[Progress], overdue_after: PerListing<TimeDelta>, now: DateTime<Utc>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = key_refused(all).into_iter().collect();
-    for (progress, overdue_after) in all.iter().zip(overdue_after) {
+    for progress in all {
+        let overdue_after = progress.listing.parse().map_or(TimeDelta::MAX, |listing: Listing| overdue_after[listing]);
         findings.extend(of_listing(progress, overdue_after, now));
         findings.extend(of_removals(progress));
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Account, EmptyColumn, Endpoint, Finding, Speed, Watching, finding};
 use crate::lumo::DepositFields;
-use crate::model::Listing;
+use crate::model::{Listing, PerListing};
 use crate::store::{Error, Progress, Store};
 use crate::sync::tail::watch::Plan;
 use crate::sync::{LEASE, Report, Tally};
@@ -62,7 +62,7 @@ impl Status {
     pub async fn load(
         store: &Store,
         endpoints: Vec<Endpoint>,
-        overdue_after: [TimeDelta; Listing::ALL.len()],
+        overdue_after: PerListing<TimeDelta>,
         fields: &DepositFields,
         plan: Plan,
         now: DateTime<Utc>,

@@ -136,7 +136,7 @@ mod tests {
     use lumo_bridge_entity::run::{self, Outcome};
 
     use super::*;
-    use crate::model::Listing;
+    use crate::model::{Listing, PerListing};
     use crate::store::Progress;
     use crate::view::{Reader, finding};
 
@@ -164,7 +164,7 @@ mod tests {
     }
 
     fn status(progresses: &[Progress], outcome: Outcome, reader: Reader, endpoints: Vec<Endpoint>) -> Status {
-        let mut findings = finding::of_listings(progresses, [TimeDelta::minutes(10); 3], now());
+        let mut findings = finding::of_listings(progresses, PerListing::of(|_| TimeDelta::minutes(10)), now());
         findings.extend(finding::of_reader(&reader, now()));
         findings.extend(finding::of_endpoints(&endpoints, now()));
         let standing = |(listing, progress): (Listing, &Progress)| {

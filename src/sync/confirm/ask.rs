@@ -88,7 +88,7 @@ impl<U: Upstream> Syncer<U> {
     }
 
     fn asks_of(&self, listing: Listing) -> &Plain<Asks> {
-        &self.asks[listing as usize]
+        &self.asks[listing]
     }
 
     fn follows_up(&self, listing: Listing) -> Following<'_> {

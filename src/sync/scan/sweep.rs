@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::lumo;
-use crate::model::Listing;
 use crate::model::record::{Deposit, Wallet};
+use crate::model::{Listing, PerListing};
 use crate::store::Fence;
 use crate::sync::round::Round;
 use crate::sync::scan::crossing::{Crossed, Crossing, Purpose};
@@ -31,14 +31,14 @@ pub(in crate::sync) struct Sweeping {
 /// that is wanted for two reasons runs once.
 #[derive(Debug, Default)]
 pub(in crate::sync) struct Wanted {
-    listings: [AtomicBool; Listing::ALL.len()],
+    listings: PerListing<AtomicBool>,
     running: Mutex<()>,
 }
 
 impl<U: Upstream> Syncer<U> {
     /// Asks for a sweep of every listing that was imported. A sweep that is under way counts when it ends.
     pub fn want_sweeps(&self) {
-        for wanted in &self.wanted.listings {
+        for wanted in self.wanted.listings.values() {
             wanted.store(true, Ordering::Relaxed);
         }
     }
@@ -49,7 +49,7 @@ impl<U: Upstream> Syncer<U> {
     pub async fn sweep_wanted(&self, pages: u64, may_go_on: impl Fn() -> bool + Send + Sync, stop: &CancellationToken) {
         let Ok(_running) = self.wanted.running.try_lock() else { return };
         for listing in Listing::ALL {
-            let wanted = &self.wanted.listings[listing as usize];
+            let wanted = &self.wanted.listings[listing];
             if self.import_pending(listing).await.unwrap_or(true) {
                 // The first import reads the whole list anyway.
                 wanted.store(false, Ordering::Relaxed);
@@ -114,7 +114,7 @@ impl<U: Upstream> Syncer<U> {
         pages: u64,
         stop: &CancellationToken,
     ) -> Result<Option<Report>, Error> {
-        let mut place = self.sweeps[listing as usize].lock().await;
+        let mut place = self.sweeps[listing].lock().await;
         if self.is_refused(listing) {
             return Err(lumo::Error::Unauthorized.into());
         }

@@ -18,7 +18,7 @@ fn done(listing: &str) -> Progress {
 }
 
 fn of_one(progress: Progress, now: DateTime<Utc>) -> Vec<(&'static str, bool, String)> {
-    let all = of_listings(&[progress], [TimeDelta::minutes(10); 3], now);
+    let all = of_listings(&[progress], PerListing::of(|_| TimeDelta::minutes(10)), now);
     all.into_iter().map(|finding| (finding.code, finding.blocks_ready, finding.message)).collect()
 }
 
@@ -102,14 +102,15 @@ fn a_refused_key_is_one_finding_for_all_listings() {
         ..done(listing)
     };
     let all = [refused("wallets", 8), refused("blocked", 7), done("deposits")];
-    let findings = of_listings(&all, [TimeDelta::minutes(10); 3], time(9));
+    let findings = of_listings(&all, PerListing::of(|_| TimeDelta::minutes(10)), time(9));
     let [finding] = findings.as_slice() else { panic!("{findings:#?}") };
     assert_eq!(finding.message, "Lumo refuses the API key since 2026-05-04T10:00:07Z; nothing is read");
     assert_eq!((finding.code, finding.severity, finding.blocks_ready), ("key_refused", Severity::Stopped, true));
     // At a first start nothing else is known.
     let first =
         [Progress { unauthorized_since: Some(time(7)), last_error: error.clone(), ..Progress::fresh("wallets") }];
-    let codes: Vec<_> = of_listings(&first, [TimeDelta::minutes(10); 3], time(9)).iter().map(|one| one.code).collect();
+    let codes: Vec<_> =
+        of_listings(&first, PerListing::of(|_| TimeDelta::minutes(10)), time(9)).iter().map(|one| one.code).collect();
     assert_eq!(codes, ["key_refused", "import_pending"]);
 }
 
