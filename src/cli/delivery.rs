@@ -5,10 +5,10 @@ mod retry;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 
 use super::context::Context;
-use super::event::types;
+use super::event_types::types;
 use super::failure::Failure;
 use super::filter::{User, Window};
-use super::printer::{GREEN, YELLOW};
+use super::style::{GREEN, YELLOW};
 use super::view::{
     self,
     delivery::{Sent, Tried},

@@ -2,15 +2,12 @@
 
 mod replay;
 mod tail;
-
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-
 use super::context::Context;
+use super::event_types::types;
 use super::failure::Failure;
 use super::filter::{User, Window};
 use super::view::{self, delivery::Sent, event::Told};
 use crate::model::catalogue;
-use crate::model::event::EventType;
 use crate::model::id::EventId;
 use crate::model::pattern::Patterns;
 use crate::store::query::{DeliveryFilter, EventFilter};
@@ -55,11 +52,6 @@ impl Command {
     pub(super) const fn ends_by_itself(&self) -> bool {
         matches!(self, Self::Replay(_) | Self::Tail(_))
     }
-}
-
-/// The types of events, by name.
-pub(super) fn types() -> impl TypedValueParser<Value = String> {
-    PossibleValuesParser::new(EventType::ALL.iter().map(|kind| kind.as_str()))
 }
 
 /// What `--type` names where patterns may be given; none if it names nothing.

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use chrono::{DateTime, Utc};
 
-use super::printer::DIM;
+use super::style::DIM;
 use super::table::Cell;
 use super::time::ago;
 use crate::model::draft::rfc3339;

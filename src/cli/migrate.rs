@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::failure::Failure;
-use super::printer::{GREEN, YELLOW};
+use super::style::{GREEN, YELLOW};
 use super::table::{Cell, Column};
 use super::view::{self, Listed};
 use crate::store::schema::{self, Migration};

@@ -6,20 +6,13 @@
 use std::fmt;
 use std::io::{ErrorKind, IsTerminal, Write};
 
-use anstyle::{AnsiColor, Style};
 use console::Term;
 use serde::Serialize;
 
 use super::fields::Fields;
 use super::safe;
+use super::style::{BOLD, CYAN, RED};
 use super::table::Table;
-
-pub(super) const BOLD: Style = Style::new().bold();
-pub(super) const DIM: Style = Style::new().dimmed();
-pub(super) const RED: Style = AnsiColor::Red.on_default();
-pub(super) const GREEN: Style = AnsiColor::Green.on_default();
-pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
-pub(super) const CYAN: Style = AnsiColor::Cyan.on_default();
 
 /// Where a command's output goes.
 #[derive(Clone, Debug)]

@@ -9,8 +9,8 @@ use std::fmt::Display;
 use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
 
-use super::printer::{BOLD, DIM};
 use super::safe;
+use super::style::{BOLD, DIM};
 use super::text::fit;
 
 const GAP: usize = 2;

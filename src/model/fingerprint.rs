@@ -5,12 +5,13 @@
 //! of keys, white space, escapes in strings and the spelling of numbers do not count, at any depth. Numbers never become
 //! floats; those beyond the range of [`crate::model::Amount`] count by their text.
 
-pub(super) mod canonical;
+mod canonical;
 mod members;
 pub(super) mod split;
+pub(super) mod text;
 
-pub use canonical::{decode_lossy, decode_string};
 pub use members::{MAX_DEPTH, Malformed, Members};
+pub use text::{decode_lossy, decode_string};
 
 /// A 64-bit hash (XXH3) of what the JSON object `raw` says. A text that is no object is hashed as it stands.
 #[must_use]

@@ -8,8 +8,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::fingerprint::canonical::code_unit;
 use super::fingerprint::split;
+use super::fingerprint::text::code_unit;
 
 /// Most members that are named.
 const MAX_NAMED: usize = 32;

@@ -10,7 +10,7 @@ use super::learn::order::Place;
 use super::learn::skew::MAX_FUTURE;
 use super::scan::bitmap::Seen as Bitmap;
 use super::scan::reader::{Fetched, Turn};
-use super::tail::hot::Edge;
+use super::tail::ends::Edge;
 use super::upstream::{Milestone, Source, Upstream};
 use super::{Error, Options, Preview, Right, Syncer, Tally, hash};
 use crate::model::Listing;

@@ -11,8 +11,8 @@ use tokio::sync::broadcast::error::RecvError;
 use super::parse;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::printer::{BOLD, DIM, GREEN, RED, YELLOW};
 use crate::cli::safe;
+use crate::cli::style::{BOLD, DIM, GREEN, RED, YELLOW};
 use crate::setting::Secret;
 use crate::view::Embedded;
 

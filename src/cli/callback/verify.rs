@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::parse;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::printer::GREEN;
+use crate::cli::style::GREEN;
 use crate::cli::time::ago;
 use crate::model::capture::Captured;
 use crate::model::sign::{Verified, VerifyError, verify};

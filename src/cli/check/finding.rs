@@ -4,8 +4,9 @@ use std::fmt::Display;
 
 use serde::Serialize;
 
-use crate::cli::printer::{BOLD, CYAN, GREEN, Printer, RED, YELLOW};
+use crate::cli::printer::Printer;
 use crate::cli::safe;
+use crate::cli::style::{BOLD, CYAN, GREEN, RED, YELLOW};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::print;
 use crate::cli::context::Context;
-use crate::cli::event::types;
+use crate::cli::event_types::types;
 use crate::cli::failure::Failure;
 use crate::cli::user;
 use crate::deliver::retry::{self, Ended, RetryFilter};

@@ -5,7 +5,8 @@ use lumo_bridge_entity::run::Outcome;
 use lumo_simulator::{Received, Receiver, Simulator, Step};
 
 use super::verdict::{Difference, Verdict};
-use crate::cli::printer::{BOLD, CYAN, DIM, GREEN, Printer, RED, YELLOW};
+use crate::cli::printer::Printer;
+use crate::cli::style::{BOLD, CYAN, DIM, GREEN, RED, YELLOW};
 use crate::cli::{safe, text};
 use crate::clock::Clock;
 use crate::config::Config;

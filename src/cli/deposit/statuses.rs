@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::app;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::printer::GREEN;
+use crate::cli::style::GREEN;
 use crate::cli::table::{Cell, Column, Table};
 use crate::cli::time::ago;
 use crate::model::draft::rfc3339;

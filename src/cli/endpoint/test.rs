@@ -3,10 +3,10 @@
 use super::unknown;
 use crate::callback::Endpoint;
 use crate::cli::context::Context;
-use crate::cli::event::types;
+use crate::cli::event_types::types;
 use crate::cli::failure::Failure;
 use crate::cli::fields::Fields;
-use crate::cli::printer::{GREEN, RED};
+use crate::cli::style::{GREEN, RED};
 use crate::cli::table::Cell;
 use crate::cli::trial::try_out;
 use crate::cli::user;

@@ -6,7 +6,7 @@ use lumo_bridge_entity::attempt;
 
 use super::{Detailed, Listed};
 use crate::cli::fields::Fields;
-use crate::cli::printer::{CYAN, DIM, GREEN, RED, YELLOW};
+use crate::cli::style::{CYAN, DIM, GREEN, RED, YELLOW};
 use crate::cli::table::{Cell, Column};
 use crate::cli::time::{age, ago};
 use crate::model::delivery::State;

@@ -5,7 +5,7 @@ use lumo_bridge_entity::deposit::Model;
 
 use super::{Detailed, Listed};
 use crate::cli::fields::Fields;
-use crate::cli::printer::YELLOW;
+use crate::cli::style::YELLOW;
 use crate::cli::table::{Cell, Column};
 use crate::cli::time::age;
 use crate::view::Deposit;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::Listed;
-use crate::cli::printer::{DIM, GREEN, RED, YELLOW};
+use crate::cli::style::{DIM, GREEN, RED, YELLOW};
 use crate::cli::table::{Cell, Column};
 use crate::cli::time::{age, ago};
 use crate::view::Endpoint;

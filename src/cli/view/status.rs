@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::endpoint::state;
-use crate::cli::printer::{BOLD, CYAN, GREEN, RED, YELLOW};
+use crate::cli::style::{BOLD, CYAN, GREEN, RED, YELLOW};
 use crate::cli::table::{Cell, Column, Table};
 use crate::cli::time::{age, ago};
 use crate::cli::{safe, text};

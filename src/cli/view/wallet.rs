@@ -5,7 +5,7 @@ use lumo_bridge_entity::wallet::Model;
 
 use super::{Detailed, Listed};
 use crate::cli::fields::Fields;
-use crate::cli::printer::{GREEN, RED, YELLOW};
+use crate::cli::style::{GREEN, RED, YELLOW};
 use crate::cli::table::{Cell, Column};
 use crate::cli::time::age;
 use crate::model::Amount;

@@ -8,8 +8,9 @@ use std::borrow::Cow;
 
 use twox_hash::XxHash3_64;
 
-use super::members::{MAX_DEPTH, Member, split};
+use super::members::{MAX_DEPTH, Member, Members, split};
 use super::split::elements;
+use super::text::decode_string;
 use crate::model::Amount;
 
 /// XXH3 with 64 bits, in the type that every database has.
@@ -17,8 +18,30 @@ pub(super) fn hash(bytes: &[u8]) -> i64 {
     XxHash3_64::oneshot(bytes).cast_signed()
 }
 
+impl Members<'_> {
+    /// What [`super::fingerprint`] says of the object's text.
+    #[must_use]
+    pub fn fingerprint(&self) -> i64 {
+        let size: usize = self.0.iter().map(|member| member.key.len() + member.value.len() + 24).sum();
+        let mut out = Vec::with_capacity(size);
+        write_members(&self.0, MAX_DEPTH, &mut out);
+        hash(&out)
+    }
+
+    /// The keys whose values differ from those in `new`, or that only one of the two has; sorted.
+    #[must_use]
+    pub fn changed<'s>(&'s self, new: &'s Members<'_>) -> Vec<&'s str> {
+        let differs = |key: &str, value: &str| !new.get(key).is_some_and(|other| same(value, other));
+        let added = new.iter().filter(|(key, _)| self.get(key).is_none()).map(|(key, _)| key);
+        let mut changed: Vec<&str> =
+            self.iter().filter(|(key, value)| differs(key, value)).map(|(key, _)| key).chain(added).collect();
+        changed.sort_unstable();
+        changed
+    }
+}
+
 /// Whether two JSON values say the same.
-pub(super) fn same(a: &str, b: &str) -> bool {
+fn same(a: &str, b: &str) -> bool {
     let form = |text: &str| {
         let mut out = Vec::with_capacity(text.len() + 16);
         write_value(text, MAX_DEPTH, &mut out);
@@ -28,7 +51,7 @@ pub(super) fn same(a: &str, b: &str) -> bool {
 }
 
 /// Appends an object, `levels` deep; what lies deeper counts by its text.
-pub(super) fn write_members(members: &[Member<'_>], levels: usize, out: &mut Vec<u8>) {
+fn write_members(members: &[Member<'_>], levels: usize, out: &mut Vec<u8>) {
     out.push(b'{');
     for member in members {
         write_chunk(b'k', &member.key, out);
@@ -66,49 +89,6 @@ fn write_chunk(tag: u8, text: &str, out: &mut Vec<u8>) {
     let [a, b, c, d, e, f, g, h] = (text.len() as u64).to_le_bytes();
     out.extend_from_slice(&[tag, a, b, c, d, e, f, g, h]);
     out.extend_from_slice(text.as_bytes());
-}
-
-/// What the text of a JSON string says; nothing if it is no string or holds half a surrogate pair.
-#[must_use]
-pub fn decode_string(text: &str) -> Option<Cow<'_, str>> {
-    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
-    // Looking at every byte is quicker than stopping at the first: it takes many at a time.
-    let escaped = inner.bytes().fold(false, |escaped, byte| escaped | (byte == b'\\'));
-    if escaped { serde_json::from_str(text).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
-}
-
-/// What the text of a JSON string says, with U+FFFD for each half of a surrogate pair; `None` if it is no string.
-#[must_use]
-pub fn decode_lossy(text: &str) -> Option<Cow<'_, str>> {
-    if let Some(said) = decode_string(text) {
-        return Some(said);
-    }
-    let mut whole = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('\\') {
-        let (before, escape) = rest.split_at(at);
-        whole.push_str(before);
-        let length = match (code_unit(escape), escape.get(6..).and_then(code_unit)) {
-            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
-            (Some(0xD800..=0xDFFF), _) => {
-                whole.push_str("\\ufffd");
-                rest = escape.get(6..)?;
-                continue;
-            }
-            (Some(_), _) => 6,
-            (None, _) => 2,
-        };
-        let (kept, after) = escape.split_at_checked(length)?;
-        whole.push_str(kept);
-        rest = after;
-    }
-    whole.push_str(rest);
-    serde_json::from_str(&whole).ok().map(Cow::Owned)
-}
-
-/// The UTF-16 code unit of the escape that the text begins with: `\u` and four hexadecimal digits.
-pub(in crate::model) fn code_unit(escape: &str) -> Option<u16> {
-    u16::from_str_radix(escape.strip_prefix("\\u")?.get(..4)?, 16).ok()
 }
 
 fn canonical_number(text: &str) -> Cow<'_, str> {

@@ -9,14 +9,14 @@ use std::cmp::Ordering;
 
 use serde_json::value::RawValue;
 
-use super::{canonical, split};
+use super::{split, text};
 
 /// Most levels of objects and arrays in one item, itself included.
 pub const MAX_DEPTH: usize = 64;
 
 /// The members of one JSON object. Of a key that stands twice, the last counts.
 #[derive(Clone, Debug)]
-pub struct Members<'a>(Vec<Member<'a>>);
+pub struct Members<'a>(pub(super) Vec<Member<'a>>);
 
 /// A decoded key and the text of its value.
 #[derive(Clone, Debug)]
@@ -71,26 +71,6 @@ impl<'a> Members<'a> {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
         self.0.iter().map(|member| (member.key.as_ref(), member.value))
     }
-
-    /// What [`super::fingerprint`] says of the object's text.
-    #[must_use]
-    pub fn fingerprint(&self) -> i64 {
-        let size: usize = self.0.iter().map(|member| member.key.len() + member.value.len() + 24).sum();
-        let mut out = Vec::with_capacity(size);
-        canonical::write_members(&self.0, MAX_DEPTH, &mut out);
-        canonical::hash(&out)
-    }
-
-    /// The keys whose values differ from those in `new`, or that only one of the two has; sorted.
-    #[must_use]
-    pub fn changed<'s>(&'s self, new: &'s Members<'_>) -> Vec<&'s str> {
-        let differs = |key: &str, value: &str| !new.get(key).is_some_and(|other| canonical::same(value, other));
-        let added = new.iter().filter(|(key, _)| self.get(key).is_none()).map(|(key, _)| key);
-        let mut changed: Vec<&str> =
-            self.iter().filter(|(key, value)| differs(key, value)).map(|(key, _)| key).chain(added).collect();
-        changed.sort_unstable();
-        changed
-    }
 }
 
 /// The members of an object sorted by key, and the most levels that a value has; nothing if the text is no object. It must
@@ -99,7 +79,7 @@ pub(super) fn split(object: &str) -> Option<(Vec<Member<'_>>, usize)> {
     let mut members = Vec::with_capacity(16);
     let mut deepest = 0;
     for (key, value) in split::members(object)? {
-        let key = canonical::decode_string(key).unwrap_or(Cow::Borrowed(key));
+        let key = text::decode_string(key).unwrap_or(Cow::Borrowed(key));
         deepest = deepest.max(value.depth);
         members.push(Member { prefix: prefix(&key), key, value: value.text });
     }

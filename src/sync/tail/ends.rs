@@ -16,6 +16,7 @@ mod run;
 
 use std::collections::VecDeque;
 
+use chrono::{DateTime, Utc};
 pub use run::{ANCHORS, Anchors, DEPTH, Row, Run};
 
 use crate::sync::scan::walk::{Doubt, Read, Seen, Step, Walk};
@@ -24,6 +25,13 @@ use crate::sync::scan::walk::{Doubt, Read, Seen, Step, Walk};
 const MARGIN: u64 = 48;
 /// What the first page of a tail pass should leave free for new rows.
 const ROOM: u64 = 12;
+
+/// How far the end of the list was read that new rows join, and how old the row there is.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::sync) struct Edge {
+    pub(in crate::sync) offset: u64,
+    pub(in crate::sync) created_at: DateTime<Utc>,
+}
 
 /// What follows from a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

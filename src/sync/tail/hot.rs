@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
 use crate::lumo::{self, Lane};
@@ -17,6 +17,7 @@ use crate::sync::learn::order::Order;
 use crate::sync::round::Round;
 use crate::sync::scan::reader::{Reader, Scope};
 use crate::sync::scan::walk::{Read, Step, Walk};
+use crate::sync::tail::ends::Edge;
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Error, refuses_limit};
 
@@ -48,13 +49,6 @@ pub(in crate::sync) enum Reached {
     NotFiltered,
     Unproved,
     Stopped,
-}
-
-/// How far the end of the list was read that new rows join, and how old the row there is.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::sync) struct Edge {
-    pub(in crate::sync) offset: u64,
-    pub(in crate::sync) created_at: DateTime<Utc>,
 }
 
 impl<U: Upstream> Round<'_, U> {
