@@ -11,6 +11,7 @@ use super::learn::skew::MAX_FUTURE;
 use super::scan::bitmap::Seen as Bitmap;
 use super::scan::reader::{Fetched, Turn};
 use super::tail::ends::Edge;
+use super::tail::news;
 use super::upstream::{Milestone, Source, Upstream};
 use super::{Error, Options, Preview, Right, Syncer, Tally, hash};
 use crate::model::Listing;
@@ -214,8 +215,8 @@ impl<'a, U: Upstream> Round<'a, U> {
         let name = |record: &R| (record.id_str().to_owned(), record.user().map(|user| user.as_str().to_owned()));
         let names: Vec<_> = if is_stored && !watched { Vec::new() } else { records.iter().map(name).collect() };
         let unsettled = if is_stored { Vec::new() } else { self.deposits_of(&records) };
-        self.syncer.note_new(&records);
         let is_news = matches!(announce, Announce::News) && self.options.ending == Ending::Commit;
+        let new = news::made_at(&records, now);
         let batch = Batch {
             records,
             heads: Some(heads),
@@ -228,6 +229,7 @@ impl<'a, U: Upstream> Round<'a, U> {
         };
         let ingested = self.syncer.store.ingest(batch, now).await?;
         drop(turns);
+        self.syncer.note_new(&new, &ingested.fates);
         if self.options.ending == Ending::Commit {
             self.syncer.upstream.milestone(Milestone::PageStored).await;
         }

@@ -202,6 +202,12 @@ impl Walk {
         self.chains
     }
 
+    /// `total` on the latest page of the chain.
+    #[must_use]
+    pub fn total(&self) -> Option<u64> {
+        self.last_total
+    }
+
     /// The length of the list as read, once its end was.
     #[must_use]
     pub fn end_offset(&self) -> Option<u64> {

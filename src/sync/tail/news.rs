@@ -1,16 +1,15 @@
 //! The list of deposits in status `new`: who has left it is asked after.
 //!
-//! It is read with each round as long as something in it moves or may be about to: in the hour after a deposit was made, where
-//! the rounds do not read that deposit anyway. A list that lies still is read a page at a time, when it is its turn to look
-//! further.
+//! It is read whole with each round as long as something in it moves. While it lies still, a look at its first page is enough: it tells
+//! how many there are. Where the rounds read all of them anyway, that too is done only when it is their turn to look further.
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::lumo::Lane;
-use crate::store::Whereabouts;
+use crate::store::{Fate, Whereabouts};
 use crate::sync::confirm::recheck::Reason;
 use crate::sync::round::Round;
 use crate::sync::scan::reader::Scope;
@@ -23,21 +22,18 @@ use crate::sync::{Error, Syncer, lock};
 /// The status that the API's reference names.
 const NEW: &str = "new";
 /// Pages that are read in one round.
-pub(in crate::sync) const PAGES: u64 = 20;
+const PAGES: u64 = 20;
 /// Rows asked of the database at a time.
 const ROWS: u64 = 500;
-/// How old a deposit is of which no change is expected any more.
-const YOUNG: TimeDelta = TimeDelta::hours(1);
-
 /// What is known of the list.
 #[derive(Debug, Default)]
 pub(in crate::sync) struct News {
-    /// The reading that a later round goes on with.
+    /// The reading that the next round goes on with.
     reading: Option<Box<Reading>>,
-    /// When the youngest deposit was made that was seen in this status since the last reading began.
-    youngest: Option<DateTime<Utc>>,
-    /// Whether the last reading came to its end and found nothing.
-    is_still: bool,
+    /// How long the list was when it was last read whole, if nothing has moved in it since.
+    still: Option<u64>,
+    /// When the oldest deposit was made that was seen in this status since that reading began.
+    oldest: Option<DateTime<Utc>>,
 }
 
 /// The list as far as it was read.
@@ -47,98 +43,142 @@ struct Reading {
     seen: HashSet<String>,
     /// The last row number when it was begun: what came later need not be on it.
     known_until: i64,
-    has_moved: bool,
+    /// What the oldest deposit was before.
+    oldest_before: Option<DateTime<Utc>>,
 }
 
 impl News {
     /// Begins to read the list, or goes on. From the beginning on it counts what is seen to be in this status.
-    fn begin(&mut self, reading: impl FnOnce() -> Reading) -> Box<Reading> {
+    fn begin(&mut self, walk: Walk, known_until: i64) -> Box<Reading> {
         self.reading.take().unwrap_or_else(|| {
-            self.youngest = None;
-            Box::new(reading())
+            let oldest_before = self.oldest.take();
+            Box::new(Reading { walk, seen: HashSet::new(), known_until, oldest_before })
         })
     }
 
-    /// Whether something is expected to happen in the list that the rounds do not see. `read_to` is the time down to which this
-    /// round has read all deposits.
-    fn is_lively(&self, read_to: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
-        let is_unread = |made_at: &DateTime<Utc>| read_to.is_none_or(|read| *made_at < read);
-        !self.is_still || self.youngest.filter(is_unread).is_some_and(|made_at| now - made_at < YOUNG)
+    /// Whether a look at the first page has told nothing new. If it has, the next reading goes on from there.
+    fn lies_still(&mut self, look: Box<Reading>) -> bool {
+        let lies_still = self.still.is_some() && self.still == look.walk.total();
+        if lies_still {
+            self.oldest = [self.oldest, look.oldest_before].into_iter().flatten().min();
+        } else {
+            (self.still, self.reading) = (None, Some(look));
+        }
+        lies_still
+    }
+
+    /// Whether all that was seen in this status is read by a round that reads down to this time.
+    fn is_covered(&self, read_to: Option<DateTime<Utc>>) -> bool {
+        self.oldest.is_none_or(|oldest| read_to.is_some_and(|read_to| read_to <= oldest))
+    }
+
+    /// A page showed deposits in this status, the oldest of them made at that time.
+    fn note(&mut self, made_at: DateTime<Utc>, has_moved: bool) {
+        self.oldest = [self.oldest, Some(made_at)].into_iter().flatten().min();
+        if has_moved {
+            self.still = None;
+        }
     }
 }
 
+/// The deposits of a page that are in status `new`: when each was made, or none if it is in another.
+pub(in crate::sync) fn made_at<R: Source>(records: &[R], now: DateTime<Utc>) -> Vec<Option<DateTime<Utc>>> {
+    let is_new = |record: &R| record.status() == Some(NEW);
+    records.iter().map(|record| is_new(record).then(|| record.created_at().unwrap_or(now))).collect()
+}
+
 impl<U> Syncer<U> {
-    /// Takes note of deposits in status `new` that a page showed; of those that tell no time, as of now.
-    pub(in crate::sync) fn note_new<R: Source>(&self, records: &[R]) {
-        let is_new = |record: &&R| record.status() == Some(NEW);
-        let made_at = |record: &R| record.created_at().unwrap_or_else(|| self.clock.now());
-        if let Some(made_at) = records.iter().filter(is_new).map(made_at).max() {
-            let mut news = lock(&self.news);
-            news.youngest = news.youngest.max(Some(made_at));
+    /// Takes note of the deposits in status `new` that a page showed, and of what became of them.
+    pub(in crate::sync) fn note_new(&self, made_at: &[Option<DateTime<Utc>>], fates: &[Fate]) {
+        let new = || made_at.iter().zip(fates).filter_map(|(made_at, fate)| Some(((*made_at)?, *fate)));
+        if let Some(oldest) = new().map(|(made_at, _)| made_at).min() {
+            let has_moved = new().any(|(_, fate)| fate != Fate::Known);
+            lock(&self.news).note(oldest, has_moved);
         }
     }
 }
 
 impl<U: Upstream> Round<'_, U> {
-    /// Reads the list if it is time to.
+    /// Reads the list as far as there is reason to.
     pub(in crate::sync) async fn new_ones_in_turn<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         // A round is two requests where nothing happens.
         if self.looks_behind {
             return Ok(());
         }
         let read_to = self.edge.map(|edge| edge.created_at);
-        if lock(&self.syncer.news).is_lively(read_to, self.now()) {
-            return self.new_ones::<R>(PAGES, stop).await;
+        let (is_still, is_covered) = {
+            let news = lock(&self.syncer.news);
+            (news.still.is_some(), news.is_covered(read_to))
+        };
+        match (is_still, is_covered) {
+            (false, _) => self.new_ones::<R>(stop).await,
+            (true, true) if !self.syncer.may_look(Look::New) => Ok(()),
+            (true, _) => self.look_at_new_ones::<R>(stop).await,
         }
-        if self.syncer.may_look(Look::New) { self.new_ones::<R>(1, stop).await } else { Ok(()) }
     }
 
-    /// Reads on in the list for at most so many pages, and at its end notes those to ask after that have left it.
-    pub(in crate::sync) async fn new_ones<R: Source>(
+    /// Looks at the first page of a list that lay still, and reads on if anything has moved.
+    async fn look_at_new_ones<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+        let Some((look, reached)) = self.read_new_ones::<R>(1, stop).await? else { return Ok(()) };
+        if !matches!(reached, Reached::Paused) {
+            return self.end_new_ones(&look, reached).await;
+        }
+        let lies_still = lock(&self.syncer.news).lies_still(look);
+        if lies_still { Ok(()) } else { self.new_ones::<R>(stop).await }
+    }
+
+    /// Reads the list, and at its end notes those to ask after that have left it. What does not fit into one round is read in
+    /// the next.
+    pub(in crate::sync) async fn new_ones<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+        let Some((reading, reached)) = self.read_new_ones::<R>(PAGES, stop).await? else { return Ok(()) };
+        if let Reached::Paused = reached {
+            tracing::info!(
+                listing = %self.listing, read = reading.seen.len(),
+                "there are many deposits in status `new`; the next round reads on"
+            );
+            lock(&self.syncer.news).reading = Some(reading);
+            return Ok(());
+        }
+        self.end_new_ones(&reading, reached).await
+    }
+
+    /// Reads on in the list, for at most so many pages; nothing if the server does not filter.
+    async fn read_new_ones<R: Source>(
         &mut self,
         most: u64,
         stop: &CancellationToken,
-    ) -> Result<(), Error> {
-        let now = self.now();
-        if !self.memory.filters(now) {
-            return Ok(());
+    ) -> Result<Option<(Box<Reading>, Reached)>, Error> {
+        if !self.memory.filters(self.now()) {
+            return Ok(None);
         }
         let known_until = self.syncer.store.census(self.listing).await?.last_row_no;
-        let mut reading = lock(&self.syncer.news).begin(|| {
-            let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
-            Reading { walk, seen: HashSet::new(), known_until, has_moved: false }
-        });
+        let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
+        let mut reading = lock(&self.syncer.news).begin(walk, known_until);
         let scope = Scope { status: Some(NEW.to_owned()), ..Scope::all(self.listing, Lane::Hot) };
         let only = |record: &R| record.status().is_none_or(|status| status == NEW);
         let reader = self.reader(scope, false);
-        let before = self.tally.appeared + self.tally.changed;
         let reached = self.read_on::<R>(&mut reading.walk, &mut reading.seen, reader, most, &only, stop).await?;
-        if self.tally.appeared + self.tally.changed > before {
-            reading.has_moved = true;
-            lock(&self.syncer.news).is_still = false;
-        }
+        Ok(Some((reading, reached)))
+    }
+
+    /// Draws the conclusions from a reading that goes no further.
+    async fn end_new_ones(&mut self, reading: &Reading, reached: Reached) -> Result<(), Error> {
         match reached {
             Reached::Ended => {
-                let has_left = self.note_left(&reading).await?;
-                lock(&self.syncer.news).is_still = !(reading.has_moved || has_left);
-            }
-            Reached::Paused => {
-                if most == PAGES {
-                    tracing::info!(
-                        listing = %self.listing, read = reading.seen.len(),
-                        "there are many deposits in status `new`; the next round reads on"
-                    );
-                }
-                lock(&self.syncer.news).reading = Some(reading);
+                let has_left = self.note_left(reading).await?;
+                // One that left while the rest was read was seen, and is not counted any more.
+                let length = u64::try_from(reading.seen.len()).unwrap_or(u64::MAX);
+                let is_still = !has_left && reading.walk.total() == Some(length);
+                lock(&self.syncer.news).still = is_still.then_some(length);
             }
             Reached::NotFiltered => {
                 tracing::warn!(
                     listing = %self.listing,
                     "the server does not list deposits by status; it is asked to again in 24 hours"
                 );
-                self.memory.unfiltered_since = Some(now);
+                self.memory.unfiltered_since = Some(self.now());
             }
-            Reached::Unproved | Reached::Stopped => {}
+            Reached::Paused | Reached::Unproved | Reached::Stopped => {}
         }
         Ok(())
     }
@@ -171,46 +211,58 @@ impl<U: Upstream> Round<'_, U> {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
+    use crate::sync::scan::walk::Seen;
 
     fn at(minute: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::minutes(minute)
     }
 
     #[test]
-    fn a_list_is_lively_until_a_reading_has_found_nothing_in_it() {
+    fn a_deposit_is_covered_that_is_no_older_than_what_the_round_reads() {
         let mut news = News::default();
-        assert!(news.is_lively(None, at(0)), "nothing is known of it");
-        news.is_still = true;
-        assert!(!news.is_lively(None, at(0)));
+        assert!(news.is_covered(None), "there is none");
+        news.note(at(10), false);
+        news.note(at(20), false);
+        let covered = [9, 10, 11].map(|read_to| news.is_covered(Some(at(read_to))));
+        assert_eq!((covered, news.is_covered(None)), ([true, true, false], false));
+    }
+
+    /// A look at a page of two rows, with this total beside it.
+    fn look(news: &mut News, total: u64) -> Box<Reading> {
+        let mut look = news.begin(Walk::new(2, None), 0);
+        look.walk.absorb(&Seen { returned: 2, ids: vec![1, 2], total: Some(total) });
+        look
     }
 
     #[test]
-    fn it_is_as_long_as_a_deposit_in_it_is_young_that_the_rounds_do_not_read_anyway() {
-        let mut news = News { is_still: true, ..News::default() };
-        for (made, read_to, now, is_lively) in [
-            (950, None, 1_000, true),
-            (950, Some(960), 1_000, true),
-            (950, Some(950), 1_000, false),
-            (950, Some(900), 1_000, false),
-            (950, None, 1_009, true),
-            (950, None, 1_010, false),
-        ] {
-            news.youngest = Some(at(made));
-            let told = news.is_lively(read_to.map(at), at(now));
-            assert_eq!(told, is_lively, "made {made}, read to {read_to:?}, now {now}");
-        }
+    fn a_look_that_tells_nothing_new_leaves_what_was_known() {
+        let mut news = News { still: Some(9), ..News::default() };
+        news.note(at(10), false);
+        let nothing_new = look(&mut news, 9);
+        news.note(at(20), false);
+        assert!(news.lies_still(nothing_new));
+        assert_eq!((news.still, news.oldest, news.reading.is_none()), (Some(9), Some(at(10)), true));
     }
 
     #[test]
-    fn what_was_young_is_judged_anew_with_each_reading() {
-        let mut news = News { is_still: true, youngest: Some(at(999)), ..News::default() };
-        let reading = || Reading { walk: Walk::new(100, None), seen: HashSet::new(), known_until: 0, has_moved: false };
-        let begun = news.begin(reading);
-        assert!(!news.is_lively(None, at(1_000)), "it is not on the list any more");
-        news.reading = Some(begun);
-        news.youngest = Some(at(998));
-        news.begin(|| unreachable!("one was begun"));
-        assert!(news.is_lively(None, at(1_000)));
+    fn from_a_look_that_tells_of_fewer_a_reading_goes_on_and_counts_anew() {
+        let mut news = News { still: Some(9), ..News::default() };
+        news.note(at(10), false);
+        let one_less = look(&mut news, 8);
+        news.note(at(20), false);
+        assert!(!news.lies_still(one_less));
+        assert_eq!((news.still, news.oldest, news.reading.is_some()), (None, Some(at(20)), true));
+    }
+
+    #[test]
+    fn a_list_in_which_something_has_moved_is_not_still() {
+        let mut news = News { still: Some(3), ..News::default() };
+        news.note(at(10), false);
+        assert_eq!(news.still, Some(3));
+        news.note(at(10), true);
+        assert_eq!(news.still, None);
     }
 }

@@ -15,7 +15,6 @@ use crate::store::{Fate, Progress};
 use crate::sync::learn::memory::Memory;
 use crate::sync::round::Round;
 use crate::sync::tail::hot::Listed;
-use crate::sync::tail::news;
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Error, Options, Running, Syncer, lock};
 
@@ -162,7 +161,7 @@ impl<U: Upstream> Round<'_, U> {
         }
         let is_many = users.len() as u64 > most;
         if is_many {
-            self.new_ones::<R>(news::PAGES, stop).await?;
+            self.new_ones::<R>(stop).await?;
         }
         let left = most.saturating_sub(self.tally.requests);
         let asked = lock(&self.syncer.watching).next(users, usize::try_from(left).unwrap_or(usize::MAX));
