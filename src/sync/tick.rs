@@ -58,7 +58,8 @@ impl<U: Upstream> Round<'_, U> {
     /// Whether this round looks where no rows are expected, in a list of which that can be said.
     fn may_look_behind(&mut self) -> bool {
         let has_such = self.memory.only_page.is_some()
-            || matches!(self.memory.order.order(), Order::Newest | Order::Oldest | Order::Scattered);
+            || (!self.is_short()
+                && matches!(self.memory.order.order(), Order::Newest | Order::Oldest | Order::Scattered));
         let is_due = self.memory.rounds.saturating_sub(self.memory.looked_behind) >= further::EVERY;
         let may = has_such && is_due && self.syncer.may_look(Look::Behind(self.listing));
         if may {

@@ -25,6 +25,7 @@ const NEW: &str = "new";
 const PAGES: u64 = 20;
 /// Rows asked of the database at a time.
 const ROWS: u64 = 500;
+
 /// What is known of the list.
 #[derive(Debug, Default)]
 pub(in crate::sync) struct News {
@@ -119,7 +120,9 @@ impl<U: Upstream> Round<'_, U> {
 
     /// Looks at the first page of a list that lay still, and reads on if anything has moved.
     async fn look_at_new_ones<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        let Some((look, reached)) = self.read_new_ones::<R>(1, stop).await? else { return Ok(()) };
+        let read = self.read_new_ones::<R>(1, stop).await;
+        let read = read.inspect_err(|_| lock(&self.syncer.news).still = None)?;
+        let Some((look, reached)) = read else { return Ok(()) };
         if !matches!(reached, Reached::Paused) {
             return self.end_new_ones(&look, reached).await;
         }
@@ -163,6 +166,7 @@ impl<U: Upstream> Round<'_, U> {
 
     /// Draws the conclusions from a reading that goes no further.
     async fn end_new_ones(&mut self, reading: &Reading, reached: Reached) -> Result<(), Error> {
+        lock(&self.syncer.news).still = None;
         match reached {
             Reached::Ended => {
                 let has_left = self.note_left(reading).await?;
