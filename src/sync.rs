@@ -104,6 +104,7 @@ pub struct Syncer<U> {
     asks: PerListing<Plain<Asks>>,
     /// The list of new deposits.
     news: Plain<News>,
+    /// Whose turn it is to look where nothing asks for it.
     turns: Plain<Turns>,
     /// Users whose wallets have changed: their deposits may have, too.
     hints: Plain<BTreeSet<String>>,

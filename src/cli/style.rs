@@ -1,4 +1,4 @@
-//! The few colours of the output, each of which says the same everywhere.
+//! The colours of the output. Each has one meaning in all commands.
 
 use anstyle::{AnsiColor, Style};
 

@@ -1,4 +1,4 @@
-//! Second looks: a row that seems to be gone or to have stepped back is asked for before anybody is told.
+//! Confirmations: a row that seems to be gone or to have stepped back is asked for again before an event is published.
 
 pub(in crate::sync) mod ask;
 pub mod recheck;

@@ -1,7 +1,7 @@
 //! The guard against removals that are none: how many rows that left the list are asked about at a time, and which are held back.
 //!
 //! A full scan that proves the list shows which known rows it does not have. Whether one of them is gone is then asked about it
-//! alone, twice ([`crate::sync::confirm::recheck`]); that is proof enough for each row, however many there are. So the guard is about speed
+//! alone, twice ([`super::recheck`]); that is proof enough for each row, however many there are. So the guard is about speed
 //! and about being seen: rows are asked about in portions, and the rest waits its turn, which is reported. Only where most of
 //! the list would be gone at one moment a broken server is the likelier story. Then no answer without a row counts until a full
 //! scan shows the rows again, or the operator says that they are gone. Pure: it is told counts and row numbers.

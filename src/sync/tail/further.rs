@@ -15,10 +15,10 @@ use crate::sync::{Syncer, lock};
 pub(in crate::sync) const EVERY: u64 = 8;
 /// The time between two looks, of whatever kind.
 const APART: TimeDelta = TimeDelta::minutes(1);
-/// Who did not ask for so long does not keep the others waiting.
-const ABSENT: TimeDelta = TimeDelta::seconds(90);
-/// Who had to wait for so long waits no more.
-const PATIENCE: TimeDelta = TimeDelta::minutes(15);
+/// A look that was not asked for again within this time keeps no other waiting.
+const FORGOTTEN_AFTER: TimeDelta = TimeDelta::seconds(90);
+/// A look that has waited this long is made in any case.
+const MAX_WAIT: TimeDelta = TimeDelta::minutes(15);
 
 /// A look further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,9 +46,10 @@ impl Turns {
         *asked_at = now;
         let since = *since;
         let is_free = self.taken_at.is_none_or(|taken_at| now < taken_at || now - taken_at >= APART);
-        let is_before = |(other, asked_at): &(DateTime<Utc>, DateTime<Utc>)| *other < since && now - *asked_at < ABSENT;
+        let is_before =
+            |(other, asked_at): &(DateTime<Utc>, DateTime<Utc>)| *other < since && now - *asked_at < FORGOTTEN_AFTER;
         let is_first = !self.waiting.values().any(is_before);
-        let may = (is_free && is_first) || now - since >= PATIENCE;
+        let may = (is_free && is_first) || now - since >= MAX_WAIT;
         if may {
             self.waiting.remove(&look);
             self.taken_at = Some(now);

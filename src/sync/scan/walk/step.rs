@@ -1,4 +1,4 @@
-//! What a walk asks for, is told and answers.
+//! The values that go into a walk and come out of it: a page to read, what it held, and the next step.
 
 /// What to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
