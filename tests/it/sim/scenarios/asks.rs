@@ -147,7 +147,7 @@ async fn a_list_of_new_deposits_that_is_too_long_for_one_round_is_read_on_by_the
 }
 
 #[tokio::test]
-async fn a_thousand_deposits_that_lay_still_for_hours_and_change_at_once_are_noticed_as_fast() {
+async fn a_thousand_deposits_that_lay_still_and_change_at_once_are_noticed_as_fast() {
     let mut plan = Plan::calm(Order::Newest, 12_000).with_page(100);
     plan.young = 1_000;
     let mut scene = Scene::imported(plan).await;
