@@ -213,6 +213,9 @@ async fn a_user_is_watched_by_a_command(database: Database) {
     let finished = stage.command(&["deposit", "watch", "user-000009", "--for", "1s"]).await;
     assert_eq!((finished.status.code(), finished.stdout.as_str()), (Some(0), ""), "{finished:?}");
     assert!(finished.stderr.contains("nothing happened"), "{finished:?}");
+    for command in [&told, &watching] {
+        eventually!(PATIENCE, "it is printed", command.output().contains(&id));
+    }
     told.signal("INT");
     let finished = told.finished(PATIENCE).await;
     let line: serde_json::Value = serde_json::from_str(finished.stdout.trim()).unwrap();

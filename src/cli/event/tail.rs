@@ -1,5 +1,7 @@
 //! `event tail`: prints what happens as it happens, and sends it to a receiver on one's own machine if asked to.
 
+use std::time::{Duration, Instant};
+
 use data_encoding::BASE64;
 use rand::RngExt;
 use serde::Serialize;
@@ -63,6 +65,12 @@ struct Forwarded {
 }
 
 impl Forwarded {
+    /// Sent, or about to be, when the command was interrupted.
+    fn interrupted(after: Duration) -> Self {
+        let error = "interrupted before the answer; the receiver may have it".to_owned();
+        Self { is_accepted: false, status: None, duration_ms: milliseconds(after), error: Some(error) }
+    }
+
     fn of(attempt: Attempt) -> Self {
         let status = match attempt.outcome {
             Outcome::Accepted { status } | Outcome::Refused { status, .. } => Some(status),
@@ -71,7 +79,7 @@ impl Forwarded {
         Self {
             is_accepted: matches!(attempt.outcome, Outcome::Accepted { .. }),
             status,
-            duration_ms: u64::try_from(attempt.duration.as_millis()).unwrap_or(u64::MAX),
+            duration_ms: milliseconds(attempt.duration),
             error: attempt.error,
         }
     }
@@ -83,6 +91,10 @@ impl Forwarded {
         };
         format!("{style}{}{style:#}, {} ms", safe::text(&words), self.duration_ms)
     }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
@@ -126,10 +138,12 @@ async fn follow(
         }
         for event in events.iter().filter(|event| is_meant(event)) {
             let forwarded = match receiver {
-                Some(receiver) => match stop.run_until_cancelled(receiver.send(context, event)).await {
-                    Some(attempt) => Some(Forwarded::of(attempt)),
-                    None => return Ok(()),
-                },
+                Some(_) if stop.is_cancelled() => return Ok(()),
+                Some(receiver) => {
+                    let begun = Instant::now();
+                    let attempt = stop.run_until_cancelled(receiver.send(context, event)).await;
+                    Some(attempt.map_or_else(|| Forwarded::interrupted(begun.elapsed()), Forwarded::of))
+                }
                 None => None,
             };
             if printer.json() {

@@ -110,6 +110,7 @@ async fn listens(stage: &Stage) {
     there.settings.endpoint("shop", &url, &["*"]);
     let tested = there.command(&["endpoint", "test", "shop"]).await;
     assert_eq!(tested.status.code(), Some(0), "{tested:?}");
+    eventually!(PATIENCE, "it is printed", listening.output().contains("bridge.test"));
     listening.signal("TERM");
     let finished = listening.finished(PATIENCE).await;
     let lines: Vec<Value> = finished.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -1,6 +1,6 @@
 //! `event tail`: what happens as it happens, on the terminal and at a receiver of one's own.
 
-use lumo_simulator::{Receiver, ReceiverConfig, Verdict};
+use lumo_simulator::{Answer, Receiver, ReceiverConfig, Verdict};
 use serde_json::{Value, json};
 
 use super::{assert_refused, delivered};
@@ -38,6 +38,8 @@ async fn events_are_printed_and_forwarded_as_they_come(database: Database) {
     parts.store.close().await;
     let events = stage.events().await;
     assert!(own.wait_for(events.len(), PATIENCE).await, "what came since");
+    // The receiver has an event before `event tail` has its answer and prints it.
+    eventually!(PATIENCE, "all are printed", tail.output().lines().count() >= events.len());
     eventually!(PATIENCE, "it is printed", only.output().contains("12.5 USDT  new  "));
     for command in [&tail, &only] {
         command.signal("INT");
@@ -79,6 +81,24 @@ async fn what_a_receiver_refuses_is_said_and_the_next_one_sent() {
     assert!(secret != SECRET && secret.len() == "whsec_".len() + 44, "{secret}");
     tail.stop().await;
     assert_eq!((own.count(), own.distinct()), (2, 2), "once each");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_under_way_when_it_is_ended_is_said_to_be() {
+    let stage = delivered(Database::sqlite().await, 2).await;
+    let own = receiver(&[OWN_SECRET]).await;
+    own.script(|_| Answer::status(200).after(PATIENCE));
+    let url = own.url("/hooks");
+    let forward = ["event", "tail", "--since", "1h", "--forward", &url, "--secret", OWN_SECRET];
+    let tail = stage.start(&forward);
+    assert!(own.wait_for(1, PATIENCE).await, "it arrived");
+    tail.signal("INT");
+    let finished = tail.finished(PATIENCE).await;
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    let lines: Vec<&str> = finished.stdout.lines().collect();
+    let said = "interrupted before the answer; the receiver may have it";
+    assert!(matches!(lines.as_slice(), [line] if line.contains(said)), "{finished:?}");
+    assert_eq!(own.count(), 1, "nothing is sent after it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
