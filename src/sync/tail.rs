@@ -3,6 +3,7 @@
 //! Between the rounds, the deposits of watched users.
 
 pub mod ends;
+pub(in crate::sync) mod few;
 pub(in crate::sync) mod further;
 pub(in crate::sync) mod hot;
 pub(in crate::sync) mod news;

@@ -1,8 +1,9 @@
 //! One round as the schedule wants it: what is new, whether the counts agree, what is likely to have changed.
 //!
-//! A list of a few pages is simply read whole. A longer one is read at the ends where new rows join, as far as its order is
-//! known, and its `total` compared with the table; a surplus that reading again does not explain is looked for by
-//! bisection where that is possible, and otherwise makes the sweep urgent.
+//! A list of one or two pages is simply read whole. A longer one is read at the ends where new rows join, as far as its order
+//! is known, and its `total` compared with the table; a surplus that reading again does not explain is looked for by
+//! bisection where that is possible, and otherwise makes the sweep urgent. A list of a few pages is read whole as soon as
+//! anything does not add up ([`super::tail::few`]).
 
 use tokio_util::sync::CancellationToken;
 
@@ -21,8 +22,8 @@ use crate::lumo::Lane;
 use crate::model::Listing;
 use crate::store::Fate;
 
-/// A list of at most so many pages is read whole.
-const SHORT: u64 = 8;
+/// A list of at most so many pages is read whole: it takes no more requests than a quiet round may.
+const SHORT: u64 = 2;
 /// How often the ends are read before a surplus counts as unexplained.
 const LOOKS: u32 = 3;
 const UNTRUE: &str =
@@ -51,14 +52,16 @@ impl<U: Upstream> Round<'_, U> {
         if let Ended::Stopped = ended {
             return Ok(ended);
         }
+        self.next_page::<R>(stop).await?;
         self.hot::<R>(stop).await?;
         Ok(ended)
     }
 
     /// Whether this round looks where no rows are expected, in a list of which that can be said.
     fn may_look_behind(&mut self) -> bool {
+        // The pages of a list of a few have their turns.
         let has_such = self.memory.only_page.is_some()
-            || (!self.is_short()
+            || (!self.is_few()
                 && matches!(self.memory.order.order(), Order::Newest | Order::Oldest | Order::Scattered));
         let is_due = self.memory.rounds.saturating_sub(self.memory.looked_behind) >= further::EVERY;
         let may = has_such && is_due && self.syncer.may_look(Look::Behind(self.listing));
@@ -68,10 +71,17 @@ impl<U: Upstream> Round<'_, U> {
         may
     }
 
+    /// Whether the list is read whole with every round: it is short, or has few pages in an order that says nothing.
     fn is_short(&self) -> bool {
+        let tells = matches!(self.memory.order.order(), Order::Newest | Order::Oldest | Order::Scattered);
+        self.has_at_most(SHORT) || (!tells && self.is_few())
+    }
+
+    /// Whether the list has at most so many pages, as far as is known.
+    pub(super) fn has_at_most(&self, pages: u64) -> bool {
         let total = self.progress.last_total.and_then(|total| u64::try_from(total).ok()).unwrap_or(0);
         let page = u64::from(self.known_cap().unwrap_or(self.syncer.settings.page_size));
-        self.memory.length.max(total) <= SHORT * page
+        self.memory.length.max(total) <= pages * page
     }
 
     /// The first import, from where it stands.
@@ -106,7 +116,7 @@ impl<U: Upstream> Round<'_, U> {
                 Judged::Fallen => true,
                 Judged::Even | Judged::Untold => false,
             };
-            if !is_odd || ends.certified.is_err() || looks == LOOKS {
+            if !is_odd || ends.certified.is_err() || looks == LOOKS || self.is_few() {
                 break (ends, judged);
             }
         };
@@ -123,6 +133,12 @@ impl<U: Upstream> Round<'_, U> {
         }
         if self.memory.urgent.is_none() && self.is_count_blurred().await? {
             self.memory.urgent = Some(Urgent::Blocked);
+        }
+        if self.is_few() && (judged != Judged::Even || self.memory.urgent.is_some()) {
+            if matches!(judged, Judged::Risen(_)) {
+                self.memory.urgent = Some(Urgent::Surplus);
+            }
+            return self.whole::<R>(stop).await;
         }
         match (judged, self.memory.urgent) {
             // Rows that left may have made up for it since; only a sweep that began later tells.

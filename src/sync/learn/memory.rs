@@ -57,6 +57,8 @@ pub(in crate::sync) struct Memory {
     pub(in crate::sync) looked_behind: u64,
     /// The page that was proved to be the whole list, if it is one page long.
     pub(in crate::sync) only_page: Option<u64>,
+    /// Where the page begins that is next in turn, if the list has a few.
+    pub(in crate::sync) next_page: u64,
     /// In what order the listing is.
     pub(in crate::sync) order: Evidence,
     pub(in crate::sync) head: Anchors,

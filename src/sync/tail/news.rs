@@ -113,7 +113,7 @@ impl<U: Upstream> Round<'_, U> {
         };
         match (is_still, is_covered) {
             (false, _) => self.new_ones::<R>(stop).await,
-            (true, true) if !self.syncer.may_look(Look::New) => Ok(()),
+            (true, true) if self.is_few() || !self.syncer.may_look(Look::New) => Ok(()),
             (true, _) => self.look_at_new_ones::<R>(stop).await,
         }
     }

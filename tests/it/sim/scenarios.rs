@@ -9,6 +9,7 @@ mod changes;
 mod clocks;
 mod crashes;
 mod failures;
+mod few;
 mod memory;
 mod miscounts;
 mod pages;

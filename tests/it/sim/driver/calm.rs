@@ -34,7 +34,7 @@ const QUIET_REQUESTS: usize = 2;
 const LARGE_PAGE: usize = 80;
 
 /// A list of more pages is not read whole in each round.
-const SHORT_PAGES: usize = 8;
+const SHORT_PAGES: usize = 2;
 
 /// What happens before rounds are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
