@@ -22,7 +22,7 @@ use chrono::TimeDelta;
 use lumo_bridge::app;
 use lumo_bridge::clock::Clock;
 use lumo_bridge::config::Config;
-use lumo_bridge::lumo::{Client, Lane, ListQuery};
+use lumo_bridge::lumo::{Client, ListQuery, Priority};
 use lumo_bridge::model::Listing;
 use lumo_bridge::store::{Store, schema};
 use lumo_bridge::sync::{Options, Syncer};
@@ -80,11 +80,11 @@ async fn read_all(config: &Config, bench: &Bench) -> Duration {
     let page = |offset| ListQuery { limit: 100, offset, external_id: None, status: None };
     let wallets = reads(bench.wallets).into_iter().map(|offset| {
         let client = client.clone();
-        async move { client.list_wallets(Lane::Fresh, &page(offset)).await.unwrap().returned }
+        async move { client.list_wallets(Priority::Fresh, &page(offset)).await.unwrap().returned }
     });
     let deposits = reads(bench.deposits).into_iter().map(|offset| {
         let client = client.clone();
-        async move { client.list_deposits(Lane::Fresh, &page(offset)).await.unwrap().returned }
+        async move { client.list_deposits(Priority::Fresh, &page(offset)).await.unwrap().returned }
     });
     spread(wallets).await;
     spread(deposits).await;

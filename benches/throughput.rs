@@ -18,7 +18,7 @@ use lumo_bridge::callback::{Callback, Sender};
 use lumo_bridge::clock::Clock;
 use lumo_bridge::config::Config;
 use lumo_bridge::deliver::Pool;
-use lumo_bridge::lumo::Lane;
+use lumo_bridge::lumo::Priority;
 use lumo_bridge::model::Listing;
 use lumo_bridge::model::retry::Outcome;
 use lumo_bridge::store::query::EventFilter;
@@ -73,10 +73,10 @@ callbacks:
         let query = |offset| lumo_bridge::lumo::ListQuery { limit: 100, offset, external_id: None, status: None };
         let started = Instant::now();
         for offset in (0..WALLETS as u64).step_by(96) {
-            client.list_wallets(Lane::Fresh, &query(offset)).await.unwrap();
+            client.list_wallets(Priority::Fresh, &query(offset)).await.unwrap();
         }
         for offset in (0..DEPOSITS as u64).step_by(96) {
-            client.list_deposits(Lane::Fresh, &query(offset)).await.unwrap();
+            client.list_deposits(Priority::Fresh, &query(offset)).await.unwrap();
         }
         started.elapsed()
     }

@@ -24,7 +24,7 @@ pub use self::config::{Config, DepositFields};
 pub use self::error::{Error, Outage};
 use self::http::{Answer, Http};
 pub use self::meters::Meters;
-pub use self::pace::{Lane, Speed};
+pub use self::pace::{Priority, Speed};
 use self::wire::Fields;
 pub use self::wire::Profile;
 use crate::model::Listing;
@@ -122,7 +122,7 @@ impl Client {
                 Ok(profile) => Some(profile.id),
                 Err(_) => {
                     let first = ListQuery { limit: 1, offset: 0, external_id: None, status: None };
-                    let page = self.list_wallets(Lane::Fresh, &first).await?;
+                    let page = self.list_wallets(Priority::Fresh, &first).await?;
                     page.items.into_iter().next().map(|wallet| wallet.company_id)
                 }
             };
@@ -134,20 +134,20 @@ impl Client {
     }
 
     /// One page of all user wallets.
-    pub async fn list_wallets(&self, lane: Lane, query: &ListQuery) -> Result<Page<Wallet>, Error> {
-        let answer = self.list(lane, Listing::Wallets, query).await?;
+    pub async fn list_wallets(&self, priority: Priority, query: &ListQuery) -> Result<Page<Wallet>, Error> {
+        let answer = self.list(priority, Listing::Wallets, query).await?;
         wire::wallets(answer.body, answer.served_at, query.limit)
     }
 
     /// One page of the blocked user wallets.
-    pub async fn list_blocked(&self, lane: Lane, query: &ListQuery) -> Result<Page<Wallet>, Error> {
-        let answer = self.list(lane, Listing::Blocked, query).await?;
+    pub async fn list_blocked(&self, priority: Priority, query: &ListQuery) -> Result<Page<Wallet>, Error> {
+        let answer = self.list(priority, Listing::Blocked, query).await?;
         wire::wallets(answer.body, answer.served_at, query.limit)
     }
 
     /// One page of the user deposits.
-    pub async fn list_deposits(&self, lane: Lane, query: &ListQuery) -> Result<Page<Deposit>, Error> {
-        let answer = self.list(lane, Listing::Deposits, query).await?;
+    pub async fn list_deposits(&self, priority: Priority, query: &ListQuery) -> Result<Page<Deposit>, Error> {
+        let answer = self.list(priority, Listing::Deposits, query).await?;
         wire::deposits(answer.body, answer.served_at, query.limit, &self.0.fields)
     }
 
@@ -173,7 +173,7 @@ impl Client {
         self.write(&["user-wallets", segment(id)?, "replace"], &Because { reason }).await
     }
 
-    async fn list(&self, lane: Lane, listing: Listing, query: &ListQuery) -> Result<Answer<'_>, Error> {
+    async fn list(&self, priority: Priority, listing: Listing, query: &ListQuery) -> Result<Answer<'_>, Error> {
         let (path, status): (&[&str], _) = match listing {
             Listing::Blocked => (&["user-wallets", "blocked"], None),
             Listing::Deposits => (&["user-wallets", "deposits"], query.status.as_deref()),
@@ -181,7 +181,7 @@ impl Client {
         };
         let mut url = self.url(path);
         url.set_query(Some(&query_string(query, status)));
-        self.0.http.get(lane, listing, url).await
+        self.0.http.get(priority, listing, url).await
     }
 
     async fn write(&self, path: &[&str], request: &impl Serialize) -> Result<Wallet, Error> {

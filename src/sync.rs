@@ -48,7 +48,7 @@ use crate::model::record::{Deposit, Wallet};
 use crate::model::{Listing, PerListing};
 use crate::store::{self, Ending, Store};
 use confirm::ask::Asks;
-use confirm::sightings::Sightings;
+use confirm::recently_seen::RecentlySeen;
 use learn::skew::UpstreamClock;
 use log::RoundLog;
 use round::Round;
@@ -113,7 +113,7 @@ pub struct Syncer<U> {
     page_bytes: PerListing<PageBytes>,
     /// Held by the one large page that is read or being stored.
     large: Arc<Mutex<()>>,
-    sightings: Sightings,
+    recently_seen: RecentlySeen,
     upstream_clock: UpstreamClock,
     meters: Meters,
     log: RoundLog,
@@ -193,7 +193,7 @@ impl<U: Upstream> Syncer<U> {
             watching: Plain::default(),
             page_bytes: Default::default(),
             large: Arc::default(),
-            sightings: Sightings::default(),
+            recently_seen: RecentlySeen::default(),
             upstream_clock: UpstreamClock::default(),
             meters: Meters::default(),
             log: RoundLog::default(),

@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::lumo::budget::{Budget, Estimate, Room};
-use crate::lumo::pace::{Feedback, Lane, Pace, Speed};
+use crate::lumo::pace::{Feedback, Pace, Priority, Speed};
 use crate::lumo::{Config, Error, Meters, Outage, meters, refusal, retry_after};
 use crate::model::retry_after::http_date;
 use crate::model::{Listing, PerListing};
@@ -113,39 +113,39 @@ impl Http {
 
     /// Reads a listing. Cancel safe: a request that is given up may or may not have reached the server, nothing here is
     /// out of step.
-    pub(super) async fn get(&self, lane: Lane, listing: Listing, url: Url) -> Result<Answer<'_>, Error> {
+    pub(super) async fn get(&self, priority: Priority, listing: Listing, url: Url) -> Result<Answer<'_>, Error> {
         let request = self.client.get().await.get(url);
-        self.send(lane, Some(listing), request, LISTING_CAP).await
+        self.send(priority, Some(listing), request, LISTING_CAP).await
     }
 
     /// Reads something small. Cancel safe in the same sense as [`Self::get`].
     pub(super) async fn object(&self, url: Url) -> Result<Answer<'_>, Error> {
         let request = self.client.get().await.get(url);
-        self.send(Lane::Fresh, None, request, OBJECT_CAP).await
+        self.send(Priority::Fresh, None, request, OBJECT_CAP).await
     }
 
     /// Writes. Cancel safe in the same sense as [`Self::get`].
     pub(super) async fn post(&self, url: Url, json: Vec<u8>) -> Result<Answer<'_>, Error> {
         let json_type = HeaderValue::from_static("application/json");
         let request = self.client.get().await.post(url).header(CONTENT_TYPE, json_type).body(json);
-        self.send(Lane::Fresh, None, request, OBJECT_CAP).await
+        self.send(Priority::Fresh, None, request, OBJECT_CAP).await
     }
 
     async fn send(
         &self,
-        lane: Lane,
+        priority: Priority,
         listing: Option<Listing>,
         request: RequestBuilder,
         cap: usize,
     ) -> Result<Answer<'_>, Error> {
-        let mut permit = self.pace.enter(lane).await;
+        let mut permit = self.pace.enter(priority).await;
         let estimate = listing.map(|listing| &self.estimates[listing]);
         let mut room = self.budget.enter(estimate.map_or(OBJECT_CAP, Estimate::get)).await;
         permit.begin();
         let start = Instant::now();
-        let lane = meters::lane(lane);
+        let priority = meters::priority(priority);
         let listing_name = listing.map(Listing::as_str);
-        let span = tracing::debug_span!("lumo.request", lane, listing = listing_name, "error.type" = Empty);
+        let span = tracing::debug_span!("lumo.request", priority, listing = listing_name, "error.type" = Empty);
         let result = self.exchange(request, cap, &mut room, estimate).instrument(span.clone()).await;
         let result = result.map(|(body, served_at)| Answer { body, _room: room, served_at });
         let leaves_connections = match &result {
@@ -164,8 +164,8 @@ impl Http {
         if result.is_err() {
             span.record("error.type", meters::outcome(&result));
         }
-        self.meters.requests.add([lane, meters::outcome(&result)], 1);
-        self.meters.durations.observe([lane], start.elapsed());
+        self.meters.requests.add([priority, meters::outcome(&result)], 1);
+        self.meters.durations.observe([priority], start.elapsed());
         permit.settle(listing, feedback(&result));
         result
     }

@@ -1,6 +1,6 @@
 //! What the client counts of itself.
 
-use crate::lumo::pace::Lane;
+use crate::lumo::pace::Priority;
 use crate::lumo::{Error, Outage};
 use crate::meter::{Counter, Exposition, Histogram};
 
@@ -53,10 +53,10 @@ pub(super) const fn outcome<T>(result: &Result<T, Error>) -> &'static str {
     }
 }
 
-pub(super) const fn lane(lane: Lane) -> &'static str {
-    match lane {
-        Lane::Fresh => "fresh",
-        Lane::Hot => "hot",
-        Lane::Sweep => "sweep",
+pub(super) const fn priority(priority: Priority) -> &'static str {
+    match priority {
+        Priority::Fresh => "fresh",
+        Priority::Recent => "hot",
+        Priority::Sweep => "sweep",
     }
 }

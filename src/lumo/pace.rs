@@ -20,16 +20,16 @@ use crate::model::Listing;
 
 /// What a request is for, which decides who goes first where not all can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lane {
+pub enum Priority {
     /// What is new in a listing, and what a person or a merchant's system waits for.
     Fresh,
-    /// What is likely to have changed; it has the same rights as [`Lane::Fresh`].
-    Hot,
+    /// What is likely to have changed; it has the same rights as [`Priority::Fresh`].
+    Recent,
     /// Everything once more, in the background: within its budget, and behind the other two.
     Sweep,
 }
 
-impl Lane {
+impl Priority {
     const fn is_sweep(self) -> bool {
         matches!(self, Self::Sweep)
     }
@@ -49,14 +49,14 @@ pub(super) struct Pace {
 #[derive(Debug)]
 pub(super) struct Permit<'a> {
     pace: &'a Pace,
-    lane: Lane,
+    priority: Priority,
     asked_at: Instant,
 }
 
 /// A request in line.
 struct Waiting<'a> {
     pace: &'a Pace,
-    lane: Lane,
+    priority: Priority,
 }
 
 impl Pace {
@@ -76,17 +76,17 @@ impl Pace {
     }
 
     /// Waits until one more request may be sent. Cancel safe: a wait that is given up takes nothing.
-    pub(super) async fn enter(&self, lane: Lane) -> Permit<'_> {
-        let _waiting = Waiting::new(self, lane);
-        let _head = if lane.is_sweep() { self.sweeps.lock().await } else { self.others.lock().await };
+    pub(super) async fn enter(&self, priority: Priority) -> Permit<'_> {
+        let _waiting = Waiting::new(self, priority);
+        let _head = if priority.is_sweep() { self.sweeps.lock().await } else { self.others.lock().await };
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             // From here on, so that nothing is missed between the look and the wait.
             changed.as_mut().enable();
             let now = Instant::now();
-            let admitted = self.turns().admit(lane, now);
+            let admitted = self.turns().admit(priority, now);
             match admitted {
-                Ok(()) => return Permit { pace: self, lane, asked_at: now },
+                Ok(()) => return Permit { pace: self, priority, asked_at: now },
                 Err(Wait::Change) => changed.await,
                 Err(Wait::At(time)) => drop(tokio::time::timeout_at(time, changed).await),
             }
@@ -109,15 +109,15 @@ impl Pace {
 }
 
 impl<'a> Waiting<'a> {
-    fn new(pace: &'a Pace, lane: Lane) -> Self {
-        pace.change(|turns| turns.join(lane));
-        Self { pace, lane }
+    fn new(pace: &'a Pace, priority: Priority) -> Self {
+        pace.change(|turns| turns.join(priority));
+        Self { pace, priority }
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.pace.change(|turns| turns.leave(self.lane));
+        self.pace.change(|turns| turns.leave(self.priority));
     }
 }
 
@@ -129,13 +129,13 @@ impl Permit<'_> {
 
     /// Ends the request with what its answer said about the pace; `listing` is what was read, if anything was.
     pub(super) fn settle(self, listing: Option<Listing>, feedback: Feedback) {
-        self.pace.turns().learn(self.lane, listing, feedback, self.asked_at, Instant::now());
+        self.pace.turns().learn(self.priority, listing, feedback, self.asked_at, Instant::now());
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.pace.change(|turns| turns.end(self.lane));
+        self.pace.change(|turns| turns.end(self.priority));
     }
 }
 

@@ -71,7 +71,7 @@ async fn a_listing_is_asked_for_and_read() {
         .with_body(format!("{{\"wallets\":[{WALLET},{{\"id\":\"broken\"}},{WALLET}],\"total\":201}}"))
         .create_async()
         .await;
-    let page = client(&server.url()).list_wallets(Lane::Fresh, &query(100, 200)).await.unwrap();
+    let page = client(&server.url()).list_wallets(Priority::Fresh, &query(100, 200)).await.unwrap();
     mock.assert_async().await;
     assert_eq!((page.items.len(), page.rejects.len(), page.returned, page.total), (1, 1, 3, Some(201)));
     assert_eq!(&*page.items[0].raw, WALLET);
@@ -81,7 +81,7 @@ async fn a_listing_is_asked_for_and_read() {
 #[tokio::test]
 async fn a_listing_without_total_or_date_is_read() {
     let server = answering(200, &[("date", "lately")], "{\"wallets\":[]}").await;
-    let page = client(&server.url()).list_wallets(Lane::Fresh, &query(1, 0)).await.unwrap();
+    let page = client(&server.url()).list_wallets(Priority::Fresh, &query(1, 0)).await.unwrap();
     assert_eq!((page.returned, page.total, page.served_at), (0, None, None));
 }
 
@@ -102,8 +102,8 @@ async fn filters_are_encoded_so_that_every_server_reads_them() {
         .await;
     let client = client(&server.url());
     let query = ListQuery { external_id: Some(external_id), status: Some("new".to_owned()), ..query(7, 0) };
-    assert_eq!(client.list_blocked(Lane::Fresh, &query).await.unwrap().returned, 0);
-    assert_eq!(client.list_deposits(Lane::Fresh, &query).await.unwrap().items[0].id.as_str(), "1");
+    assert_eq!(client.list_blocked(Priority::Fresh, &query).await.unwrap().returned, 0);
+    assert_eq!(client.list_deposits(Priority::Fresh, &query).await.unwrap().items[0].id.as_str(), "1");
     blocked.assert_async().await;
     deposits.assert_async().await;
 }

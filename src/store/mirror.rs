@@ -5,13 +5,13 @@
 //! one stored. Changed rows are locked before they are compared, so no change can slip in between.
 
 pub(in crate::store) mod blocks;
-pub(in crate::store) mod census;
 pub(in crate::store) mod counter;
 mod deposit;
 pub(in crate::store) mod empty;
 mod heads;
 pub(in crate::store) mod ingest;
 mod many;
+pub(in crate::store) mod row_counts;
 pub(in crate::store) mod statuses;
 pub(in crate::store) mod vanish;
 mod wallet;

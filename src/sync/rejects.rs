@@ -80,9 +80,9 @@ impl<U: Upstream> Round<'_, U> {
         let (listing, before) = (self.listing, started_at - NOTE_EVERY);
         let is_gone = |known: &KnownReject| known.last_seen_at < before;
         if self.rejects.iter().any(|((of, _), known)| *of == listing && is_gone(known)) {
-            let with_them = self.syncer.store.census(listing).await?.listed;
+            let with_them = self.syncer.store.row_counts(listing).await?.listed;
             self.syncer.store.forget_rejects(listing, before, self.fence()).await?;
-            let without = self.syncer.store.census(listing).await?.listed;
+            let without = self.syncer.store.row_counts(listing).await?.listed;
             self.memory.gap.raise(with_them.saturating_sub(without).max(0).unsigned_abs());
             self.rejects.retain(|(of, _), known| *of != listing || !is_gone(known));
         }

@@ -34,7 +34,7 @@ pub(super) struct Want {
 }
 
 /// What pages held, for the tables.
-pub(super) struct Haul<R> {
+pub(super) struct PageBatch<R> {
     listing: Option<Listing>,
     pub(super) records: Vec<R>,
     rejects: Vec<Reject>,
@@ -46,20 +46,20 @@ pub(super) struct Haul<R> {
     turns: Vec<Turn>,
 }
 
-impl<R> Haul<R> {
+impl<R> PageBatch<R> {
     pub(super) fn of(pages: Vec<Fetched<R>>) -> Self {
         let (records, rejects, turns) = (Vec::new(), Vec::new(), Vec::new());
-        let mut haul = Self { listing: None, records, rejects, read_at: None, served_at: None, total: None, turns };
+        let mut batch = Self { listing: None, records, rejects, read_at: None, served_at: None, total: None, turns };
         for Fetched { listing, read_at, page, turn, .. } in pages {
-            haul.turns.extend(turn);
-            haul.listing = Some(listing);
-            haul.read_at = Some(haul.read_at.map_or(read_at, |earlier| earlier.min(read_at)));
-            haul.served_at = haul.served_at.or(page.served_at);
-            haul.total = page.total;
-            haul.records.extend(page.items);
-            haul.rejects.extend(page.rejects);
+            batch.turns.extend(turn);
+            batch.listing = Some(listing);
+            batch.read_at = Some(batch.read_at.map_or(read_at, |earlier| earlier.min(read_at)));
+            batch.served_at = batch.served_at.or(page.served_at);
+            batch.total = page.total;
+            batch.records.extend(page.items);
+            batch.rejects.extend(page.rejects);
         }
-        haul
+        batch
     }
 
     /// Whether the tables have all of it as it is listed.
@@ -127,7 +127,7 @@ impl<'a, U: Upstream> Round<'a, U> {
             // Another process has marked them. How the counts stand without them is to be learned anew.
             memory.removals.accepted();
             memory.accepted_at = progress.removals_accepted_at;
-            let listed = syncer.store.census(listing).await?.listed;
+            let listed = syncer.store.row_counts(listing).await?.listed;
             memory.gap.settle(progress.last_total.map_or(0, |total| total.saturating_sub(listed).min(0)));
         }
         let was_suspended = memory.removals.is_suspended();
@@ -179,23 +179,23 @@ impl<'a, U: Upstream> Round<'a, U> {
 
     /// Stores what the pages changed, with its events. Returns what became of each item, page by page.
     pub(super) async fn keep<R: Source>(&mut self, page: Fetched<R>) -> Result<Vec<Fate>, Error> {
-        self.keep_haul(Haul::of(vec![page]), None, Checkpoint::default()).await
+        self.keep_batch(PageBatch::of(vec![page]), None, Checkpoint::default()).await
     }
 
-    /// Stores what a haul changed, with its events and the checkpoint. Returns what became of each record.
-    #[tracing::instrument(name = "sync.page", level = "debug", skip_all, fields(records = haul.records.len()))]
-    pub(super) async fn keep_haul<R: Source>(
+    /// Stores what a page batch changed, with its events and the checkpoint. Returns what became of each record.
+    #[tracing::instrument(name = "sync.page", level = "debug", skip_all, fields(records = batch.records.len()))]
+    pub(super) async fn keep_batch<R: Source>(
         &mut self,
-        haul: Haul<R>,
+        batch: PageBatch<R>,
         heads: Option<Heads>,
         mut checkpoint: Checkpoint,
     ) -> Result<Vec<Fate>, Error> {
         let mut heads = match heads {
             Some(heads) => heads,
-            None => self.syncer.store.heads(&haul.records.iter().collect::<Vec<_>>(), None).await?,
+            None => self.syncer.store.heads(&batch.records.iter().collect::<Vec<_>>(), None).await?,
         };
-        let is_stored = haul.is_stored(&heads);
-        let Haul { listing, mut records, rejects, read_at, served_at, total, turns } = haul;
+        let is_stored = batch.is_stored(&heads);
+        let PageBatch { listing, mut records, rejects, read_at, served_at, total, turns } = batch;
         let listing = listing.unwrap_or(self.listing);
         let now = self.now();
         let read_at = read_at.unwrap_or(now);
@@ -211,7 +211,7 @@ impl<'a, U: Upstream> Round<'a, U> {
         let confirmed = self.memory.rechecks.confirmed_regressions(now);
         let allowed = records.iter().filter(|record| confirmed.contains(record.id_str()));
         let allowed = allowed.map(|record| record.id().clone()).collect();
-        let watched = !(self.memory.rechecks.is_empty() && self.syncer.sightings.is_empty());
+        let watched = !(self.memory.rechecks.is_empty() && self.syncer.recently_seen.is_empty());
         let name = |record: &R| (record.id_str().to_owned(), record.user().map(|user| user.as_str().to_owned()));
         let names: Vec<_> = if is_stored && !watched { Vec::new() } else { records.iter().map(name).collect() };
         let unsettled = if is_stored { Vec::new() } else { self.deposits_of(&records) };
@@ -245,7 +245,7 @@ impl<'a, U: Upstream> Round<'a, U> {
                 }
                 _ => {}
             }
-            self.syncer.sightings.note(id);
+            self.syncer.recently_seen.note(id);
             if let (Fate::Changed, Some(user), Listing::Wallets) = (fate, user, R::HOME) {
                 self.syncer.hint(user);
             }

@@ -5,6 +5,6 @@
 pub mod ends;
 pub(in crate::sync) mod few;
 pub(in crate::sync) mod further;
-pub(in crate::sync) mod hot;
 pub(in crate::sync) mod news;
+pub(in crate::sync) mod recent;
 pub mod watch;

@@ -7,18 +7,18 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::learn::gap::Judged;
+use super::learn::gap::Comparison;
 use super::learn::memory::Urgent;
 use super::learn::order::Order;
 use super::round::Round;
-use super::scan::crossing::{Crossing, Purpose};
+use super::scan::full::{FullScan, Purpose};
 use super::scan::reader::{Fetched, Reader, Scope};
 use super::scan::walk::{Doubt, Read};
 use super::tail::ends::{Edge, EndStep, HeadPass, Row, TailPass};
 use super::tail::further::{self, Look};
 use super::upstream::{Source, Upstream};
 use super::{Ended, Error, refuses_limit};
-use crate::lumo::Lane;
+use crate::lumo::Priority;
 use crate::model::Listing;
 use crate::store::Fate;
 
@@ -53,7 +53,7 @@ impl<U: Upstream> Round<'_, U> {
             return Ok(ended);
         }
         self.next_page::<R>(stop).await?;
-        self.hot::<R>(stop).await?;
+        self.recent_rows::<R>(stop).await?;
         Ok(ended)
     }
 
@@ -87,12 +87,12 @@ impl<U: Upstream> Round<'_, U> {
     /// The first import, from where it stands.
     async fn import<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
         let stored = self.syncer.store.sweep(self.listing).await?;
-        let crossing = stored.and_then(|(state, chunks)| Crossing::resume(Purpose::Import, &state, chunks));
-        let mut crossing = match crossing {
-            Some(crossing) => crossing,
-            None => self.crossing(Purpose::Import).await?,
+        let scan = stored.and_then(|(state, chunks)| FullScan::resume(Purpose::Import, &state, chunks));
+        let mut scan = match scan {
+            Some(scan) => scan,
+            None => self.full_scan(Purpose::Import).await?,
         };
-        let ended = self.all_of_it::<R>(&mut crossing, stop).await?;
+        let ended = self.all_of_it::<R>(&mut scan, stop).await?;
         if !matches!(ended, Ended::Stopped) {
             self.syncer.store.end_sweep(self.listing, self.fence()).await?;
         }
@@ -102,22 +102,22 @@ impl<U: Upstream> Round<'_, U> {
     async fn ends_and_count<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
         let mut looks = 0;
         let mut base = self.memory.gap.base();
-        let (ends, judged) = loop {
+        let (ends, comparison) = loop {
             looks += 1;
             let Some(ends) = self.ends::<R>(stop).await? else { return Ok(Ended::Stopped) };
-            let listed = self.syncer.store.census(self.listing).await?.listed;
+            let listed = self.syncer.store.row_counts(self.listing).await?.listed;
             self.note_unblocked(listed);
             base = base.max(self.memory.gap.base());
-            let judged = self.memory.gap.judge(ends.total, listed);
+            let comparison = self.memory.gap.compare(ends.total, listed);
             self.progress.gap = gap_of(ends.total, listed);
             // Writes may be in flight; and a row that left must not hide one that joins later.
-            let is_odd = match judged {
-                Judged::Risen(_) => !self.memory.was_looked_for(self.progress.gap),
-                Judged::Fallen => true,
-                Judged::Even | Judged::Untold => false,
+            let is_odd = match comparison {
+                Comparison::Missing(_) => !self.memory.was_looked_for(self.progress.gap),
+                Comparison::Fewer => true,
+                Comparison::Equal | Comparison::Unknown => false,
             };
             if !is_odd || ends.certified.is_err() || looks == LOOKS || self.is_few() {
-                break (ends, judged);
+                break (ends, comparison);
             }
         };
         self.progress.last_total = ends.total.and_then(|total| i64::try_from(total).ok());
@@ -134,25 +134,25 @@ impl<U: Upstream> Round<'_, U> {
         if self.memory.urgent.is_none() && self.is_count_blurred().await? {
             self.memory.urgent = Some(Urgent::Blocked);
         }
-        if self.is_few() && (judged != Judged::Even || self.memory.urgent.is_some()) {
-            if matches!(judged, Judged::Risen(_)) {
+        if self.is_few() && (comparison != Comparison::Equal || self.memory.urgent.is_some()) {
+            if matches!(comparison, Comparison::Missing(_)) {
                 self.memory.urgent = Some(Urgent::Surplus);
             }
             return self.whole::<R>(stop).await;
         }
-        match (judged, self.memory.urgent) {
+        match (comparison, self.memory.urgent) {
             // Rows that left may have made up for it since; only a sweep that began later tells.
-            (Judged::Even | Judged::Fallen, Some(urgent)) => return Ok(Ended::Incomplete(urgent.to_string())),
-            (Judged::Even, None) => {}
-            (Judged::Fallen, None) if !self.memory.order.order().is_known_end() => {
+            (Comparison::Equal | Comparison::Fewer, Some(urgent)) => return Ok(Ended::Incomplete(urgent.to_string())),
+            (Comparison::Equal, None) => {}
+            (Comparison::Fewer, None) if !self.memory.order.order().is_known_end() => {
                 return Ok(Ended::Incomplete(LEAVING.to_owned()));
             }
-            (Judged::Fallen, None) => {}
-            (Judged::Untold, _) if self.memory.gap.is_trusted() => {
+            (Comparison::Fewer, None) => {}
+            (Comparison::Unknown, _) if self.memory.gap.is_trusted() => {
                 return Ok(Ended::Incomplete(Doubt::NoTotal.to_string()));
             }
-            (Judged::Untold, _) => return Ok(Ended::Incomplete(UNTRUE.to_owned())),
-            (Judged::Risen(missing), urgent) => {
+            (Comparison::Unknown, _) => return Ok(Ended::Incomplete(UNTRUE.to_owned())),
+            (Comparison::Missing(missing), urgent) => {
                 let gap = self.progress.gap;
                 if self.memory.was_looked_for(gap) || !self.find::<R>(ends.total, missing, stop).await? {
                     if stop.is_cancelled() {
@@ -184,7 +184,7 @@ impl<U: Upstream> Round<'_, U> {
         }
     }
 
-    /// Whether a wallet was found blocked of which no crossing has told yet whether the plain list has it: it may have
+    /// Whether a wallet was found blocked of which no full scan has told yet whether the plain list has it: it may have
     /// taken the place of one that was missed.
     async fn is_count_blurred(&self) -> Result<bool, Error> {
         if self.listing != Listing::Wallets || self.memory.order.order().is_known_end() {
@@ -248,7 +248,7 @@ impl<U: Upstream> Round<'_, U> {
 
     /// Reads one end until it is proved; none if stopped.
     async fn end<R: Source>(&mut self, end: &mut End<'_>, stop: &CancellationToken) -> Result<Option<EndStep>, Error> {
-        let mut reader: Reader<U, R> = self.reader(Scope::all(self.listing, Lane::Fresh), false);
+        let mut reader: Reader<U, R> = self.reader(Scope::all(self.listing, Priority::Fresh), false);
         loop {
             let (read, ahead) = (end.next(), end.ahead(self.syncer.settings.concurrency));
             let taken = stop.run_until_cancelled(reader.take(read, &ahead)).await;

@@ -6,7 +6,7 @@
 use std::future::ready;
 use std::str::FromStr;
 
-use crate::lumo::{Client, Error, Lane, ListQuery};
+use crate::lumo::{Client, Error, ListQuery, Priority};
 use crate::model::Listing;
 use crate::model::account::Identity;
 use crate::model::id::ExternalId;
@@ -16,13 +16,25 @@ use crate::store::Told;
 /// Something that lists wallets and deposits.
 pub trait Upstream: Clone + Send + Sync + 'static {
     /// One page of all wallets.
-    fn wallets(&self, lane: Lane, query: &ListQuery) -> impl Future<Output = Result<Page<Wallet>, Error>> + Send;
+    fn wallets(
+        &self,
+        priority: Priority,
+        query: &ListQuery,
+    ) -> impl Future<Output = Result<Page<Wallet>, Error>> + Send;
 
     /// One page of the blocked wallets.
-    fn blocked(&self, lane: Lane, query: &ListQuery) -> impl Future<Output = Result<Page<Wallet>, Error>> + Send;
+    fn blocked(
+        &self,
+        priority: Priority,
+        query: &ListQuery,
+    ) -> impl Future<Output = Result<Page<Wallet>, Error>> + Send;
 
     /// One page of the deposits.
-    fn deposits(&self, lane: Lane, query: &ListQuery) -> impl Future<Output = Result<Page<Deposit>, Error>> + Send;
+    fn deposits(
+        &self,
+        priority: Priority,
+        query: &ListQuery,
+    ) -> impl Future<Output = Result<Page<Deposit>, Error>> + Send;
 
     /// Whose lists they are, as far as that can be found out. A simulation has nobody's.
     fn identify(&self) -> impl Future<Output = Result<Option<Identity>, Error>> + Send {
@@ -49,16 +61,16 @@ pub enum Milestone {
 }
 
 impl Upstream for Client {
-    async fn wallets(&self, lane: Lane, query: &ListQuery) -> Result<Page<Wallet>, Error> {
-        self.list_wallets(lane, query).await
+    async fn wallets(&self, priority: Priority, query: &ListQuery) -> Result<Page<Wallet>, Error> {
+        self.list_wallets(priority, query).await
     }
 
-    async fn blocked(&self, lane: Lane, query: &ListQuery) -> Result<Page<Wallet>, Error> {
-        self.list_blocked(lane, query).await
+    async fn blocked(&self, priority: Priority, query: &ListQuery) -> Result<Page<Wallet>, Error> {
+        self.list_blocked(priority, query).await
     }
 
-    async fn deposits(&self, lane: Lane, query: &ListQuery) -> Result<Page<Deposit>, Error> {
-        self.list_deposits(lane, query).await
+    async fn deposits(&self, priority: Priority, query: &ListQuery) -> Result<Page<Deposit>, Error> {
+        self.list_deposits(priority, query).await
     }
 
     async fn identify(&self) -> Result<Option<Identity>, Error> {
@@ -72,7 +84,7 @@ pub(super) trait Source: Told<Id: FromStr> {
     fn fetch<U: Upstream>(
         upstream: &U,
         listing: Listing,
-        lane: Lane,
+        priority: Priority,
         query: &ListQuery,
     ) -> impl Future<Output = Result<Page<Self>, Error>> + Send;
 
@@ -92,12 +104,12 @@ impl Source for Wallet {
     async fn fetch<U: Upstream>(
         upstream: &U,
         listing: Listing,
-        lane: Lane,
+        priority: Priority,
         query: &ListQuery,
     ) -> Result<Page<Self>, Error> {
         match listing {
-            Listing::Blocked => upstream.blocked(lane, query).await,
-            _ => upstream.wallets(lane, query).await,
+            Listing::Blocked => upstream.blocked(priority, query).await,
+            _ => upstream.wallets(priority, query).await,
         }
     }
 
@@ -113,8 +125,13 @@ impl Source for Wallet {
 impl Source for Deposit {
     const HOME: Listing = Listing::Deposits;
 
-    async fn fetch<U: Upstream>(upstream: &U, _: Listing, lane: Lane, query: &ListQuery) -> Result<Page<Self>, Error> {
-        upstream.deposits(lane, query).await
+    async fn fetch<U: Upstream>(
+        upstream: &U,
+        _: Listing,
+        priority: Priority,
+        query: &ListQuery,
+    ) -> Result<Page<Self>, Error> {
+        upstream.deposits(priority, query).await
     }
 
     fn user(&self) -> Option<&ExternalId> {

@@ -7,7 +7,7 @@ use crate::account::Refusal;
 use crate::chain::Chain;
 use crate::cli::context::Context;
 use crate::config::Config;
-use crate::lumo::{Client, Error, Lane, ListQuery, Profile};
+use crate::lumo::{Client, Error, ListQuery, Priority, Profile};
 use crate::model::account::{Identity, environment};
 use crate::model::record::{Page, Reject, Wallet};
 use crate::store::{Account, Belongs, Need, Store};
@@ -96,7 +96,7 @@ fn described(found: &Identity, profile: Option<&Profile>, is_known: bool) -> Str
 }
 
 async fn read(client: &Client, limit: u32) -> Result<Page<Wallet>, Error> {
-    client.list_wallets(Lane::Fresh, &ListQuery { limit, offset: 0, external_id: None, status: None }).await
+    client.list_wallets(Priority::Fresh, &ListQuery { limit, offset: 0, external_id: None, status: None }).await
 }
 
 /// Asks for a whole page; where that is refused, for half of it, and so on.
@@ -134,7 +134,7 @@ async fn is_mock(client: &Client, first: &Page<Wallet>, limit: u32) -> bool {
         !far.items.is_empty()
             && far.items.iter().map(|wallet| &wallet.id).eq(first.items.iter().map(|wallet| &wallet.id))
     };
-    client.list_wallets(Lane::Fresh, &query).await.is_ok_and(|far| same(&far))
+    client.list_wallets(Priority::Fresh, &query).await.is_ok_and(|far| same(&far))
 }
 
 /// Items of a page that cannot be read.

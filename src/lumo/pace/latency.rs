@@ -1,13 +1,13 @@
 //! When answers have become so slow that the server should be asked less.
 //!
-//! Each lane and listing is watched on its own: pages from deep in a list take longer than those from its beginning,
+//! Each priority and listing is watched on its own: pages from deep in a list take longer than those from its beginning,
 //! and a change from one kind of question to another must not look like a server in trouble. What counts is that even
 //! the quickest of the last few answers took twice as long as is usual. Each doubling counts once: after it every watch
 //! takes what it sees next for the usual, so a server that stays slow is asked less once and not ever less.
 
 use std::time::Duration;
 
-use super::Lane;
+use super::Priority;
 use crate::model::Listing;
 
 /// What is quicker than this counts as this: below it a factor is noise.
@@ -18,7 +18,7 @@ const RECENT: usize = 8;
 const UP: f64 = 1.0 / 256.0;
 const DOWN: f64 = 1.0 / 32.0;
 
-/// How long answers take, by lane and listing.
+/// How long answers take, by priority and listing.
 #[derive(Debug, Default)]
 pub(super) struct Latency([[Watch; 3]; 3]);
 
@@ -55,12 +55,12 @@ impl Watch {
 
 impl Latency {
     /// Notes how long a clean answer took; whether answers have become twice as slow.
-    pub(super) fn doubled(&mut self, lane: Lane, listing: Listing, took: Duration) -> bool {
+    pub(super) fn doubled(&mut self, priority: Priority, listing: Listing, took: Duration) -> bool {
         let [fresh, hot, sweep] = &mut self.0;
-        let [wallets, blocked, deposits] = match lane {
-            Lane::Fresh => fresh,
-            Lane::Hot => hot,
-            Lane::Sweep => sweep,
+        let [wallets, blocked, deposits] = match priority {
+            Priority::Fresh => fresh,
+            Priority::Recent => hot,
+            Priority::Sweep => sweep,
         };
         let watch = match listing {
             Listing::Wallets => wallets,

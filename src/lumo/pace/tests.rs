@@ -13,7 +13,7 @@ async fn requests_are_spread_over_time() {
     let pace = Pace::new(200.0, 4);
     let start = Instant::now();
     for _ in 0..240 {
-        pace.enter(Lane::Fresh).await.settle(None, Feedback::Clean);
+        pace.enter(Priority::Fresh).await.settle(None, Feedback::Clean);
     }
     assert!(start.elapsed() >= Duration::from_millis(195), "{:?}", start.elapsed());
 }
@@ -21,19 +21,19 @@ async fn requests_are_spread_over_time() {
 #[tokio::test(start_paused = true)]
 async fn no_more_are_in_flight_than_allowed() {
     let pace = Pace::new(1000.0, 2);
-    let first = pace.enter(Lane::Fresh).await;
-    let _second = pace.enter(Lane::Fresh).await;
-    assert!(tokio::time::timeout(SHORT, pace.enter(Lane::Fresh)).await.is_err());
+    let first = pace.enter(Priority::Fresh).await;
+    let _second = pace.enter(Priority::Fresh).await;
+    assert!(tokio::time::timeout(SHORT, pace.enter(Priority::Fresh)).await.is_err());
     first.settle(None, Feedback::Clean);
-    assert!(tokio::time::timeout(LONG, pace.enter(Lane::Fresh)).await.is_ok());
+    assert!(tokio::time::timeout(LONG, pace.enter(Priority::Fresh)).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_throttled_request_holds_up_all_others() {
     let pace = Pace::new(100.0, 8);
     let start = Instant::now();
-    pace.enter(Lane::Fresh).await.settle(None, throttled(Some(10 * SHORT)));
-    let (..) = tokio::join!(pace.enter(Lane::Fresh), pace.enter(Lane::Fresh));
+    pace.enter(Priority::Fresh).await.settle(None, throttled(Some(10 * SHORT)));
+    let (..) = tokio::join!(pace.enter(Priority::Fresh), pace.enter(Priority::Fresh));
     assert!(start.elapsed() >= 10 * SHORT);
     assert!((50.0..51.0).contains(&pace.speed().rate), "{:?}", pace.speed());
 }
@@ -51,7 +51,7 @@ async fn after_a_minute_of_refusals_the_rate_is_half_in_five_seconds_and_whole_i
         let (refused, answered) = (Cell::new(0), Cell::new(0));
         let last_refusal = Cell::new(start);
         let worker = async || loop {
-            let permit = pace.enter(Lane::Fresh).await;
+            let permit = pace.enter(Priority::Fresh).await;
             tokio::time::sleep(Duration::from_millis(50)).await;
             if start.elapsed() < storm {
                 permit.settle(None, throttled(retry_after));
@@ -87,13 +87,13 @@ async fn after_a_minute_of_refusals_the_rate_is_half_in_five_seconds_and_whole_i
 async fn a_wait_that_is_given_up_takes_nothing() {
     let pace = Pace::new(4.0, 1);
     for _ in 0..4 {
-        pace.enter(Lane::Fresh).await.settle(None, Feedback::Clean);
+        pace.enter(Priority::Fresh).await.settle(None, Feedback::Clean);
     }
     for _ in 0..50 {
-        let given_up = tokio::time::timeout(Duration::from_millis(1), pace.enter(Lane::Fresh)).await;
+        let given_up = tokio::time::timeout(Duration::from_millis(1), pace.enter(Priority::Fresh)).await;
         drop(given_up);
     }
-    assert!(tokio::time::timeout(LONG, pace.enter(Lane::Fresh)).await.is_ok());
+    assert!(tokio::time::timeout(LONG, pace.enter(Priority::Fresh)).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -101,19 +101,19 @@ async fn a_sweep_that_fills_its_slots_leaves_one_to_others() {
     let pace = Pace::new(1000.0, 4);
     let mut sweeps = Vec::new();
     for _ in 0..3 {
-        sweeps.push(pace.enter(Lane::Sweep).await);
+        sweeps.push(pace.enter(Priority::Sweep).await);
     }
-    assert!(tokio::time::timeout(SHORT, pace.enter(Lane::Sweep)).await.is_err());
+    assert!(tokio::time::timeout(SHORT, pace.enter(Priority::Sweep)).await.is_err());
     let start = Instant::now();
-    let fresh = pace.enter(Lane::Fresh).await;
+    let fresh = pace.enter(Priority::Fresh).await;
     assert_eq!(start.elapsed(), Duration::ZERO);
     // Now everything is taken; what ends lets the others go, and no sweep that waits is in their way.
     let (_sweep, hot) = tokio::join!(
         biased;
-        async { tokio::time::timeout(SHORT, pace.enter(Lane::Sweep)).await.is_ok() },
+        async { tokio::time::timeout(SHORT, pace.enter(Priority::Sweep)).await.is_ok() },
         async {
             drop(fresh);
-            pace.enter(Lane::Hot).await
+            pace.enter(Priority::Recent).await
         }
     );
     hot.settle(None, Feedback::Clean);
@@ -125,11 +125,11 @@ async fn a_given_up_sweep_is_in_nobody_s_way() {
     let pace = Pace::new(2.0, 1);
     pace.set_sweep_budget(0.5);
     for _ in 0..20 {
-        drop(tokio::time::timeout(SHORT, pace.enter(Lane::Sweep)).await);
+        drop(tokio::time::timeout(SHORT, pace.enter(Priority::Sweep)).await);
     }
     let start = Instant::now();
     for _ in 0..10 {
-        pace.enter(Lane::Fresh).await.settle(None, Feedback::Clean);
+        pace.enter(Priority::Fresh).await.settle(None, Feedback::Clean);
     }
     assert!(start.elapsed() <= Duration::from_secs(5), "{:?}", start.elapsed());
 }
@@ -137,10 +137,10 @@ async fn a_given_up_sweep_is_in_nobody_s_way() {
 /// How many requests of the two kinds go out in `seconds` if there always are some of both.
 async fn race(pace: &Pace, seconds: u64) -> (u32, u32) {
     let answer = Duration::from_millis(30);
-    let run = async |lane| {
+    let run = async |priority| {
         let count = std::cell::Cell::new(0);
         let one = async || loop {
-            let permit = pace.enter(lane).await;
+            let permit = pace.enter(priority).await;
             tokio::time::sleep(answer).await;
             permit.settle(None, Feedback::Clean);
             count.set(count.get() + 1);
@@ -149,7 +149,7 @@ async fn race(pace: &Pace, seconds: u64) -> (u32, u32) {
         drop(tokio::time::timeout(Duration::from_secs(seconds), many).await);
         count.get()
     };
-    tokio::join!(run(Lane::Fresh), run(Lane::Sweep))
+    tokio::join!(run(Priority::Fresh), run(Priority::Sweep))
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,7 +188,7 @@ async fn requests_that_come_now_and_then_do_not_notice_a_sweep() {
         pace.set_sweep_budget(share);
         let sweep = async {
             let one = async || loop {
-                let permit = pace.enter(Lane::Sweep).await;
+                let permit = pace.enter(Priority::Sweep).await;
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 permit.settle(None, Feedback::Clean);
             };
@@ -198,7 +198,7 @@ async fn requests_that_come_now_and_then_do_not_notice_a_sweep() {
             for _ in 0..100 {
                 tokio::time::sleep(Duration::from_millis(730)).await;
                 let start = Instant::now();
-                pace.enter(Lane::Hot).await.settle(None, Feedback::Clean);
+                pace.enter(Priority::Recent).await.settle(None, Feedback::Clean);
                 assert_eq!(start.elapsed(), Duration::ZERO, "{share}");
             }
         };

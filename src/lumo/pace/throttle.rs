@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Lane;
+use super::Priority;
 use super::latency::Latency;
 use crate::model::Listing;
 
@@ -164,7 +164,7 @@ impl Throttle {
     /// how long a write takes says nothing.
     pub(super) fn learn(
         &mut self,
-        lane: Lane,
+        priority: Priority,
         listing: Option<Listing>,
         feedback: Feedback,
         asked_at: Instant,
@@ -178,7 +178,7 @@ impl Throttle {
             Feedback::Unclear => {}
             Feedback::Clean => {
                 let took = now.saturating_duration_since(asked_at);
-                if at_this_rate && listing.is_some_and(|listing| self.latency.doubled(lane, listing, took)) {
+                if at_this_rate && listing.is_some_and(|listing| self.latency.doubled(priority, listing, took)) {
                     return self.slow_down(now);
                 }
                 self.clean = self.clean.saturating_add(1);

@@ -7,7 +7,7 @@
 
 use tokio::time::Instant;
 
-use super::Lane;
+use super::Priority;
 use super::throttle::{Feedback, SHORTEST_WAIT, Speed, Throttle};
 use crate::model::Listing;
 
@@ -59,20 +59,20 @@ impl Turns {
     }
 
     /// Someone comes to wait.
-    pub(super) const fn join(&mut self, lane: Lane) {
-        *self.line(lane) += 1;
+    pub(super) const fn join(&mut self, priority: Priority) {
+        *self.line(priority) += 1;
     }
 
     /// Someone who has come waits no longer.
-    pub(super) const fn leave(&mut self, lane: Lane) {
-        let line = self.line(lane);
+    pub(super) const fn leave(&mut self, priority: Priority) {
+        let line = self.line(priority);
         *line = line.saturating_sub(1);
     }
 
     /// Lets the head of a line go, or says what it waits for.
-    pub(super) fn admit(&mut self, lane: Lane, now: Instant) -> Result<(), Wait> {
+    pub(super) fn admit(&mut self, priority: Priority, now: Instant) -> Result<(), Wait> {
         let contended = self.waiting > 0;
-        if lane.is_sweep() {
+        if priority.is_sweep() {
             self.admit_sweep(contended, now)?;
             self.sweeps_in_flight += 1;
             self.sweep_went_first = contended;
@@ -120,25 +120,25 @@ impl Turns {
     /// Learns from the answer to a request that went out at `asked_at`.
     pub(super) fn learn(
         &mut self,
-        lane: Lane,
+        priority: Priority,
         listing: Option<Listing>,
         feedback: Feedback,
         asked_at: Instant,
         now: Instant,
     ) {
-        self.throttle.learn(lane, listing, feedback, asked_at, now);
+        self.throttle.learn(priority, listing, feedback, asked_at, now);
     }
 
     /// A request that was let go is over.
-    pub(super) const fn end(&mut self, lane: Lane) {
+    pub(super) const fn end(&mut self, priority: Priority) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        if lane.is_sweep() {
+        if priority.is_sweep() {
             self.sweeps_in_flight = self.sweeps_in_flight.saturating_sub(1);
         }
     }
 
-    const fn line(&mut self, lane: Lane) -> &mut usize {
-        if lane.is_sweep() { &mut self.sweeps_waiting } else { &mut self.waiting }
+    const fn line(&mut self, priority: Priority) -> &mut usize {
+        if priority.is_sweep() { &mut self.sweeps_waiting } else { &mut self.waiting }
     }
 }
 

@@ -34,7 +34,7 @@ fn drip(stream: &mut TcpStream) {
 }
 
 async fn outage(url: &str, timeout: &str) -> Outage {
-    match impatient_client(url, timeout).list_wallets(Lane::Fresh, &query(1, 0)).await {
+    match impatient_client(url, timeout).list_wallets(Priority::Fresh, &query(1, 0)).await {
         Err(Error::Unavailable { outage, source: Some(_) }) => outage,
         other => panic!("{other:?}"),
     }
@@ -65,7 +65,7 @@ async fn a_slow_body_is_given_up_in_time() {
 #[tokio::test]
 async fn a_slow_refusal_is_told_by_what_came_of_it() {
     let url = raw_server(b"HTTP/1.1 400 Bad\r\ncontent-length: 100000\r\n\r\nno such status".to_vec(), drip);
-    let error = client(&url).list_wallets(Lane::Fresh, &query(1, 0)).await.unwrap_err();
+    let error = client(&url).list_wallets(Priority::Fresh, &query(1, 0)).await.unwrap_err();
     assert!(matches!(&error, Error::Refused { message, .. } if message == "no such status"), "{error:?}");
 }
 
@@ -78,7 +78,7 @@ async fn an_oversized_body_is_not_read() {
     streamed.resize(LISTING_CAP + 100, b' ');
     for answer in [announced.into_bytes(), streamed] {
         let url = raw_server(answer, drip);
-        let error = client(&url).list_wallets(Lane::Fresh, &query(1, 0)).await.unwrap_err();
+        let error = client(&url).list_wallets(Priority::Fresh, &query(1, 0)).await.unwrap_err();
         assert!(
             matches!(&error, Error::Contract { path, problem } if path == "body" && problem == "is larger than 16 MiB"),
             "{error:?}"
@@ -97,7 +97,7 @@ async fn a_success_of_another_kind_is_a_breach() {
         (204, "", "is empty"),
     ] {
         let server = answering(status, &[("content-type", "application/json")], body).await;
-        let error = client(&server.url()).list_wallets(Lane::Fresh, &query(1, 0)).await.unwrap_err();
+        let error = client(&server.url()).list_wallets(Priority::Fresh, &query(1, 0)).await.unwrap_err();
         assert!(matches!(&error, Error::Contract { problem, .. } if problem == expected), "{error:?}");
         assert!(!error.is_transient());
     }
@@ -136,7 +136,7 @@ async fn large_pages_are_read_one_or_two_at_a_time() {
     let client = client(&url);
     let pages = futures_util::future::join_all((0..4).map(|_| {
         let client = client.clone();
-        async move { client.list_wallets(Lane::Fresh, &query(1, 0)).await }
+        async move { client.list_wallets(Priority::Fresh, &query(1, 0)).await }
     }));
     for page in pages.await {
         assert_eq!(page.unwrap().returned, 0);
@@ -150,7 +150,7 @@ async fn an_answer_counts_however_odd_its_headers_are() {
     let many = "x-many: 1\r\n".repeat(500);
     for headers in [many.as_str(), "x-odd : 1\r\n", "x-folded: a\r\n b\r\n", "no colon at all\r\n"] {
         let answer = format!("HTTP/1.1 200 OK\r\n{headers}content-length : {}\r\n\r\n{body}", body.len());
-        let page = client(&raw_server(answer.into_bytes(), hang_up)).list_wallets(Lane::Fresh, &query(1, 0)).await;
+        let page = client(&raw_server(answer.into_bytes(), hang_up)).list_wallets(Priority::Fresh, &query(1, 0)).await;
         assert_eq!(page.unwrap().total, Some(0), "{headers:.20}");
     }
 }
@@ -173,6 +173,6 @@ async fn after_an_outage_the_next_request_opens_a_new_connection() {
         }
     });
     let client = client(&url);
-    assert!(client.list_wallets(Lane::Fresh, &query(1, 0)).await.is_err());
-    assert_eq!(client.list_wallets(Lane::Fresh, &query(1, 0)).await.unwrap().returned, 0);
+    assert!(client.list_wallets(Priority::Fresh, &query(1, 0)).await.is_err());
+    assert_eq!(client.list_wallets(Priority::Fresh, &query(1, 0)).await.unwrap().returned, 0);
 }

@@ -6,7 +6,7 @@ use crate::chain::Chain;
 async fn refusal(status: usize, headers: &[(&str, &str)], body: &str) -> (Error, f64) {
     let server = answering(status, headers, body).await;
     let client = client(&server.url());
-    (client.list_wallets(Lane::Fresh, &query(1, 0)).await.unwrap_err(), client.speed().rate)
+    (client.list_wallets(Priority::Fresh, &query(1, 0)).await.unwrap_err(), client.speed().rate)
 }
 
 /// Half of what the tests allow, and what has grown since.
@@ -68,7 +68,7 @@ async fn retry_after_holds_up_the_next_request() {
     let client = client(&server.url());
     let start = std::time::Instant::now();
     for _ in 0..2 {
-        assert!(client.clone().list_wallets(Lane::Fresh, &query(1, 0)).await.is_err());
+        assert!(client.clone().list_wallets(Priority::Fresh, &query(1, 0)).await.is_err());
     }
     assert!(start.elapsed() >= Duration::from_secs(1));
 }
@@ -97,7 +97,7 @@ async fn an_error_shows_neither_key_nor_query_nor_a_whole_body() {
     let address = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let secretive = ListQuery { external_id: Some("somebody".parse().unwrap()), ..query(1, 0) };
-    let error = client(&address).list_wallets(Lane::Fresh, &secretive).await.unwrap_err();
+    let error = client(&address).list_wallets(Priority::Fresh, &secretive).await.unwrap_err();
     assert!(matches!(&error, Error::Unavailable { outage: Outage::Connect, .. }), "{error:?}");
     let shown = format!("{} {error:?}", Chain(&error));
     assert!(!shown.contains("somebody") && !shown.contains(KEY), "{shown}");

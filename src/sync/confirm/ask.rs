@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::chain::Chain;
-use crate::lumo::Lane;
+use crate::lumo::Priority;
 use crate::model::Listing;
 use crate::model::id::ExternalId;
 use crate::model::record::{Deposit, Wallet};
@@ -20,7 +20,7 @@ use crate::sync::confirm::recheck::{APART, Entry, Reason, Verdict};
 use crate::sync::round::{Round, Want};
 use crate::sync::scan::reader::{Reader, Scope};
 use crate::sync::scan::walk::Walk;
-use crate::sync::tail::hot::Listed;
+use crate::sync::tail::recent::Listed;
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Error, Options, Running, Syncer, lock};
 
@@ -216,7 +216,8 @@ impl<U: Upstream> Round<'_, U> {
 
     pub(in crate::sync) fn question<R: Source>(&self, user: ExternalId, entries: Vec<Entry>) -> Question<U, R> {
         let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
-        let mut reader = self.reader(Scope { user: Some(user.clone()), ..Scope::all(R::HOME, Lane::Hot) }, false);
+        let mut reader =
+            self.reader(Scope { user: Some(user.clone()), ..Scope::all(R::HOME, Priority::Recent) }, false);
         let asked_at = self.now();
         reader.expect(walk.next(), &[]);
         Question { user, entries, asked_at, walk, reader }
@@ -266,14 +267,14 @@ impl<U: Upstream> Round<'_, U> {
                 self.leave_unlisted::<R>(entry, asked_at);
                 continue;
             }
-            if self.syncer.sightings.take(&entry.id) {
+            if self.syncer.recently_seen.take(&entry.id) {
                 self.memory.rechecks.seen_since(&entry.id);
             }
             if self.memory.rechecks.seen_absent(&entry.id, asked_at) == Verdict::Confirmed {
                 gone.push(entry.id.clone());
                 continue;
             }
-            self.syncer.sightings.expect(&entry.id);
+            self.syncer.recently_seen.expect(&entry.id);
             if entry.reason != Reason::Absent {
                 // Whatever it was asked for, it is its absence now that wants to be confirmed.
                 self.memory.rechecks.done(entry);
@@ -289,7 +290,7 @@ impl<U: Upstream> Round<'_, U> {
     fn leave_unlisted<R: Source>(&mut self, entry: &Entry, asked_at: DateTime<Utc>) {
         self.memory.rechecks.put_off(entry, asked_at + UNPROVED_AGAIN);
         if R::HOME != self.listing {
-            self.syncer.sightings.expect(&entry.id);
+            self.syncer.recently_seen.expect(&entry.id);
             self.unlisted.push(Entry { first_seen_at: Some(asked_at), due_at: asked_at + APART, ..entry.clone() });
         } else if entry.reason != Reason::Absent {
             let absent = Entry {
@@ -348,7 +349,7 @@ impl<U: Upstream> Round<'_, U> {
         let due = self.memory.rechecks.due(now);
         let pages = self.home_pages().unwrap_or(0) * 2;
         let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
-        let reader = self.reader(Scope::all(R::HOME, Lane::Hot), false);
+        let reader = self.reader(Scope::all(R::HOME, Priority::Recent), false);
         let Listed::Whole(found) = self.all_of::<R>(walk, reader, pages, &|_| true, stop).await? else {
             return Ok(false);
         };
@@ -380,7 +381,8 @@ impl<U: Upstream> Round<'_, U> {
         // A wallet that is unblocked between the two readings is in neither, but then it is in the first list.
         for listing in [Listing::Blocked, R::HOME] {
             let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
-            let reader = self.reader(Scope { user: Some(user.clone()), ..Scope::all(listing, Lane::Hot) }, false);
+            let reader =
+                self.reader(Scope { user: Some(user.clone()), ..Scope::all(listing, Priority::Recent) }, false);
             match self.all_of::<R>(walk, reader, USER_PAGES, &only, stop).await? {
                 Listed::Whole(more) => found.extend(more),
                 other => return Ok(other),

@@ -12,28 +12,28 @@ use crate::sync::confirm::removals::Absent;
 use crate::sync::learn::memory::Memory;
 use crate::sync::round::Round;
 use crate::sync::scan::bitmap::Seen as Bitmap;
-use crate::sync::scan::crossing::Crossing;
+use crate::sync::scan::full::FullScan;
 use crate::sync::upstream::{Source, Upstream};
 
 /// Rows asked of the database at a time.
 const ROWS: u64 = 500;
 
 impl<U: Upstream> Round<'_, U> {
-    /// Notes which rows the crossing should have met and did not. Returns how many known rows the list does not have.
-    pub(in crate::sync) async fn suspect<R: Source>(&mut self, crossing: &Crossing) -> Result<u64, Error> {
+    /// Notes which rows the full scan should have met and did not. Returns how many known rows the list does not have.
+    pub(in crate::sync) async fn suspect<R: Source>(&mut self, scan: &FullScan) -> Result<u64, Error> {
         if self.listing == Listing::Blocked {
-            return self.suspect_unblocked(crossing).await;
+            return self.suspect_unblocked(scan).await;
         }
         let accepts = self.options.accept_removals && self.options.ending == Ending::Commit;
         // What was changed while the list was read may have moved past the reader, so rows are taken for gone that are on
         // neither of two readings. Where the order is moot, or the end of the list, none is.
-        let earlier = if accepts { self.read_before(crossing) } else { None };
+        let earlier = if accepts { self.read_before(scan) } else { None };
         // A server may leave blocked wallets out of the plain list; the list of blocked ones looks after them.
         let blocked = if R::HOME == Listing::Wallets { self.blocked().await? } else { Vec::new() };
         let blocked: HashSet<i64> = blocked.into_iter().map(|row| row.row_no).collect();
         let (mut absent, mut found, mut gone) = (0_u64, Absent::default(), Vec::new());
-        let times = (crossing.started_at, self.now());
-        let mut numbers = crossing.seen.absent(crossing.known_until).peekable();
+        let times = (scan.started_at, self.now());
+        let mut numbers = scan.seen.absent(scan.known_until).peekable();
         while numbers.peek().is_some() {
             let chunk: Vec<i64> = numbers.by_ref().take(usize::try_from(ROWS).unwrap_or(1)).collect();
             let rows = self.syncer.store.by_row_no::<R>(&chunk).await?;
@@ -55,7 +55,7 @@ impl<U: Upstream> Round<'_, U> {
                     found.note(row.row_no);
                 }
             }
-            absent -= self.mark_missing::<R>(accepted, crossing.started_at).await?;
+            absent -= self.mark_missing::<R>(accepted, scan.started_at).await?;
         }
         if accepts {
             if earlier.is_some() {
@@ -69,27 +69,27 @@ impl<U: Upstream> Round<'_, U> {
         self.memory.removals.found(found, listed, self.tally.total);
         // The scan is an answer about the rows that wait for one. Where the order is moot it proves nothing of a single row.
         let is_kept = self.options.ending == Ending::Commit && !self.is_guest();
-        if is_kept && !crossing.disorder() && !self.memory.removals.is_suspended() {
+        if is_kept && !scan.disorder() && !self.memory.removals.is_suspended() {
             gone.retain(|id| self.memory.rechecks.missed(id, times) == Verdict::Confirmed);
-            absent -= self.mark_missing::<R>(gone, crossing.started_at).await?;
+            absent -= self.mark_missing::<R>(gone, scan.started_at).await?;
         }
         self.admit_removals::<R>().await?;
         Ok(absent)
     }
 
     /// Keeps which rows a reading met whose absentees are to be accepted, and gives those of the reading before it.
-    fn read_before(&mut self, crossing: &Crossing) -> Option<Bitmap> {
-        let is_proof = !crossing.disorder() && crossing.walk.shows_end();
-        let seen = is_proof.then(|| crossing.seen.clone());
+    fn read_before(&mut self, scan: &FullScan) -> Option<Bitmap> {
+        let is_proof = !scan.disorder() && scan.walk.shows_end();
+        let seen = is_proof.then(|| scan.seen.clone());
         std::mem::replace(&mut self.met, seen.clone()).filter(|_| seen.is_some())
     }
 
     /// Notes the wallets to ask about that are known to be blocked and were not in the list of blocked ones. That one is no
     /// longer blocked is believed when it is seen so, and needs no guard.
-    async fn suspect_unblocked(&mut self, crossing: &Crossing) -> Result<u64, Error> {
+    async fn suspect_unblocked(&mut self, scan: &FullScan) -> Result<u64, Error> {
         let is_listed = |row: &Whereabouts| {
-            row.row_no > crossing.known_until
-                || crossing.seen.contains(row.row_no)
+            row.row_no > scan.known_until
+                || scan.seen.contains(row.row_no)
                 || self.rejects.contains_key(&(self.listing, row.id.clone()))
         };
         let mut blocked = self.blocked().await?;
@@ -204,7 +204,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     async fn listed(&self, listing: Listing) -> Result<u64, Error> {
-        Ok(u64::try_from(self.syncer.store.census(listing).await?.listed).unwrap_or(0))
+        Ok(u64::try_from(self.syncer.store.row_counts(listing).await?.listed).unwrap_or(0))
     }
 
     /// Every wallet that is known to be blocked.

@@ -2,10 +2,10 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::lumo::Lane;
+use crate::lumo::Priority;
 use crate::store::Ending;
 use crate::sync::Error;
-use crate::sync::learn::gap::Judged;
+use crate::sync::learn::gap::Comparison;
 use crate::sync::learn::locate::{Blocks, Locate, LocateStep, Stretch};
 use crate::sync::learn::order::Order;
 use crate::sync::round::Round;
@@ -25,7 +25,7 @@ impl<U: Upstream> Round<'_, U> {
         let Some(blocks) = Blocks::load(&self.syncer.store.blocks(self.listing).await?) else { return Ok(false) };
         let listed = total.saturating_sub(self.memory.gap.surplus());
         let mut locate = Locate::new(blocks, listed).expecting(missing);
-        let mut reader: Reader<U, R> = self.reader(Scope::all(self.listing, Lane::Fresh), false);
+        let mut reader: Reader<U, R> = self.reader(Scope::all(self.listing, Priority::Fresh), false);
         let mut total = Some(total);
         loop {
             match locate.step() {
@@ -51,8 +51,8 @@ impl<U: Upstream> Round<'_, U> {
         }
         let changed = locate.into_blocks().take_dirty();
         self.syncer.store.update_blocks(self.listing, &changed, self.fence()).await?;
-        let listed = self.syncer.store.census(self.listing).await?.listed;
-        Ok(!matches!(self.memory.gap.judge(total, listed), Judged::Risen(_)))
+        let listed = self.syncer.store.row_counts(self.listing).await?.listed;
+        Ok(!matches!(self.memory.gap.compare(total, listed), Comparison::Missing(_)))
     }
 
     /// Keeps where the blocks of the list begin, now that it was read whole. They outlive the process.

@@ -32,32 +32,32 @@ pub struct Gap {
 
 /// What a count tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Judged {
+pub enum Comparison {
     /// Nothing: there is no total, or it cannot be trusted.
-    Untold,
+    Unknown,
     /// As many rows are listed as should be.
-    Even,
+    Equal,
     /// So many rows are missing here, unless writes were in flight.
-    Risen(u64),
+    Missing(u64),
     /// Rows went upstream.
-    Fallen,
+    Fewer,
 }
 
 impl Gap {
     /// Compares `total`, as just told, with how many rows are stored as listed.
-    pub fn judge(&mut self, total: Option<u64>, listed: i64) -> Judged {
-        let Some(total) = total.filter(|_| !self.is_untrusted) else { return Judged::Untold };
+    pub fn compare(&mut self, total: Option<u64>, listed: i64) -> Comparison {
+        let Some(total) = total.filter(|_| !self.is_untrusted) else { return Comparison::Unknown };
         let gap = i64::try_from(total).unwrap_or(i64::MAX).saturating_sub(listed);
         if gap >= self.base {
             self.lower = 0;
             let risen = gap.abs_diff(self.base);
-            return if risen == 0 { Judged::Even } else { Judged::Risen(risen) };
+            return if risen == 0 { Comparison::Equal } else { Comparison::Missing(risen) };
         }
         self.lower = self.lower.saturating_add(1);
         if self.lower >= PATIENCE {
             self.settle(gap);
         }
-        Judged::Fallen
+        Comparison::Fewer
     }
 
     /// The gap as a certificate has found it: what is stored is what is listed, but for the rows that are suspected of
@@ -134,30 +134,30 @@ mod tests {
     #[test]
     fn a_total_above_what_is_listed_is_a_rise() {
         let mut gap = Gap::default();
-        assert_eq!(gap.judge(Some(100), 100), Judged::Even);
-        assert_eq!(gap.judge(Some(103), 100), Judged::Risen(3));
-        assert_eq!(gap.judge(Some(103), 103), Judged::Even);
-        assert_eq!(gap.judge(None, 103), Judged::Untold);
+        assert_eq!(gap.compare(Some(100), 100), Comparison::Equal);
+        assert_eq!(gap.compare(Some(103), 100), Comparison::Missing(3));
+        assert_eq!(gap.compare(Some(103), 103), Comparison::Equal);
+        assert_eq!(gap.compare(None, 103), Comparison::Unknown);
     }
 
     #[test]
     fn a_gap_that_is_lower_twice_running_is_how_it_stands() {
         let mut gap = Gap::default();
-        assert_eq!(gap.judge(Some(95), 100), Judged::Fallen);
-        assert_eq!(gap.judge(Some(100), 100), Judged::Even);
-        assert_eq!(gap.judge(Some(95), 100), Judged::Fallen);
-        assert_eq!(gap.judge(Some(95), 100), Judged::Fallen);
-        assert_eq!((gap.base(), gap.judge(Some(95), 100)), (-5, Judged::Even));
+        assert_eq!(gap.compare(Some(95), 100), Comparison::Fewer);
+        assert_eq!(gap.compare(Some(100), 100), Comparison::Equal);
+        assert_eq!(gap.compare(Some(95), 100), Comparison::Fewer);
+        assert_eq!(gap.compare(Some(95), 100), Comparison::Fewer);
+        assert_eq!((gap.base(), gap.compare(Some(95), 100)), (-5, Comparison::Equal));
         // One of the rows that went was known to have gone all along: a new one was missed.
-        assert_eq!(gap.judge(Some(96), 100), Judged::Risen(1));
+        assert_eq!(gap.compare(Some(96), 100), Comparison::Missing(1));
     }
 
     #[test]
     fn a_certificate_settles_the_gap() {
         let mut gap = Gap::default();
-        gap.judge(Some(90), 100);
+        gap.compare(Some(90), 100);
         gap.settle(-7);
-        assert_eq!((gap.judge(Some(90), 100), gap.base()), (Judged::Fallen, -7));
+        assert_eq!((gap.compare(Some(90), 100), gap.base()), (Comparison::Fewer, -7));
     }
 
     #[test]
@@ -165,9 +165,9 @@ mod tests {
         let mut gap = Gap::default();
         gap.settle(-3);
         gap.raise(2);
-        assert_eq!((gap.base(), gap.judge(Some(99), 100)), (-1, Judged::Even));
+        assert_eq!((gap.base(), gap.compare(Some(99), 100)), (-1, Comparison::Equal));
         gap.raise(2);
-        assert_eq!((gap.base(), gap.judge(Some(101), 100)), (0, Judged::Risen(1)));
+        assert_eq!((gap.base(), gap.compare(Some(101), 100)), (0, Comparison::Missing(1)));
     }
 
     #[test]
@@ -183,7 +183,7 @@ mod tests {
         ] {
             gap.note_scan(total_was_true.then_some(0), at(hour));
             assert_eq!(gap.is_trusted(), is_trusted, "hour {hour}");
-            assert_eq!(gap.judge(Some(7), 0) == Judged::Untold, !is_trusted);
+            assert_eq!(gap.compare(Some(7), 0) == Comparison::Unknown, !is_trusted);
         }
     }
 
@@ -230,7 +230,7 @@ mod tests {
         fn any_numbers_are_judged_and_kept(total: Option<u64>, listed: i64, base: i64) {
             let mut gap = Gap::default();
             gap.settle(base);
-            gap.judge(total, listed);
+            gap.compare(total, listed);
             let text = serde_json::to_string(&gap).unwrap();
             prop_assert_eq!(serde_json::from_str::<Gap>(&text).unwrap(), gap);
         }

@@ -72,7 +72,7 @@ pub(in crate::sync) struct Memory {
     pub(in crate::sync) gap: Gap,
     /// How many rows were stored as listed when the gap was last looked at.
     pub(in crate::sync) listed: Option<i64>,
-    /// The number of the last row that the crossing which settled the gap could account for.
+    /// The number of the last row that the full scan which settled the gap could account for.
     pub(in crate::sync) counted_until: i64,
     pub(in crate::sync) rechecks: Rechecks,
     /// Why the next sweep must not wait for its time, if it must not.

@@ -17,7 +17,7 @@ use tracing::Instrument;
 
 use crate::chain::Chain;
 use crate::clock::Clock;
-use crate::lumo::{Error, Lane, ListQuery};
+use crate::lumo::{Error, ListQuery, Priority};
 use crate::model::Listing;
 use crate::model::id::ExternalId;
 use crate::model::record::Page;
@@ -64,7 +64,7 @@ impl Sizes {
 #[derive(Clone, Debug)]
 pub(in crate::sync) struct Scope {
     pub(in crate::sync) listing: Listing,
-    pub(in crate::sync) lane: Lane,
+    pub(in crate::sync) priority: Priority,
     /// Only this user's rows.
     pub(in crate::sync) user: Option<ExternalId>,
     /// Only deposits in this status.
@@ -73,8 +73,8 @@ pub(in crate::sync) struct Scope {
 
 impl Scope {
     /// The whole listing.
-    pub(in crate::sync) fn all(listing: Listing, lane: Lane) -> Self {
-        Self { listing, lane, user: None, status: None }
+    pub(in crate::sync) fn all(listing: Listing, priority: Priority) -> Self {
+        Self { listing, priority, user: None, status: None }
     }
 }
 
@@ -267,14 +267,14 @@ async fn fetch<U: Upstream, R: Source>(
     first_wait: Duration,
     requests: &AtomicU64,
 ) -> Answer<R> {
-    let Scope { listing, lane, user, status } = scope;
+    let Scope { listing, priority, user, status } = scope;
     let query = ListQuery { limit: read.limit, offset: read.offset, external_id: user.clone(), status: status.clone() };
     let mut longest = first_wait;
     let mut tries = 1;
     loop {
         requests.fetch_add(1, Ordering::Relaxed);
         let read_at = clock.now();
-        let error = match R::fetch(upstream, *listing, *lane, &query).await {
+        let error = match R::fetch(upstream, *listing, *priority, &query).await {
             Ok(page) => {
                 upstream.milestone(Milestone::PageRead).await;
                 return Ok(Fetched { listing: *listing, read_at, read, page, turn: None });

@@ -1,4 +1,4 @@
-//! The rolling sweep: a crossing in slices, at its own share of the rate, beside the rounds of the schedule.
+//! The rolling sweep: a full scan in slices, at its own share of the rate, beside the rounds of the schedule.
 //!
 //! A slice holds nothing that a round needs; only what the sweep has learned is handed over at the end of a slice, and for
 //! that it waits until no round is under way.
@@ -14,14 +14,14 @@ use crate::model::record::{Deposit, Wallet};
 use crate::model::{Listing, PerListing};
 use crate::store::Fence;
 use crate::sync::round::Round;
-use crate::sync::scan::crossing::{Crossed, Crossing, Purpose};
+use crate::sync::scan::full::{FullScan, Purpose, Scanned};
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Ended, Error, Options, Report, Running, Syncer, Tally, report};
 
 /// A sweep that this process has under way.
 #[derive(Debug)]
 pub(in crate::sync) struct Sweeping {
-    crossing: Crossing,
+    scan: FullScan,
     tally: Tally,
     /// Under which right it was taken up: if another process led meanwhile, what is stored is further.
     fence: Option<Fence>,
@@ -134,15 +134,15 @@ impl<U: Upstream> Syncer<U> {
             None => self.take_up(&mut round).await?,
         };
         round.tally = sweeping.tally.clone();
-        let crossed = match round.cross::<R>(&mut sweeping.crossing, pages, stop).await {
+        let scanned = match round.scan_on::<R>(&mut sweeping.scan, pages, stop).await {
             Err(error) if error.is_unauthorized() => {
                 self.leave_alone(listing).await;
                 return Err(error);
             }
-            crossed => crossed?,
+            scanned => scanned?,
         };
         sweeping.tally = round.tally.clone();
-        let Crossed::Ended(ended) = crossed else {
+        let Scanned::Ended(ended) = scanned else {
             self.hand_over(&mut round).await?;
             *place = Some(sweeping);
             return Ok(None);
@@ -153,13 +153,13 @@ impl<U: Upstream> Syncer<U> {
     /// The sweep that is under way, or a new one.
     async fn take_up(&self, round: &mut Round<'_, U>) -> Result<Sweeping, Error> {
         let stored = self.store.sweep(round.listing).await?;
-        let crossing = stored.and_then(|(state, chunks)| Crossing::resume(Purpose::Sweep, &state, chunks));
-        let crossing = match crossing {
-            Some(crossing) => crossing,
-            None => round.crossing(Purpose::Sweep).await?,
+        let scan = stored.and_then(|(state, chunks)| FullScan::resume(Purpose::Sweep, &state, chunks));
+        let scan = match scan {
+            Some(scan) => scan,
+            None => round.full_scan(Purpose::Sweep).await?,
         };
-        let tally = Tally { requests: crossing.requests(), ..Tally::default() };
-        Ok(Sweeping { crossing, tally, fence: round.fence() })
+        let tally = Tally { requests: scan.requests(), ..Tally::default() };
+        Ok(Sweeping { scan, tally, fence: round.fence() })
     }
 
     /// Gives the rounds what came up in a slice.
@@ -188,10 +188,10 @@ impl<U: Upstream> Syncer<U> {
         fresh.memory.probed_at = fresh.memory.probed_at.max(round.memory.probed_at);
         fresh.tally = round.tally;
         (fresh.wants, fresh.places) = (round.wants, round.places);
-        fresh.started_at = sweeping.crossing.started_at;
-        let doubt = fresh.learn_from::<R>(&mut sweeping.crossing, ended).await?;
+        fresh.started_at = sweeping.scan.started_at;
+        let doubt = fresh.learn_from::<R>(&mut sweeping.scan, ended).await?;
         if fresh.memory.length == 0 {
-            fresh.adopt_ends(&sweeping.crossing);
+            fresh.adopt_ends(&sweeping.scan);
         }
         fresh.remember();
         self.store.end_sweep(fresh.listing, fresh.fence()).await?;

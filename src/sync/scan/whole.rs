@@ -2,14 +2,14 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::lumo::Lane;
+use crate::lumo::Priority;
 use crate::model::Listing;
 use crate::sync::learn::gap::counts_more;
 use crate::sync::round::Round;
-use crate::sync::scan::crossing::{Crossed, Crossing, Purpose};
+use crate::sync::scan::full::{FullScan, Purpose, Scanned};
 use crate::sync::scan::reader::Scope;
 use crate::sync::scan::walk::{Doubt, Walk};
-use crate::sync::tail::hot::Listed;
+use crate::sync::tail::recent::Listed;
 use crate::sync::tick::gap_of;
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Ended, Error};
@@ -20,8 +20,8 @@ const NOT_ACCEPTED: &str =
 impl<U: Upstream> Round<'_, U> {
     /// The whole list, now.
     pub(in crate::sync) async fn whole<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
-        let mut crossing = self.crossing(Purpose::Pass).await?;
-        self.all_of_it::<R>(&mut crossing, stop).await
+        let mut scan = self.full_scan(Purpose::Pass).await?;
+        self.all_of_it::<R>(&mut scan, stop).await
     }
 
     /// The whole list, and once more: what is on neither reading is accepted as gone. A server may leave blocked wallets out
@@ -33,7 +33,7 @@ impl<U: Upstream> Round<'_, U> {
         }
         if self.listing == Listing::Wallets {
             let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
-            let reader = self.reader(Scope::all(Listing::Blocked, Lane::Fresh), false);
+            let reader = self.reader(Scope::all(Listing::Blocked, Priority::Fresh), false);
             match self.all_of::<R>(walk, reader, u64::MAX, &|_| true, stop).await? {
                 Listed::Whole(_) => {}
                 Listed::Stopped => return Ok(Ended::Stopped),
@@ -45,8 +45,8 @@ impl<U: Upstream> Round<'_, U> {
         Ok(if is_refused { Ended::Incomplete(NOT_ACCEPTED.to_owned()) } else { second })
     }
 
-    /// A crossing that begins now.
-    pub(in crate::sync) async fn crossing(&mut self, purpose: Purpose) -> Result<Crossing, Error> {
+    /// A full scan that begins now.
+    pub(in crate::sync) async fn full_scan(&mut self, purpose: Purpose) -> Result<FullScan, Error> {
         let now = self.now();
         let refused = self.progress.page_limit.is_some();
         let probe = self.options.probe_page_size || (refused && self.memory.probe_due(now));
@@ -59,45 +59,45 @@ impl<U: Upstream> Round<'_, U> {
         // A round may rest on what an earlier one has proved; what is to prove something may not.
         let only_page = self.memory.only_page.filter(|_| self.is_round && !self.looks_behind && !probe);
         let walk = if purpose == Purpose::Pass { walk.knowing_page(only_page) } else { walk };
-        let census = self.syncer.store.census(self.listing).await?;
-        Ok(Crossing::new(purpose, now, census.last_row_no, walk).explaining(self.memory.urgent.is_some()))
+        let row_counts = self.syncer.store.row_counts(self.listing).await?;
+        Ok(FullScan::new(purpose, now, row_counts.last_row_no, walk).explaining(self.memory.urgent.is_some()))
     }
 
     pub(in crate::sync) async fn all_of_it<R: Source>(
         &mut self,
-        crossing: &mut Crossing,
+        scan: &mut FullScan,
         stop: &CancellationToken,
     ) -> Result<Ended, Error> {
-        match self.cross::<R>(crossing, u64::MAX, stop).await? {
-            Crossed::Stopped | Crossed::Paused => Ok(Ended::Stopped),
-            Crossed::Ended(ended) => {
+        match self.scan_on::<R>(scan, u64::MAX, stop).await? {
+            Scanned::Stopped | Scanned::Paused => Ok(Ended::Stopped),
+            Scanned::Ended(ended) => {
                 self.is_read_whole = true;
                 let reached = ended.is_ok();
-                let doubt = self.learn_from::<R>(crossing, ended).await?;
+                let doubt = self.learn_from::<R>(scan, ended).await?;
                 if reached {
-                    self.adopt_ends(crossing);
+                    self.adopt_ends(scan);
                 }
                 Ok(doubt.map_or(Ended::Complete, Ended::Incomplete))
             }
         }
     }
 
-    /// Learns from a crossing that came to the end of the list. Returns why it proves nothing, if it does not.
+    /// Learns from a full scan that came to the end of the list. Returns why it proves nothing, if it does not.
     pub(in crate::sync) async fn learn_from<R: Source>(
         &mut self,
-        crossing: &mut Crossing,
+        scan: &mut FullScan,
         ended: Result<(), Doubt>,
     ) -> Result<Option<String>, Error> {
         let surplus = self.memory.gap.surplus();
-        let doubt = self.conclude::<R>(crossing, ended).await?;
+        let doubt = self.conclude::<R>(scan, ended).await?;
         let rows = self.memory.gap.surplus();
         if rows > 0 && rows != surplus {
             tracing::warn!(listing = %self.listing, total = self.tally.total, "{}", counts_more(rows));
         }
-        let listed = self.syncer.store.census(self.listing).await?.listed;
+        let listed = self.syncer.store.row_counts(self.listing).await?.listed;
         self.progress.gap = gap_of(self.tally.total, listed);
         self.memory.listed = Some(listed);
-        self.memory.note_scan(crossing.explains(), self.tally.appeared > 0, self.progress.gap);
+        self.memory.note_scan(scan.explains(), self.tally.appeared > 0, self.progress.gap);
         Ok(doubt)
     }
 }

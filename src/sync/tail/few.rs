@@ -3,7 +3,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::lumo::Lane;
+use crate::lumo::Priority;
 use crate::sync::Error;
 use crate::sync::round::Round;
 use crate::sync::scan::reader::{Reader, Scope};
@@ -28,7 +28,7 @@ impl<U: Upstream> Round<'_, U> {
         // The first page is read by the round itself where new rows join there.
         let first = if self.memory.order.order().wants_head() { u64::from(limit) } else { 0 };
         let offset = self.memory.next_page.max(first);
-        let mut reader: Reader<U, R> = self.reader(Scope::all(self.listing, Lane::Fresh), false);
+        let mut reader: Reader<U, R> = self.reader(Scope::all(self.listing, Priority::Fresh), false);
         let taken = stop.run_until_cancelled(reader.take(Read { offset, limit }, &[])).await;
         self.note_requests(&reader);
         let Some(page) = taken.transpose()? else { return Ok(()) };

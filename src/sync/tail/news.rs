@@ -8,14 +8,14 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use crate::lumo::Lane;
+use crate::lumo::Priority;
 use crate::store::{Fate, Whereabouts};
 use crate::sync::confirm::recheck::Reason;
 use crate::sync::round::Round;
 use crate::sync::scan::reader::Scope;
 use crate::sync::scan::walk::Walk;
 use crate::sync::tail::further::Look;
-use crate::sync::tail::hot::Reached;
+use crate::sync::tail::recent::Reached;
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Error, Syncer, lock};
 
@@ -154,10 +154,10 @@ impl<U: Upstream> Round<'_, U> {
         if !self.memory.filters(self.now()) {
             return Ok(None);
         }
-        let known_until = self.syncer.store.census(self.listing).await?.last_row_no;
+        let known_until = self.syncer.store.row_counts(self.listing).await?.last_row_no;
         let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
         let mut reading = lock(&self.syncer.news).begin(walk, known_until);
-        let scope = Scope { status: Some(NEW.to_owned()), ..Scope::all(self.listing, Lane::Hot) };
+        let scope = Scope { status: Some(NEW.to_owned()), ..Scope::all(self.listing, Priority::Recent) };
         let only = |record: &R| record.status().is_none_or(|status| status == NEW);
         let reader = self.reader(scope, false);
         let reached = self.read_on::<R>(&mut reading.walk, &mut reading.seen, reader, most, &only, stop).await?;

@@ -14,7 +14,7 @@ use crate::model::record::Deposit;
 use crate::store::{Fate, Progress};
 use crate::sync::learn::memory::Memory;
 use crate::sync::round::Round;
-use crate::sync::tail::hot::Listed;
+use crate::sync::tail::recent::Listed;
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Error, Options, Running, Syncer, lock};
 

@@ -61,7 +61,7 @@ impl Display for Failure {
                 f,
                 "  {moment:4} {} {:?} {}+{}{}{}: {answered:?}",
                 asked.listing,
-                asked.lane,
+                asked.priority,
                 asked.offset,
                 asked.limit,
                 asked.external_id.as_ref().map(|id| format!(" of {id}")).unwrap_or_default(),

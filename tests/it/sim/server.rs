@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use lumo_bridge::lumo::{self, Lane, ListQuery};
+use lumo_bridge::lumo::{self, ListQuery, Priority};
 use lumo_bridge::model::Listing;
 use lumo_bridge::model::record::{Deposit, Page, Reject, Wallet};
 use lumo_bridge::sync::{Milestone, Upstream};
@@ -251,13 +251,18 @@ impl Server {
     }
 
     /// None if a dead process asks.
-    fn asked<R: Shaped>(&self, listing: Listing, lane: Lane, query: &ListQuery) -> Option<(Decided<R>, Pause)> {
+    fn asked<R: Shaped>(&self, listing: Listing, priority: Priority, query: &ListQuery) -> Option<(Decided<R>, Pause)> {
         let mut live = self.live();
-        (!live.is_dead).then(|| live.request(listing, lane, query))
+        (!live.is_dead).then(|| live.request(listing, priority, query))
     }
 
-    async fn answer<R: Shaped>(&self, listing: Listing, lane: Lane, query: &ListQuery) -> Result<Page<R>, lumo::Error> {
-        let Some((answer, pause)) = self.asked(listing, lane, query) else { return std::future::pending().await };
+    async fn answer<R: Shaped>(
+        &self,
+        listing: Listing,
+        priority: Priority,
+        query: &ListQuery,
+    ) -> Result<Page<R>, lumo::Error> {
+        let Some((answer, pause)) = self.asked(listing, priority, query) else { return std::future::pending().await };
         match pause {
             Pause::Turns(turns) => {
                 for _ in 0..turns {
@@ -277,16 +282,16 @@ impl Server {
 }
 
 impl Upstream for Server {
-    async fn wallets(&self, lane: Lane, query: &ListQuery) -> Result<Page<Wallet>, lumo::Error> {
-        self.answer(Listing::Wallets, lane, query).await
+    async fn wallets(&self, priority: Priority, query: &ListQuery) -> Result<Page<Wallet>, lumo::Error> {
+        self.answer(Listing::Wallets, priority, query).await
     }
 
-    async fn blocked(&self, lane: Lane, query: &ListQuery) -> Result<Page<Wallet>, lumo::Error> {
-        self.answer(Listing::Blocked, lane, query).await
+    async fn blocked(&self, priority: Priority, query: &ListQuery) -> Result<Page<Wallet>, lumo::Error> {
+        self.answer(Listing::Blocked, priority, query).await
     }
 
-    async fn deposits(&self, lane: Lane, query: &ListQuery) -> Result<Page<Deposit>, lumo::Error> {
-        self.answer(Listing::Deposits, lane, query).await
+    async fn deposits(&self, priority: Priority, query: &ListQuery) -> Result<Page<Deposit>, lumo::Error> {
+        self.answer(Listing::Deposits, priority, query).await
     }
 
     async fn milestone(&self, milestone: Milestone) {
@@ -316,11 +321,11 @@ impl Live {
     }
 
     /// One request, from the changes before it to what is logged of it.
-    fn request<R: Shaped>(&mut self, listing: Listing, lane: Lane, query: &ListQuery) -> (Decided<R>, Pause) {
+    fn request<R: Shaped>(&mut self, listing: Listing, priority: Priority, query: &ListQuery) -> (Decided<R>, Pause) {
         let asked = Asked {
             number: u64::try_from(self.log.len()).unwrap() + 1,
             listing,
-            lane,
+            priority,
             offset: query.offset,
             limit: query.limit,
             external_id: query.external_id.as_ref().map(|id| id.as_str().to_owned()),

@@ -58,12 +58,12 @@ async fn an_item_that_cannot_be_read_is_kept_and_announced_once_for_each_content
 
 async fn a_kept_item_counts_as_listed_until_it_can_be_read_or_is_gone(database: Database) {
     let store = migrated(&database, &[]).await;
-    let listed = async || store.census(Listing::Deposits).await.unwrap().listed;
+    let listed = async || store.row_counts(Listing::Deposits).await.unwrap().listed;
     ingest(&store, &[deposit("d1"), deposit("d2")], at(0)).await;
     keep(&store, &[reject("d2", "a"), reject("d3", "a"), reject("d2", "b").apart()], 1).await;
     // `d2` is stored as it was when it could be read; another item that has its id is one more.
     assert_eq!((listed().await, store.rejects(Listing::Deposits).await.unwrap()), (4, 3));
-    assert_eq!(store.census(Listing::Wallets).await.unwrap().listed, 0);
+    assert_eq!(store.row_counts(Listing::Wallets).await.unwrap().listed, 0);
 
     // It can be read now: the row is stored and the kept item goes, both or none.
     let readable = ["d2", "d3"].map(|id| (Listing::Deposits, id.to_owned())).to_vec();

@@ -3,7 +3,7 @@
 use lumo_bridge::model::Listing;
 use lumo_bridge::model::facts::{Announce, History};
 use lumo_bridge::model::record::{Deposit, Wallet};
-use lumo_bridge::store::{Batch, Census, Store, Whereabouts};
+use lumo_bridge::store::{Batch, RowCounts, Store, Whereabouts};
 use tokio::task::JoinSet;
 
 use super::fixture::{at, config, deposit, ingest, listed, migrated, noticed, page, shop, wallet};
@@ -14,7 +14,7 @@ on_each_database!(
     numbers_are_dense_however_many_write_at_once,
     a_silent_import_and_news_at_once_leave_no_hole_and_no_orphan,
     what_a_silent_import_finds_changed_is_told,
-    a_census_counts_what_is_listed,
+    row_counts_are_of_what_is_listed,
     rows_are_found_by_their_numbers,
     blocked_wallets_and_new_deposits_are_found_in_slices,
     few_rows_are_found_without_reading_all,
@@ -109,10 +109,10 @@ async fn what_a_silent_import_finds_changed_is_told(database: Database) {
     assert_dense(&database, "lumo_user_wallets", "*wallets", 2).await;
 }
 
-async fn a_census_counts_what_is_listed(database: Database) {
+async fn row_counts_are_of_what_is_listed(database: Database) {
     let store = migrated(&database, &shop()).await;
     for listing in Listing::ALL {
-        assert_eq!(store.census(listing).await.unwrap(), Census { listed: 0, last_row_no: 0 });
+        assert_eq!(store.row_counts(listing).await.unwrap(), RowCounts { listed: 0, last_row_no: 0 });
     }
     let blocked = |id: &str| listed(Wallet { is_blocked: true, ..wallet(id, id) });
     ingest(&store, &[wallet("a", "a"), blocked("b"), blocked("c"), wallet("d", "d")], at(1)).await;
@@ -122,9 +122,9 @@ async fn a_census_counts_what_is_listed(database: Database) {
         2
     );
     assert_eq!(store.vanish::<Deposit>(vec!["d1".parse().unwrap(); 2], at(2), None, at(2)).await.unwrap(), 1);
-    assert_eq!(store.census(Listing::Wallets).await.unwrap(), Census { listed: 2, last_row_no: 4 });
-    assert_eq!(store.census(Listing::Blocked).await.unwrap(), Census { listed: 1, last_row_no: 4 });
-    assert_eq!(store.census(Listing::Deposits).await.unwrap(), Census { listed: 1, last_row_no: 2 });
+    assert_eq!(store.row_counts(Listing::Wallets).await.unwrap(), RowCounts { listed: 2, last_row_no: 4 });
+    assert_eq!(store.row_counts(Listing::Blocked).await.unwrap(), RowCounts { listed: 1, last_row_no: 4 });
+    assert_eq!(store.row_counts(Listing::Deposits).await.unwrap(), RowCounts { listed: 1, last_row_no: 2 });
 }
 
 fn ids(rows: &[Whereabouts]) -> Vec<(i64, &str)> {

@@ -11,7 +11,7 @@ fn drain(throttle: &mut Throttle, now: Instant) -> usize {
 
 fn slow_down(throttle: &mut Throttle, wait: Option<Duration>, now: Instant) {
     let feedback = Feedback::Throttled { retry_after: wait, jitter: 0.0 };
-    throttle.learn(Lane::Fresh, None, feedback, now, now);
+    throttle.learn(Priority::Fresh, None, feedback, now, now);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn the_rate_of_a_server_that_answers_halves_down_to_the_floor() {
         slow_down(&mut throttle, None, now);
         assert!((throttle.rate - expected).abs() < 1e-9, "{} is not {expected}", throttle.rate);
         for _ in 0..ANSWERS_OF_A_SERVER_THAT_IS_THERE {
-            throttle.learn(Lane::Fresh, None, Feedback::Clean, now, now);
+            throttle.learn(Priority::Fresh, None, Feedback::Clean, now, now);
         }
     }
 }
@@ -80,7 +80,7 @@ fn without_retry_after_the_waits_double_to_four_seconds_and_begin_anew_after_som
     let mut throttle = Throttle::new(20.0, now);
     let mut pushed_back = |throttle: &mut Throttle, jitter| {
         let feedback = Feedback::Throttled { retry_after: None, jitter };
-        throttle.learn(Lane::Fresh, None, feedback, now, now);
+        throttle.learn(Priority::Fresh, None, feedback, now, now);
         let wait = throttle.speed(now).wait;
         now += wait;
         wait.as_millis()
@@ -88,10 +88,10 @@ fn without_retry_after_the_waits_double_to_four_seconds_and_begin_anew_after_som
     let waits: Vec<u128> = [1.0, 1.0, 0.5, 1.0, 1.0, 0.25].map(|jitter| pushed_back(&mut throttle, jitter)).to_vec();
     assert_eq!(waits, [500, 1_000, 1_000, 4_000, 4_000, 1_000]);
     for _ in 0..ANSWERS_OF_A_SERVER_THAT_IS_THERE {
-        throttle.learn(Lane::Fresh, None, Feedback::Clean, now, now);
+        throttle.learn(Priority::Fresh, None, Feedback::Clean, now, now);
     }
     let feedback = Feedback::Throttled { retry_after: Some(Duration::ZERO), jitter: 1.0 };
-    throttle.learn(Lane::Fresh, None, feedback, now, now);
+    throttle.learn(Priority::Fresh, None, feedback, now, now);
     assert_eq!(throttle.speed(now).wait.as_millis(), 500, "to wait for no time at all is not meant");
 }
 
@@ -101,7 +101,7 @@ fn requests_that_went_out_together_halve_the_rate_once() {
     let mut throttle = Throttle::new(20.0, start);
     for answered in 1..=4 {
         let feedback = Feedback::Throttled { retry_after: None, jitter: 0.0 };
-        throttle.learn(Lane::Fresh, None, feedback, start, start + answered * SECOND);
+        throttle.learn(Priority::Fresh, None, feedback, start, start + answered * SECOND);
     }
     assert!((10.0..12.0).contains(&throttle.rate), "{}", throttle.rate);
 }
@@ -122,13 +122,13 @@ fn tokens_come_as_fast_as_the_growing_rate_lets_them() {
 }
 
 /// As many pages of one kind as a block of answers has, each asked for on its own. Returns how often the rate fell.
-fn answers(throttle: &mut Throttle, lane: Lane, millis: u64, count: usize, now: &mut Instant) -> usize {
+fn answers(throttle: &mut Throttle, priority: Priority, millis: u64, count: usize, now: &mut Instant) -> usize {
     let mut falls = 0;
     for _ in 0..count {
         let asked_at = *now;
         *now += Duration::from_millis(millis);
         let before = throttle.speed(*now).rate;
-        throttle.learn(lane, Some(Listing::Deposits), Feedback::Clean, asked_at, *now);
+        throttle.learn(priority, Some(Listing::Deposits), Feedback::Clean, asked_at, *now);
         if throttle.rate < before {
             assert!((throttle.rate - before / 2.0).abs() < 1e-9, "{before} to {}", throttle.rate);
             falls += 1;
@@ -148,7 +148,7 @@ fn the_rate_halves_once_for_each_doubling_of_latency() {
         (500, 16, 0, "no more than before"),
         (1_200, 16, 1, "double again"),
     ] {
-        assert_eq!(answers(&mut throttle, Lane::Fresh, millis, count, &mut now), falls, "{why}");
+        assert_eq!(answers(&mut throttle, Priority::Fresh, millis, count, &mut now), falls, "{why}");
     }
 }
 
@@ -156,12 +156,12 @@ fn the_rate_halves_once_for_each_doubling_of_latency() {
 fn slow_answers_that_were_under_way_together_halve_the_rate_once() {
     let mut now = Instant::now();
     let mut throttle = Throttle::new(64.0, now);
-    answers(&mut throttle, Lane::Fresh, 100, 100, &mut now);
+    answers(&mut throttle, Priority::Fresh, 100, 100, &mut now);
     let together = now;
     for answered in 0..100 {
         let now = together + SECOND + answered * Duration::from_millis(1);
-        for lane in [Lane::Fresh, Lane::Sweep] {
-            throttle.learn(lane, Some(Listing::Deposits), Feedback::Clean, together, now);
+        for priority in [Priority::Fresh, Priority::Sweep] {
+            throttle.learn(priority, Some(Listing::Deposits), Feedback::Clean, together, now);
         }
     }
     assert!((32.0..37.0).contains(&throttle.rate), "{}", throttle.rate);
@@ -174,8 +174,8 @@ fn one_slow_server_is_noticed_once_by_all_lanes() {
     let mut falls = 0;
     for millis in [100, 300] {
         for _ in 0..6 {
-            for lane in [Lane::Fresh, Lane::Hot, Lane::Sweep] {
-                falls += answers(&mut throttle, lane, millis, 8, &mut now);
+            for priority in [Priority::Fresh, Priority::Recent, Priority::Sweep] {
+                falls += answers(&mut throttle, priority, millis, 8, &mut now);
             }
         }
     }
@@ -187,14 +187,14 @@ fn neither_noise_below_the_floor_nor_a_change_of_question_is_a_doubling() {
     let mut now = Instant::now();
     let mut throttle = Throttle::new(64.0, now);
     for millis in [1, 90, 2, 99, 3, 60] {
-        answers(&mut throttle, Lane::Fresh, millis, 50, &mut now);
-        answers(&mut throttle, Lane::Sweep, 2_000, 50, &mut now);
+        answers(&mut throttle, Priority::Fresh, millis, 50, &mut now);
+        answers(&mut throttle, Priority::Sweep, 2_000, 50, &mut now);
         // Quick ones in between.
         for _ in 0..20 {
-            answers(&mut throttle, Lane::Hot, 900, 7, &mut now);
-            answers(&mut throttle, Lane::Hot, 10, 1, &mut now);
+            answers(&mut throttle, Priority::Recent, 900, 7, &mut now);
+            answers(&mut throttle, Priority::Recent, 10, 1, &mut now);
         }
-        throttle.learn(Lane::Fresh, None, Feedback::Clean, now, now + 60 * SECOND);
+        throttle.learn(Priority::Fresh, None, Feedback::Clean, now, now + 60 * SECOND);
     }
     assert!((throttle.rate - 64.0).abs() < 1e-9, "{}", throttle.rate);
 }

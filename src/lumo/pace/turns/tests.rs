@@ -8,16 +8,16 @@ use super::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Come(Lane),
-    GiveUp(Lane),
+    Come(Priority),
+    GiveUp(Priority),
     /// Whoever may go goes.
     Look,
     Answer(usize, Feedback),
     Pass(u64),
 }
 
-fn lane() -> impl Strategy<Value = Lane> {
-    prop_oneof![Just(Lane::Fresh), Just(Lane::Hot), Just(Lane::Sweep)]
+fn priority() -> impl Strategy<Value = Priority> {
+    prop_oneof![Just(Priority::Fresh), Just(Priority::Recent), Just(Priority::Sweep)]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -29,8 +29,8 @@ fn step() -> impl Strategy<Value = Step> {
         }),
     ];
     prop_oneof![
-        4 => lane().prop_map(Step::Come),
-        1 => lane().prop_map(Step::GiveUp),
+        4 => priority().prop_map(Step::Come),
+        1 => priority().prop_map(Step::GiveUp),
         4 => Just(Step::Look),
         4 => (0_usize..64, feedback).prop_map(|(index, feedback)| Step::Answer(index, feedback)),
         4 => (1_u64..2_000).prop_map(Step::Pass),
@@ -51,67 +51,67 @@ proptest! {
         let mut turns = Turns::new(rate, slots, now);
         turns.set_sweep_budget(share, now);
         let (mut sent, mut swept) = (0.0, 0.0);
-        let mut flying: Vec<(Lane, Instant)> = Vec::new();
+        let mut flying: Vec<(Priority, Instant)> = Vec::new();
         let mut lines = [0_usize; 2];
         for step in steps {
             match step {
-                Step::Come(lane) => {
-                    turns.join(lane);
-                    lines[usize::from(lane.is_sweep())] += 1;
+                Step::Come(priority) => {
+                    turns.join(priority);
+                    lines[usize::from(priority.is_sweep())] += 1;
                 }
-                Step::GiveUp(lane) => {
-                    let line = &mut lines[usize::from(lane.is_sweep())];
+                Step::GiveUp(priority) => {
+                    let line = &mut lines[usize::from(priority.is_sweep())];
                     if *line > 0 {
                         *line -= 1;
-                        turns.leave(lane);
+                        turns.leave(priority);
                     }
                 }
                 Step::Look => {
-                    for lane in [Lane::Sweep, Lane::Hot] {
-                        let line = &mut lines[usize::from(lane.is_sweep())];
-                        if *line > 0 && turns.admit(lane, now).is_ok() {
+                    for priority in [Priority::Sweep, Priority::Recent] {
+                        let line = &mut lines[usize::from(priority.is_sweep())];
+                        if *line > 0 && turns.admit(priority, now).is_ok() {
                             *line -= 1;
-                            turns.leave(lane);
-                            flying.push((lane, now));
+                            turns.leave(priority);
+                            flying.push((priority, now));
                             sent += 1.0;
-                            swept += f64::from(u8::from(lane.is_sweep()));
+                            swept += f64::from(u8::from(priority.is_sweep()));
                         }
                     }
                 }
                 Step::Answer(index, feedback) if !flying.is_empty() => {
-                    let (lane, asked_at) = flying.swap_remove(index % flying.len());
-                    turns.learn(lane, Some(Listing::Wallets), feedback, asked_at, now);
-                    turns.end(lane);
+                    let (priority, asked_at) = flying.swap_remove(index % flying.len());
+                    turns.learn(priority, Some(Listing::Wallets), feedback, asked_at, now);
+                    turns.end(priority);
                 }
                 Step::Answer(..) => {}
                 Step::Pass(millis) => now += Duration::from_millis(millis),
             }
             let seconds = (now - start).as_secs_f64();
-            let sweeps = flying.iter().filter(|(lane, _)| lane.is_sweep()).count();
+            let sweeps = flying.iter().filter(|(priority, _)| priority.is_sweep()).count();
             prop_assert!(flying.len() <= slots && sweeps <= (slots - 1).max(1));
             prop_assert!(sent <= rate.max(1.0) + seconds * rate + 1e-6);
             prop_assert!(swept <= (rate * share).max(1.0) + 1.0 + seconds * rate * share + 1e-6 || percent == 100);
         }
         // In the end everyone who still waits goes, if whoever is told to wait does so.
-        for (lane, asked_at) in flying {
-            turns.learn(lane, None, Feedback::Clean, asked_at, now);
-            turns.end(lane);
+        for (priority, asked_at) in flying {
+            turns.learn(priority, None, Feedback::Clean, asked_at, now);
+            turns.end(priority);
         }
         let mut looks = 0;
         while lines != [0, 0] {
             looks += 1;
             prop_assert!(looks < 20_000, "{lines:?} {turns:?}");
             let mut next: Option<Instant> = None;
-            for lane in [Lane::Fresh, Lane::Sweep] {
-                let line = &mut lines[usize::from(lane.is_sweep())];
+            for priority in [Priority::Fresh, Priority::Sweep] {
+                let line = &mut lines[usize::from(priority.is_sweep())];
                 if *line == 0 {
                     continue;
                 }
-                match turns.admit(lane, now) {
+                match turns.admit(priority, now) {
                     Ok(()) => {
                         *line -= 1;
-                        turns.leave(lane);
-                        turns.end(lane);
+                        turns.leave(priority);
+                        turns.end(priority);
                         next = Some(now);
                     }
                     Err(Wait::At(time)) => {

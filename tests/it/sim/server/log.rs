@@ -1,6 +1,6 @@
 //! What was asked, and what became of it.
 
-use lumo_bridge::lumo::Lane;
+use lumo_bridge::lumo::Priority;
 use lumo_bridge::model::Listing;
 
 use super::Failure;
@@ -12,7 +12,7 @@ pub(crate) struct Asked {
     /// 1, 2, 3 … over all listings.
     pub(crate) number: u64,
     pub(crate) listing: Listing,
-    pub(crate) lane: Lane,
+    pub(crate) priority: Priority,
     pub(crate) offset: u64,
     pub(crate) limit: u32,
     pub(crate) external_id: Option<String>,

@@ -19,9 +19,9 @@ enum Way {
 
 /// Where the last rows stood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::sync) struct Vicinity(Option<(i64, Way)>);
+pub(in crate::sync) struct InsertHint(Option<(i64, Way)>);
 
-impl Vicinity {
+impl InsertHint {
     /// The row numbers among which the next rows are looked for first; none if the last ones stood all over the table.
     pub(in crate::sync) fn guess(self, rows: usize) -> Option<RangeInclusive<i64>> {
         let (edge, way) = self.0?;
@@ -58,12 +58,12 @@ impl Vicinity {
 mod tests {
     use super::*;
 
-    fn after(numbers: impl IntoIterator<Item = i64>, new: usize) -> Vicinity {
+    fn after(numbers: impl IntoIterator<Item = i64>, new: usize) -> InsertHint {
         let head = |row_no| Some(Head { fingerprint: 0, missing: false, row_no });
         let heads: Vec<_> = numbers.into_iter().map(head).chain((0..new).map(|_| None)).collect();
-        let mut vicinity = Vicinity::default();
-        vicinity.learn(&heads);
-        vicinity
+        let mut insert_hint = InsertHint::default();
+        insert_hint.learn(&heads);
+        insert_hint
     }
 
     #[test]
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn nothing_is_expected_of_rows_that_stand_apart() {
-        assert_eq!(Vicinity::default().guess(100), None);
+        assert_eq!(InsertHint::default().guess(100), None);
         assert_eq!(after([], 100).guess(100), None);
         assert_eq!(after(1_000..1_100, 101).guess(100), None, "most are new");
         assert_eq!(after((1_000..1_100).map(|number| number * 7), 0).guess(100), None);

@@ -12,9 +12,9 @@ const MOST: usize = 10_000;
 
 /// The rows, and whether each was seen since.
 #[derive(Debug, Default)]
-pub(in crate::sync) struct Sightings(Mutex<BTreeMap<String, bool>>);
+pub(in crate::sync) struct RecentlySeen(Mutex<BTreeMap<String, bool>>);
 
-impl Sightings {
+impl RecentlySeen {
     pub(in crate::sync) fn is_empty(&self) -> bool {
         lock(&self.0).is_empty()
     }
@@ -47,22 +47,22 @@ mod tests {
 
     #[test]
     fn only_what_is_expected_is_noted_and_only_once() {
-        let sightings = Sightings::default();
-        sightings.note("a");
-        assert!(sightings.is_empty() && !sightings.take("a"));
-        sightings.expect("a");
-        sightings.expect("b");
-        sightings.note("a");
-        assert_eq!([sightings.take("a"), sightings.take("b"), sightings.take("a")], [true, false, false]);
-        assert!(sightings.is_empty());
+        let recently_seen = RecentlySeen::default();
+        recently_seen.note("a");
+        assert!(recently_seen.is_empty() && !recently_seen.take("a"));
+        recently_seen.expect("a");
+        recently_seen.expect("b");
+        recently_seen.note("a");
+        assert_eq!([recently_seen.take("a"), recently_seen.take("b"), recently_seen.take("a")], [true, false, false]);
+        assert!(recently_seen.is_empty());
     }
 
     #[test]
     fn what_nobody_asks_for_again_takes_no_room_for_ever() {
-        let sightings = Sightings::default();
+        let recently_seen = RecentlySeen::default();
         for number in 0..3 * MOST {
-            sightings.expect(&number.to_string());
+            recently_seen.expect(&number.to_string());
         }
-        assert!(lock(&sightings.0).len() <= MOST);
+        assert!(lock(&recently_seen.0).len() <= MOST);
     }
 }

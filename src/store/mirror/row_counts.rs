@@ -15,7 +15,7 @@ use crate::store::{Error, Mirrored, Store};
 
 /// How much of a listing is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Census {
+pub struct RowCounts {
     /// Rows that are not missing, or of the blocked list wallets that are blocked and not missing; and the items that could
     /// not be read and stand for none of them. Rows of a former company do not count.
     pub listed: i64,
@@ -44,7 +44,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn census(&self, listing: Listing) -> Result<Census, Error> {
+    pub async fn row_counts(&self, listing: Listing) -> Result<RowCounts, Error> {
         let (counter, table, condition, is_listed) = match listing {
             Listing::Wallets => (stream::WALLETS, "lumo_user_wallets", GONE, LISTED),
             Listing::Blocked => (stream::WALLETS, "lumo_user_wallets", LISTED_BLOCKED, LISTED_BLOCKED),
@@ -66,7 +66,7 @@ impl Store {
             Listing::Blocked => counted + rejects,
             Listing::Wallets | Listing::Deposits => last_row_no - former - counted + rejects,
         };
-        Ok(Census { listed, last_row_no })
+        Ok(RowCounts { listed, last_row_no })
     }
 
     /// The rows of these numbers that are not missing, in order.

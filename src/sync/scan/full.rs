@@ -1,21 +1,21 @@
-//! A crossing: one listing read from its first row to its last, whether in one go or in slices over hours.
+//! A full scan: one listing read from its first row to its last, whether in one go or in slices over hours.
 //!
 //! It is what a full pass, the first import and the rolling sweep have in common. The walk proves it; the bitmap of row
-//! numbers tells afterwards which known rows were not on any page. A crossing can be put down after any page and taken up
+//! numbers tells afterwards which known rows were not on any page. A full scan can be put down after any page and taken up
 //! by another process: what it needs is small and is stored with the rows.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::lumo::Lane;
+use crate::lumo::Priority;
 use crate::model::Listing;
 use crate::store::{Checkpoint, SweepState};
 use crate::sync::learn::locate::{Blocks, Builder};
-use crate::sync::round::{Haul, Heads, Round};
+use crate::sync::round::{Heads, PageBatch, Round};
 use crate::sync::scan::bitmap::Seen as Bitmap;
+use crate::sync::scan::insert_hint::InsertHint;
 use crate::sync::scan::reader::{Fetched, Reader, Scope};
-use crate::sync::scan::vicinity::Vicinity;
 use crate::sync::scan::walk::{self, Doubt, Step, Walk};
 use crate::sync::tail::ends::Anchors;
 use crate::sync::upstream::{Milestone, Source, Upstream};
@@ -25,10 +25,10 @@ use crate::sync::{Error, refuses_limit};
 const ENDS: usize = 64;
 /// Pages that may share a transaction.
 const BATCH: usize = 16;
-/// How often a crossing that changes nothing puts down where it is.
+/// How often a full scan that changes nothing puts down where it is.
 const SAVE_EVERY: TimeDelta = TimeDelta::seconds(1);
 
-/// Why a listing is crossed.
+/// Why a listing is scanned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sync) enum Purpose {
     /// One pass, now; where it stands is nobody else's business.
@@ -40,16 +40,16 @@ pub(in crate::sync) enum Purpose {
 }
 
 impl Purpose {
-    const fn lane(self) -> Lane {
+    const fn priority(self) -> Priority {
         match self {
-            Self::Pass | Self::Import => Lane::Fresh,
-            Self::Sweep => Lane::Sweep,
+            Self::Pass | Self::Import => Priority::Fresh,
+            Self::Sweep => Priority::Sweep,
         }
     }
 }
 
 #[derive(Debug)]
-pub(in crate::sync) struct Crossing {
+pub(in crate::sync) struct FullScan {
     purpose: Purpose,
     pub(in crate::sync) started_at: DateTime<Utc>,
     /// The last row number given when it began: only of rows up to it can the absence be noticed.
@@ -59,12 +59,12 @@ pub(in crate::sync) struct Crossing {
     kept: Kept,
     saved_at: DateTime<Utc>,
     blocks: Option<Builder>,
-    vicinity: Vicinity,
+    insert_hint: InsertHint,
     /// Of each record that was read and is yet to be stored, whether it was met before.
     met: Vec<bool>,
 }
 
-/// What a crossing carries over a restart, beside the walk and the bitmap.
+/// What a full scan carries over a restart, beside the walk and the bitmap.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Kept {
     first: Vec<u64>,
@@ -76,7 +76,7 @@ struct Kept {
     requests: u64,
     /// Whether rows that two pages share came in another order the second time.
     disorder: bool,
-    /// Whether a surplus was known that nobody had explained when it began: whatever row that was, this crossing meets it.
+    /// Whether a surplus was known that nobody had explained when it began: whatever row that was, this full scan meets it.
     #[serde(default)]
     explains: bool,
 }
@@ -88,7 +88,7 @@ struct Saved {
 }
 
 /// How reading on ended.
-pub(in crate::sync) enum Crossed {
+pub(in crate::sync) enum Scanned {
     /// The end of the list was reached.
     Ended(Result<(), Doubt>),
     /// So many pages as were wanted were read.
@@ -97,7 +97,7 @@ pub(in crate::sync) enum Crossed {
     Stopped,
 }
 
-impl Crossing {
+impl FullScan {
     pub(in crate::sync) fn new(purpose: Purpose, started_at: DateTime<Utc>, known_until: i64, walk: Walk) -> Self {
         Self {
             purpose,
@@ -108,12 +108,12 @@ impl Crossing {
             kept: Kept::default(),
             saved_at: started_at,
             blocks: Some(Blocks::builder()),
-            vicinity: Vicinity::default(),
+            insert_hint: InsertHint::default(),
             met: Vec::new(),
         }
     }
 
-    /// Takes up a crossing that was put down; none if what was stored cannot be read.
+    /// Takes up a full scan that was put down; none if what was stored cannot be read.
     pub(in crate::sync) fn resume(purpose: Purpose, state: &SweepState, chunks: Vec<(i32, Vec<u8>)>) -> Option<Self> {
         let Saved { walk, kept } = serde_json::from_str(&state.state).ok()?;
         Some(Self {
@@ -126,7 +126,7 @@ impl Crossing {
             saved_at: state.started_at,
             // Where the list's blocks begin was seen by the process that read them.
             blocks: None,
-            vicinity: Vicinity::default(),
+            insert_hint: InsertHint::default(),
             met: Vec::new(),
         })
     }
@@ -234,37 +234,37 @@ impl Crossing {
 }
 
 impl<U: Upstream> Round<'_, U> {
-    /// Reads on from where the crossing stands and stores what it finds, for at most so many pages.
-    pub(in crate::sync) async fn cross<R: Source>(
+    /// Reads on from where the full scan stands and stores what it finds, for at most so many pages.
+    pub(in crate::sync) async fn scan_on<R: Source>(
         &mut self,
-        crossing: &mut Crossing,
+        scan: &mut FullScan,
         most: u64,
         stop: &CancellationToken,
-    ) -> Result<Crossed, Error> {
-        let scope = Scope::all(self.listing, crossing.purpose.lane());
-        let mut reader: Reader<U, R> = self.reader(scope, crossing.is_kept());
+    ) -> Result<Scanned, Error> {
+        let scope = Scope::all(self.listing, scan.purpose.priority());
+        let mut reader: Reader<U, R> = self.reader(scope, scan.is_kept());
         let mut left = most;
         while left > 0 {
-            let read = crossing.walk.next();
-            let ahead = crossing.walk.ahead(reader.window());
+            let read = scan.walk.next();
+            let ahead = scan.walk.ahead(reader.window());
             let taken = stop.run_until_cancelled(reader.take(read, &ahead)).await;
-            crossing.kept.requests += self.note_requests(&reader);
+            scan.kept.requests += self.note_requests(&reader);
             let page = match taken {
                 None => {
-                    self.put_down(crossing).await?;
-                    return Ok(Crossed::Stopped);
+                    self.put_down(scan).await?;
+                    return Ok(Scanned::Stopped);
                 }
                 Some(Ok(page)) => page,
-                Some(Err(error)) if refuses_limit(&error) => match crossing.walk.refused() {
+                Some(Err(error)) if refuses_limit(&error) => match scan.walk.refused() {
                     Some(_) => continue,
                     None => return Err(error.into()),
                 },
                 Some(Err(error)) => {
-                    self.put_down(crossing).await?;
+                    self.put_down(scan).await?;
                     return Err(error.into());
                 }
             };
-            let mut step = crossing.absorb(&page);
+            let mut step = scan.absorb(&page);
             let mut pages = vec![page];
             let mut broken = None;
             while let Step::Read(next) = step
@@ -273,7 +273,7 @@ impl<U: Upstream> Round<'_, U> {
             {
                 match reader.ready(next) {
                     Some(Ok(page)) => {
-                        step = crossing.absorb(&page);
+                        step = scan.absorb(&page);
                         pages.push(page);
                     }
                     Some(Err(error)) => {
@@ -289,42 +289,42 @@ impl<U: Upstream> Round<'_, U> {
                 && broken.is_none()
             {
                 // While the database works, the next pages are on their way.
-                reader.expect(next, &crossing.walk.ahead(reader.window()));
+                reader.expect(next, &scan.walk.ahead(reader.window()));
                 self.syncer.upstream.milestone(Milestone::PagesRequested).await;
             }
-            self.take_in(crossing, pages).await?;
-            self.tally.rows = crossing.walk.rows();
+            self.take_in(scan, pages).await?;
+            self.tally.rows = scan.walk.rows();
             (self.options.observe)(&self.tally);
             if let Some(error) = broken.filter(|error| !refuses_limit(error)) {
                 return Err(error.into());
             }
             match step {
                 Step::Read(_) => {}
-                Step::End => return Ok(Crossed::Ended(Ok(()))),
-                Step::Unproved(doubt) => return Ok(Crossed::Ended(Err(doubt))),
+                Step::End => return Ok(Scanned::Ended(Ok(()))),
+                Step::Unproved(doubt) => return Ok(Scanned::Ended(Err(doubt))),
             }
         }
-        self.put_down(crossing).await?;
-        Ok(Crossed::Paused)
+        self.put_down(scan).await?;
+        Ok(Scanned::Paused)
     }
 
-    /// Stores pages, and with them, where something is stored at all or it is time, where the crossing stands.
-    async fn take_in<R: Source>(&mut self, crossing: &mut Crossing, pages: Vec<Fetched<R>>) -> Result<(), Error> {
+    /// Stores pages, and with them, where something is stored at all or it is time, where the full scan stands.
+    async fn take_in<R: Source>(&mut self, scan: &mut FullScan, pages: Vec<Fetched<R>>) -> Result<(), Error> {
         let places: Vec<(u64, usize)> = pages.iter().map(|page| (page.read.offset, page.page.items.len())).collect();
-        let haul = Haul::of(pages);
-        let heads = self.look_up(crossing, &haul).await?;
-        crossing.mark(&heads);
+        let batch = PageBatch::of(pages);
+        let heads = self.look_up(scan, &batch).await?;
+        scan.mark(&heads);
         let now = self.now();
-        let quiet = haul.is_stored(&heads);
+        let quiet = batch.is_stored(&heads);
         let mut checkpoint = Checkpoint::default();
-        let is_time = now < crossing.saved_at || now - crossing.saved_at >= SAVE_EVERY;
-        if crossing.is_kept() && (!quiet || is_time) {
-            checkpoint.sweep = crossing.state(self.listing);
-            checkpoint.seen = crossing.seen.take_dirty();
-            crossing.saved_at = now;
+        let is_time = now < scan.saved_at || now - scan.saved_at >= SAVE_EVERY;
+        if scan.is_kept() && (!quiet || is_time) {
+            checkpoint.sweep = scan.state(self.listing);
+            checkpoint.seen = scan.seen.take_dirty();
+            scan.saved_at = now;
         }
-        let fates = self.keep_haul(haul, Some(heads), checkpoint).await?;
-        crossing.kept.unkept += std::mem::take(&mut self.unkept);
+        let fates = self.keep_batch(batch, Some(heads), checkpoint).await?;
+        scan.kept.unkept += std::mem::take(&mut self.unkept);
         let mut fates = fates.as_slice();
         for (offset, items) in places {
             let (page, rest) = fates.split_at(items.min(fates.len()));
@@ -334,28 +334,28 @@ impl<U: Upstream> Round<'_, U> {
         Ok(())
     }
 
-    /// What the tables know of a haul.
-    async fn look_up<R: Source>(&self, crossing: &mut Crossing, haul: &Haul<R>) -> Result<Heads, Error> {
-        let met = std::mem::take(&mut crossing.met);
+    /// What the tables know of a page batch.
+    async fn look_up<R: Source>(&self, scan: &mut FullScan, batch: &PageBatch<R>) -> Result<Heads, Error> {
+        let met = std::mem::take(&mut scan.met);
         let store = &self.syncer.store;
-        if crossing.purpose == Purpose::Import && crossing.known_until == 0 && self.listing == Listing::Deposits {
+        if scan.purpose == Purpose::Import && scan.known_until == 0 && self.listing == Listing::Deposits {
             // Into an empty table: what was not met yet is not stored either. Should another process have been faster, the
             // key refuses the row, and the transaction looks before it tries again. Wallets come from two lists at once.
             let asked: Vec<&R> =
-                haul.records.iter().zip(&met).filter(|(_, met)| **met).map(|(record, _)| record).collect();
+                batch.records.iter().zip(&met).filter(|(_, met)| **met).map(|(record, _)| record).collect();
             let mut heads = store.heads(&asked, None).await?.into_iter();
             return Ok(met.into_iter().map(|met| if met { heads.next().flatten() } else { None }).collect());
         }
-        let records: Vec<&R> = haul.records.iter().collect();
-        let heads = store.heads(&records, crossing.vicinity.guess(records.len())).await?;
-        crossing.vicinity.learn(&heads);
+        let records: Vec<&R> = batch.records.iter().collect();
+        let heads = store.heads(&records, scan.insert_hint.guess(records.len())).await?;
+        scan.insert_hint.learn(&heads);
         Ok(heads)
     }
 
-    /// Stores where a crossing stands that is to go on later.
-    async fn put_down(&self, crossing: &mut Crossing) -> Result<(), Error> {
-        if let Some(state) = crossing.state(self.listing).filter(|_| crossing.is_kept()) {
-            let dirty = crossing.seen.take_dirty();
+    /// Stores where a full scan stands that is to go on later.
+    async fn put_down(&self, scan: &mut FullScan) -> Result<(), Error> {
+        if let Some(state) = scan.state(self.listing).filter(|_| scan.is_kept()) {
+            let dirty = scan.seen.take_dirty();
             self.syncer.store.save_sweep(&state, &dirty, self.fence(), self.now()).await?;
         }
         Ok(())

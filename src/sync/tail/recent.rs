@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
-use crate::lumo::{self, Lane};
+use crate::lumo::{self, Priority};
 use crate::model::Listing;
 use crate::sync::learn::memory::is_past;
 use crate::sync::learn::order::Order;
@@ -52,7 +52,7 @@ pub(in crate::sync) enum Reached {
 }
 
 impl<U: Upstream> Round<'_, U> {
-    pub(in crate::sync) async fn hot<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+    pub(in crate::sync) async fn recent_rows<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         if self.listing == Listing::Deposits && !self.is_read_whole {
             self.young::<R>(stop).await?;
             self.new_ones_in_turn::<R>(stop).await?;
@@ -68,7 +68,7 @@ impl<U: Upstream> Round<'_, U> {
         let read_at = [None, self.memory.day_read_at, self.memory.week_read_at];
         let mut due = TIERS.into_iter().zip(read_at).filter(|((_, every, _), at)| is_past(*at, *every, now));
         let Some(((age, every, most), _)) = due.next_back() else { return Ok(()) };
-        let mut reader: Reader<U, R> = self.reader(Scope::all(self.listing, Lane::Hot), false);
+        let mut reader: Reader<U, R> = self.reader(Scope::all(self.listing, Priority::Recent), false);
         let limit = self.known_cap().unwrap_or(self.syncer.settings.page_size);
         for _ in 0..most {
             if now - edge.created_at > age {
