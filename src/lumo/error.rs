@@ -60,7 +60,7 @@ pub enum Error {
 
 /// Said of a wait that was cut, so that whoever logs the error warns of it.
 fn long_rest(retry_after: Option<Duration>) -> &'static str {
-    let cut = retry_after.is_some_and(|wait| wait >= retry_after::CAP);
+    let cut = retry_after.is_some_and(|wait| wait >= retry_after::MAX_WAIT);
     if cut { ", and for none in the next 15 minutes or longer; it is left alone for 15" } else { "" }
 }
 

@@ -4,7 +4,7 @@ use crate::lumo::pace::Priority;
 use crate::lumo::{Error, Outage};
 use crate::meter::{Counter, Exposition, Histogram};
 
-const BOUNDS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
+const DURATION_BUCKETS_SECONDS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
 
 #[derive(Debug)]
 pub struct Meters {
@@ -24,7 +24,7 @@ impl Default for Meters {
                 "lumo_bridge_lumo_request_duration_seconds",
                 "How long Lumo took to answer.",
                 ["lane"],
-                BOUNDS,
+                DURATION_BUCKETS_SECONDS,
             ),
         }
     }

@@ -1,7 +1,7 @@
 //! The `Retry-After` header: seconds or a date, bounded.
 //!
 //! A date is compared with the answer's own `Date` where that makes sense, so the two machines' clocks need not agree. What
-//! cannot be read counts as not sent, what has passed as zero, and nobody keeps the bridge away for longer than [`CAP`].
+//! cannot be read counts as not sent, what has passed as zero, and nobody keeps the bridge away for longer than [`MAX_WAIT`].
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use chrono::{DateTime, Utc};
 use crate::model::retry_after::retry_after;
 
 /// Longest wait that is believed.
-pub(super) const CAP: Duration = Duration::from_secs(15 * 60);
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// How long to wait.
 pub(super) fn parse(value: &str, served_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<Duration> {
-    retry_after(value, served_at, now).map(|wait| wait.min(CAP))
+    retry_after(value, served_at, now).map(|wait| wait.min(MAX_WAIT))
 }
 
 #[cfg(test)]
@@ -30,14 +30,14 @@ mod tests {
             ("0", seconds(0)),
             ("7", seconds(7)),
             (" 120 ", seconds(120)),
-            ("86400", Some(CAP)),
-            ("99999999999999999999999999", Some(CAP)),
+            ("86400", Some(MAX_WAIT)),
+            ("99999999999999999999999999", Some(MAX_WAIT)),
             ("Fri, 02 Jan 2026 03:04:35 GMT", seconds(30)),
             ("Friday, 02-Jan-26 03:04:35 GMT", seconds(30)),
             ("Fri Jan  2 03:04:35 2026", seconds(30)),
             ("Fri, 02 Jan 2026 03:04:00 GMT", seconds(0)),
             ("Thu, 01 Jan 1970 00:00:00 GMT", seconds(0)),
-            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(CAP)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(MAX_WAIT)),
             ("", None),
             ("-1", None),
             ("1.5", None),

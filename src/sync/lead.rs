@@ -29,11 +29,11 @@ const LEASE: TimeDelta = TimeDelta::seconds(15);
 /// How often it is renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(4);
 /// How often a process that stands by looks at it, …
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const POLL_EVERY: Duration = Duration::from_secs(1);
 /// … and how often in the beginning, …
-const FIRST_LOOKS_EVERY: Duration = Duration::from_millis(100);
+const FIRST_POLL_EVERY: Duration = Duration::from_millis(100);
 /// … which lasts this long: a process that was killed and started again finds its own old lease.
-const BEGINNING: Duration = Duration::from_secs(3);
+const FIRST_POLLS_FOR: Duration = Duration::from_secs(3);
 /// How often a process that stands by asks whose key it has while that cannot be found out.
 const IDENTIFY_EVERY: Duration = Duration::from_secs(10);
 
@@ -184,7 +184,7 @@ impl Standby {
     }
 
     fn is_beginning(&self) -> bool {
-        self.began.elapsed() < BEGINNING
+        self.began.elapsed() < FIRST_POLLS_FOR
     }
 
     fn may_identify(&self) -> bool {
@@ -192,7 +192,7 @@ impl Standby {
     }
 
     fn pause(&self) -> Duration {
-        if self.is_beginning() { FIRST_LOOKS_EVERY } else { LOOK_EVERY }
+        if self.is_beginning() { FIRST_POLL_EVERY } else { POLL_EVERY }
     }
 
     /// Says who reads, when that is news. In the beginning nobody does: the holder may be dead, or the set of parts that

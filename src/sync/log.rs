@@ -12,7 +12,7 @@ use crate::model::{Listing, PerListing};
 use crate::outage::{News, Outage};
 
 /// Between two summaries, of whichever listings.
-const EVERY: Duration = Duration::from_secs(60);
+const SUMMARY_EVERY: Duration = Duration::from_secs(60);
 
 /// Which listings fail at present.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl State {
             News::Nothing => Line::Nothing,
             News::Begun => Line::Begun,
             News::Over { failures, lasted } => Line::Over { failures, lasted },
-            News::Goes { .. } if self.said_at.is_some_and(|at| now.saturating_duration_since(at) < EVERY) => {
+            News::Goes { .. } if self.said_at.is_some_and(|at| now.saturating_duration_since(at) < SUMMARY_EVERY) => {
                 Line::Nothing
             }
             News::Goes { .. } => {

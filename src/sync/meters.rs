@@ -6,7 +6,8 @@ use super::{Report, Tally};
 use crate::meter::{Counter, Exposition, Histogram};
 use crate::model::Listing;
 
-const BOUNDS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0];
+const DURATION_BUCKETS_SECONDS: &[f64] =
+    &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0];
 
 #[derive(Debug)]
 pub struct Meters {
@@ -22,7 +23,7 @@ impl Default for Meters {
                 "lumo_bridge_sync_pass_duration_seconds",
                 "How long rounds and sweeps took, by how they ended.",
                 ["listing", "outcome"],
-                BOUNDS,
+                DURATION_BUCKETS_SECONDS,
             ),
             rows: Counter::new(
                 "lumo_bridge_sync_rows_total",

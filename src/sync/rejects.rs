@@ -15,9 +15,9 @@ use crate::model::record::Reject;
 use crate::store::{Ending, KnownReject, MAX_REJECTS};
 
 /// How often it is stored that a kept item was seen again.
-const NOTE_EVERY: TimeDelta = TimeDelta::minutes(1);
+const STORE_SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
 /// New items are logged one by one up to this many in one page or batch of pages.
-const LOGGED: usize = 20;
+const MAX_LOGGED_ONE_BY_ONE: usize = 20;
 
 impl<U: Upstream> Round<'_, U> {
     /// Whether the item is kept as it is listed.
@@ -36,7 +36,7 @@ impl<U: Upstream> Round<'_, U> {
             return Ok(());
         }
         let now = self.now();
-        let is_recent = |known: &KnownReject| known.last_seen_at <= now && now - known.last_seen_at < NOTE_EVERY;
+        let is_recent = |known: &KnownReject| known.last_seen_at <= now && now - known.last_seen_at < STORE_SEEN_EVERY;
         let is_news = |reject: &Reject| {
             let known = self.rejects.get(&(listing, reject.key.clone()));
             known.is_none_or(|known| known.fingerprint != reject.fingerprint || !is_recent(known))
@@ -47,7 +47,7 @@ impl<U: Upstream> Round<'_, U> {
         }
         let kept = self.syncer.store.keep_rejects(listing, &noted, self.fence(), now).await?;
         self.unkept += kept.refused;
-        let logged = noted.iter().filter(|reject| kept.news.contains(&reject.key)).take(LOGGED);
+        let logged = noted.iter().filter(|reject| kept.news.contains(&reject.key)).take(MAX_LOGGED_ONE_BY_ONE);
         for Reject { position, key, field, problem, .. } in logged {
             tracing::warn!(
                 %listing, item = key, position, field, problem,
@@ -77,7 +77,7 @@ impl<U: Upstream> Round<'_, U> {
     /// Forgets the kept items that a full scan, which began then, did not meet. Each counted as a listed row, unless a stored one
     /// stands for it, and `total` stays as it is, so the standing gap rises with them.
     pub(super) async fn forget_rejects(&mut self, started_at: DateTime<Utc>) -> Result<(), Error> {
-        let (listing, before) = (self.listing, started_at - NOTE_EVERY);
+        let (listing, before) = (self.listing, started_at - STORE_SEEN_EVERY);
         let is_gone = |known: &KnownReject| known.last_seen_at < before;
         if self.rejects.iter().any(|((of, _), known)| *of == listing && is_gone(known)) {
             let with_them = self.syncer.store.row_counts(listing).await?.listed;

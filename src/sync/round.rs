@@ -22,7 +22,7 @@ use crate::model::record::Reject;
 use crate::store::{Batch, Checkpoint, Ending, Fate, Fence, KnownRejects, Progress, Regressions};
 
 /// So near to an end a new row counts as having joined there.
-const NEAR: u64 = 32;
+const NEAR_AN_END_ROWS: u64 = 32;
 
 /// A reason to ask for a user's rows.
 #[derive(Clone, Debug)]
@@ -299,7 +299,7 @@ impl<'a, U: Upstream> Round<'a, U> {
         let Some(total) = total.filter(|_| self.progress.import_done_at.is_some()) else { return };
         let total = total.saturating_sub(self.memory.gap.surplus());
         // Many may have joined at once: those that came before them in this round are no distance.
-        let near = NEAR + self.tally.appeared;
+        let near = NEAR_AN_END_ROWS + self.tally.appeared;
         for (place, _) in (offset..).zip(fates).filter(|(_, fate)| **fate == Fate::Appeared) {
             match (place < near, place + near >= total) {
                 (true, false) => self.places.push(Place::Head),

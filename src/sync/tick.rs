@@ -23,9 +23,9 @@ use crate::model::Listing;
 use crate::store::Fate;
 
 /// A list of at most so many pages is read whole: it takes no more requests than a quiet round may.
-const SHORT: u64 = 2;
+const MAX_WHOLE_PAGES: u64 = 2;
 /// How often the ends are read before a surplus counts as unexplained.
-const LOOKS: u32 = 3;
+const MAX_END_READS: u32 = 3;
 const UNTRUE: &str =
     "`total` is not the number of rows that are listed, so a missed row would not be noticed but by a sweep";
 
@@ -63,7 +63,7 @@ impl<U: Upstream> Round<'_, U> {
         let has_such = self.memory.only_page.is_some()
             || (!self.is_few()
                 && matches!(self.memory.order.order(), Order::Newest | Order::Oldest | Order::Scattered));
-        let is_due = self.memory.rounds.saturating_sub(self.memory.looked_behind) >= further::EVERY;
+        let is_due = self.memory.rounds.saturating_sub(self.memory.looked_behind) >= further::ROUNDS_BETWEEN;
         let may = has_such && is_due && self.syncer.may_look(Look::Behind(self.listing));
         if may {
             self.memory.looked_behind = self.memory.rounds;
@@ -74,7 +74,7 @@ impl<U: Upstream> Round<'_, U> {
     /// Whether the list is read whole with every round: it is short, or has few pages in an order that says nothing.
     fn is_short(&self) -> bool {
         let tells = matches!(self.memory.order.order(), Order::Newest | Order::Oldest | Order::Scattered);
-        self.has_at_most(SHORT) || (!tells && self.is_few())
+        self.has_at_most(MAX_WHOLE_PAGES) || (!tells && self.is_few())
     }
 
     /// Whether the list has at most so many pages, as far as is known.
@@ -116,7 +116,7 @@ impl<U: Upstream> Round<'_, U> {
                 Comparison::Fewer => true,
                 Comparison::Equal | Comparison::Unknown => false,
             };
-            if !is_odd || ends.certified.is_err() || looks == LOOKS || self.is_few() {
+            if !is_odd || ends.certified.is_err() || looks == MAX_END_READS || self.is_few() {
                 break (ends, comparison);
             }
         };

@@ -11,12 +11,12 @@ use super::Priority;
 use crate::model::Listing;
 
 /// What is quicker than this counts as this: below it a factor is noise.
-const FLOOR: Duration = Duration::from_millis(50);
+const MIN_LATENCY: Duration = Duration::from_millis(50);
 /// How many answers in a row have to be slow.
-const RECENT: usize = 8;
+const RECENT_ANSWERS: usize = 8;
 /// How much of a new answer goes into what is usual, when it was slower than that and when it was quicker.
-const UP: f64 = 1.0 / 256.0;
-const DOWN: f64 = 1.0 / 32.0;
+const WEIGHT_OF_SLOWER: f64 = 1.0 / 256.0;
+const WEIGHT_OF_QUICKER: f64 = 1.0 / 32.0;
 
 /// How long answers take, by priority and listing.
 #[derive(Debug, Default)]
@@ -36,11 +36,11 @@ struct Watch {
 impl Watch {
     fn doubled(&mut self, took: f64) -> bool {
         let usual = *self.usual.get_or_insert(took);
-        let usual = usual + (took - usual) * if took > usual { UP } else { DOWN };
+        let usual = usual + (took - usual) * if took > usual { WEIGHT_OF_SLOWER } else { WEIGHT_OF_QUICKER };
         self.usual = Some(usual);
         self.quickest = if self.seen == 0 { took } else { self.quickest.min(took) };
         self.seen += 1;
-        if self.seen < RECENT {
+        if self.seen < RECENT_ANSWERS {
             return false;
         }
         self.seen = 0;
@@ -67,7 +67,7 @@ impl Latency {
             Listing::Blocked => blocked,
             Listing::Deposits => deposits,
         };
-        watch.doubled(took.max(FLOOR).as_secs_f64())
+        watch.doubled(took.max(MIN_LATENCY).as_secs_f64())
     }
 
     /// The rate was lowered: what answers take at the new one is the usual.

@@ -1,7 +1,7 @@
 //! How fast to ask, as a value: a token bucket whose rate yields to the server, and a gate that the server can close.
 //!
 //! It holds no clock and never sleeps; every method is told the time. The rate halves when the server pushes back or
-//! answers half as fast, and grows with time, back to the configured ceiling within [`RECOVERY`]. Several requests that were
+//! answers half as fast, and grows with time, back to the configured ceiling within [`SECONDS_TO_WHOLE_RATE`]. Several requests that were
 //! under way together and are pushed back together count once: they all went out at the same, too high rate.
 //!
 //! A server that refuses one request after the other is not asking for a lower rate, it is away. The gate keeps requests from
@@ -19,9 +19,9 @@ use super::latency::Latency;
 use crate::model::Listing;
 
 /// The rate never falls below this (or below the ceiling, if that is lower still), per second.
-const FLOOR: f64 = 0.2;
+const MIN_RATE: f64 = 0.2;
 /// The rate grows by the ceiling in this many seconds.
-const RECOVERY: f64 = 50.0;
+const SECONDS_TO_WHOLE_RATE: f64 = 50.0;
 /// A server that answered this many requests since it last pushed back is not away, it is asked too much.
 const ANSWERS_OF_A_SERVER_THAT_IS_THERE: u32 = 10;
 /// The longest wait after the first push back without `Retry-After`; it doubles with each further one …
@@ -206,7 +206,7 @@ impl Throttle {
     }
 
     fn slow_down(&mut self, now: Instant) {
-        self.rate = (self.rate / 2.0).max(FLOOR.min(self.ceiling));
+        self.rate = (self.rate / 2.0).max(MIN_RATE.min(self.ceiling));
         self.slowed_at = Some(now);
         self.latency.settle();
     }
@@ -225,7 +225,7 @@ impl Throttle {
 
     /// Lets the rate grow for so long, and returns the tokens that came meanwhile.
     fn grow(&mut self, seconds: f64) -> f64 {
-        let per_second = self.ceiling / RECOVERY;
+        let per_second = self.ceiling / SECONDS_TO_WHOLE_RATE;
         let growing = ((self.ceiling - self.rate) / per_second).clamp(0.0, seconds);
         let before = self.rate;
         self.rate = (before + per_second * growing).min(self.ceiling);

@@ -16,7 +16,7 @@ use crate::lumo::Error;
 /// Most items in one page, however many were asked for. Items of ordinary size reach the limit of a body first.
 const MAX_ITEMS: usize = 50_000;
 /// A server that ignores how many items were asked for may list this many times as many, …
-const MAX_EXCESS: usize = 10;
+const MAX_TIMES_ASKED: usize = 10;
 /// … or this many.
 const MAX_UNASKED: usize = 10_000;
 
@@ -107,7 +107,7 @@ impl<'de> Visitor<'de> for Listing {
 /// Most items that are taken where this many were asked for.
 fn most(limit: u32) -> usize {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    limit.saturating_mul(MAX_EXCESS).clamp(MAX_UNASKED, MAX_ITEMS)
+    limit.saturating_mul(MAX_TIMES_ASKED).clamp(MAX_UNASKED, MAX_ITEMS)
 }
 
 struct Items {

@@ -16,7 +16,7 @@ use crate::model::Listing;
 use crate::model::id::ExternalId;
 use crate::model::record::{Deposit, Wallet};
 use crate::store::Ending;
-use crate::sync::confirm::recheck::{APART, Entry, Reason, Verdict};
+use crate::sync::confirm::recheck::{CONFIRM_AFTER, Entry, Reason, Verdict};
 use crate::sync::round::{Round, Want};
 use crate::sync::scan::reader::{Reader, Scope};
 use crate::sync::scan::walk::Walk;
@@ -25,16 +25,16 @@ use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Error, Options, Running, Syncer, lock};
 
 /// How long a round asks before it lets others have their turn.
-const SLICE: TimeDelta = TimeDelta::seconds(2);
+const MAX_SLICE: TimeDelta = TimeDelta::seconds(2);
 /// Pages that one user's rows may take.
-const USER_PAGES: u64 = 20;
+const MAX_PAGES_OF_A_USER: u64 = 20;
 /// How long a question is left alone whose answer proved nothing.
-const UNPROVED_AGAIN: TimeDelta = TimeDelta::minutes(1);
+const RETRY_UNPROVED_AFTER: TimeDelta = TimeDelta::minutes(1);
 /// From so many users on, reading the whole list is considered.
-const MANY_USERS: usize = 40;
+const READ_LIST_FROM_USERS: usize = 40;
 
 /// Users that were seen to be active are remembered up to so many.
-const HINTS: usize = 200;
+const MAX_HINTS: usize = 200;
 
 /// What a round leaves for those who follow up.
 #[derive(Debug, Default)]
@@ -117,7 +117,7 @@ impl<U: Upstream> Syncer<U> {
 
     pub(in crate::sync) fn hint(&self, user: &str) {
         let mut hints = lock(&self.hints);
-        if hints.len() < HINTS {
+        if hints.len() < MAX_HINTS {
             hints.insert(user.to_owned());
         }
     }
@@ -162,7 +162,7 @@ impl<U: Upstream> Round<'_, U> {
             }
         }
         self.admit_removals::<R>().await?;
-        let until = self.now() + SLICE;
+        let until = self.now() + MAX_SLICE;
         let mut users = self.due();
         let absence_counts = users.is_empty() || self.counts_absence().await?;
         if !absence_counts {
@@ -195,7 +195,7 @@ impl<U: Upstream> Round<'_, U> {
     fn put_off_absent(&mut self) {
         let now = self.now();
         for entry in self.memory.rechecks.due(now).iter().filter(|entry| entry.reason == Reason::Absent) {
-            self.memory.rechecks.put_off(entry, now + UNPROVED_AGAIN);
+            self.memory.rechecks.put_off(entry, now + RETRY_UNPROVED_AFTER);
         }
     }
 
@@ -247,7 +247,7 @@ impl<U: Upstream> Round<'_, U> {
             Listed::Stopped => return Ok(false),
             listed => {
                 for entry in &entries {
-                    self.memory.rechecks.put_off(entry, asked_at + UNPROVED_AGAIN);
+                    self.memory.rechecks.put_off(entry, asked_at + RETRY_UNPROVED_AFTER);
                     // A wallet that is on no reading of the plain list may be among the blocked ones.
                     let is_judged_by_scans = R::HOME == Listing::Deposits && entry.reason == Reason::Absent;
                     if is_judged_by_scans && matches!(listed, Listed::NotFiltered) {
@@ -288,15 +288,19 @@ impl<U: Upstream> Round<'_, U> {
     /// The row was asked for in vain, and it is not for this round to say what that means: of a wallet the rounds over all
     /// wallets say it; where absence does not count, a later round.
     fn leave_unlisted<R: Source>(&mut self, entry: &Entry, asked_at: DateTime<Utc>) {
-        self.memory.rechecks.put_off(entry, asked_at + UNPROVED_AGAIN);
+        self.memory.rechecks.put_off(entry, asked_at + RETRY_UNPROVED_AFTER);
         if R::HOME != self.listing {
             self.syncer.recently_seen.expect(&entry.id);
-            self.unlisted.push(Entry { first_seen_at: Some(asked_at), due_at: asked_at + APART, ..entry.clone() });
+            self.unlisted.push(Entry {
+                first_seen_at: Some(asked_at),
+                due_at: asked_at + CONFIRM_AFTER,
+                ..entry.clone()
+            });
         } else if entry.reason != Reason::Absent {
             let absent = Entry {
                 reason: Reason::Absent,
                 first_seen_at: None,
-                due_at: asked_at + UNPROVED_AGAIN,
+                due_at: asked_at + RETRY_UNPROVED_AFTER,
                 ..entry.clone()
             };
             if self.memory.rechecks.want(absent) {
@@ -308,7 +312,7 @@ impl<U: Upstream> Round<'_, U> {
     /// What steps back was stored if that was confirmed, and waits for its time if not.
     fn note_listed(&mut self, entry: &Entry, now: DateTime<Utc>) {
         if entry.reason == Reason::Regression {
-            self.memory.rechecks.put_off(entry, now + UNPROVED_AGAIN);
+            self.memory.rechecks.put_off(entry, now + RETRY_UNPROVED_AFTER);
         } else {
             self.memory.rechecks.done(entry);
         }
@@ -326,7 +330,7 @@ impl<U: Upstream> Round<'_, U> {
 
     /// Whether reading the whole list takes fewer requests than asking about so many users.
     fn is_list_shorter(&self, users: usize) -> bool {
-        if users < MANY_USERS {
+        if users < READ_LIST_FROM_USERS {
             return false;
         }
         self.home_pages().is_some_and(|pages| usize::try_from(pages).is_ok_and(|pages| pages < users / 2))
@@ -370,7 +374,7 @@ impl<U: Upstream> Round<'_, U> {
         stop: &CancellationToken,
     ) -> Result<Listed, Error> {
         let only = |record: &R| record.user().is_none_or(|owner| owner == user);
-        let mut found = match self.all_of::<R>(walk, reader, USER_PAGES, &only, stop).await? {
+        let mut found = match self.all_of::<R>(walk, reader, MAX_PAGES_OF_A_USER, &only, stop).await? {
             Listed::Whole(found) => found,
             other => return Ok(other),
         };
@@ -383,7 +387,7 @@ impl<U: Upstream> Round<'_, U> {
             let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
             let reader =
                 self.reader(Scope { user: Some(user.clone()), ..Scope::all(listing, Priority::Recent) }, false);
-            match self.all_of::<R>(walk, reader, USER_PAGES, &only, stop).await? {
+            match self.all_of::<R>(walk, reader, MAX_PAGES_OF_A_USER, &only, stop).await? {
                 Listed::Whole(more) => found.extend(more),
                 other => return Ok(other),
             }

@@ -8,7 +8,7 @@ use crate::sync::lock;
 
 /// More rows than can wait for a second answer. Beyond it, all is forgotten: then an answer counts for as much as it does after
 /// a restart.
-const MOST: usize = 10_000;
+const MAX_IDS: usize = 10_000;
 
 /// The rows, and whether each was seen since.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ impl RecentlySeen {
     /// The row was asked for in vain.
     pub(in crate::sync) fn expect(&self, id: &str) {
         let mut rows = lock(&self.0);
-        if rows.len() >= MOST {
+        if rows.len() >= MAX_IDS {
             rows.clear();
         }
         rows.insert(id.to_owned(), false);
@@ -60,9 +60,9 @@ mod tests {
     #[test]
     fn what_nobody_asks_for_again_takes_no_room_for_ever() {
         let recently_seen = RecentlySeen::default();
-        for number in 0..3 * MOST {
+        for number in 0..3 * MAX_IDS {
             recently_seen.expect(&number.to_string());
         }
-        assert!(lock(&recently_seen.0).len() <= MOST);
+        assert!(lock(&recently_seen.0).len() <= MAX_IDS);
     }
 }

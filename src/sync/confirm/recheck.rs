@@ -10,9 +10,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 /// How far apart two answers must be.
-pub(in crate::sync) const APART: TimeDelta = TimeDelta::seconds(30);
+pub(in crate::sync) const CONFIRM_AFTER: TimeDelta = TimeDelta::seconds(30);
 /// How many rows may wait. Those that find no room are found again by the next sweep.
-const MOST: usize = 4_000;
+const MAX_ENTRIES: usize = 4_000;
 
 /// Why a row is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -67,7 +67,7 @@ impl Rechecks {
         if self.entries.contains_key(&key(&entry)) {
             return true;
         }
-        if self.entries.len() >= MOST && (entry.reason == Reason::Active || !self.make_room()) {
+        if self.entries.len() >= MAX_ENTRIES && (entry.reason == Reason::Active || !self.make_room()) {
             return false;
         }
         self.entries.insert(key(&entry), entry);
@@ -93,7 +93,7 @@ impl Rechecks {
         let entry = self.entries.get_mut(&(id.to_owned(), Reason::Absent));
         let Some(entry) = entry.filter(|entry| entry.external_id.is_empty()) else { return Verdict::Wait };
         match entry.first_seen_at {
-            Some(first) if began_at - first >= APART => {
+            Some(first) if began_at - first >= CONFIRM_AFTER => {
                 self.present(id);
                 return Verdict::Confirmed;
             }
@@ -180,7 +180,8 @@ impl Rechecks {
     #[must_use]
     pub fn confirmed_regressions(&self, now: DateTime<Utc>) -> HashSet<String> {
         let regressions = self.entries.values().filter(|entry| entry.reason == Reason::Regression);
-        let confirmed = regressions.filter(|entry| entry.first_seen_at.is_some_and(|first| now - first >= APART));
+        let confirmed =
+            regressions.filter(|entry| entry.first_seen_at.is_some_and(|first| now - first >= CONFIRM_AFTER));
         confirmed.map(|entry| entry.id.clone()).collect()
     }
 
@@ -208,8 +209,8 @@ impl Rechecks {
         // A clock that was set back has seen nothing yet.
         let first = entry.first_seen_at.map_or(now, |first| first.min(now));
         entry.first_seen_at = Some(first);
-        entry.due_at = first + APART;
-        if now - first >= APART { Verdict::Confirmed } else { Verdict::Wait }
+        entry.due_at = first + CONFIRM_AFTER;
+        if now - first >= CONFIRM_AFTER { Verdict::Confirmed } else { Verdict::Wait }
     }
 }
 
@@ -359,17 +360,17 @@ mod tests {
     fn active_users_make_way_and_the_number_is_bounded() {
         let user = |n: i64| Entry { id: String::new(), ..entry(&n.to_string(), Reason::Active, n) };
         let mut rechecks = Rechecks::default();
-        let most = i64::try_from(MOST).unwrap();
+        let most = i64::try_from(MAX_ENTRIES).unwrap();
         (0..most).for_each(|n| assert!(rechecks.want(user(n))));
         assert!(!rechecks.want(user(most)));
         assert!(rechecks.want(entry("a", Reason::Absent, 0)));
-        assert_eq!(rechecks.len(), MOST);
+        assert_eq!(rechecks.len(), MAX_ENTRIES);
         let last = format!("of {}", most - 1);
         assert!(rechecks.due(at(most + 1)).iter().all(|entry| entry.external_id != last));
         for n in 0..most + 500 {
             assert_eq!(rechecks.want(entry(&format!("row {n}"), Reason::Absent, 0)), n < most - 1);
         }
-        assert_eq!(rechecks.len(), MOST);
+        assert_eq!(rechecks.len(), MAX_ENTRIES);
         assert!(!rechecks.want(entry("b", Reason::Absent, 0)));
     }
 

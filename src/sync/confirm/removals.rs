@@ -9,9 +9,9 @@
 use serde::{Deserialize, Serialize};
 
 /// So many rows may always be asked about at a time, and are never most of a list.
-const FEW: u64 = 20;
+const MIN_PORTION: u64 = 20;
 /// One row in so many may be asked about at a time.
-const ONE_IN: u64 = 100;
+const PORTION_DIVISOR: u64 = 100;
 /// More than this are never asked about at a time.
 const MAX_PORTION: u64 = 500;
 /// Rows that are remembered while they wait their turn; the next full scan finds the others again.
@@ -144,11 +144,11 @@ impl Removals {
 
 /// How many rows may be asked about at a time.
 fn portion(listed: u64) -> u64 {
-    (listed / ONE_IN).clamp(FEW, MAX_PORTION)
+    (listed / PORTION_DIVISOR).clamp(MIN_PORTION, MAX_PORTION)
 }
 
 fn is_most(rows: u64, listed: u64) -> bool {
-    rows > FEW && rows > listed / 2
+    rows > MIN_PORTION && rows > listed / 2
 }
 
 fn count(length: usize) -> u64 {

@@ -16,7 +16,7 @@ use crate::sync::scan::full::FullScan;
 use crate::sync::upstream::{Source, Upstream};
 
 /// Rows asked of the database at a time.
-const ROWS: u64 = 500;
+const ROWS_PER_QUERY: u64 = 500;
 
 impl<U: Upstream> Round<'_, U> {
     /// Notes which rows the full scan should have met and did not. Returns how many known rows the list does not have.
@@ -35,7 +35,7 @@ impl<U: Upstream> Round<'_, U> {
         let times = (scan.started_at, self.now());
         let mut numbers = scan.seen.absent(scan.known_until).peekable();
         while numbers.peek().is_some() {
-            let chunk: Vec<i64> = numbers.by_ref().take(usize::try_from(ROWS).unwrap_or(1)).collect();
+            let chunk: Vec<i64> = numbers.by_ref().take(usize::try_from(ROWS_PER_QUERY).unwrap_or(1)).collect();
             let rows = self.syncer.store.by_row_no::<R>(&chunk).await?;
             let mut accepted = Vec::new();
             // What cannot be read at present is listed all the same.
@@ -212,7 +212,7 @@ impl<U: Upstream> Round<'_, U> {
         let mut all: Vec<Whereabouts> = Vec::new();
         loop {
             let after = all.last().map_or(0, |row| row.row_no);
-            let rows = self.syncer.store.blocked_wallets(after, ROWS).await?;
+            let rows = self.syncer.store.blocked_wallets(after, ROWS_PER_QUERY).await?;
             if rows.is_empty() {
                 return Ok(all);
             }

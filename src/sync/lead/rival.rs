@@ -8,7 +8,7 @@ use crate::store::Holder;
 
 /// Times in a row that a process must have been found without its lock. A session can be lost for a moment by a process that
 /// lives; to take its lease is safe, as it is fenced, but costs both a change of places.
-const LOOKS_WITHOUT_LOCK: u32 = 2;
+const DEAD_AFTER_MISSING_LOCKS: u32 = 2;
 
 /// The holder of a lease that somebody else waits for.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ impl Rival {
     /// process has no lock, which who has just started believes at once.
     pub(super) fn is_gone(&self, lease: TimeDelta, at_once: bool) -> bool {
         let unchanged_for = self.last_seen.saturating_duration_since(self.unchanged_since);
-        let looks = if at_once { 1 } else { LOOKS_WITHOUT_LOCK };
+        let looks = if at_once { 1 } else { DEAD_AFTER_MISSING_LOCKS };
         self.looks_without_lock >= looks || lease.to_std().is_ok_and(|lease| unchanged_for >= lease)
     }
 }

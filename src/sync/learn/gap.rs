@@ -7,12 +7,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 /// How often running the gap must be lower before that is how it stands.
-const PATIENCE: u8 = 2;
+const SETTLES_AFTER_READS: u8 = 2;
 /// For how long full scans must find that `total` counts the same number of rows too many, before it is known to. A total
 /// that is cached is of another time.
-const STANDS_AFTER: TimeDelta = TimeDelta::minutes(1);
+const SURPLUS_STANDS_AFTER: TimeDelta = TimeDelta::minutes(1);
 /// For how long sweeps must find `total` untrue before it is believed no more.
-const UNTRUE_FOR: TimeDelta = TimeDelta::days(1);
+const DISTRUST_TOTAL_AFTER: TimeDelta = TimeDelta::days(1);
 
 /// How the gap stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ impl Gap {
             return if risen == 0 { Comparison::Equal } else { Comparison::Missing(risen) };
         }
         self.lower = self.lower.saturating_add(1);
-        if self.lower >= PATIENCE {
+        if self.lower >= SETTLES_AFTER_READS {
             self.settle(gap);
         }
         Comparison::Fewer
@@ -82,7 +82,7 @@ impl Gap {
         let since =
             self.seeming.filter(|(seeming, _)| Some(*seeming) == surplus).map_or(now, |(_, since)| since.min(now));
         self.seeming = surplus.filter(|surplus| *surplus != self.surplus).map(|surplus| (surplus, since));
-        if let Some(surplus) = surplus.filter(|surplus| *surplus == 0 || now - since >= STANDS_AFTER) {
+        if let Some(surplus) = surplus.filter(|surplus| *surplus == 0 || now - since >= SURPLUS_STANDS_AFTER) {
             (self.surplus, self.seeming) = (surplus, None);
         }
         if surplus == Some(self.surplus) {
@@ -92,7 +92,7 @@ impl Gap {
         // A clock that was set back must not make for a longer trust.
         let since = self.untrue_since.map_or(now, |since| since.min(now));
         self.untrue_since = Some(since);
-        self.is_untrusted |= now - since >= UNTRUE_FOR;
+        self.is_untrusted |= now - since >= DISTRUST_TOTAL_AFTER;
     }
 
     /// How many rows `total` is known to count that are never listed.

@@ -20,13 +20,13 @@ pub use stretch::Stretch;
 use crate::sync::scan::walk::{Read, Seen};
 
 /// Rows that consecutive pages of a stretch share.
-const OVERLAP: u64 = 4;
+const OVERLAP_ROWS: u64 = 4;
 /// Rows read around a stretch, so that the known ones at its ends are on it.
-const MARGIN: u64 = 2;
+const MARGIN_ROWS: u64 = 2;
 /// How often a part is looked into in vain.
-const TRIES: u8 = 3;
+const MAX_TRIES: u8 = 3;
 /// How many pages are spent on parts that miss nothing by themselves.
-const HIDDEN: u64 = 48;
+const MAX_PAGES_ON_EVEN_PARTS: u64 = 48;
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl Locate {
         let miss = self.missing(&part);
         let known = self.blocks.known(part.lo, part.hi);
         let is_dense = u64::try_from(miss).is_ok_and(|miss| miss >= known / 2);
-        let (doing, cost) = if part.hi - part.lo == 1 || is_dense || part.tries >= TRIES {
+        let (doing, cost) = if part.hi - part.lo == 1 || is_dense || part.tries >= MAX_TRIES {
             (Doing::Stretching(part), (part.until.saturating_sub(part.from)) / stride(&self.blocks) + 1)
         } else {
             (Doing::Probing(part, self.middle(&part, miss)), 1)
@@ -138,10 +138,10 @@ impl Locate {
     /// The part that misses most. If none does, and rows are missing all the same: what went may hide what came, where a
     /// part has become shorter or, less likely, is as long as before.
     fn take_part(&mut self) -> Option<Part> {
-        let may_be_hidden = self.found < self.wanted && self.spent_on_hidden < HIDDEN;
+        let may_be_hidden = self.found < self.wanted && self.spent_on_hidden < MAX_PAGES_ON_EVEN_PARTS;
         let parts = self.parts.iter().enumerate().map(|(place, part)| (self.missing(part), place, part));
-        let suspects =
-            parts.filter(|(miss, _, part)| *miss > 0 || (may_be_hidden && part.hi - part.lo > 1 && part.tries < TRIES));
+        let suspects = parts
+            .filter(|(miss, _, part)| *miss > 0 || (may_be_hidden && part.hi - part.lo > 1 && part.tries < MAX_TRIES));
         let (_, place, _) = suspects.max_by_key(|(miss, _, part)| (*miss > 0, miss.abs(), part.hi - part.lo))?;
         Some(self.parts.swap_remove(place))
     }
@@ -212,10 +212,10 @@ impl Locate {
             for ((lo, from), (hi, until)) in marks.iter().zip(marks.iter().skip(1)) {
                 self.found += self.blocks.settle(*lo, *hi, until.saturating_sub(*from));
             }
-        } else if part.tries < TRIES + TRIES {
+        } else if part.tries < MAX_TRIES + MAX_TRIES {
             // The list has moved meanwhile.
             let page = u64::from(self.blocks.page());
-            part.tries += TRIES;
+            part.tries += MAX_TRIES;
             (part.from, part.until) = (part.from.saturating_sub(page), part.until.saturating_add(page));
             self.parts.push(part);
         } else {
@@ -259,12 +259,15 @@ impl Locate {
 
 impl Part {
     fn stretch(&self) -> LocateStep {
-        LocateStep::Stretch { from: self.from.saturating_sub(MARGIN), until: self.until.saturating_add(MARGIN) }
+        LocateStep::Stretch {
+            from: self.from.saturating_sub(MARGIN_ROWS),
+            until: self.until.saturating_add(MARGIN_ROWS),
+        }
     }
 }
 
 fn stride(blocks: &Blocks) -> u64 {
-    u64::from(blocks.page()).saturating_sub(OVERLAP).max(1)
+    u64::from(blocks.page()).saturating_sub(OVERLAP_ROWS).max(1)
 }
 
 fn signed(number: u64) -> i64 {

@@ -17,7 +17,7 @@ use crate::sync::learn::order::Evidence;
 use crate::sync::tail::ends::Anchors;
 
 /// How long what was learned of the server's ways is believed.
-const BELIEVED_FOR: TimeDelta = TimeDelta::days(1);
+const SERVER_WAYS_VALID_FOR: TimeDelta = TimeDelta::days(1);
 
 /// Why a row may be missing from the table that only a full scan can find. No round is complete before one has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,12 +124,12 @@ impl Memory {
 
     /// Whether it is time to ask for the configured page size once more.
     pub(in crate::sync) fn probe_due(&self, now: DateTime<Utc>) -> bool {
-        is_past(self.probed_at, BELIEVED_FOR, now)
+        is_past(self.probed_at, SERVER_WAYS_VALID_FOR, now)
     }
 
     /// Whether the server may filter by status.
     pub(in crate::sync) fn filters(&self, now: DateTime<Utc>) -> bool {
-        is_past(self.unfiltered_since, BELIEVED_FOR, now)
+        is_past(self.unfiltered_since, SERVER_WAYS_VALID_FOR, now)
     }
 }
 

@@ -7,17 +7,17 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// How many new rows must have turned up before their places say something.
-const ENOUGH: u32 = 12;
+const MIN_NEW_ROWS: u32 = 12;
 /// What a row weighs when it turns up.
-const WEIGHT: u64 = 1_000;
+const ROW_WEIGHT: u64 = 1_000;
 /// With each row that turns up, the others lose this part of their weight.
-const DECAY: u64 = 64;
+const DECAY_DIVISOR: u64 = 64;
 /// Which share of the rows must turn up at one end, in percent.
-const SHARE: u64 = 95;
+const END_SHARE_PERCENT: u64 = 95;
 /// More than this share in the middle, in percent, means that there is no end to look at.
-const MIDDLE: u64 = 30;
+const MAX_MIDDLE_PERCENT: u64 = 30;
 /// How many whole sweeps must find the rows in order before the order is believed again.
-const CALM: u8 = 2;
+const CALM_SCANS: u8 = 2;
 
 /// In which order the rows are listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,15 +82,15 @@ impl Evidence {
     /// A row turned up that was not known.
     pub fn note(&mut self, place: Place) {
         for weight in [&mut self.head, &mut self.middle, &mut self.tail] {
-            *weight -= *weight / DECAY;
+            *weight -= *weight / DECAY_DIVISOR;
         }
         let weight = match place {
             Place::Head => &mut self.head,
             Place::Middle => &mut self.middle,
             Place::Tail => &mut self.tail,
         };
-        *weight = weight.saturating_add(WEIGHT);
-        self.noted = self.noted.saturating_add(1).min(ENOUGH);
+        *weight = weight.saturating_add(ROW_WEIGHT);
+        self.noted = self.noted.saturating_add(1).min(MIN_NEW_ROWS);
     }
 
     /// Looks at the times on a page from the middle of the list: which way they go is a first guess.
@@ -103,22 +103,22 @@ impl Evidence {
             rising += u64::from(later > earlier);
         }
         let all = falling + rising;
-        if all < u64::from(ENOUGH) {
+        if all < u64::from(MIN_NEW_ROWS) {
             return;
         }
-        self.seeded = if is_share(falling, all, SHARE) {
+        self.seeded = if is_share(falling, all, END_SHARE_PERCENT) {
             Some(Order::Newest)
-        } else if is_share(rising, all, SHARE) {
+        } else if is_share(rising, all, END_SHARE_PERCENT) {
             Some(Order::Oldest)
         } else {
             // Random places fall as often as they rise.
-            (falling.min(rising) * 100 > MIDDLE * all).then_some(Order::Scattered)
+            (falling.min(rising) * 100 > MAX_MIDDLE_PERCENT * all).then_some(Order::Scattered)
         };
     }
 
     /// Rows that two pages share came in another order the second time.
     pub fn disorder(&mut self) {
-        self.disorder = CALM;
+        self.disorder = CALM_SCANS;
     }
 
     /// A whole sweep went by without disorder.
@@ -135,17 +135,17 @@ impl Evidence {
         let all = self.head + self.middle + self.tail;
         let watched = if all == 0 {
             None
-        } else if self.middle * 100 > MIDDLE * all {
+        } else if self.middle * 100 > MAX_MIDDLE_PERCENT * all {
             Some(Order::Scattered)
-        } else if is_share(self.head, all, SHARE) {
+        } else if is_share(self.head, all, END_SHARE_PERCENT) {
             Some(Order::Newest)
-        } else if is_share(self.tail, all, SHARE) {
+        } else if is_share(self.tail, all, END_SHARE_PERCENT) {
             Some(Order::Oldest)
         } else {
             Some(Order::Unknown)
         };
         match (watched, self.seeded) {
-            (Some(watched), _) if self.noted >= ENOUGH => watched,
+            (Some(watched), _) if self.noted >= MIN_NEW_ROWS => watched,
             // The few rows that turned up agree with the guess, or there were none.
             (watched, Some(seeded)) if watched.is_none_or(|watched| watched == seeded) => seeded,
             _ => Order::Unknown,

@@ -22,9 +22,9 @@ use crate::sync::upstream::{Milestone, Source, Upstream};
 use crate::sync::{Error, refuses_limit};
 
 /// So many rows at each end are remembered, more than anchors need.
-const ENDS: usize = 64;
+const END_ROWS: usize = 64;
 /// Pages that may share a transaction.
-const BATCH: usize = 16;
+const MAX_PAGES_PER_TRANSACTION: usize = 16;
 /// How often a full scan that changes nothing puts down where it is.
 const SAVE_EVERY: TimeDelta = TimeDelta::seconds(1);
 
@@ -177,9 +177,9 @@ impl FullScan {
 
     fn absorb<R: Source>(&mut self, page: &Fetched<R>) -> Step {
         let seen = page.seen();
-        let room = ENDS.saturating_sub(self.kept.first.len());
+        let room = END_ROWS.saturating_sub(self.kept.first.len());
         if page.read.offset == 0 {
-            self.kept.first = seen.ids.iter().copied().take(ENDS).collect();
+            self.kept.first = seen.ids.iter().copied().take(END_ROWS).collect();
         } else if room > 0 {
             let news = seen.ids.iter().filter(|id| !self.kept.first.contains(id)).take(room);
             let news: Vec<u64> = news.copied().collect();
@@ -213,7 +213,7 @@ impl FullScan {
             None => return,
         }
         last.extend(ids);
-        last.drain(..last.len().saturating_sub(ENDS));
+        last.drain(..last.len().saturating_sub(END_ROWS));
     }
 
     fn mark(&mut self, heads: &Heads) {
@@ -268,7 +268,7 @@ impl<U: Upstream> Round<'_, U> {
             let mut pages = vec![page];
             let mut broken = None;
             while let Step::Read(next) = step
-                && pages.len() < BATCH
+                && pages.len() < MAX_PAGES_PER_TRANSACTION
                 && u64::try_from(pages.len()).is_ok_and(|pages| pages < left)
             {
                 match reader.ready(next) {

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use crate::model::diff::Head;
 
 /// Numbers beyond those expected, for rows that moved and for pages that overlap.
-const SLACK: i64 = 64;
+const SLACK_ROWS: i64 = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
@@ -28,12 +28,12 @@ impl InsertHint {
         let rows = i64::try_from(rows).ok()?;
         // A few numbers belong to rows that are listed no more.
         let far = edge.checked_add(match way {
-            Way::Up => rows + rows / 4 + SLACK,
-            Way::Down => -(rows + rows / 4 + SLACK),
+            Way::Up => rows + rows / 4 + SLACK_ROWS,
+            Way::Down => -(rows + rows / 4 + SLACK_ROWS),
         })?;
         Some(match way {
-            Way::Up => edge.saturating_sub(SLACK)..=far,
-            Way::Down => far..=edge.saturating_add(SLACK),
+            Way::Up => edge.saturating_sub(SLACK_ROWS)..=far,
+            Way::Down => far..=edge.saturating_add(SLACK_ROWS),
         })
     }
 
@@ -45,7 +45,7 @@ impl InsertHint {
         let (lowest, highest) = (numbers().min(), numbers().max());
         self.0 = match (first, last, lowest, highest) {
             (Some(first), Some(last), Some(lowest), Some(highest)) => {
-                let together = i64::try_from(known).unwrap_or(i64::MAX).saturating_mul(2).saturating_add(SLACK);
+                let together = i64::try_from(known).unwrap_or(i64::MAX).saturating_mul(2).saturating_add(SLACK_ROWS);
                 let is_run = known * 2 >= heads.len() && highest - lowest <= together;
                 is_run.then_some(if last < first { (lowest, Way::Down) } else { (highest, Way::Up) })
             }
@@ -68,8 +68,8 @@ mod tests {
 
     #[test]
     fn the_next_rows_are_expected_where_the_run_goes_on() {
-        assert_eq!(after(1_000..1_100, 0).guess(100), Some(1_099 - SLACK..=1_099 + 125 + SLACK));
-        assert_eq!(after((1_000..1_100).rev(), 0).guess(100), Some(1_000 - 125 - SLACK..=1_000 + SLACK));
+        assert_eq!(after(1_000..1_100, 0).guess(100), Some(1_099 - SLACK_ROWS..=1_099 + 125 + SLACK_ROWS));
+        assert_eq!(after((1_000..1_100).rev(), 0).guess(100), Some(1_000 - 125 - SLACK_ROWS..=1_000 + SLACK_ROWS));
         assert_eq!(after(1_000..1_100, 80).guess(100), after(1_000..1_100, 0).guess(100), "a few are new");
     }
 

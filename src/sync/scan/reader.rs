@@ -25,12 +25,12 @@ use crate::sync::scan::walk::{Read, Seen};
 use crate::sync::upstream::{Milestone, Source, Upstream};
 
 /// How often a page is asked for before the reader gives up.
-const TRIES: u32 = 4;
+const MAX_TRIES: u32 = 4;
 
 /// Pages that were read before they were wanted may have this many bytes together.
-const AHEAD_BYTES: usize = 8 * 1024 * 1024;
+const MAX_BYTES_AHEAD: usize = 8 * 1024 * 1024;
 /// From this size on one page is read and stored at a time, of all listings together.
-const LARGE: usize = 2 * 1024 * 1024;
+const LARGE_PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 /// How many bytes the last page of a listing had; 0 before the first.
 pub(in crate::sync) type PageBytes = Arc<AtomicUsize>;
@@ -50,13 +50,13 @@ impl Sizes {
     /// known of their size.
     pub(in crate::sync) fn window(&self, most: usize) -> usize {
         match self.page.load(Ordering::Relaxed) {
-            0 | LARGE.. => 1,
-            bytes => (AHEAD_BYTES / bytes).clamp(1, most.max(1)),
+            0 | LARGE_PAGE_BYTES.. => 1,
+            bytes => (MAX_BYTES_AHEAD / bytes).clamp(1, most.max(1)),
         }
     }
 
     fn is_large(&self) -> bool {
-        self.page.load(Ordering::Relaxed) >= LARGE
+        self.page.load(Ordering::Relaxed) >= LARGE_PAGE_BYTES
     }
 }
 
@@ -279,7 +279,7 @@ async fn fetch<U: Upstream, R: Source>(
                 upstream.milestone(Milestone::PageRead).await;
                 return Ok(Fetched { listing: *listing, read_at, read, page, turn: None });
             }
-            Err(error) if tries < TRIES && may_pass(&error) => error,
+            Err(error) if tries < MAX_TRIES && may_pass(&error) => error,
             Err(error) => return Err(error),
         };
         tracing::debug!(%listing, offset = read.offset, tries, error = %Chain(&error), "page not read; trying again");
@@ -304,9 +304,11 @@ mod tests {
     #[test]
     fn the_larger_pages_are_the_fewer_are_under_way() {
         let sizes = Sizes { page: PageBytes::default(), large: Arc::default() };
-        for (bytes, window) in [(0, 1), (60_000, 8), (1 << 20, 8), (LARGE - 1, 4), (LARGE, 1), (16 << 20, 1)] {
+        for (bytes, window) in
+            [(0, 1), (60_000, 8), (1 << 20, 8), (LARGE_PAGE_BYTES - 1, 4), (LARGE_PAGE_BYTES, 1), (16 << 20, 1)]
+        {
             sizes.page.store(bytes, Ordering::Relaxed);
-            assert_eq!((sizes.window(8), sizes.is_large()), (window, bytes >= LARGE), "{bytes}");
+            assert_eq!((sizes.window(8), sizes.is_large()), (window, bytes >= LARGE_PAGE_BYTES), "{bytes}");
         }
     }
 }

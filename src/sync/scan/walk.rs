@@ -28,7 +28,7 @@ use only::Only;
 use same::Same;
 
 /// Rows that consecutive pages share, so that a removal or two between them is no reason to step back.
-const OVERLAP: u64 = 4;
+const OVERLAP_ROWS: u64 = 4;
 
 /// The state of a walk.
 #[derive(Debug)]
@@ -155,7 +155,7 @@ impl Walk {
         let following = std::iter::from_fn(|| {
             // Behind a page that is not full there is nothing to read.
             let is_full = read.offset.saturating_add(page) <= total;
-            read.offset = read.offset.saturating_add(stride(page, OVERLAP));
+            read.offset = read.offset.saturating_add(stride(page, OVERLAP_ROWS));
             (is_full && read.offset < total).then_some(read)
         });
         following.take(n).collect()
@@ -289,7 +289,7 @@ impl Walk {
             self.mid_pages += 1;
         }
         // A page without news may have lost rows to its left as fast as it gained them; all but one row is overlap enough.
-        let overlap = if fresh == 0 { 1 } else { OVERLAP };
+        let overlap = if fresh == 0 { 1 } else { OVERLAP_ROWS };
         self.offset = self.offset.saturating_add(stride(seen.returned, overlap));
         self.compare(offset, is_same, seen, Step::Read(self.next()))
     }
@@ -312,7 +312,7 @@ impl Walk {
             self.offset = self.offset.saturating_add(growth);
             return Step::Read(self.next());
         }
-        self.retreat = if self.retreat == 0 { OVERLAP } else { self.retreat.saturating_mul(2) };
+        self.retreat = if self.retreat == 0 { OVERLAP_ROWS } else { self.retreat.saturating_mul(2) };
         let from = self.leapt_from.take().unwrap_or(self.offset);
         self.offset = from.saturating_sub(self.retreat).max(self.start);
         Step::Read(self.next())

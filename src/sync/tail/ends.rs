@@ -2,7 +2,7 @@
 //!
 //! From the head: the pages are a chain from offset 0, so every row listed throughout that lies before the end of the run
 //! was seen. A row behind the run that is still unknown joined after the pass that left the anchors, as that pass left
-//! nothing unknown behind them, and it joined behind at least [`DEPTH`] anchors, which the run holds. If rows join no
+//! nothing unknown behind them, and it joined behind at least [`RUN_ROWS`] anchors, which the run holds. If rows join no
 //! deeper, there is none, and the rows at the head are the new anchors.
 //!
 //! From the tail, in the mirror: the pages are a chain from some row to the proved end, so every row listed throughout
@@ -17,14 +17,14 @@ mod run;
 use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
-pub use run::{ANCHORS, Anchors, DEPTH, Row, Run};
+pub use run::{Anchors, MAX_ANCHORS, RUN_ROWS, Row, Run};
 
 use crate::sync::scan::walk::{Doubt, Read, Seen, Step, Walk};
 
 /// How far before the end a tail pass begins, at the least: room for the anchors, some of which may be gone.
-const MARGIN: u64 = 48;
+const TAIL_MARGIN_ROWS: u64 = 48;
 /// What the first page of a tail pass should leave free for new rows.
-const ROOM: u64 = 12;
+const TAIL_ROOM_ROWS: u64 = 12;
 
 /// How far the end of the list was read that new rows join, and how old the row there is.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +60,7 @@ impl HeadPass {
     #[must_use]
     pub fn new(limit: u32, cap: Option<u32>, anchors: &Anchors) -> Self {
         let (walk, run) = (Walk::new(limit, cap), Run::new(anchors));
-        Self { walk, run, known: anchors.clone(), first: Vec::with_capacity(ANCHORS), pages: 0 }
+        Self { walk, run, known: anchors.clone(), first: Vec::with_capacity(MAX_ANCHORS), pages: 0 }
     }
 
     /// As for [`Walk::counting_surplus`].
@@ -90,7 +90,7 @@ impl HeadPass {
     /// Takes note of the page that was read. `rows` as for [`Run::absorb`].
     pub fn absorb(&mut self, seen: &Seen, rows: &[Row]) -> EndStep {
         self.pages += 1;
-        let room = ANCHORS - self.first.len().min(ANCHORS);
+        let room = MAX_ANCHORS - self.first.len().min(MAX_ANCHORS);
         let fresh: Vec<u64> = fresh(&self.walk, rows).take(room).collect();
         let chains = self.walk.chains_lost();
         let step = self.walk.absorb(seen);
@@ -147,9 +147,9 @@ impl TailPass {
         let page = u64::from(cap.map_or(limit, |cap| cap.min(limit)).max(1));
         let reach = match page {
             // Half a page for what is new; the page must not be full, or it is not the last.
-            60.. => MARGIN.max(page / 2),
-            40..60 => page - ROOM,
-            _ => MARGIN,
+            60.. => TAIL_MARGIN_ROWS.max(page / 2),
+            40..60 => page - TAIL_ROOM_ROWS,
+            _ => TAIL_MARGIN_ROWS,
         };
         // Without anchors there is nothing to meet.
         let start = if anchors.is_empty() { 0 } else { length.saturating_sub(reach) };
@@ -198,7 +198,7 @@ impl TailPass {
             self.last.extend(fresh);
             note(&mut self.run, seen, rows);
         }
-        self.last.drain(..self.last.len().saturating_sub(ANCHORS));
+        self.last.drain(..self.last.len().saturating_sub(MAX_ANCHORS));
         self.length = self.walk.end_offset().unwrap_or(self.length);
         match step {
             Step::Read(read) => EndStep::Read(read),

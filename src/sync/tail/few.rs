@@ -11,12 +11,12 @@ use crate::sync::scan::walk::Read;
 use crate::sync::upstream::{Source, Upstream};
 
 /// A list of at most so many pages is one of a few.
-const FEW: u64 = 8;
+const MAX_PAGES: u64 = 8;
 
 impl<U: Upstream> Round<'_, U> {
     /// Whether reading all of it costs little enough to do so as soon as its count does not add up.
     pub(in crate::sync) fn is_few(&self) -> bool {
-        self.has_at_most(FEW)
+        self.has_at_most(MAX_PAGES)
     }
 
     /// Reads the page whose turn it is, unless the round has read all of them.

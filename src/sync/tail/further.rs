@@ -12,9 +12,9 @@ use crate::model::Listing;
 use crate::sync::{Syncer, lock};
 
 /// How many rounds of a listing pass between two looks further.
-pub(in crate::sync) const EVERY: u64 = 8;
+pub(in crate::sync) const ROUNDS_BETWEEN: u64 = 8;
 /// The time between two looks, of whatever kind.
-const APART: TimeDelta = TimeDelta::minutes(1);
+const MIN_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 /// A look that was not asked for again within this time keeps no other waiting.
 const FORGOTTEN_AFTER: TimeDelta = TimeDelta::seconds(90);
 /// A look that has waited this long is made in any case.
@@ -45,7 +45,7 @@ impl Turns {
         let (since, asked_at) = self.waiting.entry(look).or_insert((now, now));
         *asked_at = now;
         let since = *since;
-        let is_free = self.taken_at.is_none_or(|taken_at| now < taken_at || now - taken_at >= APART);
+        let is_free = self.taken_at.is_none_or(|taken_at| now < taken_at || now - taken_at >= MIN_INTERVAL);
         let is_before =
             |(other, asked_at): &(DateTime<Utc>, DateTime<Utc>)| *other < since && now - *asked_at < FORGOTTEN_AFTER;
         let is_first = !self.waiting.values().any(is_before);

@@ -22,9 +22,9 @@ use crate::sync::{Error, Syncer, lock};
 /// The status that the API's reference names.
 const NEW: &str = "new";
 /// Pages that are read in one round.
-const PAGES: u64 = 20;
+const MAX_PAGES_PER_ROUND: u64 = 20;
 /// Rows asked of the database at a time.
-const ROWS: u64 = 500;
+const ROWS_PER_QUERY: u64 = 500;
 
 /// What is known of the list.
 #[derive(Debug, Default)]
@@ -133,7 +133,7 @@ impl<U: Upstream> Round<'_, U> {
     /// Reads the list, and at its end notes those to ask after that have left it. What does not fit into one round is read in
     /// the next.
     pub(in crate::sync) async fn new_ones<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        let Some((reading, reached)) = self.read_new_ones::<R>(PAGES, stop).await? else { return Ok(()) };
+        let Some((reading, reached)) = self.read_new_ones::<R>(MAX_PAGES_PER_ROUND, stop).await? else { return Ok(()) };
         if let Reached::Paused = reached {
             tracing::info!(
                 listing = %self.listing, read = reading.seen.len(),
@@ -192,7 +192,7 @@ impl<U: Upstream> Round<'_, U> {
     async fn note_left(&mut self, reading: &Reading) -> Result<bool, Error> {
         let (mut after, mut has_left) = (0, false);
         loop {
-            let rows = self.syncer.store.new_deposits(after, ROWS).await?;
+            let rows = self.syncer.store.new_deposits(after, ROWS_PER_QUERY).await?;
             let Some(last) = rows.last() else { return Ok(has_left) };
             after = last.row_no;
             // What waits as absent is asked for already, and an answer that cannot be read says nothing new.

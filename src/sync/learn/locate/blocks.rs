@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 /// How many ids tell where a block begins, as some may go.
-const FIRST: usize = 3;
+const IDS_PER_BLOCK_START: usize = 3;
 /// Blocks in a chunk: some 30 kB at most.
 const CHUNK: usize = 1_024;
 /// An index of more blocks than that is not kept: it would be 6 MB.
@@ -35,7 +35,7 @@ impl Builder {
     /// Adds a page: the rows of it that were on no page before, and how many they are.
     pub fn push(&mut self, first_ids: &[u64], count: u64) {
         if count > 0 {
-            let first = first_ids.iter().copied().take(FIRST).collect();
+            let first = first_ids.iter().copied().take(IDS_PER_BLOCK_START).collect();
             self.0.dirty.insert(self.0.blocks.len() / CHUNK);
             self.0.blocks.push(Block { first, count });
             self.0.page = self.0.page.max(u32::try_from(count).unwrap_or(u32::MAX));
@@ -116,7 +116,7 @@ impl Blocks {
 
     /// Which id tells of which block, and how far from its beginning.
     pub(super) fn places(&self) -> HashMap<u64, (usize, u64)> {
-        let mut places = HashMap::with_capacity(self.blocks.len() * FIRST);
+        let mut places = HashMap::with_capacity(self.blocks.len() * IDS_PER_BLOCK_START);
         for (number, block) in self.blocks.iter().enumerate() {
             for (place, id) in (0..).zip(&block.first) {
                 places.insert(*id, (number, place));

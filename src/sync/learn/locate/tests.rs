@@ -175,7 +175,7 @@ fn a_row_that_went_does_not_hide_one_that_came_elsewhere() {
         let mut locate = Locate::new(blocks, world.total()).expecting(1);
         let (end, requests) = world.search(&mut locate, quiet);
         assert_eq!(end, LocateStep::Done);
-        assert!(requests <= HIDDEN + 16, "{requests}");
+        assert!(requests <= MAX_PAGES_ON_EVEN_PARTS + 16, "{requests}");
         found += usize::from(world.unknown() == 0);
     }
     assert!(found >= 34, "{found} of 40");

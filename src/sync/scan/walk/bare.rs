@@ -7,7 +7,7 @@
 use super::{Doubt, Read, Seen, Step, Walk};
 
 /// How often the last row must stand there alone.
-const LOOKS: u8 = 3;
+const READS_OF_THE_LAST_ROW: u8 = 3;
 
 /// What was seen at the end of such a list.
 #[derive(Debug, Default)]
@@ -64,7 +64,7 @@ impl Walk {
             return Some(Step::Read(self.next()));
         }
         self.bare.looks += 1;
-        if self.bare.looks < LOOKS {
+        if self.bare.looks < READS_OF_THE_LAST_ROW {
             return Some(Step::Read(self.next()));
         }
         let end = self.offset.saturating_add(1);

@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::{Seen, Walk};
 
 /// How many times the ideal number of requests a walk may take.
-const FACTOR: u64 = 12;
+const MAX_TIMES_IDEAL: u64 = 12;
 /// What is granted on top, for short lists.
-const FLOOR: u64 = 32;
+const EXTRA_REQUESTS: u64 = 32;
 /// How many empty pages a walk may come upon where `total` promises rows, with nothing new in between. A `total` that is
 /// merely out of date should have been put right by then.
-const HOLLOW: u64 = 128;
+const MAX_EMPTY_PAGES: u64 = 128;
 /// How many times the end may be read that must be read twice, and is another one each time.
-const RESTLESS: u64 = 128;
+const MAX_END_READS: u64 = 128;
 
 /// What a walk has spent, and for what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,12 +48,12 @@ impl Budget {
             self.nearest = (left.max(1), requests);
         }
         self.hollow += u64::from(returned == 0 && left > 0);
-        let ideal = rows / super::stride(self.largest_page, super::OVERLAP) + 1;
+        let ideal = rows / super::stride(self.largest_page, super::OVERLAP_ROWS) + 1;
         // Pages that become smaller on the way, or a list that grows, are paid for by what they bring.
         requests > granted(ideal.max(self.news))
             || requests.saturating_sub(self.nearest.1) > granted(ideal)
-            || self.hollow > HOLLOW
-            || self.restless > RESTLESS
+            || self.hollow > MAX_EMPTY_PAGES
+            || self.restless > MAX_END_READS
     }
 
     /// Takes note of a page that brought something new.
@@ -82,5 +82,5 @@ impl Walk {
 }
 
 fn granted(ideal: u64) -> u64 {
-    FLOOR.saturating_add(FACTOR.saturating_mul(ideal))
+    EXTRA_REQUESTS.saturating_add(MAX_TIMES_IDEAL.saturating_mul(ideal))
 }

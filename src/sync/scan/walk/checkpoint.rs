@@ -14,7 +14,7 @@ use super::same::Same;
 use super::window::Window;
 
 /// Of how many pages before the last one an id is kept.
-const TRAIL: usize = 128;
+const ANCHOR_PAGES: usize = 128;
 
 /// Where a walk stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ impl Walk {
             requests: self.requests,
             rows: self.rows,
             chains: self.chains,
-            trail: self.covered.trail(TRAIL),
+            trail: self.covered.trail(ANCHOR_PAGES),
             last_page: self.covered.last_page().to_vec(),
             retreat: self.retreat,
             mid_page: self.mid_page,

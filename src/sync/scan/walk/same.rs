@@ -6,7 +6,7 @@
 use super::{Doubt, Seen, Step, Walk};
 
 /// How many pages behind the end the third page lies.
-const FAR: u64 = 4;
+const PAGES_BEHIND_THE_END: u64 = 4;
 
 /// What was noticed.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ impl Walk {
         }
         self.same.back = Some(self.offset);
         let behind = seen.total.unwrap_or(0).max(self.offset);
-        self.offset = behind.saturating_add(u64::from(self.limit).saturating_mul(FAR));
+        self.offset = behind.saturating_add(u64::from(self.limit).saturating_mul(PAGES_BEHIND_THE_END));
         Step::Read(self.next())
     }
 }

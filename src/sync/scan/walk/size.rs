@@ -1,9 +1,9 @@
 //! What a walk learns of the size of pages.
 
-use super::{OVERLAP, Seen, Walk};
+use super::{OVERLAP_ROWS, Seen, Walk};
 
 /// So many pages of the same few rows are the server's doing.
-const MANY: u64 = 10;
+const CUT_AFTER_SHORT_PAGES: u64 = 10;
 
 impl Walk {
     /// The page size that the server was seen to keep to, where it is smaller than what it was asked for, or the limit
@@ -25,7 +25,9 @@ impl Walk {
         // pages ever after. To ask for single rows because a list had but one would be never to prove anything again.
         let is_worth_it = |size: &u64| match *size {
             1 => self.limit == 1,
-            few if few <= OVERLAP + 1 => self.mid_pages == 0 || self.mid_pages >= MANY || few >= u64::from(self.limit),
+            few if few <= OVERLAP_ROWS + 1 => {
+                self.mid_pages == 0 || self.mid_pages >= CUT_AFTER_SHORT_PAGES || few >= u64::from(self.limit)
+            }
             _ => true,
         };
         self.mid_page.filter(|_| is_sure).filter(is_worth_it).and_then(|size| u32::try_from(size).ok())

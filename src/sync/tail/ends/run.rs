@@ -3,7 +3,7 @@
 //!
 //! A known row alone proves nothing: it may have been learned elsewhere, with unknown ones behind it. So a run must be in
 //! one piece and hold enough of the rows that were at the end when the pass before completed, its anchors. A row that
-//! joined since then with fewer than [`DEPTH`] rows between it and the end has fewer anchors than that there: whatever of
+//! joined since then with fewer than [`RUN_ROWS`] rows between it and the end has fewer anchors than that there: whatever of
 //! them is gone by now, it cannot lie behind so many. Other rows count for nothing. Where fewer anchors are known, as the
 //! list was shorter than that, a row may have joined behind them all, and the list is read whole.
 
@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::sync::scan::walk::Window;
 
 /// How far from an end a row may join and be noticed, and how many anchors a run must hold.
-pub const DEPTH: usize = 24;
+pub const RUN_ROWS: usize = 24;
 /// How many anchors are kept: enough for many of them to go or to change.
-pub const ANCHORS: usize = 64;
+pub const MAX_ANCHORS: usize = 64;
 
 /// The rows at one end of a list as a completed pass saw them, nearest to the end first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,9 +36,9 @@ impl Anchors {
     }
 
     fn nearest<'a>(ids: impl Iterator<Item = &'a u64>) -> Self {
-        let mut anchors = Vec::with_capacity(ANCHORS);
+        let mut anchors = Vec::with_capacity(MAX_ANCHORS);
         for id in ids {
-            if anchors.len() == ANCHORS {
+            if anchors.len() == MAX_ANCHORS {
                 break;
             }
             if !anchors.contains(id) {
@@ -52,7 +52,7 @@ impl Anchors {
     #[must_use]
     pub fn before(mut self, older: &Self) -> Self {
         if let Some(last_shared) = older.0.iter().rposition(|id| self.0.contains(id)) {
-            let room = ANCHORS.saturating_sub(self.0.len());
+            let room = MAX_ANCHORS.saturating_sub(self.0.len());
             self.0.extend(older.0.iter().skip(last_shared + 1).take(room));
         }
         self
@@ -130,6 +130,6 @@ impl Run {
 
     fn count(&mut self, id: u64) {
         self.held += usize::from(self.anchors.contains(&id));
-        self.is_met |= self.held >= DEPTH;
+        self.is_met |= self.held >= RUN_ROWS;
     }
 }

@@ -226,7 +226,7 @@ proptest! {
         page in 8..100_u32,
         at_head: bool,
         rounds in proptest::collection::vec(
-            (proptest::collection::vec((0..DEPTH as u64, any::<u64>(), 0..4_u8, any::<bool>()), 0..60), 0..3_usize), 1..8),
+            (proptest::collection::vec((0..RUN_ROWS as u64, any::<u64>(), 0..4_u8, any::<bool>()), 0..60), 0..3_usize), 1..8),
     ) {
         let mut server = Server::of(rows, u64::from(page));
         let mut mirror = Mirror::of(&server);
