@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -150,4 +151,29 @@ async fn a_health_check_says_how_the_daemon_is() {
     let mute = stage.command(&["health"]).await;
     assert_eq!(mute.status.code(), Some(2), "{mute:?}");
     assert!(mute.stderr.contains("`server.listen` is null"), "{}", mute.stderr);
+}
+
+/// A step that is no action can be run here just as it is run there.
+#[test]
+fn a_workflow_runs_nothing_but_scripts_of_the_repository() {
+    let mut scripts = 0;
+    for entry in fs::read_dir(root().join(".github/workflows")).unwrap() {
+        let path = format!(".github/workflows/{}", entry.unwrap().file_name().to_str().unwrap());
+        let workflow = yaml(&path);
+        assert!(workflow["permissions"].is_object(), "{path} has all the rights there are");
+        for (name, job) in workflow["jobs"].as_object().unwrap() {
+            assert!(job["timeout-minutes"].is_number(), "{path}: {name} may run for ever");
+            for step in job["steps"].as_array().unwrap() {
+                let Some(run) = step["run"].as_str() else {
+                    let action = step["uses"].as_str().unwrap();
+                    assert!(action.contains('@'), "{path}: {action} names no version");
+                    continue;
+                };
+                let mode = fs::metadata(root().join(run)).unwrap_or_else(|error| panic!("{path}: `{run}`: {error}"));
+                assert!(mode.permissions().mode() & 0o111 != 0, "{path}: {run} cannot be executed");
+                scripts += 1;
+            }
+        }
+    }
+    assert!(scripts > 0);
 }
