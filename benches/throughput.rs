@@ -124,7 +124,7 @@ callbacks:
     async fn drain(&self, store: &Store) -> Duration {
         let endpoints = app::endpoints(&self.config.callbacks).unwrap();
         let sender = Sender::new(&self.config.callbacks.egress, endpoints.iter().map(Arc::as_ref)).unwrap();
-        let roll = store.enroll(&self.config.database).await.unwrap();
+        let locks = store.hold_process_lock(&self.config.database).await.unwrap();
         let (soft, hard) = (CancellationToken::new(), CancellationToken::new());
         let pool = Pool::new(store.clone(), sender, Clock::system(), endpoints);
         let started = Instant::now();
@@ -135,7 +135,7 @@ callbacks:
                 soft.cancel();
                 took
             },
-            pool.run(roll, soft.clone(), hard)
+            pool.run(locks, soft.clone(), hard)
         );
         took
     }

@@ -26,7 +26,7 @@ use crate::model::facts::History;
 use crate::model::subscriber::Subscriber;
 use crate::model::{Listing, PerListing};
 use crate::setting::CronLine;
-use crate::store::{self, Registered, Roll, Store};
+use crate::store::{self, ProcessLocks, Registered, Store};
 use crate::sync::config::FirstImport;
 use crate::sync::{Lead, Settings, Syncer};
 pub use watch::watch_plan;
@@ -207,7 +207,7 @@ impl Daemon {
         let syncer = Arc::new(syncer(&config, store.clone(), client.clone(), clock.clone()));
         let lead = Arc::new(Lead::new(store.clone(), clock.clone()));
         // Comes before the process gets its number, which says by which lock others see that it lives.
-        let roll = store.enroll(&config.database).await?;
+        let locks = store.hold_process_lock(&config.database).await?;
         let pool = Pool::new(store.clone(), sender.clone(), clock.clone(), endpoints.clone());
         tell(&store.register_endpoints(pool.process(), clock.now()).await?);
 
@@ -241,7 +241,7 @@ impl Daemon {
             endpoints = endpoints.len(),
             "started"
         );
-        let deliveries = deliver(pool, roll, store.clone(), clock.clone(), stop.clone());
+        let deliveries = deliver(pool, locks, store.clone(), clock.clone(), stop.clone());
         parts.push(supervise(&tasks, stop, "deliveries", deliveries));
         let in_step = listings::keep_in_step(config, syncer, lead, store.clone(), clock, stop.clone());
         parts.push(supervise(&tasks, stop, "sync", in_step));
@@ -344,9 +344,9 @@ async fn listen(config: &Config) -> anyhow::Result<Option<TcpListener>> {
 }
 
 /// Delivers, and gives new endpoints their history.
-async fn deliver(pool: Pool, roll: Roll, store: Store, clock: Clock, stop: Stop) {
+async fn deliver(pool: Pool, locks: ProcessLocks, store: Store, clock: Clock, stop: Stop) {
     let history = backfill::run(&store, &clock, &stop.soft);
-    tokio::join!(pool.run(roll, stop.soft.clone(), stop.hard.clone()), history);
+    tokio::join!(pool.run(locks, stop.soft.clone(), stop.hard.clone()), history);
 }
 
 /// A part of the daemon.

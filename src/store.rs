@@ -36,7 +36,7 @@ pub use db::connect::Need;
 pub use db::doctor::Allowed;
 pub use db::error::Error;
 pub use db::meters::Meters;
-pub use db::roll::Roll;
+pub use db::process_locks::ProcessLocks;
 pub use db::trouble::WriteTrouble;
 pub use delivery::{replay, retry, skip};
 pub use endpoint::Registered;
@@ -198,7 +198,7 @@ impl Store {
         self.inner.troubles.longest()
     }
 
-    /// Tells when events were appended or commands given by this process, or by others once it is [enrolled](Store::enroll). A hint: what
+    /// Tells when events were appended or commands given by this process, or by others once it is [listening](Store::hold_process_lock). A hint: what
     /// others queue may go unheard.
     #[must_use]
     pub fn appended(&self) -> watch::Receiver<()> {

@@ -169,11 +169,11 @@ impl Scene {
     pub(crate) async fn deliver(&self) -> Delivering {
         let endpoints = self.endpoints();
         let sender = Sender::new(&self.config.callbacks.egress, endpoints.iter().map(Arc::as_ref)).unwrap();
-        let roll = self.store.enroll(&self.config.database).await.unwrap();
+        let locks = self.store.hold_process_lock(&self.config.database).await.unwrap();
         let pool = Pool::new(self.store.clone(), sender, Clock::system(), endpoints);
         let stop = CancellationToken::new();
         let mut running = JoinSet::new();
-        running.spawn(pool.run(roll, stop.clone(), stop.clone()));
+        running.spawn(pool.run(locks, stop.clone(), stop.clone()));
         Delivering { running, stop }
     }
 

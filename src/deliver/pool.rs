@@ -21,7 +21,7 @@ use crate::callback::{Endpoint, Sender};
 use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::model::id::EndpointName;
-use crate::store::{Error, Roll, Store};
+use crate::store::{Error, ProcessLocks, Store};
 
 /// How often a process shows that it lives.
 const BEAT_EVERY: Duration = Duration::from_secs(3);
@@ -71,7 +71,7 @@ impl Pool {
     ///
     /// # Panics
     /// If one of its dispatchers did: an endpoint that is silently no longer served would be worse.
-    pub async fn run(self, mut roll: Roll, soft: CancellationToken, hard: CancellationToken) {
+    pub async fn run(self, mut locks: ProcessLocks, soft: CancellationToken, hard: CancellationToken) {
         let run = Run {
             pool: &self,
             leading: HashMap::new(),
@@ -86,7 +86,7 @@ impl Pool {
         let tail = run.tail.clone();
         let work = async {
             tokio::select! {
-                () = run.run(&mut roll, &soft) => {}
+                () = run.run(&mut locks, &soft) => {}
                 () = tail.follow(&self.store) => {}
             }
         };
@@ -118,7 +118,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn run(mut self, roll: &mut Roll, soft: &CancellationToken) {
+    async fn run(mut self, locks: &mut ProcessLocks, soft: &CancellationToken) {
         let mut appended = self.pool.store.appended();
         let (mut beat_next, mut look_next) = (Instant::now(), Instant::now());
         let (mut is_first, mut command_at) = (true, None::<Instant>);
@@ -139,10 +139,10 @@ impl Run<'_> {
                 }
             }
             if look_next <= Instant::now() {
-                if let Err(error) = self.look(roll, soft).await {
+                if let Err(error) = self.look(locks, soft).await {
                     tracing::warn!(error = %Chain(&error), "endpoints not looked at; trying again");
                 } else if std::mem::take(&mut is_first) {
-                    roll.admit_others();
+                    locks.admit_others();
                 }
                 look_next = Instant::now() + LOOK_EVERY;
             }
@@ -193,7 +193,7 @@ impl Run<'_> {
     }
 
     /// Takes the lead where nobody has it, and passes on what commands have changed.
-    async fn look(&mut self, roll: &mut Roll, soft: &CancellationToken) -> Result<(), Error> {
+    async fn look(&mut self, locks: &mut ProcessLocks, soft: &CancellationToken) -> Result<(), Error> {
         let store = &self.pool.store;
         let last = store.last_seq().await?;
         for position in store.positions().await? {
@@ -212,7 +212,7 @@ impl Run<'_> {
             row.removed_at.is_none() && !self.leading.contains_key(&row.name) && self.endpoint(&row.name).is_some()
         };
         let free: Vec<endpoint::Model> = rows.iter().filter(is_ours).cloned().collect();
-        let dead = self.dead(roll, &free, &processes).await?;
+        let dead = self.dead(locks, &free, &processes).await?;
         gone.extend(&dead);
         if !gone.is_empty() {
             store.forget_processes(&gone).await?;
@@ -244,7 +244,7 @@ impl Run<'_> {
     /// The processes that are found to be dead. Their locks are looked for now and then, and at once where nobody leads.
     async fn dead(
         &mut self,
-        roll: &mut Roll,
+        locks: &mut ProcessLocks,
         free: &[endpoint::Model],
         processes: &[process::Model],
     ) -> Result<Vec<i64>, Error> {
@@ -256,7 +256,7 @@ impl Run<'_> {
         self.locks_at = now + if is_led { LOCK_LOOK } else { LOOK_EVERY };
         let others: Vec<i64> =
             processes.iter().map(|row| row.process).filter(|process| *process != self.pool.process).collect();
-        let dead: Vec<i64> = roll.dead(&others, self.pool.clock.now()).await?.into_iter().collect();
+        let dead: Vec<i64> = locks.dead(&others, self.pool.clock.now()).await?.into_iter().collect();
         if !dead.is_empty() {
             self.locks_at = now;
         }

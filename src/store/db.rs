@@ -15,7 +15,7 @@ pub(in crate::store) mod fitness;
 pub(in crate::store) mod meters;
 pub(in crate::store) mod patience;
 pub(in crate::store) mod process;
-pub(in crate::store) mod roll;
+pub(in crate::store) mod process_locks;
 pub mod schema;
 pub(in crate::store) mod session;
 pub(in crate::store) mod statement;

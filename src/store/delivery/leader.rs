@@ -15,7 +15,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrde
 
 use super::Delivery;
 use crate::model::id::EndpointName;
-use crate::store::db::roll::instance;
+use crate::store::db::process_locks::instance;
 use crate::store::mirror::time;
 use crate::store::{Error, Store};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lumo_bridge::model::actor::Actor;
-use lumo_bridge::store::{Roll, Store};
+use lumo_bridge::store::{ProcessLocks, Store};
 use lumo_bridge_entity::endpoint::State;
 use tokio::sync::watch;
 
@@ -15,17 +15,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A process that does nothing but listen, and hears by now.
 struct Listening {
     woken: watch::Receiver<()>,
-    _roll: Roll,
+    _locks: ProcessLocks,
 }
 
 impl Listening {
     async fn begin(database: &Database) -> Self {
         let store = Store::open(&config(database), shop()).await.unwrap();
         let mut woken = store.appended();
-        let roll = store.enroll(&config(database)).await.unwrap();
+        let locks = store.hold_process_lock(&config(database)).await.unwrap();
         // It looks once as it begins.
         tokio::time::timeout(PATIENCE, woken.changed()).await.expect("not listening").unwrap();
-        Self { woken, _roll: roll }
+        Self { woken, _locks: locks }
     }
 
     async fn is_woken(&mut self, what: &str) {

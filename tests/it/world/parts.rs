@@ -75,11 +75,12 @@ impl Parts {
     pub(crate) async fn deliver(&self) -> Delivering {
         let sender = Sender::new(&self.config.callbacks.egress, self.endpoints.iter().map(|endpoint| &**endpoint));
         let sender = sender.expect("sender refused");
-        let roll = Box::pin(self.store.enroll(&self.config.database)).await.expect("no session to listen in");
+        let locks =
+            Box::pin(self.store.hold_process_lock(&self.config.database)).await.expect("no session to listen in");
         let pool = Pool::new(self.store.clone(), sender, self.clock.clone(), self.endpoints.clone());
         let (soft, hard) = (CancellationToken::new(), CancellationToken::new());
         #[expect(clippy::disallowed_methods, reason = "the handle is kept and awaited")]
-        let task = tokio::spawn(pool.run(roll, soft.clone(), hard.clone()));
+        let task = tokio::spawn(pool.run(locks, soft.clone(), hard.clone()));
         Delivering { soft, hard, task }
     }
 }

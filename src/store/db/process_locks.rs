@@ -1,7 +1,7 @@
-//! Whether other processes live: a process shows that it does, and looks who is dead.
+//! Shows other processes that this one lives, and finds out which of the others are dead.
 //!
-//! Whoever has a [lock](crate::store::db::process) lives. Beside an SQLite file the lock is on another file, `<file>-courier`, which the
-//! system drops as the process dies.
+//! A process that holds its [lock](crate::store::db::process) is alive. For an SQLite database the lock is on a file beside it,
+//! `<file>-courier`. The system drops that lock when the process dies.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -14,22 +14,22 @@ use tokio_util::sync::DropGuard;
 use crate::setting::open_private;
 use crate::store::{Config, Error, Store, connect, process};
 
-/// How often, and how many times, a process waits for another that has only just started beside an SQLite file.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-const MAX_LOOKS: u32 = 500;
+/// Pause, and number of tries, while a process waits for another one that has just started on the same SQLite file.
+const RETRY_EVERY: Duration = Duration::from_millis(20);
+const MAX_TRIES: u32 = 500;
 
-/// A process that delivers. Others see that it lives until this is dropped.
-pub struct Roll {
+/// The lock of this process and its view of the others' locks. Other processes see this one as alive until this is dropped.
+pub struct ProcessLocks {
     store: Store,
     file: Option<FileLock>,
     _session: Arc<DropGuard>,
-    /// Processes that had no lock when it was last looked.
+    /// Processes that had no lock at the last check.
     absent: HashSet<i64>,
-    looked: bool,
+    has_checked: bool,
 }
 
-/// The lock on a file beside an SQLite database, which all that deliver share. Who could have it alone as it came was the only
-/// one; whether another has died since cannot be told.
+/// The lock on a file beside an SQLite database, shared by all processes that deliver. A process that gets it exclusively when it
+/// starts is the only one. Later deaths of other processes cannot be detected.
 struct FileLock {
     lock: File,
     alone: bool,
@@ -37,36 +37,37 @@ struct FileLock {
 }
 
 impl Store {
-    /// Shows from now on that this process lives, and hears what others append to the log. Beside an SQLite file it waits for
-    /// another process that came first and still takes everybody else for dead.
+    /// Takes this process's lock and starts to listen for what others append to the log. For an SQLite file it waits until a
+    /// process that started first has dealt with the dead ones.
     ///
     /// # Errors
     /// If the database cannot be reached.
-    pub async fn enroll(&self, config: &Config) -> Result<Roll, Error> {
+    pub async fn hold_process_lock(&self, config: &Config) -> Result<ProcessLocks, Error> {
         let session = self.keep_session(config).await?;
         let file = lock_beside(config);
-        let mut roll = Roll { store: self.clone(), file, _session: session, absent: HashSet::new(), looked: false };
-        roll.sign_in();
-        for _ in 0..MAX_LOOKS {
-            if !matches!(roll.file, Some(FileLock { alone: false, shared: false, .. })) {
+        let mut locks =
+            ProcessLocks { store: self.clone(), file, _session: session, absent: HashSet::new(), has_checked: false };
+        locks.take_file_lock();
+        for _ in 0..MAX_TRIES {
+            if !matches!(locks.file, Some(FileLock { alone: false, shared: false, .. })) {
                 break;
             }
-            tokio::time::sleep(LOOK_EVERY).await;
-            roll.sign_in();
+            tokio::time::sleep(RETRY_EVERY).await;
+            locks.take_file_lock();
         }
-        Ok(roll)
+        Ok(locks)
     }
 }
 
-impl Roll {
-    /// Those of the processes that are dead for sure: found without a lock twice, or once at the first look, as a session can
-    /// be lost for a moment by a process that lives.
+impl ProcessLocks {
+    /// The processes that are certainly dead: without a lock in two checks, or in the first check of this process. One check is
+    /// not enough later, because a living process can lose its session for a moment.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn dead(&mut self, processes: &[i64], now: DateTime<Utc>) -> Result<HashSet<i64>, Error> {
-        self.sign_in();
-        let is_first = !std::mem::replace(&mut self.looked, true);
+        self.take_file_lock();
+        let is_first = !std::mem::replace(&mut self.has_checked, true);
         if is_first && self.file.as_ref().is_some_and(|file| file.alone) {
             self.store.depose_others(now).await?;
         }
@@ -81,19 +82,19 @@ impl Roll {
         Ok(sure)
     }
 
-    /// The dead are dealt with: from now on other processes may live beside this one.
+    /// Shares the lock on the file: the dead processes are dealt with, so others may run beside this one.
     pub fn admit_others(&mut self) {
         if let Some(FileLock { lock, alone, .. }) = &mut self.file
             && std::mem::take(alone)
         {
-            // Nothing is led yet that another could take, so whoever gets in between does no harm.
+            // This process leads nothing yet, so a process that gets the lock in between does no harm.
             drop(lock.unlock());
         }
-        self.sign_in();
+        self.take_file_lock();
     }
 
-    /// Takes the lock on the file, unless it is held.
-    fn sign_in(&mut self) {
+    /// Takes the shared lock on the file, unless this process holds one.
+    fn take_file_lock(&mut self) {
         if let Some(FileLock { lock, alone, shared }) = &mut self.file {
             *shared = *shared || (!*alone && lock.try_lock_shared().is_ok());
             self.store.inner.process.show(*alone || *shared);
@@ -102,7 +103,7 @@ impl Roll {
 
     async fn lives(&self, instance: u32) -> Result<bool, Error> {
         match &self.file {
-            // What has no lock may live all the same.
+            // A process without a lock may be alive.
             Some(FileLock { alone: true, .. }) => {
                 Ok(instance == process::UNKNOWN || self.store.is_own_process(instance))
             }
@@ -111,12 +112,12 @@ impl Roll {
     }
 }
 
-/// The number of the lock that a process has, as its own number says.
+/// The number of a process's lock: the upper half of the process's number.
 pub(in crate::store) fn instance(process: i64) -> u32 {
     u32::try_from((process >> 32) & i64::from(u32::MAX)).unwrap_or(process::UNKNOWN)
 }
 
-/// The lock on a file beside an SQLite database; none if the place does not allow it.
+/// The lock on a file beside an SQLite database; none if the file cannot be created or opened.
 fn lock_beside(config: &Config) -> Option<FileLock> {
     let path = connect::file_of(config)?;
     let mut name = path.file_name()?.to_owned();
