@@ -55,10 +55,10 @@ pub use sync_state::watches::{LONGEST_WATCH, Watch, Watches};
 pub use crate::model::diff::{Fate, Regressions};
 
 use crate::model::subscriber::Subscriber;
-use db::bell::Bell;
 use db::deadline::Deadline;
 use db::distrust::Distrust;
 use db::failpoint::Failpoint;
+use db::notifier::Notifier;
 use db::patience::Patient;
 use db::process::Process;
 use db::transaction::Transaction;
@@ -92,7 +92,7 @@ struct Inner {
     generation: OnceCell<String>,
     process: Process,
     appended: watch::Sender<()>,
-    bell: Bell,
+    notifier: Notifier,
     meters: Meters,
 }
 
@@ -168,7 +168,7 @@ impl Store {
             generation: OnceCell::new(),
             process: Process::new(has_session),
             appended: watch::Sender::new(()),
-            bell: Bell::default(),
+            notifier: Notifier::default(),
             meters: Meters::default(),
         };
         Ok(Self { inner: Arc::new(inner), subscribers: subscribers.into(), settled_statuses: Arc::default() })
@@ -241,7 +241,7 @@ impl Store {
     /// Closes every connection, once the others have been woken for what was queued last; on SQLite this folds the
     /// write-ahead log into the file.
     pub async fn close(&self) {
-        self.inner.bell.settle().await;
+        self.inner.notifier.finish().await;
         self.inner.process.end().await;
         for pool in [self.inner.read.connection(), &self.inner.write] {
             if let Err(error) = patience::farewell(self.backend(), pool.close_by_ref()).await {

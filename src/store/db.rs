@@ -1,6 +1,5 @@
 //! Connections, transactions and their limits, the schema, and how processes see and wake each other.
 
-pub(in crate::store) mod bell;
 pub mod config;
 pub(in crate::store) mod connect;
 pub(in crate::store) mod deadline;
@@ -13,6 +12,7 @@ pub(crate) mod eye;
 pub mod failpoint;
 pub(in crate::store) mod fitness;
 pub(in crate::store) mod meters;
+pub(in crate::store) mod notifier;
 pub(in crate::store) mod patience;
 pub(in crate::store) mod process;
 pub(in crate::store) mod process_locks;

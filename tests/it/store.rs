@@ -4,7 +4,6 @@
 mod ack;
 pub(crate) mod actions;
 mod backfill;
-mod bell;
 mod commit;
 mod deliveries;
 mod endpoints;
@@ -20,6 +19,7 @@ mod leading;
 mod lists;
 mod log;
 mod meet;
+mod notifier;
 mod portable;
 mod prune;
 mod race;
