@@ -59,11 +59,11 @@ use db::deadline::Deadline;
 use db::distrust::Distrust;
 use db::failpoint::Failpoint;
 use db::notifier::Notifier;
-use db::patience::Patient;
 use db::process::Process;
+use db::timeouts::TimedConnection;
 use db::transaction::Transaction;
 use db::trouble::Troubles;
-use db::{connect, patience, process};
+use db::{connect, process, timeouts};
 
 /// A handle on the database; cheap to clone.
 #[derive(Clone)]
@@ -79,7 +79,7 @@ struct Inner {
     /// Where transactions are opened. One connection on SQLite, which has one writer.
     write: DatabaseConnection,
     /// Where everything else is read.
-    read: Patient,
+    read: TimedConnection,
     backend: DbBackend,
     /// What a transaction of PostgreSQL is told as it begins.
     settings: Option<String>,
@@ -155,7 +155,7 @@ impl Store {
         let connect::Pools { write, read, deadline, has_session } = connect::pools(config, need, &distrust).await?;
         let backend = write.get_database_backend();
         let settings =
-            (backend == DbBackend::Postgres).then(|| patience::transaction_settings(config.schema.as_deref()));
+            (backend == DbBackend::Postgres).then(|| timeouts::transaction_settings(config.schema.as_deref()));
         let inner = Inner {
             write,
             read,
@@ -244,7 +244,7 @@ impl Store {
         self.inner.notifier.finish().await;
         self.inner.process.end().await;
         for pool in [self.inner.read.connection(), &self.inner.write] {
-            if let Err(error) = patience::farewell(self.backend(), pool.close_by_ref()).await {
+            if let Err(error) = timeouts::closing(self.backend(), pool.close_by_ref()).await {
                 tracing::debug!(error = %error, "connections not closed cleanly");
             }
         }
@@ -256,7 +256,7 @@ impl Store {
         i64::from(process.cast_signed()) << 32 | i64::from(rand::random::<u32>())
     }
 
-    fn read(&self) -> &Patient {
+    fn read(&self) -> &TimedConnection {
         &self.inner.read
     }
 

@@ -176,7 +176,7 @@ impl Run<'_> {
                     leading.tell(Message::Beat(at));
                 }
             }
-            Err(error) => tracing::debug!(error = %Chain(&error), "sign of life not written; trying again"),
+            Err(error) => tracing::debug!(error = %Chain(&error), "heartbeat not written; trying again"),
         }
     }
 

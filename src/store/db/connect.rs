@@ -16,20 +16,20 @@ use crate::store::admin::survey::{Survey, survey};
 use crate::store::config::Backend;
 use crate::store::db::deadline::Deadline;
 use crate::store::db::distrust::Distrust;
-use crate::store::db::patience::{self, Patient};
+use crate::store::db::timeouts::{self, TimedConnection};
 use crate::store::{Config, Error};
 
 pub(in crate::store) struct Pools {
     pub(in crate::store) write: DatabaseConnection,
-    pub(in crate::store) read: Patient,
+    pub(in crate::store) read: TimedConnection,
     /// Limits what is written on SQLite.
     pub(in crate::store) deadline: Deadline,
     /// Whether a connection is left for a session of its own.
     pub(in crate::store) has_session: bool,
 }
 
-/// How long a connection may take to come about.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest time to open a connection, or to get one from the pool.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Readers of an SQLite file; its writer is one connection of its own.
 const SQLITE_READERS: u32 = 4;
@@ -87,12 +87,12 @@ fn file_options(config: &Config, distrust: &Distrust) -> ConnectOptions {
     options
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
-        .connect_timeout(PATIENCE)
-        .acquire_timeout(PATIENCE)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .acquire_timeout(CONNECT_TIMEOUT)
         .idle_timeout(Duration::from_secs(300))
         .max_connections(config.max_connections)
         .set_application_name("lumo-bridge");
-    patience::apply(&mut options, distrust);
+    timeouts::apply(&mut options, distrust);
     options.map_sqlx_mysql_opts(|mysql| mysql.statement_cache_capacity(STATEMENTS));
     options.map_sqlx_sqlite_opts(|sqlite| for_writing(sqlite).create_if_missing(true));
     options
@@ -160,7 +160,7 @@ async fn writer(config: &Config, deadline: &Deadline, distrust: &Distrust) -> Re
     let (deadline, distrust) = (deadline.clone(), distrust.clone());
     options.map_sqlx_sqlite_pool_opts(move |pool| {
         let deadline = deadline.clone();
-        pool.after_release(patience::sound(&distrust)).after_connect(move |connection, _| {
+        pool.after_release(timeouts::check_connection(&distrust)).after_connect(move |connection, _| {
             let deadline = deadline.clone();
             Box::pin(async move {
                 let is_in_time = move || !deadline.has_passed();
@@ -188,7 +188,7 @@ pub(in crate::store) async fn pools(config: &Config, need: Need, distrust: &Dist
     let deadline = Deadline::none();
     if config.url.backend() == Backend::Sqlite {
         let write = writer(config, &deadline, distrust).await?;
-        let read = Patient::new(connect(readers(config, distrust)).await?, distrust);
+        let read = TimedConnection::new(connect(readers(config, distrust)).await?, distrust);
         return Ok(Pools { write, read, deadline, has_session: true });
     }
     let wanted = match need {
@@ -223,7 +223,12 @@ pub(in crate::store) async fn pools(config: &Config, need: Need, distrust: &Dist
     }
     let pool = connect(options).await?;
     let path = config.schema.as_deref().filter(|_| !survey.takes_search_path);
-    Ok(Pools { write: pool.clone(), read: Patient::with_search_path(pool, path, distrust), deadline, has_session })
+    Ok(Pools {
+        write: pool.clone(),
+        read: TimedConnection::with_search_path(pool, path, distrust),
+        deadline,
+        has_session,
+    })
 }
 
 /// The connections to an SQLite file that only read.
@@ -259,7 +264,7 @@ fn unavailable(error: sqlx::Error) -> Error {
 }
 
 async fn connect(options: ConnectOptions) -> Result<DatabaseConnection, Error> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
     loop {
         match Database::connect(options.clone()).await {
             Ok(connection) => return Ok(connection),

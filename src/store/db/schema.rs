@@ -16,7 +16,7 @@ use sea_orm::{
 
 use crate::store::db::connect::{self, Absent};
 use crate::store::db::distrust::Distrust;
-use crate::store::db::patience::{Patient, transaction_settings};
+use crate::store::db::timeouts::{TimedConnection, transaction_settings};
 use crate::store::{Config, Error};
 
 /// One step of the schema's history.
@@ -120,9 +120,9 @@ async fn is_up_to_date(connection: &DatabaseConnection, config: &Config) -> Resu
 }
 
 /// Finds the tables where the configuration says.
-fn reader(connection: &DatabaseConnection, config: &Config) -> Patient {
+fn reader(connection: &DatabaseConnection, config: &Config) -> TimedConnection {
     let schema = config.schema.as_deref().filter(|_| connection.get_database_backend() == DbBackend::Postgres);
-    Patient::with_search_path(connection.clone(), schema, &Distrust::default())
+    TimedConnection::with_search_path(connection.clone(), schema, &Distrust::default())
 }
 
 /// Makes the schema, unless it is there: even `IF NOT EXISTS` asks for the right to create schemas, which a user with a

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Executor, Row};
 use tokio_util::sync::CancellationToken;
 
 use crate::chain::Chain;
-use crate::store::db::patience::{self, Patient};
+use crate::store::db::timeouts::{self, TimedConnection};
 use crate::store::{Config, Error, Store, connect, process};
 
 /// The wait before a session that was lost is made again, …
@@ -35,7 +35,7 @@ pub(in crate::store) enum Session {
         pool: DatabaseConnection,
         listener: Box<PgListener>,
     },
-    MySql(Patient),
+    MySql(TimedConnection),
 }
 
 impl Session {
@@ -55,7 +55,7 @@ impl Session {
             }
             session
         } else {
-            let mut session = Self::MySql(Patient::new(pool, &store.inner.distrust));
+            let mut session = Self::MySql(TimedConnection::new(pool, &store.inner.distrust));
             session.take_lock(store).await?;
             session
         };
@@ -133,7 +133,7 @@ impl Session {
             }
             Self::MySql(session) => session.connection().clone(),
         };
-        if let Err(error) = patience::farewell(backend, pool.close()).await {
+        if let Err(error) = timeouts::closing(backend, pool.close()).await {
             tracing::debug!(error = %error, "session not closed cleanly");
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::RngExt;
 
 use crate::store::db::transaction::Transaction;
-use crate::store::{Attempt, Ending, Error, Inner, Session, Store, Tx, patience};
+use crate::store::{Attempt, Ending, Error, Inner, Session, Store, Tx, timeouts};
 
 /// How often a transaction that collides with another is tried.
 const TRIES: u32 = 8;
@@ -48,7 +48,7 @@ impl Store {
             let wrote = Arc::clone(&attempt.wrote);
             // A transaction is large, and waited for in many places.
             let attempt = Box::pin(self.attempt(name, ending, attempt, &work));
-            let result = patience::transaction(self.backend(), attempt).await;
+            let result = timeouts::transaction(self.backend(), attempt).await;
             let outcome = match (&result, ending) {
                 (Ok(_), Ending::Commit) => "committed",
                 (Ok(_), Ending::RollBack) => "rolled_back",
