@@ -29,7 +29,6 @@ pub use db::failpoint;
 pub use db::{config, schema};
 
 pub use action::Deed;
-pub use admin::survey::{Survey, survey};
 pub use admin::{activity, query, reconcile, retention};
 pub use db::config::Config;
 pub use db::connect::Need;
@@ -37,6 +36,7 @@ pub use db::doctor::Allowed;
 pub use db::error::Error;
 pub use db::meters::Meters;
 pub use db::process_locks::ProcessLocks;
+pub use db::survey::{Survey, survey};
 pub use db::trouble::WriteTrouble;
 pub use delivery::{replay, retry, skip};
 pub use endpoint::Registered;

@@ -6,4 +6,3 @@ mod deliveries;
 pub mod query;
 pub mod reconcile;
 pub mod retention;
-pub(in crate::store) mod survey;

@@ -224,17 +224,6 @@ impl Tx {
     }
 }
 
-/// The values, the last one repeated up to one of few lengths, so that few statement texts exist: databases keep prepared
-/// statements by their text, and throwing one out is what costs.
-pub(super) fn padded<T: Clone>(values: impl IntoIterator<Item = T>) -> Vec<T> {
-    let mut values: Vec<T> = values.into_iter().collect();
-    let length = [1, 10, 100, 500].into_iter().find(|length| *length >= values.len());
-    if let (Some(length), Some(last)) = (length, values.last().cloned()) {
-        values.resize(length, last);
-    }
-    values
-}
-
 /// An exact amount as the driver wants it; see [`Amount`].
 pub(super) fn amount(amount: Option<Amount>, backend: DbBackend) -> Value {
     match (amount, backend) {

@@ -16,7 +16,7 @@ use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder
 
 use crate::model::delivery::{Recorded, State};
 use crate::model::id::{DeliveryId, EndpointName, EventId, ExternalId};
-use crate::store::mirror::padded;
+use crate::store::db::statement::padded;
 use crate::store::{Error, Store};
 
 use parts::Asked;

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 use sqlx::error::DatabaseError;
-use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteError, SqliteJournalMode, SqliteSynchronous};
 use tokio::time::Instant;
 
 use crate::setting::create_private;
-use crate::store::admin::survey::{Survey, survey};
 use crate::store::config::Backend;
 use crate::store::db::deadline::Deadline;
 use crate::store::db::distrust::Distrust;
+use crate::store::db::search_path::with_search_path;
+use crate::store::db::survey::{Survey, survey};
 use crate::store::db::timeouts::{self, TimedConnection};
 use crate::store::{Config, Error};
 
@@ -53,19 +53,6 @@ pub(in crate::store) enum Absent {
     Create,
     /// Looking must not leave an empty file behind, least of all at a mistyped path.
     Refuse,
-}
-
-/// The start of every session, with the schema as its search path where that is taken.
-pub(in crate::store) fn with_search_path(options: PgConnectOptions, schema: Option<&str>) -> PgConnectOptions {
-    match schema {
-        Some(schema) => options.options([("search_path", quoted(schema))]),
-        None => options,
-    }
-}
-
-/// A schema's name as SQL writes it.
-pub(in crate::store) fn quoted(schema: &str) -> String {
-    format!("\"{}\"", schema.replace('"', "\"\""))
 }
 
 /// What every connection to a server needs. Nothing is set in a session of PostgreSQL: behind a pooler it may be somebody

@@ -2,8 +2,6 @@
 
 use sea_orm::{DbBackend, Statement, Value};
 
-use crate::store::mirror::padded;
-
 /// A statement and its values, put together piece by piece.
 pub(in crate::store) struct Sql {
     backend: DbBackend,
@@ -101,6 +99,17 @@ impl Sql {
 
 fn list(numbers: &[i64]) -> Value {
     serde_json::Value::from(numbers.to_vec()).to_string().into()
+}
+
+/// The values, with the last one repeated until there are 1, 10, 100 or 500. So there are few statement texts: databases cache
+/// prepared statements by their text, and evicting one is expensive.
+pub(in crate::store) fn padded<T: Clone>(values: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut values: Vec<T> = values.into_iter().collect();
+    let length = [1, 10, 100, 500].into_iter().find(|length| *length >= values.len());
+    if let (Some(length), Some(last)) = (length, values.last().cloned()) {
+        values.resize(length, last);
+    }
+    values
 }
 
 #[cfg(test)]

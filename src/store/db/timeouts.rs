@@ -19,8 +19,8 @@ use sea_orm::{
 use sqlx::pool::PoolConnectionMetadata;
 use sqlx::{AssertSqlSafe, Connection, Executor as _};
 
-use crate::store::db::connect;
 use crate::store::db::distrust::Distrust;
+use crate::store::db::search_path::quoted;
 
 /// Longest time for a transaction. It is shorter than any lease of an endpoint, so that a leader that cannot write its results
 /// knows it while it still leads.
@@ -170,7 +170,7 @@ pub(in crate::store) fn transaction_settings(schema: Option<&str>) -> String {
          SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TRANSACTION_SECONDS}s'"
     );
     if let Some(schema) = schema {
-        settings.push_str(&format!("; SET LOCAL search_path = {}", connect::quoted(schema)));
+        settings.push_str(&format!("; SET LOCAL search_path = {}", quoted(schema)));
     }
     settings
 }

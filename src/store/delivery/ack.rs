@@ -15,9 +15,9 @@ use super::Delivery;
 use super::commit::{Amend, Fate, Item};
 use super::due::{COLUMNS, DueRow};
 use crate::model::id::{EndpointName, EventId};
-use crate::store::db::statement::Sql;
+use crate::store::db::statement::{Sql, padded};
 use crate::store::log::LogEvent;
-use crate::store::mirror::{among, at_once, padded, time};
+use crate::store::mirror::{among, at_once, time};
 use crate::store::{Error, Store, Tx};
 
 /// A row whose acknowledgement is there, or did not come in time.

@@ -28,7 +28,8 @@ use crate::model::Listing;
 use crate::model::event::EventType;
 use crate::model::id::{EndpointName, EventId};
 use crate::model::subscriber::{Order, Subscriber};
-use crate::store::mirror::{insert_rows, padded};
+use crate::store::db::statement::padded;
+use crate::store::mirror::insert_rows;
 use crate::store::{Error, Store};
 use source::Source;
 

@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use super::Delivery;
 use super::target::{BATCH, Place};
 use crate::model::id::{DeliveryId, EndpointName, EventId};
-use crate::store::mirror::{insert_rows, padded};
+use crate::store::db::statement::padded;
+use crate::store::mirror::insert_rows;
 use crate::store::{Error, Store};
 
 /// How long a command waits for the leader.

@@ -18,7 +18,8 @@ use super::target::{BATCH, Events, Place, targets};
 use crate::model::actor::Actor;
 use crate::model::id::{EndpointName, EventId, ExternalId};
 use crate::model::pattern::Patterns;
-use crate::store::mirror::{padded, time};
+use crate::store::db::statement::padded;
+use crate::store::mirror::time;
 use crate::store::{Deed, Error, Store};
 
 /// Which events to replay: those that everything given here holds for.

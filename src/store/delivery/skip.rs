@@ -15,7 +15,8 @@ use super::target::{Events, Place, Target, targets};
 use crate::model::actor::Actor;
 use crate::model::delivery::State;
 use crate::model::id::{DeliveryId, EndpointName, EventId};
-use crate::store::mirror::{padded, time};
+use crate::store::db::statement::padded;
+use crate::store::mirror::time;
 use crate::store::{Deed, Error, Store};
 
 /// What came of a request to give up.

@@ -12,7 +12,7 @@ use crate::model::delivery::{Reach, Recorded, State};
 use crate::model::id::{EndpointName, EventId};
 use crate::model::subscriber::Order;
 use crate::store::Error;
-use crate::store::mirror::padded;
+use crate::store::db::statement::padded;
 
 /// Deliveries in one transaction of a command; no more than fit into one statement.
 pub(super) const BATCH: usize = 300;

@@ -12,7 +12,7 @@ use sea_orm::{
     Statement, Value,
 };
 
-use super::padded;
+use crate::store::db::statement::padded;
 use crate::store::db::transaction::Transaction;
 
 /// Rows in one statement where each row has parameters of its own; with 21 columns far below the 32,766 that SQLite takes.

@@ -10,7 +10,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use crate::model::Listing;
 use crate::model::id::ExternalId;
 use crate::model::record::{Deposit, Wallet};
-use crate::store::mirror::padded;
+use crate::store::db::statement::padded;
 use crate::store::{Error, Mirrored, Store};
 
 /// How much of a listing is known.

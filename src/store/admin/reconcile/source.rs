@@ -18,8 +18,8 @@ use sqlx::{
 };
 
 use crate::store::config::Backend;
-use crate::store::db::connect;
 use crate::store::db::deadline::Deadline;
+use crate::store::db::search_path::quoted;
 use crate::store::{Config, Error};
 
 /// How long a connection may take to come about.
@@ -63,7 +63,7 @@ impl Source {
                 let mut begin = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", limit.as_millis());
                 if let Some(schema) = config.schema.as_deref() {
                     // The tables of the merchant are found where the role finds them.
-                    let schema = connect::quoted(schema).replace('\'', "''");
+                    let schema = quoted(schema).replace('\'', "''");
                     begin.push_str(&format!(
                         "; SELECT set_config('search_path', '{schema}, ' || current_setting('search_path'), true)"
                     ));

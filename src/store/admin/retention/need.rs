@@ -14,8 +14,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryF
 
 use super::{Candidate, Cutoffs, Pruned, candidates};
 use crate::model::id::{EndpointName, EventId};
-use crate::store::db::statement::Sql;
-use crate::store::mirror::padded;
+use crate::store::db::statement::{Sql, padded};
 use crate::store::{Error, Tx};
 
 /// A part of the log that an endpoint has still to receive.

@@ -1,13 +1,12 @@
-//! What a server gives before anything is asked of it: how many connections, and whether each is ours for as long as we
-//! keep it.
+//! Finds out how many connections a server accepts, and whether a pooler lends them per transaction.
 //!
-//! Plain connections are opened side by side and closed again. A pool would say only that time ran out, not why; and one that
-//! expects more connections than the server gives waits for those that never come instead of for its own.
+//! Plain connections are opened side by side and closed again. A pool would report only a timeout, without the reason; and a pool
+//! that expects more connections than the server accepts waits for connections that never come.
 //!
-//! A pooler may lend connections for one transaction at a time (PgBouncer's `pool_mode = transaction`). Then whatever is set
-//! in a session reaches others, locks and LISTEN stay with a connection that is gone, and a statement that was prepared is
-//! missing when it is run, or another one has its name. Two connections show which it is: in a transaction of one, the other
-//! one gets another process of the server than before.
+//! A pooler may lend connections for one transaction at a time (PgBouncer's `pool_mode = transaction`). Then session
+//! settings reach other clients, locks and LISTEN stay with a connection that was given back, and a prepared statement is missing
+//! when it is run, or another one has its name. Two connections show it: while one of them is in a transaction, the other one
+//! gets a different server process than before.
 
 use std::io;
 use std::sync::Arc;
@@ -20,25 +19,24 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor as _, Row as _};
 
 use crate::store::config::Backend;
-use crate::store::db::connect;
+use crate::store::db::search_path::{quoted, with_search_path};
 use crate::store::{Config, Error};
 
-/// How long connections may take to come about.
+/// Longest time to open a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a pooler may take to show itself.
+/// Longest time to find out whether there is a pooler.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Transactions in which a connection is looked for that is lent to somebody else.
+/// Transactions that are tried to find out whether connections are lent.
 const PROBES: u32 = 3;
-/// How long a connection may wait for its first answer. A pooler accepts more clients than it has connections, and lets
-/// them wait.
+/// Longest time for a connection's first answer. A pooler accepts more clients than it has connections, and lets them wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pause before refused connections are tried again: the server may still count what was closed just before.
 const CLOSING_TIME: Duration = Duration::from_millis(300);
 
-/// What a server gives.
+/// What a server offers its clients.
 #[derive(Clone, Debug)]
 pub struct Survey {
-    /// Connections that were wanted.
+    /// Connections that were asked for.
     pub wanted: u32,
     /// Connections of those that could be open at the same time.
     pub given: u32,
@@ -63,10 +61,10 @@ impl Survey {
     }
 }
 
-/// Looks at the database, up to as many connections as are wanted.
+/// Tries to open `wanted` connections side by side.
 ///
 /// # Errors
-/// [`Error::Unavailable`] if not one can be had, [`Error::Unfit`] if a pooler cannot be worked with.
+/// [`Error::Unavailable`] if there is not one connection, [`Error::Unfit`] if the pooler does not work with the bridge.
 pub async fn survey(config: &Config, wanted: u32) -> Result<Survey, Error> {
     match config.url.backend() {
         Backend::Sqlite => Ok(Survey::of_file(wanted)),
@@ -87,7 +85,7 @@ async fn mysql(config: &Config, wanted: u32) -> Result<Survey, Error> {
 async fn postgres(config: &Config, wanted: u32) -> Result<Survey, Error> {
     let plain: PgConnectOptions = config.url.driver_url().parse().map_err(unavailable)?;
     let plain = plain.extra_float_digits(None);
-    let with_path = connect::with_search_path(plain.clone(), config.schema.as_deref());
+    let with_path = with_search_path(plain.clone(), config.schema.as_deref());
     let ((mut opened, refusal), takes_parameter) = match open::<PgConnection>(&with_path, wanted).await {
         Err(Error::Unavailable(error)) if config.schema.is_some() && is_parameter_refused(&error) => {
             (open::<PgConnection>(&plain, wanted).await?, false)
@@ -99,7 +97,7 @@ async fn postgres(config: &Config, wanted: u32) -> Result<Survey, Error> {
     opened = answering(opened).await.ok_or_else(|| unavailable(timed_out()))?;
     let refusal = refusal.or_else(|| (opened.len() < accepted_clients).then(keeps_waiting));
     let given = count(&opened);
-    let looked = tokio::time::timeout(PROBE_TIMEOUT, async {
+    let probed = tokio::time::timeout(PROBE_TIMEOUT, async {
         let takes_search_path = match (opened.first_mut(), config.schema.as_deref()) {
             (Some(first), Some(schema)) if takes_parameter => takes_search_path(first, schema).await?,
             _ => takes_parameter,
@@ -110,10 +108,10 @@ async fn postgres(config: &Config, wanted: u32) -> Result<Survey, Error> {
         };
         Ok::<_, sqlx::Error>((is_lent, takes_search_path))
     });
-    let looked = looked.await.unwrap_or_else(|_| Err(timed_out()));
+    let probed = probed.await.unwrap_or_else(|_| Err(timed_out()));
     close(opened).await;
     let (is_lent, takes_search_path) =
-        looked.map_err(|error| Error::from(DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))))?;
+        probed.map_err(|error| Error::from(DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))))?;
     Ok(Survey { wanted, given, refusal, is_lent, takes_search_path })
 }
 
@@ -157,7 +155,7 @@ async fn close(opened: Vec<impl Connection>) {
     drop(tokio::time::timeout(CONNECT_TIMEOUT, closing).await);
 }
 
-/// The server's own words.
+/// The server's own message.
 fn reason(error: &sqlx::Error) -> String {
     match error.as_database_error() {
         Some(error) => error.message().to_owned(),
@@ -188,7 +186,7 @@ async fn process_of(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
 async fn takes_search_path(connection: &mut PgConnection, schema: &str) -> Result<bool, sqlx::Error> {
     let sql = "SELECT current_setting('search_path')";
     let path: String = connection.fetch_one(sqlx::raw_sql(AssertSqlSafe(sql))).await?.try_get(0)?;
-    Ok(path == connect::quoted(schema))
+    Ok(path == quoted(schema))
 }
 
 /// Whether a pooler refuses the parameters that the session was to start with.
