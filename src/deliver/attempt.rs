@@ -7,12 +7,12 @@ use chrono::{DateTime, Utc};
 use tracing::Instrument;
 use tracing::field::Empty;
 
-use super::machine::{FeedEnd, Report, Sending};
+use super::machine::{Report, Sending, SinkEnd};
 use crate::callback::{Attempt, Callback, Endpoint, Sender};
 use crate::clock::Clock;
 use crate::model::retry::Outcome;
 use crate::model::sink::Sink;
-use crate::store::delivery::{Failure, Fed, GroupCommit};
+use crate::store::delivery::{Failure, GroupCommit, SinkRun};
 use crate::store::{self, Store};
 
 /// Where an endpoint's events go.
@@ -67,25 +67,25 @@ impl Destination {
 ///
 /// # Errors
 /// If the database fails.
-pub(super) async fn feed(
+pub(super) async fn run_sink(
     store: &Store,
     sink: &Sink,
     commit: &GroupCommit,
     bodies: &[Option<String>],
     started_at: DateTime<Utc>,
-) -> Result<FeedEnd, store::Error> {
+) -> Result<SinkEnd, store::Error> {
     let started = std::time::Instant::now();
-    let fed = store.feed(sink, commit, bodies, started_at).await?;
-    Ok(match fed {
-        Fed::Refused(written) => FeedEnd { done: 0, written: Some(written), failed: None },
-        Fed::Ran { done, written, failure } => {
+    let run = store.run_sink(sink, commit, bodies, started_at).await?;
+    Ok(match run {
+        SinkRun::Refused(written) => SinkEnd { done: 0, written: Some(written), failed: None },
+        SinkRun::Ran { done, written, failure } => {
             let failed = failure.map(|failure| {
                 let outcome = failure.outcome();
                 let Failure { text, .. } = failure;
                 let duration = started.elapsed();
                 Report { outcome, started_at, duration, status: None, error: Some(text), response_body: None }
             });
-            FeedEnd { done, written: (done > 0).then_some(written), failed }
+            SinkEnd { done, written: (done > 0).then_some(written), failed }
         }
     })
 }

@@ -1,4 +1,4 @@
-//! The shell around the machine: it reads, sends and writes what the machine asks for, each as a task, and feeds what came of
+//! The shell around the machine: it reads, sends and writes what the machine asks for, each as a task, and passes it what came of
 //! it back.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::attempt::{Destination, feed};
+use super::attempt::{Destination, run_sink};
 use super::jobs::{self, said};
 use super::machine::{Action, Input, Machine, Now, Settings, Told};
 use super::meters::Meters;
@@ -149,11 +149,11 @@ impl Dispatcher {
                 self.jobs.spawn(async move { Input::Answered { seq, report: destination.send(sending).await } });
                 return;
             }
-            Action::Feed { commit, bodies } => {
+            Action::RunSink { commit, bodies } => {
                 let Some(sink) = self.destination.endpoint.sink().cloned() else { return };
                 self.jobs.spawn(async move {
-                    let fed = feed(&destination.store, &sink, &commit, &bodies, destination.clock.now()).await;
-                    Input::Fed(said("sink not run; it is tried again", fed))
+                    let run = run_sink(&destination.store, &sink, &commit, &bodies, destination.clock.now()).await;
+                    Input::SinkRan(said("sink not run; it is tried again", run))
                 });
                 return;
             }

@@ -47,7 +47,7 @@ pub(super) async fn run(store: &Store, name: &EndpointName, order: Order, now: D
             said("failed probe not noted", noted);
             Input::Tick
         }
-        Action::Send(_) | Action::Feed { .. } | Action::Tell(_) | Action::Stop => Input::Tick,
+        Action::Send(_) | Action::RunSink { .. } | Action::Tell(_) | Action::Stop => Input::Tick,
     }
 }
 

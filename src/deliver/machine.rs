@@ -5,13 +5,13 @@
 //! for requests. A simulation drives machine and store together and stops them between any two actions.
 
 mod entry;
-mod feed;
 mod filter;
 mod hand;
 mod io;
 mod judge;
 mod plan;
 mod reading;
+mod sink;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -26,7 +26,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::time::Instant;
 
-pub(super) use io::{Action, Candidate, FeedEnd, Input, Read, Sending, Told};
+pub(super) use io::{Action, Candidate, Input, Read, Sending, SinkEnd, Told};
 pub(super) use judge::Report;
 
 use super::breaker::{Breaker, Gate};
@@ -86,7 +86,7 @@ struct Busy {
     probing: Option<i64>,
     refreshing: bool,
     acks: bool,
-    feeding: Option<GroupCommit>,
+    running_sink: Option<GroupCommit>,
 }
 
 /// What a read of the log builds on.
@@ -212,7 +212,7 @@ impl Machine {
     pub(super) fn is_drained(&self) -> bool {
         self.is_draining
             && self.hand.in_flight() == 0
-            && self.busy.feeding.is_none()
+            && self.busy.running_sink.is_none()
             && self.writing.is_idle(&self.hand)
     }
 
@@ -235,7 +235,7 @@ impl Machine {
             Input::Answered { seq, report } => self.answered(seq, report, now, actions),
             Input::Committed(written) => self.committed(written, now),
             Input::FoundOut(row) => self.found_out(row, now),
-            Input::Fed(end) => self.fed(end, now, actions),
+            Input::SinkRan(end) => self.sink_ran(end, now, actions),
             Input::Refreshed(refreshed) => self.refreshed(refreshed, now, actions),
             Input::Acknowledged(rows) => self.acknowledged(rows, now, actions),
             Input::Tick => {}
@@ -309,7 +309,7 @@ impl Machine {
 
     /// Whether no transaction of this endpoint is under way here.
     fn is_unwritten(&self) -> bool {
-        self.writing.is_free() && self.busy.feeding.is_none() && !self.busy.refreshing
+        self.writing.is_free() && self.busy.running_sink.is_none() && !self.busy.refreshing
     }
 
     fn refreshed(&mut self, refreshed: Option<Option<Refreshed>>, now: Now, actions: &mut Vec<Action>) {

@@ -29,7 +29,7 @@ pub use backfill::{Backfilled, reached};
 pub use commit::{Amend, Attempted, Committed, EndpointNote, Fate, GroupCommit, Item, KnownRow, Turn, Written};
 pub use due::{Due, DueRow};
 pub use refresh::Refreshed;
-pub use sink::{Failure, Fed};
+pub use sink::{Failure, SinkRun};
 
 use super::Tx;
 

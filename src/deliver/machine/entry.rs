@@ -104,7 +104,7 @@ impl Entry {
     }
 
     /// The record of a sink that has run, or of an event for which it was not to run.
-    pub(super) fn fed(&self, seq: i64, result: AttemptResult, now: Now) -> Item {
+    pub(super) fn item_of_run(&self, seq: i64, result: AttemptResult, now: Now) -> Item {
         Item {
             seq,
             event: self.event.id.clone(),

@@ -41,7 +41,7 @@ pub(in crate::deliver) enum Input {
     Committed(Option<Written>),
     /// The endpoint's position, once whoever wrote it has ended.
     FoundOut(Option<Option<position::Model>>),
-    Fed(Option<FeedEnd>),
+    SinkRan(Option<SinkEnd>),
     Refreshed(Option<Option<Refreshed>>),
     Acknowledged(Option<Vec<Acknowledged>>),
     Tick,
@@ -68,7 +68,7 @@ pub(in crate::deliver) enum Candidate {
 
 /// How a run of a sink ended.
 #[derive(Debug)]
-pub(in crate::deliver) struct FeedEnd {
+pub(in crate::deliver) struct SinkEnd {
     /// The first so many items ran and are written, if this says so.
     pub(in crate::deliver) done: usize,
     pub(in crate::deliver) written: Option<Written>,
@@ -97,7 +97,7 @@ pub(in crate::deliver) enum Action {
     Commit(GroupCommit),
     FindOut,
     /// Run the sink for the commit's items, in their order, and write the commit with it.
-    Feed {
+    RunSink {
         commit: GroupCommit,
         bodies: Vec<Option<String>>,
     },

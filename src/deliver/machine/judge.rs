@@ -192,7 +192,7 @@ impl Machine {
         }
         if self.settings.is_sink {
             self.hand.queue(seq);
-            return self.feed(now, actions);
+            return self.run_sink(now, actions);
         }
         self.hand.queue(seq);
         if let Some(sending) = self.hand.send() {

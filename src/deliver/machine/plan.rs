@@ -40,7 +40,7 @@ impl Machine {
             actions.push(Action::Refresh { epoch: self.epoch, cursor: self.hand.cursor() });
         }
         if !self.busy.refreshing
-            && self.busy.feeding.is_none()
+            && self.busy.running_sink.is_none()
             && let Some(commit) = self.next_commit(now)
         {
             actions.push(Action::Commit(commit));
@@ -82,7 +82,7 @@ impl Machine {
             actions.push(Action::Read { after, limit: room, bytes, asks_acks: self.settings.ack_within.is_some() });
         }
         if self.settings.is_sink && self.may_send(now) && self.is_unwritten() && !self.busy.refreshing {
-            self.feed(now, actions);
+            self.run_sink(now, actions);
         }
     }
 

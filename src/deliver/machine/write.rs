@@ -76,7 +76,7 @@ impl Writing {
 impl Machine {
     /// When a commit is to be looked at again.
     pub(super) fn commit_deadline(&self) -> Option<Instant> {
-        if !self.writing.is_free() || self.busy.refreshing || self.busy.feeding.is_some() {
+        if !self.writing.is_free() || self.busy.refreshing || self.busy.running_sink.is_some() {
             return None;
         }
         let first = self.writing.first_settled_at.map(|at| at + MAX_LINGER);

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::leads::known;
 use super::world::{TIMEOUT, World, short};
-use crate::deliver::attempt::feed;
+use crate::deliver::attempt::run_sink;
 use crate::deliver::jobs;
 use crate::deliver::machine::{Action, Input, Machine, Report, Sending};
 use crate::deliver::rivals::Rivals;
@@ -189,11 +189,11 @@ impl World {
                 } else {
                     let order = self.settings(name).order;
                     let publishes = matches!(action, Action::Commit(_));
-                    let writes = publishes || matches!(action, Action::Feed { .. } | Action::Refresh { .. });
+                    let writes = publishes || matches!(action, Action::RunSink { .. } | Action::Refresh { .. });
                     let input = match action {
-                        Action::Feed { commit, bodies } => {
-                            let fed = feed(&self.store, &ledger(), &commit, &bodies, now.utc).await;
-                            Input::Fed(jobs::said("sink not run", fed))
+                        Action::RunSink { commit, bodies } => {
+                            let run = run_sink(&self.store, &ledger(), &commit, &bodies, now.utc).await;
+                            Input::SinkRan(jobs::said("sink not run", run))
                         }
                         action => jobs::run(&self.store, name, order, now.utc, action).await,
                     };
@@ -308,7 +308,7 @@ fn failure_of(action: &Action) -> Option<Input> {
         Action::Refresh { .. } => Some(Input::Refreshed(None)),
         Action::LookForAcks { .. } => Some(Input::Acknowledged(None)),
         Action::NoteProbe { .. } => Some(Input::Tick),
-        Action::Feed { .. } => Some(Input::Fed(None)),
+        Action::RunSink { .. } => Some(Input::SinkRan(None)),
         Action::Send(_) | Action::Tell(_) | Action::Stop => None,
     }
 }

@@ -76,7 +76,7 @@ impl Store {
 
 /// How a run of a sink ended.
 #[derive(Clone, Debug)]
-pub enum Fed {
+pub enum SinkRun {
     /// The first so many items ran, and are written. The next one failed, if there is a failure.
     Ran { done: usize, written: Written, failure: Option<Failure> },
     /// Another process leads the endpoint, or a command decided otherwise: nothing was done.
@@ -99,56 +99,58 @@ impl Store {
     ///
     /// # Errors
     /// If the database fails otherwise.
-    pub async fn feed(
+    pub async fn run_sink(
         &self,
         sink: &Sink,
         commit: &GroupCommit,
         bodies: &[Option<String>],
         now: DateTime<Utc>,
-    ) -> Result<Fed, Error> {
-        match self.feed_some(sink, commit, bodies, now).await {
-            Ok(fed) => Ok(fed),
+    ) -> Result<SinkRun, Error> {
+        match self.run_sink_for(sink, commit, bodies, now).await {
+            Ok(run) => Ok(run),
             Err(error) if bodies.len() > 1 && !error.is_outage() => {
                 let first = bodies.get(..1).unwrap_or(bodies);
-                self.feed_one(sink, commit, first, now).await
+                self.run_sink_for_first(sink, commit, first, now).await
             }
             Err(error) => self.failed(sink, error),
         }
     }
 
-    async fn feed_one(
+    async fn run_sink_for_first(
         &self,
         sink: &Sink,
         commit: &GroupCommit,
         bodies: &[Option<String>],
         now: DateTime<Utc>,
-    ) -> Result<Fed, Error> {
-        self.feed_some(sink, commit, bodies, now).await.or_else(|error| self.failed(sink, error))
+    ) -> Result<SinkRun, Error> {
+        self.run_sink_for(sink, commit, bodies, now).await.or_else(|error| self.failed(sink, error))
     }
 
     /// Nothing was done, and the first item has failed.
-    fn failed(&self, sink: &Sink, error: Error) -> Result<Fed, Error> {
+    fn failed(&self, sink: &Sink, error: Error) -> Result<SinkRun, Error> {
         let failure = Failure::of_transaction(error, sink)?;
-        Ok(Fed::Ran { done: 0, written: Written::Lost, failure: Some(failure) })
+        Ok(SinkRun::Ran { done: 0, written: Written::Lost, failure: Some(failure) })
     }
 
-    async fn feed_some(
+    async fn run_sink_for(
         &self,
         sink: &Sink,
         commit: &GroupCommit,
         bodies: &[Option<String>],
         now: DateTime<Utc>,
-    ) -> Result<Fed, Error> {
+    ) -> Result<SinkRun, Error> {
         let generation = self.generation().await?;
         self.tx("sink.feed", |tx| async move {
             // The turnstile comes first: who does not lead must not run anything.
-            let Some(row) = tx.delivery().lock(&commit.endpoint).await? else { return Ok(Fed::Refused(Written::Lost)) };
+            let Some(row) = tx.delivery().lock(&commit.endpoint).await? else {
+                return Ok(SinkRun::Refused(Written::Lost));
+            };
             if row.epoch != commit.epoch {
-                return Ok(Fed::Refused(Written::Lost));
+                return Ok(SinkRun::Refused(Written::Lost));
             }
             if row.revision != commit.revision {
                 let nothing = GroupCommit { items: Vec::new(), note: None, position: row.position, ..commit.clone() };
-                return Ok(Fed::Refused(tx.delivery().commit(&nothing, generation, now).await?));
+                return Ok(SinkRun::Refused(tx.delivery().commit(&nothing, generation, now).await?));
             }
             let begun = Instant::now();
             let (mut took, mut failure) = (Vec::with_capacity(bodies.len()), None);
@@ -169,11 +171,11 @@ impl Store {
             }
             let done = took.len();
             if done == 0 {
-                return Ok(Fed::Ran { done, written: Written::Lost, failure });
+                return Ok(SinkRun::Ran { done, written: Written::Lost, failure });
             }
             let ran = commit.of_those_that_ran(&took);
             let written = tx.delivery().commit(&ran, generation, now).await?;
-            Ok(Fed::Ran { done, written, failure })
+            Ok(SinkRun::Ran { done, written, failure })
         })
         .await
     }

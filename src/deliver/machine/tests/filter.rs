@@ -105,15 +105,16 @@ fn an_endpoint_that_fails_is_not_tried_with_what_is_left_out() {
 #[test]
 fn a_sink_runs_for_what_is_let_through_and_records_the_rest_in_its_place() {
     let mut bench = bench(State::Active, |settings| (settings.is_sink, settings.per_second) = (true, Some(2.0)));
-    let feed = |actions: Vec<Action>| {
-        let feed = |action| if let Action::Feed { commit, bodies } = action { Some((commit, bodies)) } else { None };
-        actions.into_iter().find_map(feed)
+    let sink_run = |actions: Vec<Action>| {
+        let of_sink =
+            |action| if let Action::RunSink { commit, bodies } = action { Some((commit, bodies)) } else { None };
+        actions.into_iter().find_map(of_sink)
     };
     let lacking = LogEvent { body: "{}".to_owned(), ..event(5, "c") };
     let mut events: Vec<LogEvent> =
         [(1, "a"), (2, "a"), (3, "b"), (4, "b")].map(|(seq, user)| numbered(seq, user)).into();
     events.push(lacking);
-    let (commit, bodies) = feed(bench.read(events)).unwrap();
+    let (commit, bodies) = sink_run(bench.read(events)).unwrap();
     assert_eq!(bodies.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false, true]);
     let (ran, left) = (Some(AttemptResult::Delivered), Some(AttemptResult::Filtered));
     assert_eq!(results(&commit), [(1, left, true), (2, ran, true), (3, left, true), (4, ran, true)]);
@@ -126,13 +127,13 @@ fn a_sink_runs_for_what_is_let_through_and_records_the_rest_in_its_place() {
         acknowledged: vec![],
         freed: false,
     };
-    let end = FeedEnd { done: 4, written: Some(Written::Committed(committed)), failed: None };
-    let actions = bench.step(Input::Fed(Some(end)));
+    let end = SinkEnd { done: 4, written: Some(Written::Committed(committed)), failed: None };
+    let actions = bench.step(Input::SinkRan(Some(end)));
     assert_eq!(left_out(&actions), 2);
     let ran =
         actions.iter().filter(|action| matches!(action, Action::Tell(Told::Attempt { verdict: Verdict::Done, .. })));
     assert_eq!(ran.count(), 2);
-    assert!(feed(actions).is_none(), "what cannot be judged has failed by now");
+    assert!(sink_run(actions).is_none(), "what cannot be judged has failed by now");
     let commit = bench.commit();
     assert!(
         matches!(commit.items.as_slice(), [item] if item.seq == 5 && matches!(item.fate, Fate::RetryAt(_))),

@@ -35,7 +35,7 @@ pub(super) struct Things {
     sweep: SweepState,
     commit: GroupCommit,
     sink: Arc<Sink>,
-    fed: GroupCommit,
+    sink_commit: GroupCommit,
     bodies: Vec<Option<String>>,
     weak_epoch: i64,
     dead: DeliveryId,
@@ -100,10 +100,10 @@ pub(super) fn acts() -> [(&'static str, Act); 51] {
         "endpoint.backfill" => |store, things| store.backfill(&things.late, at(43));
         // What is known to be written is not written again.
         "sink.feed" => |store, things| async {
-            if store.position(&endpoint("ledger")).await?.is_some_and(|row| row.commits > things.fed.commits) {
+            if store.position(&endpoint("ledger")).await?.is_some_and(|row| row.commits > things.sink_commit.commits) {
                 return Ok(());
             }
-            store.feed(&things.sink, &things.fed, &things.bodies, at(44)).await.map(drop)
+            store.run_sink(&things.sink, &things.sink_commit, &things.bodies, at(44)).await.map(drop)
         };
         "delivery.commit" => |store, things| async {
             if store.position(&endpoint("shop")).await?.is_some_and(|row| row.commits > things.commit.commits) {
@@ -246,7 +246,7 @@ pub(super) async fn prepare(database: &Database) -> Things {
 
     let leader = Leader::of(&store, "ledger", at(3)).await;
     let next = leader.look().await.remove(0);
-    let fed = leader.group(vec![next.item(Came::Delivered, at(4))], next.event.seq);
+    let sink_commit = leader.group(vec![next.item(Came::Delivered, at(4))], next.event.seq);
     let bodies = vec![Some(next.event.body)];
     let long = Duration::from_secs(3600);
     let policy = Policy { schedule: vec![long], jitter: 0.0, retry_after_cap: long };
@@ -263,7 +263,7 @@ pub(super) async fn prepare(database: &Database) -> Things {
         sweep: SweepState { state: "{\"a\":1}".to_owned(), ..sweep },
         commit,
         sink,
-        fed,
+        sink_commit,
         bodies,
         weak_epoch: weak.epoch,
         dead,

@@ -2,7 +2,7 @@
 
 use lumo_bridge_entity::attempt::AttemptResult;
 
-use super::io::{Action, FeedEnd, Input, Told};
+use super::io::{Action, Input, SinkEnd, Told};
 use super::{Machine, Now, Report};
 use crate::deliver::breaker::Sign;
 use crate::model::retry::{Outcome, Verdict};
@@ -10,15 +10,15 @@ use crate::store::delivery::{GroupCommit, Item, Written};
 
 impl Machine {
     /// Runs the sink for what is next.
-    pub(super) fn feed(&mut self, now: Now, actions: &mut Vec<Action>) {
-        if let Some((commit, bodies)) = self.next_feed(now, actions) {
-            self.busy.feeding = Some(commit.clone());
-            actions.push(Action::Feed { commit, bodies });
+    pub(super) fn run_sink(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if let Some((commit, bodies)) = self.next_sink_commit(now, actions) {
+            self.busy.running_sink = Some(commit.clone());
+            actions.push(Action::RunSink { commit, bodies });
         }
     }
 
     /// What a sink is to run next, with the commit that records it. What `when` rejects is recorded with it, in its place.
-    fn next_feed(&mut self, now: Now, actions: &mut Vec<Action>) -> Option<(GroupCommit, Vec<Option<String>>)> {
+    fn next_sink_commit(&mut self, now: Now, actions: &mut Vec<Action>) -> Option<(GroupCommit, Vec<Option<String>>)> {
         if self.hand.has_settled() {
             return None;
         }
@@ -43,7 +43,7 @@ impl Machine {
             }
             let result = if is_wanted { AttemptResult::Delivered } else { AttemptResult::Filtered };
             bodies.push(is_wanted.then(|| entry.event.body.clone()));
-            items.push(entry.fed(*seq, result, now));
+            items.push(entry.item_of_run(*seq, result, now));
             self.hand.start_in_line(*seq);
         }
         if items.is_empty() {
@@ -68,10 +68,10 @@ impl Machine {
     }
 
     /// What a sink's run came to: what ran is written, what failed is judged, the rest is ready as before.
-    pub(super) fn fed(&mut self, end: Option<FeedEnd>, now: Now, actions: &mut Vec<Action>) {
-        let Some(commit) = self.busy.feeding.take() else { return };
+    pub(super) fn sink_ran(&mut self, end: Option<SinkEnd>, now: Now, actions: &mut Vec<Action>) {
+        let Some(commit) = self.busy.running_sink.take() else { return };
         let seqs: Vec<i64> = commit.items.iter().map(|item| item.seq).collect();
-        let Some(FeedEnd { done, written, failed }) = end else {
+        let Some(SinkEnd { done, written, failed }) = end else {
             seqs.into_iter().for_each(|seq| self.hand.put_back(seq));
             return self.failed(now);
         };
