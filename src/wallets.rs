@@ -51,7 +51,7 @@ impl Wallets {
         let write = Write::Create { user: user.clone() };
         let asked = self.admit(&write, by).await?;
         let answer = self.client.create_wallet(user).await;
-        self.settle(write, answer, asked).await
+        self.record(write, answer, asked).await
     }
 
     /// Blocks a wallet.
@@ -62,7 +62,7 @@ impl Wallets {
         let write = Write::Block { id: id.clone() };
         let asked = self.admit(&write, by).await?;
         let answer = self.client.block_wallet(id, reason).await;
-        self.settle(write, answer, Asked { reason, ..asked }).await
+        self.record(write, answer, Asked { reason, ..asked }).await
     }
 
     /// Gives the wallet's user another one, which is returned.
@@ -75,7 +75,7 @@ impl Wallets {
         let write = Write::Replace { id: id.clone(), user };
         let asked = self.admit(&write, by).await?;
         let answer = self.client.replace_wallet(id, reason).await;
-        self.settle(write, answer, Asked { reason, ..asked }).await
+        self.record(write, answer, Asked { reason, ..asked }).await
     }
 
     /// Makes sure that the key is of the company that the tables belong to: it would write to somebody else's wallets.
@@ -90,7 +90,7 @@ impl Wallets {
     }
 
     /// Stores an answer that is what was asked for.
-    async fn settle(
+    async fn record(
         &self,
         write: Write,
         answer: Result<Wallet, lumo::Error>,

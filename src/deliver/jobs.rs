@@ -32,7 +32,7 @@ pub(super) async fn run(store: &Store, name: &EndpointName, order: Order, now: D
             Input::Committed(said("attempts not written; trying again", written))
         }
         Action::FindOut => {
-            Input::FoundOut(said("end of a commit not known yet; trying again", store.settled_position(name).await))
+            Input::FoundOut(said("end of a commit not known yet; trying again", store.confirmed_position(name).await))
         }
         Action::Refresh { epoch, cursor } => {
             let refreshed = store.refresh(name, epoch, cursor, now).await;

@@ -303,7 +303,7 @@ impl Machine {
         self.is_acquainted
             && !is_over
             && !self.is_draining
-            && self.hand.settled() < MAX_UNWRITTEN
+            && self.hand.decided() < MAX_UNWRITTEN
             && !self.writing.is_stuck(now)
     }
 

@@ -34,12 +34,12 @@ pub(super) enum Stage {
     /// Waits for its turn, its lane's, or room.
     Queued,
     InFlight,
-    Settled(Settled),
+    Decided(Decided),
 }
 
 /// What came of it, and is to be written.
 #[derive(Clone, Debug)]
-pub(super) struct Settled {
+pub(super) struct Decided {
     pub(super) fate: Fate,
     pub(super) attempt: Option<Attempted>,
     pub(super) amend: Option<Amend>,
@@ -72,9 +72,9 @@ impl Entry {
         (self.reason == Reason::Live).then_some(self.event.detected_at)
     }
 
-    pub(super) const fn settled_at(&self) -> Option<Instant> {
+    pub(super) const fn decided_at(&self) -> Option<Instant> {
         match &self.stage {
-            Stage::Settled(settled) => Some(settled.at),
+            Stage::Decided(decided) => Some(decided.at),
             Stage::Queued | Stage::InFlight => None,
         }
     }
@@ -83,7 +83,7 @@ impl Entry {
     pub(super) fn item(&self, seq: i64, until: DateTime<Utc>) -> Option<Item> {
         let (fate, attempt, amend) = match &self.stage {
             _ if self.is_overruled => return None,
-            Stage::Settled(settled) => (settled.fate, settled.attempt.clone(), settled.amend.clone()),
+            Stage::Decided(decided) => (decided.fate, decided.attempt.clone(), decided.amend.clone()),
             Stage::Queued => return None,
             Stage::InFlight if self.row.is_some() => return None,
             Stage::InFlight => (Fate::Sending { until }, None, None),

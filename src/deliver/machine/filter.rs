@@ -19,7 +19,7 @@ impl Machine {
             Ok(false) => {
                 self.bucket.give_back();
                 self.forget_probe(seq);
-                self.settle_unsent(seq, AttemptResult::Filtered, None, now);
+                self.record_unsent(seq, AttemptResult::Filtered, None, now);
                 actions.push(Action::Tell(Told::LeftOut));
             }
             Err(failure) => {

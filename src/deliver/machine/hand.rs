@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lumo_bridge_entity::exception::Reason;
 use tokio::time::Instant;
 
-use super::entry::{Entry, Settled, Stage};
+use super::entry::{Decided, Entry, Stage};
 use super::io::Sending;
 use crate::store::delivery::{DueRow, Fate, KnownRow};
 use crate::store::log::LogEvent;
@@ -30,7 +30,7 @@ pub(super) struct Hand {
     /// Where the log begins for this hand: the endpoint's position.
     floor: i64,
     in_flight: usize,
-    settled: usize,
+    decided: usize,
     bytes: usize,
     /// Whose turn it is, where events and rows are ready.
     rows_are_next: bool,
@@ -50,7 +50,7 @@ impl Hand {
             cursor: position,
             floor: position,
             in_flight: 0,
-            settled: 0,
+            decided: 0,
             bytes: 0,
             rows_are_next: false,
         }
@@ -74,19 +74,19 @@ impl Hand {
 
     /// Entries that wait to be sent.
     pub(super) fn waiting(&self) -> usize {
-        self.entries.len() - self.in_flight - self.settled
+        self.entries.len() - self.in_flight - self.decided
     }
 
-    pub(super) fn has_settled(&self) -> bool {
-        self.settled > 0
+    pub(super) fn has_decided(&self) -> bool {
+        self.decided > 0
     }
 
-    pub(super) fn settled(&self) -> usize {
-        self.settled
+    pub(super) fn decided(&self) -> usize {
+        self.decided
     }
 
     /// Whether nothing waits to be sent or to be written.
-    pub(super) fn is_settled(&self) -> bool {
+    pub(super) fn is_decided(&self) -> bool {
         self.entries.is_empty()
     }
 
@@ -221,18 +221,18 @@ impl Hand {
 
     /// Takes note of what came of an entry. The lane goes on if the matter is ended; otherwise what stood behind it waits in
     /// the table from now on. Returns whether the lane is blocked.
-    pub(super) fn settle(&mut self, seq: i64, settled: Settled) -> bool {
-        let at = settled.at;
-        let ends = matches!(settled.fate, Fate::Done | Fate::Dead);
+    pub(super) fn record(&mut self, seq: i64, decided: Decided) -> bool {
+        let at = decided.at;
+        let ends = matches!(decided.fate, Fate::Done | Fate::Dead);
         let Some(entry) = self.entries.get_mut(&seq) else { return false };
         if matches!(entry.stage, Stage::InFlight) {
             self.in_flight -= 1;
         }
-        if !matches!(entry.stage, Stage::Settled(_)) {
-            self.settled += 1;
+        if !matches!(entry.stage, Stage::Decided(_)) {
+            self.decided += 1;
         }
         let was_queued = matches!(entry.stage, Stage::Queued);
-        entry.stage = Stage::Settled(settled);
+        entry.stage = Stage::Decided(decided);
         let lane = entry.lane.clone();
         if was_queued {
             self.unready(seq);
@@ -260,10 +260,10 @@ impl Hand {
             self.remove(seq);
             return;
         }
-        if !matches!(entry.stage, Stage::Settled(_)) {
-            self.settled += 1;
+        if !matches!(entry.stage, Stage::Decided(_)) {
+            self.decided += 1;
         }
-        entry.stage = Stage::Settled(Settled { fate: Fate::Wait, attempt: None, amend: None, at });
+        entry.stage = Stage::Decided(Decided { fate: Fate::Wait, attempt: None, amend: None, at });
     }
 
     fn leave_lane(&mut self, name: &str, seq: i64) {
@@ -282,7 +282,7 @@ impl Hand {
     /// Lanes of which something will have a row with the next commit.
     pub(super) fn lanes_to_be_written(&self) -> impl Iterator<Item = String> {
         let waits = |entry: &&Entry| match &entry.stage {
-            Stage::Settled(settled) => !matches!(settled.fate, Fate::Done | Fate::Dead),
+            Stage::Decided(decided) => !matches!(decided.fate, Fate::Done | Fate::Dead),
             Stage::Queued | Stage::InFlight => false,
         };
         self.entries.values().filter(waits).filter_map(|entry| entry.lane.clone())
@@ -295,7 +295,7 @@ impl Hand {
         match entry.stage {
             Stage::Queued => self.unready(seq),
             Stage::InFlight => self.in_flight -= 1,
-            Stage::Settled(_) => self.settled -= 1,
+            Stage::Decided(_) => self.decided -= 1,
         }
         if let Some(lane) = &entry.lane {
             self.leave_lane(lane, seq);
@@ -373,15 +373,15 @@ impl Hand {
 
     /// Forgets what commands have decided about, once nothing of it is under way.
     pub(super) fn drop_overruled(&mut self) {
-        let is_over = |entry: &Entry| entry.is_overruled && matches!(entry.stage, Stage::Settled(_));
+        let is_over = |entry: &Entry| entry.is_overruled && matches!(entry.stage, Stage::Decided(_));
         let over: Vec<i64> = self.entries().filter(|(_, entry)| is_over(entry)).map(|(seq, _)| seq).collect();
         over.into_iter().for_each(|seq| self.remove(seq));
     }
 
-    /// When the first entry was settled that is still in hand.
-    pub(super) fn first_settled_at(&self) -> Option<Instant> {
+    /// When the first entry was decided that is still in hand.
+    pub(super) fn first_decided_at(&self) -> Option<Instant> {
         let at = |entry: &Entry| match &entry.stage {
-            Stage::Settled(settled) => Some(settled.at),
+            Stage::Decided(decided) => Some(decided.at),
             _ => None,
         };
         self.entries.values().filter_map(at).min()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::attempt::AttemptResult;
 
-use super::entry::Settled;
+use super::entry::Decided;
 use super::{ACK_LOOK, ACKS, Action, Candidate, Machine, Now, RARE_ACK_LOOK, Read, Told};
 use crate::deliver::breaker::Sign;
 use crate::model::id::EventId;
@@ -87,7 +87,7 @@ impl Machine {
             }
             return;
         }
-        self.settle_attempt(seq, &report, verdict, (tries, attempts, counts), now);
+        self.record_attempt(seq, &report, verdict, (tries, attempts, counts), now);
     }
 
     fn judge_endpoint(&mut self, sign: &Sign, report: &Report, now: Now, actions: &mut Vec<Action>) {
@@ -111,7 +111,7 @@ impl Machine {
         }
     }
 
-    fn settle_attempt(
+    fn record_attempt(
         &mut self,
         seq: i64,
         report: &Report,
@@ -138,24 +138,24 @@ impl Machine {
             }
         }
         let attempt = Some(report.attempted(result, counts || verdict == Verdict::Dead));
-        self.settle(seq, Settled { fate, attempt, amend: None, at: now.instant });
+        self.record(seq, Decided { fate, attempt, amend: None, at: now.instant });
     }
 
-    pub(super) fn settle(&mut self, seq: i64, settled: Settled) {
-        let at = settled.at;
-        if self.hand.settle(seq, settled) {
+    pub(super) fn record(&mut self, seq: i64, decided: Decided) {
+        let at = decided.at;
+        if self.hand.record(seq, decided) {
             self.is_at_end = false;
         }
-        self.writing.note_settled(at);
+        self.writing.note_decided(at);
     }
 
     /// An event that a newer one makes pointless is recorded, and not sent.
     pub(super) fn supersede(&mut self, seq: i64, newer: &EventId, now: Now) {
-        self.settle_unsent(seq, AttemptResult::Superseded, Some(format!("superseded by {newer}")), now);
+        self.record_unsent(seq, AttemptResult::Superseded, Some(format!("superseded by {newer}")), now);
     }
 
-    /// Settles what needs no request from this process, and leaves a record of it.
-    pub(super) fn settle_unsent(&mut self, seq: i64, result: AttemptResult, error: Option<String>, now: Now) {
+    /// Records what needs no request from this process, and leaves a record of it.
+    pub(super) fn record_unsent(&mut self, seq: i64, result: AttemptResult, error: Option<String>, now: Now) {
         if let Some(entry) = self.hand.get_mut(seq) {
             entry.attempts = entry.attempts.saturating_add(1);
         }
@@ -168,7 +168,7 @@ impl Machine {
             result,
             counts: true,
         };
-        self.settle(seq, Settled { fate: Fate::Done, attempt: Some(attempt), amend: None, at: now.instant });
+        self.record(seq, Decided { fate: Fate::Done, attempt: Some(attempt), amend: None, at: now.instant });
     }
 
     pub(super) fn take_probe(&mut self, found: Option<Option<Candidate>>, now: Now, actions: &mut Vec<Action>) {
@@ -258,7 +258,7 @@ impl Machine {
             failed += usize::from(matches!(fate, Fate::RetryAt(_)));
             dead += usize::from(fate == Fate::Dead);
             self.hand.take_row(row);
-            self.settle(seq, Settled { fate, attempt: None, amend: Some(amend), at: now.instant });
+            self.record(seq, Decided { fate, attempt: None, amend: Some(amend), at: now.instant });
         }
         if failed + dead > 0 {
             actions.push(Action::Tell(Told::Unacknowledged { failed, dead }));

@@ -88,7 +88,7 @@ impl Machine {
 
     fn plan_probe(&mut self, now: Now, actions: &mut Vec<Action>) {
         self.give_back();
-        let is_quiet = self.hand.in_flight() == 0 && self.is_unwritten() && self.hand.is_settled();
+        let is_quiet = self.hand.in_flight() == 0 && self.is_unwritten() && self.hand.is_decided();
         if self.busy.probing.is_some() || !is_quiet || !self.may_send(now) || self.busy.reading.is_some() {
             return;
         }

@@ -91,7 +91,7 @@ impl Machine {
         (events, through, Known { blocked, acknowledged, superseded: superseded.into_iter().collect() })
     }
 
-    /// Takes an event in hand, and settles what needs no request now. Returns whether it is still to be sent.
+    /// Takes an event in hand, and decides what needs no request now. Returns whether it is still to be sent.
     pub(super) fn takes(&mut self, event: LogEvent, known: &Known, now: Now) -> bool {
         let lane = self.settings.order.lane(&event.stream);
         let seq = event.seq;
@@ -99,7 +99,7 @@ impl Machine {
         let is_acknowledged = known.acknowledged.contains(&event.id);
         self.hand.take_event(event, lane);
         if is_acknowledged {
-            self.settle_unsent(seq, AttemptResult::Delivered, None, now);
+            self.record_unsent(seq, AttemptResult::Delivered, None, now);
             return false;
         }
         if let Some(newer) = known.superseded.get(&seq) {
@@ -108,7 +108,7 @@ impl Machine {
         }
         if is_blocked {
             self.hand.park(seq, now.instant);
-            self.writing.note_settled(now.instant);
+            self.writing.note_decided(now.instant);
         }
         !is_blocked
     }

@@ -19,7 +19,7 @@ impl Machine {
 
     /// What a sink is to run next, with the commit that records it. What `when` rejects is recorded with it, in its place.
     fn next_sink_commit(&mut self, now: Now, actions: &mut Vec<Action>) -> Option<(GroupCommit, Vec<Option<String>>)> {
-        if self.hand.has_settled() {
+        if self.hand.has_decided() {
             return None;
         }
         let limit = self.settings.concurrency.max(1) * 8;

@@ -6,18 +6,18 @@ use chrono::TimeDelta;
 use lumo_bridge_entity::position;
 use tokio::time::Instant;
 
-use super::entry::{Entry, Settled, Stage};
+use super::entry::{Decided, Entry, Stage};
 use super::hand::Hand;
 use super::{AFTER_ERROR, Machine, Now};
 use crate::store::delivery::{Committed, EndpointNote, Fate, GroupCommit, Item, KnownRow, Written};
 
-/// A group commit leaves when so many are settled, …
+/// A group commit leaves when so many are decided, …
 const BATCH: usize = 200;
 /// … or so long after the first of them.
 const MAX_LINGER: Duration = Duration::from_millis(50);
 /// While a commit takes longer than this nothing is sent: if it never ends, what is answered meanwhile is sent again.
 const MAX_COMMIT: Duration = Duration::from_millis(500);
-/// An unsettled event holds up the position for so long, or for a batch; then it gets a row.
+/// An undecided event holds up the position for so long, or for a batch; then it gets a row.
 const MAX_PIN: Duration = Duration::from_millis(200);
 /// The position is written when it has moved so far, or for so long, although nothing else is to be written.
 const MAX_MOVED: i64 = 10_000;
@@ -37,8 +37,8 @@ pub(super) struct Writing {
     is_asked: bool,
     /// It failed, and is written again.
     is_failed: bool,
-    /// When the first entry was settled that is not written.
-    first_settled_at: Option<Instant>,
+    /// When the first entry was decided that is not written.
+    first_decided_at: Option<Instant>,
     /// When it is worth looking again whether something may be written.
     look_at: Option<Instant>,
     position_written_at: Option<Instant>,
@@ -57,7 +57,7 @@ impl Writing {
     }
 
     pub(super) fn is_idle(&self, hand: &Hand) -> bool {
-        self.is_free() && !hand.has_settled()
+        self.is_free() && !hand.has_decided()
     }
 
     pub(super) const fn wants_to_find_out(&self) -> bool {
@@ -68,8 +68,8 @@ impl Writing {
         self.is_asked = true;
     }
 
-    pub(super) fn note_settled(&mut self, at: Instant) {
-        self.first_settled_at.get_or_insert(at);
+    pub(super) fn note_decided(&mut self, at: Instant) {
+        self.first_decided_at.get_or_insert(at);
     }
 }
 
@@ -79,7 +79,7 @@ impl Machine {
         if !self.writing.is_free() || self.busy.refreshing || self.busy.running_sink.is_some() {
             return None;
         }
-        let first = self.writing.first_settled_at.map(|at| at + MAX_LINGER);
+        let first = self.writing.first_decided_at.map(|at| at + MAX_LINGER);
         self.writing.look_at.or(first)
     }
 
@@ -95,11 +95,11 @@ impl Machine {
         if !self.writing.is_free() || self.wants_refresh {
             return None;
         }
-        let is_ripe = self.hand.settled() >= BATCH
-            || self.writing.first_settled_at.is_some_and(|at| at + MAX_LINGER <= now.instant)
+        let is_ripe = self.hand.decided() >= BATCH
+            || self.writing.first_decided_at.is_some_and(|at| at + MAX_LINGER <= now.instant)
             || self.is_draining
             || self.breaker.is_urgent();
-        let is_waiting = self.writing.look_at.is_some_and(|at| at > now.instant) && self.hand.settled() < BATCH;
+        let is_waiting = self.writing.look_at.is_some_and(|at| at > now.instant) && self.hand.decided() < BATCH;
         let written_at = *self.writing.position_written_at.get_or_insert(now.instant);
         let moved = self.hand.cursor() - self.position;
         let is_far = moved >= MAX_MOVED || (moved > 0 && written_at + MAX_MOVED_FOR <= now.instant);
@@ -119,7 +119,7 @@ impl Machine {
         let wants_note = self.breaker.is_urgent() || self.breaker.failures() > 0 || !self.is_noted(now);
         let moved = position > self.position;
         if items.is_empty() && !self.breaker.is_urgent() && !moved {
-            self.writing.first_settled_at = self.writing.first_settled_at.filter(|_| self.hand.has_settled());
+            self.writing.first_decided_at = self.writing.first_decided_at.filter(|_| self.hand.has_decided());
             return None;
         }
         let note = if wants_note { self.take_note(now) } else { None };
@@ -140,7 +140,7 @@ impl Machine {
                 self.rowed.insert(lane.clone(), number);
             }
         }
-        self.writing.first_settled_at = None;
+        self.writing.first_decided_at = None;
         self.writing.began_at = Some(now.instant);
         self.writing.position_written_at = Some(now.instant);
         self.writing.under_way = Some(commit.clone());
@@ -161,12 +161,12 @@ impl Machine {
         note
     }
 
-    /// Where the log is open although later events are settled, and whether that is to be waited for.
+    /// Where the log is open although later events are decided, and whether that is to be waited for.
     fn pins(&self, now: Now) -> Pins {
         let mut is_open = false;
         let (mut stuck, mut stuck_since, mut last) = (0, None::<Instant>, None);
         for (seq, entry) in self.hand.entries().filter(|(_, entry)| entry.row.is_none()) {
-            let Some(at) = entry.settled_at() else {
+            let Some(at) = entry.decided_at() else {
                 is_open = true;
                 continue;
             };
@@ -187,14 +187,14 @@ impl Machine {
         let is_unsent = |entry: &Entry| entry.row.is_none() && !entry.is_probe && matches!(entry.stage, Stage::Queued);
         let unsent = self.hand.entries().filter(|(seq, entry)| *seq < last && is_unsent(entry));
         for seq in unsent.map(|(seq, _)| seq).collect::<Vec<_>>() {
-            self.settle(seq, Settled { fate: Fate::Wait, attempt: None, amend: None, at: now.instant });
+            self.record(seq, Decided { fate: Fate::Wait, attempt: None, amend: None, at: now.instant });
         }
     }
 
     /// What may be written: what came of rows, and of the log as far as nothing is open, or has been open for too long.
     ///
-    /// `pins` are those that were passed: what stands behind one in its lane is settled since, and may lie behind events that
-    /// are neither sent nor settled.
+    /// `pins` are those that were passed: what stands behind one in its lane is decided since, and may lie behind events that
+    /// are neither sent nor decided.
     fn prefix(&self, pins: &Pins, now: Now) -> Prefix {
         let until = now.utc + TimeDelta::from_std(self.settings.timeout).unwrap_or_default() + SENDING_MARGIN;
         let mut items = Vec::new();
@@ -202,19 +202,19 @@ impl Machine {
         let mut position = self.position;
         let mut is_whole = true;
         for (seq, entry) in self.hand.entries() {
-            let is_settled = entry.settled_at().is_some();
+            let is_decided = entry.decided_at().is_some();
             if entry.row.is_some() {
                 items.extend(entry.item(seq, until));
                 continue;
             }
             let is_passed = !is_pinned && last.is_some_and(|last| seq < last) && matches!(entry.stage, Stage::InFlight);
-            let passes = is_settled || is_passed;
+            let passes = is_decided || is_passed;
             if !is_whole || !passes {
                 is_whole = false;
                 continue;
             }
             position = seq;
-            if is_settled || !entry.is_probe {
+            if is_decided || !entry.is_probe {
                 items.extend(entry.item(seq, until));
             }
         }
@@ -300,14 +300,14 @@ impl Machine {
             (self.read_again_at, self.is_at_end) = (None, false);
         }
         self.wants_refresh |= committed.is_stale;
-        if self.hand.has_settled() {
-            self.writing.first_settled_at = self.hand.first_settled_at();
+        if self.hand.has_decided() {
+            self.writing.first_decided_at = self.hand.first_decided_at();
         }
     }
 }
 
 struct Pins {
-    /// The last event of the log that is settled.
+    /// The last event of the log that is decided.
     last: Option<i64>,
     /// Since when the first of them waits that is behind an open one.
     stuck_since: Option<Instant>,

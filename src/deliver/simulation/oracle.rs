@@ -36,7 +36,7 @@ impl World {
 
     pub(super) async fn check(&self) {
         let mut lost = self.pairs(LOST).await;
-        lost.retain(|delivery| !self.settled.contains(delivery));
+        lost.retain(|delivery| !self.decided.contains(delivery));
         assert!(
             lost.is_empty(),
             "seed {}: passed and not accounted for: {lost:?}\n{}",
@@ -51,7 +51,7 @@ impl World {
              <> (SELECT COUNT(*) FROM lumo_delivery_attempts a WHERE a.endpoint = 'ledger' AND a.seq = e.seq AND a.result = 'delivered')"
         );
         let mut unequal = self.pairs(&unequal).await;
-        unequal.retain(|delivery| !self.settled.contains(delivery));
+        unequal.retain(|delivery| !self.decided.contains(delivery));
         assert!(
             unequal.is_empty(),
             "seed {}: effect and record differ: {unequal:?}\n{}",

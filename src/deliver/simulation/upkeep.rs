@@ -16,7 +16,7 @@ impl World {
         let mut before = || Some(now - TimeDelta::seconds(self.rng.random_range(0..300)));
         let cutoffs = Cutoffs { events: before(), dead: before(), attempts: before() };
         self.note(format!("what is old is removed: {cutoffs:?}"));
-        self.settled.extend(self.pairs(super::oracle::RECORDED).await);
+        self.decided.extend(self.pairs(super::oracle::RECORDED).await);
         let needed = self.pairs(NEEDED).await;
         if let Some(cutoff) = cutoffs.attempts {
             let mut walk = self.store.walk_attempts(cutoff).await.unwrap();

@@ -50,7 +50,7 @@ pub(super) struct World {
     /// Deliveries that a command was about.
     pub(super) commanded: BTreeSet<(EndpointName, i64)>,
     /// Deliveries that were recorded before old records were removed.
-    pub(super) settled: BTreeSet<(EndpointName, i64)>,
+    pub(super) decided: BTreeSet<(EndpointName, i64)>,
     /// Endpoints that are in no configuration at present.
     pub(super) removed: BTreeSet<EndpointName>,
     pub(super) is_calm: bool,
@@ -96,7 +96,7 @@ impl World {
             processes: Vec::new(),
             receivers,
             commanded: BTreeSet::new(),
-            settled: BTreeSet::new(),
+            decided: BTreeSet::new(),
             removed: BTreeSet::new(),
             is_calm: false,
             start,

@@ -69,7 +69,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database fails. Nothing is written then, unless the end of the commit is unknown:
-    /// [`Store::settled_position`] tells.
+    /// [`Store::confirmed_position`] tells.
     pub async fn commit_group(&self, commit: &GroupCommit, now: DateTime<Utc>) -> Result<Written, Error> {
         let generation = self.generation().await?;
         self.tx("delivery.commit", |tx| async move { tx.delivery().commit(commit, generation, now).await }).await

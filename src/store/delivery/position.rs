@@ -39,7 +39,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn settled_position(&self, endpoint: &EndpointName) -> Result<Option<position::Model>, Error> {
+    pub async fn confirmed_position(&self, endpoint: &EndpointName) -> Result<Option<position::Model>, Error> {
         self.tx("delivery.position", |tx| async move { tx.delivery().lock(endpoint).await }).await
     }
 }

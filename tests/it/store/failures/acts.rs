@@ -111,7 +111,7 @@ pub(super) fn acts() -> [(&'static str, Act); 51] {
             }
             store.commit_group(&things.commit, at(45)).await.map(drop)
         };
-        "delivery.position" => |store, things| async { store.settled_position(&endpoint("shop")).await };
+        "delivery.position" => |store, things| async { store.confirmed_position(&endpoint("shop")).await };
         "delivery.refresh" => |store, things| async {
             store.refresh(&endpoint("weak"), things.weak_epoch, 0, at(46)).await
         };
