@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::endpoint::{self, State};
 
-use crate::store::delivery::{EndpointNote, Turn};
+use crate::store::delivery::{EndpointNote, StateTransition};
 
 /// Consecutive failures after which the circuit opens.
 pub(super) const FAILING_AFTER: i32 = 5;
@@ -52,7 +52,7 @@ pub(super) struct Breaker {
     last_success_at: Option<DateTime<Utc>>,
     last_error: Option<String>,
     /// A change of state that is not written yet.
-    turn: Option<Turn>,
+    transition: Option<StateTransition>,
     /// Whether anything else is not written yet.
     is_changed: bool,
 }
@@ -66,7 +66,7 @@ impl Breaker {
             hold_until: row.hold_until,
             last_success_at: row.last_success_at,
             last_error: row.last_error.clone(),
-            turn: None,
+            transition: None,
             is_changed: false,
         }
     }
@@ -102,9 +102,9 @@ impl Breaker {
         }
         let away = (now - self.since).max(TimeDelta::zero());
         match self.state {
-            State::Active | State::Failing if sign.gone => self.turn(State::Suspended, None, now),
-            State::Failing if sign.succeeded => self.turn(State::Active, None, now),
-            State::Failing if away >= SUSPENDED_AFTER => self.turn(State::Suspended, None, now),
+            State::Active | State::Failing if sign.gone => self.change_to(State::Suspended, None, now),
+            State::Failing if sign.succeeded => self.change_to(State::Active, None, now),
+            State::Failing if away >= SUSPENDED_AFTER => self.change_to(State::Suspended, None, now),
             State::Failing => {
                 let next = now + (away / 10).clamp(FIRST_PROBE, LAST_PROBE);
                 self.hold_until =
@@ -113,28 +113,28 @@ impl Breaker {
             }
             State::Active if self.failures >= FAILING_AFTER => {
                 let first = now + FIRST_PROBE;
-                self.turn(State::Failing, Some(self.hold_until.map_or(first, |hold| hold.max(first))), now)
+                self.change_to(State::Failing, Some(self.hold_until.map_or(first, |hold| hold.max(first))), now)
             }
             _ => false,
         }
     }
 
-    fn turn(&mut self, to: State, hold_until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+    fn change_to(&mut self, to: State, hold_until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
         // What is not written yet begins where the table is.
-        let from = self.turn.map_or(self.state, |turn| turn.from);
-        self.turn = (from != to).then_some(Turn { from, to });
+        let from = self.transition.map_or(self.state, |transition| transition.from);
+        self.transition = (from != to).then_some(StateTransition { from, to });
         (self.state, self.since, self.hold_until) = (to, now, hold_until);
         true
     }
 
     /// Whether there is something to write that cannot wait.
     pub(super) const fn is_urgent(&self) -> bool {
-        self.turn.is_some()
+        self.transition.is_some()
     }
 
     /// What is to be written, if anything is.
     pub(super) fn take_note(&mut self) -> Option<EndpointNote> {
-        if self.turn.is_none() && !std::mem::take(&mut self.is_changed) {
+        if self.transition.is_none() && !std::mem::take(&mut self.is_changed) {
             return None;
         }
         self.is_changed = false;
@@ -143,7 +143,7 @@ impl Breaker {
             last_success_at: self.last_success_at,
             last_error: self.last_error.clone(),
             hold_until: self.hold_until,
-            turn: self.turn.take(),
+            transition: self.transition.take(),
         })
     }
 
@@ -176,7 +176,7 @@ mod tests {
             hold_until: None,
             last_success_at: None,
             last_error: None,
-            turn: None,
+            transition: None,
             is_changed: false,
         }
     }
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(breaker.gate(at(9)), Gate::Held(at(10)));
         assert_eq!(breaker.gate(at(10)), Gate::Probe);
         let note = breaker.take_note().unwrap();
-        assert_eq!(note.turn, Some(Turn { from: State::Active, to: State::Failing }));
+        assert_eq!(note.transition, Some(StateTransition { from: State::Active, to: State::Failing }));
         assert_eq!((note.consecutive_failures, note.last_error.as_deref()), (5, Some("answered 500")));
         assert_eq!(breaker.take_note(), None);
     }
@@ -251,6 +251,6 @@ mod tests {
         let mut breaker = breaker(State::Active, 4);
         assert!(breaker.note(&failed(), at(1)));
         assert!(breaker.note(&succeeded(), at(2)));
-        assert_eq!(breaker.take_note().unwrap().turn, None);
+        assert_eq!(breaker.take_note().unwrap().transition, None);
     }
 }

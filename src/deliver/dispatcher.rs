@@ -16,7 +16,7 @@ use super::jobs::{self, said};
 use super::machine::{Action, Input, Machine, Now, Settings, Told};
 use super::meters::Meters;
 use super::news::News;
-use super::tail::{Look, Tail};
+use super::tail::{LogEnd, Tail};
 use crate::callback::Endpoint;
 use crate::model::retry::Outcome;
 
@@ -118,22 +118,22 @@ impl Dispatcher {
                 }
                 Some(message) = messages.recv() => inputs.push(match message {
                     Message::Beat(at) => Input::Lease(at + self.lease),
-                    Message::Looked { revision, last } => Input::Looked { revision, last },
+                    Message::Looked { revision, last } => Input::Snapshot { revision, last },
                     Message::StepDown => Input::Drain,
                 }),
                 Ok(()) = appended.changed(), if is_keen => inputs.push(Input::Appended),
-                Some(look) = next(&mut tail) => inputs.push(self.found(&look)),
+                Some(end) = next(&mut tail) => inputs.push(self.found(&end)),
                 () = tokio::time::sleep_until(wake) => inputs.push(Input::Tick),
             }
         }
     }
 
     /// What a look at the end of the log means for this endpoint.
-    fn found(&self, look: &Look) -> Input {
-        if look.wanting.contains(self.destination.endpoint.name()) {
+    fn found(&self, end: &LogEnd) -> Input {
+        if end.wanting.contains(self.destination.endpoint.name()) {
             return Input::Appended;
         }
-        Input::Passed { from: look.from, through: look.through }
+        Input::Passed { from: end.from, through: end.through }
     }
 
     fn now(&self) -> Now {
@@ -183,7 +183,7 @@ impl Dispatcher {
 }
 
 /// The next look, if there is to be one.
-async fn next(tail: &mut Option<watch::Receiver<Look>>) -> Option<Look> {
+async fn next(tail: &mut Option<watch::Receiver<LogEnd>>) -> Option<LogEnd> {
     let tail = tail.as_mut()?;
     tail.changed().await.ok()?;
     Some(tail.borrow_and_update().clone())

@@ -20,7 +20,7 @@ pub(super) async fn run(store: &Store, name: &EndpointName, order: Order, now: D
             "log not read; trying again",
             read(store, (name, order, asks_acks), after, (limit, bytes), now).await,
         )),
-        Action::Look { limit } => {
+        Action::LoadDue { limit } => {
             Input::Due(said("due deliveries not looked for; trying again", store.due(name, limit, now).await))
         }
         Action::FindProbe { after, tried, asks_acks } => Input::ProbeFound(said(
@@ -38,7 +38,7 @@ pub(super) async fn run(store: &Store, name: &EndpointName, order: Order, now: D
             let refreshed = store.refresh(name, epoch, cursor, now).await;
             Input::Refreshed(said("endpoint not looked at; trying again", refreshed))
         }
-        Action::LookForAcks { limit, due_by } => {
+        Action::LoadAcks { limit, due_by } => {
             let rows = store.acknowledged(name, limit, due_by).await;
             Input::Acknowledged(said("acknowledgements not looked for; trying again", rows))
         }

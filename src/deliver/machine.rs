@@ -47,12 +47,12 @@ const MAX_UNWRITTEN: usize = 300;
 /// The wait after the database failed.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// How often to look for acknowledgements where they are asked for, and where they are not any more.
-const ACK_LOOK: Duration = Duration::from_secs(1);
-const RARE_ACK_LOOK: Duration = Duration::from_secs(60);
+const ACK_POLL: Duration = Duration::from_secs(1);
+const RARE_ACK_POLL: Duration = Duration::from_secs(60);
 /// Acknowledgements in one look.
 const ACKS: usize = 500;
 /// What must be left of the lease when a request has timed out, to write what came of it.
-const TO_WRITE: Duration = Duration::from_secs(5);
+const WRITE_MARGIN: Duration = Duration::from_secs(5);
 
 /// What decides about an endpoint's deliveries.
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ pub(super) struct Now {
 struct Busy {
     reading: Option<Asked>,
     /// Group commits that were written when the look, or the search for a probe, began.
-    looking: Option<i64>,
+    loading_due: Option<i64>,
     probing: Option<i64>,
     refreshing: bool,
     acks: bool,
@@ -102,7 +102,7 @@ struct Asked {
 impl Busy {
     /// Whether the answer to a question about rows or the log is under way.
     const fn is_asking(&self) -> bool {
-        self.reading.is_some() || self.looking.is_some() || self.probing.is_some() || self.acks
+        self.reading.is_some() || self.loading_due.is_some() || self.probing.is_some() || self.acks
     }
 }
 
@@ -127,7 +127,7 @@ pub(super) struct Machine {
     found_at: Option<Instant>,
     read_again_at: Option<Instant>,
     /// Rows may have become due, or are there at all.
-    wants_look: bool,
+    wants_due: bool,
     has_rows: bool,
     next_due: Option<DateTime<Utc>>,
     wants_refresh: bool,
@@ -172,7 +172,7 @@ impl Machine {
             is_at_end: false,
             found_at: None,
             read_again_at: None,
-            wants_look: true,
+            wants_due: true,
             has_rows: true,
             next_due: None,
             // What commands left to the leader, and where the log ends.
@@ -220,7 +220,7 @@ impl Machine {
         match input {
             Input::Appended => self.appended(),
             Input::Passed { from, through } => self.passed(from, through),
-            Input::Looked { revision, last } => {
+            Input::Snapshot { revision, last } => {
                 // What was looked at before the last commit says nothing new.
                 self.wants_refresh |= revision > self.revision && self.writing.is_free();
                 // Else others look at the end of the log.
@@ -247,9 +247,9 @@ impl Machine {
     }
 
     fn take_due(&mut self, due: Option<Due>, now: Now) {
-        let Some(began) = self.busy.looking.take() else { return };
+        let Some(began) = self.busy.loading_due.take() else { return };
         let Some(Due { rows, next_at, has_rows }) = due else {
-            self.wants_look = true;
+            self.wants_due = true;
             return self.failed(now);
         };
         self.has_rows = has_rows;
@@ -275,7 +275,7 @@ impl Machine {
     /// What waits to be sent is left in the tables, and is read and looked for again when its time comes.
     fn give_back(&mut self) {
         if self.hand.untake_all() {
-            (self.is_at_end, self.wants_look) = (false, true);
+            (self.is_at_end, self.wants_due) = (false, true);
         }
     }
 
@@ -299,7 +299,7 @@ impl Machine {
 
     /// Whether the lead is known to be this process's, and a request that is sent now ends while the lease lasts.
     fn may_send(&self, now: Now) -> bool {
-        let is_over = now.instant + self.settings.timeout + TO_WRITE > self.lease_until;
+        let is_over = now.instant + self.settings.timeout + WRITE_MARGIN > self.lease_until;
         self.is_acquainted
             && !is_over
             && !self.is_draining
@@ -337,6 +337,6 @@ impl Machine {
             actions.push(Action::Tell(told));
         }
         self.breaker = Breaker::new(&endpoint);
-        (self.is_at_end, self.wants_look, self.has_rows) = (false, true, true);
+        (self.is_at_end, self.wants_due, self.has_rows) = (false, true, true);
     }
 }

@@ -26,13 +26,13 @@ use crate::store::{Error, ProcessLocks, Store};
 /// How often a process shows that it lives.
 const BEAT_EVERY: Duration = Duration::from_secs(3);
 /// How often it looks for endpoints that nobody leads, for commands, and for what others have appended.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const POLL_EVERY: Duration = Duration::from_secs(1);
 /// How soon after something was appended or ordered it looks for commands.
-const COMMAND_LOOK: Duration = Duration::from_millis(50);
+const COMMAND_POLL: Duration = Duration::from_millis(50);
 /// How often it looks for locks of processes that have died.
-const LOCK_LOOK: Duration = Duration::from_secs(5);
+const LOCK_POLL: Duration = Duration::from_secs(5);
 /// Who leads so many endpoints waits so long for each of them before it takes another.
-const POLITENESS: Duration = Duration::from_millis(50);
+const YIELD_DELAY: Duration = Duration::from_millis(50);
 /// Delivers to the endpoints of a configuration.
 pub struct Pool {
     store: Store,
@@ -139,12 +139,12 @@ impl Run<'_> {
                 }
             }
             if look_next <= Instant::now() {
-                if let Err(error) = self.look(locks, soft).await {
+                if let Err(error) = self.check(locks, soft).await {
                     tracing::warn!(error = %Chain(&error), "endpoints not looked at; trying again");
                 } else if std::mem::take(&mut is_first) {
                     locks.admit_others();
                 }
-                look_next = Instant::now() + LOOK_EVERY;
+                look_next = Instant::now() + POLL_EVERY;
             }
             tokio::select! {
                 Some(ended) = self.dispatchers.join_next(), if !self.dispatchers.is_empty() => {
@@ -156,7 +156,7 @@ impl Run<'_> {
                     }
                 }
                 () = soft.cancelled(), if !soft.is_cancelled() => {}
-                Ok(()) = appended.changed(), if command_at.is_none() => command_at = Some(Instant::now() + COMMAND_LOOK),
+                Ok(()) = appended.changed(), if command_at.is_none() => command_at = Some(Instant::now() + COMMAND_POLL),
                 () = tokio::time::sleep_until(command_at.unwrap_or(look_next).min(look_next).min(beat_next)) => {}
             }
         }
@@ -193,7 +193,7 @@ impl Run<'_> {
     }
 
     /// Takes the lead where nobody has it, and passes on what commands have changed.
-    async fn look(&mut self, locks: &mut ProcessLocks, soft: &CancellationToken) -> Result<(), Error> {
+    async fn check(&mut self, locks: &mut ProcessLocks, soft: &CancellationToken) -> Result<(), Error> {
         let store = &self.pool.store;
         let last = store.last_seq().await?;
         for position in store.positions().await? {
@@ -253,7 +253,7 @@ impl Run<'_> {
             return Ok(Vec::new());
         }
         let is_led = free.iter().any(|row| row.process.is_some());
-        self.locks_at = now + if is_led { LOCK_LOOK } else { LOOK_EVERY };
+        self.locks_at = now + if is_led { LOCK_POLL } else { POLL_EVERY };
         let others: Vec<i64> =
             processes.iter().map(|row| row.process).filter(|process| *process != self.pool.process).collect();
         let dead: Vec<i64> = locks.dead(&others, self.pool.clock.now()).await?.into_iter().collect();
@@ -311,8 +311,8 @@ impl Run<'_> {
             return false;
         }
         let since = *self.free_since.entry(name.clone()).or_insert(now);
-        let wait = POLITENESS * u32::try_from(self.leading.len()).unwrap_or(u32::MAX);
-        now - since < wait.min(LOOK_EVERY)
+        let wait = YIELD_DELAY * u32::try_from(self.leading.len()).unwrap_or(u32::MAX);
+        now - since < wait.min(POLL_EVERY)
     }
 
     async fn ended(&mut self, name: EndpointName, ended: Ended) {

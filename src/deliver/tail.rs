@@ -12,13 +12,13 @@ use crate::model::id::EndpointName;
 use crate::store::{Error, Store};
 
 /// How often to look where nobody tells of what was appended.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const POLL_EVERY: Duration = Duration::from_secs(1);
 /// Who is so many events behind reads for itself.
-const MOST_EVENTS: i64 = 10_000;
+const MAX_EVENTS: i64 = 10_000;
 
 /// What lies behind a place in the log.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Look {
+pub(super) struct LogEnd {
     pub(super) from: i64,
     pub(super) through: i64,
     /// The endpoints that want some of it.
@@ -27,7 +27,7 @@ pub(super) struct Look {
 
 /// Follows the end of the log while anybody listens.
 #[derive(Clone, Debug)]
-pub(super) struct Tail(Arc<watch::Sender<Look>>);
+pub(super) struct Tail(Arc<watch::Sender<LogEnd>>);
 
 impl Tail {
     pub(super) fn new() -> Self {
@@ -35,7 +35,7 @@ impl Tail {
     }
 
     /// The looks from now on. A look may be missed: the next one begins where that ended.
-    pub(super) fn listen(&self) -> watch::Receiver<Look> {
+    pub(super) fn listen(&self) -> watch::Receiver<LogEnd> {
         self.0.subscribe()
     }
 
@@ -45,20 +45,20 @@ impl Tail {
         let mut from = None;
         loop {
             // Whether it was told or not makes no difference.
-            drop(tokio::time::timeout(LOOK_EVERY, appended.changed()).await);
+            drop(tokio::time::timeout(POLL_EVERY, appended.changed()).await);
             if self.0.receiver_count() == 0 {
                 from = None;
                 continue;
             }
-            match look(store, from).await {
-                Ok(Some(look)) => {
-                    from = Some(look.through);
-                    self.0.send_replace(look);
+            match read_end(store, from).await {
+                Ok(Some(end)) => {
+                    from = Some(end.through);
+                    self.0.send_replace(end);
                 }
                 Ok(None) => {}
                 Err(error) => {
                     tracing::debug!(error = %Chain(&error), "end of the log not looked at; trying again");
-                    tokio::time::sleep(LOOK_EVERY).await;
+                    tokio::time::sleep(POLL_EVERY).await;
                 }
             }
         }
@@ -66,15 +66,15 @@ impl Tail {
 }
 
 /// What is new since `from`. Without it, or if that is long ago, only where the log ends: whoever is not there reads.
-async fn look(store: &Store, from: Option<i64>) -> Result<Option<Look>, Error> {
-    // The end comes first: what is appended meanwhile belongs to the next look.
+async fn read_end(store: &Store, from: Option<i64>) -> Result<Option<LogEnd>, Error> {
+    // The end comes first: what is appended meanwhile belongs to the next end.
     let through = store.last_seq().await?;
-    let Some(from) = from.filter(|from| through - from <= MOST_EVENTS) else {
-        return Ok(Some(Look { from: through, through, wanting: Arc::default() }));
+    let Some(from) = from.filter(|from| through - from <= MAX_EVENTS) else {
+        return Ok(Some(LogEnd { from: through, through, wanting: Arc::default() }));
     };
     if through <= from {
         return Ok(None);
     }
     let wanting = Arc::new(store.wanting(from, through).await?);
-    Ok(Some(Look { from, through, wanting }))
+    Ok(Some(LogEnd { from, through, wanting }))
 }

@@ -26,7 +26,9 @@ mod target;
 
 pub use ack::Acknowledged;
 pub use backfill::{Backfilled, reached};
-pub use commit::{Amend, Attempted, Committed, EndpointNote, Fate, GroupCommit, Item, KnownRow, Turn, Written};
+pub use commit::{
+    Amend, Attempted, Committed, EndpointNote, Fate, GroupCommit, Item, KnownRow, StateTransition, Written,
+};
 pub use due::{Due, DueRow};
 pub use refresh::Refreshed;
 pub use sink::{Failure, SinkRun};

@@ -86,7 +86,7 @@ impl Hand {
     }
 
     /// Whether nothing waits to be sent or to be written.
-    pub(super) fn is_decided(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 

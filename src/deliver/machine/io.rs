@@ -24,7 +24,7 @@ pub(in crate::deliver) enum Input {
         through: i64,
     },
     /// The endpoint's revision and the end of the log, as the tables have them.
-    Looked {
+    Snapshot {
         revision: i64,
         last: i64,
     },
@@ -85,7 +85,7 @@ pub(in crate::deliver) enum Action {
         bytes: usize,
         asks_acks: bool,
     },
-    Look {
+    LoadDue {
         limit: usize,
     },
     FindProbe {
@@ -105,7 +105,7 @@ pub(in crate::deliver) enum Action {
         epoch: i64,
         cursor: i64,
     },
-    LookForAcks {
+    LoadAcks {
         limit: usize,
         due_by: DateTime<Utc>,
     },

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::attempt::AttemptResult;
 
 use super::entry::Decided;
-use super::{ACK_LOOK, ACKS, Action, Candidate, Machine, Now, RARE_ACK_LOOK, Read, Told};
+use super::{ACK_POLL, ACKS, Action, Candidate, Machine, Now, RARE_ACK_POLL, Read, Told};
 use crate::deliver::breaker::Sign;
 use crate::model::id::EventId;
 use crate::model::retry::{Outcome, Unreachable, Verdict};
@@ -106,7 +106,7 @@ impl Machine {
             actions.push(Action::Tell(told));
             if was_failing && sign.succeeded {
                 self.concurrency.begin_anew();
-                (self.is_at_end, self.wants_look) = (false, true);
+                (self.is_at_end, self.wants_due) = (false, true);
             }
         }
     }
@@ -227,7 +227,7 @@ impl Machine {
 
     pub(super) fn acknowledged(&mut self, rows: Option<Vec<Acknowledged>>, now: Now, actions: &mut Vec<Action>) {
         self.busy.acks = false;
-        let pause = if self.settings.ack_within.is_some() { ACK_LOOK } else { RARE_ACK_LOOK };
+        let pause = if self.settings.ack_within.is_some() { ACK_POLL } else { RARE_ACK_POLL };
         self.acks_at = now.instant + pause;
         let Some(rows) = rows else { return };
         if rows.len() >= ACKS {

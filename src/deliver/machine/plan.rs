@@ -58,7 +58,7 @@ impl Machine {
             self.busy.acks = true;
             // Where none is asked for, nothing that still waits has to.
             let due_by = if self.settings.ack_within.is_some() { now.utc } else { now.utc + TimeDelta::days(3650) };
-            actions.push(Action::LookForAcks { limit: ACKS, due_by });
+            actions.push(Action::LoadAcks { limit: ACKS, due_by });
         }
     }
 
@@ -67,10 +67,10 @@ impl Machine {
         let room = window.saturating_sub(self.hand.waiting());
         let has_room = room >= window / 2 && self.hand.len() < MAX_IN_HAND && self.hand.bytes() < MAX_BYTES;
         let is_due = self.next_due.is_some_and(|at| at <= now.utc);
-        if self.busy.looking.is_none() && has_room && (self.wants_look || is_due) {
-            self.wants_look = false;
-            self.busy.looking = Some(self.commits);
-            actions.push(Action::Look { limit: window + self.hand.len() });
+        if self.busy.loading_due.is_none() && has_room && (self.wants_due || is_due) {
+            self.wants_due = false;
+            self.busy.loading_due = Some(self.commits);
+            actions.push(Action::LoadDue { limit: window + self.hand.len() });
         }
         if self.read_again_at.is_some_and(|at| at <= now.instant) {
             (self.read_again_at, self.is_at_end) = (None, false);
@@ -88,7 +88,7 @@ impl Machine {
 
     fn plan_probe(&mut self, now: Now, actions: &mut Vec<Action>) {
         self.give_back();
-        let is_quiet = self.hand.in_flight() == 0 && self.is_unwritten() && self.hand.is_decided();
+        let is_quiet = self.hand.in_flight() == 0 && self.is_unwritten() && self.hand.is_empty();
         if self.busy.probing.is_some() || !is_quiet || !self.may_send(now) || self.busy.reading.is_some() {
             return;
         }

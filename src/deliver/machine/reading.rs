@@ -15,7 +15,7 @@ use crate::store::log::{LogEvent, Slice};
 /// Who has wanted nothing for so long is told what others have found at the end of the log.
 const KEEN_FOR: Duration = Duration::from_secs(10);
 /// How often to look whether the log may be read again, where one row holds up everything.
-const BLOCKED_LOOK: Duration = Duration::from_secs(1);
+const BLOCKED_POLL: Duration = Duration::from_secs(1);
 
 /// What is known of the events that were read.
 pub(super) struct Known {
@@ -62,7 +62,7 @@ impl Machine {
             self.found_at = Some(now.instant);
         } else if !read.blocked.is_empty() {
             // By the lane of everything: the row that blocks it ends, or its hold does.
-            self.read_again_at = Some(now.instant + BLOCKED_LOOK);
+            self.read_again_at = Some(now.instant + BLOCKED_POLL);
         }
         let is_wanted = self.gate(now) == Gate::Open && !self.is_draining;
         if !is_wanted || after != self.hand.cursor() {

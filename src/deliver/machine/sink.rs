@@ -89,7 +89,7 @@ impl Machine {
             let has_run = commit.items.iter().take(done).any(has_run);
             if has_run && self.breaker.note(&sign, now.utc) {
                 actions.push(Action::Tell(Told::Turned { to: self.breaker.state(), error: None }));
-                (self.is_at_end, self.wants_look) = (false, true);
+                (self.is_at_end, self.wants_due) = (false, true);
             }
             let position = if done == 0 { self.position } else { commit.position_after(done) };
             // Looks that began before show their rows as they were.

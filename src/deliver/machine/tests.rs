@@ -136,7 +136,7 @@ impl Bench {
         actions
     }
 
-    fn look(&mut self, rows: Vec<DueRow>) -> Vec<Action> {
+    fn due(&mut self, rows: Vec<DueRow>) -> Vec<Action> {
         self.step(Input::Due(Some(Due { rows, next_at: None, has_rows: true })))
     }
 
@@ -188,7 +188,7 @@ fn retries_and_what_is_new_go_out_in_turns_and_history_behind_both() {
     ];
     // Events take what room there is first, as none of them waits yet.
     let mut order = Bench::sent(&bench.read(vec![event(11, "x"), event(12, "y"), event(13, "z")]));
-    bench.look(rows);
+    bench.due(rows);
     while let Some(last) = order.last().copied() {
         let next = Bench::sent(&bench.answer(last, 200));
         assert!(next.len() <= 1, "one at a time");
@@ -237,17 +237,17 @@ fn a_group_commit_is_a_prefix_and_what_holds_it_up_gets_a_row() {
 #[test]
 fn a_lane_is_held_from_its_first_failure_on() {
     let mut bench = Bench::new(State::Active, 1);
-    bench.look(vec![]);
+    bench.due(vec![]);
     bench.read(vec![event(1, "a")]);
     bench.answer(1, 500);
     let commit = bench.commit();
     let until = commit.items[0].hold_until;
     assert_eq!(until, Some(at(100) + TimeDelta::minutes(10)));
     let actions = bench.committed(&commit);
-    assert!(actions.iter().any(|action| matches!(action, Action::Look { .. })), "{actions:?}");
+    assert!(actions.iter().any(|action| matches!(action, Action::LoadDue { .. })), "{actions:?}");
     bench.wait(Duration::from_secs(30));
     let again = DueRow { tries: 1, attempts: 1, hold_until: until, ..due(1, "a", Reason::Live) };
-    assert_eq!(Bench::sent(&bench.look(vec![again])), [1]);
+    assert_eq!(Bench::sent(&bench.due(vec![again])), [1]);
     bench.answer(1, 500);
     assert_eq!(bench.commit().items[0].hold_until, until, "not from the last");
 }
@@ -263,7 +263,7 @@ fn failures_that_follow_each_other_are_counted_and_a_success_ends_the_count() {
     bench.answer(5, 500);
     let commit = bench.commit();
     let note = commit.note.unwrap();
-    assert_eq!((note.consecutive_failures, note.turn), (2, None));
+    assert_eq!((note.consecutive_failures, note.transition), (2, None));
 }
 
 #[test]
@@ -280,7 +280,10 @@ fn an_endpoint_that_asks_for_quiet_is_left_alone_until_the_latest_time() {
     assert_eq!(untried, commit.items.len(), "to be turned away is no attempt");
     bench.committed(&commit);
     let actions = bench.wait(Duration::from_secs(89));
-    assert!(!actions.iter().any(|action| matches!(action, Action::Read { .. } | Action::Look { .. })), "{actions:?}");
+    assert!(
+        !actions.iter().any(|action| matches!(action, Action::Read { .. } | Action::LoadDue { .. })),
+        "{actions:?}"
+    );
     let actions = bench.wait(Duration::from_secs(1));
     assert!(actions.iter().any(|action| matches!(action, Action::Read { after: 3, .. })), "{actions:?}");
 }
@@ -349,7 +352,7 @@ fn what_waits_behind_what_is_passed_takes_nothing_along_that_was_not_sent() {
 fn what_is_appended_while_the_log_is_read_is_read_as_well() {
     let empty = || Input::Read(Some(Read::default()));
     let reads = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::Read { .. }));
-    for news in [Input::Appended, Input::Looked { revision: 1, last: 1 }] {
+    for news in [Input::Appended, Input::Snapshot { revision: 1, last: 1 }] {
         let mut bench = Bench::new(State::Active, 8);
         bench.step(news);
         assert!(reads(&bench.step(empty())), "the read that was under way may have begun before");

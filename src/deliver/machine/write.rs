@@ -40,7 +40,7 @@ pub(super) struct Writing {
     /// When the first entry was decided that is not written.
     first_decided_at: Option<Instant>,
     /// When it is worth looking again whether something may be written.
-    look_at: Option<Instant>,
+    retry_at: Option<Instant>,
     position_written_at: Option<Instant>,
     noted_at: Option<Instant>,
 }
@@ -80,7 +80,7 @@ impl Machine {
             return None;
         }
         let first = self.writing.first_decided_at.map(|at| at + MAX_LINGER);
-        self.writing.look_at.or(first)
+        self.writing.retry_at.or(first)
     }
 
     /// The commit to write now, if it is time for one.
@@ -99,7 +99,7 @@ impl Machine {
             || self.writing.first_decided_at.is_some_and(|at| at + MAX_LINGER <= now.instant)
             || self.is_draining
             || self.breaker.is_urgent();
-        let is_waiting = self.writing.look_at.is_some_and(|at| at > now.instant) && self.hand.decided() < BATCH;
+        let is_waiting = self.writing.retry_at.is_some_and(|at| at > now.instant) && self.hand.decided() < BATCH;
         let written_at = *self.writing.position_written_at.get_or_insert(now.instant);
         let moved = self.hand.cursor() - self.position;
         let is_far = moved >= MAX_MOVED || (moved > 0 && written_at + MAX_MOVED_FOR <= now.instant);
@@ -114,8 +114,8 @@ impl Machine {
         self.hand.drop_overruled();
         let pins = self.pins(now);
         self.pass_pins(&pins, now);
-        let Prefix { items, position, look_at } = self.prefix(&pins, now);
-        self.writing.look_at = look_at;
+        let Prefix { items, position, retry_at } = self.prefix(&pins, now);
+        self.writing.retry_at = retry_at;
         let wants_note = self.breaker.is_urgent() || self.breaker.failures() > 0 || !self.is_noted(now);
         let moved = position > self.position;
         if items.is_empty() && !self.breaker.is_urgent() && !moved {
@@ -221,8 +221,8 @@ impl Machine {
         if is_whole {
             position = position.max(self.hand.cursor());
         }
-        let look_at = stuck_since.filter(|_| is_pinned && !is_whole).map(|since| since + MAX_PIN);
-        Prefix { items, position, look_at }
+        let retry_at = stuck_since.filter(|_| is_pinned && !is_whole).map(|since| since + MAX_PIN);
+        Prefix { items, position, retry_at }
     }
 
     pub(super) fn committed(&mut self, written: Option<Written>, now: Now) {
@@ -249,7 +249,7 @@ impl Machine {
         if row.commits <= commit.commits {
             // It did not happen.
             self.writing.is_failed = true;
-            self.writing.look_at = Some(now.instant + AFTER_ERROR);
+            self.writing.retry_at = Some(now.instant + AFTER_ERROR);
             return;
         }
         let seqs: Vec<i64> = commit.items.iter().map(|item| item.seq).collect();
@@ -274,7 +274,7 @@ impl Machine {
             return;
         };
         (self.revision, self.commits) = (committed.revision, committed.commits);
-        self.writing.look_at = None;
+        self.writing.retry_at = None;
         self.position = position;
         let items = commit.map(|commit| commit.items).unwrap_or_default();
         for seq in seqs {
@@ -294,7 +294,7 @@ impl Machine {
         self.hand.drop_overruled();
         self.hand.set_floor(position);
         self.has_rows |= items.iter().any(|item| item.fate != Fate::Done);
-        self.wants_look |=
+        self.wants_due |=
             committed.freed || items.iter().any(|item| !matches!(item.fate, Fate::Done | Fate::Sending { .. }));
         if self.read_again_at.is_some() && items.iter().any(|item| matches!(item.fate, Fate::Done | Fate::Dead)) {
             (self.read_again_at, self.is_at_end) = (None, false);
@@ -317,5 +317,5 @@ struct Pins {
 struct Prefix {
     items: Vec<Item>,
     position: i64,
-    look_at: Option<Instant>,
+    retry_at: Option<Instant>,
 }

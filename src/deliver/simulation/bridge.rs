@@ -301,12 +301,12 @@ fn ledger() -> Sink {
 fn failure_of(action: &Action) -> Option<Input> {
     match action {
         Action::Read { .. } => Some(Input::Read(None)),
-        Action::Look { .. } => Some(Input::Due(None)),
+        Action::LoadDue { .. } => Some(Input::Due(None)),
         Action::FindProbe { .. } => Some(Input::ProbeFound(None)),
         Action::Commit(_) => Some(Input::Committed(None)),
         Action::FindOut => Some(Input::FoundOut(None)),
         Action::Refresh { .. } => Some(Input::Refreshed(None)),
-        Action::LookForAcks { .. } => Some(Input::Acknowledged(None)),
+        Action::LoadAcks { .. } => Some(Input::Acknowledged(None)),
         Action::NoteProbe { .. } => Some(Input::Tick),
         Action::RunSink { .. } => Some(Input::SinkRan(None)),
         Action::Send(_) | Action::Tell(_) | Action::Stop => None,

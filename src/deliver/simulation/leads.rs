@@ -31,18 +31,18 @@ impl World {
     pub(super) async fn look_around(&mut self) {
         for at in 0..self.processes.len() {
             if self.processes[at].is_alive && (self.is_calm || self.chance(60)) {
-                self.look(at).await;
+                self.check_endpoints(at).await;
             }
         }
     }
 
-    async fn look(&mut self, at: usize) {
+    async fn check_endpoints(&mut self, at: usize) {
         let now = self.now();
         let process = &mut self.processes[at];
         let last = self.store.last_seq().await.unwrap();
         for position in self.store.positions().await.unwrap() {
             if let Some(running) = process.machines.get_mut(&position.endpoint) {
-                running.jobs.push(Job::Tell(Input::Looked { revision: position.revision, last }));
+                running.jobs.push(Job::Tell(Input::Snapshot { revision: position.revision, last }));
             }
         }
         self.look_at_the_end(at).await;

@@ -28,11 +28,11 @@ pub(super) const LEASE: Duration = Duration::from_secs(30);
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const MAX_HOLD: TimeDelta = TimeDelta::seconds(60);
 /// Steps within which everything has come to rest.
-const MOST_STEPS: usize = 4_000;
+const MAX_STEPS: usize = 4_000;
 /// Things done while no time passes.
-const MOST_JOBS: usize = 2_000;
+const MAX_JOBS: usize = 2_000;
 /// And time.
-const MOST_TIME: Duration = Duration::from_secs(2 * 3600);
+const MAX_TIME: Duration = Duration::from_secs(2 * 3600);
 /// The same for what is published while all is well: a minute, in which a position that only moved is not written, and some.
 const SOON: Duration = Duration::from_secs(90);
 const USERS: u32 = 3;
@@ -262,7 +262,7 @@ impl World {
                 self.some_job().await;
             }
             self.publish().await;
-            let within = if self.is_at_odds() { MOST_TIME } else { SOON };
+            let within = if self.is_at_odds() { MAX_TIME } else { SOON };
             self.come_to_rest(within).await;
         }
     }
@@ -276,7 +276,7 @@ impl World {
         }
         self.keep_ledger(true).await;
         self.put_all_back().await;
-        self.come_to_rest(MOST_TIME).await;
+        self.come_to_rest(MAX_TIME).await;
     }
 
     /// Whether an endpoint cannot judge some events: each takes its whole schedule, whatever the receiver does.
@@ -287,7 +287,7 @@ impl World {
 
     async fn come_to_rest(&mut self, within: Duration) {
         let until = self.passed + within;
-        for step in 0..MOST_STEPS {
+        for step in 0..MAX_STEPS {
             // What was on its way may have suspended an endpoint once more.
             if step % 20 == 0 {
                 self.resume_suspended().await;
@@ -295,7 +295,7 @@ impl World {
             let mut jobs = 0;
             while self.some_job_at_rest().await {
                 jobs += 1;
-                assert!(jobs < MOST_JOBS, "seed {}: goes round in circles: {}", self.seed, self.picture().await);
+                assert!(jobs < MAX_JOBS, "seed {}: goes round in circles: {}", self.seed, self.picture().await);
             }
             if self.is_at_rest().await {
                 return self.check_rest().await;
@@ -309,7 +309,7 @@ impl World {
             self.acknowledge_all().await;
             self.let_time_pass().await;
         }
-        panic!("seed {}: not at rest after {MOST_STEPS} steps: {}", self.seed, self.picture().await);
+        panic!("seed {}: not at rest after {MAX_STEPS} steps: {}", self.seed, self.picture().await);
     }
 
     /// No further than to the next thing that has its time.

@@ -20,7 +20,7 @@ use crate::model::id::EndpointName;
 use crate::store::db::statement::Sql;
 use crate::store::{Error, Store};
 pub use item::{Amend, Attempted, Fate, Item, KnownRow};
-pub use note::{EndpointNote, Turn};
+pub use note::{EndpointNote, StateTransition};
 
 /// Rows in one statement.
 pub(super) const BATCH: usize = 500;
@@ -80,7 +80,7 @@ impl GroupCommit {
     /// Whether it appends to the log.
     fn publishes(&self) -> bool {
         let is_dead = |item: &Item| item.fate == Fate::Dead;
-        self.items.iter().any(is_dead) || self.note.as_ref().is_some_and(|note| note.turn.is_some())
+        self.items.iter().any(is_dead) || self.note.as_ref().is_some_and(|note| note.transition.is_some())
     }
 }
 

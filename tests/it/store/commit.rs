@@ -6,7 +6,7 @@ use lumo_bridge::model::actor::Actor;
 use lumo_bridge::model::id::EndpointName;
 use lumo_bridge::model::subscriber::{Order, Subscriber};
 use lumo_bridge::store::Store;
-use lumo_bridge::store::delivery::{Attempted, EndpointNote, GroupCommit, Turn, Written};
+use lumo_bridge::store::delivery::{Attempted, EndpointNote, GroupCommit, StateTransition, Written};
 use lumo_bridge::store::query::EventFilter;
 use lumo_bridge_entity::attempt::AttemptResult;
 use lumo_bridge_entity::endpoint::State as Health;
@@ -38,13 +38,13 @@ async fn last_event(store: &Store) -> Value {
     serde_json::from_str(&event.body).unwrap()
 }
 
-fn note(turn: Option<(Health, Health)>) -> EndpointNote {
+fn note(transition: Option<(Health, Health)>) -> EndpointNote {
     EndpointNote {
         consecutive_failures: 5,
         last_success_at: None,
         last_error: Some("answered 500".to_owned()),
         hold_until: Some(at(11)),
-        turn: turn.map(|(from, to)| Turn { from, to }),
+        transition: transition.map(|(from, to)| StateTransition { from, to }),
     }
 }
 
@@ -212,13 +212,13 @@ async fn whoever_recovers_gets_what_failed_at_once(database: Database) {
     leader.pass(9, at(1), |_| Came::RetryAt(at(1000))).await;
     leader.note = Some(note(Some((Health::Active, Health::Failing))));
     leader.commit(Vec::new(), 1, at(2)).await;
-    let turn = Some(Turn { from: Health::Failing, to: Health::Active });
+    let transition = Some(StateTransition { from: Health::Failing, to: Health::Active });
     leader.note = Some(EndpointNote {
         consecutive_failures: 0,
         last_success_at: Some(at(3)),
         last_error: None,
         hold_until: None,
-        turn,
+        transition,
     });
     leader.commit(Vec::new(), 1, at(3)).await;
     let row = store.endpoint(&endpoint("shop")).await.unwrap().unwrap();

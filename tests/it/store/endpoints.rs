@@ -1,7 +1,7 @@
 //! Which endpoints there are, and what becomes of one that is configured, resumed or put back.
 
 use lumo_bridge::model::actor::Actor;
-use lumo_bridge::store::delivery::{EndpointNote, Turn};
+use lumo_bridge::store::delivery::{EndpointNote, StateTransition};
 use lumo_bridge::store::{Registered, Store};
 use lumo_bridge_entity::endpoint::{Model, State};
 
@@ -29,11 +29,11 @@ async fn next_due(store: &Store) -> Option<chrono::DateTime<chrono::Utc>> {
 }
 
 async fn fails(leader: &mut Leader, seconds: i64) {
-    let turn = Some(Turn { from: State::Active, to: State::Failing });
+    let transition = Some(StateTransition { from: State::Active, to: State::Failing });
     let (last_success_at, last_error) = (None, Some("no".to_owned()));
     let hold_until = Some(at(500));
     leader.refresh(at(seconds)).await;
-    leader.note = Some(EndpointNote { consecutive_failures: 5, last_success_at, last_error, hold_until, turn });
+    leader.note = Some(EndpointNote { consecutive_failures: 5, last_success_at, last_error, hold_until, transition });
     leader.commit(Vec::new(), 1, at(seconds)).await;
 }
 

@@ -52,7 +52,7 @@ fn what_is_rejected_is_recorded_and_takes_no_room_and_no_token() {
 #[test]
 fn what_cannot_be_judged_has_failed_and_is_tried_by_the_schedule_and_then_dead() {
     let mut bench = bench(State::Active, |_| {});
-    bench.look(vec![]);
+    bench.due(vec![]);
     let lacking = LogEvent { body: "{}".to_owned(), ..event(1, "a") };
     let actions = bench.read(vec![lacking.clone(), numbered(2, "a"), numbered(4, "b")]);
     assert_eq!(Bench::sent(&actions), [4], "what stands behind it in its lane waits");
@@ -70,7 +70,7 @@ fn what_cannot_be_judged_has_failed_and_is_tried_by_the_schedule_and_then_dead()
 
     bench.wait(Duration::from_secs(60));
     let row = DueRow { event: lacking, tries: 2, attempts: 2, ..due(1, "a", Reason::Live) };
-    let actions = bench.look(vec![row]);
+    let actions = bench.due(vec![row]);
     assert_eq!(Bench::sent(&actions), [] as [i64; 0]);
     let commit = bench.commit();
     assert_eq!((commit.items[0].fate, commit.items[0].attempts), (Fate::Dead, 3));
@@ -81,7 +81,7 @@ fn what_waits_in_the_table_is_judged_anew() {
     let mut bench = bench(State::Active, |_| {});
     bench.read(vec![]);
     let row = |seq, user| DueRow { event: numbered(seq, user), tries: 1, attempts: 1, ..due(seq, user, Reason::Live) };
-    let actions = bench.look(vec![row(1, "a"), row(2, "b")]);
+    let actions = bench.due(vec![row(1, "a"), row(2, "b")]);
     assert_eq!((Bench::sent(&actions), left_out(&actions)), (vec![2], 1));
 }
 

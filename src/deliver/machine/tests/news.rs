@@ -19,7 +19,7 @@ fn what_others_have_found_spares_a_read_and_never_an_event() {
     // From where it is, or from before: it goes on behind.
     assert_eq!(reads_after(&bench.step(Input::Passed { from: 1, through: 4 })), None);
     assert_eq!(reads_after(&bench.step(Input::Passed { from: 2, through: 7 })), None);
-    assert_eq!(reads_after(&bench.step(Input::Looked { revision: 0, last: 9 })), None, "others look there");
+    assert_eq!(reads_after(&bench.step(Input::Snapshot { revision: 0, last: 9 })), None, "others look there");
     // A look that began behind it leaves out what lies between.
     assert_eq!(reads_after(&bench.step(Input::Passed { from: 9, through: 10 })), Some(7));
     assert!(bench.machine.is_keen(bench.now.instant), "until it has come to the end");
@@ -40,7 +40,7 @@ fn nothing_is_written_while_what_a_command_left_is_still_to_be_finished() {
     let refreshes = |actions: &[Action]| actions.iter().any(|one| matches!(one, Action::Refresh { .. }));
     let mut bench = Bench::new(State::Active, 8);
     bench.read(vec![event(1, "bob"), event(2, "eve")]);
-    bench.look(vec![]);
+    bench.due(vec![]);
     bench.step(Input::Acknowledged(Some(vec![])));
     bench.answer(1, 200);
     let commit = bench.commit();
@@ -62,7 +62,7 @@ fn a_lease_that_had_ended_is_of_use_once_the_lead_is_known() {
     let refreshes = |actions: &[Action]| actions.iter().any(|one| matches!(one, Action::Refresh { .. }));
     let mut bench = Bench::new(State::Active, 1);
     assert_eq!(Bench::sent(&bench.read(vec![event(1, "bob"), event(2, "eve")])), [1]);
-    bench.look(vec![]);
+    bench.due(vec![]);
     bench.step(Input::Acknowledged(Some(vec![])));
     bench.step(Input::Read(Some(Read::default())));
     // The process was stopped for longer than its lease, and goes on with the answer of before.

@@ -22,12 +22,12 @@ pub struct EndpointNote {
     /// Of the last attempt; none if it succeeded.
     pub last_error: Option<String>,
     pub hold_until: Option<DateTime<Utc>>,
-    pub turn: Option<Turn>,
+    pub transition: Option<StateTransition>,
 }
 
 /// A change of an endpoint's state that it makes by itself. The other endpoints receive an event about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn {
+pub struct StateTransition {
     pub from: endpoint::State,
     pub to: endpoint::State,
 }
@@ -74,7 +74,7 @@ impl Delivery<'_> {
             let update = endpoint::Entity::update_many().set(row);
             update.filter(endpoint::Column::Name.eq(name.clone()))
         };
-        let Some(Turn { from, to }) = note.turn else {
+        let Some(StateTransition { from, to }) = note.transition else {
             // An operator who resumes the endpoint at this moment has the last word about its hold.
             update(row).exec(self.tx.session()).await?;
             return Ok(false);

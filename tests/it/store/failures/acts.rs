@@ -14,7 +14,7 @@ use lumo_bridge::model::record::Wallet;
 use lumo_bridge::model::retry::Policy;
 use lumo_bridge::model::sink::{Sink, Statement};
 use lumo_bridge::model::subscriber::{Order, Subscriber};
-use lumo_bridge::store::delivery::{EndpointNote, GroupCommit, Turn};
+use lumo_bridge::store::delivery::{EndpointNote, GroupCommit, StateTransition};
 use lumo_bridge::store::replay::ReplayFilter;
 use lumo_bridge::store::retention::Cutoffs;
 use lumo_bridge::store::{Advance, Error, Fence, HeldRemovals, Noting, Remembered, Run, Store, SweepState};
@@ -224,19 +224,19 @@ pub(super) async fn prepare(database: &Database) -> Things {
     let dead = deliveries(&store).await.into_iter().find(|row| row.state.as_str() == "dead").unwrap().id;
     let items: Vec<_> = leader.look().await.iter().map(|next| next.item(Came::Dead, at(4))).collect();
     let position = items.last().unwrap().seq;
-    let turn = Some(Turn { from: Health::Active, to: Health::Failing });
-    let note = |turn| EndpointNote {
+    let transition = Some(StateTransition { from: Health::Active, to: Health::Failing });
+    let note = |transition| EndpointNote {
         consecutive_failures: 5,
         last_success_at: None,
         last_error: Some("no".to_owned()),
         hold_until: Some(at(11)),
-        turn,
+        transition,
     };
-    let commit = GroupCommit { note: Some(note(turn)), ..leader.group(items, position) };
+    let commit = GroupCommit { note: Some(note(transition)), ..leader.group(items, position) };
 
     let mut leader = Leader::of(&store, "weak", at(1)).await;
     leader.pass(2, at(1), |_| Came::RetryAt(at(1000))).await;
-    leader.note = Some(note(turn));
+    leader.note = Some(note(transition));
     leader.commit(Vec::new(), 2, at(2)).await;
     store.give_up_lead(&endpoint("weak"), PROCESS, at(2)).await.unwrap();
     let rows = deliveries(&store).await;
