@@ -1,6 +1,9 @@
 //! The shell around the machine: it reads, sends and writes what the machine asks for, each as a task, and passes it what came of
 //! it back.
 
+pub(in crate::deliver) mod jobs;
+mod news;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +14,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use self::jobs::said;
+use self::news::News;
 use super::attempt::{Destination, run_sink};
-use super::jobs::{self, said};
 use super::machine::{Action, Input, Machine, Now, Settings, Told};
 use super::meters::Meters;
-use super::news::News;
-use super::tail::{LogEnd, Tail};
+use super::pool::tail::{LogEnd, Tail};
 use crate::callback::Endpoint;
 use crate::model::retry::Outcome;
 

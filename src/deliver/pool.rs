@@ -1,6 +1,9 @@
 //! Which endpoints this process leads: it shows that it lives, takes the lead of what nobody leads, and runs a dispatcher for
 //! each.
 
+pub(in crate::deliver) mod rivals;
+pub(in crate::deliver) mod tail;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +15,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use self::rivals::{Claim, Duty, Rivals};
+use self::tail::Tail;
 use super::attempt::{Destination, known};
 use super::dispatcher::{Dispatcher, Ended, Message};
 use super::meters::Meters;
-use super::rivals::{Claim, Duty, Rivals};
-use super::tail::Tail;
 use crate::callback::{Endpoint, Sender};
 use crate::chain::Chain;
 use crate::clock::Clock;

@@ -7,7 +7,7 @@ use rand::RngExt;
 use super::bridge::{FAILURES, Job, Running};
 use super::world::{LEASE, World};
 use crate::deliver::machine::{Input, Machine};
-use crate::deliver::rivals::{Claim, Duty};
+use crate::deliver::pool::rivals::{Claim, Duty};
 use crate::model::id::EndpointName;
 
 impl World {

@@ -18,29 +18,29 @@ const MAX_EVENTS: i64 = 10_000;
 
 /// What lies behind a place in the log.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LogEnd {
-    pub(super) from: i64,
-    pub(super) through: i64,
+pub(in crate::deliver) struct LogEnd {
+    pub(in crate::deliver) from: i64,
+    pub(in crate::deliver) through: i64,
     /// The endpoints that want some of it.
-    pub(super) wanting: Arc<HashSet<EndpointName>>,
+    pub(in crate::deliver) wanting: Arc<HashSet<EndpointName>>,
 }
 
 /// Follows the end of the log while anybody listens.
 #[derive(Clone, Debug)]
-pub(super) struct Tail(Arc<watch::Sender<LogEnd>>);
+pub(in crate::deliver) struct Tail(Arc<watch::Sender<LogEnd>>);
 
 impl Tail {
-    pub(super) fn new() -> Self {
+    pub(in crate::deliver) fn new() -> Self {
         Self(Arc::new(watch::Sender::default()))
     }
 
     /// The looks from now on. A look may be missed: the next one begins where that ended.
-    pub(super) fn listen(&self) -> watch::Receiver<LogEnd> {
+    pub(in crate::deliver) fn listen(&self) -> watch::Receiver<LogEnd> {
         self.0.subscribe()
     }
 
     /// Looks whenever something was appended, for ever.
-    pub(super) async fn follow(&self, store: &Store) {
+    pub(in crate::deliver) async fn follow(&self, store: &Store) {
         let mut appended = store.appended();
         let mut from = None;
         loop {

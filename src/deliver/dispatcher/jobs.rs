@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::machine::{Action, Candidate, Input, Read};
 use crate::chain::Chain;
+use crate::deliver::machine::{Action, Candidate, Input, Read};
 use crate::model::id::EndpointName;
 use crate::model::subscriber::Order;
 use crate::store::log::Slice;
@@ -14,7 +14,13 @@ const PROBE_EVENTS: usize = 64;
 const PROBE_BYTES: usize = 256 * 1024;
 
 /// Does what the machine asks of the database.
-pub(super) async fn run(store: &Store, name: &EndpointName, order: Order, now: DateTime<Utc>, action: Action) -> Input {
+pub(in crate::deliver) async fn run(
+    store: &Store,
+    name: &EndpointName,
+    order: Order,
+    now: DateTime<Utc>,
+    action: Action,
+) -> Input {
     match action {
         Action::Read { after, limit, bytes, asks_acks } => Input::Read(said(
             "log not read; trying again",
@@ -100,6 +106,6 @@ async fn probe(
 }
 
 /// What an operation on the database came to; a failure is logged and is none.
-pub(super) fn said<T>(what: &'static str, result: Result<T, Error>) -> Option<T> {
+pub(in crate::deliver) fn said<T>(what: &'static str, result: Result<T, Error>) -> Option<T> {
     result.inspect_err(|error| tracing::warn!(error = %Chain(error), "{what}")).ok()
 }

@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use lumo_bridge_entity::endpoint::State;
 
-use super::machine::Told;
+use crate::deliver::machine::Told;
 use crate::model::id::EndpointName;
 use crate::model::retry::Verdict;
 use crate::outage::{self, Outage};
 
 #[derive(Debug)]
-pub(super) struct News {
+pub(in crate::deliver) struct News {
     endpoint: EndpointName,
     outage: Outage,
     /// Deliveries that were given up since the outage began.
@@ -19,11 +19,11 @@ pub(super) struct News {
 }
 
 impl News {
-    pub(super) fn new(endpoint: EndpointName) -> Self {
+    pub(in crate::deliver) fn new(endpoint: EndpointName) -> Self {
         Self { endpoint, outage: Outage::default(), dead: 0 }
     }
 
-    pub(super) fn tell(&mut self, told: &Told) {
+    pub(in crate::deliver) fn tell(&mut self, told: &Told) {
         let endpoint = &self.endpoint;
         match told {
             Told::Attempt { kind, attempt, report, verdict, .. } => {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// A process whose beat stands still for so long is taken off the table.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(900);
 
-pub(super) struct Rivals {
+pub(in crate::deliver) struct Rivals {
     own: i64,
     seen: HashMap<i64, Seen>,
 }
@@ -22,7 +22,7 @@ struct Seen {
 
 /// Why the lead of an endpoint may be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Claim {
+pub(in crate::deliver) enum Claim {
     /// Nobody leads it.
     Free,
     /// This process is on record as its leader and does not lead: it never heard how its last claim ended.
@@ -35,7 +35,7 @@ pub(super) enum Claim {
 
 /// What a process is to do about an endpoint that it does not lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Duty {
+pub(in crate::deliver) enum Duty {
     Take(Claim),
     /// It is on record as the leader: it never heard how its last claim ended, or could not write that it gave the lead up. As
     /// long as it lives nobody else would take it.
@@ -44,12 +44,12 @@ pub(super) enum Duty {
 }
 
 impl Rivals {
-    pub(super) fn new(own: i64) -> Self {
+    pub(in crate::deliver) fn new(own: i64) -> Self {
         Self { own, seen: HashMap::new() }
     }
 
     /// Takes note of the table of processes. Returns those that are to be taken off it.
-    pub(super) fn observe(&mut self, processes: &[process::Model], now: Instant) -> Vec<i64> {
+    pub(in crate::deliver) fn observe(&mut self, processes: &[process::Model], now: Instant) -> Vec<i64> {
         self.seen.retain(|process, _| processes.iter().any(|row| row.process == *process));
         for row in processes {
             let seen = self.seen.entry(row.process).or_insert(Seen { beat: row.beat, since: now });
@@ -68,14 +68,14 @@ impl Rivals {
     }
 
     /// Whether another process has shown within this time that it lives.
-    pub(super) fn is_alone(&self, within: Duration, now: Instant) -> bool {
+    pub(in crate::deliver) fn is_alone(&self, within: Duration, now: Instant) -> bool {
         let others = self.seen.iter().filter(|(process, _)| **process != self.own);
         !others.into_iter().any(|(_, seen)| now.saturating_duration_since(seen.since) < within)
     }
 
     /// What to do about an endpoint that this process has, and does not lead. `fingerprint` is that of its form of it, `dead` are
     /// processes without a lock.
-    pub(super) fn duty(
+    pub(in crate::deliver) fn duty(
         &self,
         row: &endpoint::Model,
         fingerprint: i64,
@@ -90,7 +90,7 @@ impl Rivals {
     }
 
     /// Whether another process is to lead the endpoint, as the form that counts is not this one's but its.
-    pub(super) fn is_others(
+    pub(in crate::deliver) fn is_others(
         &self,
         row: &endpoint::Model,
         fingerprint: i64,
