@@ -41,7 +41,7 @@ pub use db::trouble::WriteTrouble;
 pub use delivery::{replay, retry, skip};
 pub use endpoint::Registered;
 pub use mirror::Mirrored;
-pub use mirror::ingest::{Batch, Ingested, Preview, Told};
+pub use mirror::ingest::{Batch, EventPreview, Ingested, Publishes};
 pub use mirror::row_counts::{RowCounts, Whereabouts};
 pub use mirror::statuses::{StatusCount, Transition};
 pub use sync_state::account::{Account, Adopted, Belongs, Noting};
@@ -103,11 +103,11 @@ struct Session {
     session: Transaction,
     store: Store,
     wakes: AtomicBool,
-    attempt: Attempt,
+    attempt: TxAttempt,
 }
 
 /// One try of a transaction.
-struct Attempt {
+struct TxAttempt {
     /// Whether the work has not been tried before and collided.
     is_first: bool,
     /// Whether anything was committed.

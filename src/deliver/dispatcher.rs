@@ -17,7 +17,7 @@ use tracing::Instrument;
 use self::jobs::said;
 use self::news::News;
 use super::attempt::{Destination, run_sink};
-use super::machine::{Action, Input, Machine, Now, Settings, Told};
+use super::machine::{Action, Input, Machine, Notice, Now, Settings};
 use super::meters::Meters;
 use super::pool::tail::{LogEnd, Tail};
 use crate::callback::Endpoint;
@@ -146,7 +146,7 @@ impl Dispatcher {
     fn start(&mut self, action: Action) {
         let destination = Arc::clone(&self.destination);
         let job = match action {
-            Action::Tell(told) => return self.tell(told),
+            Action::Notify(told) => return self.tell(told),
             Action::Send(sending) => {
                 let seq = sending.event.seq;
                 self.jobs.spawn(async move { Input::Answered { seq, report: destination.send(sending).await } });
@@ -168,17 +168,17 @@ impl Dispatcher {
         self.jobs.spawn(job.in_current_span());
     }
 
-    fn tell(&mut self, told: Told) {
+    fn tell(&mut self, told: Notice) {
         let name = self.destination.endpoint.name().as_str();
         match &told {
-            Told::Attempt { report, verdict, noticed_at, .. } => {
+            Notice::Attempt { report, verdict, noticed_at, .. } => {
                 self.meters.count(name, &report.outcome, report.duration, verdict);
                 if let (Outcome::Accepted { .. }, Some(noticed_at)) = (&report.outcome, noticed_at) {
                     let took = self.destination.clock.now() - *noticed_at;
                     self.meters.time(name, took.to_std().unwrap_or_default());
                 }
             }
-            Told::LeftOut => self.meters.count_left_out(name),
+            Notice::LeftOut => self.meters.count_left_out(name),
             _ => {}
         }
         self.news.tell(&told);

@@ -26,7 +26,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::time::Instant;
 
-pub(super) use io::{Action, Candidate, Input, Read, Sending, SinkEnd, Told};
+pub(super) use io::{Action, Candidate, Input, Notice, Read, Sending, SinkEnd};
 pub(super) use judge::Report;
 
 use super::breaker::{Breaker, Gate};
@@ -50,7 +50,7 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 const ACK_POLL: Duration = Duration::from_secs(1);
 const RARE_ACK_POLL: Duration = Duration::from_secs(60);
 /// Acknowledgements in one look.
-const ACKS: usize = 500;
+const MAX_ACKS: usize = 500;
 /// What must be left of the lease when a request has timed out, to write what came of it.
 const WRITE_MARGIN: Duration = Duration::from_secs(5);
 
@@ -333,8 +333,8 @@ impl Machine {
         }
         self.is_beyond_log = position.position > last_seq;
         if self.is_beyond_log {
-            let told = Told::BeyondTheLog { position: position.position, last: last_seq };
-            actions.push(Action::Tell(told));
+            let told = Notice::BeyondTheLog { position: position.position, last: last_seq };
+            actions.push(Action::Notify(told));
         }
         self.breaker = Breaker::new(&endpoint);
         (self.is_at_end, self.wants_due, self.has_rows) = (false, true, true);

@@ -75,7 +75,7 @@ impl Pool {
     /// # Panics
     /// If one of its dispatchers did: an endpoint that is silently no longer served would be worse.
     pub async fn run(self, mut locks: ProcessLocks, soft: CancellationToken, hard: CancellationToken) {
-        let run = Run {
+        let run = PoolRun {
             pool: &self,
             leading: HashMap::new(),
             dispatchers: JoinSet::new(),
@@ -106,7 +106,7 @@ impl Leading {
     }
 }
 
-struct Run<'a> {
+struct PoolRun<'a> {
     pool: &'a Pool,
     leading: HashMap<EndpointName, Leading>,
     dispatchers: JoinSet<(EndpointName, Ended)>,
@@ -120,7 +120,7 @@ struct Run<'a> {
     tail: Tail,
 }
 
-impl Run<'_> {
+impl PoolRun<'_> {
     async fn run(mut self, locks: &mut ProcessLocks, soft: &CancellationToken) {
         let mut appended = self.pool.store.appended();
         let (mut beat_next, mut look_next) = (Instant::now(), Instant::now());

@@ -11,7 +11,7 @@ use crate::model::Listing;
 use crate::model::account::Identity;
 use crate::model::id::ExternalId;
 use crate::model::record::{Deposit, Page, Wallet};
-use crate::store::Told;
+use crate::store::Publishes;
 
 /// Something that lists wallets and deposits.
 pub trait Upstream: Clone + Send + Sync + 'static {
@@ -41,7 +41,7 @@ pub trait Upstream: Clone + Send + Sync + 'static {
         ready(Ok(None))
     }
 
-    /// Told where a process may die with something half done, or does two things at once. Only a simulation minds.
+    /// Publishes where a process may die with something half done, or does two things at once. Only a simulation minds.
     fn milestone(&self, _: Milestone) -> impl Future<Output = ()> + Send {
         ready(())
     }
@@ -79,7 +79,7 @@ impl Upstream for Client {
 }
 
 /// A record that can be read page by page.
-pub(super) trait Source: Told<Id: FromStr> {
+pub(super) trait Source: Publishes<Id: FromStr> {
     /// One page of the listing.
     fn fetch<U: Upstream>(
         upstream: &U,

@@ -17,8 +17,8 @@ const MAX_WORDS: usize = 1_000;
 const MAX_WEIGHT: u64 = 512;
 /// By how much something may be multiplied.
 const MAX_FACTOR: u64 = 100;
-/// Names that are made of each other settle within a few looks at the whole template.
-const MAX_LOOKS: usize = 600;
+/// Names that are made of each other are resolved within a few passes over the whole template.
+const MAX_PASSES: usize = 600;
 
 /// Why a template is not taken.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(super) fn check(source: &str) -> Result<(), Refused> {
     let tags = tags(source)?;
     check_blocks(&tags)?;
     let mut weights = Weights::new();
-    for _ in 0..MAX_LOOKS {
+    for _ in 0..MAX_PASSES {
         let before = weights.clone();
         for tag in &tags {
             tag.weigh(&mut weights)?;

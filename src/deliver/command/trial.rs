@@ -139,9 +139,9 @@ impl Trial {
     /// The beginning of what was answered, on one line.
     #[must_use]
     pub fn answer(&self) -> Option<String> {
-        const MOST: usize = 200;
+        const MAX_CHARACTERS: usize = 200;
         let line = self.attempt.response_body.as_deref()?.split_whitespace().collect::<Vec<_>>().join(" ");
-        let beginning: String = line.chars().take(MOST).collect();
+        let beginning: String = line.chars().take(MAX_CHARACTERS).collect();
         let more = if beginning.len() < line.len() { "…" } else { "" };
         Some(format!("{beginning}{more}"))
     }

@@ -53,7 +53,7 @@ pub(in crate::deliver) async fn run(
             said("failed probe not noted", noted);
             Input::Tick
         }
-        Action::Send(_) | Action::RunSink { .. } | Action::Tell(_) | Action::Stop => Input::Tick,
+        Action::Send(_) | Action::RunSink { .. } | Action::Notify(_) | Action::Stop => Input::Tick,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use lumo_bridge_entity::endpoint::State;
 
-use crate::deliver::machine::Told;
+use crate::deliver::machine::Notice;
 use crate::model::id::EndpointName;
 use crate::model::retry::Verdict;
 use crate::outage::{self, Outage};
@@ -23,22 +23,22 @@ impl News {
         Self { endpoint, outage: Outage::default(), dead: 0 }
     }
 
-    pub(in crate::deliver) fn tell(&mut self, told: &Told) {
+    pub(in crate::deliver) fn tell(&mut self, told: &Notice) {
         let endpoint = &self.endpoint;
         match told {
-            Told::Attempt { kind, attempt, report, verdict, .. } => {
+            Notice::Attempt { kind, attempt, report, verdict, .. } => {
                 self.attempt(kind, *attempt, report.status, report.error.as_deref(), verdict, report.duration);
             }
-            Told::Turned { to: State::Active, .. } => {
+            Notice::Turned { to: State::Active, .. } => {
                 tracing::info!(%endpoint, "endpoint recovered; what was held goes out");
             }
-            Told::Turned { to: State::Failing, error } => tracing::warn!(
+            Notice::Turned { to: State::Failing, error } => tracing::warn!(
                 %endpoint, error, "endpoint fails; what is for it is held, and it is probed until it answers"
             ),
-            Told::Turned { error, .. } => tracing::error!(
+            Notice::Turned { error, .. } => tracing::error!(
                 %endpoint, error, "endpoint is suspended; what is for it waits for `lumo-bridge endpoint resume`"
             ),
-            Told::Unacknowledged { failed, dead } => {
+            Notice::Unacknowledged { failed, dead } => {
                 if *failed > 0 {
                     tracing::warn!(
                         %endpoint, deliveries = failed, "not acknowledged in time; they are sent again by the schedule"
@@ -50,8 +50,8 @@ impl News {
                     );
                 }
             }
-            Told::LeftOut => tracing::debug!(%endpoint, "left out by `when`"),
-            Told::BeyondTheLog { position, last } => tracing::error!(
+            Notice::LeftOut => tracing::debug!(%endpoint, "left out by `when`"),
+            Notice::BeyondTheLog { position, last } => tracing::error!(
                 %endpoint, position, last,
                 "endpoint is ahead of the log, as after a restored backup; nothing is sent to it until \
                  `lumo-bridge endpoint resume` sets it to the end"

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lumo_bridge_entity::attempt::AttemptResult;
 
-use super::io::{Action, Sending, Told};
+use super::io::{Action, Notice, Sending};
 use super::{Machine, Now, Report};
 use crate::chain::Chain;
 use crate::model::condition::Failure;
@@ -20,7 +20,7 @@ impl Machine {
                 self.bucket.give_back();
                 self.forget_probe(seq);
                 self.record_unsent(seq, AttemptResult::Filtered, None, now);
-                actions.push(Action::Tell(Told::LeftOut));
+                actions.push(Action::Notify(Notice::LeftOut));
             }
             Err(failure) => {
                 self.bucket.give_back();

@@ -114,7 +114,7 @@ pub(in crate::deliver) enum Action {
         failures: i32,
         error: Option<String>,
     },
-    Tell(Told),
+    Notify(Notice),
     /// Another process leads the endpoint.
     Stop,
 }
@@ -129,7 +129,7 @@ pub(in crate::deliver) struct Sending {
 
 /// What people may want to know: for the log and the metrics.
 #[derive(Debug)]
-pub(in crate::deliver) enum Told {
+pub(in crate::deliver) enum Notice {
     Attempt {
         kind: String,
         /// When the event was noticed, if it is sent for the first time.

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::attempt::AttemptResult;
 
 use super::entry::Decided;
-use super::{ACK_POLL, ACKS, Action, Candidate, Machine, Now, RARE_ACK_POLL, Read, Told};
+use super::{ACK_POLL, Action, Candidate, MAX_ACKS, Machine, Notice, Now, RARE_ACK_POLL, Read};
 use crate::deliver::breaker::Sign;
 use crate::model::id::EventId;
 use crate::model::retry::{Outcome, Unreachable, Verdict};
@@ -76,7 +76,7 @@ impl Machine {
         };
         self.judge_endpoint(&sign, &report, now, actions);
         let attempt = u32::try_from(attempts).unwrap_or(u32::MAX);
-        actions.push(Action::Tell(Told::Attempt { kind, noticed_at, attempt, report: report.clone(), verdict }));
+        actions.push(Action::Notify(Notice::Attempt { kind, noticed_at, attempt, report: report.clone(), verdict }));
         if is_probe && !is_success {
             self.hand.untake_probe(seq);
             if self.breaker.is_failing()
@@ -102,8 +102,8 @@ impl Machine {
         }
         let was_failing = self.breaker.is_failing();
         if self.breaker.note(sign, now.utc) {
-            let told = Told::Turned { to: self.breaker.state(), error: sign.error.clone() };
-            actions.push(Action::Tell(told));
+            let told = Notice::Turned { to: self.breaker.state(), error: sign.error.clone() };
+            actions.push(Action::Notify(told));
             if was_failing && sign.succeeded {
                 self.concurrency.begin_anew();
                 (self.is_at_end, self.wants_due) = (false, true);
@@ -230,7 +230,7 @@ impl Machine {
         let pause = if self.settings.ack_within.is_some() { ACK_POLL } else { RARE_ACK_POLL };
         self.acks_at = now.instant + pause;
         let Some(rows) = rows else { return };
-        if rows.len() >= ACKS {
+        if rows.len() >= MAX_ACKS {
             self.acks_at = now.instant;
         }
         let (mut failed, mut dead) = (0, 0);
@@ -261,7 +261,7 @@ impl Machine {
             self.record(seq, Decided { fate, attempt: None, amend: Some(amend), at: now.instant });
         }
         if failed + dead > 0 {
-            actions.push(Action::Tell(Told::Unacknowledged { failed, dead }));
+            actions.push(Action::Notify(Notice::Unacknowledged { failed, dead }));
         }
     }
 }

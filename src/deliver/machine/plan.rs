@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use super::io::Action;
-use super::{ACKS, Asked, MAX_BYTES, MAX_IN_HAND, Machine, Now};
+use super::{Asked, MAX_ACKS, MAX_BYTES, MAX_IN_HAND, Machine, Now};
 use crate::deliver::breaker::Gate;
 
 impl Machine {
@@ -58,7 +58,7 @@ impl Machine {
             self.busy.acks = true;
             // Where none is asked for, nothing that still waits has to.
             let due_by = if self.settings.ack_within.is_some() { now.utc } else { now.utc + TimeDelta::days(3650) };
-            actions.push(Action::LoadAcks { limit: ACKS, due_by });
+            actions.push(Action::LoadAcks { limit: MAX_ACKS, due_by });
         }
     }
 

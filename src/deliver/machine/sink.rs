@@ -2,7 +2,7 @@
 
 use lumo_bridge_entity::attempt::AttemptResult;
 
-use super::io::{Action, Input, SinkEnd, Told};
+use super::io::{Action, Input, Notice, SinkEnd};
 use super::{Machine, Now, Report};
 use crate::deliver::breaker::Sign;
 use crate::model::retry::{Outcome, Verdict};
@@ -88,7 +88,7 @@ impl Machine {
             let sign = Sign { succeeded: true, ..Sign::default() };
             let has_run = commit.items.iter().take(done).any(has_run);
             if has_run && self.breaker.note(&sign, now.utc) {
-                actions.push(Action::Tell(Told::Turned { to: self.breaker.state(), error: None }));
+                actions.push(Action::Notify(Notice::Turned { to: self.breaker.state(), error: None }));
                 (self.is_at_end, self.wants_due) = (false, true);
             }
             let position = if done == 0 { self.position } else { commit.position_after(done) };
@@ -106,7 +106,7 @@ impl Machine {
         let ran = items.iter().filter(|item| has_run(item)).count();
         for item in items {
             if !has_run(item) {
-                actions.push(Action::Tell(Told::LeftOut));
+                actions.push(Action::Notify(Notice::LeftOut));
                 continue;
             }
             let (Some(entry), Some(attempt)) = (self.hand.get(item.seq), &item.attempt) else { continue };
@@ -121,7 +121,7 @@ impl Machine {
             };
             let (kind, attempt) = (entry.event.kind.clone(), u32::try_from(item.attempts).unwrap_or(u32::MAX));
             let noticed_at = entry.noticed_at();
-            actions.push(Action::Tell(Told::Attempt { kind, noticed_at, attempt, report, verdict: Verdict::Done }));
+            actions.push(Action::Notify(Notice::Attempt { kind, noticed_at, attempt, report, verdict: Verdict::Done }));
         }
     }
 }

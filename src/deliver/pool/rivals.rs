@@ -11,11 +11,11 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(900);
 
 pub(in crate::deliver) struct Rivals {
     own: i64,
-    seen: HashMap<i64, Seen>,
+    seen: HashMap<i64, LastBeat>,
 }
 
 /// A process as it was last seen.
-struct Seen {
+struct LastBeat {
     beat: i64,
     since: Instant,
 }
@@ -52,16 +52,16 @@ impl Rivals {
     pub(in crate::deliver) fn observe(&mut self, processes: &[process::Model], now: Instant) -> Vec<i64> {
         self.seen.retain(|process, _| processes.iter().any(|row| row.process == *process));
         for row in processes {
-            let seen = self.seen.entry(row.process).or_insert(Seen { beat: row.beat, since: now });
+            let seen = self.seen.entry(row.process).or_insert(LastBeat { beat: row.beat, since: now });
             if seen.beat != row.beat {
-                *seen = Seen { beat: row.beat, since: now };
+                *seen = LastBeat { beat: row.beat, since: now };
             }
         }
         self.silent_for(FORGOTTEN_AFTER, now).collect()
     }
 
     fn silent_for(&self, time: Duration, now: Instant) -> impl Iterator<Item = i64> {
-        let is_silent = move |(process, seen): (&i64, &Seen)| {
+        let is_silent = move |(process, seen): (&i64, &LastBeat)| {
             (*process != self.own && now.saturating_duration_since(seen.since) > time).then_some(*process)
         };
         self.seen.iter().filter_map(is_silent)
@@ -122,7 +122,7 @@ impl Rivals {
     }
 }
 
-impl Seen {
+impl LastBeat {
     /// Whether it has not shown that it lives for longer than it may lead this endpoint.
     fn is_silent(&self, row: &endpoint::Model, now: Instant) -> bool {
         let lease = Duration::from_millis(u64::try_from(row.lease_ms).unwrap_or(0));

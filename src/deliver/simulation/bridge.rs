@@ -54,7 +54,7 @@ impl Running {
         for action in actions {
             match action {
                 Action::Stop => return false,
-                Action::Tell(_) => {}
+                Action::Notify(_) => {}
                 Action::Send(sending) => self.jobs.push(Job::Request { sending, deadline: now + TIMEOUT }),
                 action => self.jobs.push(Job::Do(action)),
             }
@@ -309,7 +309,7 @@ fn failure_of(action: &Action) -> Option<Input> {
         Action::LoadAcks { .. } => Some(Input::Acknowledged(None)),
         Action::NoteProbe { .. } => Some(Input::Tick),
         Action::RunSink { .. } => Some(Input::SinkRan(None)),
-        Action::Send(_) | Action::Tell(_) | Action::Stop => None,
+        Action::Send(_) | Action::Notify(_) | Action::Stop => None,
     }
 }
 

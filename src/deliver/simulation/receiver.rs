@@ -25,16 +25,16 @@ pub(super) enum Mood {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Receiver {
+pub(super) struct SimulatedReceiver {
     pub(super) mood: Mood,
     /// Events that it cannot digest.
     pub(super) poison: BTreeSet<i64>,
-    pub(super) events: BTreeMap<i64, Met>,
+    pub(super) events: BTreeMap<i64, ReceivedEvent>,
 }
 
 /// What it knows of an event.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Met {
+pub(super) struct ReceivedEvent {
     pub(super) arrivals: usize,
     /// Answered with a 2xx that was sent, whether or not it was heard.
     pub(super) accepted: usize,
@@ -42,7 +42,7 @@ pub(super) struct Met {
     pub(super) is_acknowledged: bool,
 }
 
-impl Receiver {
+impl SimulatedReceiver {
     pub(super) fn any_mood(rng: &mut StdRng) -> Mood {
         match rng.random_range(0..12) {
             0..5 => Mood::Well,

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::bridge::Process;
-use super::receiver::{Mood, Receiver};
+use super::receiver::{Mood, SimulatedReceiver};
 use crate::deliver::machine::{Now, Settings};
 use crate::model::condition::Condition;
 use crate::model::draft::{Draft, Origin, once, repeated};
@@ -46,7 +46,7 @@ pub(super) struct World {
     /// Endpoints that want balances as well.
     pub(super) wants_balances: BTreeSet<EndpointName>,
     pub(super) processes: Vec<Process>,
-    pub(super) receivers: BTreeMap<EndpointName, Receiver>,
+    pub(super) receivers: BTreeMap<EndpointName, SimulatedReceiver>,
     /// Deliveries that a command was about.
     pub(super) commanded: BTreeSet<(EndpointName, i64)>,
     /// Deliveries that were recorded before old records were removed.
@@ -85,7 +85,7 @@ impl World {
         let eye = Eye::open(&url).await;
         eye.execute("CREATE TABLE ledger (event_id text NOT NULL)").await;
         let start = (DateTime::from_timestamp(1_777_890_000, 0).unwrap(), Instant::now());
-        let receivers = all.iter().map(|one| (one.endpoint.clone(), Receiver::default())).collect();
+        let receivers = all.iter().map(|one| (one.endpoint.clone(), SimulatedReceiver::default())).collect();
         let mut world = Self {
             seed,
             store,
@@ -190,7 +190,7 @@ impl World {
 
     async fn change_mood(&mut self) {
         let name = self.any_endpoint();
-        let mood = Receiver::any_mood(&mut self.rng);
+        let mood = SimulatedReceiver::any_mood(&mut self.rng);
         self.note(format!("{name} is {mood:?}"));
         let is_ledger = self.settings(&name).is_sink;
         self.receivers.get_mut(&name).unwrap().mood = mood;

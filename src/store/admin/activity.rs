@@ -33,7 +33,7 @@ pub struct Hour {
 }
 
 #[derive(FromQueryResult)]
-struct Counted {
+struct HourCount {
     hour_no: i64,
     counted: i64,
 }
@@ -46,9 +46,9 @@ struct CountedRows {
 }
 
 /// The number of the first event of each hour.
-struct Bounds(Vec<i64>);
+struct HourBounds(Vec<i64>);
 
-impl Bounds {
+impl HourBounds {
     fn first(&self) -> i64 {
         self.0.first().copied().unwrap_or(i64::MAX)
     }
@@ -83,7 +83,7 @@ impl Store {
             let from = bounds.last().copied().unwrap_or(1);
             bounds.push(self.first_event_since(hour.begins_at, from).await?);
         }
-        let bounds = Bounds(bounds);
+        let bounds = HourBounds(bounds);
         for scope in self.scopes(None).await? {
             let mut counts: BTreeMap<(i64, &str), (State, i64)> = BTreeMap::new();
             for (hour, state, counted) in self.deliveries_by_hour(&scope, &bounds).await? {
@@ -115,7 +115,7 @@ impl Store {
             .filter(created().lt(at(until)))
             .filter(deposit::Column::FormerCompanyId.is_null())
             .group_by(Expr::col(Alias::new(HOUR)))
-            .into_model::<Counted>()
+            .into_model::<HourCount>()
             .all(self.read())
             .await?;
         Ok(counted.into_iter().map(|row| (row.hour_no, row.counted)).collect())
@@ -123,12 +123,12 @@ impl Store {
 
     /// How many deliveries of each hour's events are in which state. A row decides before everything else, so that no delivery is
     /// counted twice.
-    async fn deliveries_by_hour(&self, scope: &Scope, bounds: &Bounds) -> Result<Vec<(i64, State, i64)>, Error> {
+    async fn deliveries_by_hour(&self, scope: &Scope, bounds: &HourBounds) -> Result<Vec<(i64, State, i64)>, Error> {
         let reach = scope.to.reach();
         let rows = self.rows_by_hour(scope, bounds).await?;
         let mut all: Vec<_> =
             rows.into_iter().map(|row| (row.hour_no, of_row(row.state, reach), row.counted)).collect();
-        let mut add = |state, counted: Vec<Counted>| {
+        let mut add = |state, counted: Vec<HourCount>| {
             all.extend(counted.into_iter().map(|row| (row.hour_no, state, row.counted)));
         };
         add(State::Delivered, self.delivered_by_hour(scope, bounds).await?);
@@ -139,7 +139,7 @@ impl Store {
         Ok(all)
     }
 
-    async fn rows_by_hour(&self, scope: &Scope, bounds: &Bounds) -> Result<Vec<CountedRows>, Error> {
+    async fn rows_by_hour(&self, scope: &Scope, bounds: &HourBounds) -> Result<Vec<CountedRows>, Error> {
         let (hour, values) = bounds.hour("x.seq");
         let text = format!("SELECT {hour}, x.state, COUNT(*) AS counted FROM lumo_exceptions x");
         let sql = Sql::new(self.backend(), &text, values)
@@ -148,7 +148,7 @@ impl Store {
         Ok(CountedRows::find_by_statement(sql.statement()).all(self.read()).await?)
     }
 
-    async fn delivered_by_hour(&self, scope: &Scope, bounds: &Bounds) -> Result<Vec<Counted>, Error> {
+    async fn delivered_by_hour(&self, scope: &Scope, bounds: &HourBounds) -> Result<Vec<HourCount>, Error> {
         let (hour, values) = bounds.hour("a.seq");
         let text = format!(
             "SELECT {hour}, COUNT(DISTINCT a.seq) AS counted FROM lumo_delivery_attempts a
@@ -158,17 +158,17 @@ impl Store {
         let sql = Sql::new(self.backend(), &text, values)
             .and(delivered, [scope.name.clone().into(), bounds.first().into()])
             .and(&format!(" GROUP BY {HOUR}"), []);
-        Ok(Counted::find_by_statement(sql.statement()).all(self.read()).await?)
+        Ok(HourCount::find_by_statement(sql.statement()).all(self.read()).await?)
     }
 
     /// Events from a number on that ranges of this state hold.
     async fn held_by_hour(
         &self,
         scope: &Scope,
-        bounds: &Bounds,
+        bounds: &HourBounds,
         state: subscription::State,
         from: i64,
-    ) -> Result<Vec<Counted>, Error> {
+    ) -> Result<Vec<HourCount>, Error> {
         let Some(held) = held(scope, state, from, i64::MAX) else { return Ok(Vec::new()) };
         let (hour, values) = bounds.hour("e.seq");
         let text = format!(
@@ -177,7 +177,7 @@ impl Store {
         );
         let sql = Sql::new(self.backend(), &text, values).and(" ? WHERE x.seq IS NULL", [scope.name.clone().into()]);
         let sql = held.add_to(sql).and(&format!(" GROUP BY {HOUR}"), []);
-        Ok(Counted::find_by_statement(sql.statement()).all(self.read()).await?)
+        Ok(HourCount::find_by_statement(sql.statement()).all(self.read()).await?)
     }
 }
 
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_last_hour_that_begins_before_an_event_is_its_hour() {
-        let (sql, values) = Bounds(vec![10, 20]).hour("e.seq");
+        let (sql, values) = HourBounds(vec![10, 20]).hour("e.seq");
         assert_eq!(sql, "CASE WHEN e.seq >= ? THEN ? WHEN e.seq >= ? THEN ? ELSE ? END AS hour_no");
         assert_eq!(values, [20_i64, 1, 10, 0, NO_HOUR].map(Value::from));
     }

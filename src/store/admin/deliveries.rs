@@ -20,7 +20,7 @@ use crate::store::db::statement::padded;
 use crate::store::{Error, Store};
 
 use parts::Asked;
-use select::{Bounds, Found};
+use select::{Found, SeqBounds};
 
 pub use scope::Addressee;
 pub(super) use scope::Scope;
@@ -85,7 +85,7 @@ impl Store {
         let mut all: Vec<(DeliveryRow, Option<String>)> = Vec::new();
         let scopes = self.scopes(filter.endpoint.as_ref()).await?;
         for scope in &scopes {
-            let bounds = Bounds { oldest, newest: newest(filter, scope) };
+            let bounds = SeqBounds { oldest, newest: newest(filter, scope) };
             let found = self.found(scope, filter, &bounds).await?;
             all.extend(found.into_iter().filter_map(|found| row(scope, found)));
         }
@@ -135,7 +135,7 @@ impl Store {
     }
 
     /// The newest of an endpoint's deliveries that the filter takes, from each place where they may be.
-    async fn found(&self, scope: &Scope, filter: &DeliveryFilter, bounds: &Bounds) -> Result<Vec<Found>, Error> {
+    async fn found(&self, scope: &Scope, filter: &DeliveryFilter, bounds: &SeqBounds) -> Result<Vec<Found>, Error> {
         let asked = Asked::of(filter);
         let mut found: Vec<Found> = Vec::new();
         // What becomes a row meanwhile is found twice rather than not at all.

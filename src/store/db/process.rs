@@ -30,12 +30,12 @@ pub(in crate::store) struct Process {
     has_session: bool,
     is_shown: AtomicBool,
     /// The session that is kept, as long as somebody wants it to be.
-    kept: Mutex<Kept>,
+    kept: Mutex<KeptSession>,
     tasks: TaskTracker,
 }
 
 #[derive(Default)]
-struct Kept {
+struct KeptSession {
     stop: CancellationToken,
     guard: Weak<DropGuard>,
 }
@@ -83,7 +83,7 @@ impl Store {
         let stop = CancellationToken::new();
         let guard = Arc::new(stop.clone().drop_guard());
         *process.kept.lock().unwrap_or_else(PoisonError::into_inner) =
-            Kept { stop: stop.clone(), guard: Arc::downgrade(&guard) };
+            KeptSession { stop: stop.clone(), guard: Arc::downgrade(&guard) };
         process.tasks.spawn(session::keep(self.clone(), config.clone(), first, stop));
         Ok(guard)
     }

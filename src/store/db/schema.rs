@@ -154,12 +154,12 @@ enum Lock {
 
 /// Where the tables are changed.
 #[derive(Clone, Copy)]
-enum Place<'c> {
+enum MigrationPlace<'c> {
     Connection(&'c DatabaseConnection),
     Transaction(&'c DatabaseTransaction),
 }
 
-impl<'c> Place<'c> {
+impl<'c> MigrationPlace<'c> {
     fn executor(self) -> DatabaseExecutor<'c> {
         match self {
             Self::Connection(connection) => DatabaseExecutor::Connection(connection),
@@ -172,11 +172,11 @@ impl<'c> Place<'c> {
 async fn locked<T>(
     connection: &DatabaseConnection,
     config: &Config,
-    work: impl AsyncFnOnce(Place<'_>) -> Result<T, Error>,
+    work: impl AsyncFnOnce(MigrationPlace<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     match take_lock(connection, config).await? {
         Lock::Transaction(transaction) => {
-            let result = work(Place::Transaction(&transaction)).await;
+            let result = work(MigrationPlace::Transaction(&transaction)).await;
             match result {
                 Ok(_) => transaction.commit().await?,
                 // What the work met is what to say, also where the database has rolled back by itself.
@@ -185,7 +185,7 @@ async fn locked<T>(
             result
         }
         Lock::Session => {
-            let result = work(Place::Connection(connection)).await;
+            let result = work(MigrationPlace::Connection(connection)).await;
             let unlock = format!("SELECT RELEASE_LOCK({MYSQL_LOCK})");
             connection.query_one_raw(Statement::from_string(DbBackend::MySql, unlock)).await?;
             result

@@ -27,9 +27,9 @@ pub struct WriteTrouble {
 
 /// The transactions that failed for the database's sake and have not been committed since.
 #[derive(Default)]
-pub(in crate::store) struct Troubles(Mutex<BTreeMap<&'static str, Failing>>);
+pub(in crate::store) struct Troubles(Mutex<BTreeMap<&'static str, FailingTransaction>>);
 
-struct Failing {
+struct FailingTransaction {
     since: Instant,
     last: Instant,
     reason: String,
@@ -46,8 +46,11 @@ impl Troubles {
         if failing.is_empty() {
             tracing::error!(tx = transaction, error = reason, "the database cannot be written to; trying again");
         }
-        let entry =
-            failing.entry(transaction).or_insert_with(|| Failing { since: now, last: now, reason: String::new() });
+        let entry = failing.entry(transaction).or_insert_with(|| FailingTransaction {
+            since: now,
+            last: now,
+            reason: String::new(),
+        });
         entry.last = now;
         entry.reason = reason;
     }
@@ -72,7 +75,7 @@ impl Troubles {
     }
 }
 
-fn forget_old(failing: &mut BTreeMap<&'static str, Failing>) {
+fn forget_old(failing: &mut BTreeMap<&'static str, FailingTransaction>) {
     failing.retain(|_, entry| entry.last.elapsed() < FORGOTTEN_AFTER);
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::RngExt;
 
 use crate::store::db::transaction::Transaction;
-use crate::store::{Attempt, Ending, Error, Inner, Session, Store, Tx, timeouts};
+use crate::store::{Ending, Error, Inner, Session, Store, Tx, TxAttempt, timeouts};
 
 /// How often a transaction that collides with another is tried.
 const TRIES: u32 = 8;
@@ -44,7 +44,7 @@ impl Store {
         loop {
             tries += 1;
             let is_first = tries == 1;
-            let attempt = Attempt { is_first, wrote: Arc::default() };
+            let attempt = TxAttempt { is_first, wrote: Arc::default() };
             let wrote = Arc::clone(&attempt.wrote);
             // A transaction is large, and waited for in many places.
             let attempt = Box::pin(self.attempt(name, ending, attempt, &work));
@@ -84,7 +84,7 @@ impl Store {
         &self,
         name: &'static str,
         ending: Ending,
-        attempt: Attempt,
+        attempt: TxAttempt,
         work: &impl Fn(Tx) -> Work,
     ) -> Result<T, Error>
     where

@@ -56,7 +56,7 @@ type Mark = (DateTime<Utc>, String);
 
 /// How far it has come.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Place {
+struct BackfillPlace {
     /// The number of the last stored event that was looked at; past all of them, the greatest number there is.
     seq: i64,
     wallets: Option<Mark>,
@@ -81,12 +81,12 @@ struct Past {
 /// Up to which time of creation the endpoint's history is queued; none before it has begun.
 #[must_use]
 pub fn reached(row: &endpoint::Model) -> Option<DateTime<Utc>> {
-    let Place { wallets, deposits, .. } = place(row.backfill_place.as_deref());
+    let BackfillPlace { wallets, deposits, .. } = place(row.backfill_place.as_deref());
     wallets.into_iter().chain(deposits).map(|(at, _)| at).max()
 }
 
 /// What cannot be read begins anew, and leaves out what the endpoint has.
-fn place(text: Option<&str>) -> Place {
+fn place(text: Option<&str>) -> BackfillPlace {
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
@@ -249,7 +249,7 @@ impl Delivery<'_> {
     async fn note_place(
         &self,
         name: &EndpointName,
-        place: &Place,
+        place: &BackfillPlace,
         done_at: Option<DateTime<Utc>>,
     ) -> Result<(), Error> {
         endpoint::Entity::update_many()

@@ -9,7 +9,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use tokio::time::Instant;
 
 use super::Delivery;
-use super::target::{BATCH, Place};
+use super::target::{BATCH, LockedEndpoint};
 use crate::model::id::{DeliveryId, EndpointName, EventId};
 use crate::store::db::statement::padded;
 use crate::store::mirror::insert_rows;
@@ -44,10 +44,14 @@ impl Store {
 
 impl Delivery<'_> {
     /// Passes the endpoint's turnstile; none if there is no such endpoint.
-    pub(super) async fn enter(&self, name: &EndpointName) -> Result<Option<Place>, Error> {
+    pub(super) async fn enter(&self, name: &EndpointName) -> Result<Option<LockedEndpoint>, Error> {
         let Some(position) = self.turnstile(name).await? else { return Ok(None) };
         let endpoint = endpoint::Entity::find_by_id(name.clone()).one(self.tx.session()).await?;
-        Ok(endpoint.map(|endpoint| Place { endpoint, position: position.position, revision: position.revision }))
+        Ok(endpoint.map(|endpoint| LockedEndpoint {
+            endpoint,
+            position: position.position,
+            revision: position.revision,
+        }))
     }
 
     /// Writes rows in place of those of the same events.

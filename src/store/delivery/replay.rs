@@ -14,7 +14,7 @@ use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
 use super::Delivery;
-use super::target::{BATCH, Events, Place, targets};
+use super::target::{BATCH, Events, LockedEndpoint, targets};
 use crate::model::actor::Actor;
 use crate::model::id::{EndpointName, EventId, ExternalId};
 use crate::model::pattern::Patterns;
@@ -120,7 +120,7 @@ impl Store {
             // It would be registered first, and has nothing on its way then.
             return Ok(Some(Replayed { queued: count(events.len()), unfinished: 0 }));
         };
-        let place = Place { endpoint, position: position.position, revision: position.revision };
+        let place = LockedEndpoint { endpoint, position: position.position, revision: position.revision };
         let targets = targets(self.read(), Events::Read, &place, &events).await?;
         let under_way = targets.iter().filter(|target| target.is_under_way()).count();
         Ok(Some(Replayed { queued: count(targets.len() - under_way), unfinished: count(under_way) }))

@@ -11,7 +11,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::Delivery;
 use super::command::batches;
-use super::target::{Events, Place, Target, targets};
+use super::target::{Events, LockedEndpoint, Target, targets};
 use crate::model::actor::Actor;
 use crate::model::delivery::{Reach, State};
 use crate::model::id::{DeliveryId, EndpointName, EventId};
@@ -31,7 +31,7 @@ pub enum Retried {
 }
 
 /// What is done.
-enum Act {
+enum RetryAct {
     /// Its time comes now.
     Hasten,
     /// It is given a row, or its row begins anew.
@@ -74,14 +74,14 @@ impl Delivery<'_> {
         for target in targets(self.tx.session(), Events::Locked, &place, events).await? {
             let Some(state) = target.state() else { continue };
             let retried = match act(&target) {
-                Act::Nothing => Retried::Unchanged(state),
-                Act::Hasten | Act::BeginAnew => Retried::Due { reach: place.reach() },
+                RetryAct::Nothing => Retried::Unchanged(state),
+                RetryAct::Hasten | RetryAct::BeginAnew => Retried::Due { reach: place.reach() },
             };
             done.push((target.event.clone(), retried));
             match act(&target) {
-                Act::Hasten => hasten.push(target.seq),
-                Act::BeginAnew => anew.push(target),
-                Act::Nothing => {}
+                RetryAct::Hasten => hasten.push(target.seq),
+                RetryAct::BeginAnew => anew.push(target),
+                RetryAct::Nothing => {}
             }
         }
         self.hasten(&place, &hasten, now).await?;
@@ -94,7 +94,7 @@ impl Delivery<'_> {
     }
 
     /// Until when they hold their lanes stays as it is: those behind them have waited for that.
-    async fn hasten(&self, place: &Place, seqs: &[i64], now: DateTime<Utc>) -> Result<(), Error> {
+    async fn hasten(&self, place: &LockedEndpoint, seqs: &[i64], now: DateTime<Utc>) -> Result<(), Error> {
         if seqs.is_empty() {
             return Ok(());
         }
@@ -111,11 +111,11 @@ impl Delivery<'_> {
     }
 }
 
-fn act(target: &Target) -> Act {
+fn act(target: &Target) -> RetryAct {
     match (target.recorded.row, target.recorded.range) {
-        (Some(Row::Retrying), _) => Act::Hasten,
-        (Some(Row::Dead | Row::Skipped), _) | (None, Some(subscription::State::Skipped)) => Act::BeginAnew,
-        _ => Act::Nothing,
+        (Some(Row::Retrying), _) => RetryAct::Hasten,
+        (Some(Row::Dead | Row::Skipped), _) | (None, Some(subscription::State::Skipped)) => RetryAct::BeginAnew,
+        _ => RetryAct::Nothing,
     }
 }
 

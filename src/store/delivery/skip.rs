@@ -11,7 +11,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::Delivery;
 use super::command::batches;
-use super::target::{Events, Place, Target, targets};
+use super::target::{Events, LockedEndpoint, Target, targets};
 use crate::model::actor::Actor;
 use crate::model::delivery::State;
 use crate::model::id::{DeliveryId, EndpointName, EventId};
@@ -31,7 +31,7 @@ pub enum Skipped {
 }
 
 /// What is done.
-enum Act {
+enum SkipAct {
     /// Its row ends.
     End,
     /// It is given a row that says so, ahead of the position.
@@ -108,14 +108,14 @@ impl Delivery<'_> {
             let Some(state) = target.state() else { continue };
             let act = act(&target);
             let skipped = match act {
-                Act::Nothing => Skipped::Unchanged(state),
-                Act::End | Act::Note => Skipped::Skipped { is_certain: false },
+                SkipAct::Nothing => Skipped::Unchanged(state),
+                SkipAct::End | SkipAct::Note => Skipped::Skipped { is_certain: false },
             };
             done.push((target.event.clone(), skipped));
             match act {
-                Act::End => ended.push(target.seq),
-                Act::Note => noted.push(target),
-                Act::Nothing => {}
+                SkipAct::End => ended.push(target.seq),
+                SkipAct::Note => noted.push(target),
+                SkipAct::Nothing => {}
             }
         }
         self.end_rows(&place, &ended, reason, now).await?;
@@ -131,7 +131,7 @@ impl Delivery<'_> {
     /// The rows keep their lanes: the leader frees those.
     pub(super) async fn end_rows(
         &self,
-        place: &Place,
+        place: &LockedEndpoint,
         seqs: &[i64],
         reason: &str,
         now: DateTime<Utc>,
@@ -155,10 +155,10 @@ impl Delivery<'_> {
     }
 }
 
-fn act(target: &Target) -> Act {
+fn act(target: &Target) -> SkipAct {
     match (target.recorded.row, target.recorded.range) {
-        (Some(Row::Waiting | Row::Retrying | Row::AwaitingAck), _) => Act::End,
-        (None, Some(subscription::State::Wanted)) if !target.recorded.is_passed => Act::Note,
-        _ => Act::Nothing,
+        (Some(Row::Waiting | Row::Retrying | Row::AwaitingAck), _) => SkipAct::End,
+        (None, Some(subscription::State::Wanted)) if !target.recorded.is_passed => SkipAct::Note,
+        _ => SkipAct::Nothing,
     }
 }

@@ -19,7 +19,7 @@ use crate::store::{Deed, Error, Store, Tx};
 const RESUMED: &str = "skipped as its endpoint was resumed";
 
 #[derive(FromQueryResult)]
-struct Counted {
+struct SkipCount {
     events: i64,
 }
 
@@ -106,7 +106,7 @@ AND s.from_seq <= e.seq AND (s.through_seq IS NULL OR s.through_seq >= e.seq) AN
 AND (e.audience IS NULL OR e.audience <> 'nobody' AND SUBSTR(e.audience, 2) <> ?)
 LEFT JOIN lumo_exceptions x ON x.endpoint = ? AND x.seq = e.seq WHERE e.seq > ? AND e.seq <= ? AND x.seq IS NULL"#;
         let sql = Sql::new(self.tx.backend(), text, [name(), name(), name(), position.into(), last.into()]);
-        let counted = Counted::find_by_statement(sql.statement()).one(self.tx.session()).await?;
+        let counted = SkipCount::find_by_statement(sql.statement()).one(self.tx.session()).await?;
         Ok(counted.map_or(0, |counted| counted.events))
     }
 

@@ -37,13 +37,13 @@ pub(super) struct Target {
 }
 
 /// Where the endpoint stands, under its turnstile.
-pub(super) struct Place {
+pub(super) struct LockedEndpoint {
     pub(super) endpoint: endpoint::Model,
     pub(super) position: i64,
     pub(super) revision: i64,
 }
 
-impl Place {
+impl LockedEndpoint {
     pub(super) fn reach(&self) -> Reach {
         Reach::of(self.endpoint.state, self.endpoint.removed_at.is_some())
     }
@@ -62,7 +62,7 @@ impl Target {
 
     /// A row that begins anew, with the whole schedule before it. In a lane it waits for the leader to give it a time, by what
     /// stands before it there.
-    pub(super) fn anew(&self, place: &Place, reason: Reason, now: DateTime<Utc>) -> exception::ActiveModel {
+    pub(super) fn anew(&self, place: &LockedEndpoint, reason: Reason, now: DateTime<Utc>) -> exception::ActiveModel {
         // The strictest order, should a newer version have written one that this one does not know.
         let order = Order::from_name(&place.endpoint.ordering).unwrap_or(Order::Endpoint);
         let lane = order.lane(&self.stream);
@@ -77,11 +77,11 @@ impl Target {
     }
 
     /// A row that is given up before anything was sent.
-    pub(super) fn skipped(&self, place: &Place, why: &str, now: DateTime<Utc>) -> exception::ActiveModel {
+    pub(super) fn skipped(&self, place: &LockedEndpoint, why: &str, now: DateTime<Utc>) -> exception::ActiveModel {
         exception::ActiveModel { last_error: Set(Some(why.to_owned())), ..self.blank(place, Reason::Live, now) }
     }
 
-    fn blank(&self, place: &Place, reason: Reason, now: DateTime<Utc>) -> exception::ActiveModel {
+    fn blank(&self, place: &LockedEndpoint, reason: Reason, now: DateTime<Utc>) -> exception::ActiveModel {
         exception::ActiveModel {
             endpoint: Set(place.endpoint.name.clone()),
             seq: Set(self.seq),
@@ -108,7 +108,7 @@ impl Target {
 pub(super) async fn targets<C: ConnectionTrait>(
     connection: &C,
     events: Events,
-    place: &Place,
+    place: &LockedEndpoint,
     ids: &[EventId],
 ) -> Result<Vec<Target>, Error> {
     let query = event::Entity::find()

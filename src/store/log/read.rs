@@ -13,7 +13,7 @@ use crate::store::{Error, Store};
 
 /// Bodies in the first statement and in any other one: they may be large.
 const FIRST_BODIES: usize = 64;
-const MOST_BODIES: usize = 500;
+const MAX_BODIES: usize = 500;
 /// Numbers of the log in one window.
 const FIRST_WINDOW: i64 = 64;
 const LAST_WINDOW: i64 = 16_384;
@@ -93,7 +93,7 @@ impl Store {
             events.extend(read);
             // As many as have room, if they are like the ones before.
             let each = (size / events.len().max(1)).max(1);
-            at_once = (bytes.saturating_sub(size) / each).clamp(1, MOST_BODIES);
+            at_once = (bytes.saturating_sub(size) / each).clamp(1, MAX_BODIES);
         }
         let superseded = self.superseded(endpoint, &events).await?;
         Ok(Slice { events, through, superseded })

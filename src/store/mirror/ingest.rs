@@ -61,7 +61,7 @@ impl<R: Record> Batch<R> {
 }
 
 /// Events by type and object.
-pub type Preview = Vec<(EventType, String)>;
+pub type EventPreview = Vec<(EventType, String)>;
 
 /// What a batch caused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,13 +71,13 @@ pub struct Ingested {
     /// Events that were new.
     pub events: u64,
     /// The events, where the transaction was undone and nothing else tells.
-    pub preview: Preview,
+    pub preview: EventPreview,
     /// What became of each record, in their order.
     pub fates: Vec<Fate>,
 }
 
 /// A record whose changes are events.
-pub trait Told: Mirrored {
+pub trait Publishes: Mirrored {
     /// Locks what must not change while these records are stored. Comes after the log and before the records' own counter.
     fn lock_neighbours(tx: &Tx, records: &[Self]) -> impl Future<Output = Result<(), Error>> + Send;
 
@@ -119,7 +119,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database fails, or somebody else leads now; the checkpoint is not stored then.
-    pub async fn ingest<R: Told>(&self, batch: Batch<R>, now: DateTime<Utc>) -> Result<Ingested, Error> {
+    pub async fn ingest<R: Publishes>(&self, batch: Batch<R>, now: DateTime<Utc>) -> Result<Ingested, Error> {
         let Batch { records, heads, read_at, announce, regressions, mut checkpoint, fence, ending } = batch;
         let heads = match heads {
             Some(heads) => heads,
@@ -158,7 +158,7 @@ impl Store {
         Ok(ingested)
     }
 
-    async fn store_portion<R: Told>(&self, mut work: Work<'_, R>) -> Result<Ingested, Error> {
+    async fn store_portion<R: Publishes>(&self, mut work: Work<'_, R>) -> Result<Ingested, Error> {
         if work.silent {
             let silent = &work;
             let stored = self.tx_ending("sync.page", work.ending, |tx| async move { tx.take_in(silent).await }).await?;
@@ -195,7 +195,7 @@ impl Tx {
     ///   the commit, with `*` or without;
     /// - a wallet and a deposit of it that come at the same time do not miss each other: a deposit that needs its wallet to know
     ///   its user shares the counter of wallets, so either the wallet is there, or it comes later and finds the deposit.
-    async fn take_in<R: Told>(&self, work: &Work<'_, R>) -> Result<Option<Ingested>, Error> {
+    async fn take_in<R: Publishes>(&self, work: &Work<'_, R>) -> Result<Option<Ingested>, Error> {
         let Work { suspects, context, .. } = work;
         self.hold(work.fence).await?;
         if !work.silent {
@@ -289,7 +289,7 @@ fn portions<R: Record>(records: &[R]) -> Vec<Range<usize>> {
     portions
 }
 
-impl Told for Wallet {
+impl Publishes for Wallet {
     async fn lock_neighbours(_: &Tx, _: &[Self]) -> Result<(), Error> {
         Ok(())
     }
@@ -321,7 +321,7 @@ fn only_clue(deposit: &Deposit) -> Option<&WalletId> {
     deposit.wallet_id.as_ref().filter(|_| deposit.external_id.is_none())
 }
 
-impl Told for Deposit {
+impl Publishes for Deposit {
     async fn lock_neighbours(tx: &Tx, records: &[Self]) -> Result<(), Error> {
         if records.iter().any(|deposit| only_clue(deposit).is_some()) {
             tx.share_counter(stream::WALLETS).await?;

@@ -15,7 +15,7 @@ use crate::store::{Error, Store, Tx};
 /// Longest status that is counted by its name, in characters; of a longer one the beginning is.
 const LONGEST: usize = 200;
 /// Most statuses that are listed.
-const MOST: u64 = 100;
+const MAX_STATUSES: u64 = 100;
 
 /// A status, and how many deposits have it.
 #[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
@@ -41,7 +41,7 @@ impl Store {
             .group_by(deposit::Column::Status)
             .order_by_desc(deposit::Column::Id.count())
             .order_by_asc(deposit::Column::Status)
-            .limit(MOST);
+            .limit(MAX_STATUSES);
         Ok(query.into_model::<StatusCount>().all(self.read()).await?)
     }
 
@@ -54,7 +54,7 @@ impl Store {
             .order_by_desc(deposit_status::Column::Times)
             .order_by_asc(deposit_status::Column::FromStatus)
             .order_by_asc(deposit_status::Column::ToStatus)
-            .limit(MOST);
+            .limit(MAX_STATUSES);
         Ok(query.all(self.read()).await?)
     }
 

@@ -6,7 +6,7 @@ use lumo_bridge_entity::stream;
 use crate::model::diff::Change;
 use crate::model::facts::{Announce, Context};
 use crate::model::settled::Settled;
-use crate::store::{Error, Fence, Store, Told};
+use crate::store::{Error, Fence, Publishes, Store};
 
 impl Store {
     /// Notes of those rows that they are no longer listed, with an event for each; returns of how many. What is missing
@@ -14,7 +14,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database fails, or somebody else leads now; nothing is stored then.
-    pub async fn vanish<R: Told>(
+    pub async fn vanish<R: Publishes>(
         &self,
         ids: Vec<R::Id>,
         read_at: DateTime<Utc>,

@@ -12,7 +12,7 @@ use lumo_bridge::model::record::{Deposit, Wallet};
 use lumo_bridge::model::subscriber::{Order, Subscriber};
 use lumo_bridge::store::delivery::Backfilled;
 use lumo_bridge::store::query::DeliveryRow;
-use lumo_bridge::store::{Batch, Registered, Store, Told};
+use lumo_bridge::store::{Batch, Registered, Store, Publishes};
 use lumo_bridge_entity::endpoint::State;
 use lumo_bridge_entity::exception::Reason;
 
@@ -50,7 +50,7 @@ fn old(id: &str, user: &str, seconds: i64) -> Wallet {
 }
 
 /// Stores rows as a silent first import does, the newest first.
-pub(crate) async fn import<R: Told>(store: &Store, mut records: Vec<R>) {
+pub(crate) async fn import<R: Publishes>(store: &Store, mut records: Vec<R>) {
     records.reverse();
     let announce = Announce::Import { started_at: at(0), until: at(1_000), history: History::Silent };
     let caused = store.ingest(Batch { announce, ..page(&records, at(1)) }, at(1)).await.unwrap();

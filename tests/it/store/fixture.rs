@@ -13,7 +13,7 @@ use lumo_bridge::model::pattern::Patterns;
 use lumo_bridge::model::record::{Deposit, Wallet};
 use lumo_bridge::model::subscriber::{Order, Subscriber};
 use lumo_bridge::store::query::{DeliveryFilter, DeliveryRow};
-use lumo_bridge::store::{Batch, Checkpoint, Config, Ending, Ingested, Regressions, Store, Told, schema};
+use lumo_bridge::store::{Batch, Checkpoint, Config, Ending, Ingested, Regressions, Store, Publishes, schema};
 use serde_json::value::RawValue;
 
 use super::leader::PROCESS;
@@ -139,7 +139,7 @@ pub(crate) fn page<R: Record>(records: &[R], now: DateTime<Utc>) -> Batch<R> {
 }
 
 /// Stores a page of news.
-pub(crate) async fn ingest<R: Told>(store: &Store, records: &[R], now: DateTime<Utc>) -> Ingested {
+pub(crate) async fn ingest<R: Publishes>(store: &Store, records: &[R], now: DateTime<Utc>) -> Ingested {
     store.ingest(page(records, now), now).await.unwrap()
 }
 

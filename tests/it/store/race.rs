@@ -3,7 +3,7 @@
 
 use futures_util::future::join_all;
 use lumo_bridge::model::record::{Deposit, Wallet};
-use lumo_bridge::store::{Ingested, Store, Told};
+use lumo_bridge::store::{Ingested, Store, Publishes};
 use tokio::task::JoinSet;
 
 use super::fixture::{at, config, deposit, ingest, listed, migrated, noticed, page, shop, wallet};
@@ -30,7 +30,7 @@ async fn racers(database: &Database) -> Vec<Store> {
 }
 
 /// Lets every store take the same page at once; returns what it caused in sum.
-async fn race<R: Told>(stores: &[Store], records: &[R], seconds: i64) -> Ingested {
+async fn race<R: Publishes>(stores: &[Store], records: &[R], seconds: i64) -> Ingested {
     let mut tasks = JoinSet::new();
     for store in stores {
         let (store, records) = (store.clone(), records.to_vec());

@@ -88,7 +88,7 @@ async fn last_body(database: &Database) -> Value {
     serde_json::from_str(&database.value(sql).await).unwrap()
 }
 
-async fn gone<R: lumo_bridge::store::Told>(store: &Store, ids: &[&str], read_at: i64, now: i64) -> u64
+async fn gone<R: lumo_bridge::store::Publishes>(store: &Store, ids: &[&str], read_at: i64, now: i64) -> u64
 where
     R::Id: std::str::FromStr<Err: std::fmt::Debug>,
 {

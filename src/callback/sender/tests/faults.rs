@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(5);
 
 /// A server that is handed a connection of which nothing was read. What it leaves unread when it is done makes the
 /// system reset the connection.
@@ -57,7 +57,7 @@ fn compressed(status: &str, encoding: &str, body: Vec<u8>) -> String {
 }
 
 fn assert_quick(attempt: &Attempt) {
-    assert!(attempt.duration < PATIENCE, "{attempt:?}");
+    assert!(attempt.duration < LONGEST_ATTEMPT, "{attempt:?}");
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn an_endless_refusal_is_not_waited_for() {
     let attempt = attempt(&url, json!({})).await;
     assert_eq!(attempt.outcome, Outcome::Refused { status: 500, retry_after: None }, "{attempt:?}");
     assert_eq!(attempt.response_body.unwrap(), "long".repeat(1024));
-    assert!(attempt.duration < PATIENCE);
+    assert!(attempt.duration < LONGEST_ATTEMPT);
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn an_answer_without_end_before_its_body_ends_with_the_timeout() {
     };
     let slow = drip(b"HTTP/1.1 200 OK\r\nx-slow: ", b"x");
     let informed = drip(b"", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n");
-    for url in [slow, informed, unread(|_| std::thread::sleep(PATIENCE))] {
+    for url in [slow, informed, unread(|_| std::thread::sleep(LONGEST_ATTEMPT))] {
         let attempt = attempt(&url, json!({ "timeout": "300ms" })).await;
         assert_eq!(unreachable(&attempt), Some(Unreachable::Timeout), "{attempt:?}");
         assert_quick(&attempt);
@@ -117,7 +117,7 @@ async fn an_answer_without_end_before_its_body_ends_with_the_timeout() {
 
 #[tokio::test]
 async fn a_receiver_that_reads_nothing_ends_with_the_timeout() {
-    let url = unread(|_| std::thread::sleep(PATIENCE));
+    let url = unread(|_| std::thread::sleep(LONGEST_ATTEMPT));
     // More than the buffers of both sockets take.
     let body = format!("\"{}\"", "x".repeat(16 * 1024 * 1024));
     let id = event_id();
@@ -140,7 +140,7 @@ async fn what_comes_before_the_answer_does_not_count() {
 
 #[tokio::test]
 async fn ten_megabytes_of_headers_are_not_read() {
-    const MOST: usize = 10 * 1024 * 1024;
+    const MAX_WRITTEN: usize = 10 * 1024 * 1024;
     for (head, part) in [
         (&b"HTTP/1.1 200 OK\r\nx-long: "[..], &[b'x'; 1024][..]),
         (b"HTTP/1.1 200 OK\r\n", b"x-many: 1\r\n"),
@@ -152,7 +152,7 @@ async fn ten_megabytes_of_headers_are_not_read() {
         assert_eq!(unreachable(&attempt), Some(Unreachable::Connection), "{attempt:?}");
         assert_quick(&attempt);
         // The system's buffers hold some of it.
-        assert!(written.load(Ordering::Relaxed) < MOST, "{}", String::from_utf8_lossy(head));
+        assert!(written.load(Ordering::Relaxed) < MAX_WRITTEN, "{}", String::from_utf8_lossy(head));
     }
 }
 

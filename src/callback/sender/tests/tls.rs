@@ -25,7 +25,7 @@ pub(super) struct Authority {
 
 /// What a server met.
 #[derive(Debug)]
-pub(super) struct Met {
+pub(super) struct Handshake {
     protocol: Option<Vec<u8>>,
     is_known: bool,
     pub(super) request: Vec<u8>,
@@ -59,7 +59,7 @@ impl Authority {
     }
 
     /// A server that shows a certificate for the name, and asks for one of its own authority if it `demands` it.
-    pub(super) fn server(&self, name: &str, demands: bool, protocols: &[&[u8]]) -> (String, Receiver<Met>) {
+    pub(super) fn server(&self, name: &str, demands: bool, protocols: &[&[u8]]) -> (String, Receiver<Handshake>) {
         self.issue(name);
         let builder = ServerConfig::builder();
         let builder = if demands {
@@ -83,7 +83,7 @@ impl Authority {
 }
 
 /// Answers one request with 204, in the HTTP that was negotiated.
-fn serve(config: Arc<ServerConfig>) -> (String, Receiver<Met>) {
+fn serve(config: Arc<ServerConfig>) -> (String, Receiver<Handshake>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/hooks", listener.local_addr().unwrap());
     let (meet, met) = channel();
@@ -99,7 +99,7 @@ fn serve(config: Arc<ServerConfig>) -> (String, Receiver<Met>) {
         let is_known = connection.peer_certificates().is_some();
         let mut stream = StreamOwned::new(connection, tcp);
         let request = if protocol.as_deref() == Some(b"h2") { answer_h2(&mut stream) } else { answer(&mut stream) };
-        drop(meet.send(Met { protocol, is_known, request }));
+        drop(meet.send(Handshake { protocol, is_known, request }));
         drop(stream.read(&mut [0; 1024]));
     });
     (url, met)

@@ -20,7 +20,7 @@ fn numbered(seq: i64, user: &str) -> LogEvent {
 }
 
 fn left_out(actions: &[Action]) -> usize {
-    actions.iter().filter(|action| matches!(action, Action::Tell(Told::LeftOut))).count()
+    actions.iter().filter(|action| matches!(action, Action::Notify(Notice::LeftOut))).count()
 }
 
 fn results(commit: &GroupCommit) -> Vec<(i64, Option<AttemptResult>, bool)> {
@@ -130,8 +130,9 @@ fn a_sink_runs_for_what_is_let_through_and_records_the_rest_in_its_place() {
     let end = SinkEnd { done: 4, written: Some(Written::Committed(committed)), failed: None };
     let actions = bench.step(Input::SinkRan(Some(end)));
     assert_eq!(left_out(&actions), 2);
-    let ran =
-        actions.iter().filter(|action| matches!(action, Action::Tell(Told::Attempt { verdict: Verdict::Done, .. })));
+    let ran = actions
+        .iter()
+        .filter(|action| matches!(action, Action::Notify(Notice::Attempt { verdict: Verdict::Done, .. })));
     assert_eq!(ran.count(), 2);
     assert!(sink_run(actions).is_none(), "what cannot be judged has failed by now");
     let commit = bench.commit();

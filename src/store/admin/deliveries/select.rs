@@ -28,7 +28,7 @@ AND a.result IN ('delivered', 'filtered', 'superseded')";
 
 /// Which events.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(super) struct SeqBounds {
     pub(super) oldest: i64,
     pub(super) newest: i64,
 }
@@ -69,7 +69,13 @@ impl Found {
 }
 
 /// Rows in these states, or in any.
-pub(super) fn rows(backend: DbBackend, scope: &Scope, states: &[Row], filter: &DeliveryFilter, bounds: &Bounds) -> Sql {
+pub(super) fn rows(
+    backend: DbBackend,
+    scope: &Scope,
+    states: &[Row],
+    filter: &DeliveryFilter,
+    bounds: &SeqBounds,
+) -> Sql {
     let name = || Value::from(scope.name.clone());
     let sql = Sql::new(backend, COLUMNS, [])
         .and("FROM lumo_exceptions x JOIN lumo_events e ON e.seq = x.seq LEFT ", [])
@@ -94,7 +100,7 @@ pub(super) fn log(
     scope: &Scope,
     part: Part,
     filter: &DeliveryFilter,
-    bounds: &Bounds,
+    bounds: &SeqBounds,
 ) -> Option<Sql> {
     let name = || Value::from(scope.name.clone());
     let (state, from, through) = match part {

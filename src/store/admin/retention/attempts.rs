@@ -30,7 +30,7 @@ pub struct AttemptWalk {
 }
 
 #[derive(FromQueryResult)]
-struct Attempt {
+struct OldAttempt {
     seq: i64,
     started_at: DateTime<Utc>,
     result: AttemptResult,
@@ -61,7 +61,7 @@ impl Store {
         cutoff: DateTime<Utc>,
     ) -> Result<Option<Pruned>, Error> {
         let Some(endpoint) = walk.endpoint.clone() else { return Ok(None) };
-        let rows: Vec<Attempt> = attempt::Entity::find()
+        let rows: Vec<OldAttempt> = attempt::Entity::find()
             .select_only()
             .columns([attempt::Column::Seq, attempt::Column::StartedAt, attempt::Column::Result])
             .filter(attempt::Column::Endpoint.eq(endpoint.clone()))
@@ -78,7 +78,7 @@ impl Store {
             walk.after = 0;
             return Ok(Some(Pruned::default()));
         };
-        let is_old = |row: &&Attempt| row.started_at < cutoff && was_made(row.result);
+        let is_old = |row: &&OldAttempt| row.started_at < cutoff && was_made(row.result);
         let old = || rows.iter().filter(is_old).map(|row| row.seq);
         let mut pruned = Pruned::default();
         if let Some((first, last)) = old().min().zip(old().max()) {

@@ -30,7 +30,7 @@ struct Ahead {
 
 /// A row of `lumo_exceptions`, as far as it decides.
 #[derive(Debug, FromQueryResult)]
-struct Row {
+struct ExceptionRow {
     endpoint: EndpointName,
     seq: i64,
     state: State,
@@ -40,7 +40,7 @@ struct Row {
 }
 
 #[derive(Debug, FromQueryResult)]
-struct Attempt {
+struct AttemptResultRow {
     endpoint: EndpointName,
     seq: i64,
     result: AttemptResult,
@@ -72,7 +72,7 @@ fn receives(audience: Option<&str>, endpoint: &EndpointName) -> bool {
     }
 }
 
-impl Row {
+impl ExceptionRow {
     /// Whether nothing is to be done for it any more, and it was kept for long enough.
     fn is_over(&self, cutoffs: &Cutoffs) -> bool {
         let cutoff = match self.state {
@@ -85,7 +85,7 @@ impl Row {
     }
 }
 
-impl From<exception::Model> for Row {
+impl From<exception::Model> for ExceptionRow {
     fn from(row: exception::Model) -> Self {
         let exception::Model { endpoint, seq, state, lane, created_at, ended_at, .. } = row;
         Self { endpoint, seq, state, lane, created_at, ended_at }
@@ -104,11 +104,11 @@ pub(super) async fn unneeded<C: ConnectionTrait>(
         let ahead = ahead(connection).await?;
         events.retain(|event| !ahead.iter().any(|range| range.holds(event)));
     }
-    let rows: Vec<Row> = beside("lumo_exceptions", ROW, connection, &events).await?;
+    let rows: Vec<ExceptionRow> = beside("lumo_exceptions", ROW, connection, &events).await?;
     let needed: HashSet<i64> = rows.iter().filter(|row| !row.is_over(cutoffs)).map(|row| row.seq).collect();
     events.retain(|event| !needed.contains(&event.seq));
-    let attempts: Vec<Attempt> = beside("lumo_delivery_attempts", ATTEMPT, connection, &events).await?;
-    let was_made = |attempt: &&Attempt| super::attempts::was_made(attempt.result);
+    let attempts: Vec<AttemptResultRow> = beside("lumo_delivery_attempts", ATTEMPT, connection, &events).await?;
+    let was_made = |attempt: &&AttemptResultRow| super::attempts::was_made(attempt.result);
     let needed: HashSet<i64> = attempts.iter().filter(was_made).map(|attempt| attempt.seq).collect();
     events.retain(|event| !needed.contains(&event.seq));
 
@@ -201,7 +201,7 @@ impl Tx {
             .order_by_asc(exception::Column::Endpoint)
             .order_by_asc(exception::Column::Seq)
             .lock_exclusive();
-        let rows = rows.all(self.session()).await?.into_iter().map(Row::from);
+        let rows = rows.all(self.session()).await?.into_iter().map(ExceptionRow::from);
         let revived: HashSet<i64> = rows.filter(|row| !row.is_over(cutoffs)).map(|row| row.seq).collect();
         unneeded.events.retain(|event| !revived.contains(&event.seq));
         Ok(())
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_row_is_over_when_it_ended_long_ago_and_its_lane_goes_on() {
-        let row = |state, ended: i64| Row {
+        let row = |state, ended: i64| ExceptionRow {
             endpoint: endpoint("shop"),
             seq: 1,
             state,
@@ -263,7 +263,7 @@ mod tests {
             assert!(row(state, oldest_kept - 1).is_over(&cutoffs), "{state:?}");
             assert!(!row(state, oldest_kept).is_over(&cutoffs), "{state:?}");
             assert!(!row(state, 0).is_over(&Cutoffs::default()), "{state:?}");
-            assert!(!Row { lane: Some("a".to_owned()), ..row(state, 0) }.is_over(&cutoffs), "{state:?}");
+            assert!(!ExceptionRow { lane: Some("a".to_owned()), ..row(state, 0) }.is_over(&cutoffs), "{state:?}");
         }
         for state in [State::Waiting, State::Retrying, State::Sending, State::AwaitingAck] {
             assert!(!row(state, 0).is_over(&cutoffs), "{state:?}");

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use lumo_bridge_entity::{event, wallet};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select};
 
-use super::{BATCH, Mark, Past, Place};
+use super::{BATCH, BackfillPlace, Mark, Past};
 use crate::model::diff::Stored;
 use crate::model::draft::Draft;
 use crate::model::event::EventType;
@@ -73,7 +73,7 @@ fn events() -> Select<event::Entity> {
 impl Source<'_> {
     /// The next stored events that announced something, or the block that a wallet is under; none past the last one, whose
     /// number is `last`.
-    pub(super) async fn stored(&self, place: &mut Place, last: i64) -> Result<Option<Vec<Past>>, Error> {
+    pub(super) async fn stored(&self, place: &mut BackfillPlace, last: i64) -> Result<Option<Vec<Past>>, Error> {
         if place.seq >= last {
             place.seq = i64::MAX;
             return Ok(None);
@@ -113,7 +113,7 @@ impl Source<'_> {
     }
 
     /// The events of the next rows, those that are not stored appended; none past the last row.
-    pub(super) async fn of_rows(&self, place: &mut Place) -> Result<Option<Vec<Past>>, Error> {
+    pub(super) async fn of_rows(&self, place: &mut BackfillPlace) -> Result<Option<Vec<Past>>, Error> {
         let rows = self.next_rows(place).await?;
         if rows.is_empty() { Ok(None) } else { self.announced(&rows).await.map(Some) }
     }
@@ -156,7 +156,7 @@ impl Source<'_> {
     }
 
     /// The next rows in the order in which they were created, and the place behind them.
-    async fn next_rows(&self, place: &mut Place) -> Result<Vec<Row>, Error> {
+    async fn next_rows(&self, place: &mut BackfillPlace) -> Result<Vec<Row>, Error> {
         let mut rows = Vec::new();
         let of_wallets = [EventType::WalletCreated, EventType::WalletReplaced, EventType::WalletBlocked];
         if of_wallets.into_iter().any(|kind| self.subscriber.wants(kind)) {
