@@ -1,4 +1,4 @@
-//! Giving new endpoints the history that they ask for, as fast as it gets through and no faster.
+//! Gives new endpoints the history that they ask for, no faster than it is delivered.
 //!
 //! Any number of processes may do this at once: each step is a transaction that another one's makes void.
 

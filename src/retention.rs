@@ -1,4 +1,4 @@
-//! Keeping the past for as long as the configuration says, and no longer.
+//! Removes what is older than the configuration keeps.
 //!
 //! A run goes along the actions of operators, the attempts and the events, each from the oldest to the first that is too young,
 //! batch after batch with a pause between them. It may be stopped between two batches and loses nothing by it; two processes that

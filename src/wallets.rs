@@ -1,5 +1,4 @@
-//! The writes: a wallet is created, blocked or replaced upstream, and what the API answers is stored with its events
-//! before the caller hears of it.
+//! Creates, blocks and replaces wallets upstream, and stores the answer with its events before the caller receives it.
 //!
 //! An answer is stored only if it is what was asked for. Where no answer came, or one that proves nothing, the error says
 //! that it is not known whether it was done: only a refusal proves that it was not.

@@ -1,4 +1,4 @@
-//! Where an endpoint's callbacks go: an address, or a template of one.
+//! The address of an endpoint's callbacks: a constant url or a template.
 //!
 //! A template may fill in what comes after the authority and nothing before: scheme, host and port are constant, so no
 //! event decides who is called. Values are percent-encoded as they are put in, `/` included, so none gets out of its

@@ -1,4 +1,4 @@
-//! What a receiver answered: its status, what it asks for, and the beginning of what it said.
+//! Reads a receiver's answer: its status, its Retry-After, and the beginning of its body.
 //!
 //! A 2xx counts once its body has arrived, or 16 KiB of it; a receiver that goes silent in the middle may have failed
 //! in the middle. Any other status counts as it stands: a broken body does not make a refusal less of one.

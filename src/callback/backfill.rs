@@ -1,4 +1,4 @@
-//! How much history an endpoint is given when it is new.
+//! The setting that says how much history a new endpoint receives.
 
 use chrono::{DateTime, SubsecRound, Utc};
 use schemars::JsonSchema;

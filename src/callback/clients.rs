@@ -1,4 +1,4 @@
-//! The HTTP clients of a sender: one per transport, and one of its own for each server that has failed.
+//! Keeps the HTTP clients of a sender: one per transport, and a separate one for each server that has failed.
 //!
 //! After a failure the server's name is looked up anew: it may lead to another server by now, while connections that are
 //! open lead to the old one. So a server that fails gets a client of its own, which is made anew after each failure, at most

@@ -1,4 +1,4 @@
-//! Section `callbacks`: who is told, of what, how, and how patiently.
+//! Section `callbacks`: which endpoints receive which events, how, and with which retries.
 //!
 //! An endpoint takes every setting of `defaults` that it does not name itself; [`Defaults::overridden_by`] is the one
 //! place where the two are laid over each other.

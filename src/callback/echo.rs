@@ -1,4 +1,4 @@
-//! What an attempt sent that nobody else may see: should the receiver repeat it, it is not kept.
+//! Finds secrets of a request in the answer, so that an answer that repeats them is not stored.
 
 use data_encoding::BASE64;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};

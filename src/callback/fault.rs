@@ -1,4 +1,4 @@
-//! Why there was no complete answer: a kind from a closed set, and a short text for whoever looks into it.
+//! Says why there was no complete answer: a kind from a closed set, and a short text for operators.
 //!
 //! The kind is found by walking the causes of the client's error. The text is the innermost cause, which is what an
 //! operator can act upon; the url, which may carry a password in its query, is in none of it.

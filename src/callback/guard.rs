@@ -1,4 +1,4 @@
-//! Which addresses may be called: what `callbacks.egress.deny` lists is refused, however a name resolves.
+//! Refuses addresses that `callbacks.egress.deny` lists, however a name resolves.
 //!
 //! A name is looked up here and the denied addresses are taken out, so the address that was checked is the one that is
 //! connected to; a name that changes its mind in between gains nothing. An address that stands in the url itself is

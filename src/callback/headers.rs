@@ -1,4 +1,4 @@
-//! The headers that every request to an endpoint carries: its own, the proof of who calls, and the bridge's name.
+//! Builds the headers that every request to an endpoint carries: configured ones, credentials, and the bridge's user agent.
 //!
 //! What signs, identifies or frames a request is not the configuration's to set. All configured values are marked
 //! sensitive, because an API key may be among them. A value may be a template, but for the content type's, which

@@ -1,4 +1,4 @@
-//! The stored body as a template sees it, with every number exact.
+//! Gives templates the stored body with every number exact.
 //!
 //! Between JSON and a template stand machine numbers, and a double keeps fifteen digits. Amounts of the bridge's own are
 //! text already, but what the upstream said is passed on as it was. So a number is a number only if it would be written

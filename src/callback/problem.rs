@@ -1,4 +1,4 @@
-//! What is wrong with the configuration of callbacks: everything at once, each with the key that it is about.
+//! Collects every problem in the configuration of callbacks, each with its key.
 //!
 //! The texts say what to write instead. They never quote a value that could be a secret or carry one.
 

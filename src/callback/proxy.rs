@@ -1,4 +1,4 @@
-//! The proxy that callbacks go through, and the name and password that it may want.
+//! The proxy for callbacks, with its optional credentials.
 //!
 //! The credentials go to the proxy only: in `Proxy-Authorization`, to its address, never to a receiver.
 

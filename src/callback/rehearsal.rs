@@ -1,4 +1,4 @@
-//! Trying an endpoint's templates and its `when` on an event of each type that it wants, before there is one.
+//! Tries an endpoint's templates and its `when` on a sample event of each type that it wants.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc;

@@ -1,4 +1,4 @@
-//! What goes out in one attempt: where to, the body, and the headers that identify and sign it.
+//! Builds the request of one attempt: the url, the body, and the headers that identify and sign it.
 
 use chrono::{DateTime, Utc};
 use minijinja::Value;

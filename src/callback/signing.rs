@@ -1,4 +1,4 @@
-//! Who signs a request, and how: the signing secrets, and signatures of other styles beside theirs.
+//! Signs requests with the endpoint's secrets, and in other signature styles beside them.
 //!
 //! Which of the secrets sign is decided when a request is signed, by the time of the attempt.
 

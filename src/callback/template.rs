@@ -1,4 +1,4 @@
-//! What an endpoint makes of an event: a MiniJinja template of the body, of the address or of a header.
+//! Renders an event into a request with MiniJinja templates: the body, the address, or a header.
 //!
 //! The template sees the members of the stored body (`id`, `type`, `data.object.amount`, …); see [`super::number`] for
 //! what becomes of numbers. A name that is not there is an error, not an empty text: `x is defined` and

@@ -1,4 +1,4 @@
-//! How an endpoint is connected to: whom to trust, what to prove, and which HTTP to speak.
+//! The transport settings of an endpoint: trusted authorities, client certificate, and HTTP version.
 //!
 //! The files are read when the configuration is compiled, and once: what is wrong with them stops the start. Endpoints
 //! whose transports are equal share a client and its connections. A named authority is the only one that is trusted:

@@ -1,4 +1,4 @@
-//! One attempt: an HTTP callback, or a statement in the database.
+//! Makes one attempt: an HTTP callback, or a run of a sink's statement.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The circuit breaker of an endpoint: closed, open with one probe at a time, or shut until an operator opens it. Pure.
+//! The circuit breaker of an endpoint: closed, open with one probe at a time, or suspended until an operator resumes it. Pure.
 //!
 //! `active` is the closed circuit. After [`FAILING_AFTER`] consecutive failures it opens: `failing`. Then nothing is sent but a
 //! probe, every second at first and once a minute at last. The first success closes it. A 410, or three days of failing,

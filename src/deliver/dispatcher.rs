@@ -1,5 +1,5 @@
-//! The shell around the machine: it reads, sends and writes what the machine asks for, each as a task, and passes it what came of
-//! it back.
+//! The shell around the machine: it runs each read, request and write that the machine asks for as a task, and passes the
+//! result back to it.
 
 pub(in crate::deliver) mod jobs;
 mod news;

@@ -1,4 +1,4 @@
-//! How many requests an endpoint may have under way, and how many a second. Pure.
+//! Limits an endpoint's concurrent requests (AIMD) and its requests per second (token bucket). Pure.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the deliverers count of themselves.
+//! The metrics of delivery.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Which endpoints this process leads: it shows that it lives, takes the lead of what nobody leads, and runs a dispatcher for
-//! each.
+//! Decides which endpoints this process leads: it writes a heartbeat, claims endpoints without a leader, and runs a dispatcher
+//! for each.
 
 pub(in crate::deliver) mod rivals;
 pub(in crate::deliver) mod tail;

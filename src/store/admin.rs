@@ -1,4 +1,5 @@
-//! What people ask, and what is done about old rows: lists, counts, retention. Nothing here decides what is delivered.
+//! Queries for people, and what is done about old rows: lists, counts, `reconcile`, retention. Nothing here decides what is
+//! delivered.
 
 pub mod activity;
 mod counts;

@@ -1,4 +1,4 @@
-//! Endpoints: which there are, and what state they are in (`lumo_endpoints`).
+//! Endpoints and their states (`lumo_endpoints`).
 
 mod register;
 

@@ -1,4 +1,4 @@
-//! What the reading of the listings remembers between two rounds, and which process reads.
+//! The sync engine's memory between two rounds, and which process syncs.
 
 pub(in crate::store) mod account;
 pub(in crate::store) mod lead;

@@ -1,4 +1,4 @@
-//! Why a write gave no wallet, in words that say what is known of it: done, not done, or not known.
+//! Errors of wallet writes, which say what is known: done, not done, or unknown.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What an endpoint is made of, and everything that can be wrong with it.
+//! Tests how endpoints are compiled, and every problem that compiling reports.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What goes over the wire, and what becomes of every way in which the other side can behave.
+//! Tests what a request looks like on the wire, and how each behaviour of a receiver is reported.
 
 mod echo;
 mod faults;

@@ -1,4 +1,4 @@
-//! What filters and outputs may make: each is measured before it is made, and all of one rendering share a budget.
+//! Bounds the output of filters: each output is measured before it is made, within one budget per rendering.
 //!
 //! Rendering does not leave its thread, so the budget is the thread's.
 

@@ -1,4 +1,4 @@
-//! Which templates are taken at all, judged by their words before anything is compiled or run.
+//! Refuses templates that would cost too much, judged by their tokens before anything is compiled.
 //!
 //! The engine parses and compiles by recursion, and its operators put values together without a limit: a long chain of
 //! `1+1+…` ends the stack, `x ~ x` a few dozen times over the memory. So the size of a template, the length of its tags

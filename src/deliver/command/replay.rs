@@ -1,4 +1,4 @@
-//! Telling stored events again, from the first to the last.
+//! Sends stored events again, batch after batch, oldest first.
 
 use tokio_util::sync::CancellationToken;
 

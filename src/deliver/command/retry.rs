@@ -1,4 +1,4 @@
-//! Trying again by hand whatever a filter takes, the oldest first.
+//! Retries the deliveries that a filter selects, batch after batch, oldest first.
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;

@@ -1,4 +1,5 @@
-//! Trying an endpoint: one signed test event, sent at once and stored nowhere, and what to do about the answer. A sink is run with it, and what that did is rolled back.
+//! Sends one signed test event to an endpoint, stores nothing, and suggests what to do about the answer. For a sink, the
+//! statement is run and rolled back.
 
 use std::time::Instant;
 

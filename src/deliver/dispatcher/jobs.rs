@@ -1,4 +1,4 @@
-//! What the machine asks of the database, as it is done.
+//! Runs the machine's actions on the database.
 
 use chrono::{DateTime, Utc};
 

@@ -1,5 +1,5 @@
-//! What the log says of an endpoint: that it began to fail, how it goes once a minute, that it is over, and that callbacks
-//! are given up. Not every attempt.
+//! Writes an endpoint's log lines: when it begins to fail, a summary once a minute, when it recovers, and when deliveries are
+//! given up. Single attempts are not logged.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! One event in hand, and how far it has got.
+//! One event in hand, and its stage: queued, in flight, or decided.
 
 use std::sync::Arc;
 use std::time::Duration;

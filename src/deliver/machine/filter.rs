@@ -1,4 +1,5 @@
-//! `when` of the endpoint: which events are sent at all. Each is judged when its turn comes, whenever that is.
+//! Applies the endpoint's `when`: an event is judged when it is next to be sent, and filtered events are recorded without a
+//! request.
 
 use std::time::Duration;
 

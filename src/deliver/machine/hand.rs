@@ -1,4 +1,4 @@
-//! What the machine has in hand: events of the log beyond the position, and rows that are due, each in its lane.
+//! The events that the machine holds: those of the log beyond the position, and due rows, each in its lane.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;

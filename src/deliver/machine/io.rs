@@ -1,4 +1,4 @@
-//! What the machine is told, and what it wants done.
+//! The machine's inputs and actions.
 
 use std::sync::Arc;
 

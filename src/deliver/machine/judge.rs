@@ -1,4 +1,4 @@
-//! What follows from an answer.
+//! Judges an answer: the delivery's result, and the endpoint's health.
 
 use std::time::Duration;
 

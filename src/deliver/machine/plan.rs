@@ -1,4 +1,4 @@
-//! What to ask for next, and when to be asked again.
+//! Decides what to read and send next, and when the machine must run again.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;

@@ -1,4 +1,4 @@
-//! What comes from the log: when to read it, and what becomes of what was read.
+//! Decides when to read the log, and takes the events that were read in hand.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;

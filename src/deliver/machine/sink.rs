@@ -1,4 +1,4 @@
-//! Sinks: what to run next, and what a run came to.
+//! Decides what a sink runs next, and records the result of a run.
 
 use lumo_bridge_entity::attempt::AttemptResult;
 

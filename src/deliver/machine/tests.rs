@@ -1,4 +1,4 @@
-//! The machine alone: what it does next, for inputs that a test makes up.
+//! Tests the machine alone: its actions for inputs that a test makes up.
 
 mod filter;
 mod news;

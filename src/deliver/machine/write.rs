@@ -1,4 +1,4 @@
-//! What is written, and when: group commits that are prefixes of the log.
+//! Decides what is written and when: group commits, each a prefix of the log.
 
 use std::time::Duration;
 

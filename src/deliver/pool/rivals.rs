@@ -1,4 +1,4 @@
-//! The other processes, as this one sees them: who has fallen silent, and whose lead may be taken. Pure.
+//! Tracks the heartbeats of other processes, and decides whose endpoints may be claimed. Pure.
 
 use std::collections::HashMap;
 use std::time::Duration;

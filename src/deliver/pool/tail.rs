@@ -1,5 +1,5 @@
-//! The end of the log, looked at once for all endpoints that rarely want something: most of what is appended is not for them,
-//! and each of them would have to ask.
+//! Follows the end of the log once for all idle endpoints, because most new events are not for them and each would query by
+//! itself.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Processes, each with the machines of the endpoints that it leads, and what is under way between them and the world.
+//! Simulated processes, each with the machines of the endpoints that it leads and their actions under way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

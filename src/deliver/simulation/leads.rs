@@ -1,4 +1,4 @@
-//! Who leads: processes show that they live, and look for endpoints that nobody leads.
+//! Simulated leadership: processes write heartbeats and claim endpoints without a leader.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What people do meanwhile: commands, and what receivers acknowledge by a row.
+//! Simulated people: commands of operators, and acknowledgements by row.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What must hold, after every transaction, at every arrival, and at rest.
+//! The invariants, checked after every transaction, at every arrival, and at rest.
 
 use lumo_bridge_entity::exception::Reason;
 

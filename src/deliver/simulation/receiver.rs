@@ -1,4 +1,4 @@
-//! What callbacks arrive at.
+//! Simulated receivers, with moods and an order to keep.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

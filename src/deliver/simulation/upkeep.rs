@@ -1,4 +1,4 @@
-//! What happens around deliveries: old rows go, and the configuration is changed.
+//! Simulated upkeep: retention, and changes of the configuration.
 
 use std::collections::BTreeSet;
 

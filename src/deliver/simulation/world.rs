@@ -1,4 +1,4 @@
-//! The world: a database, processes, receivers, and a time of its own.
+//! The simulated world: a database, processes, receivers, and a clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

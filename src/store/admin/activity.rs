@@ -1,4 +1,4 @@
-//! What went on in the last hours, counted.
+//! Counts deposits and deliveries per hour, for the last hours.
 //!
 //! Only the hours are looked at, however much is stored: deposits along the key of their times, deliveries along the numbers of
 //! their events. Where each hour begins in the log is found by halving; so no event is read but those that an endpoint has

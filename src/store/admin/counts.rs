@@ -1,4 +1,4 @@
-//! How much waits for each endpoint, and since when.
+//! Counts the waiting deliveries of each endpoint, and finds the oldest.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Deliveries as people ask for them: lists, single ones, and their attempts.
+//! Lists deliveries, and shows single ones with their attempts.
 //!
 //! A delivery is not stored as such: it is an event beyond an endpoint's position, a row of `lumo_exceptions`, a range that was
 //! given up, or an event that was passed. The state that is asked for decides which of these is read, so that a few that wait are

@@ -1,4 +1,4 @@
-//! What people ask: lists, single things, counts. Reads only.
+//! Queries of lists, single rows and counts. Reads only.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::{deposit, event, stream, wallet};

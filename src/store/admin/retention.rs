@@ -1,4 +1,4 @@
-//! Retention: what was kept for long enough is removed, a few hundred rows at a time.
+//! Removes old rows, a few hundred at a time.
 //!
 //! An event is removed when it is old and nothing needs it: no endpoint has still to receive it, and it has neither a row of
 //! `lumo_exceptions` nor an attempt. Rows that have ended, and records of what was not sent, say why an event was not

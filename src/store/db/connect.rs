@@ -1,4 +1,4 @@
-//! The pools, with what each database must be told.
+//! Opens the connection pools, with the settings that each database needs.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! The time limit of what SQLite runs, which has none of its own: asked by the connection that writes, every few thousand
-//! steps of its machine.
+//! Limits the time of statements on SQLite, which has no limit of its own: its progress handler checks a deadline every few
+//! thousand steps.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

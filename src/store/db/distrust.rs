@@ -1,4 +1,4 @@
-//! Connections that must not be used again.
+//! Marks connections that must not be used again.
 //!
 //! The pools hand out no handle on one connection, so distrust is by age: after an event that makes connections doubtful, every
 //! connection that is older than the event is closed instead of used or kept, and a new one is opened in its place. A new

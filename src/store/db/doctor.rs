@@ -1,4 +1,4 @@
-//! What the doctor asks of the database: who it is, and whether it would let the tables be made. Leaves no trace.
+//! Asks the database for its version and user, and whether the tables could be created. Leaves no trace.
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 

@@ -1,4 +1,4 @@
-//! What can go wrong with the database, by what the caller does about it.
+//! The errors of the store, by what the caller does about them.
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 

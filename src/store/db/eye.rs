@@ -1,4 +1,4 @@
-//! Plain SQL for tests: what is stored is not asked of the code under test.
+//! Plain SQL for tests, which check what is stored without the code under test.
 
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, QueryResult, Statement, TryGetable};
 

@@ -1,4 +1,4 @@
-//! Where a test makes the database fail, in the middle of a transaction of its choice.
+//! Makes the database fail at a statement of a test's choice, in the middle of a transaction.
 //!
 //! A program never has one: there is no option that sets it, and without it a statement passes a single `None`.
 

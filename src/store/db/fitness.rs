@@ -1,4 +1,5 @@
-//! Whether the database is fit for a daemon: all that one does to the tables, in transactions that are rolled back.
+//! Checks whether the database is fit for a daemon: it does everything that one does to the tables, in transactions that are
+//! rolled back.
 //!
 //! A missing right, an encoding that lacks characters or a binary log that refuses the isolation level would otherwise show when
 //! the first row comes that needs it, and stop a listing for good.

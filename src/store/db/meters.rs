@@ -1,4 +1,4 @@
-//! What the store counts of itself.
+//! The metrics of the store.
 
 use crate::meter::{Counter, Exposition};
 

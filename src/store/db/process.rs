@@ -1,4 +1,4 @@
-//! The process lock: how other processes see whether this one lives.
+//! Holds the process lock, by which other processes see whether this one is alive.
 //!
 //! Every lease ends by itself. But its holder may be known to be dead long before: each process holds a lock of its own for
 //! as long as it lives, in a [session](crate::store::db::session) of its own, and the server drops the lock the moment the process

@@ -1,4 +1,4 @@
-//! The session of its own that a process keeps: it holds the process lock, and on PostgreSQL hears of what others queue.
+//! Keeps one session of the database open: it holds the process lock and, on PostgreSQL, listens for notifications.
 //!
 //! A lock of a session is dropped with it, so the session is never replaced for its age, and it is opened again as soon as
 //! it was lost. What others queued meanwhile may have gone unheard, so the dispatchers look once after that.

@@ -1,4 +1,4 @@
-//! Raw SQL that the three databases read: `?` for a value, `"type"` for the one column whose name is a keyword.
+//! Builds raw SQL that all three databases accept: `?` for a value, `"type"` for the one column whose name is a keyword.
 
 use sea_orm::{DbBackend, Statement, Value};
 

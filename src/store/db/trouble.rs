@@ -1,4 +1,4 @@
-//! Whether the database takes what is written to it.
+//! Tracks which transactions cannot be committed at present.
 //!
 //! A full disk, a server that became read-only, a lock that is never released: reading goes on, and what cannot be stored
 //! is tried again. Until it is stored the process must not look well.

@@ -1,4 +1,4 @@
-//! Running work in a named transaction, again if it collides with another.
+//! Runs work in a named transaction, and repeats it if it collides with another one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

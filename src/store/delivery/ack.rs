@@ -1,4 +1,4 @@
-//! Acknowledgement by row: a delivery that was answered is finished by what the receiver writes into `lumo_acks`.
+//! Acknowledgement by row: an answered delivery is done once its receiver writes a row into `lumo_acks`.
 //!
 //! A receiver that inserts there in the transaction in which it works commits both or neither, so an answer that was given
 //! too early, or never arrived, decides nothing. A row may come late, and is then as good as one in time.

@@ -1,4 +1,4 @@
-//! Backfill: an endpoint that is new receives the history that was there before it, from the mirror.
+//! Backfill: a new endpoint receives events for the wallets and deposits that the mirror already holds.
 //!
 //! Each wallet and each deposit is one event, the one that announced it; a wallet that is blocked is a second one, the one
 //! that announced the block. First come the events that are stored, in the order of the log. Then come the rows of the mirror

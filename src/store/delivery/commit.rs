@@ -1,4 +1,4 @@
-//! The group commit of a leader: what came of a stretch of the log and of some rows, with the position behind it.
+//! The group commit of a leader: writes the results of a stretch of the log and of some rows, with the new position.
 //!
 //! It builds on the revision that the leader knows. If a command changed something since, the transaction looks under the lock
 //! what that was: what the command wrote is never overwritten, and everything else still counts.

@@ -1,4 +1,4 @@
-//! Looking at rows: which of them are due, and when the next one is.
+//! Loads due rows, and finds the time of the next one.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Positions: one narrow row per endpoint that is position, fence and turnstile.
+//! Positions: one narrow row per endpoint that holds its position, its epoch, and its revision.
 
 use lumo_bridge_entity::position;
 use sea_orm::sea_query::{Expr, ExprTrait};

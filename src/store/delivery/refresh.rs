@@ -1,4 +1,4 @@
-//! What a leader does about commands: it finishes what they left to it, and takes note of what they changed.
+//! Finishes what commands leave to the leader, and acknowledges their revision.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::exception::State;

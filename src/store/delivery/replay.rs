@@ -1,4 +1,4 @@
-//! Replaying: stored events are sent to one endpoint once more, under their own ids and in their order.
+//! Replays stored events: sends them to one endpoint again, with their ids and in their order.
 //!
 //! A replayed event has a row like one that failed, with the whole schedule before it. A replay goes batch by batch, each a
 //! transaction of its own, so that others wait for a few hundred rows at most; what is repeated after an interruption leaves

@@ -1,4 +1,4 @@
-//! Trying again by hand: what failed, died or was given up is due, with the whole schedule before it.
+//! Retries by hand: a delivery that failed, died or was skipped becomes due, with a fresh retry schedule.
 
 use std::collections::HashMap;
 

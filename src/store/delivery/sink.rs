@@ -1,4 +1,4 @@
-//! Running a sink's statement: under a savepoint, so that what fails leaves nothing behind, and for no longer than it may.
+//! Runs a sink's statement under a savepoint, so that a failure leaves nothing behind, and within its timeout.
 //!
 //! PostgreSQL has a time limit for statements. On SQLite the connection asks [`crate::store`]'s deadline. MySQL limits nothing but
 //! SELECT, and MariaDB limits otherwise: there the statement is ended from a second connection, with `KILL QUERY`.

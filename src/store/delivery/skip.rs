@@ -1,4 +1,4 @@
-//! Giving up by hand: single deliveries that were not sent yet, and everything that waits for an endpoint.
+//! Skips deliveries by hand: single ones, or everything that waits for an endpoint.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,4 @@
-//! Giving up everything that waits for an endpoint. What is beyond its position becomes a range that says so, however much it is;
-//! what has a row is ended row by row.
+//! Skips everything that waits for an endpoint: one range covers what is beyond its position, and each row is ended by itself.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::exception::{self, State as Row};

@@ -1,4 +1,4 @@
-//! What commands act on: events, and what is recorded of each at an endpoint.
+//! The deliveries that a command acts on: events, with their rows at an endpoint.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Registering: the tables learn which endpoints the configuration has, and what each of them wants from now on.
+//! Registers the endpoints of the configuration, and what each wants from now on.
 
 use std::collections::BTreeMap;
 

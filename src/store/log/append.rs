@@ -1,4 +1,4 @@
-//! Appending events.
+//! Appends events to the log.
 
 use std::collections::{HashMap, HashSet};
 

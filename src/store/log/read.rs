@@ -1,4 +1,4 @@
-//! Reading what an endpoint wants, from a place in the log on.
+//! Reads the events that an endpoint wants, from a number of the log on.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Superseding: a wallet's new balance takes the place of an older one that was not sent yet.
+//! Supersedes an unsent balance event when a newer one of the same wallet exists.
 //!
 //! A balance is a state and not a fact to be kept: whoever was away for an hour wants the last of sixty. An event is
 //! superseded only by one that the same endpoint receives as well.

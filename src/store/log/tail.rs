@@ -1,4 +1,4 @@
-//! What is new at the end of the log, for all endpoints in one statement.
+//! Finds which endpoints want any of the newest events, in one statement.
 
 use std::collections::HashSet;
 

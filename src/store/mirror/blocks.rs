@@ -1,4 +1,4 @@
-//! The index of a listing's stretches, in chunks: what the engine finds single rows by.
+//! Stores the index of a listing's stretches, by which the sync engine finds single rows.
 
 use lumo_bridge_entity::blocks;
 use sea_orm::sea_query::OnConflict;

@@ -1,4 +1,4 @@
-//! Deposits and their rows.
+//! Maps deposits to their rows.
 
 use lumo_bridge_entity::deposit::{Column, Entity, Model};
 use lumo_bridge_entity::stream;

@@ -1,4 +1,4 @@
-//! Columns of the deposits that nothing ever filled.
+//! Finds columns of the deposits that no deposit ever filled.
 
 use lumo_bridge_entity::deposit::{Column, Entity};
 use sea_orm::sea_query::{Alias, Expr, Func, Query};

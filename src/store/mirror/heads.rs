@@ -1,4 +1,4 @@
-//! What is stored of listed records, in brief: the query that every page costs, changed or not.
+//! Reads ids and fingerprints of listed records: the one query that every page costs.
 //!
 //! Where the database can, the answer is one text for all rows. A row of a driver costs several times what finding it in
 //! the table does; on SQLite, each of them crosses a thread.

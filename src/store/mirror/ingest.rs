@@ -1,4 +1,4 @@
-//! From listed records to stored rows, events and deliveries: everything that a batch causes.
+//! Stores listed records: compares them with their rows, writes changes, and publishes events.
 //!
 //! A batch is stored in one transaction, or in several if its items are large, which bounds the memory that a transaction takes.
 //! Each transaction stores rows together with their events; the last one also stores the progress of the reading.

@@ -1,4 +1,4 @@
-//! Many rows in one statement, in the way that is fastest on each database.
+//! Writes many rows in one statement, in the fastest way of each database.
 //!
 //! PostgreSQL takes columns: one array for each, unfolded into rows by the server. The text of the statement is the same
 //! whatever the number of rows, so it is prepared once, and a row costs no parameters. The arrays are sent as text, in

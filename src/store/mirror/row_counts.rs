@@ -1,5 +1,5 @@
-//! Counting and finding rows by their numbers, cheap however many there are: the counters, the unique index of numbers and
-//! the partial indexes of the few rows that are missing, blocked or new.
+//! Counts rows and finds them by number, at a cost that does not grow with the table: counters, the unique index of numbers,
+//! and partial indexes of the missing, blocked or new rows.
 //!
 //! Conditions that such an index stands for are written out: SQLite takes it only where the query says the same as the index.
 

@@ -1,5 +1,4 @@
-//! Which statuses deposits show, and which follows which: what a merchant needs to know to say which mean that the money is
-//! there.
+//! Lists the statuses of deposits and their transitions, from which a merchant sees which statuses mean that the money arrived.
 
 use std::collections::BTreeMap;
 

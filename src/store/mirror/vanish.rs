@@ -1,4 +1,4 @@
-//! Rows that the upstream no longer lists: they stay, and say since when they are missing.
+//! Marks rows that the upstream no longer lists as missing; they stay stored.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::stream;

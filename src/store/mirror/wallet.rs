@@ -1,4 +1,4 @@
-//! Wallets and their rows.
+//! Maps wallets to their rows.
 
 use lumo_bridge_entity::stream;
 use lumo_bridge_entity::wallet::{Column, Entity, Model};

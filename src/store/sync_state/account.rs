@@ -1,4 +1,4 @@
-//! Whose data the tables hold, whether the key that reads is that company's, and how the tables pass to another company.
+//! Records which company's data the tables hold, checks it against the key, and moves the tables to another company.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::operator_action::Action;

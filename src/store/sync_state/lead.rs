@@ -1,4 +1,4 @@
-//! Leading: of all processes on one database, one at a time does a thing, and what it does is fenced.
+//! Leases: one process at a time does a job, and its writes are fenced.
 //!
 //! A lease alone does not keep two from doing it: whoever was held up for longer than the lease goes on unaware that
 //! another took over. So each new leader gets a number of its own, and every transaction of the work looks, in its own

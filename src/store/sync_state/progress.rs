@@ -1,4 +1,4 @@
-//! Where each listing stands, and the history of passes.
+//! The progress of each listing, and the history of full scans.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::progress;

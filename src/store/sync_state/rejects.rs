@@ -1,4 +1,4 @@
-//! Items that could not be read: kept with what is wrong with them, so that everything else goes on without them.
+//! Rejects: keeps items that could not be read with their problem, so that the sync goes on without them.
 //!
 //! A kept item counts as listed until it can be read, or until a full scan proves that it is no longer listed. Its event is
 //! published in the transaction that keeps it.

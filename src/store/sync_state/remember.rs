@@ -1,4 +1,4 @@
-//! What the engine learns outside of a round.
+//! Stores what the sync engine learns outside of a round.
 
 use crate::store::{Advance, Error, Fence, Store};
 

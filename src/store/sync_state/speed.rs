@@ -1,4 +1,4 @@
-//! How fast Lumo is asked, noted by the process that reads, for others to show. A row of `lumo_meta`.
+//! Records the current request rate towards Lumo in a row of `lumo_meta`, for other processes to show.
 
 use lumo_bridge_entity::meta;
 use sea_orm::sea_query::OnConflict;

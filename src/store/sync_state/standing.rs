@@ -1,4 +1,4 @@
-//! What is wrong with a listing, for the operator: noted once as it begins and once as it ends, each time with an event.
+//! Records problems of a listing: once when one begins and once when it ends, each with an event.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::{progress, stream};

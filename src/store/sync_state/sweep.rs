@@ -1,4 +1,4 @@
-//! How far the rolling sweep of a listing has come, and which rows it has met.
+//! Stores the progress of a listing's sweep, and which rows it has read.
 //!
 //! What a sweep is about to do next is its own business: its state is stored as it comes. The rows that it met are a bitmap
 //! over their numbers, in chunks, of which only those that changed are written.

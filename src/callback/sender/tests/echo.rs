@@ -1,4 +1,4 @@
-//! A receiver that repeats what it was sent: none of what was sent in confidence is kept.
+//! Tests receivers that repeat the request: no secret of it is stored.
 
 use data_encoding::BASE64;
 

@@ -1,4 +1,4 @@
-//! Receivers at their worst, over raw sockets: none costs more than the timeout, a connection and a few kilobytes.
+//! Tests misbehaving receivers over raw sockets: none costs more than the timeout, a connection and a few kilobytes.
 
 use std::io::Read;
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! A name that leads to another server while the old one is still there.
+//! Tests a name that moves to another server while the old one still runs.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Through a proxy: what it is shown, and what only it is shown.
+//! Tests requests through a proxy: what the proxy sees, and what only the proxy sees.
 
 use std::net::{SocketAddr, TcpStream};
 

@@ -1,4 +1,4 @@
-//! Which signatures go out, and when none may.
+//! Tests which signatures a request carries, and when it must not be sent.
 
 use super::*;
 

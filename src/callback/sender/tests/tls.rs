@@ -1,4 +1,4 @@
-//! Over TLS: whom the sender trusts, what it proves, and which HTTP it speaks.
+//! Tests TLS: which certificates the sender trusts and shows, and which HTTP version it speaks.
 
 use std::io::Read;
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! What `when` makes of the events whose turn it is.
+//! Tests `when`: which events are sent, and how the others are recorded.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What others tell the machine: how far the log is, and what commands have changed.
+//! Tests what the machine learns from outside: the end of the log, and changes by commands.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Which delivery goes first, of those that wait behind another one.
+//! Finds the delivery that blocks another one of its lane.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Which tables are read for which states.
+//! Decides which tables are read for which states.
 
 use lumo_bridge_entity::attempt::AttemptResult;
 use lumo_bridge_entity::exception::State as Row;

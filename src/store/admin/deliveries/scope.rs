@@ -1,4 +1,4 @@
-//! What must be known of an endpoint before its deliveries can be listed: how it is, where it is, and what it wants.
+//! Loads what listing an endpoint's deliveries needs: its state, its position, and its ranges.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,5 @@
-//! A connection of its own that can only read, in a transaction that is never committed, and within a time.
+//! Runs the merchant's statement on a connection of its own, in a read-only transaction that is never committed, within a time
+//! limit.
 //!
 //! It belongs to no pool: what is set in its session ends with it.
 

@@ -1,4 +1,4 @@
-//! The record of attempts that were made, which goes by its own age, whatever became of the delivery.
+//! Removes records of attempts by their own age, whatever the state of their delivery.
 //!
 //! Numbers go on: a delivery that is under way knows how many attempts there were. What was not sent (`filtered`,
 //! `superseded`) stays as long as its event: without it the event would be shown as delivered.

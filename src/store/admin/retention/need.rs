@@ -1,4 +1,4 @@
-//! What an old event is still needed for.
+//! Decides whether an old event is still needed.
 //!
 //! The order of the questions matters. A group commit moves a position, ends rows and adds attempts at once; a row that ends
 //! leaves an attempt. So whoever asks for the positions first, then for the rows and then for the attempts sees at least one

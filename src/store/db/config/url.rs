@@ -1,4 +1,4 @@
-//! The url of the database: parsed as its driver will parse it, and never shown with its password or a parameter.
+//! The url of the database: parsed as its driver parses it, and never shown with its password or a parameter.
 
 use std::borrow::Cow;
 use std::fmt;

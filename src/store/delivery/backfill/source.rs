@@ -1,4 +1,4 @@
-//! Where history is read from: first the events that are stored, then the rows of the mirror.
+//! Reads history for a backfill: first the stored events, then the rows of the mirror.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! What came of one event at an endpoint, and its rows in the tables.
+//! The result of one event at an endpoint, and its rows in the tables.
 
 use std::time::Duration;
 

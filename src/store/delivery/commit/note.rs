@@ -1,4 +1,4 @@
-//! What a group commit says of the endpoint itself, and the events that follow from it.
+//! The part of a group commit about the endpoint's own state, and the events that follow from it.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::endpoint;
