@@ -81,7 +81,7 @@ struct Inner {
     /// Where everything else is read.
     read: TimedConnection,
     backend: DbBackend,
-    /// What a transaction of PostgreSQL is told as it begins.
+    /// The statement that opens a transaction on PostgreSQL.
     settings: Option<String>,
     /// The limit of what is run on SQLite's one writer.
     deadline: Deadline,
@@ -198,8 +198,8 @@ impl Store {
         self.inner.troubles.longest()
     }
 
-    /// Tells when events were appended or commands given by this process, or by others once it is [listening](Store::hold_process_lock). A hint: what
-    /// others queue may go unheard.
+    /// Signals that this process appended events or gave commands. Once it [listens](Store::hold_process_lock), it also signals
+    /// those of other processes. A signal is a hint: those of other processes can be lost.
     #[must_use]
     pub fn appended(&self) -> watch::Receiver<()> {
         self.inner.appended.subscribe()

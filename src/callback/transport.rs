@@ -2,7 +2,7 @@
 //!
 //! The files are read when the configuration is compiled, and once: what is wrong with them stops the start. Endpoints
 //! whose transports are equal share a client and its connections. A named authority is the only one that is trusted:
-//! whoever names one knows who issues the receiver's certificate.
+//! an endpoint that names one knows who issues the receiver's certificate.
 
 use std::fmt;
 use std::path::Path;

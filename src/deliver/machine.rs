@@ -42,14 +42,14 @@ use write::Writing;
 /// Most events in hand, and most bytes of their bodies.
 const MAX_IN_HAND: usize = 2_000;
 const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// Most answers in hand that are not written: so many are sent again after a `kill -9`, and what is in flight.
+/// Most answers in hand that are not written. After a `kill -9` they are sent again, with the requests in flight.
 const MAX_UNWRITTEN: usize = 300;
 /// The wait after the database failed.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
-/// How often to look for acknowledgements where they are asked for, and where they are not any more.
+/// How often to read acknowledgements: while the endpoint asks for them, and after it stopped to.
 const ACK_POLL: Duration = Duration::from_secs(1);
 const RARE_ACK_POLL: Duration = Duration::from_secs(60);
-/// Acknowledgements in one look.
+/// Most acknowledgements that are read at once.
 const MAX_ACKS: usize = 500;
 /// What must be left of the lease when a request has timed out, to write what came of it.
 const WRITE_MARGIN: Duration = Duration::from_secs(5);

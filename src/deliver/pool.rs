@@ -26,15 +26,15 @@ use crate::clock::Clock;
 use crate::model::id::EndpointName;
 use crate::store::{Error, ProcessLocks, Store};
 
-/// How often a process shows that it lives.
+/// How often a process writes its heartbeat.
 const BEAT_EVERY: Duration = Duration::from_secs(3);
-/// How often it looks for endpoints that nobody leads, for commands, and for what others have appended.
+/// How often the pool checks for endpoints without a leader, for commands, and for events that others appended.
 const POLL_EVERY: Duration = Duration::from_secs(1);
-/// How soon after something was appended or ordered it looks for commands.
+/// How soon after a wake-up the pool checks for commands.
 const COMMAND_POLL: Duration = Duration::from_millis(50);
-/// How often it looks for locks of processes that have died.
+/// How often the pool checks the locks of other processes.
 const LOCK_POLL: Duration = Duration::from_secs(5);
-/// Who leads so many endpoints waits so long for each of them before it takes another.
+/// The pause per endpoint that this process leads, before it claims another one: so endpoints spread over the processes.
 const YIELD_DELAY: Duration = Duration::from_millis(50);
 /// Delivers to the endpoints of a configuration.
 pub struct Pool {
@@ -70,7 +70,7 @@ impl Pool {
     }
 
     /// Delivers until `soft` is cancelled, then finishes what is in hand and gives up its leads. When `hard` is cancelled what
-    /// is left is dropped, and sent again by whoever leads next.
+    /// is left is dropped, and the next leader sends it again.
     ///
     /// # Panics
     /// If one of its dispatchers did: an endpoint that is silently no longer served would be worse.

@@ -1,7 +1,7 @@
 //! The log: every event once, in the order of commit, and which endpoint wants which part of it.
 //!
-//! Whoever appends locks the row `*` of `lumo_streams` until the commit. So `seq` has no holes and is the order of commit, and
-//! whoever has read up to a number misses nothing before it. Nothing is written per endpoint: an endpoint has a
+//! A transaction that appends locks the row `*` of `lumo_streams` until its commit. So `seq` has no holes and is the order of commit, and
+//! a reader that is at a number has missed nothing before it. Nothing is written per endpoint: an endpoint has a
 //! position in the log ([`super::delivery`]), and ranges that say which types it wants from where to where.
 
 mod append;

@@ -24,20 +24,20 @@ pub(super) struct Entry {
     pub(super) attempts: i32,
     pub(super) hold_until: Option<DateTime<Utc>>,
     pub(super) stage: Stage,
-    /// A command has decided about it: what comes of it counts no more.
+    /// A command has decided about it, so its result is ignored.
     pub(super) is_overruled: bool,
     pub(super) is_probe: bool,
 }
 
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// Waits for its turn, its lane's, or room.
+    /// Waits for its lane, or for a free slot.
     Queued,
     InFlight,
     Decided(Decided),
 }
 
-/// What came of it, and is to be written.
+/// The result, which is still to be written.
 #[derive(Clone, Debug)]
 pub(super) struct Decided {
     pub(super) fate: Fate,
@@ -67,7 +67,7 @@ impl Entry {
         Self { reason, row: Some(known), tries, attempts, hold_until, ..Self::of_event(event, lane) }
     }
 
-    /// When the event was noticed; none for what is told once more, or of the time before.
+    /// When the event was noticed; none for a replay or a backfill.
     pub(super) fn noticed_at(&self) -> Option<DateTime<Utc>> {
         (self.reason == Reason::Live).then_some(self.event.detected_at)
     }
@@ -79,7 +79,7 @@ impl Entry {
         }
     }
 
-    /// What is to be written of it; nothing while a row of its own says all.
+    /// The item to write; none while its row is up to date.
     pub(super) fn item(&self, seq: i64, until: DateTime<Utc>) -> Option<Item> {
         let (fate, attempt, amend) = match &self.stage {
             _ if self.is_overruled => return None,

@@ -32,14 +32,14 @@ pub(in crate::deliver) enum Input {
     Lease(Instant),
     Read(Option<Read>),
     Due(Option<Due>),
-    /// What the endpoint may be tried with; none if nothing waits.
+    /// A delivery to probe the endpoint with; none if nothing waits.
     ProbeFound(Option<Option<Candidate>>),
     Answered {
         seq: i64,
         report: Report,
     },
     Committed(Option<Written>),
-    /// The endpoint's position, once whoever wrote it has ended.
+    /// The endpoint's position, read after the transaction that wrote it has ended.
     FoundOut(Option<Option<position::Model>>),
     SinkRan(Option<SinkEnd>),
     Refreshed(Option<Option<Refreshed>>),
@@ -58,7 +58,7 @@ pub(in crate::deliver) struct Read {
     pub(in crate::deliver) acknowledged: Vec<EventId>,
 }
 
-/// What an endpoint that fails may be tried with.
+/// A delivery to probe a failing endpoint with.
 #[derive(Debug)]
 pub(in crate::deliver) enum Candidate {
     Row(Box<DueRow>),
@@ -69,14 +69,14 @@ pub(in crate::deliver) enum Candidate {
 /// How a run of a sink ended.
 #[derive(Debug)]
 pub(in crate::deliver) struct SinkEnd {
-    /// The first so many items ran and are written, if this says so.
+    /// How many items ran, from the first on. They are written if `written` says so.
     pub(in crate::deliver) done: usize,
     pub(in crate::deliver) written: Option<Written>,
-    /// What the next one failed with.
+    /// The failure of the item after those.
     pub(in crate::deliver) failed: Option<Report>,
 }
 
-/// What to do.
+/// What the dispatcher must do.
 #[derive(Debug)]
 pub(in crate::deliver) enum Action {
     Read {
@@ -119,7 +119,7 @@ pub(in crate::deliver) enum Action {
     Stop,
 }
 
-/// A request to make.
+/// A request to send.
 #[derive(Clone, Debug)]
 pub(in crate::deliver) struct Sending {
     pub(in crate::deliver) event: Arc<LogEvent>,
@@ -127,7 +127,7 @@ pub(in crate::deliver) struct Sending {
     pub(in crate::deliver) reason: Reason,
 }
 
-/// What people may want to know: for the log and the metrics.
+/// What the log and the metrics report.
 #[derive(Debug)]
 pub(in crate::deliver) enum Notice {
     Attempt {

@@ -12,9 +12,9 @@ use crate::deliver::breaker::Gate;
 use crate::model::id::EventId;
 use crate::store::log::{LogEvent, Slice};
 
-/// Who has wanted nothing for so long is told what others have found at the end of the log.
+/// An endpoint that wanted nothing for this long does not read the log itself: the shared tail does.
 const KEEN_FOR: Duration = Duration::from_secs(10);
-/// How often to look whether the log may be read again, where one row holds up everything.
+/// How often to check whether the log may be read again while one row blocks everything.
 const BLOCKED_POLL: Duration = Duration::from_secs(1);
 
 /// What is known of the events that were read.
@@ -32,7 +32,7 @@ impl Machine {
         !self.is_at_end || self.busy.reading.is_some() || self.found_at.is_some_and(|at| at + KEEN_FOR > now)
     }
 
-    /// Nothing of a stretch of the log is wanted. Whoever has not come that far has to read.
+    /// Nothing of a stretch of the log is wanted. A position before the stretch still has to be read up to it.
     pub(super) fn passed(&mut self, from: i64, through: i64) {
         let cursor = self.hand.cursor();
         if through <= cursor {

@@ -11,15 +11,15 @@ use super::hand::Hand;
 use super::{AFTER_ERROR, Machine, Now};
 use crate::store::delivery::{Committed, EndpointNote, Fate, GroupCommit, Item, KnownRow, Written};
 
-/// A group commit leaves when so many are decided, …
+/// A group commit is written once this many results are decided, …
 const BATCH: usize = 200;
-/// … or so long after the first of them.
+/// … or this long after the first of them.
 const MAX_LINGER: Duration = Duration::from_millis(50);
-/// While a commit takes longer than this nothing is sent: if it never ends, what is answered meanwhile is sent again.
+/// While a commit takes longer than this, nothing is sent: if its end stays unknown, what was answered meanwhile is sent again.
 const MAX_COMMIT: Duration = Duration::from_millis(500);
-/// An undecided event holds up the position for so long, or for a batch; then it gets a row.
+/// An undecided event holds up the position for this long, or for one batch; then it gets a row.
 const MAX_PIN: Duration = Duration::from_millis(200);
-/// The position is written when it has moved so far, or for so long, although nothing else is to be written.
+/// The position is written without anything else once it has moved this far, or has been moving for this long.
 const MAX_MOVED: i64 = 10_000;
 const MAX_MOVED_FOR: Duration = Duration::from_secs(60);
 /// How often the endpoint's own row is written where nothing but successes happen.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lumo_bridge_entity::{endpoint, process};
 use tokio::time::Instant;
 
-/// A process whose beat stands still for so long is taken off the table.
+/// A process whose heartbeat stands still for this long is removed from the table.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(900);
 
 pub(in crate::deliver) struct Rivals {

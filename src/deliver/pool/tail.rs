@@ -11,12 +11,12 @@ use crate::chain::Chain;
 use crate::model::id::EndpointName;
 use crate::store::{Error, Store};
 
-/// How often to look where nobody tells of what was appended.
+/// How often to read the end of the log without a wake-up.
 const POLL_EVERY: Duration = Duration::from_secs(1);
-/// Who is so many events behind reads for itself.
+/// An endpoint that is further behind, in events, reads the log itself.
 const MAX_EVENTS: i64 = 10_000;
 
-/// What lies behind a place in the log.
+/// What was appended after `from`.
 #[derive(Clone, Debug, Default)]
 pub(in crate::deliver) struct LogEnd {
     pub(in crate::deliver) from: i64,
@@ -34,17 +34,17 @@ impl Tail {
         Self(Arc::new(watch::Sender::default()))
     }
 
-    /// The looks from now on. A look may be missed: the next one begins where that ended.
+    /// The ends read from now on. A receiver that misses one must read from its own position.
     pub(in crate::deliver) fn listen(&self) -> watch::Receiver<LogEnd> {
         self.0.subscribe()
     }
 
-    /// Looks whenever something was appended, for ever.
+    /// Reads the end whenever something was appended. Never returns.
     pub(in crate::deliver) async fn follow(&self, store: &Store) {
         let mut appended = store.appended();
         let mut from = None;
         loop {
-            // Whether it was told or not makes no difference.
+            // A wake-up and a timeout are treated alike.
             drop(tokio::time::timeout(POLL_EVERY, appended.changed()).await);
             if self.0.receiver_count() == 0 {
                 from = None;
@@ -65,9 +65,9 @@ impl Tail {
     }
 }
 
-/// What is new since `from`. Without it, or if that is long ago, only where the log ends: whoever is not there reads.
+/// What is new since `from`. Without it, or if it is too far back, only the end of the log.
 async fn read_end(store: &Store, from: Option<i64>) -> Result<Option<LogEnd>, Error> {
-    // The end comes first: what is appended meanwhile belongs to the next end.
+    // The end is read first, so what is appended meanwhile belongs to the next reading.
     let through = store.last_seq().await?;
     let Some(from) = from.filter(|from| through - from <= MAX_EVENTS) else {
         return Ok(Some(LogEnd { from: through, through, wanting: Arc::default() }));

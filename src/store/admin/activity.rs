@@ -65,7 +65,7 @@ impl HourBounds {
 }
 
 impl Store {
-    /// The last so many hours before a time, the oldest first.
+    /// The last `hours` hours before a time, the oldest first.
     ///
     /// # Errors
     /// If the database fails.

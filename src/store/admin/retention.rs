@@ -11,7 +11,7 @@
 //! makes it again. `seq` and `stream_seq` go on from `lumo_streams`, which forgets nothing.
 //!
 //! Each batch is a transaction of its own and locks neither the log nor a turnstile, so nobody who publishes or delivers
-//! waits for it. Whoever gives an old event a row locks the event first; so does this, and then looks again.
+//! waits for it. A transaction that gives an old event a row locks the event first. Retention does so too, and then checks again.
 
 mod attempts;
 mod need;

@@ -42,16 +42,16 @@ const READER_CACHE: &str = "-1024";
 /// Enough for every statement text that the bridge has. Evicting one costs MySQL a round trip of 40 ms.
 const STATEMENTS: usize = 1000;
 
-/// Steps of SQLite's machine between two looks at the clock.
+/// Steps of SQLite's virtual machine between two checks of the deadline.
 const STEPS: i32 = 10_000;
 /// Rows that SQLite's thread may find before somebody takes them: with few, the two take turns.
 const ROWS: usize = 1000;
 
-/// What becomes of an SQLite file that is not there.
+/// What to do if the SQLite file does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Absent {
     Create,
-    /// Looking must not leave an empty file behind, least of all at a mistyped path.
+    /// Reading must not create an empty file, least of all at a mistyped path.
     Refuse,
 }
 

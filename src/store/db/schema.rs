@@ -2,7 +2,7 @@
 //!
 //! Two processes that start together would otherwise create the same table twice. On PostgreSQL and SQLite the lock is part of
 //! one transaction around everything, which makes it all or nothing and leaves no lock behind, whatever pooler is in between.
-//! Whoever waits for it says so, and gives up in the end.
+//! A process that waits for the lock logs it, and gives up after two minutes.
 
 use std::time::{Duration, Instant};
 

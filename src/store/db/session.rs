@@ -139,7 +139,7 @@ impl Session {
     }
 }
 
-/// Keeps a session until it is told to stop, with another one in place of each that is lost.
+/// Keeps a session until `stop` is cancelled, and replaces it whenever it is lost.
 pub(in crate::store) async fn keep(store: Store, config: Config, first: Session, stop: CancellationToken) {
     let mut session = first;
     if let Session::None = session {

@@ -69,7 +69,7 @@ impl Store {
 }
 
 impl Store {
-    /// Which of these events the endpoint's receiver has noted: before they are sent again by whoever leads next.
+    /// Which of these events the endpoint's receiver has noted: before the next leader sends them again.
     ///
     /// # Errors
     /// If the database fails.

@@ -74,7 +74,7 @@ struct Past {
     id: EventId,
     kind: EventType,
     stream: String,
-    /// Whether it was published when it happened, to whoever wanted its type.
+    /// Whether it was published when it happened, to the endpoints that wanted its type.
     was_published: bool,
 }
 

@@ -17,7 +17,7 @@ use crate::store::{Error, Store};
 
 /// How long a command waits for the leader.
 const LEADER_SEES_WITHIN: Duration = Duration::from_secs(2);
-/// How often it looks.
+/// How often to check whether the leader has seen the change.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 impl Store {

@@ -18,7 +18,7 @@ pub(super) const COLUMNS: &str = "x.seq, x.state, x.reason, x.lane, x.tries, x.a
                                   x.hold_until, x.touched, x.last_status";
 /// States that become due by their time.
 const TIMED: [State; 3] = [State::Waiting, State::Retrying, State::Sending];
-/// What the receiver has acknowledged is not sent again, whatever its row says: whoever looks for acknowledgements finishes it.
+/// What the receiver has acknowledged is not sent again, whatever its row says: reading the acknowledgements finishes it.
 const NOT_ACKNOWLEDGED: &str =
     "NOT EXISTS (SELECT 1 FROM lumo_acks k WHERE k.event_id = x.event_id AND k.endpoint = x.endpoint)";
 /// Bodies in one statement.

@@ -77,7 +77,7 @@ impl Store {
 /// How a run of a sink ended.
 #[derive(Clone, Debug)]
 pub enum SinkRun {
-    /// The first so many items ran, and are written. The next one failed, if there is a failure.
+    /// The first `done` items ran and are written. The next one failed, if there is a failure.
     Ran { done: usize, written: Written, failure: Option<Failure> },
     /// Another process leads the endpoint, or a command decided otherwise: nothing was done.
     Refused(Written),

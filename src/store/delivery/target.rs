@@ -17,7 +17,8 @@ use crate::store::db::statement::padded;
 /// Deliveries in one transaction of a command; no more than fit into one statement.
 pub(super) const BATCH: usize = 300;
 
-/// Whether the events are kept from going away until the transaction ends. Whoever gives an old event a row does that.
+/// Whether the events are locked until the transaction ends, so that retention cannot remove them. Giving
+/// an old event a row needs that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Events {
     Locked,

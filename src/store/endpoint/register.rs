@@ -28,7 +28,7 @@ pub struct Registered {
 }
 
 impl Store {
-    /// Makes the tables say which endpoints there are and what they want: for whoever delivers. `process` is its own number.
+    /// Writes which endpoints there are and what they want, for a process that delivers. `process` is its own number.
     ///
     /// # Errors
     /// If the database fails.
@@ -58,7 +58,7 @@ impl Store {
         .await
     }
 
-    /// Adds the endpoints that the tables do not know: for whoever publishes without delivering. What is there stays as it is.
+    /// Adds the endpoints that the tables do not know, for a process that publishes without delivering. Existing endpoints do not change.
     ///
     /// # Errors
     /// If the database fails.

@@ -1,6 +1,6 @@
 //! Ranges: between which numbers of the log an endpoint wants a type.
 //!
-//! They are opened and closed only under the lock of the log, at its end, so whoever knows that the log reached a number
+//! They are opened and closed only under the lock of the log, at its end, so a process that knows that the log reached a number
 //! may read the ranges later: what they say of events up to that number does not change, except by an operator who gives
 //! up what waits.
 

@@ -162,7 +162,7 @@ impl Store {
         rows.iter().map(event).collect()
     }
 
-    /// Up to `limit` events after `after`, whoever wants them.
+    /// Up to `limit` events after `after`, wanted by an endpoint or not.
     ///
     /// # Errors
     /// If the database fails.

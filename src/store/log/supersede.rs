@@ -1,6 +1,6 @@
 //! Supersedes an unsent balance event when a newer one of the same wallet exists.
 //!
-//! A balance is a state and not a fact to be kept: whoever was away for an hour wants the last of sixty. An event is
+//! A balance is a state and not a fact to be kept: a receiver that was away for an hour wants the last of 60 balances. An event is
 //! superseded only by one that the same endpoint receives as well.
 
 use std::collections::HashMap;

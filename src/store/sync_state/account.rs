@@ -215,7 +215,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Whoever reads stores nothing more until it has the lead anew.
+    /// The process that syncs stores nothing more until it has claimed the lead again.
     async fn end_reading(&self, now: DateTime<Utc>) -> Result<(), Error> {
         let held = lease::Entity::find().lock_exclusive().all(self.session()).await?;
         for row in held {

@@ -1,6 +1,6 @@
 //! Leases: one process at a time does a job, and its writes are fenced.
 //!
-//! A lease alone does not keep two from doing it: whoever was held up for longer than the lease goes on unaware that
+//! A lease alone does not keep two from doing it: a process that was held up for longer than the lease does not know that
 //! another took over. So each new leader gets a number of its own, and every transaction of the work looks, in its own
 //! transaction and under a lock, whether its number is still the one. A leader that lost its place can commit nothing.
 
@@ -142,7 +142,7 @@ impl Store {
         .await
     }
 
-    /// Ends the leases of all other processes that had a lock: they are dead, as whoever calls this has it alone.
+    /// Ends the leases of all other processes that had a lock: they are dead, because the caller holds the lock exclusively.
     ///
     /// # Errors
     /// If the database fails.

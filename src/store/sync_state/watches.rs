@@ -36,7 +36,7 @@ pub struct Watches {
 }
 
 impl Store {
-    /// The users that are watched now, out of at most so many rows.
+    /// The users that are watched now, out of at most `most` rows.
     ///
     /// # Errors
     /// If the database fails.

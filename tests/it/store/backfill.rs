@@ -12,7 +12,7 @@ use lumo_bridge::model::record::{Deposit, Wallet};
 use lumo_bridge::model::subscriber::{Order, Subscriber};
 use lumo_bridge::store::delivery::Backfilled;
 use lumo_bridge::store::query::DeliveryRow;
-use lumo_bridge::store::{Batch, Registered, Store, Publishes};
+use lumo_bridge::store::{Batch, Publishes, Registered, Store};
 use lumo_bridge_entity::endpoint::State;
 use lumo_bridge_entity::exception::Reason;
 

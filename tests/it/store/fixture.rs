@@ -13,7 +13,7 @@ use lumo_bridge::model::pattern::Patterns;
 use lumo_bridge::model::record::{Deposit, Wallet};
 use lumo_bridge::model::subscriber::{Order, Subscriber};
 use lumo_bridge::store::query::{DeliveryFilter, DeliveryRow};
-use lumo_bridge::store::{Batch, Checkpoint, Config, Ending, Ingested, Regressions, Store, Publishes, schema};
+use lumo_bridge::store::{Batch, Checkpoint, Config, Ending, Ingested, Publishes, Regressions, Store, schema};
 use serde_json::value::RawValue;
 
 use super::leader::PROCESS;

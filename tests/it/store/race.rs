@@ -3,7 +3,7 @@
 
 use futures_util::future::join_all;
 use lumo_bridge::model::record::{Deposit, Wallet};
-use lumo_bridge::store::{Ingested, Store, Publishes};
+use lumo_bridge::store::{Ingested, Publishes, Store};
 use tokio::task::JoinSet;
 
 use super::fixture::{at, config, deposit, ingest, listed, migrated, noticed, page, shop, wallet};

@@ -25,7 +25,7 @@ use crate::store::{Config, Error};
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Steps of SQLite's machine between two looks at the clock.
+/// Steps of SQLite's virtual machine between two checks of the deadline.
 const STEPS: i32 = 10_000;
 /// Rows that SQLite's thread may find before somebody takes them.
 const ROWS: usize = 1000;

@@ -1,7 +1,7 @@
 //! Decides whether an old event is still needed.
 //!
 //! The order of the questions matters. A group commit moves a position, ends rows and adds attempts at once; a row that ends
-//! leaves an attempt. So whoever asks for the positions first, then for the rows and then for the attempts sees at least one
+//! leaves an attempt. So a reader that asks for the positions first, then for the rows and then for the attempts sees at least one
 //! of them, whatever is committed in between.
 
 use std::collections::{BTreeSet, HashSet};

@@ -32,7 +32,7 @@ pub struct DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// The url with its password, for whoever connects.
+    /// The url with its password, for connecting.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.url

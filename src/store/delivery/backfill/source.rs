@@ -18,7 +18,7 @@ use crate::store::log::Audience;
 use crate::store::mirror::{Mirrored, among, time};
 use crate::store::{Error, Tx};
 
-/// Numbers of the log that are gone through in one transaction, which holds up whoever publishes.
+/// Numbers of the log that one transaction reads. Publishers wait for it.
 const WINDOW: i64 = 3000;
 
 /// What a history is read with.

@@ -61,7 +61,7 @@ pub struct Amend {
 pub enum Fate {
     /// Nothing is left to do.
     Done,
-    /// It waits for its turn.
+    /// It waits for its lane.
     Wait,
     /// A request is under way, and counts as lost then if its process is gone.
     Sending {

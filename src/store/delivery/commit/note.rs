@@ -100,7 +100,7 @@ impl Delivery<'_> {
         Ok(to == endpoint::State::Active)
     }
 
-    /// What failed while an endpoint was away is due now. Returns how much that is.
+    /// Makes the deliveries due that failed while the endpoint was away. Returns how many.
     pub(in crate::store) async fn pull_forward(&self, name: &EndpointName, now: DateTime<Utc>) -> Result<u64, Error> {
         let at = |at| time(Some(at), self.tx.backend());
         let pulled = exception::Entity::update_many()
