@@ -1,18 +1,17 @@
-//! Bounds how many bytes of answers are held at once, however large pages are: the larger they are, the fewer are read side
-//! by side.
+//! Limits the memory for answers that are in flight: the larger the pages, the fewer are read in parallel.
 //!
-//! A request asks for room before it is sent, for as much as the last pages of its listing took. A page that turns out
-//! larger takes more if there is room; otherwise it is given up and asked for again, with more room. One answer alone is
-//! always let through, so nobody waits for ever.
+//! A request reserves room before it is sent, as much as the last pages of its listing took. A page that turns out
+//! larger reserves more if there is room. Otherwise the request is given up and sent again with a larger reservation. A
+//! single answer is always let through, so no request waits for ever.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// Bytes of all answers that are being read and taken apart.
+/// Bytes of all answers that are being read and parsed.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
-/// An answer is in memory twice while it is taken apart: as a whole, and as the texts of its items.
+/// An answer is in memory twice while it is parsed: as a whole, and as the texts of its items.
 const COPIES: usize = 2;
 
 #[derive(Debug)]
@@ -21,11 +20,11 @@ pub(super) struct Budget {
     freed: Notify,
 }
 
-/// What one kind of answer takes, by those before it.
+/// The expected size of one kind of answer, learned from earlier answers.
 #[derive(Debug)]
 pub(super) struct Estimate(AtomicUsize);
 
-/// Room for one answer, until it is dropped.
+/// Room for one answer; dropping it frees the room.
 #[derive(Debug)]
 pub(super) struct Room<'a> {
     budget: &'a Budget,
@@ -37,12 +36,12 @@ impl Budget {
         Self { held: Mutex::new(0), freed: Notify::new() }
     }
 
-    /// Waits for room for an answer of this size. Cancel safe: a wait that is given up takes nothing.
+    /// Waits for room for an answer of this size. Cancel safe: a cancelled wait reserves nothing.
     pub(super) async fn enter(&self, bytes: usize) -> Room<'_> {
         let bytes = bytes.saturating_mul(COPIES);
         loop {
             let mut freed = std::pin::pin!(self.freed.notified());
-            // From here on, so that nothing is missed between the look and the wait.
+            // Registers before the check, so that no notification between check and wait is missed.
             freed.as_mut().enable();
             if self.take(0, bytes) {
                 return Room { budget: self, bytes };
@@ -51,7 +50,7 @@ impl Budget {
         }
     }
 
-    /// Takes `more` bytes for one who holds `own`, unless others leave no room.
+    /// Reserves `more` bytes for a holder of `own` bytes, unless other answers leave no room.
     fn take(&self, own: usize, more: usize) -> bool {
         let mut held = self.held();
         let is_alone = *held == own;
@@ -68,7 +67,7 @@ impl Budget {
 }
 
 impl Room<'_> {
-    /// Makes room for an answer that has become this large; false if there is none.
+    /// Reserves room for an answer that has grown to this size; false if there is none.
     pub(super) fn grow(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_mul(COPIES).saturating_sub(self.bytes);
         let fits = more == 0 || self.budget.take(self.bytes, more);
@@ -89,7 +88,7 @@ impl Drop for Room<'_> {
 }
 
 impl Estimate {
-    /// Before the first answer the worst is expected.
+    /// Before the first answer the largest size is expected.
     pub(super) const fn new(bytes: usize) -> Self {
         Self(AtomicUsize::new(bytes))
     }
@@ -98,7 +97,8 @@ impl Estimate {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Learns from an answer that had, or has by now, so many bytes. Larger ones count at once, smaller ones by and by.
+    /// Learns from an answer of this many bytes, or one that has this many by now. A larger size counts at once, a
+    /// smaller one gradually.
     pub(super) fn learn(&self, bytes: usize) {
         let known = self.get();
         self.0.store(if bytes > known { bytes } else { known - (known - bytes) / 2 }, Ordering::Relaxed);

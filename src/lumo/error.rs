@@ -1,7 +1,7 @@
-//! What can go wrong between the bridge and Lumo, sorted by what the caller does about it.
+//! The errors of a request to Lumo, sorted by what the caller does about them.
 //!
-//! No message contains the API key, a URL's query or more than a short excerpt of what a server sent; causes are in
-//! `source()`, where [`crate::chain::Chain`] finds them.
+//! No message contains the API key, a URL's query or more than a short excerpt of an answer. Causes are in `source()`,
+//! where [`crate::chain::Chain`] finds them.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,19 +13,19 @@ use crate::model::insecure::insecure;
 /// Why a request to Lumo brought no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// 401: the key was rotated or never was right. Asking again with the same key is of no use.
+    /// 401: the key was rotated or was never right. Retrying with the same key does not help.
     #[error("Lumo does not accept the API key")]
     Unauthorized,
 
-    /// 429, or 503 with a `Retry-After`. The client has slowed itself down already.
+    /// 429, or 503 with a `Retry-After`. The client has already lowered its own rate.
     #[error("Lumo asks for fewer requests{}", long_rest(*.retry_after))]
     Throttled {
         status: u16,
-        /// How long Lumo wants to be left alone, at most 15 minutes; that long also where it wants more.
+        /// How long Lumo asks clients to wait, capped at 15 minutes.
         retry_after: Option<Duration>,
     },
 
-    /// No answer, half an answer, or a 5xx: the same request may succeed later.
+    /// No answer, half an answer, or a 5xx: a retry may succeed.
     #[error("Lumo is unavailable: {outage}")]
     Unavailable {
         outage: Outage,
@@ -33,15 +33,15 @@ pub enum Error {
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
 
-    /// 404: what the request named is not there.
+    /// 404: the requested object does not exist.
     #[error("Lumo does not know it: {message}")]
     NotFound { message: String },
 
-    /// Any other answer that is neither a success nor an outage; it would be the same next time.
+    /// Any other answer that is neither a success nor an outage; a retry would get the same answer.
     #[error("Lumo refused the request with {status}: {message}")]
     Refused { status: u16, message: String },
 
-    /// A success whose body is not what the API's reference promises.
+    /// A success whose body does not match the API's reference.
     #[error("Lumo's answer is not as documented: `{path}` {problem}")]
     Contract {
         /// Where in the body, for example `wallets` or `createdAt`; `body` for all of it.
@@ -58,7 +58,7 @@ pub enum Error {
     },
 }
 
-/// Said of a wait that was cut, so that whoever logs the error warns of it.
+/// Added to the message where `Retry-After` exceeded the cap, so that the log warns of it.
 fn long_rest(retry_after: Option<Duration>) -> &'static str {
     let cut = retry_after.is_some_and(|wait| wait >= retry_after::MAX_WAIT);
     if cut { ", and for none in the next 15 minutes or longer; it is left alone for 15" } else { "" }
@@ -73,7 +73,7 @@ pub enum Outage {
     Timeout,
     /// The connection broke before the end of the answer.
     Broken,
-    /// An answer that speaks of the server's own trouble.
+    /// A status that reports a fault of the server itself.
     Answered { status: u16, message: String },
 }
 
@@ -89,14 +89,15 @@ impl fmt::Display for Outage {
 }
 
 impl Error {
-    /// Whether the same request may succeed later without anyone doing anything.
+    /// Whether a retry may succeed although nobody changes anything.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Throttled { .. } | Self::Unavailable { .. })
     }
 
-    /// Whether a request that writes may have been carried out all the same: only a refusal, or no connection at all, proves
-    /// that it was not. 429 refuses; 503 may come from a proxy that gave up waiting, whatever it asks for.
+    /// Whether a request that writes may have been carried out although it failed. Only a refusal, or no connection at
+    /// all, proves that it was not. 429 is a refusal; 503 may come from a proxy that gave up waiting, with or without
+    /// `Retry-After`.
     #[must_use]
     pub const fn may_have_been_done(&self) -> bool {
         match self {
@@ -141,7 +142,7 @@ impl Error {
     }
 }
 
-/// An exchange that ended before its answer did. The URL is taken out: it may name a user.
+/// An exchange that broke off before the end of the answer. The URL is removed because it may name a user.
 impl From<reqwest::Error> for Error {
     fn from(error: reqwest::Error) -> Self {
         let outage = if error.is_connect() {

@@ -1,8 +1,9 @@
-//! One exchange with Lumo: a paced request, an answer read within its bounds, or the error that it amounts to.
+//! Performs one HTTP exchange with Lumo: waits for the rate limit, sends the request, reads a bounded answer, and turns
+//! failures into errors.
 //!
-//! HTTP/1.1 only, no redirects (they would carry the key elsewhere), and no proxy from the environment, because a
-//! variable that was set for other programs must not decide where the key travels. There are no retries here: whoever
-//! asks knows best whether it still wants to know.
+//! HTTP/1.1 only. Redirects are not followed, because they would carry the key elsewhere. The proxy variables of the
+//! environment are ignored, because a variable that was set for other programs must not decide where the key travels.
+//! There are no retries here: only the caller knows whether the answer is still wanted.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -27,29 +28,29 @@ use crate::setting::Secret;
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const USER_AGENT: &str = concat!("lumo-bridge/", env!("CARGO_PKG_VERSION"));
 
-/// Longest wait for a connection, within the configured time for the whole exchange.
+/// Longest wait for a connection; it is part of the configured timeout of the whole exchange.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Idle connections are dropped before the usual server would do it.
+/// Idle connections are closed before a typical server would close them.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Largest body of a listing.
 pub(super) const LISTING_CAP: usize = 16 * 1024 * 1024;
 /// Largest body of any other answer.
 const OBJECT_CAP: usize = 1024 * 1024;
-/// A body of unknown length grows by at most this.
+/// The buffer of a body of unknown length grows by at most this much at a time.
 const GROWTH: usize = 1024 * 1024;
 /// Most header lines of an answer.
 const MAX_HEADERS: usize = 2_000;
-/// What is read of the body of a refusal, and for how long.
+/// Limits for reading the body of a refusal: bytes, and time.
 const REFUSAL_CAP: usize = 4 * 1024;
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A success, read to its end.
 pub(super) struct Answer<'a> {
     pub(super) body: Vec<u8>,
-    /// For the body, and for what is made of it.
+    /// Memory reserved for the body and for what is parsed from it.
     _room: Room<'a>,
-    /// The server's clock.
+    /// The server's clock, from `Date`.
     pub(super) served_at: Option<DateTime<Utc>>,
 }
 
@@ -59,10 +60,10 @@ pub(super) struct Http {
     api_key: Secret,
     pace: Pace,
     budget: Budget,
-    /// What a page of each listing takes.
+    /// The expected page size of each listing, in bytes.
     estimates: PerListing<Estimate>,
     meters: Meters,
-    /// Whether the key was refused since that was last asked.
+    /// Whether the key was refused since the flag was last read.
     was_unauthorized: AtomicBool,
 }
 
@@ -98,7 +99,7 @@ impl Http {
         &self.meters
     }
 
-    /// Whether the key was refused since this was last asked.
+    /// Whether the key was refused since the last call; clears the flag.
     pub(super) fn take_unauthorized(&self) -> bool {
         self.was_unauthorized.swap(false, Ordering::Relaxed)
     }
@@ -111,8 +112,8 @@ impl Http {
         self.pace.set_sweep_budget(share);
     }
 
-    /// Reads a listing. Cancel safe: a request that is given up may or may not have reached the server, nothing here is
-    /// out of step.
+    /// Reads a listing. Cancel safe: a cancelled request may or may not have reached the server, and the client's own
+    /// state stays consistent.
     pub(super) async fn get(&self, priority: Priority, listing: Listing, url: Url) -> Result<Answer<'_>, Error> {
         let request = self.client.get().await.get(url);
         self.send(priority, Some(listing), request, LISTING_CAP).await
@@ -149,13 +150,13 @@ impl Http {
         let result = self.exchange(request, cap, &mut room, estimate).instrument(span.clone()).await;
         let result = result.map(|(body, served_at)| Answer { body, _room: room, served_at });
         let leaves_connections = match &result {
-            // A connection that did not come about was made to an address that was looked up just now.
+            // A connection that failed was made to an address that was resolved just now.
             Err(Error::Unavailable { outage, .. }) => !matches!(outage, Outage::Connect),
             Err(Error::Throttled { .. }) => true,
             _ => false,
         };
         if leaves_connections {
-            // The next request looks up the name anew: the server behind it may have been replaced.
+            // The next request resolves the name anew: the server behind it may have been replaced.
             self.client.expire();
         }
         if matches!(result, Err(Error::Unauthorized)) {
@@ -201,7 +202,7 @@ impl Http {
     }
 }
 
-/// What an exchange says about the pace. A refusal is as good as a success: the server kept up.
+/// What an exchange says about the server's capacity. A refusal counts like a success: the server kept up.
 fn feedback(result: &Result<Answer<'_>, Error>) -> Feedback {
     const OVERLOADED: u16 = StatusCode::SERVICE_UNAVAILABLE.as_u16();
     match result {
@@ -226,7 +227,7 @@ fn client(headers: HeaderMap, timeout: Duration, concurrency: usize) -> reqwest:
         .user_agent(USER_AGENT)
         .default_headers(headers)
         .http1_only()
-        // What most clients let pass is no reason to ask again.
+        // Most HTTP clients accept this, so it is no reason to retry.
         .http1_max_headers(MAX_HEADERS)
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
@@ -240,7 +241,7 @@ fn client(headers: HeaderMap, timeout: Duration, concurrency: usize) -> reqwest:
         .pool_max_idle_per_host(concurrency)
 }
 
-/// Reads a body to its end, unless it turns out larger than `cap` or `fits` says that there is no room for it.
+/// Reads a body to its end. Stops if it grows beyond `cap`, or if `fits` finds no room for it.
 async fn read(response: &mut Response, cap: usize, mut fits: impl FnMut(usize) -> bool) -> Result<Vec<u8>, Error> {
     let too_large = || Error::contract("body", format!("is larger than {} MiB", cap / (1024 * 1024)));
     let no_room =
@@ -259,7 +260,7 @@ async fn read(response: &mut Response, cap: usize, mut fits: impl FnMut(usize) -
         }
         let length = body.len() + chunk.len();
         if length > body.capacity() {
-            // Doubling what is large already would take twice of what is needed.
+            // Doubling a buffer that is large already would take twice the memory needed.
             let more = chunk.len().max(body.len().min(GROWTH)).min(cap - body.len());
             if !fits(body.len() + more) {
                 return Err(no_room());
@@ -271,7 +272,7 @@ async fn read(response: &mut Response, cap: usize, mut fits: impl FnMut(usize) -
     Ok(body)
 }
 
-/// Reads the beginning of a refusal's body; as much as comes soon is enough.
+/// Reads the beginning of a refusal's body: as much as arrives in time.
 async fn read_excerpt(response: &mut Response) -> Vec<u8> {
     let mut excerpt = Vec::new();
     let reading = async {
@@ -281,7 +282,7 @@ async fn read_excerpt(response: &mut Response) -> Vec<u8> {
             excerpt.extend(chunk.iter().take(REFUSAL_CAP - excerpt.len()));
         }
     };
-    // Being cut short is all right here: what was read so far stays.
+    // A timeout is fine here: what was read so far is kept.
     tokio::time::timeout(REFUSAL_TIMEOUT, reading).await.ok();
     excerpt
 }

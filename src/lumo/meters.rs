@@ -1,4 +1,4 @@
-//! What the client counts of itself.
+//! Counts the client's requests and their results for the metrics.
 
 use crate::lumo::pace::Priority;
 use crate::lumo::{Error, Outage};
@@ -37,7 +37,7 @@ impl Meters {
     }
 }
 
-/// A closed set of names for what came of a request.
+/// The label for the result of a request, from a closed set.
 pub(super) const fn outcome<T>(result: &Result<T, Error>) -> &'static str {
     match result {
         Ok(_) => "answered",

@@ -1,8 +1,8 @@
-//! Keeps all requests of a client within what Lumo wants: so many in flight, so many a second, none while it asks for
-//! peace.
+//! Limits all requests of a client: how many are in flight, how many are sent a second, and none while Lumo asks for a
+//! pause.
 //!
-//! The decisions are made by [`turns`]; this is the waiting around them. There are two lines, one of the sweep and one
-//! of everything else, and each is served in the order in which requests came to it.
+//! [`turns`] makes the decisions; this module does the waiting. There are two queues, one for the sweep and one for
+//! everything else. Each is served first come, first served.
 
 mod latency;
 mod throttle;
@@ -18,14 +18,14 @@ pub use self::throttle::Speed;
 use self::turns::{Turns, Wait};
 use crate::model::Listing;
 
-/// What a request is for, which decides who goes first where not all can.
+/// The purpose of a request. It decides which request goes first when not all can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Priority {
-    /// What is new in a listing, and what a person or a merchant's system waits for.
+    /// New rows of a listing, and requests that a person or a merchant's system waits for.
     Fresh,
-    /// What is likely to have changed; it has the same rights as [`Priority::Fresh`].
+    /// Rows that have probably changed; ranks equal to [`Priority::Fresh`].
     Recent,
-    /// Everything once more, in the background: within its budget, and behind the other two.
+    /// The sweep's re-read of everything, in the background: within its budget, and behind the other two.
     Sweep,
 }
 
@@ -38,14 +38,14 @@ impl Priority {
 #[derive(Debug)]
 pub(super) struct Pace {
     turns: Mutex<Turns>,
-    /// Whoever is first in its line holds it.
+    /// Held by the first request of the queue.
     sweeps: Line<()>,
     others: Line<()>,
-    /// Something has changed that those at the head of the lines may have been waiting for.
+    /// Notified when something has changed that the first request of a queue may be waiting for.
     changed: Notify,
 }
 
-/// Leave to send one request; held until its answer is read.
+/// Permission to send one request; held until its answer is read.
 #[derive(Debug)]
 pub(super) struct Permit<'a> {
     pace: &'a Pace,
@@ -53,14 +53,14 @@ pub(super) struct Permit<'a> {
     asked_at: Instant,
 }
 
-/// A request in line.
+/// A request in a queue.
 struct Waiting<'a> {
     pace: &'a Pace,
     priority: Priority,
 }
 
 impl Pace {
-    /// `ceiling` requests a second, `concurrency` at a time; no budget for the sweep but these.
+    /// Allows `ceiling` requests a second and `concurrency` at a time. The sweep has no budget of its own yet.
     pub(super) fn new(ceiling: f64, concurrency: usize) -> Self {
         Self {
             turns: Mutex::new(Turns::new(ceiling, concurrency, Instant::now())),
@@ -70,18 +70,18 @@ impl Pace {
         }
     }
 
-    /// Leaves the sweep `share` of the rate, above 0 and up to 1.
+    /// Gives the sweep `share` of the rate, above 0 and up to 1.
     pub(super) fn set_sweep_budget(&self, share: f64) {
         self.change(|turns| turns.set_sweep_budget(share, Instant::now()));
     }
 
-    /// Waits until one more request may be sent. Cancel safe: a wait that is given up takes nothing.
+    /// Waits until one more request may be sent. Cancel safe: a cancelled wait takes no token and no slot.
     pub(super) async fn enter(&self, priority: Priority) -> Permit<'_> {
         let _waiting = Waiting::new(self, priority);
         let _head = if priority.is_sweep() { self.sweeps.lock().await } else { self.others.lock().await };
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
-            // From here on, so that nothing is missed between the look and the wait.
+            // Registers before the check, so that no notification between check and wait is missed.
             changed.as_mut().enable();
             let now = Instant::now();
             let admitted = self.turns().admit(priority, now);
@@ -93,7 +93,7 @@ impl Pace {
         }
     }
 
-    /// How fast requests may go.
+    /// The current rate.
     pub(super) fn speed(&self) -> Speed {
         self.turns().speed(Instant::now())
     }
@@ -122,12 +122,13 @@ impl Drop for Waiting<'_> {
 }
 
 impl Permit<'_> {
-    /// The request goes out only now: it had to wait for something else than its turn.
+    /// Restarts the request's clock: the request had to wait for something else than the rate limit.
     pub(super) fn begin(&mut self) {
         self.asked_at = Instant::now();
     }
 
-    /// Ends the request with what its answer said about the pace; `listing` is what was read, if anything was.
+    /// Ends the request and reports what its answer said about the rate. `listing` is the listing that was read, if
+    /// any.
     pub(super) fn settle(self, listing: Option<Listing>, feedback: Feedback) {
         self.pace.turns().learn(self.priority, listing, feedback, self.asked_at, Instant::now());
     }

@@ -1,7 +1,7 @@
-//! What an answer other than a success amounts to.
+//! Turns an answer other than a success into an error.
 //!
-//! The error body is not part of the published API, so nothing is decided by it; a short excerpt is kept for people to
-//! read, without control characters and without the API key, should a server echo it.
+//! The error body is not part of the published API, so no decision rests on it. A short excerpt is kept for people to
+//! read, without control characters and without the API key, in case a server echoes it.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::setting::Redactor;
 /// Longest excerpt, in characters.
 const MAX_CHARS: usize = 200;
 
-/// Where servers usually put the words, best first.
+/// Keys under which servers usually put the message, best first.
 const KEYS: [&str; 6] = ["message", "error", "detail", "title", "reason", "description"];
 
 /// Sorts a status by what the caller will do. `wait` is what `Retry-After` asks for.
@@ -25,7 +25,7 @@ pub(super) fn classify(status: StatusCode, wait: Option<Duration>, message: impl
         status @ 429 => Error::Throttled { status, retry_after: wait },
         status @ 503 if wait.is_some() => Error::Throttled { status, retry_after: wait },
         404 => Error::NotFound { message: message() },
-        // Request Timeout and Too Early are the server's way of saying "again, please".
+        // Request Timeout and Too Early ask for a retry.
         status @ (408 | 425 | 500..) => {
             Error::Unavailable { outage: Outage::Answered { status, message: message() }, source: None }
         }
@@ -33,7 +33,7 @@ pub(super) fn classify(status: StatusCode, wait: Option<Duration>, message: impl
     }
 }
 
-/// The words of an error body.
+/// The message of an error body.
 pub(super) fn message(body: &[u8], api_key: &str) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
@@ -43,13 +43,13 @@ pub(super) fn message(body: &[u8], api_key: &str) -> String {
         words(text, 2).unwrap_or(Cow::Borrowed(text))
     };
     let clean: String = words.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
-    // First the key, then the cut, so that no part of the key is left over at the end.
+    // The key is removed before the text is cut, so that no part of the key is left at the end.
     let clean = Redactor::new([api_key]).redact(&clean).into_owned();
     let short: String = clean.trim().chars().take(MAX_CHARS).collect();
     if short.is_empty() { "no reason given".to_owned() } else { short }
 }
 
-/// The words in a JSON object, or in an object within it, as in `{"error": {"message": "…"}}`.
+/// The message in a JSON object, or in an object within it, as in `{"error": {"message": "…"}}`.
 fn words(text: &str, levels: u8) -> Option<Cow<'_, str>> {
     let members = Members::parse(text).ok()?;
     KEYS.iter().filter_map(|key| members.get(key)).find_map(|value| match value.as_bytes().first() {

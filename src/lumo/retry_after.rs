@@ -1,7 +1,8 @@
-//! The `Retry-After` header: seconds or a date, bounded.
+//! Reads the `Retry-After` header: seconds or a date, bounded.
 //!
-//! A date is compared with the answer's own `Date` where that makes sense, so the two machines' clocks need not agree. What
-//! cannot be read counts as not sent, what has passed as zero, and nobody keeps the bridge away for longer than [`MAX_WAIT`].
+//! A date is compared with the answer's own `Date` where that makes sense, so the two clocks need not agree. An
+//! unreadable value counts as absent, a time in the past as zero, and no value delays the bridge for longer than
+//! [`MAX_WAIT`].
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use crate::model::retry_after::retry_after;
 
-/// Longest wait that is believed.
+/// Longest wait that is accepted.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// How long to wait.

@@ -1,8 +1,8 @@
-//! From the bytes of an answer to records.
+//! Parses the bytes of an answer into records.
 //!
-//! A listing is split into its items, and each item is read on its own: one that cannot be read becomes a
-//! [`Reject`] and leaves the others alone. What is wrong with the answer as a whole is [`Error::Contract`]. Numbers are
-//! taken from their digits, the text of each item is kept as it came, and messages never quote what the server sent.
+//! A listing is split into its items, and each item is parsed on its own: an unreadable one becomes a [`Reject`] and
+//! does not affect the others. A fault of the answer as a whole is [`Error::Contract`]. Numbers are read from their
+//! digits, the text of each item is kept as it came, and messages never quote what the server sent.
 
 mod deposit;
 mod envelope;
@@ -31,12 +31,12 @@ use crate::model::record::{Deposit, Page, Reject, Wallet};
 /// Longest text of one item, in bytes; a real one has a few hundred.
 const MAX_ITEM_BYTES: usize = 256 * 1024;
 
-/// Reads a listing of wallets, of which `limit` were asked for.
+/// Parses a listing of wallets. `limit` is the page size that was requested.
 pub(super) fn wallets(body: Vec<u8>, served_at: Option<DateTime<Utc>>, limit: u32) -> Result<Page<Wallet>, Error> {
     page(body, "wallets", limit, served_at, wallet::read)
 }
 
-/// Reads a listing of deposits.
+/// Parses a listing of deposits.
 pub(super) fn deposits(
     body: Vec<u8>,
     served_at: Option<DateTime<Utc>>,
@@ -46,12 +46,12 @@ pub(super) fn deposits(
     page(body, "deposits", limit, served_at, |raw, members| deposit::read(raw, members, fields))
 }
 
-/// Reads the one wallet that a write answers with.
+/// Parses the wallet in the answer to a write.
 pub(super) fn wallet(body: Vec<u8>) -> Result<Wallet, Error> {
     object(body, |text, members| wallet::read(text.into(), members))
 }
 
-/// Reads what a company says of itself.
+/// Parses a company's profile.
 pub(super) fn profile(body: Vec<u8>) -> Result<Profile, Error> {
     object(body, |_, members| profile::read(members))
 }
@@ -64,7 +64,7 @@ fn object<T>(body: Vec<u8>, read: impl Fn(&str, &Members<'_>) -> Result<T, Fault
     read(text, &members).map_err(|fault| Error::contract(fault.field, fault.problem))
 }
 
-/// Where and why an item cannot be read.
+/// Where an item is unreadable, and why.
 #[derive(Debug)]
 struct Fault {
     field: String,
@@ -76,14 +76,14 @@ impl Fault {
         Self { field: field.into(), problem: problem.to_string() }
     }
 
-    /// About the item as a whole.
+    /// A fault of the item as a whole.
     fn whole(problem: impl fmt::Display) -> Self {
         Self::new("item", problem)
     }
 }
 
-/// The body as text. Bytes that are not UTF-8 become escapes of half a surrogate pair, `\udc80` to `\udcff`: nothing that needs
-/// the exact text can be read from them, everything else of the item can.
+/// The body as text. Invalid UTF-8 bytes become escapes of half a surrogate pair, `\udc80` to `\udcff`: a field that
+/// needs the exact text is then unreadable, the rest of the item is not.
 fn readable(body: Vec<u8>) -> String {
     let body = match String::from_utf8(body) {
         Ok(text) => return text,
@@ -94,7 +94,7 @@ fn readable(body: Vec<u8>) -> String {
         text.push_str(chunk.valid());
         for byte in chunk.invalid() {
             let is_escaped = text.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
-            // No escape begins with such a byte, and none must come to be.
+            // No escape begins with such a byte, so none may arise by accident.
             let spelled = if is_escaped { char::REPLACEMENT_CHARACTER.to_string() } else { format!("\\udc{byte:02x}") };
             text.push_str(&spelled);
         }
@@ -132,7 +132,7 @@ fn page<T: Record>(
     Ok(page)
 }
 
-/// Keeps the first of the items that have an id in common; `positions` are where the items stood.
+/// Keeps the first of the items that share an id; `positions` are the items' places on the page.
 fn leave_out_repeated<T: Record>(page: &mut Page<T>, positions: &[usize]) {
     let mut firsts = HashMap::with_capacity(positions.len());
     let mut is_first = Vec::with_capacity(positions.len());
@@ -144,7 +144,7 @@ fn leave_out_repeated<T: Record>(page: &mut Page<T>, positions: &[usize]) {
                 continue;
             }
             Entry::Occupied(first) if *first.get() == item.fingerprint() => {}
-            // Nothing tells which of the two is newer. The first stays, so that the same page always means the same.
+            // Nothing says which of the two is newer. The first is kept, so that the same page always means the same.
             Entry::Occupied(_) => page.rejects.push(Reject::new(
                 position,
                 Some(item.id_str().to_owned()),
@@ -162,7 +162,7 @@ fn leave_out_repeated<T: Record>(page: &mut Page<T>, positions: &[usize]) {
     }
 }
 
-/// Lets no two items of the page be known under one id.
+/// Makes sure that no two items of the page are known under one id.
 fn keep_apart<T: Record>(page: &mut Page<T>) {
     if page.rejects.is_empty() {
         return;
@@ -173,7 +173,7 @@ fn keep_apart<T: Record>(page: &mut Page<T>) {
         rejects.map(|reject| if keys.insert(reject.key.clone()) { reject } else { reject.apart() }).collect();
 }
 
-/// Reads one item, or tells what is wrong with it and its id where there is one.
+/// Parses one item. On failure returns the problem, and the item's id if that is readable.
 fn read_item<T>(
     page: &Arc<String>,
     item: &RawValue,
@@ -189,7 +189,7 @@ fn read_item<T>(
     read().map_err(|fault| (id(raw), fault))
 }
 
-/// The id of an item that cannot be read, where that much can be.
+/// The id of an unreadable item, if that much is readable.
 fn id(raw: &str) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Named<'a> {

@@ -1,24 +1,24 @@
-//! When answers have become so slow that the server should be asked less.
+//! Detects that answers have become so slow that the rate should fall.
 //!
-//! Each priority and listing is watched on its own: pages from deep in a list take longer than those from its beginning,
-//! and a change from one kind of question to another must not look like a server in trouble. What counts is that even
-//! the quickest of the last few answers took twice as long as is usual. Each doubling counts once: after it every watch
-//! takes what it sees next for the usual, so a server that stays slow is asked less once and not ever less.
+//! Each pair of priority and listing has a watch of its own: pages from deep in a list take longer than those from its
+//! beginning, and a change of the kind of request must not look like a slow server. The signal is that even the fastest
+//! of the last few answers took twice the usual time. Each doubling counts once: after it every watch takes the next
+//! answers as the usual time, so a server that stays slow lowers the rate once and not again and again.
 
 use std::time::Duration;
 
 use super::Priority;
 use crate::model::Listing;
 
-/// What is quicker than this counts as this: below it a factor is noise.
+/// A faster answer counts as this long: below it a factor of two is noise.
 const MIN_LATENCY: Duration = Duration::from_millis(50);
-/// How many answers in a row have to be slow.
+/// How many consecutive answers have to be slow.
 const RECENT_ANSWERS: usize = 8;
-/// How much of a new answer goes into what is usual, when it was slower than that and when it was quicker.
+/// The weight of a new answer in the average: when it was slower than the average, and when it was faster.
 const WEIGHT_OF_SLOWER: f64 = 1.0 / 256.0;
 const WEIGHT_OF_QUICKER: f64 = 1.0 / 32.0;
 
-/// How long answers take, by priority and listing.
+/// The usual time of an answer, by priority and listing.
 #[derive(Debug, Default)]
 pub(super) struct Latency([[Watch; 3]; 3]);
 
@@ -26,10 +26,10 @@ pub(super) struct Latency([[Watch; 3]; 3]);
 struct Watch {
     /// Seconds; absent before the first answer.
     usual: Option<f64>,
-    /// The quickest of the answers counted by `seen`, in seconds.
+    /// The fastest of the answers counted by `seen`, in seconds.
     quickest: f64,
     seen: usize,
-    /// The next few answers are the usual, even if they are slower than it was.
+    /// The next few answers set the usual time, even if they are slower than it was.
     settling: bool,
 }
 
@@ -54,7 +54,7 @@ impl Watch {
 }
 
 impl Latency {
-    /// Notes how long a clean answer took; whether answers have become twice as slow.
+    /// Records how long a clean answer took (a refusal is one, too). Returns whether answers have become twice as slow.
     pub(super) fn doubled(&mut self, priority: Priority, listing: Listing, took: Duration) -> bool {
         let [fresh, hot, sweep] = &mut self.0;
         let [wallets, blocked, deposits] = match priority {
@@ -70,7 +70,7 @@ impl Latency {
         watch.doubled(took.max(MIN_LATENCY).as_secs_f64())
     }
 
-    /// The rate was lowered: what answers take at the new one is the usual.
+    /// The rate was lowered: the usual time is learned anew at the new rate.
     pub(super) fn settle(&mut self) {
         for watch in self.0.iter_mut().flatten() {
             watch.seen = 0;

@@ -1,14 +1,15 @@
-//! How fast to ask, as a value: a token bucket whose rate yields to the server, and a gate that the server can close.
+//! Decides how fast to send, as a pure value: a token bucket whose rate adapts to the server, and a gate that the
+//! server can close.
 //!
-//! It holds no clock and never sleeps; every method is told the time. The rate halves when the server pushes back or
-//! answers half as fast, and grows with time, back to the configured ceiling within [`SECONDS_TO_WHOLE_RATE`]. Several requests that were
-//! under way together and are pushed back together count once: they all went out at the same, too high rate.
+//! It holds no clock and never sleeps; the caller passes the time. The rate halves when the server pushes back or
+//! answers half as fast. It grows with time, back to the configured ceiling within [`SECONDS_TO_WHOLE_RATE`].
+//! Push-backs of requests that were in flight together count once: all were sent at the same rate, which was too high.
 //!
-//! A server that refuses one request after the other is not asking for a lower rate, it is away. The gate keeps requests from
-//! it, for as long as `Retry-After` says or for a growing, random time of seconds, and half of the ceiling is there as soon
-//! as the gate opens.
+//! A server that refuses one request after the other does not need a lower rate, it is down. The gate then holds
+//! requests back, for as long as `Retry-After` says or for a random time of seconds that grows. When the gate opens,
+//! the rate is half of the ceiling at once.
 //!
-//! The sweep needs a token of its own bucket as well, which fills at its share of the rate.
+//! The sweep also needs a token of its own bucket, which fills at its share of the rate.
 
 use std::time::Duration;
 
@@ -18,21 +19,21 @@ use super::Priority;
 use super::latency::Latency;
 use crate::model::Listing;
 
-/// The rate never falls below this (or below the ceiling, if that is lower still), per second.
+/// The lowest rate, in requests per second; the ceiling if that is lower still.
 const MIN_RATE: f64 = 0.2;
 /// The rate grows by the ceiling in this many seconds.
 const SECONDS_TO_WHOLE_RATE: f64 = 50.0;
-/// A server that answered this many requests since it last pushed back is not away, it is asked too much.
+/// After this many clean answers since the last push-back, a server that pushes back is overloaded and not down.
 const ANSWERS_OF_A_SERVER_THAT_IS_THERE: u32 = 10;
-/// The longest wait after the first push back without `Retry-After`; it doubles with each further one …
+/// The longest wait after the first push-back without `Retry-After`; it doubles with each further one …
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 /// … up to this.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(4);
-/// While the rate grows, tokens come sooner than the rate of now lets one expect.
+/// Longest wait for a token while the rate grows: tokens then come sooner than the present rate predicts.
 const GROWING_WAIT: Duration = Duration::from_millis(200);
-/// Longest wait for a token that is computed; the caller asks again afterwards.
+/// Longest wait for a token that is computed; the caller asks again after it.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
-/// A whole millisecond more than nothing, because timers are no finer and rounding must not spin.
+/// A whole millisecond, because timers are no finer and a wait rounded to zero would spin.
 pub(super) const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// What an answer said about the pace.
@@ -43,22 +44,22 @@ pub(in crate::lumo) enum Feedback {
     /// 429 or 503.
     Throttled {
         retry_after: Option<Duration>,
-        /// The share of a backoff to wait, at random from 0 to 1: bridges that were pushed back together must not come back
+        /// How much of the backoff to wait, random from 0 to 1: bridges that were pushed back together must not return
         /// together.
         jitter: f64,
     },
-    /// Nothing can be concluded: no answer, or an error of the server's own.
+    /// Says nothing about the rate: no answer, or an error of the server itself.
     Unclear,
 }
 
-/// How fast the client asks.
+/// The current rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Speed {
     /// Requests per second at present: the ceiling, or less after the server pushed back or became slow.
     pub rate: f64,
     /// Requests per second as configured.
     pub ceiling: f64,
-    /// How long no request will go out, because the server asked for that or pushed back without saying for how long.
+    /// How long no request will be sent, because the server asked for that or pushed back without a `Retry-After`.
     pub wait: Duration,
 }
 
@@ -67,14 +68,14 @@ pub(super) struct Throttle {
     ceiling: f64,
     rate: f64,
     tokens: f64,
-    /// Absent where the sweep may take whatever there is.
+    /// None where the sweep may use the whole rate.
     budget: Option<Budget>,
-    /// The time up to which the tokens are computed; lies in the future while the gate is closed.
+    /// The time up to which the tokens are computed. It lies in the future while the gate is closed.
     counted_to: Instant,
     slowed_at: Option<Instant>,
     /// Clean answers since the server last pushed back.
     clean: u32,
-    /// How often it pushed back before it answered again for some time.
+    /// How often the server has pushed back since it last answered for some time.
     strikes: u32,
     latency: Latency,
 }
@@ -82,7 +83,7 @@ pub(super) struct Throttle {
 /// The sweep's own bucket.
 #[derive(Debug)]
 struct Budget {
-    /// Of the rate; above 0, below 1.
+    /// Share of the rate; above 0, below 1.
     share: f64,
     tokens: f64,
 }
@@ -102,7 +103,7 @@ impl Throttle {
         }
     }
 
-    /// Leaves the sweep `share` of the rate; all of it is no bucket of its own.
+    /// Gives the sweep `share` of the rate. A share of 1 needs no bucket.
     pub(super) fn set_sweep_budget(&mut self, share: f64, now: Instant) {
         self.refill(now);
         self.budget = (share < 1.0).then(|| Budget { share, tokens: burst(self.rate * share) });
@@ -129,8 +130,8 @@ impl Throttle {
         Ok(())
     }
 
-    /// Takes a token of each bucket, or says when to ask again. With `reserve` only where one is left for others, as
-    /// far as the bucket can hold more than one.
+    /// Takes a token of each bucket, or says when to ask again. With `reserve` it leaves one token to others, provided
+    /// the bucket can hold more than one.
     pub(super) fn take_for_sweep(&mut self, reserve: bool, now: Instant) -> Result<(), Instant> {
         self.refill(now);
         self.await_gate(now)?;
@@ -152,7 +153,7 @@ impl Throttle {
         Ok(())
     }
 
-    /// When the sweep's own bucket holds as much as may be saved up; that may be past, and is where it has none.
+    /// When the sweep's own bucket holds a full burst; `now` if it does already, or if there is no such bucket.
     pub(super) fn sweep_full_at(&mut self, now: Instant) -> Instant {
         self.refill(now);
         let Some(own) = &self.budget else { return now };
@@ -160,8 +161,8 @@ impl Throttle {
         self.await_tokens(burst(rate) - own.tokens, rate, now.max(self.counted_to)).err().unwrap_or(now)
     }
 
-    /// Learns from the answer to a request that went out at `asked_at`; `listing` is what was read, if anything was:
-    /// how long a write takes says nothing.
+    /// Learns from the answer to a request that was sent at `asked_at`. `listing` is the listing that was read, if any:
+    /// the latency of a write says nothing.
     pub(super) fn learn(
         &mut self,
         priority: Priority,
@@ -170,9 +171,9 @@ impl Throttle {
         asked_at: Instant,
         now: Instant,
     ) {
-        // What was earned so far was earned at the old rate.
+        // Tokens up to now were earned at the old rate.
         self.refill(now);
-        // Of what went out at an older rate nothing more is concluded.
+        // A request that was sent at an older rate says nothing about this one.
         let at_this_rate = self.slowed_at.is_none_or(|slowed_at| asked_at >= slowed_at);
         match feedback {
             Feedback::Unclear => {}
@@ -196,7 +197,7 @@ impl Throttle {
                     self.clean = 0;
                     self.strikes = self.strikes.saturating_add(1);
                 }
-                // One request may go when the gate opens; what was saved up is forfeited.
+                // One request may go when the gate opens; saved tokens are forfeited.
                 self.tokens = self.tokens.min(1.0);
                 let wait = retry_after.filter(|wait| !wait.is_zero()).unwrap_or_else(|| backoff(self.strikes, jitter));
                 let opens_at = now.checked_add(wait).unwrap_or(now);
@@ -211,19 +212,19 @@ impl Throttle {
         self.latency.settle();
     }
 
-    /// Counts what was earned up to now; nothing while the gate is closed.
+    /// Adds the tokens earned up to now; none while the gate is closed.
     fn refill(&mut self, now: Instant) {
         let seconds = now.saturating_duration_since(self.counted_to).as_secs_f64();
         let earned = self.grow(seconds);
         self.tokens = (self.tokens + earned).min(burst(self.rate));
         if let Some(own) = &mut self.budget {
-            // A whole one more than it is due for, so that nothing is lost while it waits for its turn.
+            // One whole token more than the burst, so that nothing is lost while the sweep waits for its turn.
             own.tokens = (own.tokens + own.share * earned).min(burst(own.share * self.rate) + 1.0);
         }
         self.counted_to = self.counted_to.max(now);
     }
 
-    /// Lets the rate grow for so long, and returns the tokens that came meanwhile.
+    /// Lets the rate grow for this long, and returns the tokens earned meanwhile.
     fn grow(&mut self, seconds: f64) -> f64 {
         let per_second = self.ceiling / SECONDS_TO_WHOLE_RATE;
         let growing = ((self.ceiling - self.rate) / per_second).clamp(0.0, seconds);
@@ -236,7 +237,7 @@ impl Throttle {
         if now < self.counted_to { Err(self.counted_to) } else { Ok(()) }
     }
 
-    /// When to look whether `missing` tokens have come, unless none is missing.
+    /// When to check whether `missing` tokens have been earned; none if none is missing.
     fn await_tokens(&self, missing: f64, rate: f64, now: Instant) -> Result<(), Instant> {
         if missing <= 0.0 {
             return Ok(());
@@ -247,13 +248,13 @@ impl Throttle {
     }
 }
 
-/// How long to leave a server alone that does not say so itself.
+/// The backoff after a push-back without `Retry-After`.
 fn backoff(strikes: u32, jitter: f64) -> Duration {
     let doubled = 2_u32.saturating_pow(strikes.saturating_sub(1));
     FIRST_BACKOFF.saturating_mul(doubled).min(LONGEST_BACKOFF).mul_f64(jitter.clamp(0.0, 1.0))
 }
 
-/// What may be saved up for a burst: a second's worth, but always a whole token.
+/// The most tokens that may be saved for a burst: one second's worth, but at least one.
 const fn burst(rate: f64) -> f64 {
     rate.max(1.0)
 }

@@ -1,9 +1,9 @@
-//! Who may send the next request, as a value: slots for what is in flight and the [`Throttle`]'s tokens, given out
-//! between two lines, the sweep and everything else.
+//! Decides who may send the next request, as a pure value. It shares the slots in flight and the [`Throttle`]'s tokens
+//! between two queues: the sweep, and everything else.
 //!
-//! The sweep comes second. It leaves one slot and, while nobody else waits, one token alone, so that whoever comes next
-//! need not wait for it; and it gives way to those who wait. It only does not give up its budget: once its own bucket
-//! is full, waiting longer would lose some of it, and it goes first, though never twice in a row.
+//! The sweep comes second. It leaves one slot free and, while no other request waits, one token, so that the next other
+//! request need not wait. It gives way to requests that wait. It keeps its budget all the same: once its own bucket is
+//! full, further waiting would lose tokens, so it goes first, though never twice in a row.
 
 use tokio::time::Instant;
 
@@ -15,22 +15,22 @@ use crate::model::Listing;
 pub(super) struct Turns {
     throttle: Throttle,
     slots: usize,
-    /// How many of the slots the sweep may have at a time.
+    /// How many slots the sweep may have at a time.
     sweep_slots: usize,
     in_flight: usize,
     sweeps_in_flight: usize,
     waiting: usize,
     sweeps_waiting: usize,
-    /// Whether the last to go was a sweep, and others waited.
+    /// Whether the last request to go was the sweep's while others waited.
     sweep_went_first: bool,
 }
 
-/// What has to come before a request may be sent.
+/// What a request waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// Another request has to end, to go or to be given up.
+    /// Another request has to end, to be sent or to be cancelled.
     Change,
-    /// It may work at this time, or after a change.
+    /// A retry at this time, or after a change, may succeed.
     At(Instant),
 }
 
@@ -53,23 +53,23 @@ impl Turns {
         self.throttle.set_sweep_budget(share, now);
     }
 
-    /// How fast requests may go.
+    /// The current rate.
     pub(super) fn speed(&mut self, now: Instant) -> Speed {
         self.throttle.speed(now)
     }
 
-    /// Someone comes to wait.
+    /// A request joins the queue.
     pub(super) const fn join(&mut self, priority: Priority) {
         *self.line(priority) += 1;
     }
 
-    /// Someone who has come waits no longer.
+    /// A request that has joined leaves the queue.
     pub(super) const fn leave(&mut self, priority: Priority) {
         let line = self.line(priority);
         *line = line.saturating_sub(1);
     }
 
-    /// Lets the head of a line go, or says what it waits for.
+    /// Lets the first request of a queue go, or says what it waits for.
     pub(super) fn admit(&mut self, priority: Priority, now: Instant) -> Result<(), Wait> {
         let contended = self.waiting > 0;
         if priority.is_sweep() {
@@ -81,7 +81,8 @@ impl Turns {
                 return Err(Wait::Change);
             }
             if self.sweeps_waiting > 0 && self.sweep_slot() && self.sweep_is_due(now) && self.throttle.has_one(now) {
-                // Its line is looking at the same moment; the time is only there to rely on nobody.
+                // The other queue is being checked at the same moment. The time is there so that progress does not rest
+                // on it.
                 return Err(Wait::At(now + SHORTEST_WAIT));
             }
             self.throttle.take(now).map_err(Wait::At)?;
@@ -107,17 +108,17 @@ impl Turns {
         Err(Wait::At(self.throttle.sweep_full_at(now)))
     }
 
-    /// Whether the sweep could have one more slot.
+    /// Whether the sweep may take one more slot.
     const fn sweep_slot(&self) -> bool {
         self.in_flight < self.slots && self.sweeps_in_flight < self.sweep_slots
     }
 
-    /// Whether the sweep goes before those who wait.
+    /// Whether the sweep goes before the requests that wait.
     fn sweep_is_due(&mut self, now: Instant) -> bool {
         !self.sweep_went_first && self.throttle.sweep_full_at(now) <= now
     }
 
-    /// Learns from the answer to a request that went out at `asked_at`.
+    /// Learns from the answer to a request that was sent at `asked_at`.
     pub(super) fn learn(
         &mut self,
         priority: Priority,
@@ -129,7 +130,7 @@ impl Turns {
         self.throttle.learn(priority, listing, feedback, asked_at, now);
     }
 
-    /// A request that was let go is over.
+    /// A request that was allowed to go has ended.
     pub(super) const fn end(&mut self, priority: Priority) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if priority.is_sweep() {

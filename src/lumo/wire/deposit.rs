@@ -1,5 +1,5 @@
-//! A user deposit. Its fields are not published: an id it must have, everything else is looked for where the
-//! configuration says, and is absent where it is not found or makes no sense. The item's text keeps it all.
+//! Parses a user deposit. Its fields are not published: only the id is required. Every other fact is looked up where
+//! the configuration says, and is absent if it is not found or makes no sense. The item's text keeps everything.
 
 use super::Fault;
 use super::fields::{Fields, Path, string, string_or_number};
@@ -8,10 +8,10 @@ use crate::model::fingerprint::Members;
 use crate::model::raw::Raw;
 use crate::model::record::Deposit;
 
-/// The status of a deposit that has none.
+/// The status of a deposit that lists none.
 const UNKNOWN: &str = "unknown";
 
-/// Reads one item of `deposits`.
+/// Parses one item of `deposits`.
 pub(super) fn read(raw: Raw, members: &Members<'_>, fields: &Fields) -> Result<Deposit, Fault> {
     let id = members.get("id").ok_or(Problem::Missing).and_then(value::id_or_number);
     let line = |paths: &[Path]| string(members, paths).and_then(|value| value::line(value).ok());

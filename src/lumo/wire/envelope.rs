@@ -1,7 +1,7 @@
-//! What surrounds the items of a listing: `{"wallets": […], "total": 5}`.
+//! Parses what surrounds the items of a listing: `{"wallets": […], "total": 5}`.
 //!
-//! The items stay text here, and everything beside the two members is skipped. serde_json skips a value without
-//! recursion, so depth is no danger at this point; the size of the body and [`MAX_ITEMS`] bound the rest.
+//! The items stay text here, and all other members are skipped. serde_json skips a value without recursion, so depth is
+//! no danger at this point. The size of the body and [`MAX_ITEMS`] bound the rest.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,9 +13,9 @@ use serde_json::value::RawValue;
 use super::value;
 use crate::lumo::Error;
 
-/// Most items in one page, however many were asked for. Items of ordinary size reach the limit of a body first.
+/// Most items in one page, whatever the requested page size. Items of ordinary size reach the limit of a body first.
 const MAX_ITEMS: usize = 50_000;
-/// A server that ignores how many items were asked for may list this many times as many, …
+/// A server that ignores the requested page size may list this many times as many, …
 const MAX_TIMES_ASKED: usize = 10;
 /// … or this many.
 const MAX_UNASKED: usize = 10_000;
@@ -27,7 +27,7 @@ pub(super) struct Envelope<'a> {
     pub(super) total: Option<u64>,
 }
 
-/// Splits a listing's body into its items. A list that is `null` is empty, as some servers spell an empty list.
+/// Splits a listing's body into its items. A `null` list is empty, as some servers send an empty list so.
 pub(super) fn open<'a>(body: &'a str, list: &'static str, limit: u32) -> Result<Envelope<'a>, Error> {
     let most = most(limit);
     let mut json = serde_json::Deserializer::from_str(body);
@@ -39,7 +39,7 @@ pub(super) fn open<'a>(body: &'a str, list: &'static str, limit: u32) -> Result<
     Ok(Envelope { items, total })
 }
 
-/// Says what is wrong with a body without quoting it, which serde_json would.
+/// Describes a fault of a body without quoting it, which serde_json would do.
 fn refuse(body: &str, list: &str, limit: u32, error: &serde_json::Error) -> Error {
     match error.classify() {
         Category::Data if error.to_string().starts_with(TOO_MANY) => Error::contract(
@@ -55,7 +55,7 @@ fn refuse(body: &str, list: &str, limit: u32, error: &serde_json::Error) -> Erro
     }
 }
 
-/// Says how a body fails to be JSON.
+/// Describes why a body is not JSON.
 pub(super) fn not_json(body: &str, error: &serde_json::Error) -> Error {
     let problem: Cow<'static, str> = if body.trim().is_empty() {
         "is empty".into()
@@ -104,7 +104,7 @@ impl<'de> Visitor<'de> for Listing {
     }
 }
 
-/// Most items that are taken where this many were asked for.
+/// Most items that are accepted for this requested page size.
 fn most(limit: u32) -> usize {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     limit.saturating_mul(MAX_TIMES_ASKED).clamp(MAX_UNASKED, MAX_ITEMS)

@@ -1,7 +1,7 @@
-//! Where a deposit keeps what: the configured paths, prepared once, looked up in every item.
+//! Looks up each fact about a deposit in the listed item, along the configured paths.
 //!
-//! For each fact there is a list of dotted paths. The first that leads to a value of a usable type is the hit; null, an
-//! empty string, and a list or object where a plain value belongs are passed over. A hit that cannot be read makes the
+//! Each fact has a list of dotted paths. The first path that leads to a value of a usable type is the hit; null, an
+//! empty string, and a list or object where a plain value belongs are skipped. A hit that cannot be parsed makes the
 //! fact absent: a wrong amount would be worse than none, and the next path may well mean something else.
 
 use super::value::{is_number, is_string};
@@ -9,7 +9,7 @@ use crate::lumo::config::DepositFields;
 use crate::model::fingerprint::Members;
 use crate::setting::Text;
 
-/// [`DepositFields`], prepared.
+/// [`DepositFields`], prepared for lookups.
 #[derive(Clone, Debug)]
 pub(in crate::lumo) struct Fields {
     pub(super) wallet_id: Vec<Path>,

@@ -1,5 +1,5 @@
-//! The company that a key belongs to, as it describes itself. Only its id is used; everything else is shown to people who ask,
-//! and neither stored nor logged.
+//! Parses the profile of the company that a key belongs to. Only its id is used. The rest is shown to people who ask,
+//! and is neither stored nor logged.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::value::{self, Problem};
 use super::{Fault, Members};
 use crate::model::id::CompanyId;
 
-/// What Lumo says of a company.
+/// What Lumo says about a company.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Profile {
     pub id: CompanyId,
@@ -19,7 +19,7 @@ pub struct Profile {
     pub webhook_url: Option<String>,
 }
 
-/// Without what describes people.
+/// Leaves out what describes people.
 impl fmt::Debug for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Profile").field("id", &self.id).finish_non_exhaustive()

@@ -1,7 +1,7 @@
-//! Reads the text of one JSON value as the type that a column wants.
+//! Parses the text of one JSON value as the type of a column.
 //!
-//! Everything that leaves here can be stored by every database: bounded texts without control characters (U+0000 above
-//! all), exact amounts, times in whole microseconds between 1970 and 9999.
+//! Every result can be stored by every database: bounded texts without control characters (U+0000 above all), exact
+//! amounts, times in whole microseconds between 1970 and 9999.
 
 use std::borrow::Cow;
 
@@ -47,7 +47,7 @@ pub(super) fn string(value: &str) -> Result<Cow<'_, str>, Problem> {
     decode_string(value).ok_or(Problem::BrokenEscape)
 }
 
-/// A string that is one line of sensible length.
+/// A string of one line, at most [`MAX_CHARS`] long.
 pub(super) fn line(value: &str) -> Result<String, Problem> {
     let text = string(value)?;
     if text.is_empty() {
@@ -56,7 +56,7 @@ pub(super) fn line(value: &str) -> Result<String, Problem> {
     if text.len() > MAX_CHARS && text.chars().count() > MAX_CHARS {
         return Err(Problem::TooLong);
     }
-    // The usual text is seen to be harmless many bytes at a time.
+    // Ordinary text is found harmless many bytes at a time.
     let plain = text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
     if !plain && text.chars().any(char::is_control) {
         return Err(Problem::ControlCharacter);
@@ -64,8 +64,8 @@ pub(super) fn line(value: &str) -> Result<String, Problem> {
     Ok(text.into_owned())
 }
 
-/// What people wrote, as far as it can be read; `None` for null. Halves of surrogate pairs become U+FFFD, control characters
-/// spaces, what is too long is cut, and a value that is no string is taken as its JSON text.
+/// Text that people wrote, as far as it is readable; `None` for null. Halves of surrogate pairs become U+FFFD, control
+/// characters become spaces, a long text is cut, and a value that is no string is taken as its JSON text.
 pub(super) fn prose(value: &str) -> Option<String> {
     if value == "null" {
         return None;
@@ -79,7 +79,7 @@ pub(super) fn id<T: TryFrom<String, Error = IdError>>(value: &str) -> Result<T, 
     Ok(T::try_from(string(value)?.into_owned())?)
 }
 
-/// An id that is a string, or a whole number, which is kept as its digits.
+/// An id that is a string, or a whole number, of which the digits are kept.
 pub(super) fn id_or_number<T: TryFrom<String, Error = IdError>>(value: &str) -> Result<T, Problem> {
     if is_whole_number(value) { Ok(T::try_from(value.to_owned())?) } else { id(value) }
 }
@@ -121,8 +121,8 @@ pub(super) fn time_or_number(value: &str) -> Result<DateTime<Utc>, Problem> {
     })
 }
 
-/// The seconds of the year 9999 are the milliseconds of 1978, so what would be later than that counts milliseconds.
-/// Zero is how some servers spell "never".
+/// Numbers above the last second of 9999 count milliseconds: the seconds of the year 9999 are the milliseconds of 1978.
+/// Some servers send zero for "never".
 fn since_1970(number: &Amount) -> Option<DateTime<Utc>> {
     let (whole, fraction) = number.as_str().split_once('.').unwrap_or((number.as_str(), ""));
     let whole: i64 = whole.parse().ok().filter(|&whole| whole > 0)?;

@@ -1,6 +1,6 @@
-//! A user wallet. What its identity and its events rest on is essential: the ids of wallet, company and user, whether it is
-//! blocked, and when it was created. Everything else is left out where it cannot be read, for a block must be known whatever
-//! else is wrong with the item. The item's text keeps it all.
+//! Parses a user wallet. The facts on which its identity and its events rest are required: the ids of wallet, company
+//! and user, whether it is blocked, and when it was created. Any other field is left out if it is unreadable, because a
+//! block must be known whatever else is wrong with the item. The item's text keeps everything.
 
 use super::Fault;
 use super::value::{self, Problem};
@@ -8,7 +8,7 @@ use crate::model::fingerprint::Members;
 use crate::model::raw::Raw;
 use crate::model::record::Wallet;
 
-/// Reads one item of `wallets`, or the answer of a write.
+/// Parses one item of `wallets`, or the answer to a write.
 pub(super) fn read(raw: Raw, members: &Members<'_>) -> Result<Wallet, Fault> {
     let amount = |key| members.get(key).and_then(|value| value::amount(value).ok());
     Ok(Wallet {
