@@ -1,5 +1,6 @@
-//! Sightings of rows that were once asked for in vain. Whoever reads a list notes them, so that a second such answer is not
-//! taken for the confirmation of a first that was refuted in between.
+//! Remembers the rows that one answer did not list, and whether any reading has listed them since.
+//!
+//! A row that was listed in between is not gone, so a second answer without it confirms nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
