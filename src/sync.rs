@@ -1,9 +1,9 @@
-//! Rounds over the listings: what is listed is read so that no row can be missed, and every page is stored with its
-//! events before what was learned from it counts.
+//! Reads the listings in rounds, so that no row is missed, and stores every page with its events.
 //!
-//! A round takes no input but the listing. Timer, command and crash recovery run the same code: what is stored already
-//! costs one read and is passed over. One listing never has two rounds at the same time in this process; a sweep goes on
-//! beside them. Should another process read it too, the keys of the tables make the race harmless.
+//! What a round learned counts only once its pages are stored. A round has no input but the listing: timer, command and
+//! crash recovery run the same code, and what is stored already costs one read. One listing never has two rounds at the
+//! same time in this process; a sweep runs beside them. If another process reads the listing too, unique keys make the
+//! race harmless.
 
 pub mod config;
 pub mod confirm;
@@ -58,20 +58,20 @@ use tail::further::Turns;
 use tail::news::News;
 use upstream::Source;
 
-/// How to go about reading.
+/// The settings of the engine.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What a first import tells.
+    /// What a first import announces.
     pub history: History,
-    /// The `limit` to ask for, as configured.
+    /// The configured page size: the `limit` to request.
     pub page_size: u32,
-    /// How many pages of a listing may be under way.
+    /// How many pages of a listing may be in flight.
     pub concurrency: usize,
     /// The longest wait before a page is tried a second time; it doubles with each further try.
     pub first_wait: Duration,
-    /// How long a listing is left alone after the key was refused. Keys rotate, and the new one may be on its way.
+    /// How long a listing rests after the key was refused. Keys rotate, and the new one may be on its way.
     pub probe_after: Duration,
-    /// How long each listing may go without a complete round before that is told.
+    /// How long each listing may go without a complete round before `sync.stalled` is published.
     pub stalled_after: PerListing<TimeDelta>,
 }
 
@@ -95,18 +95,18 @@ pub struct Syncer<U> {
     clock: Clock,
     settings: Settings,
     right: Plain<Right>,
-    /// One round at a time over each listing; inside, until when it is left alone.
+    /// Allows one round at a time over each listing; holds until when the listing rests.
     gates: PerListing<Mutex<Option<Instant>>>,
-    /// The sweep that is under way over each listing.
+    /// The running sweep of each listing.
     sweeps: PerListing<Mutex<Option<Sweeping>>>,
     wanted: Wanted,
-    /// What the last round over each listing left for those who follow up.
+    /// What the last round over each listing left to be confirmed.
     asks: PerListing<Plain<Asks>>,
     /// The list of new deposits.
     news: Plain<News>,
-    /// Whose turn it is to look where nothing asks for it.
+    /// Which listing may next read where nothing asks for it.
     turns: Plain<Turns>,
-    /// Users whose wallets have changed: their deposits may have, too.
+    /// Users whose wallets have changed: their deposits may have changed, too.
     hints: Plain<BTreeSet<String>>,
     watching: Plain<tail::watch::Watching>,
     /// How large the pages of each listing are.
@@ -119,12 +119,12 @@ pub struct Syncer<U> {
     log: RoundLog,
 }
 
-/// How far a round came.
+/// How a round ended.
 #[derive(PartialEq, Eq)]
 enum Ended {
-    /// Everything that was listed when it began is in the tables.
+    /// Everything that was listed when the round began is stored.
     Complete,
-    /// It was done, but why everything should be in the tables it cannot say.
+    /// The round ended, but it does not prove that everything is stored; says why.
     Incomplete(String),
     /// The process is to end.
     Stopped,
@@ -158,7 +158,7 @@ impl Error {
         matches!(self, Self::Upstream(lumo::Error::Unauthorized))
     }
 
-    /// Whether the key, or the server, is not the one that the tables are filled from.
+    /// Whether the key or the server is not the one that the tables belong to.
     #[must_use]
     pub fn is_wrong_account(&self) -> bool {
         matches!(self, Self::Refused(_))
@@ -171,7 +171,7 @@ impl Error {
     }
 }
 
-/// A round or a slice under way, over whatever kind of record.
+/// A running round or slice, over any kind of record.
 type Running<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 impl<U: Upstream> Syncer<U> {
@@ -200,7 +200,7 @@ impl<U: Upstream> Syncer<U> {
         }
     }
 
-    /// Sets how long a listing is left alone after the key was refused.
+    /// Sets how long a listing rests after the key was refused.
     #[must_use]
     pub fn with_probe_after(mut self, probe_after: Duration) -> Self {
         self.settings.probe_after = probe_after;
@@ -213,7 +213,7 @@ impl<U: Upstream> Syncer<U> {
         &self.meters
     }
 
-    /// Reads the listing from end to end. If a round over it is under way, waits for its end first.
+    /// Reads the listing from end to end. Waits first for the end of a running round over it.
     ///
     /// # Errors
     /// What stopped the pass. What it had read by then is stored.
@@ -226,7 +226,7 @@ impl<U: Upstream> Syncer<U> {
         self.run_any(listing, options, Reach::Whole, stop).await
     }
 
-    /// A round as the schedule wants it: what is new and what is likely to have changed.
+    /// Runs a round of the schedule: reads what is new and what has probably changed.
     ///
     /// # Errors
     /// What stopped the round. What it had read by then is stored.
@@ -239,7 +239,8 @@ impl<U: Upstream> Syncer<U> {
         self.run_any(listing, options, Reach::Needed, stop).await
     }
 
-    /// A round that is left out while another is under way or the key was refused a moment ago, and is reported in the log.
+    /// Runs a round of the schedule and logs its result. Skips it while another is running, or shortly after the key
+    /// was refused.
     pub async fn on_schedule(&self, listing: Listing, stop: &CancellationToken) {
         if self.gate(listing).try_lock().is_err() && !self.is_following_up(listing) {
             return tracing::debug!(%listing, "a round is under way; this one is left out");
@@ -317,7 +318,7 @@ impl<U: Upstream> Syncer<U> {
         self.gate(listing).try_lock().is_ok_and(|gate| gate.is_some_and(|until| Instant::now() < until))
     }
 
-    /// Leaves a listing alone from now on, as its key was refused.
+    /// Lets a listing rest from now on, as its key was refused.
     async fn leave_alone(&self, listing: Listing) {
         *self.gate(listing).lock().await = Some(self.probe_at());
     }
@@ -330,7 +331,7 @@ impl<U: Upstream> Syncer<U> {
         Ok(self.store.progress(listing).await?.import_done_at.is_none())
     }
 
-    /// From now on everything is written by this right.
+    /// Uses this right for all writes from now on.
     pub fn write_by(&self, right: Right) {
         *lock(&self.right) = right;
     }

@@ -1,4 +1,4 @@
-//! The end of a round: what it has learned is stored in one transaction, and what it was is reported.
+//! Ends a round: stores what it has learned in one transaction, and reports it.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::run::Outcome;

@@ -1,12 +1,12 @@
-//! One process reads, however many run: the lease that says which.
+//! The lease that makes one process read, however many run.
 //!
 //! The lease lies in the merchant's database and is renewed long before it ends. Its epoch is the fencing token: every
 //! transaction of a round checks it, so a process that was stopped, suspended or cut off and comes back late cannot store
 //! anything that another has overtaken. Clocks need not agree for that, and they need not be right: a lease that nobody
 //! renews for as long as it can last is over, whatever end it names, and so is one whose process has lost its lock.
 //!
-//! Who leads and finds that its key is another company's keeps the lease: it is what says so, and reads as soon as it is put right.
-//! It loses the lease to a process that stands by with the right key, and to no other, so the two do not change places for ever.
+//! A leader whose key turns out to be another company's keeps the lease: it reports the fault, and reads as soon as that is mended.
+//! It loses the lease to a standby that has the right key, and to no other, so that the two do not alternate for ever.
 
 mod rival;
 
@@ -22,19 +22,19 @@ use crate::clock::Clock;
 use crate::store::{self, Belongs, Fence, Store};
 use rival::Rival;
 
-/// What the lease is for.
+/// The name of the lease.
 pub const RESOURCE: &str = "sync";
 /// How long a lease lasts without being renewed.
 const LEASE: TimeDelta = TimeDelta::seconds(15);
 /// How often it is renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(4);
-/// How often a process that stands by looks at it, …
+/// How often a standby polls the lease, …
 const POLL_EVERY: Duration = Duration::from_secs(1);
 /// … and how often in the beginning, …
 const FIRST_POLL_EVERY: Duration = Duration::from_millis(100);
 /// … which lasts this long: a process that was killed and started again finds its own old lease.
 const FIRST_POLLS_FOR: Duration = Duration::from_secs(3);
-/// How often a process that stands by asks whose key it has while that cannot be found out.
+/// How often a standby asks whose key it has, while Lumo does not answer that.
 const IDENTIFY_EVERY: Duration = Duration::from_secs(10);
 
 /// This process's claim to be the one that reads.
@@ -118,7 +118,7 @@ impl Lead {
         }
     }
 
-    /// Asks for the lease, and takes it from a holder that does not keep it any more.
+    /// Asks for the lease. Takes it from a holder that no longer keeps it.
     async fn ask(&self, standby: &mut Standby, now: DateTime<Utc>) -> Result<Option<Fence>, store::Error> {
         if let Some(fence) = self.store.lead(RESOURCE, &self.owner, LEASE, now).await? {
             standby.rival = None;
@@ -169,12 +169,12 @@ impl Lead {
     }
 }
 
-/// What a process knows that does not lead.
+/// What a standby knows.
 struct Standby {
     began: Instant,
     rival: Option<Rival>,
     announced: Option<bool>,
-    /// When it was asked in vain whose key this process has.
+    /// When Lumo last failed to say whose key this process has.
     unidentified: Option<Instant>,
 }
 
@@ -195,8 +195,8 @@ impl Standby {
         if self.is_beginning() { FIRST_POLL_EVERY } else { POLL_EVERY }
     }
 
-    /// Says who reads, when that is news. In the beginning nobody does: the holder may be dead, or the set of parts that
-    /// this one follows after the configuration was reloaded.
+    /// Logs who reads, when that changes. Not at the start: the holder may be dead, or be this process before the
+    /// configuration was reloaded.
     fn announce(&mut self, store: &Store, leads: bool) {
         let is_own = |rival: &Rival| rival.holder().process.is_some_and(|process| store.is_own_process(process));
         if self.announced == Some(leads) || (!leads && (self.is_beginning() || self.rival.as_ref().is_some_and(is_own)))

@@ -1,7 +1,7 @@
-//! What is learned of a list by watching it: in what order it is, what its `total` counts, where a missing row must be, what time it
-//! is there.
+//! Learns from a list over time: its order, what its `total` counts, where a missing row must be, and how far the
+//! server's clock is off.
 //!
-//! It is remembered from one round to the next.
+//! The result is remembered from one round to the next.
 
 pub(in crate::sync) mod find;
 pub mod gap;

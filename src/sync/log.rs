@@ -1,4 +1,4 @@
-//! What the log says of rounds: that a listing fails, a summary of all that fail once a minute, and that it is over.
+//! Logs failing listings: the first failure, a summary once a minute, and the end of it.
 
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
@@ -11,10 +11,10 @@ use crate::chain::Chain;
 use crate::model::{Listing, PerListing};
 use crate::outage::{News, Outage};
 
-/// Between two summaries, of whichever listings.
+/// The least time between two summaries.
 const SUMMARY_EVERY: Duration = Duration::from_secs(60);
 
-/// Which listings fail at present.
+/// The listings that fail at present.
 #[derive(Debug, Default)]
 pub(super) struct RoundLog(Mutex<State>);
 
@@ -24,7 +24,7 @@ struct State {
     said_at: Option<Instant>,
 }
 
-/// What there is to say of a round.
+/// What to log after a round.
 #[derive(Debug, PartialEq, Eq)]
 enum Line {
     Nothing,

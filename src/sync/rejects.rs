@@ -1,4 +1,4 @@
-//! Items that cannot be read: each is kept, reported once, and counts as known until it changes.
+//! Keeps items that cannot be read: each is reported once, and counts as known until it changes.
 //!
 //! A kept item stands for no row, and yet it is listed: `total` counts it, pages share it. So the count check counts it as
 //! listed, the walk takes it for a row like any other, and a full scan that no longer meets it forgets it. Only items for

@@ -1,4 +1,4 @@
-//! What is asked of a round, and what it tells when it is over.
+//! The options of a round, and its report.
 
 use chrono::{DateTime, Utc};
 
@@ -16,11 +16,11 @@ use crate::store::Ending;
 pub struct Options<'a> {
     /// Whether to keep what is found.
     pub ending: Ending,
-    /// Ask for the configured page size again, whatever the server was seen to keep to.
+    /// Request the configured page size again, even if the server is known to give smaller pages.
     pub probe_page_size: bool,
-    /// Take every row that a full scan does not meet for gone, however many there are.
+    /// Accept every row that a full scan does not list as gone, however many there are.
     pub accept_removals: bool,
-    /// Told after every page.
+    /// Called after every page.
     pub observe: &'a (dyn Fn(&Tally) + Send + Sync),
 }
 
@@ -33,9 +33,9 @@ impl Default for Options<'_> {
 /// What a round has done so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Rows seen; those that were read twice may count twice.
+    /// Rows read. A row that was read twice may count twice.
     pub rows: u64,
-    /// How many rows the server says there are.
+    /// The `total` of the latest page.
     pub total: Option<u64>,
     pub requests: u64,
     pub appeared: u64,
@@ -57,7 +57,7 @@ pub struct Report {
     pub tally: Tally,
     /// Why the round proves nothing, if it does not.
     pub doubt: Option<String>,
-    /// Which rows left the list and are held back from being called missing, in a sentence; `None` if none is.
+    /// Says in a sentence which rows left the list and are not yet marked as missing; `None` if there are none.
     pub removals_held: Option<String>,
     /// What would have been announced, after a dry run.
     pub preview: Preview,

@@ -1,4 +1,4 @@
-//! By what right a process reads and writes: its lease, and that the key is the one that the tables are filled with.
+//! The right by which a process reads and writes: its lease, and a key of the company that the tables belong to.
 
 use tokio_util::sync::CancellationToken;
 
@@ -16,8 +16,8 @@ pub enum Right {
     Alone,
     /// It has the lease.
     Lease(Fence),
-    /// Another process has the lease. Rows and events may be stored all the same, the keys see to that; what the other one
-    /// remembers is not touched, so lists are read whole.
+    /// Another process has the lease. This one may store rows and events all the same, as unique keys prevent doubles. It must
+    /// not touch what the leader remembers, so it reads lists whole.
     Guest,
 }
 
@@ -31,13 +31,12 @@ impl Right {
 }
 
 impl<U: Upstream> Syncer<U> {
-    /// Whose key this process has, as far as that can be found out.
+    /// The company of this process's key, if Lumo says so.
     pub(super) async fn identify(&self) -> Result<Option<Identity>, lumo::Error> {
         self.upstream.identify().await
     }
 
-    /// Makes sure that the lists are of the company, and from the server, that the tables are filled from. False if the
-    /// process is to end first.
+    /// Waits until the key's company and server are those that the tables belong to. False if the process is to end first.
     pub(super) async fn admit(&self, ending: Ending, stop: &CancellationToken) -> Result<bool, Error> {
         let noting = match self.right() {
             _ if ending == Ending::RollBack => Noting::Nothing,

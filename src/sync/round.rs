@@ -1,4 +1,4 @@
-//! What one round over a listing has in hand, and how pages go from it into the tables.
+//! The state of one round over a listing, and how its pages are stored.
 
 use std::collections::HashSet;
 
@@ -21,24 +21,24 @@ use crate::model::id::ExternalId;
 use crate::model::record::Reject;
 use crate::store::{Batch, Checkpoint, Ending, Fate, Fence, KnownRejects, Progress, Regressions};
 
-/// So near to an end a new row counts as having joined there.
+/// A new row within this many rows of an end counts as joined at that end.
 const NEAR_AN_END_ROWS: u64 = 32;
 
-/// A reason to ask for a user's rows.
+/// A request to re-read the rows of one user.
 #[derive(Clone, Debug)]
 pub(super) struct Want {
     pub(super) user: String,
-    /// The row that gives reason to ask; empty if it is the user.
+    /// The row that is in question; empty if all of the user's are.
     pub(super) id: String,
     pub(super) reason: Reason,
 }
 
-/// What pages held, for the tables.
+/// The content of several pages, to be stored in one transaction.
 pub(super) struct PageBatch<R> {
     listing: Option<Listing>,
     pub(super) records: Vec<R>,
     rejects: Vec<Reject>,
-    /// A time before the first of them was asked for.
+    /// A time before the first of them was requested.
     read_at: Option<DateTime<Utc>>,
     served_at: Option<DateTime<Utc>>,
     total: Option<u64>,
@@ -75,20 +75,20 @@ pub(super) struct Round<'a, U> {
     pub(super) syncer: &'a Syncer<U>,
     pub(super) listing: Listing,
     pub(super) options: &'a Options<'a>,
-    /// By what right the round writes, from its beginning to its end: who loses the lease meanwhile is fenced off.
+    /// The right by which the whole round writes: a process that loses the lease meanwhile is fenced off.
     right: Right,
     pub(super) started_at: DateTime<Utc>,
     pub(super) progress: Progress,
     pub(super) memory: Memory,
-    /// What came up on the way; goes into the memory when the round ends.
+    /// Rows to re-read; they go into the memory when the round ends.
     pub(super) wants: Vec<Want>,
     /// Where in the list new rows turned up.
     pub(super) places: Vec<Place>,
     pub(super) tally: Tally,
     pub(super) preview: Preview,
-    /// Whether it is a round of the schedule, which may rest on what earlier ones have proved.
+    /// Whether it is a round of the schedule. Such a round may rely on what earlier rounds have proved.
     pub(super) is_round: bool,
-    /// Whether it also looks where no rows are expected.
+    /// Whether it also reads where no new rows are expected.
     pub(super) looks_behind: bool,
     /// Whether this round has read the list from end to end.
     pub(super) is_read_whole: bool,
@@ -102,16 +102,16 @@ pub(super) struct Round<'a, U> {
     pub(super) met: Option<Bitmap>,
     /// When removals were accepted in this round.
     pub(super) accepted_at: Option<DateTime<Utc>>,
-    /// Wallets that are neither among the blocked ones nor elsewhere: the rounds over all wallets judge what that means.
+    /// Wallets that are in neither list. The rounds over all wallets decide whether they are gone.
     pub(super) unlisted: Vec<Entry>,
-    /// How many items could not be read for which there was no room.
+    /// How many unreadable items could not be kept for lack of room.
     pub(super) unkept: u64,
-    /// The items that were counted already because they cannot be read; and what a dry run has shown: nothing of it was kept,
-    /// and the next page may show it again.
+    /// Hashes of the unreadable items that are counted already, and of the rows that a dry run has shown. Neither is stored, and
+    /// the next page may contain them again.
     pub(super) shown: HashSet<u64>,
 }
 
-/// Of each record that pages listed, what the tables knew of it before.
+/// For each record of the pages, in their order: the stored row, if there is one.
 pub(super) type Heads = Vec<Option<Head>>;
 
 impl<'a, U: Upstream> Round<'a, U> {
@@ -161,12 +161,12 @@ impl<'a, U: Upstream> Round<'a, U> {
         self.syncer.clock.now()
     }
 
-    /// What every transaction of the round is checked by.
+    /// The fencing token that every transaction of the round checks.
     pub(super) fn fence(&self) -> Option<Fence> {
         self.right.fence()
     }
 
-    /// Whether another process remembers the listing.
+    /// Whether another process leads, so that this one must not store what it has learned.
     pub(super) fn is_guest(&self) -> bool {
         self.right == Right::Guest
     }
@@ -256,7 +256,7 @@ impl<'a, U: Upstream> Round<'a, U> {
         Ok(ingested.fates)
     }
 
-    /// Of each deposit whose it is, and whether it is settled; none where no status is named that says so.
+    /// The id, user and settled state of each deposit; empty where `lumo.settled_statuses` names none.
     fn deposits_of<R: Source>(&self, records: &[R]) -> Vec<(String, Option<ExternalId>, bool)> {
         let settled = self.syncer.store.settled_statuses();
         if R::HOME != Listing::Deposits || settled.is_empty() {
@@ -267,7 +267,7 @@ impl<'a, U: Upstream> Round<'a, U> {
         all.collect()
     }
 
-    /// Whether what appears is news. Notes in the checkpoint when the first import began, if it begins now.
+    /// Whether new rows are news or belong to the first import. If the import begins now, the checkpoint gets its start.
     async fn announce(
         &mut self,
         served_at: DateTime<Utc>,
@@ -294,7 +294,7 @@ impl<'a, U: Upstream> Round<'a, U> {
         Ok(Announce::Import { started_at, until: now + MAX_FUTURE, history: self.syncer.settings.history })
     }
 
-    /// Notes where in the list new rows turned up, which tells in what order it is.
+    /// Notes where in the list new rows appeared: that shows its order.
     pub(super) fn note_places(&mut self, offset: u64, fates: &[Fate], total: Option<u64>) {
         let Some(total) = total.filter(|_| self.progress.import_done_at.is_some()) else { return };
         let total = total.saturating_sub(self.memory.gap.surplus());
@@ -311,7 +311,7 @@ impl<'a, U: Upstream> Round<'a, U> {
         }
     }
 
-    /// Puts what came up on the way into the memory.
+    /// Moves the places and re-read requests of this round into the memory.
     pub(super) fn remember(&mut self) {
         let now = self.now();
         for place in std::mem::take(&mut self.places) {

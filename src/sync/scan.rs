@@ -1,6 +1,6 @@
-//! A list read from its first row to its last: page by page, with proof that none was missed.
+//! Reads a list from its first row to its last, page by page, and proves that none was missed.
 //!
-//! What a full scan has found is judged at its end; a sweep is one in slices.
+//! The findings of a full scan are evaluated at its end. A sweep is a full scan in slices.
 
 pub mod bitmap;
 pub(in crate::sync) mod conclude;

@@ -1,4 +1,4 @@
-//! One round as the schedule wants it: what is new, whether the counts agree, what is likely to have changed.
+//! One round of the schedule: reads what is new, compares the counts, and re-reads what has probably changed.
 //!
 //! A list of one or two pages is simply read whole. A longer one is read at the ends where new rows join, as far as its order
 //! is known, and its `total` compared with the table; a surplus that reading again does not explain is looked for by
@@ -57,7 +57,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(ended)
     }
 
-    /// Whether this round looks where no rows are expected, in a list of which that can be said.
+    /// Whether this round also reads where no new rows are expected. Only lists with a known order have such a place.
     fn may_look_behind(&mut self) -> bool {
         // The pages of a list of a few have their turns.
         let has_such = self.memory.only_page.is_some()
@@ -174,7 +174,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(Ended::Complete)
     }
 
-    /// Wallets that are known to be unblocked by now are no longer stored as blocked, and none less is listed.
+    /// Adjusts the gap for wallets that were unblocked: fewer are stored as blocked, and the list is as long as before.
     fn note_unblocked(&mut self, listed: i64) {
         let before = self.memory.listed.replace(listed).unwrap_or(listed);
         if self.listing == Listing::Blocked && listed < before {
@@ -184,8 +184,8 @@ impl<U: Upstream> Round<'_, U> {
         }
     }
 
-    /// Whether a wallet was found blocked of which no full scan has told yet whether the plain list has it: it may have
-    /// taken the place of one that was missed.
+    /// Whether a wallet is blocked that no full scan has seen since. Until one has, it is not known whether the plain list
+    /// contains it, and in the count it may stand in for a wallet that was missed.
     async fn is_count_blurred(&self) -> Result<bool, Error> {
         if self.listing != Listing::Wallets || self.memory.order.order().is_known_end() {
             return Ok(false);
@@ -209,7 +209,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(Some(ends))
     }
 
-    /// Reads the end where new rows join, of a list in which they do. None if stopped.
+    /// Reads the end where new rows join, of a list that has such an end. None if stopped.
     pub(super) async fn joining_end<R: Source>(
         &mut self,
         order: Order,
@@ -282,7 +282,7 @@ impl<U: Upstream> Round<'_, U> {
         }
     }
 
-    /// Notes how far the end where new rows join was read: the last page of the head, the first of the tail.
+    /// Notes how far the end where new rows join was read: to the last page of the head, or the first of the tail.
     fn note_edge<R: Source>(&mut self, end: &End<'_>, page: &Fetched<R>) {
         let mut dates = page.page.items.iter().filter_map(R::created_at);
         let returned = u64::try_from(page.page.returned).unwrap_or(u64::MAX);
@@ -304,7 +304,7 @@ pub(super) fn gap_of(total: Option<u64>, listed: i64) -> Option<i64> {
     Some(i64::try_from(total?).ok()? - listed)
 }
 
-/// Either end, being read.
+/// One end of the list, while it is read.
 enum End<'a> {
     Head(&'a mut HeadPass, Order),
     Tail(&'a mut TailPass),

@@ -1,7 +1,7 @@
-//! Where listings are read, as the engine sees it.
+//! The source of the listings, as the engine sees it.
 //!
-//! The client of Lumo's API is the one implementation; the other is the simulation that drives the engine through
-//! histories that no server would show on request.
+//! The client of the Lumo API is the one implementation. The other is the simulation, which drives the engine through
+//! histories that no server shows on request.
 
 use std::future::ready;
 use std::str::FromStr;
@@ -36,7 +36,7 @@ pub trait Upstream: Clone + Send + Sync + 'static {
         query: &ListQuery,
     ) -> impl Future<Output = Result<Page<Deposit>, Error>> + Send;
 
-    /// Whose lists they are, as far as that can be found out. A simulation has nobody's.
+    /// The company that the lists belong to, if Lumo says so. A simulation has none.
     fn identify(&self) -> impl Future<Output = Result<Option<Identity>, Error>> + Send {
         ready(Ok(None))
     }
@@ -47,16 +47,16 @@ pub trait Upstream: Clone + Send + Sync + 'static {
     }
 }
 
-/// A moment between two steps that do not happen together.
+/// A moment between two steps that are not atomic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Milestone {
-    /// Requests were sent off, and something else may be done before they are answered.
+    /// Requests were sent, and other work may happen before they are answered.
     PagesRequested,
     /// A page was read and nothing of it is stored.
     PageRead,
-    /// What was read is stored; where the walk stands may not be.
+    /// What was read is stored; the walk's position may not be.
     PageStored,
-    /// A round is over and its marks and anchors are stored.
+    /// A round is over, and its watermarks and anchors are stored.
     Finished,
 }
 
@@ -88,7 +88,7 @@ pub(super) trait Source: Publishes<Id: FromStr> {
         query: &ListQuery,
     ) -> impl Future<Output = Result<Page<Self>, Error>> + Send;
 
-    /// Whose it is, as far as the item itself says.
+    /// The user it belongs to, if the item says so.
     fn user(&self) -> Option<&ExternalId>;
 
     /// Its status, if its kind has one.

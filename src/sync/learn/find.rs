@@ -1,4 +1,4 @@
-//! Looking for rows that the count tells of, in a list whose order says nothing about where they are.
+//! Looks for rows that the count shows to be missing, in a list whose order does not say where they are.
 
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +14,7 @@ use crate::sync::scan::walk::{Read, Seen};
 use crate::sync::upstream::{Source, Upstream};
 
 impl<U: Upstream> Round<'_, U> {
-    /// Looks for `missing` rows, where the blocks of the list are known. Returns whether the counts agree then.
+    /// Looks for `missing` rows, if the blocks of the list are known. Returns whether the counts agree afterwards.
     pub(in crate::sync) async fn find<R: Source>(
         &mut self,
         total: Option<u64>,
@@ -55,7 +55,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(!matches!(self.memory.gap.compare(total, listed), Comparison::Missing(_)))
     }
 
-    /// Keeps where the blocks of the list begin, now that it was read whole. They outlive the process.
+    /// Stores where the blocks of the list begin, after it was read whole. They outlive the process.
     pub(in crate::sync) async fn keep_blocks(&self, mut blocks: Blocks) -> Result<(), Error> {
         if self.is_guest() || self.options.ending == Ending::RollBack {
             return Ok(());

@@ -1,50 +1,49 @@
-//! The count check: what `total` says against what is stored as listed.
+//! The count check: compares `total` with the number of rows that are stored as listed.
 //!
-//! The difference stands still while every new row is found: it is 0, or below as long as rows that went upstream are not
-//! known to have gone. If it rises, a row was missed. It proves something only where `total` is true.
+//! The difference is the gap. It stays the same while every new row is found: 0, or negative while rows that left
+//! upstream are not known to be gone. If it rises, a row was missed. It proves something only if `total` is true.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-/// How often running the gap must be lower before that is how it stands.
+/// After this many consecutive lower readings, the lower gap is the new base.
 const SETTLES_AFTER_READS: u8 = 2;
-/// For how long full scans must find that `total` counts the same number of rows too many, before it is known to. A total
-/// that is cached is of another time.
+/// How long full scans must find the same surplus before it counts as known. A cached `total` is of another time.
 const SURPLUS_STANDS_AFTER: TimeDelta = TimeDelta::minutes(1);
-/// For how long sweeps must find `total` untrue before it is believed no more.
+/// After `total` was untrue for this long, it is no longer trusted.
 const DISTRUST_TOTAL_AFTER: TimeDelta = TimeDelta::days(1);
 
-/// How the gap stands.
+/// The gap, and what is known of `total`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Gap {
     base: i64,
-    /// How often running it was lower than that.
+    /// How many consecutive readings were lower than the base.
     lower: u8,
     /// When a sweep first found `total` untrue, if none has found it true since.
     untrue_since: Option<DateTime<Utc>>,
     is_untrusted: bool,
     /// How many rows `total` is known to count that are never listed.
     surplus: u64,
-    /// How many it seems to count so, and since when.
+    /// The surplus that was seen last, and since when.
     seeming: Option<(u64, DateTime<Utc>)>,
 }
 
-/// What a count tells.
+/// The result of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
     /// Nothing: there is no total, or it cannot be trusted.
     Unknown,
-    /// As many rows are listed as should be.
+    /// The stored rows are as many as expected.
     Equal,
-    /// So many rows are missing here, unless writes were in flight.
+    /// This many rows are missing here, unless writes were in flight.
     Missing(u64),
-    /// Rows went upstream.
+    /// Rows left the list upstream.
     Fewer,
 }
 
 impl Gap {
-    /// Compares `total`, as just told, with how many rows are stored as listed.
+    /// Compares the latest `total` with the number of rows that are stored as listed.
     pub fn compare(&mut self, total: Option<u64>, listed: i64) -> Comparison {
         let Some(total) = total.filter(|_| !self.is_untrusted) else { return Comparison::Unknown };
         let gap = i64::try_from(total).unwrap_or(i64::MAX).saturating_sub(listed);
@@ -60,22 +59,22 @@ impl Gap {
         Comparison::Fewer
     }
 
-    /// The gap as a certificate has found it: what is stored is what is listed, but for the rows that are suspected of
-    /// having gone.
+    /// Sets the base that a full scan has proved: the stored rows are the listed ones, except for rows suspected of
+    /// being gone.
     pub fn settle(&mut self, gap: i64) {
         (self.base, self.lower) = (gap, 0);
     }
 
-    /// So many rows do not count as listed any more that are not listed upstream either. It never stands above what `total` is
-    /// known to count too many.
+    /// Raises the base by rows that no longer count as listed and are not listed upstream either. It never rises above
+    /// the known surplus.
     pub fn raise(&mut self, rows: u64) {
         let surplus = i64::try_from(self.surplus).unwrap_or(i64::MAX);
         self.settle(self.base.saturating_add_unsigned(rows).min(surplus));
     }
 
-    /// What a scan of the whole list says of `total`: how many rows it counts beyond those that are listed; none if the scan
-    /// proved nothing. A total that is untrue for a day, and not always by the same number of rows too many, is trusted no
-    /// more until a scan finds it true.
+    /// Notes how many rows `total` counts beyond the listed ones, as a full scan has found; none if the scan proved
+    /// nothing. A total that is untrue for a day, and not always by the same surplus, is not trusted until a scan finds
+    /// it true.
     pub fn note_scan(&mut self, beyond: Option<i64>, now: DateTime<Utc>) {
         let surplus = beyond.and_then(|beyond| u64::try_from(beyond).ok());
         // A clock that was set back must not make for a longer wait.
@@ -107,14 +106,14 @@ impl Gap {
         !self.is_untrusted
     }
 
-    /// The gap as it stands.
+    /// The present base of the gap.
     #[must_use]
     pub fn base(&self) -> i64 {
         self.base
     }
 }
 
-/// What a person should know of a `total` that counts rows which are never listed.
+/// What to tell an operator about a `total` that counts rows which are never listed.
 #[must_use]
 pub fn counts_more(rows: u64) -> String {
     let rows = if rows == 1 { "one more row".to_owned() } else { format!("{rows} more rows") };

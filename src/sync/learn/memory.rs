@@ -1,8 +1,8 @@
-//! What the engine remembers of a listing from one round to the next: where its ends were, in what order it is, how its
-//! `total` compares with the table, and which rows are to be looked at again.
+//! What the engine remembers of a listing from one round to the next: its ends, its order, how its `total` compares
+//! with the table, and which rows are to be read again.
 //!
-//! It is stored with the marks of the round that learned it, as one JSON text that belongs to the engine alone. What
-//! cannot be read (an older or a newer version wrote it) is forgotten: everything in it can be learned again.
+//! It is stored with the watermarks of the round that learned it, as one JSON text that only the engine reads. What
+//! cannot be read (an older or a newer version wrote it) is forgotten: all of it can be learned again.
 
 use std::fmt;
 
@@ -16,17 +16,17 @@ use crate::sync::learn::gap::Gap;
 use crate::sync::learn::order::Evidence;
 use crate::sync::tail::ends::Anchors;
 
-/// How long what was learned of the server's ways is believed.
+/// How long what was learned about the server is believed.
 const SERVER_WAYS_VALID_FOR: TimeDelta = TimeDelta::days(1);
 
-/// Why a row may be missing from the table that only a full scan can find. No round is complete before one has ended.
+/// Why a row may be missing that only a full scan can find. No round is complete until one has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::sync) enum Urgent {
     /// `total` counted more rows than were found.
     Surplus,
-    /// A wallet is blocked that no full scan has met yet: if the plain list leaves it out, `total` hides a row that is
-    /// missing from the table.
+    /// A wallet is blocked that no full scan has read since. If the plain list leaves it out, `total` hides a missing
+    /// row.
     Blocked,
     /// The order of the list changed while it was read.
     Disorder,
@@ -53,11 +53,11 @@ impl fmt::Display for Urgent {
 pub(in crate::sync) struct Memory {
     /// How many rounds there were.
     pub(in crate::sync) rounds: u64,
-    /// The number of the last one that looked where no rows are expected.
+    /// The number of the last round that read where no rows are expected.
     pub(in crate::sync) looked_behind: u64,
     /// The page that was proved to be the whole list, if it is one page long.
     pub(in crate::sync) only_page: Option<u64>,
-    /// Where the page begins that is next in turn, if the list has a few.
+    /// The offset of the page whose turn is next, in a list of a few pages.
     pub(in crate::sync) next_page: u64,
     /// In what order the listing is.
     pub(in crate::sync) order: Evidence,
@@ -65,30 +65,30 @@ pub(in crate::sync) struct Memory {
     pub(in crate::sync) tail: Anchors,
     /// How many rows the listing had when it was last read to its end.
     pub(in crate::sync) length: u64,
-    /// How many rows a page in mid-list has.
+    /// How many rows a page from the middle of the list has.
     pub(in crate::sync) page: Option<u32>,
-    /// When the configured page size was last asked for although the server had refused or clamped it.
+    /// When the configured page size was last requested although the server had refused or cut it.
     pub(in crate::sync) probed_at: Option<DateTime<Utc>>,
     pub(in crate::sync) gap: Gap,
-    /// How many rows were stored as listed when the gap was last looked at.
+    /// How many rows were stored as listed at the last comparison.
     pub(in crate::sync) listed: Option<i64>,
-    /// The number of the last row that the full scan which settled the gap could account for.
+    /// The last row number that the full scan which set the gap could know of.
     pub(in crate::sync) counted_until: i64,
     pub(in crate::sync) rechecks: Rechecks,
-    /// Why the next sweep must not wait for its time, if it must not.
+    /// Why the next sweep must start at once, if it must.
     pub(in crate::sync) urgent: Option<Urgent>,
-    /// The gap that was looked for and not explained when the sweep became urgent: until it rises, nobody looks again.
+    /// The gap that was searched for in vain when the sweep became urgent. Nobody searches again until it rises.
     pub(in crate::sync) unexplained: Option<i64>,
-    /// The gap that even a sweep which began in the knowledge of it could not explain: until it rises, the next one comes when
-    /// the schedule says so.
+    /// The gap that even a sweep which began after it was known could not explain. Until it rises, the next sweep waits
+    /// for the schedule.
     pub(in crate::sync) swept_in_vain: Option<i64>,
     /// Since when the server is known not to filter by status; deposits only.
     pub(in crate::sync) unfiltered_since: Option<DateTime<Utc>>,
     pub(in crate::sync) day_read_at: Option<DateTime<Utc>>,
     pub(in crate::sync) week_read_at: Option<DateTime<Utc>>,
-    /// Rows that left the list and wait to be asked about.
+    /// Rows that left the list and wait to be confirmed as gone.
     pub(in crate::sync) removals: Removals,
-    /// When removals were last accepted, as far as it is taken note of.
+    /// When removals were last accepted, as far as this process knows.
     pub(in crate::sync) accepted_at: Option<DateTime<Utc>>,
 }
 
@@ -102,7 +102,7 @@ impl Memory {
         serde_json::to_string(self).ok()
     }
 
-    /// Whether a surplus of this size was looked for already.
+    /// Whether a surplus of this size was searched for already.
     pub(in crate::sync) fn was_looked_for(&self, gap: Option<i64>) -> bool {
         self.unexplained.zip(gap).is_some_and(|(unexplained, gap)| gap <= unexplained)
     }
@@ -112,8 +112,8 @@ impl Memory {
         self.urgent.is_some() && self.swept_in_vain.is_none_or(|vain| gap.unwrap_or(0) > vain)
     }
 
-    /// Takes note of a scan of the whole list, and of the gap that it left. It was in vain if it began in the knowledge of a
-    /// surplus, explained nothing and found nothing.
+    /// Notes a full scan and the gap that it left. It was in vain if it began after a surplus was known, explained
+    /// nothing and found nothing.
     pub(in crate::sync) fn note_scan(&mut self, began_knowing: bool, has_found: bool, gap: Option<i64>) {
         if self.urgent.is_none() {
             (self.unexplained, self.swept_in_vain) = (None, None);
@@ -122,7 +122,7 @@ impl Memory {
         }
     }
 
-    /// Whether it is time to ask for the configured page size once more.
+    /// Whether it is time to request the configured page size again.
     pub(in crate::sync) fn probe_due(&self, now: DateTime<Utc>) -> bool {
         is_past(self.probed_at, SERVER_WAYS_VALID_FOR, now)
     }

@@ -1,22 +1,22 @@
-//! Where new rows turn up in a list, learned by watching: so that a tick looks there first.
+//! Learns where new rows appear in a list, so that a round reads there first.
 //!
-//! Nothing rests on it but speed: the other end is looked at now and then, the count tells of what neither end shows, and
-//! the sweep goes through everything.
+//! Only speed rests on it. The other end is read now and then, the count shows what neither end does, and the sweep
+//! reads everything.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// How many new rows must have turned up before their places say something.
+/// How many new rows must have appeared before their places count.
 const MIN_NEW_ROWS: u32 = 12;
-/// What a row weighs when it turns up.
+/// The weight of a row that appears.
 const ROW_WEIGHT: u64 = 1_000;
-/// With each row that turns up, the others lose this part of their weight.
+/// With each row that appears, the others lose this fraction of their weight.
 const DECAY_DIVISOR: u64 = 64;
-/// Which share of the rows must turn up at one end, in percent.
+/// The share of rows, in percent, that makes an end the one where rows join.
 const END_SHARE_PERCENT: u64 = 95;
-/// More than this share in the middle, in percent, means that there is no end to look at.
+/// With a larger share than this in the middle, in percent, rows join anywhere.
 const MAX_MIDDLE_PERCENT: u64 = 30;
-/// How many whole sweeps must find the rows in order before the order is believed again.
+/// How many full scans must find the rows in order before the order is believed again.
 const CALM_SCANS: u8 = 2;
 
 /// In which order the rows are listed.
@@ -35,7 +35,7 @@ pub enum Order {
     Unstable,
 }
 
-/// Where a new row turned up.
+/// Where a new row appeared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     Head,
@@ -43,35 +43,35 @@ pub enum Place {
     Tail,
 }
 
-/// What was watched.
+/// What was observed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Evidence {
     head: u64,
     middle: u64,
     tail: u64,
-    /// How many rows have turned up, as far as that matters.
+    /// How many rows have appeared, counted up to [`MIN_NEW_ROWS`].
     noted: u32,
-    /// What the times on a page suggest, as long as too few rows have turned up.
+    /// The order that the times on a page suggest, used while too few rows have appeared.
     seeded: Option<Order>,
-    /// How many sweeps in order are owed.
+    /// How many full scans in order are still needed.
     disorder: u8,
 }
 
 impl Order {
-    /// Whether new rows are known to join at one end. Elsewhere nothing but the count tells of those that were missed.
+    /// Whether new rows are known to join at one end. Otherwise only the count shows that a row was missed.
     #[must_use]
     pub fn is_known_end(self) -> bool {
         matches!(self, Self::Newest | Self::Oldest)
     }
 
-    /// Whether the head is to be looked at. Of a scattered list, the first page will do: it tells the total.
+    /// Whether to read the head. In a scattered list its first page gives the `total`.
     #[must_use]
     pub fn wants_head(self) -> bool {
         self != Self::Oldest
     }
 
-    /// Whether the tail is to be looked at.
+    /// Whether to read the tail.
     #[must_use]
     pub fn wants_tail(self) -> bool {
         !matches!(self, Self::Newest | Self::Scattered)
@@ -79,7 +79,7 @@ impl Order {
 }
 
 impl Evidence {
-    /// A row turned up that was not known.
+    /// Notes a row that was not known before.
     pub fn note(&mut self, place: Place) {
         for weight in [&mut self.head, &mut self.middle, &mut self.tail] {
             *weight -= *weight / DECAY_DIVISOR;
@@ -93,7 +93,7 @@ impl Evidence {
         self.noted = self.noted.saturating_add(1).min(MIN_NEW_ROWS);
     }
 
-    /// Looks at the times on a page from the middle of the list: which way they go is a first guess.
+    /// Guesses the order from the times on a page from the middle of the list.
     pub fn seed(&mut self, created_at: &[Option<DateTime<Utc>>]) {
         let told: Vec<DateTime<Utc>> = created_at.iter().flatten().copied().collect();
         let pairs = told.iter().zip(told.iter().skip(1));
@@ -116,17 +116,17 @@ impl Evidence {
         };
     }
 
-    /// Rows that two pages share came in another order the second time.
+    /// Notes that two pages list shared rows in different orders.
     pub fn disorder(&mut self) {
         self.disorder = CALM_SCANS;
     }
 
-    /// A whole sweep went by without disorder.
+    /// Notes a full scan without disorder.
     pub fn swept_in_order(&mut self) {
         self.disorder = self.disorder.saturating_sub(1);
     }
 
-    /// What it all amounts to.
+    /// The order that follows from the evidence.
     #[must_use]
     pub fn order(&self) -> Order {
         if self.disorder > 0 {

@@ -1,27 +1,29 @@
-//! Whether the upstream's clock is believed, which is asked before its time decides what is news.
+//! Checks the upstream's clock before its time decides what is news.
 //!
-//! A load balancer that was started without NTP, a cache in front of the API and a wrong `Date` all look alike: a time that
-//! cannot be when the page was served. Our own time is taken then.
+//! A load balancer without NTP, a cache in front of the API and a wrong `Date` header look alike: a time at which the
+//! page cannot have been served. In that case our own time is used.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// How far the upstream's clock may be from ours.
+/// How far the upstream's clock may differ from ours.
 const MAX_SKEW: TimeDelta = TimeDelta::minutes(5);
 
-/// How far in the future a row may have been created: time zones and a clock of our own that is late may do so much.
+/// How far in the future a row may have been created: time zones, and a late clock of our own, can account for this
+/// much.
 pub(in crate::sync) const MAX_FUTURE: TimeDelta = TimeDelta::days(1);
 
-/// What is known of the upstream's clock. It warns once when the clock goes wrong, and says once that it is right again.
+/// What is known about the upstream's clock. It warns once when the clock goes wrong, and logs once that it is right
+/// again.
 #[derive(Debug, Default)]
 pub(in crate::sync) struct UpstreamClock {
     is_wrong: AtomicBool,
 }
 
 impl UpstreamClock {
-    /// The time at which a page was served, if it may be true of a page that was requested after `read_at` and is here
-    /// `now`.
+    /// The time at which a page was served, if it is plausible for a page that was requested after `read_at` and
+    /// arrived at `now`.
     pub(in crate::sync) fn believed(
         &self,
         served_at: Option<DateTime<Utc>>,

@@ -1,7 +1,7 @@
-//! What follows from a list that was read to its end: marks, anchors, the standing gap, and which rows are gone.
+//! Evaluates a list that was read to its end: watermarks, anchors, the gap, and which rows are gone.
 //!
-//! A row is suspected of being gone when a full scan that proves the whole list did not meet it; what becomes of it is in
-//! [`crate::sync::confirm::removals`].
+//! A row is suspected of being gone when a full scan that proves the whole list did not contain it.
+//! [`crate::sync::confirm::removals`] decides what follows.
 
 use crate::sync::Error;
 use crate::sync::learn::memory::Urgent;
@@ -12,7 +12,7 @@ use crate::sync::scan::walk::Doubt;
 use crate::sync::upstream::{Source, Upstream};
 
 impl<U: Upstream> Round<'_, U> {
-    /// Learns from a full scan that came to the end of the list. Returns why it proves nothing, if it does not.
+    /// Learns from a full scan that came to the end of the list. Returns why it proves nothing, if so.
     pub(in crate::sync) async fn conclude<R: Source>(
         &mut self,
         scan: &mut FullScan,
@@ -79,7 +79,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(None)
     }
 
-    /// Takes over the ends that a full scan has seen; for those that begin and end within one round.
+    /// Takes over the ends of a full scan that began and ended within one round.
     pub(in crate::sync) fn adopt_ends(&mut self, scan: &FullScan) {
         self.memory.head = scan.first();
         self.memory.tail = scan.last();

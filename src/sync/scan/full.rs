@@ -21,7 +21,7 @@ use crate::sync::tail::ends::Anchors;
 use crate::sync::upstream::{Milestone, Source, Upstream};
 use crate::sync::{Error, refuses_limit};
 
-/// So many rows at each end are remembered, more than anchors need.
+/// How many rows at each end are remembered: more than the anchors need.
 const END_ROWS: usize = 64;
 /// Pages that may share a transaction.
 const MAX_PAGES_PER_TRANSACTION: usize = 16;
@@ -31,11 +31,11 @@ const SAVE_EVERY: TimeDelta = TimeDelta::seconds(1);
 /// Why a listing is scanned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sync) enum Purpose {
-    /// One pass, now; where it stands is nobody else's business.
+    /// One pass, now. It is not continued after a restart, so its position is not stored.
     Pass,
-    /// The first import, which a restart continues.
+    /// The first import. A restart continues it.
     Import,
-    /// The rolling sweep, which a restart continues.
+    /// The rolling sweep. A restart continues it.
     Sweep,
 }
 
@@ -52,7 +52,7 @@ impl Purpose {
 pub(in crate::sync) struct FullScan {
     purpose: Purpose,
     pub(in crate::sync) started_at: DateTime<Utc>,
-    /// The last row number given when it began: only of rows up to it can the absence be noticed.
+    /// The last row number at the start. A later row may be absent from the scan and listed all the same.
     pub(in crate::sync) known_until: i64,
     pub(in crate::sync) walk: Walk,
     pub(in crate::sync) seen: Bitmap,
@@ -60,23 +60,23 @@ pub(in crate::sync) struct FullScan {
     saved_at: DateTime<Utc>,
     blocks: Option<Builder>,
     insert_hint: InsertHint,
-    /// Of each record that was read and is yet to be stored, whether it was met before.
+    /// For each record that was read and is not stored yet: whether this scan has read it before.
     met: Vec<bool>,
 }
 
-/// What a full scan carries over a restart, beside the walk and the bitmap.
+/// What a full scan keeps over a restart, besides the walk and the bitmap.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Kept {
     first: Vec<u64>,
     last: Vec<u64>,
     /// When the rows of a page in mid-list were created.
     dates: Vec<Option<DateTime<Utc>>>,
-    /// How many items could not be read for which there was no room.
+    /// How many unreadable items could not be kept for lack of room.
     unkept: u64,
     requests: u64,
     /// Whether rows that two pages share came in another order the second time.
     disorder: bool,
-    /// Whether a surplus was known that nobody had explained when it began: whatever row that was, this full scan meets it.
+    /// Whether `total` counted an unexplained row when the scan began. If that row is listed, this scan reads it.
     #[serde(default)]
     explains: bool,
 }
@@ -87,11 +87,11 @@ struct Saved {
     kept: Kept,
 }
 
-/// How reading on ended.
+/// How a part of the scan ended.
 pub(in crate::sync) enum Scanned {
     /// The end of the list was reached.
     Ended(Result<(), Doubt>),
-    /// So many pages as were wanted were read.
+    /// The requested number of pages was read.
     Paused,
     /// The process is to end.
     Stopped,
@@ -113,7 +113,7 @@ impl FullScan {
         }
     }
 
-    /// Takes up a full scan that was put down; none if what was stored cannot be read.
+    /// Continues a stored full scan; none if its state cannot be read.
     pub(in crate::sync) fn resume(purpose: Purpose, state: &SweepState, chunks: Vec<(i32, Vec<u8>)>) -> Option<Self> {
         let Saved { walk, kept } = serde_json::from_str(&state.state).ok()?;
         Some(Self {
@@ -147,7 +147,7 @@ impl FullScan {
         self.kept.disorder
     }
 
-    /// Lets it begin in the knowledge of a surplus.
+    /// Notes whether `total` counts an unexplained row as the scan begins.
     pub(in crate::sync) fn explaining(mut self, surplus: bool) -> Self {
         self.kept.explains = surplus;
         self
@@ -201,7 +201,7 @@ impl FullScan {
         step
     }
 
-    /// Keeps the last rows of the chain in their order, and notices where two pages disagree about it.
+    /// Keeps the last rows of the chain in their order, and notes where two pages list shared rows in different orders.
     fn note_last(&mut self, ids: &[u64], is_fresh: bool) {
         let last = &mut self.kept.last;
         let shared: Vec<usize> = ids.iter().filter_map(|id| last.iter().position(|last| last == id)).collect();
@@ -234,7 +234,7 @@ impl FullScan {
 }
 
 impl<U: Upstream> Round<'_, U> {
-    /// Reads on from where the full scan stands and stores what it finds, for at most so many pages.
+    /// Reads at most `most` pages from the scan's position, and stores them.
     pub(in crate::sync) async fn scan_on<R: Source>(
         &mut self,
         scan: &mut FullScan,
@@ -308,7 +308,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(Scanned::Paused)
     }
 
-    /// Stores pages, and with them, where something is stored at all or it is time, where the full scan stands.
+    /// Stores pages. The scan's position goes into the same transaction if rows changed or [`SAVE_EVERY`] has passed.
     async fn take_in<R: Source>(&mut self, scan: &mut FullScan, pages: Vec<Fetched<R>>) -> Result<(), Error> {
         let places: Vec<(u64, usize)> = pages.iter().map(|page| (page.read.offset, page.page.items.len())).collect();
         let batch = PageBatch::of(pages);
@@ -352,7 +352,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(heads)
     }
 
-    /// Stores where a full scan stands that is to go on later.
+    /// Stores the position of a scan that is continued later.
     async fn put_down(&self, scan: &mut FullScan) -> Result<(), Error> {
         if let Some(state) = scan.state(self.listing).filter(|_| scan.is_kept()) {
             let dirty = scan.seen.take_dirty();

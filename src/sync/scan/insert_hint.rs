@@ -1,8 +1,8 @@
-//! Where in its table the next rows of a list will most likely stand.
+//! Guesses where in its table the next rows of a list are stored.
 //!
-//! Rows are numbered as they are stored, and a list is mostly stored in its order, so what follows one another in the list
-//! has numbers that follow one another. To read one stretch of the table costs a fraction of finding each row by its key.
-//! A guess that does not come true costs the stretch and nothing else: what was not in it is looked for by key.
+//! Rows are numbered as they are stored, and a list is mostly stored in its order, so consecutive rows have consecutive
+//! numbers. Reading one stretch of the table costs a fraction of finding each row by its key. A wrong guess costs only
+//! that stretch: the other rows are found by key.
 
 use std::ops::RangeInclusive;
 

@@ -1,7 +1,7 @@
-//! Reads pages, some of them before they are asked for.
+//! Reads pages, some of them ahead of time.
 //!
-//! The walk decides alone, page after page; what it will most likely ask for next is requested early and kept. A guess that
-//! comes true saves the wait, one that does not is thrown away. When a page was read does not matter to the walk's proof,
+//! The walk alone decides which page comes next. The pages that it will probably request are requested early and kept.
+//! A right guess saves the wait, a wrong one is thrown away. The walk's proof does not depend on when a page was read,
 //! so guessing cannot weaken it.
 
 use std::collections::HashMap;
@@ -24,10 +24,10 @@ use crate::model::record::Page;
 use crate::sync::scan::walk::{Read, Seen};
 use crate::sync::upstream::{Milestone, Source, Upstream};
 
-/// How often a page is asked for before the reader gives up.
+/// How often a page is requested before the reader gives up.
 const MAX_TRIES: u32 = 4;
 
-/// Pages that were read before they were wanted may have this many bytes together.
+/// The most bytes of pages that were read ahead of time.
 const MAX_BYTES_AHEAD: usize = 8 * 1024 * 1024;
 /// From this size on one page is read and stored at a time, of all listings together.
 const LARGE_PAGE_BYTES: usize = 2 * 1024 * 1024;
@@ -46,8 +46,8 @@ pub(in crate::sync) struct Sizes {
 }
 
 impl Sizes {
-    /// How many pages may be under way: at most this many, fewer the larger they are, and one where they are large or nothing is
-    /// known of their size.
+    /// How many pages may be in flight: at most this many, fewer if they are large, and one if their size is not known
+    /// or above [`LARGE_PAGE_BYTES`].
     pub(in crate::sync) fn window(&self, most: usize) -> usize {
         match self.page.load(Ordering::Relaxed) {
             0 | LARGE_PAGE_BYTES.. => 1,
@@ -78,7 +78,7 @@ impl Scope {
     }
 }
 
-/// A page, and a time before it was asked for.
+/// A page, and a time before it was requested.
 #[derive(Debug)]
 pub(in crate::sync) struct Fetched<R> {
     /// The list that it is of, or of a part of.
@@ -163,15 +163,15 @@ impl<U: Upstream, R: Source> Reader<U, R> {
         self.scope.user.is_some()
     }
 
-    /// How many requests were made since this was last asked.
+    /// How many requests were made since the last call.
     pub(in crate::sync) fn take_requests(&self) -> u64 {
         self.requests.swap(0, Ordering::Relaxed)
     }
 
-    /// The page, and meanwhile those that will follow. Cancel safe.
+    /// Returns the page, and requests those that will follow. Cancel safe.
     ///
     /// # Errors
-    /// What the upstream answered, after patience.
+    /// The error of the upstream, after [`MAX_TRIES`] tries.
     pub(in crate::sync) async fn take(&mut self, read: Read, ahead: &[Read]) -> Answer<R> {
         self.expect(read, ahead);
         self.upstream.milestone(Milestone::PagesRequested).await;
@@ -187,7 +187,7 @@ impl<U: Upstream, R: Source> Reader<U, R> {
         }
     }
 
-    /// The page, if it is there already.
+    /// The page, if it has arrived.
     pub(in crate::sync) fn ready(&mut self, read: Read) -> Option<Answer<R>> {
         while let Some(joined) = self.under_way.try_join_next() {
             self.note(joined);
@@ -258,7 +258,7 @@ const fn key(read: Read) -> (u64, u32) {
     (read.offset, read.limit)
 }
 
-/// One page, with patience: what may go better the next time is tried again.
+/// Requests one page; tries again after errors that may pass.
 async fn fetch<U: Upstream, R: Source>(
     upstream: &U,
     clock: &Clock,

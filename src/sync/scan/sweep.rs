@@ -1,7 +1,7 @@
-//! The rolling sweep: a full scan in slices, at its own share of the rate, beside the rounds of the schedule.
+//! Runs the rolling sweep: a full scan in slices, at its own share of the rate, beside the rounds of the schedule.
 //!
-//! A slice holds nothing that a round needs; only what the sweep has learned is handed over at the end of a slice, and for
-//! that it waits until no round is under way.
+//! A slice takes no lock that a round needs. At its end it hands over what it has learned, and waits for that until no round is
+//! running.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,12 +23,12 @@ use crate::sync::{Ended, Error, Options, Report, Running, Syncer, Tally, report}
 pub(in crate::sync) struct Sweeping {
     scan: FullScan,
     tally: Tally,
-    /// Under which right it was taken up: if another process led meanwhile, what is stored is further.
+    /// The fence under which it was loaded. If another process led meanwhile, the stored state is further.
     fence: Option<Fence>,
 }
 
-/// Which sweeps the schedule has asked for and which of them are done. One runner at a time serves them, so that a sweep
-/// that is wanted for two reasons runs once.
+/// The sweeps that the schedule has requested and that are not done. One runner at a time serves them, so a sweep that is
+/// requested for two reasons runs once.
 #[derive(Debug, Default)]
 pub(in crate::sync) struct Wanted {
     listings: PerListing<AtomicBool>,
@@ -36,7 +36,7 @@ pub(in crate::sync) struct Wanted {
 }
 
 impl<U: Upstream> Syncer<U> {
-    /// Asks for a sweep of every listing that was imported. A sweep that is under way counts when it ends.
+    /// Requests a sweep of every imported listing. A sweep that is running satisfies the request when it ends.
     pub fn want_sweeps(&self) {
         for wanted in self.wanted.listings.values() {
             wanted.store(true, Ordering::Relaxed);
@@ -162,7 +162,7 @@ impl<U: Upstream> Syncer<U> {
         Ok(Sweeping { scan, tally, fence: round.fence() })
     }
 
-    /// Gives the rounds what came up in a slice.
+    /// Hands the findings of a slice to the rounds.
     async fn hand_over(&self, round: &mut Round<'_, U>) -> Result<(), Error> {
         let (wants, places) = (std::mem::take(&mut round.wants), std::mem::take(&mut round.places));
         let probed_at = round.memory.probed_at;

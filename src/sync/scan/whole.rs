@@ -1,4 +1,4 @@
-//! A list that is read whole in one round, because it is short or somebody wants it so.
+//! Reads a list whole in one round, because it is short or a command asks for it.
 
 use tokio_util::sync::CancellationToken;
 
@@ -18,14 +18,14 @@ const NOT_ACCEPTED: &str =
     "the order or the end of the list is in doubt, so no row was marked as missing for not being in it";
 
 impl<U: Upstream> Round<'_, U> {
-    /// The whole list, now.
+    /// Reads the whole list, now.
     pub(in crate::sync) async fn whole<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
         let mut scan = self.full_scan(Purpose::Pass).await?;
         self.all_of_it::<R>(&mut scan, stop).await
     }
 
-    /// The whole list, and once more: what is on neither reading is accepted as gone. A server may leave blocked wallets out
-    /// of the plain list, so the list of those is read in between.
+    /// Reads the whole list twice. Rows that neither reading lists are accepted as gone. A server may leave blocked wallets out of
+    /// the plain list, so the list of blocked wallets is read in between.
     pub(in crate::sync) async fn twice<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
         let first = self.whole::<R>(stop).await?;
         if first != Ended::Complete {
@@ -45,7 +45,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(if is_refused { Ended::Incomplete(NOT_ACCEPTED.to_owned()) } else { second })
     }
 
-    /// A full scan that begins now.
+    /// Begins a full scan.
     pub(in crate::sync) async fn full_scan(&mut self, purpose: Purpose) -> Result<FullScan, Error> {
         let now = self.now();
         let refused = self.progress.page_limit.is_some();

@@ -1,5 +1,6 @@
-//! A list of a few pages: its ends are read as those of a longer one, and one page more with each round, in turn. So a quiet
-//! round takes two requests, and whatever changes is noticed after as many rounds as there are pages.
+//! Reads one more page of a list of a few pages with each round, in turn, besides the end where rows join.
+//!
+//! So a quiet round takes two requests, and a change is noticed after at most as many rounds as there are pages.
 
 use tokio_util::sync::CancellationToken;
 
@@ -10,7 +11,7 @@ use crate::sync::scan::reader::{Reader, Scope};
 use crate::sync::scan::walk::Read;
 use crate::sync::upstream::{Source, Upstream};
 
-/// A list of at most so many pages is one of a few.
+/// The most pages of a list that is read this way.
 const MAX_PAGES: u64 = 8;
 
 impl<U: Upstream> Round<'_, U> {

@@ -1,8 +1,8 @@
-//! What a round looks at although nothing asks for it: the end of a list where no rows are expected, a second page of a list
-//! that fits into one, the deposits in status `new` while none of them moves.
+//! Shares the reads for which nothing asks: the end of a list where no rows are expected, a second page of a list that
+//! fits into one, the deposits in status `new` while none of them changes.
 //!
-//! Any of it finds what the rounds would otherwise leave to the sweep. Together they may take one request a minute, so that a
-//! minute in which nothing happens costs little more than a request a round.
+//! Each finds what the rounds would otherwise leave to the sweep. Together they take at most one request a minute, so
+//! that a minute in which nothing happens costs little more than one request per round.
 
 use std::collections::HashMap;
 
@@ -11,34 +11,34 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::model::Listing;
 use crate::sync::{Syncer, lock};
 
-/// How many rounds of a listing pass between two looks further.
+/// The least number of rounds of a listing between two such reads.
 pub(in crate::sync) const ROUNDS_BETWEEN: u64 = 8;
-/// The time between two looks, of whatever kind.
+/// The least time between two such reads, of any kind.
 const MIN_INTERVAL: TimeDelta = TimeDelta::minutes(1);
-/// A look that was not asked for again within this time keeps no other waiting.
+/// A read that was not requested again within this time delays no other.
 const FORGOTTEN_AFTER: TimeDelta = TimeDelta::seconds(90);
-/// A look that has waited this long is made in any case.
+/// A read that has waited this long is made in any case.
 const MAX_WAIT: TimeDelta = TimeDelta::minutes(15);
 
-/// A look further.
+/// A kind of such a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::sync) enum Look {
-    /// At the end of the list where no rows are expected, or behind the only page of a list.
+    /// The end of the list where no rows are expected, or what follows the only page of a list.
     Behind(Listing),
-    /// At the deposits in status `new`.
+    /// The deposits in status `new`.
     New,
 }
 
-/// Whose turn it is.
+/// Which read is next.
 #[derive(Debug, Default)]
 pub(in crate::sync) struct Turns {
     taken_at: Option<DateTime<Utc>>,
-    /// Who waits: since when, and when it asked last.
+    /// The reads that wait: since when, and when each was last requested.
     waiting: HashMap<Look, (DateTime<Utc>, DateTime<Utc>)>,
 }
 
 impl Turns {
-    /// Whether it may look now. One that may not is to ask again with its next round.
+    /// Whether this read may be made now. If not, the next round requests it again.
     fn take(&mut self, look: Look, now: DateTime<Utc>) -> bool {
         // A clock that was set back must not make for a longer wait.
         self.waiting.retain(|_, (since, asked_at)| *since <= now && *asked_at <= now);
@@ -59,7 +59,7 @@ impl Turns {
 }
 
 impl<U> Syncer<U> {
-    /// Whether a round may look further now.
+    /// Whether a round may make this read now.
     pub(in crate::sync) fn may_look(&self, look: Look) -> bool {
         lock(&self.turns).take(look, self.clock.now())
     }

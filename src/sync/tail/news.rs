@@ -1,7 +1,8 @@
-//! The list of deposits in status `new`: who has left it is asked after.
+//! Reads the list of deposits in status `new`, and re-reads the deposits that have left it.
 //!
-//! It is read whole with each round as long as something in it moves. While it lies still, a look at its first page is enough: it tells
-//! how many there are. Where the rounds read all of them anyway, that too is done only when it is their turn to look further.
+//! The list is read whole with each round while something in it changes. While nothing does, its first page is enough:
+//! its `total` is compared with the number of rows that were read. Where the rounds read all of those deposits anyway,
+//! even that is done only in turn ([`super::further`]).
 
 use std::collections::HashSet;
 
@@ -19,19 +20,19 @@ use crate::sync::tail::recent::Reached;
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Error, Syncer, lock};
 
-/// The status that the API's reference names.
+/// The only status that the API reference names.
 const NEW: &str = "new";
-/// Pages that are read in one round.
+/// The most pages that are read in one round.
 const MAX_PAGES_PER_ROUND: u64 = 20;
-/// Rows asked of the database at a time.
+/// Rows per database query.
 const ROWS_PER_QUERY: u64 = 500;
 
 /// What is known of the list.
 #[derive(Debug, Default)]
 pub(in crate::sync) struct News {
-    /// The reading that the next round goes on with.
+    /// The unfinished reading that the next round continues.
     reading: Option<Box<Reading>>,
-    /// How long the list was when it was last read whole, if nothing has moved in it since.
+    /// The length of the list when it was last read whole, if nothing in it has changed since.
     still: Option<u64>,
     /// When the oldest deposit was made that was seen in this status since that reading began.
     oldest: Option<DateTime<Utc>>,
@@ -42,7 +43,7 @@ pub(in crate::sync) struct News {
 struct Reading {
     walk: Walk,
     seen: HashSet<String>,
-    /// The last row number when it was begun: what came later need not be on it.
+    /// The last row number when the reading began: later rows need not be on the list.
     known_until: i64,
     /// What the oldest deposit was before.
     oldest_before: Option<DateTime<Utc>>,

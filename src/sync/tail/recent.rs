@@ -1,4 +1,4 @@
-//! Rows that are likely to have changed: young ones, deposits that are new or were, and those that gave reason to ask.
+//! Reads rows that have probably changed: young ones, deposits that are or were in status `new`, and those in question.
 //!
 //! Nothing upstream tells that a row deep in the list has changed; a sweep finds out in its time. What matters sooner is
 //! read sooner: deposits of the last hour in every round, of the last day every ten minutes, of the last week every hour;

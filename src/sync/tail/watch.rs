@@ -1,7 +1,8 @@
-//! Users who are about to pay: their deposits are looked for between the rounds.
+//! Looks between the rounds for deposits of users who are about to pay.
 //!
-//! Where new rows join the list at a known end, one page there shows those of all users. Where they turn up anywhere, a few users
-//! are asked for one by one; of more, the list of deposits in status `new` tells, and the others are asked for in turns.
+//! Where new rows join the list at a known end, one page of that end shows the deposits of all users. Where they join
+//! anywhere, a few users are asked for one by one. If there are more, the list of deposits in status `new` is read, and
+//! the users are asked for in turn.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -18,25 +19,25 @@ use crate::sync::tail::recent::Listed;
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Error, Options, Running, Syncer, lock};
 
-/// How long a user is watched after a deposit was first seen that is not settled.
+/// How long a user is watched after an unsettled deposit was first seen.
 const AFTER_DEPOSIT: TimeDelta = TimeDelta::minutes(15);
-/// Deposits that are waited for in this way; those that come later are left to the rounds.
+/// The most deposits that are waited for in this way; later ones are left to the rounds.
 const MAX_UNSETTLED: usize = 500;
 
-/// Whom to look for, and how often.
+/// Which users to look for, and how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     pub every: TimeDelta,
-    /// Requests that one look may take, but for pages that show every user.
+    /// The most requests of one look, besides pages that show all users.
     pub requests: u64,
     /// Users at a time.
     pub most: u32,
 }
 
-/// What the process remembers of those it watches.
+/// What the process remembers of the users that it watches.
 #[derive(Debug, Default)]
 pub(in crate::sync) struct Watching {
-    /// Deposits that were first seen live and are not settled: whose, and until when they are waited for.
+    /// Deposits that were first seen live and are not settled: their user, and until when they are waited for.
     unsettled: BTreeMap<String, (ExternalId, DateTime<Utc>)>,
     /// How many users were asked for in turn.
     turn: usize,
@@ -51,7 +52,7 @@ impl Watching {
         }
     }
 
-    /// Those that were named, then those that wait for their money, each once.
+    /// The watched users, then those with an unsettled deposit, each once.
     fn merge(&mut self, named: &[ExternalId], now: DateTime<Utc>) -> Vec<ExternalId> {
         self.unsettled.retain(|_, (_, until)| *until > now);
         let mut known: BTreeSet<&ExternalId> = BTreeSet::new();
@@ -70,7 +71,7 @@ impl Watching {
     }
 }
 
-/// How far apart the looks at one user are at most, by what is known of the list.
+/// The longest time between two looks at one user, as far as the list is known.
 #[must_use]
 pub fn apart(progress: &Progress, users: u64, plan: Plan, now: DateTime<Utc>) -> TimeDelta {
     let memory = Memory::of(progress);
