@@ -68,7 +68,8 @@ fn options(config: &Config, survey: &Survey, distrust: &Distrust) -> ConnectOpti
     options
 }
 
-/// What every connection needs.
+/// What every connection needs. None is replaced for its age or for being idle: the task of a pool that does so counts the idle
+/// ones wrongly now and then, and turns for ever (sqlx 0.9.0). One that is of no use any more is distrusted.
 fn file_options(config: &Config, distrust: &Distrust) -> ConnectOptions {
     let mut options = ConnectOptions::new(config.url.driver_url());
     options
@@ -76,7 +77,8 @@ fn file_options(config: &Config, distrust: &Distrust) -> ConnectOptions {
         .record_stmt_in_spans(false)
         .connect_timeout(CONNECT_TIMEOUT)
         .acquire_timeout(CONNECT_TIMEOUT)
-        .idle_timeout(Duration::from_secs(300))
+        .idle_timeout(None)
+        .max_lifetime(None)
         .max_connections(config.max_connections)
         .set_application_name("lumo-bridge");
     timeouts::apply(&mut options, distrust);
@@ -97,8 +99,8 @@ fn for_writing(sqlite: SqliteConnectOptions) -> SqliteConnectOptions {
         .statement_cache_capacity(STATEMENTS)
 }
 
-/// One connection, for work that belongs to a session: advisory locks and schema changes. It is not replaced for its age,
-/// as pools do by themselves after half an hour: its locks would go with it. It is replaced once it is distrusted.
+/// One connection, for work that belongs to a session: advisory locks and schema changes. It is replaced once it is
+/// distrusted.
 pub(in crate::store) async fn single(
     config: &Config,
     absent: Absent,
@@ -132,7 +134,7 @@ fn create_file(config: &Config) -> Result<(), Error> {
 }
 
 fn one(mut options: ConnectOptions) -> ConnectOptions {
-    options.max_connections(1).idle_timeout(None).max_lifetime(None);
+    options.max_connections(1);
     options
 }
 
@@ -204,10 +206,6 @@ pub(in crate::store) async fn pools(config: &Config, need: Need, distrust: &Dist
     let has_session = need == Need::Everything && !survey.is_lent && usable > 2;
     let mut options = options(config, &survey, distrust);
     options.max_connections(usable - u32::from(has_session));
-    if survey.refusal.is_some() {
-        // What is given back may be somebody else's when it is wanted again.
-        options.idle_timeout(None).max_lifetime(None);
-    }
     let pool = connect(options).await?;
     let path = config.schema.as_deref().filter(|_| !survey.takes_search_path);
     Ok(Pools {
@@ -282,4 +280,22 @@ fn is_too_many(error: &RuntimeErr) -> bool {
     let code = error.as_database_error().and_then(DatabaseError::code);
     // PostgreSQL; MySQL for the server and for a user.
     matches!(code.as_deref(), Some("53300" | "08004" | "42000")) && error.to_string().contains("connections")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_pool_looks_after_its_idle_connections() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("bridge.db").display()).parse().unwrap();
+        let config = Config { url, schema: None, max_connections: 3, migrate: false };
+        create_file(&config).unwrap();
+        for options in [file_options(&config, &Distrust::default()), readers(&config, &Distrust::default())] {
+            let pool = connect(options).await.unwrap();
+            let pool = pool.get_sqlite_connection_pool().options();
+            assert_eq!((pool.get_idle_timeout(), pool.get_max_lifetime()), (None, None));
+        }
+    }
 }
