@@ -85,6 +85,26 @@ impl Store {
         .await
     }
 
+    /// Stores when the first import of a listing was complete, unless that is known: what turns up from then on is news,
+    /// also for a process that goes on after this one has died.
+    ///
+    /// # Errors
+    /// If the database fails, or somebody else leads now.
+    pub async fn end_import(&self, listing: Listing, at: DateTime<Utc>, fence: Option<Fence>) -> Result<(), Error> {
+        self.tx("sync.imported", |tx| async move {
+            tx.hold(fence).await?;
+            tx.own_progress(listing.as_str()).await?;
+            progress::Entity::update_many()
+                .set(progress::ActiveModel { import_done_at: Set(Some(at)), ..Default::default() })
+                .filter(progress::Column::Listing.eq(listing.as_str()))
+                .filter(progress::Column::ImportDoneAt.is_null())
+                .exec(tx.session())
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Forgets passes that ended before this time.
     ///
     /// # Errors

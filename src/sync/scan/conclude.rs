@@ -3,6 +3,7 @@
 //! A row is suspected of being gone when a full scan that proves the whole list did not contain it.
 //! [`crate::sync::confirm::removals`] decides what follows.
 
+use crate::store::Ending;
 use crate::sync::Error;
 use crate::sync::learn::memory::Urgent;
 use crate::sync::learn::order::Order;
@@ -24,9 +25,7 @@ impl<U: Upstream> Round<'_, U> {
         self.memory.only_page = scan.walk.only_page().filter(|_| ended.is_ok());
         self.progress.last_total = self.tally.total.and_then(|total| i64::try_from(total).ok());
         if matches!(ended, Ok(()) | Err(Doubt::NoTotal | Doubt::SingleRows)) {
-            // The list was read to its end. Whatever turns up from now on is told: an item that could not be read this
-            // time, or whose age nobody knows, must not count as history for ever.
-            self.progress.import_done_at = self.progress.import_done_at.or(Some(self.now()));
+            self.end_import().await?;
         }
         let total = self.tally.total;
         let beyond = scan.counted_beyond(total).filter(|_| ended.is_ok());
@@ -77,6 +76,20 @@ impl<U: Upstream> Round<'_, U> {
         self.memory.counted_until = scan.known_until;
         self.memory.gap.settle(if scan.explains() { found } else { found.min(self.memory.gap.base()) });
         Ok(None)
+    }
+
+    /// The list was read to its end. Whatever turns up from now on is told: an item that could not be read this time, or
+    /// whose age nobody knows, must not count as history for ever. A guest leaves that to the process that leads.
+    async fn end_import(&mut self) -> Result<(), Error> {
+        if self.progress.import_done_at.is_some() || self.is_guest() {
+            return Ok(());
+        }
+        let now = self.now();
+        if self.options.ending == Ending::Commit {
+            self.syncer.store.end_import(self.listing, now, self.fence()).await?;
+        }
+        self.progress.import_done_at = Some(now);
+        Ok(())
     }
 
     /// Takes over the ends of a full scan that began and ended within one round.

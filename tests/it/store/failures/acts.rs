@@ -53,7 +53,7 @@ macro_rules! acts {
 }
 
 /// Each transaction by its name. Those that change what others need come last.
-pub(super) fn acts() -> [(&'static str, Act); 51] {
+pub(super) fn acts() -> [(&'static str, Act); 52] {
     acts! {
         "doctor.create" => |store, things| store.may_create_tables(None);
         "fitness" => |store, things| store.try_everything(at(30));
@@ -77,6 +77,7 @@ pub(super) fn acts() -> [(&'static str, Act); 51] {
             let advance = Advance { progress: &progress, memory: Remembered::Keep };
             store.finish_pass(&run(7), Some(&advance), Some(things.fence)).await
         };
+        "sync.imported" => |store, things| store.end_import(Listing::Blocked, at(35), Some(things.fence));
         "sync.remember" => |store, things| async {
             let progress = store.progress(Listing::Deposits).await?;
             let advance = Advance { progress: &progress, memory: Remembered::Replace("{}".to_owned()) };
