@@ -15,3 +15,4 @@ mod quirks;
 mod scenarios;
 mod seeds;
 mod server;
+mod upset;

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge::clock::Clock;
 use lumo_bridge::model::Listing;
 use lumo_bridge::model::facts::History;
-use lumo_bridge::store::{Config, Store, schema};
+use lumo_bridge::store::{Config, Need, Store, schema};
 use lumo_bridge::sync::tail::watch::Plan;
 use lumo_bridge::sync::{Error, Options, Report, Right, Settings, Syncer};
 
@@ -115,7 +115,9 @@ impl Bridge {
 
     async fn process(&mut self) -> &Process {
         if self.process.is_none() {
-            let store = Store::open(&self.config, Vec::new()).await.expect("database not opened");
+            let failpoint = self.server.failpoint();
+            let opened = Store::open_failing(Need::Everything, &self.config, Vec::new(), failpoint).await;
+            let store = opened.expect("database not opened");
             let Setting { history, page_size, concurrency } = self.setting;
             let settings = Settings {
                 history,
@@ -220,6 +222,12 @@ impl Bridge {
     /// The engine of the process that runs.
     pub(crate) fn syncer(&self) -> &Syncer<Server> {
         &self.process.as_ref().expect("no process runs").syncer
+    }
+
+    /// Starts another process with this setting.
+    pub(crate) fn ask_for_pages_of(&mut self, rows: u32) {
+        self.setting.page_size = rows;
+        self.kill();
     }
 
     /// Nothing of the process is left but what it stored.

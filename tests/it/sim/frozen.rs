@@ -21,6 +21,7 @@ use super::quirks::Plan;
 use super::seeds::on_its_own;
 use super::server::Logged;
 use super::server::chance::Lot;
+use super::server::database::Strike;
 
 /// One fact of a plan.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub(crate) enum Line {
     Call(#[serde(with = "call")] Call),
     Request(Lot),
     DiesAtMilestone(u32),
+    DatabaseFails(Strike),
+    /// Seconds that the server's clock is ahead of ours from here on.
+    Skew(i64),
     /// Seconds until the next call.
     Rest(i64),
     /// From here on the company stands still.
@@ -44,6 +48,8 @@ pub(crate) struct Step {
     pub(crate) call: Option<Call>,
     pub(crate) requests: VecDeque<Lot>,
     pub(crate) dies_at: Vec<u32>,
+    pub(crate) strikes: Vec<Strike>,
+    pub(crate) skew: Option<i64>,
     pub(crate) rest: i64,
     /// Whether the company stands still.
     pub(crate) is_calm: bool,
@@ -82,6 +88,8 @@ impl Frozen {
                 (Line::Settle, _) => is_calm = true,
                 (Line::Request(lot), Some(step)) => step.requests.push_back(lot),
                 (Line::DiesAtMilestone(milestone), Some(step)) => step.dies_at.push(milestone),
+                (Line::DatabaseFails(strike), Some(step)) => step.strikes.push(strike),
+                (Line::Skew(seconds), Some(step)) => step.skew = Some(seconds),
                 (Line::Rest(seconds), Some(step)) => step.rest = seconds,
                 (line, _) => panic!("{line:?} belongs to a call"),
             }

@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use super::model::{Moment, Place, Row, State};
+use super::upset::Upset;
 
 /// As many rows as a real server's pages have.
 const LARGE_PAGE: u32 = 100;
@@ -126,6 +127,12 @@ pub(crate) struct Faults {
     pub(crate) lag: Moment,
     /// Share of requests, and of milestones, at which the process dies.
     pub(crate) crash: f64,
+    /// Share of the statements of a transaction, its commit among them, at which the database fails.
+    #[serde(default)]
+    pub(crate) database: f64,
+    /// Whether the server's clock jumps.
+    #[serde(default)]
+    pub(crate) clock: bool,
 }
 
 /// How much happens between two requests, and what. All but the first two are weights.
@@ -212,6 +219,8 @@ pub(crate) struct Plan {
     /// Only deposits, as most seeds must be quick.
     pub(crate) only_deposits: bool,
     pub(crate) rounds: u32,
+    /// What happens when all is quiet.
+    pub(crate) upset: Upset,
 }
 
 impl Plan {
@@ -232,6 +241,7 @@ impl Plan {
             notify: false,
             only_deposits: true,
             rounds: 0,
+            upset: Upset::Nothing,
         }
     }
 
@@ -280,7 +290,7 @@ impl Plan {
             deposits = deposits.min(30);
         }
         let only_deposits = rng.random_bool(0.85);
-        Self {
+        let mut plan = Self {
             seed,
             quirks,
             hides_blocked: rng.random_bool(0.3),
@@ -295,7 +305,12 @@ impl Plan {
             notify: rng.random_bool(0.3),
             only_deposits,
             rounds: rng.random_range(1..6),
-        }
+            upset: Upset::Nothing,
+        };
+        plan.faults.database = *pick(rng, &[0.0, 0.0, 0.0, 0.003, 0.02]);
+        plan.faults.clock = rng.random_bool(0.3);
+        plan.upset = Upset::drawn(rng);
+        plan
     }
 }
 
@@ -365,7 +380,7 @@ fn faults(rng: &mut StdRng) -> Faults {
         4 => Faults { rate: 0.08, ..Faults::default() },
         5 => Faults { crash: 0.02, ..Faults::default() },
         6 => Faults { lag_rate: 0.2, lag: rng.random_range(1..12), ..Faults::default() },
-        _ => Faults { rate: 0.08, crash: 0.02, lag_rate: 0.05, lag: 4 },
+        _ => Faults { rate: 0.08, crash: 0.02, lag_rate: 0.05, lag: 4, ..Faults::default() },
     }
 }
 

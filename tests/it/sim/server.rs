@@ -4,6 +4,7 @@
 //! script, where a scenario has one, decides in its stead.
 
 pub(crate) mod chance;
+pub(crate) mod database;
 mod failure;
 mod log;
 mod page;

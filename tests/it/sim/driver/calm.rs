@@ -13,7 +13,8 @@ use crate::sim::frozen::Line;
 use crate::sim::model::{Kind, Status, kind};
 use crate::sim::oracle::Breaches;
 use crate::sim::quirks::{Cap, Plan, Quirks, Total};
-use crate::sim::server::{Act, Failure};
+use crate::sim::server::Act;
+use crate::sim::upset::Upset;
 
 /// How many rounds a world that stands still needs at most until the tables show it: what is left of a sweep, and a whole one, and
 /// what it suspects looked at twice, where many others may be due before it; or five more sweeps where rows cannot be asked
@@ -33,29 +34,11 @@ const QUIET_REQUESTS: usize = 2;
 /// Where pages have fewer rows, an end of the list is more than one of them.
 const LARGE_PAGE: usize = 80;
 
+/// How many rows more a page has, once the bridge is told so.
+const MORE_ROWS: u32 = 7;
+
 /// A list of more pages is not read whole in each round.
 const SHORT_PAGES: usize = 2;
-
-/// What happens before rounds are counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Upset {
-    Nothing,
-    Killed,
-    Failed(Failure),
-    /// A command reads the list beside the daemon.
-    Guest,
-    /// A command that accepts removals reads it twice beside the daemon.
-    Accepted,
-}
-
-const UPSETS: [Upset; 6] = [
-    Upset::Nothing,
-    Upset::Killed,
-    Upset::Failed(Failure::Refused(404)),
-    Upset::Failed(Failure::Status500),
-    Upset::Guest,
-    Upset::Accepted,
-];
 
 impl Driver {
     /// The world stands still until the tables must show it.
@@ -120,8 +103,7 @@ impl Driver {
             }
         }
         for listing in listings {
-            // Not drawn: a plan has no seed to draw from.
-            let upset = UPSETS[usize::try_from(self.plan.seed).unwrap() % UPSETS.len()];
+            let upset = self.plan.upset;
             self.upset(upset, listing).await?;
             for round in 0..QUIET {
                 self.bridge.pass_time(TimeDelta::seconds(10));
@@ -169,6 +151,13 @@ impl Driver {
             Upset::Accepted => {
                 let ended = self.bridge.rival().accept_as_guest(listing).await;
                 assert!(matches!(ended, Ended::Done(_)), "{ended:?}");
+            }
+            Upset::Resized => self.bridge.ask_for_pages_of(self.plan.page_size + MORE_ROWS),
+            Upset::DatabaseFailed(percent) => {
+                self.bridge.server.live().faults.database = f64::from(percent) / 100.0;
+                let ended = self.judged(Call::Tick(listing)).await;
+                self.bridge.server.live().faults.database = 0.0;
+                ended?;
             }
         }
         Ok(())

@@ -7,10 +7,12 @@
 use std::collections::VecDeque;
 
 use lumo_bridge::model::Listing;
+use lumo_bridge::store::failpoint;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
+use super::database::Database;
 use super::{Act, Failure, Live};
 use crate::sim::bridge::Call;
 use crate::sim::churn::churn;
@@ -62,18 +64,21 @@ pub(crate) struct Chance {
     lot: Lot,
     /// How many milestones the call has come to.
     milestones: u32,
+    pub(super) database: Database,
     pub(crate) record: Vec<Line>,
 }
 
 impl Chance {
-    pub(crate) fn drawn(mut rng: StdRng) -> Self {
+    pub(crate) fn drawn(mut rng: StdRng, database: StdRng) -> Self {
         let fate = StdRng::from_rng(&mut rng);
-        Self { rng, fate, plan: None, lot: Lot::default(), milestones: 0, record: Vec::new() }
+        let database = Database::new(database);
+        Self { rng, fate, plan: None, lot: Lot::default(), milestones: 0, database, record: Vec::new() }
     }
 
     pub(crate) fn frozen(steps: impl IntoIterator<Item = Step>) -> Self {
         let steps = std::iter::once(Step::default()).chain(steps);
-        Self { plan: Some(steps.collect()), ..Self::drawn(StdRng::seed_from_u64(0)) }
+        let unused = || StdRng::seed_from_u64(0);
+        Self { plan: Some(steps.collect()), ..Self::drawn(unused(), unused()) }
     }
 
     /// What is decided about this side of the request, which nothing but a seed draws.
@@ -112,6 +117,22 @@ impl Chance {
         }
         fatal
     }
+
+    /// What goes wrong at this step of a transaction.
+    pub(super) fn database_fault(&mut self, step: failpoint::Step, rate: f64) -> Option<failpoint::Fault> {
+        let strike = match &self.plan {
+            Some(steps) => self.database.recorded(step, &steps.front()?.strikes),
+            None => self.database.drawn(step, rate),
+        }?;
+        let fault = strike.fault.at(step);
+        self.record.push(Line::DatabaseFails(strike));
+        Some(fault)
+    }
+
+    /// How often the database has failed in the call under way.
+    pub(crate) const fn strikes(&self) -> u32 {
+        self.database.strikes()
+    }
 }
 
 impl Live {
@@ -119,6 +140,7 @@ impl Live {
     pub(crate) fn begin(&mut self, call: Call) {
         self.catch_up();
         self.chance.milestones = 0;
+        self.chance.database.begin_call();
         self.chance.record.push(Line::Call(call));
         if let Some(steps) = &mut self.chance.plan {
             match steps.get(1) {
