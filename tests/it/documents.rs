@@ -22,8 +22,8 @@ on_each_database!(every_query_of_the_documents_finds_what_it_says, the_page_on_c
 const DOCUMENTS: [&str; 8] = [
     "README.md",
     "docs/crediting.md",
-    "docs/developer.md",
-    "docs/operator.md",
+    "docs/integration.md",
+    "docs/operations.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/receivers.md",
@@ -103,19 +103,19 @@ async fn run(name: &str, config: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_commands_for_developers_do_what_they_say() {
-    let name = "docs/developer.md";
+async fn the_commands_of_the_integration_guide_do_what_they_say() {
+    let name = "docs/integration.md";
     run(name, &blocks(&document(name), "yaml")[0]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_commands_for_operators_do_what_they_say() {
+async fn the_commands_of_the_operations_guide_do_what_they_say() {
     let world = World::live(seed());
     world.seed(20, 20);
     let stage = Stage::new(Database::sqlite().await, world).await;
     let bridge = stage.daemon();
     stage.until_imported().await;
-    run("docs/operator.md", &stage.settings.to_string()).await;
+    run("docs/operations.md", &stage.settings.to_string()).await;
     bridge.stop().await;
 }
 
@@ -133,7 +133,7 @@ async fn every_query_of_the_documents_finds_what_it_says(database: Database) {
     parts.sync().await;
     stage.world.set_deposit_status(booked, "failed").unwrap();
     parts.sync().await;
-    for name in ["docs/crediting.md", "docs/developer.md", "docs/operator.md"] {
+    for name in ["docs/crediting.md", "docs/integration.md", "docs/operations.md"] {
         for statement in blocks(&document(name), "sql").iter().flat_map(|block| block.split(';')) {
             let statement = statement.trim().replace("8d5f4f0e-3c1b-4a55-8d0c-0f2b7c1e9a77", &deposit);
             let statement = of_backend(&stage.database, &statement);
@@ -320,7 +320,7 @@ async fn every_metric_that_is_mentioned_is_there() {
         metrics = scrape(address).unwrap_or_default();
         metrics.contains("lumo_bridge_")
     });
-    let text = document("docs/operator.md");
+    let text = document("docs/operations.md");
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
     for name in words.filter(|word| word.starts_with("lumo_bridge_")) {
         assert!(metrics.contains(&format!("# TYPE {name} ")), "{name} is not in {metrics}");

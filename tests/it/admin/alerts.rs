@@ -1,4 +1,4 @@
-//! The table of alerts in the operator's guide: each line of it fires in the state that it is for.
+//! The table of alerts in docs/operations.md: each line of it fires in the state that it is for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,8 +19,8 @@ on_each_database!(
 
 /// The conditions of the table, as PromQL, without what the text says about how long they must hold.
 fn documented() -> BTreeSet<String> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operator.md");
-    let guide = std::fs::read_to_string(path).expect("the operator's guide");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md");
+    let guide = std::fs::read_to_string(path).expect("docs/operations.md");
     let rows = guide.lines().skip_while(|line| !line.starts_with("| when | means |")).skip(2);
     let rows = rows.take_while(|line| line.starts_with('|'));
     rows.map(|row| row.split('`').nth(1).expect("a condition").to_owned()).collect()
