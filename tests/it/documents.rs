@@ -19,11 +19,16 @@ use crate::world::{PATIENCE, Stage, eventually, seed};
 
 on_each_database!(every_query_of_the_documents_finds_what_it_says, the_page_on_crediting_books_each_deposit_once,);
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 13] = [
     "README.md",
+    "README.ru.md",
+    "docs/commands.md",
+    "docs/concepts.md",
+    "docs/configuration.md",
     "docs/crediting.md",
     "docs/integration.md",
     "docs/operations.md",
+    "docs/performance.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/receivers.md",
