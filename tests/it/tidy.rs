@@ -3,6 +3,7 @@
 //!
 //! Every message says what to do. A rule is changed here, in the table that states it, with a reason beside it.
 
+mod links;
 mod rust;
 
 use std::fmt::Write as _;
@@ -226,39 +227,4 @@ fn every_file_says_what_it_is_for_and_is_short() {
         }
     }
     clean("files are introduced and short:", breaches);
-}
-
-#[test]
-fn the_documents_point_at_files_that_exist() {
-    let mut breaches = Vec::new();
-    let mut documents = files(&["docs"], "md");
-    for name in ["README.md", "README.ru.md", "ARCHITECTURE.md", "CHANGELOG.md"] {
-        documents.extend(fs::read_to_string(root().join(name)).map(|text| (name.to_owned(), text)));
-    }
-    for (document, text) in documents {
-        let here = root().join(&document).parent().unwrap().to_owned();
-        let mut expect = |path: &str, from: &Path| {
-            if !from.join(path).exists() {
-                breaches.push(format!("{document}: `{path}` does not exist: correct the document, or bring the file"));
-            }
-        };
-        for quoted in text.split('`').skip(1).step_by(2).filter(|quoted| is_ours(quoted)) {
-            expect(quoted.split([':', '#']).next().unwrap(), root());
-        }
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
-            if !link.is_empty() && !link.contains("://") && !link.starts_with("mailto:") && !link.contains("::") {
-                expect(link, &here);
-            }
-        }
-    }
-    clean("documents name files that exist:", breaches);
-}
-
-/// Whether what stands in backticks is a path in this repository, and not one of the reader's own or a pattern.
-fn is_ours(quoted: &str) -> bool {
-    const THEIRS: &[&str] = &["config/lumo-bridge.yaml"];
-    let folders = ["src/", "tests/", "docs/", "config/", "entity/", "migration/", "simulator/", "benches/", ".ci/"];
-    folders.iter().any(|folder| quoted.starts_with(folder))
-        && !quoted.contains([' ', '*', '<', '{', '…'])
-        && !THEIRS.contains(&quoted)
 }
