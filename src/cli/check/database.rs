@@ -25,7 +25,7 @@ pub(super) async fn check(report: &mut Report<'_>, config: &Config, now: DateTim
     }
     let store = match Store::open_for(Need::Little, &config.database, Vec::new()).await {
         Ok(store) => store,
-        Err(Error::NotMigrated) => {
+        Err(Error::NoFile { .. }) => {
             let absent = format_args!("{url}: there is no such file yet");
             return report.add(if config.database.migrate {
                 Finding::ok(SUBJECT, format_args!("{absent}; `lumo-bridge run` makes it"))

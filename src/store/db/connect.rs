@@ -106,8 +106,8 @@ pub(in crate::store) async fn single(
     absent: Absent,
     distrust: &Distrust,
 ) -> Result<DatabaseConnection, Error> {
-    if absent == Absent::Refuse && is_missing(config) {
-        return Err(Error::NotMigrated);
+    if absent == Absent::Refuse {
+        expect_file(config)?;
     }
     let survey = survey(config, 1).await?;
     create_file(config)?;
@@ -140,9 +140,7 @@ fn one(mut options: ConnectOptions) -> ConnectOptions {
 
 /// The one connection to an SQLite file that writes, with a limit that can be set to what it runs.
 async fn writer(config: &Config, deadline: &Deadline, distrust: &Distrust) -> Result<DatabaseConnection, Error> {
-    if is_missing(config) {
-        return Err(Error::NotMigrated);
-    }
+    expect_file(config)?;
     let mut options = one(file_options(config, distrust));
     // A file that was taken away while the program runs must not come back empty.
     options.map_sqlx_sqlite_opts(|sqlite| for_writing(sqlite).create_if_missing(false));
@@ -239,9 +237,15 @@ pub(in crate::store) fn file_of(config: &Config) -> Option<PathBuf> {
     Some(options.get_filename().to_owned())
 }
 
-/// Whether an SQLite file is to be used that does not exist.
-fn is_missing(config: &Config) -> bool {
-    file_of(config).is_some_and(|file| !file.exists())
+/// Whether the SQLite file that is to be used exists.
+fn expect_file(config: &Config) -> Result<(), Error> {
+    match file_of(config) {
+        Some(file) if !file.exists() => {
+            let is_relative = file.is_relative();
+            Err(Error::NoFile { file: std::path::absolute(&file).unwrap_or(file), is_relative })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn unavailable(error: sqlx::Error) -> Error {

@@ -1,5 +1,7 @@
 //! The errors of the store, by what the caller does about them.
 
+use std::path::PathBuf;
+
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
 /// An error of the store. The source is for the log; the variant tells what to do.
@@ -42,6 +44,9 @@ pub enum Error {
     /// The tables are missing or older than this program.
     #[error("the lumo_ tables are missing or out of date; run `lumo-bridge migrate up`")]
     NotMigrated,
+    /// There is no such SQLite file, and making one is not what was asked for.
+    #[error("there is no SQLite file {}; {}", file.display(), no_file(*is_relative))]
+    NoFile { file: PathBuf, is_relative: bool },
     /// The database cannot be worked with as it is set up.
     #[error("{problem}; {remedy}")]
     Unfit { problem: String, remedy: &'static str },
@@ -59,6 +64,16 @@ pub enum Error {
     /// An event could not be turned into its document.
     #[error("event not serialised")]
     Serialise(#[from] serde_json::Error),
+}
+
+/// What to do where a file is missing. A relative path names another file in every working directory.
+const fn no_file(is_relative: bool) -> &'static str {
+    if is_relative {
+        "`database.url` names it from the working directory: run the command where the daemon runs, or write the whole path; \
+         `lumo-bridge migrate up` makes a new database here"
+    } else {
+        "correct `database.url`, or make a new database with `lumo-bridge migrate up`"
+    }
 }
 
 const READ_ONLY: &str = "database is read-only, for this user or altogether";

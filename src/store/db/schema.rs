@@ -99,7 +99,7 @@ pub async fn down(config: &Config, steps: u32) -> Result<usize, Error> {
 /// If the database is not reachable.
 pub async fn status(config: &Config) -> Result<Vec<Migration>, Error> {
     let connection = match connect::single(config, Absent::Refuse, &Distrust::default()).await {
-        Err(Error::NotMigrated) => {
+        Err(Error::NoFile { .. }) => {
             let steps = Migrator::get_migration_files();
             return Ok(steps.iter().map(|step| Migration { name: step.name().to_owned(), applied: false }).collect());
         }
