@@ -26,7 +26,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex as Plain, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -115,6 +115,8 @@ pub struct Syncer<U> {
     large: Arc<Mutex<()>>,
     recently_seen: RecentlySeen,
     upstream_clock: UpstreamClock,
+    /// Since when the rounds of this process over each listing have not been complete.
+    incomplete_since: PerListing<Plain<Option<DateTime<Utc>>>>,
     meters: Meters,
     log: RoundLog,
 }
@@ -195,6 +197,7 @@ impl<U: Upstream> Syncer<U> {
             large: Arc::default(),
             recently_seen: RecentlySeen::default(),
             upstream_clock: UpstreamClock::default(),
+            incomplete_since: PerListing::default(),
             meters: Meters::default(),
             log: RoundLog::default(),
         }

@@ -5,7 +5,7 @@ use lumo_bridge_entity::run::Outcome;
 
 use super::round::Round;
 use super::upstream::{Milestone, Upstream};
-use super::{Ended, Error, Report};
+use super::{Ended, Error, Report, lock};
 use crate::chain::Chain;
 use crate::store::{self, Advance, Ending, Remembered, Run};
 
@@ -95,6 +95,11 @@ impl<U: Upstream> Round<'_, U> {
         }
         let Self { syncer, listing, progress, .. } = self;
         let (now, fence) = (self.now(), self.fence());
+        let incomplete_since = {
+            let mut since = lock(&syncer.incomplete_since[*listing]);
+            *since = (outcome != Outcome::Complete).then(|| since.unwrap_or(self.started_at));
+            *since
+        };
         if outcome == Outcome::Complete {
             if progress.stalled_since.is_some() {
                 syncer.store.note_stalled(*listing, None, fence, now).await?;
@@ -108,6 +113,8 @@ impl<U: Upstream> Round<'_, U> {
             Outcome::Complete | Outcome::Incomplete => false,
         };
         let last = progress.complete_through.or(progress.import_done_at).or(progress.first_run_at);
+        // A clock that was ahead once has left a time that is yet to come, and nothing may wait for that.
+        let last = last.filter(|last| *last <= now).or(incomplete_since);
         let Some(last) = last.filter(|_| !is_getting_on) else { return Ok(()) };
         if progress.stalled_since.is_none() && now - last > syncer.settings.stalled_after[*listing] {
             syncer.store.note_stalled(*listing, Some(last), fence, now).await?;

@@ -247,6 +247,12 @@ impl Driver {
         assert!(!matches!(ended, Ended::Failed(_) | Ended::Died), "{call:?}: {ended:?}");
     }
 
+    /// The same where the server does not answer.
+    pub(crate) async fn timeless_failing(&mut self, call: Call) {
+        let ended = self.bridge.call(call).await;
+        assert!(matches!(ended, Ended::Failed(_)), "{call:?}: {ended:?}");
+    }
+
     /// One call, and what the oracle says against it.
     pub(crate) async fn judged(&mut self, call: Call) -> Result<Ended, Breaches> {
         // No two rounds begin at the same time.

@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge::model::Listing;
+use lumo_bridge::store::{Advance, Remembered};
 
 use super::scene::Scene;
 use crate::sim::bridge::Call;
 use crate::sim::model::Place;
 use crate::sim::quirks::{Order, Plan};
-use crate::sim::server::Act;
+use crate::sim::server::{Act, Failure};
 
 const DEPOSITS: Listing = Listing::Deposits;
 
@@ -16,6 +17,24 @@ fn skew(scene: &Scene, shows: &str) -> TimeDelta {
     let server = scene.server();
     let live = server.live();
     shows.parse::<DateTime<Utc>>().unwrap() - live.world.time(live.world.now())
+}
+
+/// What a clock leaves in the tables that was a day ahead once.
+#[tokio::test]
+async fn a_watermark_that_is_yet_to_come_hides_no_trouble() {
+    let mut scene = Scene::imported(Plan::calm(Order::Newest, 60)).await;
+    let store = scene.0.bridge.store().clone();
+    let mut progress = store.progress(DEPOSITS).await.unwrap();
+    progress.complete_through = progress.complete_through.map(|time| time + TimeDelta::days(1));
+    store.remember(&Advance { progress: &progress, memory: Remembered::Keep }, None).await.unwrap();
+    scene.script(|_, _, _| Act::Fail(Failure::Status500));
+    for minute in 0..12 {
+        let stalled = store.progress(DEPOSITS).await.unwrap().stalled_since;
+        assert_eq!(stalled.is_some(), minute > 6, "minute {minute}");
+        scene.0.timeless_failing(Call::Tick(DEPOSITS)).await;
+        scene.rest(60);
+    }
+    assert_eq!(scene.events("sync.stalled").await, 1);
 }
 
 #[tokio::test]
