@@ -55,6 +55,27 @@ async fn a_total_that_counts_rows_which_are_never_listed_is_known_to_and_costs_n
     }
 }
 
+/// Where rows join anywhere, such a list is read whole in each round: nothing else would tell that one has joined.
+#[tokio::test]
+async fn a_total_that_is_too_low_or_missing_is_known_to_be_and_costs_nothing() {
+    for total in [Total::Low(1), Total::Low(500), Total::Capped(10), Total::Zero, Total::Missing] {
+        for order in [Order::Newest, Order::Oldest] {
+            let mut scene = Scene::new(Plan::calm(order, 2_000).with_page(100).with_total(total)).await;
+            let why = format!("{total:?}, {order:?}");
+            live(&mut scene, 12).await;
+            let before = scene.requests();
+            let (_, sweeps) = live(&mut scene, 9).await;
+            assert_eq!(sweeps, 0, "{why}: sweeps that do not wait for the schedule");
+            let requests = scene.requests() - before;
+            assert!(requests <= 2 * 9, "{why}: {requests} requests for nine quiet rounds");
+            let found = scene.deposits().await;
+            scene.change(|world| world.burst(DEPOSITS, 1));
+            scene.done(TICK).await;
+            assert_eq!(scene.deposits().await, found + 1, "{why}: a new one is found in the next round");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_short_list_whose_total_counts_a_row_too_many_takes_a_request_for_each_page() {
     let mut scene = Scene::new(Plan::calm(Order::Newest, 60).with_total(Total::CountsHidden(1))).await;
