@@ -92,54 +92,97 @@ fn capitalised(word: &str) -> String {
 
 /// The JSON Schema of every body: one of the definitions, by `type`.
 ///
-/// Members may be added in the future, so none are forbidden.
+/// What all bodies share is `Envelope`, and `data` is the same for all types about one kind of object: so a generator makes
+/// one type of each. Members may be added in the future, so none are forbidden.
 #[must_use]
 pub fn schema() -> Value {
     let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| settings.inline_subschemas = true);
     let mut generator = settings.into_generator();
-    let envelope = generator.subschema_for::<Body<'_>>().to_value();
-    let mut definitions = Map::new();
-    for (kind, schema) in facts::objects(&mut generator) {
-        let mut schema = schema.to_value();
+    let mut envelope = generator.subschema_for::<Body<'_>>().to_value();
+    envelope["properties"]["schema"]["const"] = 1.into();
+    let data = envelope["properties"]["data"].take();
+    envelope["properties"]["data"] = json!({ "description": data["description"], "type": "object" });
+    let change = change(data["properties"]["changes"]["additionalProperties"].clone());
+
+    let mut definitions = Map::from_iter([("Envelope".to_owned(), envelope), ("Change".to_owned(), change)]);
+    for (kind, mut schema) in facts::objects(&mut generator).map(|(kind, schema)| (kind, schema.to_value())) {
         schema["properties"]["kind"]["const"] = kind.into();
         definitions.insert(format!("{}Object", capitalised(kind)), schema);
+        definitions.insert(format!("{}Data", capitalised(kind)), data_about(data.clone(), kind));
     }
     definitions.insert("TestObject".to_owned(), tested());
+    definitions.insert("TestData".to_owned(), data_about(data, "test"));
     for kind in EventType::ALL {
-        definitions.insert(definition(*kind), body(envelope.clone(), *kind));
+        definitions.insert(definition(*kind), event(*kind));
+    }
+    for (name, schema) in &mut definitions {
+        schema["title"] = name.as_str().into();
+        keep_standard_formats(schema);
     }
     let one_of = EventType::ALL.iter().map(|kind| json!({ "$ref": format!("#/$defs/{}", definition(*kind)) }));
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "The body of a callback of lumo-bridge",
+        "title": "Event",
+        "description": "The body of a callback of lumo-bridge.",
         "oneOf": one_of.collect::<Vec<_>>(),
         "$defs": definitions,
     })
 }
 
-/// The envelope, for one type of event.
-fn body(mut envelope: Value, kind: EventType) -> Value {
-    let object = object_kind(kind);
-    envelope["description"] = meaning(kind).into();
-    envelope["properties"]["type"]["const"] = kind.as_str().into();
-    envelope["properties"]["schema"]["const"] = 1.into();
-    let data = &mut envelope["properties"]["data"];
+/// A body of this type.
+fn event(kind: EventType) -> Value {
+    json!({
+        "description": meaning(kind),
+        "type": "object",
+        "allOf": [{ "$ref": "#/$defs/Envelope" }],
+        "properties": {
+            "type": { "description": "What happened.", "type": "string", "const": kind.as_str() },
+            "data": { "$ref": format!("#/$defs/{}Data", capitalised(object_kind(kind))) },
+        },
+        "required": ["type", "data"],
+    })
+}
+
+/// What an event says about this kind of object.
+fn data_about(mut data: Value, object: &str) -> Value {
     let words = data["properties"]["object"]["description"].take();
     let reference = format!("#/$defs/{}Object", capitalised(object));
     data["properties"]["object"] = json!({ "description": words, "$ref": reference });
+    data["properties"]["changes"]["additionalProperties"] = json!({ "$ref": "#/$defs/Change" });
     if matches!(object, "wallet" | "deposit") {
         data["required"] = json!(["object", "changes", "upstream"]);
     } else if let Some(properties) = data["properties"].as_object_mut() {
         properties.remove("upstream");
     }
-    envelope
+    data
+}
+
+/// A field that has changed. Generators need to be told that its value may be anything.
+fn change(mut schema: Value) -> Value {
+    for side in ["from", "to"] {
+        schema["properties"][side]["type"] = json!(["string", "number", "boolean", "object", "array", "null"]);
+    }
+    schema
+}
+
+/// Drops the formats that JSON Schema does not know, as `uint32`.
+fn keep_standard_formats(schema: &mut Value) {
+    let Some(properties) = schema["properties"].as_object_mut() else { return };
+    for member in properties.values_mut().filter_map(Value::as_object_mut) {
+        if member.get("format").is_some_and(|format| format != "date-time") {
+            member.remove("format");
+        }
+    }
 }
 
 fn tested() -> Value {
     json!({
         "description": "The endpoint that is tried.",
         "type": "object",
-        "properties": { "kind": { "const": "endpoint" }, "id": { "description": "Its name.", "type": "string" } },
+        "properties": {
+            "kind": { "description": "What it is: `endpoint`.", "type": "string", "const": "endpoint" },
+            "id": { "description": "Its name.", "type": "string" },
+        },
         "required": ["kind", "id"],
     })
 }

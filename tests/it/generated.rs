@@ -4,6 +4,7 @@
 
 mod asyncapi;
 mod events;
+mod types;
 mod yaml;
 
 use std::fs;
@@ -67,6 +68,13 @@ fn the_schema_of_events() {
 #[test]
 fn the_list_of_events() {
     assert_current("docs/events.md", &events::document());
+}
+
+#[test]
+fn the_types_of_other_languages() {
+    for (name, text) in types::documents() {
+        assert_current(&format!("docs/types/{name}"), &text);
+    }
 }
 
 #[test]

@@ -47,10 +47,9 @@ pub(super) fn document() -> String {
     let definitions = &schema["$defs"];
     let mut text = OPENING.to_owned();
     text.push_str("\n## Every body\n\n");
-    let body = &definitions[definition(EventType::BridgeTest)];
-    members(&mut text, body);
+    members(&mut text, &definitions["Envelope"]);
     text.push_str("\n`data` of events about wallets and deposits:\n\n");
-    members(&mut text, &definitions[definition(EventType::DepositCreated)]["properties"]["data"]);
+    members(&mut text, &definitions["DepositData"]);
     text.push_str("\nEvents about listings, the account, endpoints and deliveries have no `upstream`.\n");
 
     for (title, name) in [
@@ -64,8 +63,7 @@ pub(super) fn document() -> String {
     ] {
         let object = format!("{name}Object");
         let is_about = |kind: &EventType| {
-            let about = &definitions[definition(*kind)]["properties"]["data"]["properties"]["object"]["$ref"];
-            about.as_str() == Some(&format!("#/$defs/{object}"))
+            definitions[definition(*kind)]["properties"]["data"]["$ref"] == format!("#/$defs/{name}Data")
         };
         let kinds: Vec<_> = EventType::ALL.iter().copied().filter(is_about).collect();
         writeln!(text, "\n## {title}\n\n| type | when |\n|---|---|").unwrap();
