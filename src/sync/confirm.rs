@@ -1,4 +1,4 @@
-//! Confirmations: a row that seems to be gone or to have stepped back is asked for again before an event is published.
+//! Confirms, by asking a second time, that a row is gone or has stepped back, before an event is published.
 
 pub(in crate::sync) mod ask;
 pub(in crate::sync) mod recently_seen;

@@ -1,8 +1,8 @@
-//! Asks about the users that gave reason to: some row of theirs was seen to change, to vanish, or to step back.
+//! Re-reads the rows of users of whom a row was seen to change, to disappear, or to step back.
 //!
-//! Each takes a request or two, at whatever rate is free; several are under way at a time. Where the pages of the whole list
-//! are fewer than the users, the list is read instead. A round asks for a moment only, since new rows must not wait; what
-//! remains is asked in between ([`Syncer::follow_up`]), as soon as it is due.
+//! Each user takes a request or two, at a rate that other requests leave free; several are asked for at a time. If the
+//! whole list has fewer pages than there are users, the list is read instead. A round spends a moment on this, as new
+//! rows must not wait. The rest is read between rounds ([`Syncer::follow_up`]), as soon as it is due.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Mutex as Plain;
@@ -24,30 +24,30 @@ use crate::sync::tail::recent::Listed;
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Error, Options, Running, Syncer, lock};
 
-/// How long a round asks before it lets others have their turn.
+/// How long one round, or one turn between two rounds, spends on re-reading.
 const MAX_SLICE: TimeDelta = TimeDelta::seconds(2);
-/// Pages that one user's rows may take.
+/// The most pages that are read of one user's rows.
 const MAX_PAGES_OF_A_USER: u64 = 20;
-/// How long a question is left alone whose answer proved nothing.
+/// The wait before a row is re-read whose last answer proved nothing.
 const RETRY_UNPROVED_AFTER: TimeDelta = TimeDelta::minutes(1);
-/// From so many users on, reading the whole list is considered.
+/// From this number of users on, reading the whole list is considered.
 const READ_LIST_FROM_USERS: usize = 40;
 
-/// Users that were seen to be active are remembered up to so many.
+/// The most users that are remembered as active.
 const MAX_HINTS: usize = 200;
 
-/// What a round leaves for those who follow up.
+/// What a round leaves to be re-read before the next round.
 #[derive(Debug, Default)]
 pub(in crate::sync) struct Asks {
-    /// When the next row is to be looked at.
+    /// When the next row is due.
     due_at: Option<DateTime<Utc>>,
     /// How many rows the list has.
     length: u64,
-    /// Whether they are at it.
+    /// Whether rows are being re-read right now.
     under_way: bool,
 }
 
-/// Says that somebody follows up, until it is dropped.
+/// Marks the listing as being followed up, until it is dropped.
 struct Following<'a>(&'a Plain<Asks>);
 
 impl Drop for Following<'_> {
@@ -56,7 +56,7 @@ impl Drop for Following<'_> {
     }
 }
 
-/// A user to be asked about, whose first page is on its way.
+/// A user whose rows are re-read. The first page is already requested.
 pub(in crate::sync) struct Question<U, R> {
     user: ExternalId,
     entries: Vec<Entry>,
@@ -66,8 +66,8 @@ pub(in crate::sync) struct Question<U, R> {
 }
 
 impl<U: Upstream> Syncer<U> {
-    /// Asks about what is due, between two rounds over the listing, until nothing is. A round that comes meanwhile has its
-    /// turn after a moment.
+    /// Re-reads the rows that are due, between two rounds over the listing, until none is. Releases the listing every
+    /// two seconds, so that a round need not wait longer.
     pub async fn follow_up(&self, listing: Listing, stop: &CancellationToken) {
         while self.asks_are_due(listing) && !self.is_refused(listing) && !stop.is_cancelled() {
             let running: Running<'_, bool> = match listing {
@@ -77,7 +77,7 @@ impl<U: Upstream> Syncer<U> {
             match running.await {
                 Ok(true) => {}
                 Ok(false) => return,
-                // The rounds say so already.
+                // The rounds log this error already.
                 Err(error) => {
                     tracing::debug!(%listing, error = %Chain(&error), "rows not looked at; the next round tries again");
                     lock(self.asks_of(listing)).due_at = None;
@@ -110,7 +110,7 @@ impl<U: Upstream> Syncer<U> {
         (asks.due_at, asks.length) = (due_at, length);
     }
 
-    /// How many wallets there are, once a round has told.
+    /// The number of wallets, once a round has read it.
     fn wallets_listed(&self) -> Option<u64> {
         Some(lock(self.asks_of(Listing::Wallets)).length).filter(|length| *length > 0)
     }
@@ -126,7 +126,7 @@ impl<U: Upstream> Syncer<U> {
         std::mem::take(&mut lock(&self.hints))
     }
 
-    /// Asks for a moment. Returns whether it came to anything.
+    /// Re-reads for one turn. Returns whether any request was made.
     async fn follow_up_once<R: Source>(&self, listing: Listing, stop: &CancellationToken) -> Result<bool, Error> {
         let mut gate = self.gate(listing).lock().await;
         let _following = self.follows_up(listing);
@@ -151,7 +151,7 @@ impl<U: Upstream> Syncer<U> {
 }
 
 impl<U: Upstream> Round<'_, U> {
-    /// Asks about the users that gave reason to, for a moment, and marks as missing what was not there twice.
+    /// Re-reads the users that are due, for a moment. Marks rows as missing that two answers did not list.
     pub(in crate::sync) async fn ask_again<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         if self.options.ending == Ending::RollBack {
             return Ok(());
@@ -191,7 +191,7 @@ impl<U: Upstream> Round<'_, U> {
         self.hand_over_unlisted().await
     }
 
-    /// Nobody is asked whether a row is absent as long as the answer would not count.
+    /// Puts off the rows that wait to be confirmed as absent, because an answer would not count now.
     fn put_off_absent(&mut self) {
         let now = self.now();
         for entry in self.memory.rechecks.due(now).iter().filter(|entry| entry.reason == Reason::Absent) {
@@ -199,7 +199,7 @@ impl<U: Upstream> Round<'_, U> {
         }
     }
 
-    /// The users to ask about now, with the rows that give reason to, the longest due first.
+    /// The users to re-read now, with the rows in question, the longest due first.
     fn due(&self) -> VecDeque<(String, Vec<Entry>)> {
         let due = self.memory.rechecks.due(self.now());
         let mut places = BTreeMap::new();
@@ -223,7 +223,7 @@ impl<U: Upstream> Round<'_, U> {
         Question { user, entries, asked_at, walk, reader }
     }
 
-    /// All that a user has, where no row is asked for by name.
+    /// Reads all rows of a user when no particular row is in question.
     pub(in crate::sync) async fn whole_answer<R: Source>(
         &mut self,
         question: Question<U, R>,
@@ -233,7 +233,7 @@ impl<U: Upstream> Round<'_, U> {
         self.rows_of::<R>(&user, &[], walk, reader, stop).await
     }
 
-    /// Takes in what became of a question; false if stopped.
+    /// Evaluates the answer for one user; false if stopped.
     async fn answer<R: Source>(
         &mut self,
         question: Question<U, R>,
@@ -248,7 +248,7 @@ impl<U: Upstream> Round<'_, U> {
             listed => {
                 for entry in &entries {
                     self.memory.rechecks.put_off(entry, asked_at + RETRY_UNPROVED_AFTER);
-                    // A wallet that is on no reading of the plain list may be among the blocked ones.
+                    // An absent wallet is not handed to the full scans: it may be in the list of blocked wallets.
                     let is_judged_by_scans = R::HOME == Listing::Deposits && entry.reason == Reason::Absent;
                     if is_judged_by_scans && matches!(listed, Listed::NotFiltered) {
                         self.memory.rechecks.cannot_ask(entry);
@@ -276,17 +276,17 @@ impl<U: Upstream> Round<'_, U> {
             }
             self.syncer.recently_seen.expect(&entry.id);
             if entry.reason != Reason::Absent {
-                // Whatever it was asked for, it is its absence now that wants to be confirmed.
+                // The first reason is dealt with. What is to be confirmed now is that the row is gone.
                 self.memory.rechecks.done(entry);
             }
         }
-        // Before anybody else is asked about: should that fail, what was confirmed here is not forgotten.
+        // This is stored before the next user is asked for, so that an error there does not lose it.
         self.call_missing::<R>(gone, asked_at).await?;
         Ok(true)
     }
 
-    /// The row was asked for in vain, and it is not for this round to say what that means: of a wallet the rounds over all
-    /// wallets say it; where absence does not count, a later round.
+    /// Leaves a row that was not listed to a round that may judge it: of a wallet, the rounds over all wallets; of a
+    /// row whose absence does not count now, a later round.
     fn leave_unlisted<R: Source>(&mut self, entry: &Entry, asked_at: DateTime<Utc>) {
         self.memory.rechecks.put_off(entry, asked_at + RETRY_UNPROVED_AFTER);
         if R::HOME != self.listing {
@@ -309,7 +309,7 @@ impl<U: Upstream> Round<'_, U> {
         }
     }
 
-    /// What steps back was stored if that was confirmed, and waits for its time if not.
+    /// Notes that the row is listed. One that stepped back waits until that is confirmed, and leaves once stored.
     fn note_listed(&mut self, entry: &Entry, now: DateTime<Utc>) {
         if entry.reason == Reason::Regression {
             self.memory.rechecks.put_off(entry, now + RETRY_UNPROVED_AFTER);
@@ -328,7 +328,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(())
     }
 
-    /// Whether reading the whole list takes fewer requests than asking about so many users.
+    /// Whether reading the whole list takes fewer requests than re-reading this number of users.
     fn is_list_shorter(&self, users: usize) -> bool {
         if users < READ_LIST_FROM_USERS {
             return false;
@@ -336,7 +336,7 @@ impl<U: Upstream> Round<'_, U> {
         self.home_pages().is_some_and(|pages| usize::try_from(pages).is_ok_and(|pages| pages < users / 2))
     }
 
-    /// How many pages the list of all rows has, as far as that is known.
+    /// The number of pages in the list of all rows, if known.
     fn home_pages(&self) -> Option<u64> {
         let rows = match self.listing {
             Listing::Blocked => self.syncer.wallets_listed()?,
@@ -346,8 +346,8 @@ impl<U: Upstream> Round<'_, U> {
         (rows > 0).then(|| rows / page.saturating_sub(4).max(1) + 1)
     }
 
-    /// Reads the list of all rows instead of asking user by user. What is found on it needs not be asked for; what is not
-    /// has yet to be. False if it proved nothing.
+    /// Reads the list of all rows instead of re-reading user by user. The rows on it are done; the others remain to be
+    /// asked for. False if it proved nothing.
     async fn read_instead<R: Source>(&mut self, stop: &CancellationToken) -> Result<bool, Error> {
         let now = self.now();
         let due = self.memory.rechecks.due(now);
@@ -364,7 +364,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(true)
     }
 
-    /// The ids of all rows that a user has upstream. `wanted` are those whose absence would mean something.
+    /// The ids of all rows that a user has upstream. `wanted` are the rows in question.
     async fn rows_of<R: Source>(
         &mut self,
         user: &ExternalId,

@@ -7,11 +7,11 @@ use std::sync::Mutex;
 
 use crate::sync::lock;
 
-/// More rows than can wait for a second answer. Beyond it, all is forgotten: then an answer counts for as much as it does after
-/// a restart.
+/// More rows than can wait for a second answer. Beyond it all of them are forgotten. A second answer then confirms an
+/// absence, as it does after a restart.
 const MAX_IDS: usize = 10_000;
 
-/// The rows, and whether each was seen since.
+/// The rows, and whether each was listed since.
 #[derive(Debug, Default)]
 pub(in crate::sync) struct RecentlySeen(Mutex<BTreeMap<String, bool>>);
 
@@ -20,7 +20,7 @@ impl RecentlySeen {
         lock(&self.0).is_empty()
     }
 
-    /// The row was asked for in vain.
+    /// Notes that an answer did not list the row.
     pub(in crate::sync) fn expect(&self, id: &str) {
         let mut rows = lock(&self.0);
         if rows.len() >= MAX_IDS {
@@ -29,14 +29,14 @@ impl RecentlySeen {
         rows.insert(id.to_owned(), false);
     }
 
-    /// The row is listed, wherever that is.
+    /// Notes that some reading listed the row.
     pub(in crate::sync) fn note(&self, id: &str) {
         if let Some(was_seen) = lock(&self.0).get_mut(id) {
             *was_seen = true;
         }
     }
 
-    /// Whether the row was seen since it was expected; it is expected no more.
+    /// Whether the row was listed since [`RecentlySeen::expect`]. Forgets the row.
     pub(in crate::sync) fn take(&self, id: &str) -> bool {
         lock(&self.0).remove(id).unwrap_or(false)
     }

@@ -1,7 +1,8 @@
-//! Rows that must be looked at one by one: suspected of having gone, or in a state that one page alone does not prove.
+//! The queue of rows that are re-read one by one: they may be gone, or are in a state that one page alone does not
+//! prove.
 //!
-//! A list that is asked for a single user fits one page, so its answer is a snapshot. What nobody expects (that a row went,
-//! that a wallet is not blocked any more) is believed when two such answers agree that are half a minute apart, as one of
+//! A list filtered by one user fits into one page, so its answer is a snapshot. An unlikely change (a row is gone, a
+//! wallet is no longer blocked) is believed when two such answers agree that are half a minute apart, because one of
 //! them may come from a replica that lags behind.
 
 use std::collections::{BTreeMap, HashSet};
@@ -11,58 +12,58 @@ use serde::{Deserialize, Serialize};
 
 /// How far apart two answers must be.
 pub(in crate::sync) const CONFIRM_AFTER: TimeDelta = TimeDelta::seconds(30);
-/// How many rows may wait. Those that find no room are found again by the next sweep.
+/// The most rows that may wait. The next sweep finds the others again.
 const MAX_ENTRIES: usize = 4_000;
 
-/// Why a row is looked at.
+/// Why a row is re-read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// A sweep did not come upon it.
+    /// A sweep did not list it.
     Absent,
     /// It went back to a state that it had left.
     Regression,
-    /// A deposit is listed among the new ones no more.
+    /// A deposit is no longer in the list of status `new`.
     LeftNew,
-    /// A wallet is listed among the blocked ones no more.
+    /// A wallet is no longer in the list of blocked wallets.
     Unblocked,
-    /// Its user did something a moment ago.
+    /// Its user was active a moment ago.
     Active,
 }
 
 const REASONS: [Reason; 5] = [Reason::Absent, Reason::Regression, Reason::LeftNew, Reason::Unblocked, Reason::Active];
 
-/// A row to look at.
+/// A row to re-read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Whom to ask for. Empty if that is not known: then the row waits to be come upon.
+    /// The user whose rows to request. Empty if not known: then the row waits until some page or full scan answers.
     pub external_id: String,
-    /// The row; empty if whatever the user has is of interest.
+    /// The row; empty if all rows of the user are to be read.
     pub id: String,
     pub reason: Reason,
-    /// When what is to be confirmed was first seen.
+    /// When the state that is to be confirmed was first seen.
     pub first_seen_at: Option<DateTime<Utc>>,
     pub due_at: DateTime<Utc>,
 }
 
-/// Whether something is proved.
+/// Whether a state is confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Wait,
     Confirmed,
 }
 
-/// The rows to look at.
+/// The rows to re-read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<Entry>", into = "Vec<Entry>")]
 pub struct Rechecks {
-    /// By the row, or by the user where the row is not known.
+    /// The key is the row, or the user if no row is named.
     entries: BTreeMap<(String, Reason), Entry>,
 }
 
 impl Rechecks {
-    /// Asks for a row to be looked at. One that waits for the same reason waits on as it was. False if there is no room:
-    /// users who were active make way for all else.
+    /// Adds a row. One that already waits for the same reason stays as it was. False if there is no room: users who
+    /// were active make room for all other reasons.
     pub fn want(&mut self, entry: Entry) -> bool {
         if self.entries.contains_key(&key(&entry)) {
             return true;
@@ -74,21 +75,22 @@ impl Rechecks {
         true
     }
 
-    /// Whether the row waits to be looked at for this reason.
+    /// Whether the row waits for this reason.
     #[must_use]
     pub fn waits(&self, id: &str, reason: Reason) -> bool {
         self.entries.contains_key(&(id.to_owned(), reason))
     }
 
-    /// How many rows wait to be looked at for this reason.
+    /// How many rows wait for this reason.
     #[must_use]
     pub fn waiting(&self, reason: Reason) -> u64 {
         let waiting = self.entries.values().filter(|entry| entry.reason == reason && !entry.id.is_empty());
         u64::try_from(waiting.count()).unwrap_or(u64::MAX)
     }
 
-    /// A full scan, which began and ended at these times, did not come upon a row that waits to be confirmed as absent. Where
-    /// nobody can be asked about the row alone, that is an answer: confirmed if it began long enough after the first one.
+    /// Notes that a full scan, which began and ended at these times, did not list a row that waits to be confirmed as
+    /// absent. If the row has no user to ask for, that counts as an answer. It confirms the absence if the scan began
+    /// long enough after the first answer.
     pub fn missed(&mut self, id: &str, (began_at, ended_at): (DateTime<Utc>, DateTime<Utc>)) -> Verdict {
         let entry = self.entries.get_mut(&(id.to_owned(), Reason::Absent));
         let Some(entry) = entry.filter(|entry| entry.external_id.is_empty()) else { return Verdict::Wait };
@@ -97,7 +99,7 @@ impl Rechecks {
                 self.present(id);
                 return Verdict::Confirmed;
             }
-            // A clock that was set back has seen nothing yet.
+            // If the clock was set back, the earlier time counts.
             first => entry.first_seen_at = Some(first.map_or(ended_at, |first| first.min(ended_at))),
         }
         Verdict::Wait
@@ -109,7 +111,7 @@ impl Rechecks {
         last.is_some_and(|key| self.entries.remove(&key).is_some())
     }
 
-    /// The rows to look at now, the longest due first. They stay due until something is said about them.
+    /// The rows to re-read now, the longest due first. They stay due until a result is noted.
     #[must_use]
     pub fn due(&self, now: DateTime<Utc>) -> Vec<Entry> {
         let may_ask = |entry: &&Entry| entry.due_at <= now && !entry.external_id.is_empty();
@@ -118,14 +120,15 @@ impl Rechecks {
         due
     }
 
-    /// When the next row is to be looked at.
+    /// When the next row is due.
     #[must_use]
     pub fn next_due(&self) -> Option<DateTime<Utc>> {
         let may_ask = self.entries.values().filter(|entry| !entry.external_id.is_empty());
         may_ask.map(|entry| entry.due_at).min()
     }
 
-    /// The row was asked for and is not listed. Confirmed the second time; then it waits no more, for any reason.
+    /// Notes that the row was asked for and is not listed. The second time confirms it; then the row no longer waits,
+    /// for any reason.
     pub fn seen_absent(&mut self, id: &str, now: DateTime<Utc>) -> Verdict {
         let verdict = self.seen(id, Reason::Absent, now);
         if verdict == Verdict::Confirmed {
@@ -134,14 +137,15 @@ impl Rechecks {
         verdict
     }
 
-    /// The row was listed since it was seen absent: the next answer that does not have it is the first.
+    /// Notes that the row was listed since it was seen absent: the next answer without it counts as the first.
     pub fn seen_since(&mut self, id: &str) {
         if let Some(entry) = self.entries.get_mut(&(id.to_owned(), Reason::Absent)) {
             entry.first_seen_at = None;
         }
     }
 
-    /// The row is listed, in a state that needs no confirmation or was given it: it waits no more. Whether it did.
+    /// Notes that the row is listed, in a state that needs no confirmation or has it. It no longer waits. Returns
+    /// whether it did.
     pub fn present(&mut self, id: &str) -> bool {
         let count = self.entries.len();
         if !id.is_empty() {
@@ -152,31 +156,32 @@ impl Rechecks {
         self.entries.len() < count
     }
 
-    /// The entry was looked at, and there is nothing more to it.
+    /// Removes an entry that is settled.
     pub fn done(&mut self, entry: &Entry) {
         self.entries.remove(&key(entry));
     }
 
-    /// The entry was looked at, and the answer proved nothing: it is looked at again later.
+    /// Puts an entry off, because the answer proved nothing.
     pub fn put_off(&mut self, entry: &Entry, until: DateTime<Utc>) {
         if let Some(entry) = self.entries.get_mut(&key(entry)) {
             entry.due_at = until;
         }
     }
 
-    /// The row cannot be asked about, as the server does not list by user: full scans must do.
+    /// Leaves a row to the full scans, because the server does not filter by user.
     pub fn cannot_ask(&mut self, entry: &Entry) {
         if let Some(entry) = self.entries.get_mut(&key(entry)) {
             entry.external_id.clear();
         }
     }
 
-    /// The row was seen in a state that it had left. If confirmed, it stays so until the row is called present.
+    /// Notes that the row was seen in a state that it had left. If that is confirmed, it stays so until the row is
+    /// called present.
     pub fn regressed(&mut self, id: &str, now: DateTime<Utc>) -> Verdict {
         self.seen(id, Reason::Regression, now)
     }
 
-    /// The rows whose going back was seen long enough ago: it holds if it is seen now.
+    /// The rows that were seen to step back long enough ago: if a page shows that state now, it is confirmed.
     #[must_use]
     pub fn confirmed_regressions(&self, now: DateTime<Utc>) -> HashSet<String> {
         let regressions = self.entries.values().filter(|entry| entry.reason == Reason::Regression);
@@ -202,11 +207,11 @@ impl Rechecks {
             let external_id =
                 others.map(|entry| entry.external_id.clone()).find(|id| !id.is_empty()).unwrap_or_default();
             let entry = Entry { external_id, id: id.to_owned(), reason, first_seen_at: None, due_at: now };
-            // Without room, each time is the first.
+            // If there is no room, each sighting counts as the first.
             self.want(entry);
         }
         let Some(entry) = self.entries.get_mut(&(id.to_owned(), reason)) else { return Verdict::Wait };
-        // A clock that was set back has seen nothing yet.
+        // If the clock was set back, the earlier time counts.
         let first = entry.first_seen_at.map_or(now, |first| first.min(now));
         entry.first_seen_at = Some(first);
         entry.due_at = first + CONFIRM_AFTER;

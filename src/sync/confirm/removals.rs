@@ -1,20 +1,22 @@
-//! The guard against removals that are none: how many rows that left the list are asked about at a time, and which are held back.
+//! Guards against false removals: limits how many rows that left the list are confirmed at a time, and holds the others
+//! back.
 //!
-//! A full scan that proves the list shows which known rows it does not have. Whether one of them is gone is then asked about it
-//! alone, twice ([`super::recheck`]); that is proof enough for each row, however many there are. So the guard is about speed
-//! and about being seen: rows are asked about in portions, and the rest waits its turn, which is reported. Only where most of
-//! the list would be gone at one moment a broken server is the likelier story. Then no answer without a row counts until a full
-//! scan shows the rows again, or the operator says that they are gone. Pure: it is told counts and row numbers.
+//! A full scan that proves the list shows which known rows it does not contain. Each of them is then asked for alone,
+//! twice ([`super::recheck`]). That is enough proof for each row, whatever their number. So the guard limits the speed,
+//! and makes the removals visible: rows are confirmed in portions, and the rest waits, which is reported. Only if more
+//! than half of the list is gone at one moment, a broken server is the more likely reason. Then no answer without a row
+//! counts until a full scan lists the rows again, or the operator accepts the removals. Pure: it works on counts and
+//! row numbers.
 
 use serde::{Deserialize, Serialize};
 
-/// So many rows may always be asked about at a time, and are never most of a list.
+/// This number of rows may always be confirmed at a time, and never counts as most of a list.
 const MIN_PORTION: u64 = 20;
-/// One row in so many may be asked about at a time.
+/// One row in this number of listed rows may be confirmed at a time.
 const PORTION_DIVISOR: u64 = 100;
-/// More than this are never asked about at a time.
+/// The most rows that are confirmed at a time.
 const MAX_PORTION: u64 = 500;
-/// Rows that are remembered while they wait their turn; the next full scan finds the others again.
+/// The most row numbers that are kept while they wait. The next full scan finds the others again.
 const MAX_QUEUED: usize = 2_000;
 
 /// The rows that are held back.
@@ -23,27 +25,27 @@ const MAX_QUEUED: usize = 2_000;
 pub struct Removals {
     /// The numbers of the rows that are next, the longest known first.
     queue: Vec<i64>,
-    /// How many there are beside those.
+    /// How many more rows are held back and not in the queue.
     unqueued: u64,
     /// Whether most of the list was gone at one moment.
     suspended: bool,
     /// What `total` was when the list was last read whole.
     total: Option<u64>,
-    /// How many rows were absent then and are not marked as missing yet, whether held back or asked about.
+    /// How many rows were absent then and are not marked as missing yet, held back or being confirmed.
     absent: u64,
 }
 
-/// The rows that a full scan did not meet, collected while they are looked up.
+/// The rows that a full scan did not list, collected while they are read from the table.
 #[derive(Debug, Default)]
 pub struct Absent {
     queue: Vec<i64>,
     unqueued: u64,
-    /// How many of them are being asked about already.
+    /// How many of them are being confirmed already.
     asked: u64,
 }
 
 impl Absent {
-    /// One that nobody asks about yet.
+    /// Adds a row that is not being confirmed yet.
     pub fn note(&mut self, row_no: i64) {
         if self.queue.len() < MAX_QUEUED {
             self.queue.push(row_no);
@@ -52,7 +54,7 @@ impl Absent {
         }
     }
 
-    /// One that is being asked about.
+    /// Counts a row that is being confirmed already.
     pub fn note_asked(&mut self) {
         self.asked += 1;
     }
@@ -63,28 +65,28 @@ impl Absent {
 }
 
 impl Removals {
-    /// Takes note of what a full scan did not meet, in a list of which `listed` rows are stored as listed, and of the `total`
-    /// beside it.
+    /// Notes the rows that a full scan did not list, the number of rows that are stored as listed, and the `total` of
+    /// the list.
     pub fn found(&mut self, absent: Absent, listed: u64, total: Option<u64>) {
         let all = absent.held() + absent.asked;
-        // What was known before is not gone at this moment.
+        // Rows that were known to be absent before are not gone at this moment.
         let fresh = if self.suspended { all } else { all.saturating_sub(self.absent) };
         self.suspended = is_most(fresh, listed);
         (self.total, self.absent) = (total, all);
         (self.queue, self.unqueued) = (absent.queue, absent.unqueued);
     }
 
-    /// So many rows were marked as missing.
+    /// Notes that this number of rows was marked as missing.
     pub fn marked(&mut self, rows: u64) {
         self.absent = self.absent.saturating_sub(rows);
     }
 
-    /// Takes note that whatever is held back was marked as missing.
+    /// Notes that all rows that are held back were marked as missing.
     pub fn accepted(&mut self) {
         *self = Self::default();
     }
 
-    /// The rows to ask about next, while `asked` others are being asked about.
+    /// The rows to confirm next, while `asked` others are being confirmed.
     pub fn next(&mut self, asked: u64, listed: u64) -> Vec<i64> {
         if self.suspended {
             return Vec::new();
@@ -93,8 +95,9 @@ impl Removals {
         self.queue.drain(..room.min(self.queue.len())).collect()
     }
 
-    /// Whether an answer without a row proves anything about the row, where `total` is what it is now and `listed` rows are
-    /// stored as listed. Not while most of the list is gone: as a full scan found, or as `total` has fallen since.
+    /// Whether an answer without a row proves anything about the row. `total` is its present value, and `listed` is the
+    /// number of rows that are stored as listed. It proves nothing while most of the list is gone: by the last full
+    /// scan, or because `total` has fallen since.
     #[must_use]
     pub fn is_plausible(&self, total: Option<u64>, listed: u64) -> bool {
         let fallen = self.total.zip(total).map_or(0, |(before, now)| before.saturating_sub(now));
@@ -107,19 +110,19 @@ impl Removals {
         if self.suspended { self.absent } else { count(self.queue.len()) + self.unqueued }
     }
 
-    /// Whether all of them wait for the operator or for the list to be as it was.
+    /// Whether the rows wait until the operator accepts the removals or the list shows them again.
     #[must_use]
     pub fn is_suspended(&self) -> bool {
         self.suspended && self.held() > 0
     }
 
-    /// Whether only another full scan tells which rows are next.
+    /// Whether another full scan is needed to know which rows are next.
     #[must_use]
     pub fn wants_scan(&self) -> bool {
         !self.suspended && self.queue.is_empty() && self.unqueued > 0
     }
 
-    /// What is held back and why, as a sentence without its end; `None` if nothing is.
+    /// What is held back and why, as a sentence without its final stop; `None` if nothing is.
     #[must_use]
     pub fn why(&self, listing: &str, listed: u64) -> Option<String> {
         let held = self.held();
@@ -142,7 +145,7 @@ impl Removals {
     }
 }
 
-/// How many rows may be asked about at a time.
+/// How many rows may be confirmed at a time.
 fn portion(listed: u64) -> u64 {
     (listed / PORTION_DIVISOR).clamp(MIN_PORTION, MAX_PORTION)
 }

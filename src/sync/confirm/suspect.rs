@@ -1,4 +1,4 @@
-//! Rows that a full scan did not meet: which of them are asked about, which are held back, and which are gone.
+//! Sorts the rows that a full scan did not list: which are to be confirmed, which are held back, and which are gone.
 
 use std::collections::HashSet;
 
@@ -15,20 +15,21 @@ use crate::sync::scan::bitmap::Seen as Bitmap;
 use crate::sync::scan::full::FullScan;
 use crate::sync::upstream::{Source, Upstream};
 
-/// Rows asked of the database at a time.
+/// Rows per database query.
 const ROWS_PER_QUERY: u64 = 500;
 
 impl<U: Upstream> Round<'_, U> {
-    /// Notes which rows the full scan should have met and did not. Returns how many known rows the list does not have.
+    /// Notes the rows that the full scan should have listed and did not. Returns how many known rows the list does not
+    /// contain.
     pub(in crate::sync) async fn suspect<R: Source>(&mut self, scan: &FullScan) -> Result<u64, Error> {
         if self.listing == Listing::Blocked {
             return self.suspect_unblocked(scan).await;
         }
         let accepts = self.options.accept_removals && self.options.ending == Ending::Commit;
-        // What was changed while the list was read may have moved past the reader, so rows are taken for gone that are on
-        // neither of two readings. Where the order is moot, or the end of the list, none is.
+        // A row that changed during the scan may have moved past it, so only rows on neither of two readings count as
+        // gone. If the order or the end of the list is in doubt, none does.
         let earlier = if accepts { self.read_before(scan) } else { None };
-        // A server may leave blocked wallets out of the plain list; the list of blocked ones looks after them.
+        // A server may leave blocked wallets out of the plain list. The list of blocked wallets covers them.
         let blocked = if R::HOME == Listing::Wallets { self.blocked().await? } else { Vec::new() };
         let blocked: HashSet<i64> = blocked.into_iter().map(|row| row.row_no).collect();
         let (mut absent, mut found, mut gone) = (0_u64, Absent::default(), Vec::new());
@@ -38,7 +39,7 @@ impl<U: Upstream> Round<'_, U> {
             let chunk: Vec<i64> = numbers.by_ref().take(usize::try_from(ROWS_PER_QUERY).unwrap_or(1)).collect();
             let rows = self.syncer.store.by_row_no::<R>(&chunk).await?;
             let mut accepted = Vec::new();
-            // What cannot be read at present is listed all the same.
+            // An item that cannot be read at present is listed all the same.
             for row in rows.into_iter().filter(|row| !self.rejects.contains_key(&(self.listing, row.id.clone()))) {
                 absent += 1;
                 if blocked.contains(&row.row_no) {
@@ -67,7 +68,8 @@ impl<U: Upstream> Round<'_, U> {
         }
         let listed = self.listed(self.listing).await?;
         self.memory.removals.found(found, listed, self.tally.total);
-        // The scan is an answer about the rows that wait for one. Where the order is moot it proves nothing of a single row.
+        // The scan is an answer about the rows that wait for one. If the order is in doubt, it proves nothing about a
+        // single row.
         let is_kept = self.options.ending == Ending::Commit && !self.is_guest();
         if is_kept && !scan.disorder() && !self.memory.removals.is_suspended() {
             gone.retain(|id| self.memory.rechecks.missed(id, times) == Verdict::Confirmed);
@@ -77,15 +79,15 @@ impl<U: Upstream> Round<'_, U> {
         Ok(absent)
     }
 
-    /// Keeps which rows a reading met whose absentees are to be accepted, and gives those of the reading before it.
+    /// Keeps the rows of a reading, and returns those of the reading before it. None unless both prove the list.
     fn read_before(&mut self, scan: &FullScan) -> Option<Bitmap> {
         let is_proof = !scan.disorder() && scan.walk.shows_end();
         let seen = is_proof.then(|| scan.seen.clone());
         std::mem::replace(&mut self.met, seen.clone()).filter(|_| seen.is_some())
     }
 
-    /// Notes the wallets to ask about that are known to be blocked and were not in the list of blocked ones. That one is no
-    /// longer blocked is believed when it is seen so, and needs no guard.
+    /// Notes the wallets that are stored as blocked and were not in the list of blocked wallets, to be confirmed. They
+    /// need no guard: a wallet counts as unblocked only once it is seen so.
     async fn suspect_unblocked(&mut self, scan: &FullScan) -> Result<u64, Error> {
         let is_listed = |row: &Whereabouts| {
             row.row_no > scan.known_until
@@ -98,7 +100,7 @@ impl<U: Upstream> Round<'_, U> {
         if absent == 0 {
             return Ok(absent);
         }
-        // Those that were handed over are in other hands, and an answer that cannot be read says nothing new.
+        // Some were handed to the rounds over all wallets, and an answer that cannot be read says nothing new.
         let handed_over = Memory::of(&self.syncer.store.progress(Listing::Wallets).await?).rechecks;
         blocked.retain(|row| !handed_over.waits(&row.id, Reason::Absent));
         blocked.retain(|row| !self.rejects.contains_key(&(Listing::Wallets, row.id.clone())));
@@ -110,7 +112,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(absent)
     }
 
-    /// Lets the next portion of the rows that are held back be asked about.
+    /// Releases the next portion of the rows that are held back, to be confirmed.
     pub(in crate::sync) async fn admit_removals<R: Source>(&mut self) -> Result<(), Error> {
         self.remember();
         if self.memory.removals.held() == 0 {
@@ -119,7 +121,7 @@ impl<U: Upstream> Round<'_, U> {
         let listed = self.listed(self.listing).await?;
         let numbers = self.memory.removals.next(self.memory.rechecks.waiting(Reason::Absent), listed);
         for row in self.syncer.store.by_row_no::<R>(&numbers).await? {
-            // Without a user nobody can be asked; the next full scans answer for it.
+            // Without a user the row cannot be asked for. The next full scans answer for it.
             let user = row.external_id.as_ref().map_or("", |user| user.as_str());
             self.want(user, &row.id, Reason::Absent);
         }
@@ -133,9 +135,9 @@ impl<U: Upstream> Round<'_, U> {
         Ok(self.memory.removals.is_plausible(total, self.listed(self.listing).await?))
     }
 
-    /// Lets the rounds over all wallets look for those that are neither blocked nor listed elsewhere. Whether a wallet is gone is
-    /// for them to say: they have the guard, and it is their count that changes. While such a round is under way, the wallets
-    /// wait here.
+    /// Hands wallets that are neither blocked nor listed elsewhere to the rounds over all wallets. Those rounds decide
+    /// whether a wallet is gone: they have the guard, and it is their count that changes. While such a round is
+    /// running, the wallets wait here.
     pub(in crate::sync) async fn hand_over_unlisted(&mut self) -> Result<(), Error> {
         let unlisted = std::mem::take(&mut self.unlisted);
         if unlisted.is_empty() {
@@ -153,7 +155,7 @@ impl<U: Upstream> Round<'_, U> {
         wallets.save().await
     }
 
-    /// Stores how many rows are held back, where that has changed.
+    /// Stores how many rows are held back, if that has changed.
     pub(in crate::sync) async fn note_removals(&mut self) -> Result<(), Error> {
         if self.is_guest() && self.accepted_at.is_none() {
             return Ok(());
@@ -172,7 +174,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(self.syncer.store.note_removals(self.listing, &held, self.fence(), self.now()).await?)
     }
 
-    /// Which rows are held back, in a sentence; `None` if none is.
+    /// Says in a sentence which rows are held back; `None` if none is.
     pub(in crate::sync) async fn why_held(&self) -> Result<Option<String>, Error> {
         if self.memory.removals.held() == 0 {
             return Ok(None);
@@ -180,7 +182,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(self.memory.removals.why(self.listing.as_str(), self.listed(self.listing).await?))
     }
 
-    /// Marks rows as missing that were not listed when it was last asked, and no longer waits for them. Returns how many.
+    /// Marks rows as missing that the last answer did not list, and stops waiting for them. Returns how many.
     async fn mark_missing<R: Source>(&mut self, ids: Vec<String>, read_at: DateTime<Utc>) -> Result<u64, Error> {
         for id in &ids {
             self.memory.rechecks.present(id);
@@ -189,8 +191,8 @@ impl<U: Upstream> Round<'_, U> {
         self.vanish::<R>(ids, read_at).await
     }
 
-    /// Marks rows as missing. As many fewer are stored as listed then, and `total` stays as it is, so the standing gap rises with
-    /// them.
+    /// Marks rows as missing and raises the base of the gap by their number: fewer rows are stored as listed, while
+    /// `total` stays the same.
     pub(in crate::sync) async fn vanish<R: Source>(
         &mut self,
         ids: Vec<R::Id>,
@@ -207,7 +209,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(u64::try_from(self.syncer.store.row_counts(listing).await?.listed).unwrap_or(0))
     }
 
-    /// Every wallet that is known to be blocked.
+    /// Every wallet that is stored as blocked.
     async fn blocked(&self) -> Result<Vec<Whereabouts>, Error> {
         let mut all: Vec<Whereabouts> = Vec::new();
         loop {
