@@ -22,7 +22,7 @@ use crate::lumo::Priority;
 use crate::model::Listing;
 use crate::store::Fate;
 
-/// A list of at most so many pages is read whole: it takes no more requests than a quiet round may.
+/// A list of at most this number of pages is read whole: that takes no more requests than a quiet round may.
 const MAX_WHOLE_PAGES: u64 = 2;
 /// How often the ends are read before a surplus counts as unexplained.
 const MAX_END_READS: u32 = 3;
@@ -77,7 +77,7 @@ impl<U: Upstream> Round<'_, U> {
         self.has_at_most(MAX_WHOLE_PAGES) || (!tells && self.is_few())
     }
 
-    /// Whether the list has at most so many pages, as far as is known.
+    /// Whether the list has at most `pages` pages, as far as is known.
     pub(super) fn has_at_most(&self, pages: u64) -> bool {
         let total = self.progress.last_total.and_then(|total| u64::try_from(total).ok()).unwrap_or(0);
         let page = u64::from(self.known_cap().unwrap_or(self.syncer.settings.page_size));
@@ -128,7 +128,7 @@ impl<U: Upstream> Round<'_, U> {
             return Ok(Ended::Incomplete(doubt.to_string()));
         }
         if self.listing == Listing::Blocked && self.memory.gap.base() < base {
-            // Wallets were unblocked, and nothing else tells which.
+            // Wallets were unblocked, and only a full scan shows which.
             return self.whole::<R>(stop).await;
         }
         if self.memory.urgent.is_none() && self.is_count_blurred().await? {
@@ -141,7 +141,8 @@ impl<U: Upstream> Round<'_, U> {
             return self.whole::<R>(stop).await;
         }
         match (comparison, self.memory.urgent) {
-            // Rows that left may have made up for it since; only a sweep that began later tells.
+            // Rows that left may have cancelled out the surplus since. Only a sweep that began later shows whether a
+            // row is missing.
             (Comparison::Equal | Comparison::Fewer, Some(urgent)) => return Ok(Ended::Incomplete(urgent.to_string())),
             (Comparison::Equal, None) => {}
             (Comparison::Fewer, None) if !self.memory.order.order().is_known_end() => {

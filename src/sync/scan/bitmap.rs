@@ -1,17 +1,18 @@
-//! Which rows a sweep has seen: one bit for each row number, in chunks that are loaded and stored one by one.
+//! Records which rows a full scan has seen: one bit for each row number, in chunks that are loaded and stored one by
+//! one.
 //!
-//! Chunk `n` holds the 65,536 numbers from `n * 65,536 + 1` on, the lowest bit of the first byte first. Ten million rows
-//! take 1.25 MB.
+//! Chunk `n` holds the 65,536 numbers from `n * 65,536 + 1` on, the lowest bit of the first byte first. Ten million
+//! rows take 1.25 MB.
 
 use std::collections::BTreeMap;
 
 /// How many numbers a chunk holds.
 const CHUNK: i64 = 65_536;
-/// How many bytes that are.
+/// The bytes of a chunk: one bit for each number.
 const BYTES: usize = 8_192;
 const WORDS: usize = BYTES / size_of::<u64>();
 
-/// The row numbers that were seen. They begin with 1; what is no row number is never seen.
+/// The row numbers that were seen. They begin with 1; 0 and negative numbers are never seen.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     chunks: BTreeMap<i32, Chunk>,
@@ -25,7 +26,7 @@ struct Chunk {
 }
 
 impl Seen {
-    /// What was stored. A chunk that is cut short is filled up with rows not seen.
+    /// Loads stored chunks. A chunk that is cut short is filled up with rows not seen.
     #[must_use]
     pub fn load(chunks: impl IntoIterator<Item = (i32, Vec<u8>)>) -> Self {
         let mut seen = Self::default();
@@ -42,7 +43,7 @@ impl Seen {
         seen
     }
 
-    /// Notes a row. Whether it is the first time.
+    /// Notes a row. Returns whether it is the first time.
     pub fn insert(&mut self, row_no: i64) -> bool {
         let Some((number, word, bit)) = place(row_no) else { return false };
         let fresh = || Chunk { words: vec![0; WORDS], is_dirty: false };

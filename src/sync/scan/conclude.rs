@@ -31,7 +31,7 @@ impl<U: Upstream> Round<'_, U> {
         let beyond = scan.counted_beyond(total).filter(|_| ended.is_ok());
         self.memory.gap.note_scan(beyond, self.now());
         if let Err(doubt) = ended {
-            // Sweeping at once again would prove no more.
+            // Another sweep at once would prove no more.
             if !self.memory.gap.is_trusted() {
                 self.memory.urgent = None;
             }
@@ -56,7 +56,8 @@ impl<U: Upstream> Round<'_, U> {
         if !scan.walk.rests_on_known_page() {
             self.progress.proved_through = self.progress.proved_through.max(Some(scan.started_at));
         }
-        // What joined after it began may lie where it had been already.
+        // Only a scan that began after the surplus was known explains it: a later row may have joined on pages that
+        // were already read.
         if scan.explains() {
             self.memory.urgent = None;
         }
@@ -66,9 +67,9 @@ impl<U: Upstream> Round<'_, U> {
         if let Some(blocks) = scan.take_blocks().filter(|_| self.memory.order.order() == Order::Scattered) {
             self.keep_blocks(blocks).await?;
         }
-        // Rows that left after their page was read are not among the absent, but `total` knows: the lower of the two is the
-        // one above which a row must be missing. Not if others joined meanwhile where it had been already: the two cancel out,
-        // so it may rise only to explain a surplus that was known before.
+        // Rows that left after their page was read are not among the absent, but `total` no longer counts them. So the
+        // lower of the two values is the base of the gap. Rows that joined meanwhile on pages that were already read
+        // can cancel them out, so the base rises only to explain a surplus that was known before.
         let listed = self.syncer.store.row_counts(self.listing).await?.listed;
         let told = total.and_then(|total| i64::try_from(total).ok()).map_or(0, |total| total.saturating_sub(listed));
         let surplus = i64::try_from(self.memory.gap.surplus()).unwrap_or(0);
@@ -78,8 +79,9 @@ impl<U: Upstream> Round<'_, U> {
         Ok(None)
     }
 
-    /// The list was read to its end. Whatever turns up from now on is told: an item that could not be read this time, or
-    /// whose age nobody knows, must not count as history for ever. A guest leaves that to the process that leads.
+    /// Ends the first import, as the list was read to its end. From now on every new row is news: an item that could
+    /// not be read this time, or whose age is not known, must not count as history for ever. A guest leaves this to the
+    /// process that leads.
     async fn end_import(&mut self) -> Result<(), Error> {
         if self.progress.import_done_at.is_some() || self.is_guest() {
             return Ok(());

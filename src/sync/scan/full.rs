@@ -1,8 +1,8 @@
-//! A full scan: one listing read from its first row to its last, whether in one go or in slices over hours.
+//! A full scan: reads one listing from its first row to its last, in one go or in slices over hours.
 //!
-//! It is what a full pass, the first import and the rolling sweep have in common. The walk proves it; the bitmap of row
-//! numbers tells afterwards which known rows were not on any page. A full scan can be put down after any page and taken up
-//! by another process: what it needs is small and is stored with the rows.
+//! A full pass, the first import and the rolling sweep all are full scans. The walk proves the scan; the bitmap of row
+//! numbers shows afterwards which known rows were on no page. A full scan can be interrupted after any page and
+//! continued by another process: its state is small and is stored with the rows.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -23,9 +23,9 @@ use crate::sync::{Error, refuses_limit};
 
 /// How many rows at each end are remembered: more than the anchors need.
 const END_ROWS: usize = 64;
-/// Pages that may share a transaction.
+/// The most pages in one transaction.
 const MAX_PAGES_PER_TRANSACTION: usize = 16;
-/// How often a full scan that changes nothing puts down where it is.
+/// How often a full scan that changes nothing stores its position.
 const SAVE_EVERY: TimeDelta = TimeDelta::seconds(1);
 
 /// Why a listing is scanned.
@@ -69,12 +69,12 @@ pub(in crate::sync) struct FullScan {
 struct Kept {
     first: Vec<u64>,
     last: Vec<u64>,
-    /// When the rows of a page in mid-list were created.
+    /// When the rows of a page from the middle of the list were created.
     dates: Vec<Option<DateTime<Utc>>>,
     /// How many unreadable items could not be kept for lack of room.
     unkept: u64,
     requests: u64,
-    /// Whether rows that two pages share came in another order the second time.
+    /// Whether two pages listed shared rows in different orders.
     disorder: bool,
     /// Whether `total` counted an unexplained row when the scan began. If that row is listed, this scan reads it.
     #[serde(default)]
@@ -124,7 +124,7 @@ impl FullScan {
             seen: Bitmap::load(chunks),
             kept,
             saved_at: state.started_at,
-            // Where the list's blocks begin was seen by the process that read them.
+            // The blocks are known only to the process that has read all pages.
             blocks: None,
             insert_hint: InsertHint::default(),
             met: Vec::new(),
@@ -207,7 +207,7 @@ impl FullScan {
         let shared: Vec<usize> = ids.iter().filter_map(|id| last.iter().position(|last| last == id)).collect();
         self.kept.disorder |= !shared.is_sorted();
         match shared.first() {
-            // The walk may have stepped back: the page stands where the first row stood that they share.
+            // The walk may have stepped back: the page replaces the rows from the first shared one on.
             Some(first) => last.truncate(*first),
             None if is_fresh => last.clear(),
             None => return,
@@ -288,7 +288,7 @@ impl<U: Upstream> Round<'_, U> {
                 && left > 0
                 && broken.is_none()
             {
-                // While the database works, the next pages are on their way.
+                // The next pages are requested while the database works.
                 reader.expect(next, &scan.walk.ahead(reader.window()));
                 self.syncer.upstream.milestone(Milestone::PagesRequested).await;
             }
@@ -334,13 +334,14 @@ impl<U: Upstream> Round<'_, U> {
         Ok(())
     }
 
-    /// What the tables know of a page batch.
+    /// Loads the stored rows of a page batch.
     async fn look_up<R: Source>(&self, scan: &mut FullScan, batch: &PageBatch<R>) -> Result<Heads, Error> {
         let met = std::mem::take(&mut scan.met);
         let store = &self.syncer.store;
         if scan.purpose == Purpose::Import && scan.known_until == 0 && self.listing == Listing::Deposits {
-            // Into an empty table: what was not met yet is not stored either. Should another process have been faster, the
-            // key refuses the row, and the transaction looks before it tries again. Wallets come from two lists at once.
+            // The table was empty: a row that this scan has not read before is not stored either. If another process
+            // stored it first, the unique key refuses the row, and the transaction loads the stored rows before it is
+            // tried again. Wallets are left out because they come from two lists at once.
             let asked: Vec<&R> =
                 batch.records.iter().zip(&met).filter(|(_, met)| **met).map(|(record, _)| record).collect();
             let mut heads = store.heads(&asked, None).await?.into_iter();
@@ -361,10 +362,10 @@ impl<U: Upstream> Round<'_, U> {
         Ok(())
     }
 
-    /// A reader of this round's pages; an eager one has more pages under way than there may be requests.
+    /// A reader of this round's pages. An eager one requests more pages than may be in flight at a time.
     pub(in crate::sync) fn reader<R: Source>(&self, scope: Scope, eager: bool) -> Reader<U, R> {
         let settings = &self.syncer.settings;
-        // One at a time stays one at a time.
+        // A configured concurrency of 1 is kept.
         let window = if eager && settings.concurrency > 1 { settings.concurrency * 2 } else { settings.concurrency };
         let sizes = self.syncer.sizes(scope.listing);
         Reader::new(&self.syncer.upstream, &self.syncer.clock, scope, settings.first_wait, window.max(1), sizes)

@@ -17,16 +17,16 @@ enum Way {
     Down,
 }
 
-/// Where the last rows stood.
+/// Where the last rows were stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::sync) struct InsertHint(Option<(i64, Way)>);
 
 impl InsertHint {
-    /// The row numbers among which the next rows are looked for first; none if the last ones stood all over the table.
+    /// The row numbers among which the next rows are looked up first; none if the last rows had scattered numbers.
     pub(in crate::sync) fn guess(self, rows: usize) -> Option<RangeInclusive<i64>> {
         let (edge, way) = self.0?;
         let rows = i64::try_from(rows).ok()?;
-        // A few numbers belong to rows that are listed no more.
+        // Some numbers belong to rows that are no longer listed.
         let far = edge.checked_add(match way {
             Way::Up => rows + rows / 4 + SLACK_ROWS,
             Way::Down => -(rows + rows / 4 + SLACK_ROWS),
@@ -37,7 +37,7 @@ impl InsertHint {
         })
     }
 
-    /// Takes in where rows stood that followed one another in the list.
+    /// Learns from the row numbers of consecutive rows of the list.
     pub(in crate::sync) fn learn(&mut self, heads: &[Option<Head>]) {
         let numbers = || heads.iter().flatten().map(|head| head.row_no);
         let known = numbers().count();

@@ -29,7 +29,7 @@ const MAX_TRIES: u32 = 4;
 
 /// The most bytes of pages that were read ahead of time.
 const MAX_BYTES_AHEAD: usize = 8 * 1024 * 1024;
-/// From this size on one page is read and stored at a time, of all listings together.
+/// Pages of this size or more are read and stored one at a time, across all listings.
 const LARGE_PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 /// How many bytes the last page of a listing had; 0 before the first.
@@ -38,7 +38,7 @@ pub(in crate::sync) type PageBytes = Arc<AtomicUsize>;
 /// The right to have a large page in memory.
 pub(in crate::sync) type Turn = OwnedMutexGuard<()>;
 
-/// How large the pages of a listing are, and what keeps large ones from being read side by side.
+/// The size of a listing's pages, and the lock that keeps large ones from being read at the same time.
 #[derive(Clone, Debug)]
 pub(in crate::sync) struct Sizes {
     pub(in crate::sync) page: PageBytes,
@@ -81,22 +81,22 @@ impl Scope {
 /// A page, and a time before it was requested.
 #[derive(Debug)]
 pub(in crate::sync) struct Fetched<R> {
-    /// The list that it is of, or of a part of.
+    /// The list that the page is a part of.
     pub(in crate::sync) listing: Listing,
     pub(in crate::sync) read_at: DateTime<Utc>,
     pub(in crate::sync) read: Read,
     pub(in crate::sync) page: Page<R>,
-    /// To be held until the page is stored, if it is large.
+    /// Held until the page is stored, if it is large.
     pub(in crate::sync) turn: Option<Turn>,
 }
 
 impl<R: Source> Fetched<R> {
-    /// How many bytes its items have; at least one.
+    /// The bytes of its items; at least 1.
     fn bytes(&self) -> usize {
         self.page.items.iter().map(|item| item.raw().len()).sum::<usize>().max(1)
     }
 
-    /// What the walk needs to know of it.
+    /// The content of the page, for the walk.
     pub(in crate::sync) fn seen(&self) -> Seen {
         let readable = self.page.items.iter().map(R::id_str);
         let unreadable = self.page.rejects.iter().map(|reject| reject.key.as_str());
@@ -116,17 +116,17 @@ pub(in crate::sync) struct Reader<U, R> {
     clock: Clock,
     scope: Arc<Scope>,
     first_wait: Duration,
-    /// How many pages may be under way or wait to be asked for, if they are small.
+    /// How many pages may be in flight or wait to be requested, if they are small.
     window: usize,
     sizes: Sizes,
     requests: Arc<AtomicU64>,
     under_way: JoinSet<(Read, Answer<R>)>,
-    /// What was asked for, and the answer once it is there.
+    /// The requested pages, and the answer to each once it has arrived.
     asked: HashMap<(u64, u32), Option<Answer<R>>>,
 }
 
 impl<U: Upstream, R: Source> Reader<U, R> {
-    /// `first_wait` comes before the second try of a page, and doubles with each.
+    /// `first_wait` is the longest wait before the second try of a page. It doubles with each further try.
     pub(in crate::sync) fn new(
         upstream: &U,
         clock: &Clock,
@@ -148,17 +148,17 @@ impl<U: Upstream, R: Source> Reader<U, R> {
         }
     }
 
-    /// How many pages may be under way.
+    /// How many pages may be in flight.
     pub(in crate::sync) fn window(&self) -> usize {
         self.sizes.window(self.window)
     }
 
-    /// Whether only some of the rows are asked for.
+    /// Whether only some of the rows are requested.
     pub(in crate::sync) fn is_filtered(&self) -> bool {
         self.scope.user.is_some() || self.scope.status.is_some()
     }
 
-    /// Whether the rows of one user are asked for.
+    /// Whether only the rows of one user are requested.
     pub(in crate::sync) fn is_of_user(&self) -> bool {
         self.scope.user.is_some()
     }
@@ -181,7 +181,7 @@ impl<U: Upstream, R: Source> Reader<U, R> {
             }
             match self.under_way.join_next().await {
                 Some(joined) => self.note(joined),
-                // Nothing is under way and yet something was asked for: it was given up; ask once more.
+                // The request was cancelled before it was answered. It is made again.
                 None => self.ask(read, self.sizes.is_large()),
             }
         }
@@ -195,13 +195,15 @@ impl<U: Upstream, R: Source> Reader<U, R> {
         self.arrived(read)
     }
 
-    /// Asks for what is wanted and was not asked for; what was guessed wrongly is given up.
+    /// Requests the page and those that will follow, unless they are requested already. If the guesses were wrong,
+    /// drops what was requested.
     pub(in crate::sync) fn expect(&mut self, read: Read, ahead: &[Read]) {
         if !self.asked.contains_key(&key(read)) && !self.asked.is_empty() {
             self.under_way.abort_all();
             self.asked.clear();
         }
-        // Of large pages only the one that is wanted is asked for: one that was read ahead would keep it from its turn.
+        // Of large pages only the one that is needed next is requested: one that was read ahead would hold the lock
+        // that it needs.
         let is_large = self.sizes.is_large();
         let window = if is_large { 1 } else { self.window() };
         for read in [&read].into_iter().chain(ahead).take(window) {
@@ -215,7 +217,7 @@ impl<U: Upstream, R: Source> Reader<U, R> {
         self.asked.insert(key(read), None);
         let (upstream, clock, scope) = (self.upstream.clone(), self.clock.clone(), Arc::clone(&self.scope));
         let (requests, first_wait) = (Arc::clone(&self.requests), self.first_wait);
-        // Pages of users wait side by side to be looked at, so none of them may keep the others waiting.
+        // The pages of several users are in flight at the same time, so none of them may hold the lock.
         let takes_turns = is_large && self.scope.user.is_none();
         let large = takes_turns.then(|| Arc::clone(&self.sizes.large));
         let fetching = async move {
@@ -232,7 +234,7 @@ impl<U: Upstream, R: Source> Reader<U, R> {
     fn note(&mut self, joined: Result<(Read, Answer<R>), JoinError>) {
         match joined {
             Ok((read, answer)) => {
-                // What a user has, or what is new, says nothing of a whole page.
+                // A filtered page says nothing about the size of an unfiltered one.
                 if let Ok(fetched) = &answer
                     && self.scope.user.is_none()
                     && self.scope.status.is_none()
@@ -292,7 +294,7 @@ async fn fetch<U: Upstream, R: Source>(
     }
 }
 
-/// An outage, or an answer that is broken; the next one may not be.
+/// Whether the error may pass: an outage, or a malformed answer.
 fn may_pass(error: &Error) -> bool {
     error.is_transient() || matches!(error, Error::Contract { .. })
 }

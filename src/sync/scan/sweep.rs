@@ -18,7 +18,7 @@ use crate::sync::scan::full::{FullScan, Purpose, Scanned};
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Ended, Error, Options, Report, Running, Syncer, Tally, report};
 
-/// A sweep that this process has under way.
+/// A sweep that this process is running.
 #[derive(Debug)]
 pub(in crate::sync) struct Sweeping {
     scan: FullScan,
@@ -43,9 +43,9 @@ impl<U: Upstream> Syncer<U> {
         }
     }
 
-    /// Sweeps the listings, one after the other, each to its end: those that were asked for, those that a restart
-    /// interrupted, and those that cannot wait. Returns at once if this goes on already. Slices are of so many pages; before
-    /// each, `may_go_on` is asked.
+    /// Sweeps listings, one after the other, each to its end: those that were requested, those that a restart
+    /// interrupted, and those that are urgent. Returns at once if a sweep is already running. A slice has `pages`
+    /// pages, and is started only if `may_go_on` returns true.
     pub async fn sweep_wanted(&self, pages: u64, may_go_on: impl Fn() -> bool + Send + Sync, stop: &CancellationToken) {
         let Ok(_running) = self.wanted.running.try_lock() else { return };
         for listing in Listing::ALL {
@@ -66,7 +66,7 @@ impl<U: Upstream> Syncer<U> {
                         break;
                     }
                     Ok(None) => {}
-                    // The rounds say so already.
+                    // The rounds log this error already.
                     Err(error) if error.is_unauthorized() || error.is_wrong_account() => break,
                     Err(error) => {
                         self.log_sweep_failure(listing, &error);
@@ -77,11 +77,11 @@ impl<U: Upstream> Syncer<U> {
         }
     }
 
-    /// Sweeps on for at most so many pages, from where the last slice, or a process before this one, left off; begins a new
-    /// sweep if none is under way. Gives the report of the sweep once it is over.
+    /// Reads at most `pages` pages of the sweep, from where the last slice, or an earlier process, stopped. Begins a
+    /// new sweep if none is running. Returns the report of the sweep once it has ended.
     ///
     /// # Errors
-    /// What stopped the slice. The next one goes on from what was stored.
+    /// What stopped the slice. The next one continues from what was stored.
     pub async fn sweep(&self, listing: Listing, pages: u64, stop: &CancellationToken) -> Result<Option<Report>, Error> {
         let span = report::span(listing, "sweep");
         let running: Running<'_, Option<Report>> = match listing {
@@ -93,7 +93,7 @@ impl<U: Upstream> Syncer<U> {
         result
     }
 
-    /// Whether a sweep was begun and has yet to end, or is wanted at once.
+    /// Whether a sweep was begun and has not ended, or is urgent.
     ///
     /// # Errors
     /// If the database fails.
@@ -127,7 +127,8 @@ impl<U: Upstream> Syncer<U> {
             // The first import reads the whole list anyway.
             return Ok(None);
         }
-        // Whatever goes wrong below, the next slice starts from what is stored: pages that were counted as read may not be.
+        // After any error below, the next slice starts from the stored state: pages that count as read here may not be
+        // stored.
         let taken = place.take().filter(|sweeping| sweeping.fence == round.fence());
         let mut sweeping = match taken {
             Some(sweeping) => sweeping,
@@ -150,7 +151,7 @@ impl<U: Upstream> Syncer<U> {
         self.conclude_sweep::<R>(round, sweeping, ended).await.map(Some)
     }
 
-    /// The sweep that is under way, or a new one.
+    /// Continues the running sweep, or begins a new one.
     async fn take_up(&self, round: &mut Round<'_, U>) -> Result<Sweeping, Error> {
         let stored = self.store.sweep(round.listing).await?;
         let scan = stored.and_then(|(state, chunks)| FullScan::resume(Purpose::Sweep, &state, chunks));

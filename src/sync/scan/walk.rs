@@ -1,13 +1,15 @@
-//! The walk over an offset-paged list that moves while it is read: which page to read next, and when the end is proved.
+//! The walk over an offset-paged list that moves while it is read: decides which page to read next, and when the end is
+//! proved.
 //!
-//! Pure: it is told what each page held and answers with the next step. The pages form a chain from offset 0, each sharing
-//! a row with those before it; whatever is inserted or removed meanwhile, a row that was there throughout lies on one of
-//! them. Where a page shares none, rows were removed before it, and the walk steps back, further each time. The end is not
-//! a short page (the server may clamp), nor an empty one (rows may have moved), nor `total` (it may be stale): it is a
-//! page that reaches `total` and is shorter than pages in mid-list are; in doubt it is read twice.
+//! Pure: it takes the content of each page and returns the next step. The pages form a chain from offset 0: each shares
+//! a row with those before it. So a row that was listed throughout lies on one of them, even if others are inserted or
+//! removed meanwhile. If a page shares none, rows were removed before it, and the walk steps back, further each time. A
+//! short page does not prove the end (the server may clamp), nor does an empty one (rows may have moved), nor `total`
+//! (it may be stale). The end is a page that reaches `total` and is shorter than pages from the middle of the list; in
+//! doubt it is read twice.
 //!
-//! The proof does not ask when a page was read. So a walk may be laid aside and taken up days later, and the pages that it
-//! will most likely ask for next may be read early, as many at once as one likes.
+//! The proof does not depend on when a page was read. So a walk may be stored and continued days later, and the pages
+//! that it will probably request next may be requested early, any number at once.
 
 mod bare;
 mod budget;
@@ -27,38 +29,38 @@ use budget::Budget;
 use only::Only;
 use same::Same;
 
-/// Rows that consecutive pages share, so that a removal or two between them is no reason to step back.
+/// Rows that consecutive pages share, so that one or two removals between them do not make the walk step back.
 const OVERLAP_ROWS: u64 = 4;
 
 /// The state of a walk.
 #[derive(Debug)]
 pub struct Walk {
     limit: u32,
-    /// Where the chain begins. A page read there is a part of it, whatever it holds.
+    /// The offset where the chain begins. A page read there is always part of it.
     start: u64,
     offset: u64,
     requests: u64,
     rows: u64,
-    /// How many chains were given up for a new one.
+    /// How many chains were abandoned for a new one.
     chains: u64,
     covered: Window,
-    /// How far the last step back went; 0 while the chain holds.
+    /// How many rows the last step back went; 0 while the chain holds.
     retreat: u64,
-    /// Where the walk stood before it leapt ahead to find the chain again.
+    /// The offset from which the walk leapt ahead to find the chain again.
     leapt_from: Option<u64>,
-    /// The size of the latest page that was not the last one.
+    /// The number of rows on the latest page that was not the last one: the page size.
     mid_page: Option<u64>,
-    /// How many pages there were that were not the last one, since the limit was last refused.
+    /// How many pages were not the last one, since the limit was last refused.
     mid_pages: u64,
-    /// Whether the first of them may have been the last one all the same.
+    /// Whether the first of them may have been the last page of the list after all.
     is_guess: bool,
-    /// Whether there were rows behind the first of them.
+    /// Whether there were rows after the first of them.
     went_on: bool,
     sizes_vary: bool,
-    /// The page that looked like the end, and is read once more.
+    /// The page that looked like the end, and is read a second time.
     confirming: Option<Vec<u64>>,
     total_missing: bool,
-    /// Whether pages of a single row were strung together on trust.
+    /// Whether pages of a single row were joined to the chain without a shared row.
     is_loose: bool,
     /// `total` on the latest page of the chain.
     last_total: Option<u64>,
@@ -66,27 +68,26 @@ pub struct Walk {
     bare: Bare,
     same: Same,
     only: Only,
-    /// Where the latest page of the chain ended.
+    /// The offset where the latest page of the chain ended.
     chain_end: u64,
-    /// Whether the latest page was asked for to learn about the server, and is no part of the chain.
+    /// Whether the latest page was requested to learn about the server, and is not part of the chain.
     is_aside: bool,
-    /// How many more rows `total` is known to count than are listed.
+    /// How many rows `total` is known to count that are never listed.
     surplus: u64,
-    /// Where the list was proved to end before.
+    /// The length of the list when its end was last proved.
     proved_end: Option<u64>,
     ended_at: Option<u64>,
 }
 
 impl Walk {
-    /// A walk from the top. `known_cap` is the page size that the server was seen to keep to, if it is below the limit
-    /// that one would wish for.
+    /// A walk from offset 0. `known_cap` is the page size that the server is known to give, if it is below `limit`.
     #[must_use]
     pub fn new(limit: u32, known_cap: Option<u32>) -> Self {
         Self::starting_at(limit, known_cap, 0)
     }
 
-    /// A walk from somewhere inside the list: its first page counts as anchored wherever it is. At the end, every row
-    /// that was listed throughout and lies behind the first row of the chain was seen.
+    /// A walk from an offset inside the list. Its first page always begins the chain. When the end is proved, every row
+    /// was seen that was listed throughout and lies after the first row of the chain.
     #[must_use]
     pub fn starting_at(limit: u32, known_cap: Option<u32>, offset: u64) -> Self {
         let limit = known_cap.map_or(limit, |cap| cap.min(limit)).max(1);
@@ -121,16 +122,16 @@ impl Walk {
         }
     }
 
-    /// Tells the walk where the list was proved to end before. A page that ends there again need not be read twice where
-    /// `total` is below it, but only if the size of pages is known: a list of as many rows as the server gives ends there
-    /// whatever is behind.
+    /// Sets the length of the list when its end was last proved. A page that ends there again need not be read twice
+    /// even if `total` is below it, but only if the page size is known: if it is not, the server may have cut the page
+    /// just there.
     #[must_use]
     pub fn ending_as_before_at(mut self, length: u64) -> Self {
         self.proved_end = Some(length);
         self
     }
 
-    /// Tells the walk that `total` is known to count so many rows that are never listed.
+    /// Sets how many rows `total` is known to count that are never listed.
     #[must_use]
     pub fn counting_surplus(mut self, surplus: u64) -> Self {
         self.surplus = surplus;
@@ -143,8 +144,9 @@ impl Walk {
         Read { offset: self.offset, limit: self.limit }
     }
 
-    /// The `n` pages that the walk will ask for after [`Walk::next`] if nothing moves. None while it does not know how
-    /// far the list goes, or looks for the chain, or makes sure of the end: a page that is read again must be read anew.
+    /// The `n` pages that the walk will request after [`Walk::next`] if nothing moves. None while it does not know the
+    /// length of the list, searches for the chain, or confirms the end: a page that is read again must be requested
+    /// anew.
     #[must_use]
     pub fn ahead(&self, n: usize) -> Vec<Read> {
         let is_looking = self.bare.is_looking() || self.same.is_looking();
@@ -153,7 +155,7 @@ impl Walk {
         let page = self.limit_in_force();
         let mut read = self.next();
         let following = std::iter::from_fn(|| {
-            // Behind a page that is not full there is nothing to read.
+            // Nothing follows a page that is not full.
             let is_full = read.offset.saturating_add(page) <= total;
             read.offset = read.offset.saturating_add(stride(page, OVERLAP_ROWS));
             (is_full && read.offset < total).then_some(read)
@@ -171,20 +173,20 @@ impl Walk {
         Some(self.next())
     }
 
-    /// How many distinct ids the chain holds. An id that comes back after tens of thousands of others counts again; a
-    /// chain that starts anew counts from nothing.
+    /// How many distinct ids the chain holds. An id counts again when it comes back after tens of thousands of others.
+    /// A new chain counts from 0.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// How many pages were asked for, the refused ones included.
+    /// How many pages were requested, including the refused ones.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.requests
     }
 
-    /// Whether the id was on an earlier page of this walk, as far as it remembers.
+    /// Whether the id was on an earlier page of this walk, among the ids that are still remembered.
     #[must_use]
     pub fn has_seen(&self, id: u64) -> bool {
         self.covered.contains(id)
@@ -196,7 +198,7 @@ impl Walk {
         self.retreat > 0 || self.leapt_from.is_some() || self.is_aside
     }
 
-    /// How many chains were given up, the latest page being the first of a new one after each.
+    /// How many chains were abandoned. After each, the latest page is the first of a new one.
     #[must_use]
     pub fn chains_lost(&self) -> u64 {
         self.chains
@@ -208,20 +210,20 @@ impl Walk {
         self.last_total
     }
 
-    /// The length of the list as read, once its end was.
+    /// The length of the list, once its end was read.
     #[must_use]
     pub fn end_offset(&self) -> Option<u64> {
         self.ended_at
     }
 
-    /// Whether no page in mid-list can have passed for the last one: `total` reaches as far as was read, or all pages are of one
-    /// size.
+    /// Whether no page from the middle of the list can have passed for the last one: `total` is no less than the number
+    /// of rows that were read, or all pages have one size.
     #[must_use]
     pub fn shows_end(&self) -> bool {
         !self.sizes_vary || self.last_total.zip(self.ended_at).is_some_and(|(total, end)| total >= end)
     }
 
-    /// Takes note of the page that was read.
+    /// Takes the page that was read, and returns the next step.
     pub fn absorb(&mut self, seen: &Seen) -> Step {
         self.requests += 1;
         self.total_missing |= seen.total.is_none();
@@ -234,21 +236,21 @@ impl Walk {
             return step;
         }
         self.note_top(seen);
-        // The only row of a list is no page in mid-list, whatever `total` said beside it.
+        // The only row of a list must not pass for a page from the middle, even if `total` was higher.
         if self.mid_page == Some(1) && self.mid_pages == 1 && seen.returned == 0 && self.limit > 1 {
             (self.mid_page, self.mid_pages) = (None, 0);
             self.confirming = Some(self.covered.last_page().to_vec());
             self.offset = self.start;
             return Step::Read(self.next());
         }
-        // Only an empty page shows the end of such a list; `total` may be too low.
+        // Only an empty page shows the end of a list with pages of one row, because `total` may be too low.
         if self.mid_page == Some(1) && seen.returned == 0 && self.reaches_total(seen) {
             self.note_end(seen);
             return Step::Unproved(Doubt::SingleRows);
         }
         let shares = seen.ids.iter().any(|id| self.covered.contains(*id));
         let at_start = self.offset == self.start;
-        // Pages of one row cannot overlap; such a walk is never called complete.
+        // Pages of one row cannot overlap. Such a walk is never called complete.
         let is_single = seen.returned == 1 && self.limit_in_force() == 1;
         if !(shares || at_start || is_single) {
             return self.search(seen);
@@ -288,22 +290,24 @@ impl Walk {
             self.mid_page = Some(seen.returned);
             self.mid_pages += 1;
         }
-        // A page without news may have lost rows to its left as fast as it gained them; all but one row is overlap enough.
+        // If a page has no new rows, rows may leave before it as fast as the walk advances. So the walk then advances
+        // further, with an overlap of one row.
         let overlap = if fresh == 0 { 1 } else { OVERLAP_ROWS };
         self.offset = self.offset.saturating_add(stride(seen.returned, overlap));
         self.compare(offset, is_same, seen, Step::Read(self.next()))
     }
 
-    /// Whether a page at the start begins a new chain. From the top it could go on with the old one, which begins there
-    /// too; but rows that were forgotten would be counted twice, and ones that were never anchored be trusted. From
-    /// elsewhere, where it begins is moot once it shares no row with the chain.
+    /// Whether a page at the start offset begins a new chain. At offset 0 it could continue the old chain, which begins
+    /// there too. But then forgotten rows would be counted twice, and rows that were joined without proof would be
+    /// trusted. At another offset, the start of the chain is in doubt once the page shares no row with it.
     fn starts_anew(&self, shares: bool) -> bool {
         let is_lost = if self.start == 0 { self.covered.has_forgotten() || self.is_loose } else { !shares };
         is_lost && !self.covered.is_empty()
     }
 
-    /// Looks for the chain after a page that shares no row with it. Rows that went pull the chain to the left, so the walk
-    /// steps back. If very many came, the chain may have moved to the right instead, out of what is remembered.
+    /// Searches for the chain after a page that shares no row with it. Removed rows pull the chain to lower offsets, so
+    /// the walk steps back. If very many rows were inserted, the chain may have moved to higher offsets instead, with
+    /// no remembered id in between.
     fn search(&mut self, seen: &Seen) -> Step {
         self.confirming = None;
         let growth = seen.total.unwrap_or(0).saturating_sub(self.last_total.unwrap_or(u64::MAX));
@@ -318,7 +322,7 @@ impl Walk {
         Step::Read(self.next())
     }
 
-    /// The page reaches `total`, where one is told, and is shorter than pages in mid-list.
+    /// Whether the page reaches `total`, if there is one, and is shorter than pages from the middle of the list.
     fn looks_like_end(&self, seen: &Seen) -> bool {
         let short = seen.returned < u64::from(self.limit) && self.mid_page.is_none_or(|size| seen.returned < size);
         self.reaches_total(seen) && short
@@ -341,7 +345,7 @@ impl Walk {
         self.proof()
     }
 
-    /// What the end of the list amounts to.
+    /// Whether the end proves the whole list.
     fn proof(&self) -> Step {
         match (self.total_missing, self.is_loose) {
             (true, _) => Step::Unproved(Doubt::NoTotal),
@@ -352,7 +356,7 @@ impl Walk {
 
     fn note_end(&mut self, seen: &Seen) {
         let end = self.offset.saturating_add(seen.returned);
-        // Where an empty page stands says little of the length; but what was read before it was there.
+        // The offset of an empty page says little about the length; but the rows that were read did exist.
         let read = if self.rows > 0 { self.start.saturating_add(self.rows) } else { 0 };
         let end = if seen.returned == 0 { seen.total.map_or(end, |total| total.max(read).min(end)) } else { end };
         self.ended_at = Some(end);

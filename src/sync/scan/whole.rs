@@ -56,7 +56,7 @@ impl<U: Upstream> Round<'_, U> {
         let walk = Walk::new(self.syncer.settings.page_size, self.known_cap().filter(|_| !probe));
         let walk = if self.memory.length > 0 { walk.ending_as_before_at(self.memory.length) } else { walk };
         let walk = walk.counting_surplus(self.memory.gap.surplus());
-        // A round may rest on what an earlier one has proved; what is to prove something may not.
+        // A round of the schedule may rely on an earlier proof. A scan that is to prove something may not.
         let only_page = self.memory.only_page.filter(|_| self.is_round && !self.looks_behind && !probe);
         let walk = if purpose == Purpose::Pass { walk.knowing_page(only_page) } else { walk };
         let row_counts = self.syncer.store.row_counts(self.listing).await?;
@@ -82,7 +82,7 @@ impl<U: Upstream> Round<'_, U> {
         }
     }
 
-    /// Learns from a full scan that came to the end of the list. Returns why it proves nothing, if it does not.
+    /// Learns from a full scan that came to the end of the list. Returns why it proves nothing, if so.
     pub(in crate::sync) async fn learn_from<R: Source>(
         &mut self,
         scan: &mut FullScan,

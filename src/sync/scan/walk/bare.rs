@@ -1,22 +1,22 @@
-//! The end of a list whose `total` promises rows that are never listed.
+//! Finds the end of a list whose `total` counts rows that are never listed.
 //!
-//! The last row is asked for by its offset, again and again. A server that gives pages of two rows or more would show what
-//! lies behind it, whatever it says in `total`. Where `total` promises more rows than that page could hold, places up to
-//! there are looked at as well.
+//! The last row is requested by its offset, several times. A server whose pages have two rows or more would show the
+//! rows that follow it, even if its `total` is wrong. If `total` exceeds what that page could hold, offsets up to
+//! `total` are read as well.
 
 use super::{Doubt, Read, Seen, Step, Walk};
 
-/// How often the last row must stand there alone.
+/// How often the last row must be the only row of its page.
 const READS_OF_THE_LAST_ROW: u8 = 3;
 
 /// What was seen at the end of such a list.
 #[derive(Debug, Default)]
 pub(super) struct Bare {
-    /// How often running the last row stood there alone.
+    /// How many consecutive times it was.
     looks: u8,
-    /// What was known of the pages before those at the end, which are short.
+    /// What was known about page sizes before the pages at the end, which are short.
     before: Option<Sizes>,
-    /// Where the list ends, while places behind it are looked at.
+    /// The length of the list, while offsets after its end are read.
     end: Option<u64>,
 }
 
@@ -30,20 +30,20 @@ struct Sizes {
 }
 
 impl Bare {
-    /// Whether the walk is at such an end, so that no page can be read ahead.
+    /// Whether the walk is at such an end. Then no page can be requested ahead.
     pub(super) const fn is_looking(&self) -> bool {
         self.looks > 0 || self.end.is_some()
     }
 
-    /// Where the walk goes on should it be laid aside now.
+    /// The offset at which the walk continues if it is stored now.
     pub(super) fn offset(&self) -> Option<u64> {
         self.end.map(|end| end.saturating_sub(1))
     }
 }
 
 impl Walk {
-    /// Takes note of a page of the chain that does not reach `total`. `chain_end` is where the page before it ended, and
-    /// `fresh` says how many rows the page added. Gives the next step if the page ends there, too.
+    /// Takes a page of the chain that does not reach `total`. `chain_end` is the offset where the page before it ended,
+    /// and `fresh` the number of rows that the page added. Returns the next step if this page ends there too.
     pub(super) fn note_bare(&mut self, seen: &Seen, fresh: u64, chain_end: u64) -> Option<Step> {
         let is_short = seen.returned < u64::from(self.limit) && self.mid_page.is_none_or(|size| seen.returned < size);
         if !is_short || self.reaches_total(seen) {
@@ -75,7 +75,7 @@ impl Walk {
         Some(self.look_behind(end, self.offset.saturating_add(u64::from(self.limit)), seen))
     }
 
-    /// Takes note of a page behind the end of the list, if that is what was asked for.
+    /// Takes a page after the end of the list, if one was requested.
     pub(super) fn note_behind(&mut self, seen: &Seen) -> Option<Step> {
         let end = self.bare.end?;
         if seen.returned > 0 {
@@ -85,7 +85,7 @@ impl Walk {
         Some(self.look_behind(end, end.saturating_add(further), seen))
     }
 
-    /// Looks at the place, if `total` promises rows there; otherwise the list ends at `end`.
+    /// Reads at the offset `place` if `total` is higher; otherwise the list ends at `end`.
     fn look_behind(&mut self, end: u64, place: u64, seen: &Seen) -> Step {
         if seen.total.is_some_and(|total| total > place) {
             self.bare.end = Some(end);

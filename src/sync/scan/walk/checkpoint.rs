@@ -1,8 +1,8 @@
-//! A walk laid aside, to be taken up by another process or on another day.
+//! Stores a walk, so that another process can continue it, or the same one on another day.
 //!
-//! The chain does not ask when its pages were read, so a walk may rest for as long as it likes. What it must remember is
-//! where it stood and a few ids to hook the next page on: those of the last page, and one of each page before, as far as
-//! the list is likely to move in the meantime.
+//! The chain does not depend on when its pages were read, so a walk may rest for any time. It must keep its position
+//! and a few ids that the next page can share: those of the last page, and one of each of the pages before, as far as
+//! the list is likely to move meanwhile.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +13,10 @@ use super::only::Only;
 use super::same::Same;
 use super::window::Window;
 
-/// Of how many pages before the last one an id is kept.
+/// The number of pages before the last one of which an id is kept.
 const ANCHOR_PAGES: usize = 128;
 
-/// Where a walk stands.
+/// The state of a walk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     limit: u32,
@@ -46,13 +46,13 @@ pub struct Checkpoint {
 }
 
 impl Walk {
-    /// What [`Walk::resume`] goes on from. A page that was to be read twice is read twice once more.
+    /// The state from which [`Walk::resume`] continues. A page that was to be read twice will again be read twice.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
             limit: self.limit,
             start: self.start,
-            // A leap that has yet to find the chain is tried again from where it began.
+            // A leap that has not found the chain yet is repeated from where it began.
             offset: self.leapt_from.or(self.same.offset()).or(self.bare.offset()).unwrap_or(self.offset),
             requests: self.requests,
             rows: self.rows,
@@ -74,8 +74,8 @@ impl Walk {
         }
     }
 
-    /// The walk that was laid aside. Its next page must share an id with those that the checkpoint kept, or it steps back
-    /// as usual. Rows that it comes upon again and no longer remembers count again in `rows`.
+    /// Continues a stored walk. Its next page must share an id with those in the checkpoint; otherwise it steps back as
+    /// usual. Rows that it reads again and no longer remembers count again in `rows`.
     #[must_use]
     pub fn resume(checkpoint: Checkpoint) -> Self {
         let mut covered = Window::default();

@@ -1,36 +1,36 @@
-//! Servers that answer the same rows at every offset, as the vendor's documentation mock does.
+//! Detects servers that answer the same rows at every offset, as the vendor's documentation mock does.
 //!
-//! Two pages of different offsets that hold the same rows are no proof: as many rows may have joined before them as lie
-//! between the two. A third page, far behind the end of the list, tells.
+//! Two pages at different offsets with the same rows prove nothing: rows may have joined before them, as many as lie
+//! between the two. So a third page is read, far after the end of the list.
 
 use super::{Doubt, Seen, Step, Walk};
 
-/// How many pages behind the end the third page lies.
+/// How many pages after the end the third page lies.
 const PAGES_BEHIND_THE_END: u64 = 4;
 
-/// What was noticed.
+/// What is known about repeated pages.
 #[derive(Debug, Default)]
 pub(super) struct Same {
-    /// Where the latest page of the chain began.
+    /// The offset of the latest page of the chain.
     offset: u64,
-    /// Where the walk goes on after the look far behind the end.
+    /// The offset at which the walk continues after the third page.
     back: Option<u64>,
 }
 
 impl Same {
-    /// Whether the page that is asked for is no part of the walk.
+    /// Whether the page that is requested is not part of the chain.
     pub(super) const fn is_looking(&self) -> bool {
         self.back.is_some()
     }
 
-    /// Where the walk goes on should it be laid aside now.
+    /// The offset at which the walk continues if it is stored now.
     pub(super) const fn offset(&self) -> Option<u64> {
         self.back
     }
 }
 
 impl Walk {
-    /// Takes note of the page far behind the end, if that is what was asked for.
+    /// Takes the third page, if it was requested.
     pub(super) fn note_far(&mut self, seen: &Seen) -> Option<Step> {
         let back = self.same.back.take()?;
         if !seen.ids.is_empty() && seen.ids == self.covered.last_page() {
@@ -40,8 +40,8 @@ impl Walk {
         Some(Step::Read(self.next()))
     }
 
-    /// Compares a page of the chain with the one before it. `offset` is where it began, `is_same` whether it held the same
-    /// rows; `next` is the step that the walk would take.
+    /// Compares a page of the chain with the one before it. `offset` is its offset, `is_same` says whether it has the
+    /// same rows, and `next` is the step that the walk would take.
     pub(super) fn compare(&mut self, offset: u64, is_same: bool, seen: &Seen, next: Step) -> Step {
         let before = std::mem::replace(&mut self.same.offset, offset);
         if !is_same || before == offset || !matches!(next, Step::Read(_)) {

@@ -1,28 +1,27 @@
-//! What a walk learns of the size of pages.
+//! Learns the page size of the server.
 
 use super::{OVERLAP_ROWS, Seen, Walk};
 
-/// So many pages of the same few rows are the server's doing.
+/// After this number of pages with the same few rows, the server is known to cut its pages.
 const CUT_AFTER_SHORT_PAGES: u64 = 10;
 
 impl Walk {
-    /// The page size that the server was seen to keep to, where it is smaller than what it was asked for, or the limit
-    /// that it did not refuse.
+    /// The page size that the server gives, if it is smaller than `wished`, or the limit that it did not refuse.
     #[must_use]
     pub fn learned_cap(&self, wished: u32) -> Option<u32> {
         let cap = self.page_size().map_or(self.limit, |size| size.min(self.limit));
         (cap < wished).then_some(cap)
     }
 
-    /// The page size that the server was seen to keep to, or was known to before, the limit itself included.
+    /// The page size that the server gives, or was known to give before, even if it equals the limit.
     #[must_use]
     pub fn page_size(&self) -> Option<u32> {
-        // Where no total is told, or a wrong one, the first page of a short list looks like one in mid-list; that it was
-        // one, the rows behind it tell.
+        // Without a `total`, or with a wrong one, the first page of a short list looks like a page from the middle.
+        // Rows after it show that it was one.
         let is_known = self.mid_pages == 0 || self.mid_pages > 1;
         let is_sure = !self.sizes_vary && (is_known || (self.went_on && !(self.total_missing || self.is_guess)));
-        // A list of so few rows that grows while it is read looks for a while as if it were cut, and would be read in such
-        // pages ever after. To ask for single rows because a list had but one would be never to prove anything again.
+        // A list of very few rows that grows during the walk looks as if its pages were cut, and would be read in such
+        // small pages from then on. A list of one row must not lead to pages of one row: they can never prove anything.
         let is_worth_it = |size: &u64| match *size {
             1 => self.limit == 1,
             few if few <= OVERLAP_ROWS + 1 => {
@@ -37,15 +36,15 @@ impl Walk {
         self.mid_page.unwrap_or(u64::from(self.limit)).min(u64::from(self.limit))
     }
 
-    /// Before a page in mid-list was read, a short page may be one that the server cut, and a `total` that is reached may
-    /// be stale, or the number of rows on the page. So the walk looks further, unless the size of pages is known; if the list
-    /// does end there, the next page shows it by being shorter, or by being empty if there is but one row.
+    /// Whether a short page may have been cut by the server. Until a page from the middle was read, a `total` that is
+    /// reached may be stale, or be the number of rows on the page. So the walk reads further, unless the page size is
+    /// known. If the list does end there, the next page is shorter, or empty if there is only one row.
     pub(super) fn could_be_cut(&self, seen: &Seen) -> bool {
         if self.mid_pages > 0 || seen.ids.is_empty() || self.confirming.as_ref() == Some(&seen.ids) {
             return false;
         }
         let end = self.offset.saturating_add(seen.returned);
-        // One that this very page refutes says nothing.
+        // A `total` that this page exceeds says nothing.
         let is_credible = seen.total.is_some_and(|total| total >= end) || self.proved_end == Some(end);
         self.mid_page.is_none() || !is_credible
     }

@@ -1,20 +1,20 @@
-//! The values that go into a walk and come out of it: a page to read, what it held, and the next step.
+//! The values that a walk takes and returns: a page to read, its content, and the next step.
 
-/// What to ask for.
+/// A page to request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Read {
     pub offset: u64,
     pub limit: u32,
 }
 
-/// What a page held.
+/// The content of a page.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// How many items it had, readable or not.
+    /// The number of its items, readable or not.
     pub returned: u64,
-    /// A hash of what each item is known under, mostly its id.
+    /// A hash of each item's key, mostly its id.
     pub ids: Vec<u64>,
-    /// The server's `total`, if it told one.
+    /// The server's `total`, if it gave one.
     pub total: Option<u64>,
 }
 
@@ -24,7 +24,7 @@ pub enum Step {
     Read(Read),
     /// Every row that was listed throughout was seen.
     End,
-    /// The list was read to what looks like its end, but that it is complete cannot be shown.
+    /// The list was read to what looks like its end, but this does not prove it complete.
     Unproved(Doubt),
 }
 

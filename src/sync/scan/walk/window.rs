@@ -1,10 +1,10 @@
-//! The ids that a walk has seen last, as many as fit a bounded memory.
+//! Remembers the ids that a walk has seen last, in bounded memory.
 //!
-//! To forget an id is harmless: a page that shares only forgotten ids counts as unanchored, and the walk steps back.
+//! Forgetting an id is harmless: a page that shares only forgotten ids counts as unconnected, and the walk steps back.
 
 use std::collections::{HashMap, VecDeque};
 
-/// How many ids are remembered, give or take a page.
+/// How many ids are remembered, within the size of a page.
 pub(in crate::sync) const CAPACITY: usize = 50_000;
 
 /// The pages seen last.
@@ -36,13 +36,13 @@ impl Window {
         self.latest.is_empty()
     }
 
-    /// Whether there were ids that are remembered no more.
+    /// Whether some ids were forgotten.
     #[must_use]
     pub(in crate::sync) fn has_forgotten(&self) -> bool {
         self.has_forgotten
     }
 
-    /// Notes that some ids from before are unknown to this window.
+    /// Notes that ids from before are unknown to this window.
     pub(in crate::sync) fn forget_some(&mut self) {
         self.has_forgotten = true;
     }
@@ -53,7 +53,7 @@ impl Window {
         self.pages.back().map_or(&[], Vec::as_slice)
     }
 
-    /// The first id of each of the pages before the latest, `most` of them at most, in the order of the pages.
+    /// The first id of each page before the latest, for at most `most` pages, in their order.
     #[must_use]
     pub(in crate::sync) fn trail(&self, most: usize) -> Vec<u64> {
         let before = self.pages.len().saturating_sub(1);
@@ -61,7 +61,7 @@ impl Window {
         pages.filter_map(|page| page.first().copied()).collect()
     }
 
-    /// Adds a page. Returns how many of its ids were not remembered.
+    /// Adds a page. Returns how many of its ids were not in the window.
     pub(in crate::sync) fn insert(&mut self, ids: &[u64]) -> u64 {
         let number = self.oldest.saturating_add(u64::try_from(self.pages.len()).unwrap_or(u64::MAX));
         let mut fresh = 0;
