@@ -1,12 +1,12 @@
-//! Finding the few rows that are missing from a long list without reading it all, whatever its order.
+//! Finds the few rows that are missing from a long list without reading it all, in any order.
 //!
-//! Between two known rows, the difference of their offsets is how many rows there are, and the difference of their local
-//! ranks how many are known. So a page from the middle tells on which side rows are missing: one in a million is cornered
-//! with a dozen pages. The ranks come from an index of [`Blocks`], made by the last sweep.
+//! Between two known rows, the difference of their offsets is the number of rows, and the difference of their local
+//! ranks the number of known ones. So a page from the middle shows on which side rows are missing: one row in a million
+//! is found with a dozen pages. The ranks come from an index of [`Blocks`], made by the last sweep.
 //!
-//! The list moves while it is measured, and a row that went hides one that came in the same part. So nothing is proved
-//! here: that no part is suspected any more is [`LocateStep::Done`], and the count tells whether that was all of it. What
-//! is found is true, as it was read.
+//! The list moves during the search, and a removed row hides a new one in the same part. So the search proves nothing:
+//! [`LocateStep::Done`] means that no part is suspected any longer, and the count shows whether rows are still missing.
+//! The rows that it found are true, as they were read.
 
 mod blocks;
 mod stretch;
@@ -21,14 +21,14 @@ use crate::sync::scan::walk::{Read, Seen};
 
 /// Rows that consecutive pages of a stretch share.
 const OVERLAP_ROWS: u64 = 4;
-/// Rows read around a stretch, so that the known ones at its ends are on it.
+/// Rows read before and after a stretch, so that the known rows at its ends are on it.
 const MARGIN_ROWS: u64 = 2;
-/// How often a part is looked into in vain.
+/// How often a part is probed in vain before it is read whole.
 const MAX_TRIES: u8 = 3;
-/// How many pages are spent on parts that miss nothing by themselves.
+/// The most pages that are spent on parts that miss no rows by their length.
 const MAX_PAGES_ON_EVEN_PARTS: u64 = 48;
 
-/// What to do.
+/// The next step of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LocateStep {
     /// Read and store this page, and hand it to [`Locate::absorb`].
@@ -37,7 +37,7 @@ pub enum LocateStep {
     Stretch { from: u64, until: u64 },
     /// No part is suspected of missing rows.
     Done,
-    /// A sweep will do better.
+    /// The search would cost more than half a sweep.
     TooCostly,
 }
 
@@ -52,12 +52,12 @@ pub struct Locate {
     most: u64,
     wanted: u64,
     found: u64,
-    /// Pages spent on parts that miss nothing by themselves.
+    /// Pages spent on parts that miss no rows by their length.
     spent_on_hidden: u64,
     gave_up: bool,
 }
 
-/// The blocks from one up to another, and the offsets at which they were seen to begin and end.
+/// The blocks from `lo` to before `hi`, and the offsets at which they were seen to begin and end.
 #[derive(Clone, Copy, Debug)]
 struct Part {
     lo: usize,
@@ -96,15 +96,15 @@ impl Locate {
         }
     }
 
-    /// Tells how many rows are missing by the count, where rows that went hide some of them from the index. As long as
-    /// fewer are found, some of the parts that have become shorter, or are as long as before, are looked into as well.
+    /// Sets how many rows are missing by the count, as removed rows hide some from the index. While fewer are found,
+    /// parts are searched as well that have become shorter or have kept their length.
     #[must_use]
     pub fn expecting(mut self, missing: u64) -> Self {
         self.wanted = self.wanted.max(missing);
         self
     }
 
-    /// What to do next. The same until it was done.
+    /// The next step. It stays the same until its result is handed in.
     pub fn step(&mut self) -> LocateStep {
         if matches!(self.doing, Doing::Nothing) {
             self.doing = self.choose();
@@ -135,8 +135,8 @@ impl Locate {
         if self.spent > self.most { Doing::Ended(LocateStep::TooCostly) } else { doing }
     }
 
-    /// The part that misses most. If none does, and rows are missing all the same: what went may hide what came, where a
-    /// part has become shorter or, less likely, is as long as before.
+    /// Takes the part that misses most rows. If none does and rows are missing all the same, a part where removed rows
+    /// may hide new ones: one that has become shorter or, less likely, has kept its length.
     fn take_part(&mut self) -> Option<Part> {
         let may_be_hidden = self.found < self.wanted && self.spent_on_hidden < MAX_PAGES_ON_EVEN_PARTS;
         let parts = self.parts.iter().enumerate().map(|(place, part)| (self.missing(part), place, part));
@@ -151,12 +151,13 @@ impl Locate {
         signed(part.until).saturating_sub(signed(part.from)).saturating_sub(known)
     }
 
-    /// The page around where the block in the middle must begin: behind the known rows before it and some of the missing.
+    /// The page around the beginning of the middle block: after the known rows before it and some of the missing ones.
     fn middle(&self, part: &Part, miss: i64) -> Read {
         let mid = usize::midpoint(part.lo, part.hi);
         let limit = self.blocks.page();
         let before = signed(part.from).saturating_add(signed(self.blocks.known(part.lo, mid)));
-        // Missing rows in one piece cannot hide both ends of where it may begin.
+        // If the missing rows are contiguous, they cannot hide both the earliest and the latest place where it may
+        // begin.
         let into = match part.tries {
             0 => miss / 2,
             1 => 0,
@@ -166,13 +167,13 @@ impl Locate {
         Read { offset: u64::try_from(offset).unwrap_or(0), limit }
     }
 
-    /// Takes note of the page that was asked for. Its rows must be stored.
+    /// Takes the page that was requested. Its rows must be stored.
     pub fn absorb(&mut self, seen: &Seen) {
         let Doing::Probing(mut part, read) = self.doing else { return };
         self.doing = Doing::Nothing;
         let marks = match u64::try_from(seen.ids.len()) {
             Ok(told) if told == seen.returned => self.marks(&seen.ids, read.offset, part.lo + 1..part.hi),
-            // Items without an id: where the others stood is not known.
+            // With items that have no id, the places of the others are not known.
             _ => Vec::new(),
         };
         if marks.is_empty() {
@@ -183,7 +184,7 @@ impl Locate {
         let mut left = (part.lo, part.from);
         for (place, right) in marks.iter().copied().chain([end]).enumerate() {
             let part = Part { lo: left.0, hi: right.0, from: left.1, until: right.1, tries: 0 };
-            // Between two marks on one page, all rows were read.
+            // Between two block starts on one page, all rows were read.
             let is_read = place > 0 && place < marks.len() && right.1 >= left.1;
             if is_read {
                 self.found += self.blocks.settle(part.lo, part.hi, right.1 - left.1);
@@ -194,13 +195,13 @@ impl Locate {
         }
     }
 
-    /// Takes note of the rows of the stretch that was asked for, in their order. They must be stored.
+    /// Takes the rows of the stretch that was requested, in their order. They must be stored.
     pub fn found(&mut self, ids: &[u64]) {
         let Doing::Stretching(mut part) = self.doing else { return };
         self.doing = Doing::Nothing;
         let mut marks = self.marks(ids, 0, part.lo.max(1)..part.hi + 1);
         if part.lo == 0 {
-            // Rows before the first known one are of the first block.
+            // Rows before the first known one belong to the first block.
             marks.insert(0, (0, 0));
         }
         if part.hi == self.blocks.len() {
@@ -213,7 +214,7 @@ impl Locate {
                 self.found += self.blocks.settle(*lo, *hi, until.saturating_sub(*from));
             }
         } else if part.tries < MAX_TRIES + MAX_TRIES {
-            // The list has moved meanwhile.
+            // The list has moved meanwhile. The part is read once more, with a page added at each end.
             let page = u64::from(self.blocks.page());
             part.tries += MAX_TRIES;
             (part.from, part.until) = (part.from.saturating_sub(page), part.until.saturating_add(page));
@@ -223,12 +224,13 @@ impl Locate {
         }
     }
 
-    /// Where some of the blocks begin among the rows, in their order.
+    /// The offsets of the block starts among these rows, in their order.
     fn marks(&self, ids: &[u64], offset: u64, blocks: Range<usize>) -> Vec<(usize, u64)> {
         let mut marks: Vec<(usize, u64)> = Vec::new();
         for (row, id) in (0_u64..).zip(ids) {
             let Some((block, place)) = self.places.get(id) else { continue };
-            // A block that begins before these rows cannot be told from one whose first rows went, but for this.
+            // A block that begins before these rows looks like one whose first rows were removed. The place of the id
+            // in its block tells them apart.
             let begins_here = row >= *place;
             let is_next = marks.last().is_none_or(|(last, _)| last < block);
             if begins_here && is_next && blocks.contains(block) {
@@ -238,7 +240,7 @@ impl Locate {
         marks
     }
 
-    /// How many pages were asked for, those of the stretches included.
+    /// How many pages were requested, including those of the stretches.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.spent

@@ -1,16 +1,18 @@
-//! Passes over one end of a list: a page or two that prove that nothing new joined there.
+//! Reads one end of a list, a page or two, and proves that no new row has joined there.
 //!
-//! From the head: the pages are a chain from offset 0, so every row listed throughout that lies before the end of the run
-//! was seen. A row behind the run that is still unknown joined after the pass that left the anchors, as that pass left
-//! nothing unknown behind them, and it joined behind at least [`RUN_ROWS`] anchors, which the run holds. If rows join no
-//! deeper, there is none, and the rows at the head are the new anchors.
+//! From the head: the pages form a chain from offset 0, so every row was seen that was listed throughout and lies
+//! before the end of the run. A row after the run that is still unknown joined after the pass that left the anchors,
+//! because that pass left no unknown row after them. It would then have joined after at least [`RUN_ROWS`] anchors,
+//! which the run contains. If rows do not join that deep, there is no such row, and the rows at the head are the new
+//! anchors.
 //!
-//! From the tail, in the mirror: the pages are a chain from some row to the proved end, so every row listed throughout
-//! that lies behind the beginning of the run was seen. The anchors of the run lie between an unknown row before it and the
-//! end. Where the chain begins is of no matter, so it begins as near to the end as is likely to do;
-//! reading is always forward, since rows that join push others out of the way of a reader who goes backward.
+//! From the tail, the same in reverse: the pages form a chain from some row to the proved end, so every row was seen
+//! that was listed throughout and lies after the beginning of the run. The anchors of the run lie between an unknown
+//! row before it and the end. The proof does not depend on where the chain begins, so it begins as near to the end as
+//! will probably do. Pages are always read forward, because a reader who goes backward misses rows that new ones push
+//! past it.
 //!
-//! Anchors must be replaced only when the pass says [`EndStep::Met`] or [`EndStep::WholeList`].
+//! Anchors must be replaced only when the pass returns [`EndStep::Met`] or [`EndStep::WholeList`].
 
 mod run;
 
@@ -21,12 +23,12 @@ pub use run::{Anchors, MAX_ANCHORS, RUN_ROWS, Row, Run};
 
 use crate::sync::scan::walk::{Doubt, Read, Seen, Step, Walk};
 
-/// How far before the end a tail pass begins, at the least: room for the anchors, some of which may be gone.
+/// How many rows before the end a tail pass begins, at least: room for the anchors, some of which may be gone.
 const TAIL_MARGIN_ROWS: u64 = 48;
-/// What the first page of a tail pass should leave free for new rows.
+/// How many rows of the first page of a tail pass are left free for new rows.
 const TAIL_ROOM_ROWS: u64 = 12;
 
-/// How far the end of the list was read that new rows join, and how old the row there is.
+/// How far the end where new rows join was read, and when the row there was created.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::sync) struct Edge {
     pub(in crate::sync) offset: u64,
@@ -37,11 +39,11 @@ pub(in crate::sync) struct Edge {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndStep {
     Read(Read),
-    /// What is known was met: no row listed throughout is unknown, unless one joined deeper than rows do.
+    /// The pass has reached the anchors: no row listed throughout is unknown, unless one joined deeper than rows do.
     Met,
-    /// The list was read whole, with proof.
+    /// The whole list was read and proved.
     WholeList,
-    /// What looks like the end was reached, but nothing is proved.
+    /// The pass came to what looks like the end, but this proves nothing.
     Unproved(Doubt),
 }
 
@@ -76,7 +78,7 @@ impl HeadPass {
         self.walk.next()
     }
 
-    /// Pages that may be wanted after it, `n` of them at most: the further the pass had to go, the more.
+    /// At most `n` pages that may be needed after it: more, the further the pass had to read.
     #[must_use]
     pub fn ahead(&self, n: usize) -> Vec<Read> {
         if self.run.is_met() { Vec::new() } else { self.walk.ahead(n.min(self.pages)) }
@@ -87,7 +89,7 @@ impl HeadPass {
         self.walk.refused()
     }
 
-    /// Takes note of the page that was read. `rows` as for [`Run::absorb`].
+    /// Takes the page that was read. `rows` as for [`Run::absorb`].
     pub fn absorb(&mut self, seen: &Seen, rows: &[Row]) -> EndStep {
         self.pages += 1;
         let room = MAX_ANCHORS - self.first.len().min(MAX_ANCHORS);
@@ -109,13 +111,14 @@ impl HeadPass {
         }
     }
 
-    /// The rows that the next pass has to meet, once this one has ended well.
+    /// The rows that the next pass must reach. Valid once this one has returned [`EndStep::Met`] or
+    /// [`EndStep::WholeList`].
     #[must_use]
     pub fn anchors(&self) -> Anchors {
         Anchors::from_head(&self.first).before(&self.known)
     }
 
-    /// The walk below, for what it has learned and counted.
+    /// The underlying walk, for what it has learned and counted.
     #[must_use]
     pub fn walk(&self) -> &Walk {
         &self.walk
@@ -130,28 +133,28 @@ pub struct TailPass {
     walk: Walk,
     run: Run,
     last: VecDeque<u64>,
-    /// How far before the end the chain began.
+    /// How many rows before the end the chain began.
     reach: u64,
     start: u64,
     length: u64,
     surplus: u64,
-    /// Pages read by the walks that began too near to the end.
+    /// Requests of earlier walks, which began too near to the end.
     requests: u64,
 }
 
 impl TailPass {
-    /// `length` is how long the list was when its end was last read, `cap` the page size that the server was seen to keep
-    /// to, be it the limit itself. Where it is not known, the walk reads on behind the end.
+    /// `length` is the length of the list when its end was last read. `cap` is the page size that the server is known
+    /// to give, even if it equals the limit. If it is not known, the walk reads on after the end.
     #[must_use]
     pub fn new(limit: u32, cap: Option<u32>, anchors: &Anchors, length: u64) -> Self {
         let page = u64::from(cap.map_or(limit, |cap| cap.min(limit)).max(1));
         let reach = match page {
-            // Half a page for what is new; the page must not be full, or it is not the last.
+            // Half a page is left for new rows. The page must not be full, or it is not the last.
             60.. => TAIL_MARGIN_ROWS.max(page / 2),
             40..60 => page - TAIL_ROOM_ROWS,
             _ => TAIL_MARGIN_ROWS,
         };
-        // Without anchors there is nothing to meet.
+        // Without anchors the whole list is read.
         let start = if anchors.is_empty() { 0 } else { length.saturating_sub(reach) };
         let walk = Walk::starting_at(limit, cap, start).ending_as_before_at(length);
         let (known, run) = (anchors.clone(), Run::new(anchors));
@@ -172,7 +175,7 @@ impl TailPass {
         self.walk.next()
     }
 
-    /// Pages that will be wanted after it if nothing moves, `n` of them at most.
+    /// At most `n` pages that will be needed after it if nothing moves.
     #[must_use]
     pub fn ahead(&self, n: usize) -> Vec<Read> {
         self.walk.ahead(n)
@@ -185,7 +188,7 @@ impl TailPass {
         Some(read)
     }
 
-    /// Takes note of the page that was read. `rows` as for [`Run::absorb`].
+    /// Takes the page that was read. `rows` as for [`Run::absorb`].
     pub fn absorb(&mut self, seen: &Seen, rows: &[Row]) -> EndStep {
         let fresh: Vec<u64> = fresh(&self.walk, rows).collect();
         let chains = self.walk.chains_lost();
@@ -221,7 +224,8 @@ impl TailPass {
         EndStep::Read(self.walk.next())
     }
 
-    /// The rows that the next pass has to meet, once this one has ended well.
+    /// The rows that the next pass must reach. Valid once this one has returned [`EndStep::Met`] or
+    /// [`EndStep::WholeList`].
     #[must_use]
     pub fn anchors(&self) -> Anchors {
         let last: Vec<u64> = self.last.iter().copied().collect();
@@ -234,13 +238,13 @@ impl TailPass {
         self.length
     }
 
-    /// How many pages were asked for, the refused ones included.
+    /// How many pages were requested, including the refused ones.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.requests + self.walk.requests()
     }
 
-    /// The walk below, for what it has learned.
+    /// The underlying walk, for what it has learned.
     #[must_use]
     pub fn walk(&self) -> &Walk {
         &self.walk
@@ -261,7 +265,7 @@ fn note(run: &mut Run, seen: &Seen, rows: &[Row]) {
     if u64::try_from(rows.len()).is_ok_and(|told| told >= seen.returned) {
         return run.absorb(rows);
     }
-    // Where the rows that were not told lie, nobody knows.
+    // The places of the items without an id are not known, so every row may be new.
     let suspects: Vec<Row> = rows.iter().map(|row| Row { unchanged: false, ..*row }).collect();
     run.absorb(&suspects);
 }

@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn there_is_one_look_a_minute_and_everybody_has_a_turn() {
-        // With the schedules as they come, each wanting to look as often as it can.
+        // The schedules as configured, each requesting its read as often as it can.
         let schedules = [(Look::New, 10), (LOOKS[1], 10), (LOOKS[2], 60), (LOOKS[3], 30)];
         let (mut turns, mut taken) = (Turns::default(), Vec::new());
         for second in 0..3600 {

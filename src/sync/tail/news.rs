@@ -50,7 +50,7 @@ struct Reading {
 }
 
 impl News {
-    /// Begins to read the list, or goes on. From the beginning on it counts what is seen to be in this status.
+    /// Begins to read the list, or continues. From the beginning on, it notes which deposits are seen in this status.
     fn begin(&mut self, walk: Walk, known_until: i64) -> Box<Reading> {
         self.reading.take().unwrap_or_else(|| {
             let oldest_before = self.oldest.take();
@@ -58,7 +58,7 @@ impl News {
         })
     }
 
-    /// Whether a look at the first page has told nothing new. If it has, the next reading goes on from there.
+    /// Whether the first page showed no change. If it did, the next reading continues from there.
     fn lies_still(&mut self, look: Box<Reading>) -> bool {
         let lies_still = self.still.is_some() && self.still == look.walk.total();
         if lies_still {
@@ -69,12 +69,12 @@ impl News {
         lies_still
     }
 
-    /// Whether all that was seen in this status is read by a round that reads down to this time.
+    /// Whether a round that reads back to this time reads all deposits that were seen in this status.
     fn is_covered(&self, read_to: Option<DateTime<Utc>>) -> bool {
         self.oldest.is_none_or(|oldest| read_to.is_some_and(|read_to| read_to <= oldest))
     }
 
-    /// A page showed deposits in this status, the oldest of them made at that time.
+    /// Notes a page with deposits in this status, the oldest of them made at that time.
     fn note(&mut self, made_at: DateTime<Utc>, has_moved: bool) {
         self.oldest = [self.oldest, Some(made_at)].into_iter().flatten().min();
         if has_moved {
@@ -83,14 +83,14 @@ impl News {
     }
 }
 
-/// The deposits of a page that are in status `new`: when each was made, or none if it is in another.
+/// For each deposit of a page: when it was made, if it is in status `new`.
 pub(in crate::sync) fn made_at<R: Source>(records: &[R], now: DateTime<Utc>) -> Vec<Option<DateTime<Utc>>> {
     let is_new = |record: &R| record.status() == Some(NEW);
     records.iter().map(|record| is_new(record).then(|| record.created_at().unwrap_or(now))).collect()
 }
 
 impl<U> Syncer<U> {
-    /// Takes note of the deposits in status `new` that a page showed, and of what became of them.
+    /// Notes the deposits in status `new` of a page, and whether each of them changed.
     pub(in crate::sync) fn note_new(&self, made_at: &[Option<DateTime<Utc>>], fates: &[Fate]) {
         let new = || made_at.iter().zip(fates).filter_map(|(made_at, fate)| Some(((*made_at)?, *fate)));
         if let Some(oldest) = new().map(|(made_at, _)| made_at).min() {
@@ -101,9 +101,9 @@ impl<U> Syncer<U> {
 }
 
 impl<U: Upstream> Round<'_, U> {
-    /// Reads the list as far as there is reason to.
+    /// Reads the list as far as is necessary.
     pub(in crate::sync) async fn new_ones_in_turn<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        // A round is two requests where nothing happens.
+        // A round in which nothing happens takes at most two requests.
         if self.looks_behind {
             return Ok(());
         }
@@ -119,7 +119,7 @@ impl<U: Upstream> Round<'_, U> {
         }
     }
 
-    /// Looks at the first page of a list that lay still, and reads on if anything has moved.
+    /// Reads the first page of a list that had not changed, and the rest if it has.
     async fn look_at_new_ones<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         let read = self.read_new_ones::<R>(1, stop).await;
         let read = read.inspect_err(|_| lock(&self.syncer.news).still = None)?;
@@ -131,8 +131,8 @@ impl<U: Upstream> Round<'_, U> {
         if lies_still { Ok(()) } else { self.new_ones::<R>(stop).await }
     }
 
-    /// Reads the list, and at its end notes those to ask after that have left it. What does not fit into one round is read in
-    /// the next.
+    /// Reads the list, and at its end notes the deposits to re-read because they have left it. What does not fit into
+    /// one round is read in the next.
     pub(in crate::sync) async fn new_ones<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         let Some((reading, reached)) = self.read_new_ones::<R>(MAX_PAGES_PER_ROUND, stop).await? else { return Ok(()) };
         if let Reached::Paused = reached {
@@ -146,7 +146,7 @@ impl<U: Upstream> Round<'_, U> {
         self.end_new_ones(&reading, reached).await
     }
 
-    /// Reads on in the list, for at most so many pages; nothing if the server does not filter.
+    /// Reads at most `most` further pages of the list; none if the server does not filter.
     async fn read_new_ones<R: Source>(
         &mut self,
         most: u64,
@@ -165,13 +165,13 @@ impl<U: Upstream> Round<'_, U> {
         Ok(Some((reading, reached)))
     }
 
-    /// Draws the conclusions from a reading that goes no further.
+    /// Evaluates a reading that has ended.
     async fn end_new_ones(&mut self, reading: &Reading, reached: Reached) -> Result<(), Error> {
         lock(&self.syncer.news).still = None;
         match reached {
             Reached::Ended => {
                 let has_left = self.note_left(reading).await?;
-                // One that left while the rest was read was seen, and is not counted any more.
+                // A deposit that left the list during the reading was seen, and `total` no longer counts it.
                 let length = u64::try_from(reading.seen.len()).unwrap_or(u64::MAX);
                 let is_still = !has_left && reading.walk.total() == Some(length);
                 lock(&self.syncer.news).still = is_still.then_some(length);
@@ -188,15 +188,15 @@ impl<U: Upstream> Round<'_, U> {
         Ok(())
     }
 
-    /// Notes the deposits to ask after that were in status `new` when that list was begun and are not on it. Returns whether
-    /// there are any.
+    /// Notes the deposits to re-read: those that were in status `new` when the reading began and are not on the list.
+    /// Returns whether there are any.
     async fn note_left(&mut self, reading: &Reading) -> Result<bool, Error> {
         let (mut after, mut has_left) = (0, false);
         loop {
             let rows = self.syncer.store.new_deposits(after, ROWS_PER_QUERY).await?;
             let Some(last) = rows.last() else { return Ok(has_left) };
             after = last.row_no;
-            // What waits as absent is asked for already, and an answer that cannot be read says nothing new.
+            // A row that waits as absent is re-read anyway, and an answer that cannot be read says nothing new.
             let left = |row: &Whereabouts| {
                 row.row_no <= reading.known_until
                     && !reading.seen.contains(&row.id)
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!((covered, news.is_covered(None)), ([true, true, false], false));
     }
 
-    /// A look at a page of two rows, with this total beside it.
+    /// A reading of a page of two rows, with this `total`.
     fn look(news: &mut News, total: u64) -> Box<Reading> {
         let mut look = news.begin(Walk::new(2, None), 0);
         look.walk.absorb(&Seen { returned: 2, ids: vec![1, 2], total: Some(total) });

@@ -1,9 +1,9 @@
 //! Reads rows that have probably changed: young ones, deposits that are or were in status `new`, and those in question.
 //!
-//! Nothing upstream tells that a row deep in the list has changed; a sweep finds out in its time. What matters sooner is
-//! read sooner: deposits of the last hour in every round, of the last day every ten minutes, of the last week every hour;
-//! those in status `new` ([`crate::sync::tail::news`]); and every user of whom some row was seen to change, to vanish, or to step back
-//! ([`crate::sync::confirm::ask`]).
+//! Lumo does not report that a row deep in the list has changed; a sweep notices it when it gets there. More important
+//! rows are read sooner: deposits of the last hour in every round, of the last day every 10 minutes, of the last week
+//! every hour; those in status `new` ([`crate::sync::tail::news`]); and all rows of a user of whom one was seen to
+//! change, to disappear, or to step back ([`crate::sync::confirm::ask`]).
 
 use std::collections::HashSet;
 
@@ -21,30 +21,30 @@ use crate::sync::tail::ends::Edge;
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Error, refuses_limit};
 
-/// How old a row may be, how often rows up to that age are read, and how many pages that may take.
+/// The greatest age of a row, how often rows up to that age are read, and the most pages for that.
 const TIERS: [(TimeDelta, TimeDelta, u64); 3] = [
     (TimeDelta::hours(1), TimeDelta::zero(), 8),
     (TimeDelta::days(1), TimeDelta::minutes(10), 32),
     (TimeDelta::days(7), TimeDelta::hours(1), 128),
 ];
-/// Ids of a list that is read over several rounds. One that has more is begun anew.
+/// The most ids of a list that is read over several rounds. A longer list is read anew from its beginning.
 const MAX_IDS: usize = 200_000;
 
-/// A list that was read whole, by the ids of its rows, or why it was not.
+/// The ids of a list that was read whole, or why it was not.
 #[derive(Debug)]
 pub(in crate::sync) enum Listed {
     Whole(HashSet<String>),
     /// The server does not filter, or refuses to.
     NotFiltered,
-    /// The list is too long, or that it ended there was not proved.
+    /// The list is too long, or its end was not proved.
     Unproved,
     Stopped,
 }
 
-/// How far reading on in a list has come.
+/// How a part of a reading ended.
 pub(in crate::sync) enum Reached {
     Ended,
-    /// As many pages as may be were read.
+    /// The most pages that may be read were read.
     Paused,
     NotFiltered,
     Unproved,
@@ -60,7 +60,7 @@ impl<U: Upstream> Round<'_, U> {
         self.ask_again::<R>(stop).await
     }
 
-    /// Reads on from the end where new rows join, up to the age that it is time for.
+    /// Reads on from the end where new rows join, up to the greatest age that is due.
     async fn young<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         let Some(mut edge) = self.edge else { return Ok(()) };
         let now = self.now();
@@ -102,7 +102,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(())
     }
 
-    /// Reads a list whole and stores what it shows, in at most so many pages.
+    /// Reads a list whole, in at most `most` pages, and stores its rows.
     pub(in crate::sync) async fn all_of<R: Source>(
         &mut self,
         mut walk: Walk,
@@ -120,8 +120,8 @@ impl<U: Upstream> Round<'_, U> {
         })
     }
 
-    /// Reads on in a list, for at most so many pages, and stores what they show. `belongs` tells the rows that were asked for
-    /// from those that a server without such a filter gives.
+    /// Reads at most `most` further pages of a list, and stores their rows. `belongs` says whether a row matches the
+    /// filter, to detect a server that does not filter.
     pub(in crate::sync) async fn read_on<R: Source>(
         &mut self,
         walk: &mut Walk,
@@ -139,9 +139,9 @@ impl<U: Upstream> Round<'_, U> {
                 None => return Ok(Reached::Stopped),
                 Some(Ok(page)) => page,
                 Some(Err(error)) if refuses_limit(&error) && walk.refused().is_some() => continue,
-                // A user of whom the server will not speak is no reason to fail.
+                // A request for one user may be refused. That does not fail the round.
                 Some(Err(lumo::Error::Refused { .. })) if reader.is_of_user() => return Ok(Reached::Unproved),
-                // The whole query may be what is refused.
+                // The server may refuse the filter itself.
                 Some(Err(error)) if refuses_limit(&error) => return Ok(Reached::NotFiltered),
                 Some(Err(error)) => return Err(error.into()),
             };
@@ -165,8 +165,8 @@ impl<U: Upstream> Round<'_, U> {
         Ok(if ids.len() > MAX_IDS { Reached::Unproved } else { Reached::Paused })
     }
 
-    /// Whether an answer can be one user's part of the list and not the whole of it, where its items do not say whose they
-    /// are.
+    /// Whether an answer may be the filtered part of the list. If its items do not name their user, its `total` must be
+    /// smaller than the list.
     fn is_part<R: Source>(&self, total: Option<u64>, items: &[R]) -> bool {
         items.iter().all(|record| record.user().is_some()) || total.is_some_and(|total| total < self.memory.length)
     }

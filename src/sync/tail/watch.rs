@@ -28,9 +28,9 @@ const MAX_UNSETTLED: usize = 500;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     pub every: TimeDelta,
-    /// The most requests of one look, besides pages that show all users.
+    /// The most requests of one read, besides pages that show all users.
     pub requests: u64,
-    /// Users at a time.
+    /// The most users at a time.
     pub most: u32,
 }
 
@@ -41,7 +41,7 @@ pub(in crate::sync) struct Watching {
     unsettled: BTreeMap<String, (ExternalId, DateTime<Utc>)>,
     /// How many users were asked for in turn.
     turn: usize,
-    /// How many users the last look was for.
+    /// How many users the last read was for.
     users: usize,
 }
 
@@ -62,7 +62,7 @@ impl Watching {
         users
     }
 
-    /// As many of them as may be asked for, from where the last look ended.
+    /// At most `most` of the users, from where the last call ended.
     fn next(&mut self, users: &[ExternalId], most: usize) -> Vec<ExternalId> {
         let most = most.min(users.len());
         let next = users.iter().cycle().skip(self.turn % users.len().max(1)).take(most).cloned().collect();
@@ -71,7 +71,7 @@ impl Watching {
     }
 }
 
-/// The longest time between two looks at one user, as far as the list is known.
+/// The longest time between two reads for one user, as far as the list is known.
 #[must_use]
 pub fn apart(progress: &Progress, users: u64, plan: Plan, now: DateTime<Utc>) -> TimeDelta {
     let memory = Memory::of(progress);
@@ -81,8 +81,8 @@ pub fn apart(progress: &Progress, users: u64, plan: Plan, now: DateTime<Utc>) ->
 }
 
 impl<U: Upstream> Syncer<U> {
-    /// Looks for deposits of these users, and of those who have one that is not settled. Does nothing while the first import is
-    /// under way, or where another process reads. Returns how many requests it took.
+    /// Looks for deposits of these users, and of those with an unsettled deposit. Does nothing during the first import,
+    /// or where another process reads. Returns how many requests it took.
     ///
     /// # Errors
     /// What stopped it. What it had read by then is stored.
@@ -97,7 +97,7 @@ impl<U: Upstream> Syncer<U> {
         Ok(requests)
     }
 
-    /// How many users the last look was for.
+    /// How many users the last read was for.
     #[must_use]
     pub fn watched_users(&self) -> usize {
         lock(&self.watching).users
@@ -125,7 +125,7 @@ impl<U: Upstream> Syncer<U> {
         looked.map(|()| requests)
     }
 
-    /// Takes note of a deposit that was stored: a user who waits for the money is watched.
+    /// Notes a stored deposit: the user of a new, unsettled one is watched.
     pub(in crate::sync) fn note_deposit(
         &self,
         id: &str,
@@ -156,7 +156,7 @@ impl<U: Upstream> Round<'_, U> {
         if order.is_known_end() {
             match self.joining_end::<R>(order, stop).await? {
                 None | Some(Ok(())) => return Ok(()),
-                // Users tell what the end does not.
+                // The end proved nothing, so the users are read one by one.
                 Some(Err(_)) => {}
             }
         }
@@ -169,7 +169,7 @@ impl<U: Upstream> Round<'_, U> {
         self.ask_for::<R>(asked, stop).await
     }
 
-    /// Asks for the deposits of each, several side by side.
+    /// Reads the deposits of each user, several at a time.
     async fn ask_for<R: Source>(&mut self, users: Vec<ExternalId>, stop: &CancellationToken) -> Result<(), Error> {
         let side_by_side = self.syncer.sizes(R::HOME).window(self.syncer.settings.concurrency);
         let (mut users, mut asked) = (users.into_iter(), VecDeque::new());

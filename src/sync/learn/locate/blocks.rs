@@ -1,14 +1,14 @@
-//! An index of a list: where each stretch of about a page begins, and how many of its rows are known.
+//! An index of a list: where each block of about one page begins, and how many of its rows are known.
 //!
-//! It is stored in chunks, of which only those that changed are written again.
+//! It is stored in chunks. Only chunks that changed are written again.
 
 use std::collections::{BTreeSet, HashMap};
 
-/// How many ids tell where a block begins, as some may go.
+/// How many ids identify the start of a block, because some of the rows may be removed.
 const IDS_PER_BLOCK_START: usize = 3;
-/// Blocks in a chunk: some 30 kB at most.
+/// Blocks per chunk: about 34 kB at most.
 const CHUNK: usize = 1_024;
-/// An index of more blocks than that is not kept: it would be 6 MB.
+/// The most blocks of an index that is stored: almost 7 MB.
 const MAX_BLOCKS: usize = 200 * CHUNK;
 
 /// The blocks of a list, in its order.
@@ -17,7 +17,7 @@ pub struct Blocks {
     blocks: Vec<Block>,
     /// How many rows a page holds.
     page: u32,
-    /// The chunks that were not stored as they are.
+    /// The chunks that have changed since they were stored.
     dirty: BTreeSet<usize>,
 }
 
@@ -27,12 +27,12 @@ struct Block {
     count: u64,
 }
 
-/// Blocks in the making, page by page.
+/// Builds the blocks, page by page.
 #[derive(Clone, Debug, Default)]
 pub struct Builder(Blocks);
 
 impl Builder {
-    /// Adds a page: the rows of it that were on no page before, and how many they are.
+    /// Adds a page: the ids of its rows that were on no earlier page, and their number.
     pub fn push(&mut self, first_ids: &[u64], count: u64) {
         if count > 0 {
             let first = first_ids.iter().copied().take(IDS_PER_BLOCK_START).collect();
@@ -54,12 +54,12 @@ impl Blocks {
         Builder::default()
     }
 
-    /// An index as it was stored; none if there is none, or one that cannot be read.
+    /// Loads a stored index; none if there is none, or if it cannot be read.
     #[must_use]
     pub fn load(chunks: &[(i32, Vec<u8>)]) -> Option<Self> {
         let mut index = Self::default();
         for (number, (chunk, bytes)) in (0..).zip(chunks) {
-            // All before it must be there, and full.
+            // All chunks before this one must be there, and full.
             (*chunk == number && index.blocks.len().is_multiple_of(CHUNK)).then_some(())?;
             let mut bytes = bytes.as_slice();
             index.page = index.page.max(u32::from_le_bytes(take(&mut bytes)?));
@@ -73,7 +73,7 @@ impl Blocks {
         (!index.is_empty()).then_some(index)
     }
 
-    /// The chunks that have changed since this was last asked; all of a new index. None of one that is too long to keep.
+    /// The chunks that have changed since the last call; all of a new index. None if the index is too long to store.
     pub fn take_dirty(&mut self) -> Vec<(i32, Vec<u8>)> {
         let dirty = std::mem::take(&mut self.dirty);
         if self.blocks.len() > MAX_BLOCKS {
@@ -114,7 +114,7 @@ impl Blocks {
         self.blocks.iter().take(hi).skip(lo).map(|block| block.count).sum()
     }
 
-    /// Which id tells of which block, and how far from its beginning.
+    /// The block of each id, and the distance of the id from its start.
     pub(super) fn places(&self) -> HashMap<u64, (usize, u64)> {
         let mut places = HashMap::with_capacity(self.blocks.len() * IDS_PER_BLOCK_START);
         for (number, block) in self.blocks.iter().enumerate() {
@@ -125,8 +125,8 @@ impl Blocks {
         places
     }
 
-    /// From the block `lo` up to the block `hi` there are that many rows, all of them known now. Returns how many were not
-    /// before.
+    /// Notes that the blocks from `lo` to before `hi` have `count` rows, all of them known now. Returns how many were
+    /// not known before.
     pub(super) fn settle(&mut self, lo: usize, hi: usize, count: u64) -> u64 {
         let others = self.known(lo.saturating_add(1), hi);
         let before = self.known(lo, hi);
@@ -141,7 +141,7 @@ impl Blocks {
     }
 }
 
-/// The next bytes; none if there are not as many.
+/// Takes the next `N` bytes; none if there are fewer.
 fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (taken, rest) = bytes.split_first_chunk()?;
     *bytes = rest;

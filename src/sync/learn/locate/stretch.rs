@@ -1,4 +1,4 @@
-//! A part of a list, read as a chain.
+//! Reads a part of a list as a chain of pages.
 
 use std::collections::HashSet;
 
@@ -31,7 +31,7 @@ impl Stretch {
         self.walk.refused()
     }
 
-    /// Takes note of the page that was read. Returns the next one, none at the end.
+    /// Takes the page that was read. Returns the next one; none at the end.
     pub fn absorb(&mut self, seen: &Seen) -> Option<Read> {
         let read = self.walk.next();
         let chains = self.walk.chains_lost();

@@ -1,11 +1,12 @@
-//! The run of rows in which nothing is new, by which a pass over one end of a list knows that it has met what was read
+//! A run of consecutive known rows, by which a pass over one end of a list detects that it has reached what was read
 //! before.
 //!
-//! A known row alone proves nothing: it may have been learned elsewhere, with unknown ones behind it. So a run must be in
-//! one piece and hold enough of the rows that were at the end when the pass before completed, its anchors. A row that
-//! joined since then with fewer than [`RUN_ROWS`] rows between it and the end has fewer anchors than that there: whatever of
-//! them is gone by now, it cannot lie behind so many. Other rows count for nothing. Where fewer anchors are known, as the
-//! list was shorter than that, a row may have joined behind them all, and the list is read whole.
+//! A single known row proves nothing: it may have been learned elsewhere, with unknown rows after it. So a run must be
+//! contiguous and contain enough of the rows that were at the end when the pass before completed, its anchors. A row
+//! that joined since then, with fewer than [`RUN_ROWS`] rows between it and the end, has fewer than that many anchors
+//! there. Even if some anchors are gone, it cannot lie behind that many. Rows that are not anchors do not count. If
+//! fewer anchors are known, because the list was shorter than that, a row may have joined behind all of them, and the
+//! list is read whole.
 
 use std::collections::HashSet;
 
@@ -13,9 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::sync::scan::walk::Window;
 
-/// How far from an end a row may join and be noticed, and how many anchors a run must hold.
+/// How many rows from an end a row may join and still be noticed, and how many anchors a run must contain.
 pub const RUN_ROWS: usize = 24;
-/// How many anchors are kept: enough for many of them to go or to change.
+/// How many anchors are kept: enough even if many of them are removed or change.
 pub const MAX_ANCHORS: usize = 64;
 
 /// The rows at one end of a list as a completed pass saw them, nearest to the end first.
@@ -23,13 +24,13 @@ pub const MAX_ANCHORS: usize = 64;
 pub struct Anchors(Vec<u64>);
 
 impl Anchors {
-    /// Of the rows at the head, in the order of the list.
+    /// The anchors at the head, from rows in the order of the list.
     #[must_use]
     pub fn from_head(ids: &[u64]) -> Self {
         Self::nearest(ids.iter())
     }
 
-    /// Of the rows at the tail, in the order of the list.
+    /// The anchors at the tail, from rows in the order of the list.
     #[must_use]
     pub fn from_tail(ids: &[u64]) -> Self {
         Self::nearest(ids.iter().rev())
@@ -48,7 +49,7 @@ impl Anchors {
         Self(anchors)
     }
 
-    /// These, and behind them the older ones that lie further from the end: a pass need not read as many rows as are kept.
+    /// Adds older anchors that lie further from the end: a pass need not read as many rows as are kept.
     #[must_use]
     pub fn before(mut self, older: &Self) -> Self {
         if let Some(last_shared) = older.0.iter().rposition(|id| self.0.contains(id)) {
@@ -69,20 +70,20 @@ impl Anchors {
     }
 }
 
-/// A row of a page, as it compares with what is stored.
+/// A row of a page, compared with the stored row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
     pub id: u64,
-    /// Whether it was stored already, and just like this.
+    /// Whether the stored row exists and is equal.
     pub unchanged: bool,
 }
 
-/// The run that the rows of a pass, read in the order of the list, are in.
+/// The run at the present position of a pass, which takes its rows in the order of the list.
 #[derive(Debug)]
 pub struct Run {
     anchors: Vec<u64>,
     seen: Window,
-    /// How many anchors the run holds.
+    /// How many anchors the run contains.
     held: usize,
     is_met: bool,
 }
@@ -93,8 +94,8 @@ impl Run {
         Self { anchors: anchors.0.clone(), seen: Window::default(), held: 0, is_met: false }
     }
 
-    /// Takes note of a page: one row for each item, readable or not, as an unreadable one may hide a new row. Rows of
-    /// earlier pages do not count again. A page that shares none with them may have left some out, and breaks the run.
+    /// Takes a page: one row for each item, readable or not, because an unreadable item may be a new row. Rows of
+    /// earlier pages do not count again. A page that shares none with them may have skipped rows, and breaks the run.
     pub fn absorb(&mut self, rows: &[Row]) {
         let last_seen = rows.iter().rposition(|row| self.seen.contains(row.id));
         if last_seen.is_none() {
@@ -107,7 +108,7 @@ impl Run {
             }
             match (row.unchanged, last_seen.is_some_and(|last| place < last)) {
                 (false, _) => self.rupture(),
-                // It turned up among rows that were counted, and may lie before the run.
+                // It appeared among rows that were counted already, and may lie before the run.
                 (true, true) => {}
                 (true, false) => self.count(row.id),
             }
@@ -116,14 +117,14 @@ impl Run {
         self.seen.insert(&ids);
     }
 
-    /// Whether what was read meets what was known: nothing that was listed when the pass began is unknown any more
-    /// between the run and where a row may join.
+    /// Whether the pass has reached what was known: between the run and the places where a row may join, no row is
+    /// unknown that was listed when the pass began.
     #[must_use]
     pub fn is_met(&self) -> bool {
         self.is_met
     }
 
-    /// Something may lie between the rows so far and those to come.
+    /// Breaks the run, because unknown rows may lie between the rows so far and those to come.
     pub fn rupture(&mut self) {
         self.held = 0;
     }
