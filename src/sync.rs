@@ -100,11 +100,11 @@ pub struct Syncer<U> {
     /// The running sweep of each listing.
     sweeps: PerListing<Mutex<Option<Sweeping>>>,
     wanted: Wanted,
-    /// What the last round over each listing left to be confirmed.
+    /// What the last round over each listing left to be re-read.
     asks: PerListing<Plain<Asks>>,
     /// The list of new deposits.
     news: Plain<News>,
-    /// Which listing may next read where nothing asks for it.
+    /// The turns of reads that no round needs (see [`tail::further`]).
     turns: Plain<Turns>,
     /// Users whose wallets have changed: their deposits may have changed, too.
     hints: Plain<BTreeSet<String>>,
@@ -270,7 +270,7 @@ impl<U: Upstream> Syncer<U> {
         stop: &CancellationToken,
     ) -> Result<Report, Error> {
         let span = report::span(listing, "round");
-        // Boxed, because what a round holds while it waits is much, and rounds wait side by side.
+        // Boxed, because the future of a round is large, and several rounds run at the same time.
         let running: Running<'_, Report> = match listing {
             Listing::Wallets | Listing::Blocked => Box::pin(self.run::<Wallet>(listing, options, reach, stop)),
             Listing::Deposits => Box::pin(self.run::<Deposit>(listing, options, reach, stop)),
@@ -295,7 +295,7 @@ impl<U: Upstream> Syncer<U> {
         let ended = match reach {
             _ if !matches!(admitted, Ok(true)) => admitted.map(|_| Ended::Stopped),
             Reach::Needed if round.is_guest() => round.whole::<R>(stop).await,
-            // Whether a blocked wallet is gone is for the list of all wallets to say.
+            // The rounds over all wallets decide whether a blocked wallet is gone.
             Reach::Whole if options.accept_removals && listing != Listing::Blocked => round.twice::<R>(stop).await,
             Reach::Whole => round.whole::<R>(stop).await,
             Reach::Needed => round.tick::<R>(stop).await,

@@ -10,7 +10,7 @@ use crate::chain::Chain;
 use crate::store::{self, Advance, Ending, Remembered, Run};
 
 impl<U: Upstream> Round<'_, U> {
-    /// Stores marks, anchors and memory with the record of the round.
+    /// Stores watermarks, anchors and memory with the record of the round.
     pub(super) async fn finish(mut self, ended: Result<Ended, Error>) -> Result<Report, Error> {
         let finished_at = self.now();
         let (outcome, doubt) = match &ended {
@@ -38,8 +38,8 @@ impl<U: Upstream> Round<'_, U> {
         ended.map(|_| report)
     }
 
-    /// Records the round and stores what it has learned, also where it failed: every part of it was proved before it was
-    /// noted, and rests on rows that are stored. Of a guest, nothing but the record is stored.
+    /// Records the round and stores what it has learned, even if it failed: each part was proved before it was noted,
+    /// and rests on rows that are stored. If another process leads, only the record is stored.
     async fn record(
         &mut self,
         finished_at: DateTime<Utc>,
@@ -48,7 +48,7 @@ impl<U: Upstream> Round<'_, U> {
     ) -> Result<(), store::Error> {
         self.progress.first_run_at = self.progress.first_run_at.or(Some(self.started_at));
         self.progress.last_run_at = Some(finished_at);
-        // A round that is stopped knows nothing new: why the one before it was not complete still holds.
+        // A round that was stopped has learned nothing new, so the last error still holds.
         if outcome != Outcome::Cancelled {
             self.progress.last_error.clone_from(&doubt);
         }
@@ -69,7 +69,7 @@ impl<U: Upstream> Round<'_, U> {
         self.syncer.store.finish_pass(&run, advance.as_ref(), self.fence()).await
     }
 
-    /// Lets those who follow up know when there is something to ask, and how long the list is.
+    /// Sets when the next row is due for re-reading, and how long the list is.
     fn note_due(&self) {
         self.syncer.expect_asks(self.listing, self.memory.rechecks.next_due(), self.memory.length);
     }
@@ -79,7 +79,7 @@ impl<U: Upstream> Round<'_, U> {
         Advance { progress: &self.progress, memory }
     }
 
-    /// Stores what is remembered, outside of a round.
+    /// Stores the memory outside of a round.
     pub(super) async fn save(self) -> Result<(), Error> {
         if self.is_guest() {
             return Ok(());
@@ -88,7 +88,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(self.syncer.store.remember(&self.advance(), self.fence()).await?)
     }
 
-    /// Tells whoever asked for it when a listing falls behind, and when it has caught up.
+    /// Publishes when a listing falls behind, and when it has caught up.
     async fn watch(&self, outcome: Outcome) -> Result<(), Error> {
         if self.is_guest() {
             return Ok(());
@@ -108,7 +108,7 @@ impl<U: Upstream> Round<'_, U> {
         }
         let is_getting_on = match outcome {
             Outcome::Cancelled => true,
-            // A first import that was interrupted goes on from where it was.
+            // A first import that was interrupted continues from where it was.
             Outcome::Failed => progress.import_done_at.is_none() && self.tally.appeared > 0,
             Outcome::Complete | Outcome::Incomplete => false,
         };

@@ -1,12 +1,14 @@
-//! The lease that makes one process read, however many run.
+//! The lease that makes exactly one process read, however many run.
 //!
-//! The lease lies in the merchant's database and is renewed long before it ends. Its epoch is the fencing token: every
-//! transaction of a round checks it, so a process that was stopped, suspended or cut off and comes back late cannot store
-//! anything that another has overtaken. Clocks need not agree for that, and they need not be right: a lease that nobody
-//! renews for as long as it can last is over, whatever end it names, and so is one whose process has lost its lock.
+//! The lease is a row in the merchant's database, and is renewed long before it ends. Its epoch is the fencing token:
+//! every transaction of a round checks it, so a process that was stopped, suspended or cut off and comes back late
+//! cannot store anything after another has taken over. The clocks of the processes need not agree or be right. A
+//! standby takes the lease when its stored end has passed, when it has not been renewed for its whole duration by the
+//! standby's own clock, or when the leader's process has lost its lock.
 //!
-//! A leader whose key turns out to be another company's keeps the lease: it reports the fault, and reads as soon as that is mended.
-//! It loses the lease to a standby that has the right key, and to no other, so that the two do not alternate for ever.
+//! A leader whose key turns out to be another company's keeps the lease: it reports the fault, and reads as soon as
+//! that is mended. It loses the lease only to a standby that has the right key, so that the two do not alternate for
+//! ever.
 
 mod rival;
 
@@ -73,8 +75,8 @@ impl Lead {
         drop(leading.wait_for(Option::is_some).await);
     }
 
-    /// Gets the lease and keeps it, until `stop`; then gives it back, so that another process, or this one started again,
-    /// need not wait for its end.
+    /// Gets the lease and renews it until `stop`. Then it gives the lease back, so that another process, or this one
+    /// after a restart, need not wait for its end.
     pub async fn keep<U: Upstream>(&self, syncer: &Syncer<U>, stop: &CancellationToken) {
         let mut held: Option<(Fence, DateTime<Utc>)> = None;
         let mut standby = Standby::new();
@@ -96,7 +98,7 @@ impl Lead {
         }
     }
 
-    /// The lease, and until when it is ours.
+    /// Gets or renews the lease. Returns it with the time at which it ends.
     async fn renew<U: Upstream>(
         &self,
         held: Option<(Fence, DateTime<Utc>)>,
@@ -156,7 +158,7 @@ impl Lead {
         if !account.is(&found) {
             return Ok(None);
         }
-        // The answer may have taken its time.
+        // The request may have taken long.
         let now = self.clock.now();
         let fence = self.store.relieve((RESOURCE, &seen), &found, &self.owner, LEASE, now).await?;
         if fence.is_some() {

@@ -29,7 +29,7 @@ struct State {
 enum Line {
     Nothing,
     Begun,
-    /// How often each listing has failed that fails.
+    /// How often each failing listing has failed.
     Summary(String),
     Over {
         failures: u64,
@@ -74,7 +74,7 @@ impl RoundLog {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).note(listing, failed, Instant::now())
     }
 
-    /// A round came to its end, complete or not.
+    /// Notes a round that ended, complete or not.
     pub(super) fn ended(&self, report: &Report) {
         let listing = report.listing;
         let failed = match report.outcome {
@@ -97,7 +97,7 @@ impl RoundLog {
         }
     }
 
-    /// A round, or a slice of a sweep, was stopped by this.
+    /// Notes a round, or a slice of a sweep, that failed with this error.
     pub(super) fn failed(&self, listing: Listing, error: &Error) {
         match self.note(listing, true) {
             Line::Begun if error.is_unauthorized() => tracing::error!(

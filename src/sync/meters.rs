@@ -1,4 +1,4 @@
-//! What the rounds and sweeps count of themselves.
+//! The metrics of rounds and sweeps.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! Keeps items that cannot be read: each is reported once, and counts as known until it changes.
 //!
-//! A kept item stands for no row, and yet it is listed: `total` counts it, pages share it. So the count check counts it as
-//! listed, the walk takes it for a row like any other, and a full scan that no longer meets it forgets it. Only items for
-//! which there is no room keep a pass from being complete.
+//! A kept item has no row, but it is listed: `total` counts it, and pages share it. So the count check counts it as
+//! listed, the walk takes it for a row like any other, and a full scan that no longer finds it deletes it. A pass is
+//! incomplete only if there was no room to keep an item.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -16,11 +16,11 @@ use crate::store::{Ending, KnownReject, MAX_REJECTS};
 
 /// How often it is stored that a kept item was seen again.
 const STORE_SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
-/// New items are logged one by one up to this many in one page or batch of pages.
+/// The most new items of a page batch that are logged one by one.
 const MAX_LOGGED_ONE_BY_ONE: usize = 20;
 
 impl<U: Upstream> Round<'_, U> {
-    /// Whether the item is kept as it is listed.
+    /// Whether the item is kept with its present content.
     pub(super) fn is_kept(&self, listing: Listing, reject: &Reject) -> bool {
         let known = self.rejects.get(&(listing, reject.key.clone()));
         known.is_some_and(|known| known.fingerprint == reject.fingerprint)
@@ -55,7 +55,7 @@ impl<U: Upstream> Round<'_, U> {
             );
         }
         if kept.refused > 0 {
-            // They are not known next time either.
+            // Loads the kept items anew: the refused ones are not among them.
             self.rejects = self.syncer.store.known_rejects().await?;
             return Ok(());
         }
@@ -65,7 +65,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(())
     }
 
-    /// What those of the records were kept under that could not be read before.
+    /// The keys of those records that were kept because they could not be read before.
     pub(super) fn readable<R: Record>(&mut self, listing: Listing, records: &[R]) -> Vec<(Listing, String)> {
         if self.rejects.is_empty() {
             return Vec::new();
@@ -74,8 +74,8 @@ impl<U: Upstream> Round<'_, U> {
         keys.filter(|key| self.rejects.remove(key).is_some()).collect()
     }
 
-    /// Forgets the kept items that a full scan, which began then, did not meet. Each counted as a listed row, unless a stored one
-    /// stands for it, and `total` stays as it is, so the standing gap rises with them.
+    /// Deletes the kept items that a full scan, which began at `started_at`, did not find. Raises the base of the gap
+    /// by their number, except for those with a stored row: each counted as a listed row, and `total` stays the same.
     pub(super) async fn forget_rejects(&mut self, started_at: DateTime<Utc>) -> Result<(), Error> {
         let (listing, before) = (self.listing, started_at - STORE_SEEN_EVERY);
         let is_gone = |known: &KnownReject| known.last_seen_at < before;
@@ -89,7 +89,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(())
     }
 
-    /// Why a pass is not complete that came upon items for which there was no room.
+    /// Why a pass is incomplete that found items for which there was no room; none if there were none.
     pub(super) fn too_many_rejects(unkept: u64) -> Option<String> {
         (unkept > 0).then(|| {
             format!("{unkept} items could not be read, and {MAX_REJECTS} others are kept already, which is the limit")

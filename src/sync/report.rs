@@ -11,10 +11,10 @@ use crate::model::Listing;
 use crate::model::event::EventType;
 use crate::store::Ending;
 
-/// How to go about a pass.
+/// The options of a pass.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
-    /// Whether to keep what is found.
+    /// Whether to commit what is found, or to roll it back (a dry run).
     pub ending: Ending,
     /// Request the configured page size again, even if the server is known to give smaller pages.
     pub probe_page_size: bool,
@@ -67,7 +67,7 @@ pub struct Report {
 pub type Preview = Vec<(EventType, String)>;
 
 impl Report {
-    /// Writes it to the log; `what` it is a report of.
+    /// Logs the report. `what` names the kind of pass.
     pub fn log(&self, what: &'static str) {
         let Self { listing, outcome, tally, doubt, .. } = self;
         let Tally { requests, rows, appeared, changed, events, rejected, .. } = tally;
@@ -108,7 +108,7 @@ pub(super) fn span(listing: Listing, what: &'static str) -> Span {
     )
 }
 
-/// What came of it, on its span.
+/// Records the result on the span.
 pub(super) fn note(span: &Span, result: Result<Option<&Report>, &Error>) {
     match result {
         Ok(None) => {}

@@ -16,8 +16,8 @@ pub enum Right {
     Alone,
     /// It has the lease.
     Lease(Fence),
-    /// Another process has the lease. This one may store rows and events all the same, as unique keys prevent doubles. It must
-    /// not touch what the leader remembers, so it reads lists whole.
+    /// Another process has the lease. This one may still store rows and events, because unique keys prevent duplicates.
+    /// It must not change what the leader remembers, so it reads lists whole.
     Guest,
 }
 

@@ -42,7 +42,7 @@ pub(super) struct PageBatch<R> {
     read_at: Option<DateTime<Utc>>,
     served_at: Option<DateTime<Utc>>,
     total: Option<u64>,
-    /// Held until all of it is stored.
+    /// Locks of large pages, held until the batch is stored.
     turns: Vec<Turn>,
 }
 
@@ -62,7 +62,7 @@ impl<R> PageBatch<R> {
         batch
     }
 
-    /// Whether the tables have all of it as it is listed.
+    /// Whether every record is stored with the same content.
     pub(super) fn is_stored(&self, heads: &Heads) -> bool
     where
         R: Record,
@@ -82,7 +82,7 @@ pub(super) struct Round<'a, U> {
     pub(super) memory: Memory,
     /// Rows to re-read; they go into the memory when the round ends.
     pub(super) wants: Vec<Want>,
-    /// Where in the list new rows turned up.
+    /// Where in the list new rows appeared.
     pub(super) places: Vec<Place>,
     pub(super) tally: Tally,
     pub(super) preview: Preview,
@@ -98,7 +98,7 @@ pub(super) struct Round<'a, U> {
     pub(super) rejects: KnownRejects,
     /// Whether removals were suspended when the round began.
     pub(super) was_suspended: bool,
-    /// The rows that a reading met after which removals are to be accepted.
+    /// The rows on the first of the two readings that precede accepting removals.
     pub(super) met: Option<Bitmap>,
     /// When removals were accepted in this round.
     pub(super) accepted_at: Option<DateTime<Utc>>,
@@ -124,7 +124,7 @@ impl<'a, U: Upstream> Round<'a, U> {
         let progress = syncer.store.progress(listing).await?;
         let mut memory = Memory::of(&progress);
         if progress.removals_accepted_at > memory.accepted_at {
-            // Another process has marked them. How the counts stand without them is to be learned anew.
+            // Another process has accepted removals. The base of the gap is computed anew from the present counts.
             memory.removals.accepted();
             memory.accepted_at = progress.removals_accepted_at;
             let listed = syncer.store.row_counts(listing).await?.listed;
@@ -177,12 +177,12 @@ impl<'a, U: Upstream> Round<'a, U> {
         cap.or(self.memory.page)
     }
 
-    /// Stores what the pages changed, with its events. Returns what became of each item, page by page.
+    /// Stores a page and its events. Returns what became of each record.
     pub(super) async fn keep<R: Source>(&mut self, page: Fetched<R>) -> Result<Vec<Fate>, Error> {
         self.keep_batch(PageBatch::of(vec![page]), None, Checkpoint::default()).await
     }
 
-    /// Stores what a page batch changed, with its events and the checkpoint. Returns what became of each record.
+    /// Stores a page batch, its events and the checkpoint, in one transaction. Returns what became of each record.
     #[tracing::instrument(name = "sync.page", level = "debug", skip_all, fields(records = batch.records.len()))]
     pub(super) async fn keep_batch<R: Source>(
         &mut self,
@@ -275,7 +275,7 @@ impl<'a, U: Upstream> Round<'a, U> {
         checkpoint: &mut Checkpoint,
     ) -> Result<Announce, Error> {
         if self.progress.import_done_at.is_none() {
-            // Another process may have completed the first import meanwhile; what appears from then on is news.
+            // Another process may have completed the first import meanwhile. Rows that appear from then on are news.
             let stored = self.syncer.store.progress(self.listing).await?;
             self.progress.import_started_at = stored.import_started_at.or(self.progress.import_started_at);
             self.progress.import_done_at = stored.import_done_at;
@@ -298,14 +298,15 @@ impl<'a, U: Upstream> Round<'a, U> {
     pub(super) fn note_places(&mut self, offset: u64, fates: &[Fate], total: Option<u64>) {
         let Some(total) = total.filter(|_| self.progress.import_done_at.is_some()) else { return };
         let total = total.saturating_sub(self.memory.gap.surplus());
-        // Many may have joined at once: those that came before them in this round are no distance.
+        // Many rows may have joined at once. Those that appeared earlier in this round do not count as distance from an
+        // end.
         let near = NEAR_AN_END_ROWS + self.tally.appeared;
         for (place, _) in (offset..).zip(fates).filter(|(_, fate)| **fate == Fate::Appeared) {
             match (place < near, place + near >= total) {
                 (true, false) => self.places.push(Place::Head),
                 (false, true) => self.places.push(Place::Tail),
                 (false, false) => self.places.push(Place::Middle),
-                // Of a list this short, every place is near both ends.
+                // In a list this short, every place is near both ends.
                 (true, true) => {}
             }
         }

@@ -1,6 +1,6 @@
-//! What a round reads of a long list: the ends where rows join, and what is likely to have changed.
+//! Reads of a long list what a round needs: the ends where rows join, and rows that have probably changed.
 //!
-//! Between the rounds, the deposits of watched users.
+//! Between the rounds, it reads the deposits of watched users.
 
 pub mod ends;
 pub(in crate::sync) mod few;

@@ -1,9 +1,9 @@
 //! One round of the schedule: reads what is new, compares the counts, and re-reads what has probably changed.
 //!
-//! A list of one or two pages is simply read whole. A longer one is read at the ends where new rows join, as far as its order
-//! is known, and its `total` compared with the table; a surplus that reading again does not explain is looked for by
-//! bisection where that is possible, and otherwise makes the sweep urgent. A list of a few pages is read whole as soon as
-//! anything does not add up ([`super::tail::few`]).
+//! A list of one or two pages is read whole. A longer one is read at the ends where new rows join, if its order is
+//! known, and its `total` is compared with the table. If rows are missing after repeated reads, they are searched for
+//! by bisection, or the sweep becomes urgent. A list of a few pages is read whole as soon as the counts do not agree
+//! ([`super::tail::few`]).
 
 use tokio_util::sync::CancellationToken;
 
@@ -59,7 +59,7 @@ impl<U: Upstream> Round<'_, U> {
 
     /// Whether this round also reads where no new rows are expected. Only lists with a known order have such a place.
     fn may_look_behind(&mut self) -> bool {
-        // The pages of a list of a few have their turns.
+        // In a list of a few pages, each page is read in turn anyway.
         let has_such = self.memory.only_page.is_some()
             || (!self.is_few()
                 && matches!(self.memory.order.order(), Order::Newest | Order::Oldest | Order::Scattered));
@@ -71,7 +71,7 @@ impl<U: Upstream> Round<'_, U> {
         may
     }
 
-    /// Whether the list is read whole with every round: it is short, or has few pages in an order that says nothing.
+    /// Whether the list is read whole in every round: it is short, or has few pages and no known order.
     fn is_short(&self) -> bool {
         let tells = matches!(self.memory.order.order(), Order::Newest | Order::Oldest | Order::Scattered);
         self.has_at_most(MAX_WHOLE_PAGES) || (!tells && self.is_few())
@@ -84,7 +84,7 @@ impl<U: Upstream> Round<'_, U> {
         self.memory.length.max(total) <= pages * page
     }
 
-    /// The first import, from where it stands.
+    /// Runs or continues the first import.
     async fn import<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
         let stored = self.syncer.store.sweep(self.listing).await?;
         let scan = stored.and_then(|(state, chunks)| FullScan::resume(Purpose::Import, &state, chunks));
@@ -110,7 +110,8 @@ impl<U: Upstream> Round<'_, U> {
             base = base.max(self.memory.gap.base());
             let comparison = self.memory.gap.compare(ends.total, listed);
             self.progress.gap = gap_of(ends.total, listed);
-            // Writes may be in flight; and a row that left must not hide one that joins later.
+            // Writes may be in flight, so the ends are read again; and a row that left must not hide one that joins
+            // later.
             let is_odd = match comparison {
                 Comparison::Missing(_) => !self.memory.was_looked_for(self.progress.gap),
                 Comparison::Fewer => true,
@@ -202,7 +203,7 @@ impl<U: Upstream> Round<'_, U> {
             let Some(certified) = self.head::<R>(order, stop).await? else { return Ok(None) };
             ends = Ends { certified, total: self.tally.total };
         }
-        // Where the list has no order to speak of, nothing but the count proves anything.
+        // In a list without an order, only the count proves anything.
         if (order.wants_tail() || self.looks_behind) && order != Order::Unstable && ends.certified.is_ok() {
             let Some(certified) = self.tail::<R>(stop).await? else { return Ok(None) };
             ends = Ends { certified, total: self.tally.total };
@@ -272,7 +273,7 @@ impl<U: Upstream> Round<'_, U> {
             let rows: Vec<Row> = seen.ids.iter().zip(unchanged).map(|(&id, unchanged)| Row { id, unchanged }).collect();
             (self.options.observe)(&self.tally);
             if let End::Head(_, Order::Scattered | Order::Unstable) = end {
-                // New rows turn up anywhere; the first page serves for its total alone.
+                // New rows join anywhere; the first page is read only for its `total`.
                 end.absorb(&seen, &rows);
                 return Ok(Some(EndStep::Met));
             }

@@ -41,7 +41,8 @@ pub trait Upstream: Clone + Send + Sync + 'static {
         ready(Ok(None))
     }
 
-    /// Publishes where a process may die with something half done, or does two things at once. Only a simulation minds.
+    /// Signals a point at which a process may die with a step half done, or other work may interleave. Only a
+    /// simulation uses it.
     fn milestone(&self, _: Milestone) -> impl Future<Output = ()> + Send {
         ready(())
     }

@@ -1,4 +1,4 @@
-//! Whether whoever holds the lease still keeps it, by what a process that stands by sees of it.
+//! Decides from the observations of a standby whether the holder of the lease still renews it.
 
 use std::time::Instant;
 
@@ -6,11 +6,12 @@ use chrono::TimeDelta;
 
 use crate::store::Holder;
 
-/// Times in a row that a process must have been found without its lock. A session can be lost for a moment by a process that
-/// lives; to take its lease is safe, as it is fenced, but costs both a change of places.
+/// How many consecutive times a process must be found without its lock before it counts as dead. A live process may
+/// lose its database session for a moment. Taking its lease then is safe, because it is fenced, but makes both
+/// processes change roles.
 const DEAD_AFTER_MISSING_LOCKS: u32 = 2;
 
-/// The holder of a lease that somebody else waits for.
+/// The holder of the lease, as a standby sees it.
 #[derive(Clone, Debug)]
 pub(super) struct Rival {
     holder: Holder,
@@ -20,7 +21,7 @@ pub(super) struct Rival {
 }
 
 impl Rival {
-    /// What is known after another look.
+    /// The state after another poll of the lease.
     pub(super) fn seen(before: Option<Self>, holder: Holder, lives: bool, now: Instant) -> Self {
         let same_process = |before: &Self| before.holder.process == holder.process;
         let looks_before = before.as_ref().filter(|before| same_process(before)).map_or(0, |it| it.looks_without_lock);
@@ -34,8 +35,8 @@ impl Rival {
         &self.holder
     }
 
-    /// Whether nobody keeps the lease any more: it was not renewed for as long as it lasts, whatever end it names, or its
-    /// process has no lock, which who has just started believes at once.
+    /// Whether the lease is abandoned: it was not renewed for its whole duration, regardless of its stored end, or its
+    /// process has no lock. With `at_once`, just after the start, one missing lock is enough.
     pub(super) fn is_gone(&self, lease: TimeDelta, at_once: bool) -> bool {
         let unchanged_for = self.last_seen.saturating_duration_since(self.unchanged_since);
         let looks = if at_once { 1 } else { DEAD_AFTER_MISSING_LOCKS };
