@@ -90,7 +90,7 @@ pub(super) async fn run_sink(
     })
 }
 
-/// The endpoints of a configuration and what identifies their form, as others read it.
+/// The endpoints of a configuration with the fingerprints of their settings, as JSON for other processes.
 pub(super) fn known(endpoints: &[Arc<Endpoint>]) -> String {
     let known: BTreeMap<&str, i64> =
         endpoints.iter().map(|endpoint| (endpoint.name().as_str(), endpoint.fingerprint())).collect();

@@ -1,8 +1,9 @@
-//! The circuit breaker of an endpoint: closed, open with one probe at a time, or suspended until an operator resumes it. Pure.
+//! The circuit breaker of an endpoint: closed, open with one probe at a time, or suspended until an operator resumes
+//! it. Pure.
 //!
-//! `active` is the closed circuit. After [`FAILING_AFTER`] consecutive failures it opens: `failing`. Then nothing is sent but a
-//! probe, every second at first and once a minute at last. The first success closes it. A 410, or three days of failing,
-//! shut it: `suspended`. An operator may shut it as well: `paused`.
+//! `active` is the closed circuit. After [`FAILING_AFTER`] consecutive failures it opens: `failing`. Then only probes
+//! are sent, one a second at first and one a minute later on. The first success closes the circuit. A 410, or three
+//! days of failing, suspends the endpoint: `suspended`. An operator may pause it as well: `paused`.
 
 use std::time::Duration;
 
@@ -13,22 +14,22 @@ use crate::store::delivery::{EndpointNote, StateTransition};
 
 /// Consecutive failures after which the circuit opens.
 pub(super) const FAILING_AFTER: i32 = 5;
-/// Time of failing after which it shuts.
+/// Time of failing after which the endpoint is suspended.
 const SUSPENDED_AFTER: TimeDelta = TimeDelta::hours(72);
 /// The wait before the first probe, and before every probe of the first ten seconds.
 const FIRST_PROBE: TimeDelta = TimeDelta::seconds(1);
-/// No wait before a probe is longer.
+/// The longest wait before a probe.
 const LAST_PROBE: TimeDelta = TimeDelta::minutes(1);
 
 /// What the breaker lets through at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gate {
     Open,
-    /// Nothing before then.
+    /// Nothing before this time.
     Held(DateTime<Utc>),
-    /// One request, to see whether the endpoint is well again.
+    /// One request, to test whether the endpoint works again.
     Probe,
-    /// Nothing until an operator says so.
+    /// Nothing until an operator resumes the endpoint.
     Shut,
 }
 
@@ -38,7 +39,7 @@ pub(super) struct Sign {
     pub(super) succeeded: bool,
     /// It answered 410.
     pub(super) gone: bool,
-    /// For how long it asked not to be called.
+    /// The time that it asked to be left alone for, by `Retry-After`.
     pub(super) hold: Option<Duration>,
     pub(super) error: Option<String>,
 }
@@ -85,7 +86,7 @@ impl Breaker {
         self.state == State::Failing
     }
 
-    /// Takes note of an attempt. Returns whether the state has changed.
+    /// Records an attempt. Returns whether the state has changed.
     pub(super) fn note(&mut self, sign: &Sign, now: DateTime<Utc>) -> bool {
         if sign.succeeded {
             self.failures = 0;
@@ -120,19 +121,19 @@ impl Breaker {
     }
 
     fn change_to(&mut self, to: State, hold_until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
-        // What is not written yet begins where the table is.
+        // A transition that is not written yet starts from the state in the table.
         let from = self.transition.map_or(self.state, |transition| transition.from);
         self.transition = (from != to).then_some(StateTransition { from, to });
         (self.state, self.since, self.hold_until) = (to, now, hold_until);
         true
     }
 
-    /// Whether there is something to write that cannot wait.
+    /// Whether a change of state must be written at once.
     pub(super) const fn is_urgent(&self) -> bool {
         self.transition.is_some()
     }
 
-    /// What is to be written, if anything is.
+    /// Takes what is to be written; none if nothing has changed.
     pub(super) fn take_note(&mut self) -> Option<EndpointNote> {
         if self.transition.is_none() && !std::mem::take(&mut self.is_changed) {
             return None;

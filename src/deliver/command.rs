@@ -1,4 +1,4 @@
-//! What operators order beside the running deliveries: replays, retries and test events.
+//! Commands of operators beside the running deliveries: replays, retries and test events.
 
 pub mod replay;
 pub mod retry;

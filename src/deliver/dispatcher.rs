@@ -1,5 +1,5 @@
-//! The shell around the machine: it runs each read, request and write that the machine asks for as a task, and passes the
-//! result back to it.
+//! Runs the machine: makes each read, request and write that the machine asks for as a task, and passes the result back
+//! to it.
 
 pub(in crate::deliver) mod jobs;
 mod news;
@@ -23,14 +23,14 @@ use super::pool::tail::{LogEnd, Tail};
 use crate::callback::Endpoint;
 use crate::model::retry::Outcome;
 
-/// What the pool tells a dispatcher.
+/// A message from the pool to a dispatcher.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Message {
-    /// The process has shown at this moment that it lives.
+    /// The process wrote its heartbeat at this time.
     Beat(Instant),
-    /// The endpoint's revision and the end of the log, as the tables have them.
+    /// The endpoint's revision and the end of the log, as read from the tables.
     Looked { revision: i64, last: i64 },
-    /// Somebody else is to lead.
+    /// Another process should lead.
     StepDown,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Dispatcher {
 /// How a dispatcher ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// Nothing is under way or unwritten: the lead may be given up.
+    /// Nothing is in flight or unwritten: the lead may be given up.
     Drained,
     /// Another process leads.
     Lost,
@@ -99,7 +99,7 @@ impl Dispatcher {
                 tail = None;
             } else if tail.is_none() {
                 tail = Some(self.tail.listen());
-                // What was told before is not told again.
+                // A wake-up that was seen is not passed on again.
                 if appended.has_changed().unwrap_or(false) {
                     appended.mark_unchanged();
                     inputs.push(Input::Appended);
@@ -131,7 +131,7 @@ impl Dispatcher {
         }
     }
 
-    /// What a look at the end of the log means for this endpoint.
+    /// The input that follows for this endpoint from a read of the log's end.
     fn found(&self, end: &LogEnd) -> Input {
         if end.wanting.contains(self.destination.endpoint.name()) {
             return Input::Appended;
@@ -185,14 +185,14 @@ impl Dispatcher {
     }
 }
 
-/// The next look, if there is to be one.
+/// Waits for the next read of the log's end; none if there will be none.
 async fn next(tail: &mut Option<watch::Receiver<LogEnd>>) -> Option<LogEnd> {
     let tail = tail.as_mut()?;
     tail.changed().await.ok()?;
     Some(tail.borrow_and_update().clone())
 }
 
-/// What a task came to; a panic goes on here, as an endpoint that is silently no longer served would be worse.
+/// The result of a task. A panic is resumed here, because an endpoint that is silently no longer served would be worse.
 fn unwound<T>(ended: Result<T, JoinError>) -> Option<T> {
     match ended {
         Ok(value) => Some(value),

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Answers that were under way together tell of one trouble.
+/// Within this time the limit is cut only once: requests that were in flight together fail for the same reason.
 const ONE_TROUBLE: Duration = Duration::from_secs(1);
 
-/// Adaptive concurrency: half as many after a timeout, one more after each success.
+/// Adaptive concurrency: the limit is halved after a timeout, and raised by one after each success.
 #[derive(Clone, Debug)]
 pub(super) struct Concurrency {
     max: usize,
@@ -24,7 +24,7 @@ impl Concurrency {
         self.limit
     }
 
-    /// A timeout, or a gateway that had one.
+    /// Notes a timeout, here or behind a gateway.
     pub(super) fn strained(&mut self, now: Instant) {
         if self.cut_at.is_none_or(|at| now.saturating_duration_since(at) >= ONE_TROUBLE) {
             self.limit = (self.limit / 2).max(1);
@@ -36,7 +36,7 @@ impl Concurrency {
         self.limit = (self.limit + 1).min(self.max);
     }
 
-    /// An endpoint that comes back is not met by everybody at once.
+    /// Restarts with one request, so that an endpoint that recovers is not overloaded.
     pub(super) fn begin_anew(&mut self) {
         self.limit = 1;
     }
@@ -67,12 +67,12 @@ impl TokenBucket {
         true
     }
 
-    /// The token that was just taken was not used.
+    /// Returns a token that was not used.
     pub(super) fn give_back(&mut self) {
         self.tokens += 1.0;
     }
 
-    /// How long until there is a token; none if there is one.
+    /// How long until the next token; none if there is one now.
     pub(super) fn wait(&mut self, now: Instant) -> Option<Duration> {
         let rate = self.per_second?;
         self.refill(rate, now);

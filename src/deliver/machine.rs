@@ -1,8 +1,9 @@
-//! The decisions of delivery to one endpoint: what to read, to send, to write, and when. Pure: no IO, no clock, no tasks.
+//! Decides what to read, send and write for one endpoint, and when. Pure: no IO, no clock, no tasks.
 //!
-//! [`Machine::step`] takes what happened and returns what to do; [`Machine::next_wake`] says when it wants to be asked again if
-//! nothing happens. The [dispatcher](super::dispatcher) does the reading, sending and writing, each at most once at a time but
-//! for requests. A simulation drives machine and store together and stops them between any two actions.
+//! [`Machine::step`] takes what happened and returns actions; [`Machine::next_wake`] returns when to call it again if
+//! nothing happens. The [dispatcher](super::dispatcher) reads, sends and writes. Only requests run in parallel; of
+//! every other action, one runs at a time. A simulation drives machine and store together and stops them between any
+//! two actions.
 
 mod entry;
 mod filter;

@@ -61,7 +61,7 @@ impl Meters {
         self.latencies.write(text);
     }
 
-    /// How long after it was noticed an event was accepted.
+    /// Records the time from noticing an event to its acceptance.
     pub(super) fn time(&self, endpoint: &str, took: Duration) {
         self.latencies.observe([endpoint], took);
     }

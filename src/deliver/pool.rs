@@ -57,20 +57,20 @@ impl Pool {
         Self { store, sender, clock, endpoints, meters: Arc::default(), process }
     }
 
-    /// What it will have done.
+    /// The metrics of the deliveries.
     #[must_use]
     pub fn meters(&self) -> Arc<Meters> {
         Arc::clone(&self.meters)
     }
 
-    /// The number by which others know it.
+    /// The number that identifies this process to others.
     #[must_use]
     pub const fn process(&self) -> i64 {
         self.process
     }
 
-    /// Delivers until `soft` is cancelled, then finishes what is in hand and gives up its leads. When `hard` is cancelled what
-    /// is left is dropped, and the next leader sends it again.
+    /// Delivers until `soft` is cancelled, then finishes what is in hand and gives up its leads. When `hard` is
+    /// cancelled, the rest is dropped, and the next leader sends it again.
     ///
     /// # Panics
     /// If one of its dispatchers did: an endpoint that is silently no longer served would be worse.
@@ -98,7 +98,7 @@ impl Pool {
 }
 
 impl Leading {
-    /// One that has ended needs to know nothing more.
+    /// Sends a message to the dispatcher. One that has ended ignores it.
     fn tell(&self, message: Message) {
         if self.messages.send(message).is_err() {
             tracing::trace!("dispatcher has ended");
@@ -114,7 +114,7 @@ struct PoolRun<'a> {
     /// Since when endpoints are known to have no leader.
     free_since: HashMap<EndpointName, Instant>,
     beat: i64,
-    /// When the last beat began that was written.
+    /// When the last heartbeat that was written began.
     beat_at: Instant,
     locks_at: Instant,
     tail: Tail,
@@ -168,7 +168,7 @@ impl PoolRun<'_> {
         }
     }
 
-    /// Shows that this process lives.
+    /// Writes the heartbeat of this process.
     async fn beat(&mut self) {
         let at = Instant::now();
         let Pool { store, clock, endpoints, process, .. } = self.pool;
@@ -183,11 +183,11 @@ impl PoolRun<'_> {
         }
     }
 
-    /// Passes on what commands have changed. Returns whether there is an endpoint that nobody leads.
+    /// Passes on what commands have changed. Returns whether any endpoint has no leader.
     async fn look_for_commands(&self) -> Result<bool, Error> {
         for position in self.pool.store.commanded().await? {
             if let Some(leading) = self.leading.get(&position.endpoint) {
-                // Where the log ends is told otherwise.
+                // The end of the log is sent by another message.
                 leading.tell(Message::Looked { revision: position.revision, last: 0 });
             }
         }
@@ -195,7 +195,7 @@ impl PoolRun<'_> {
         Ok(unled.iter().any(|name| self.endpoint(name).is_some() && !self.leading.contains_key(name)))
     }
 
-    /// Takes the lead where nobody has it, and passes on what commands have changed.
+    /// Claims endpoints without a leader, and passes on what commands have changed.
     async fn check(&mut self, locks: &mut ProcessLocks, soft: &CancellationToken) -> Result<(), Error> {
         let store = &self.pool.store;
         let last = store.last_seq().await?;
@@ -234,7 +234,8 @@ impl PoolRun<'_> {
         Ok(())
     }
 
-    /// Gives up endpoints that a process which started later has in another form: the last form that was registered counts.
+    /// Gives up endpoints for which a process that started later has other settings: the settings registered last
+    /// count.
     fn step_down(&self, rows: &[endpoint::Model], processes: &[process::Model]) {
         for row in rows {
             let (Some(leading), Some(own)) = (self.leading.get(&row.name), self.endpoint(&row.name)) else { continue };
@@ -244,7 +245,8 @@ impl PoolRun<'_> {
         }
     }
 
-    /// The processes that are found to be dead. Their locks are looked for now and then, and at once where nobody leads.
+    /// The processes that are known to be dead. Checks their locks every [`LOCK_POLL`] while another process leads an
+    /// endpoint, otherwise every [`POLL_EVERY`].
     async fn dead(
         &mut self,
         locks: &mut ProcessLocks,
@@ -307,7 +309,7 @@ impl PoolRun<'_> {
         Ok(())
     }
 
-    /// Whether another process that leads less should have the chance to take this endpoint first.
+    /// Whether to wait, so that another process that leads fewer endpoints can claim this one first.
     fn is_impolite(&mut self, name: &EndpointName) -> bool {
         let now = Instant::now();
         if self.rivals.is_alone(BEAT_EVERY * 2, now) {

@@ -6,8 +6,8 @@ use crate::clock::Clock;
 use crate::store::replay::{Replay, Replayed};
 use crate::store::{Ending, Error, Store};
 
-/// Queues batch after batch until the last event, or until `stop`; tells whether it was the last. What is to be rolled back
-/// is only counted. Being dropped ends it between two batches, too.
+/// Queues batch after batch until the last event, or until `stop`. Returns whether it reached the last one. With a
+/// rollback, events are only counted. If the future is dropped, it ends between two batches.
 ///
 /// # Errors
 /// If the database fails; what was queued by then stays queued.

@@ -11,12 +11,12 @@ use crate::store::query::DeliveryFilter;
 use crate::store::retry::Retried;
 use crate::store::{Ending, Error, Store};
 
-/// Deliveries that are looked for at once.
+/// Deliveries per query.
 const PAGE: u64 = 500;
-/// Deliveries that are made due at once.
+/// Deliveries that are made due in one transaction.
 const BATCH: usize = 300;
 
-/// What may be tried again by filter: what nobody tries by itself.
+/// The states that a filter may retry: those that are not retried automatically.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ended {
     #[default]
@@ -24,16 +24,16 @@ pub enum Ended {
     Skipped,
 }
 
-/// Which deliveries: those that everything given here holds for.
+/// Selects the deliveries that match every condition given here.
 #[derive(Clone, Debug, Default)]
 pub struct RetryFilter {
-    /// Left out, dead ones.
+    /// If not given, dead ones.
     pub state: Option<Ended>,
     pub endpoint: Option<EndpointName>,
     /// Of events of this type.
     pub kind: Option<String>,
     pub external_id: Option<ExternalId>,
-    /// Of events that were noticed then or later.
+    /// Only events that were noticed at this time or later.
     pub since: Option<DateTime<Utc>>,
 }
 
@@ -50,7 +50,7 @@ impl Ended {
 }
 
 impl RetryFilter {
-    /// Whether nothing is said about which.
+    /// Whether no condition is given.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let Self { state, endpoint, kind, external_id, since } = self;
@@ -71,8 +71,8 @@ impl RetryFilter {
     }
 }
 
-/// Makes due what the filter takes, batch after batch, until the last or until `stop`. Returns how many, and whether that was
-/// all. What is to be rolled back is only counted. Being dropped ends it between two batches, too.
+/// Makes the selected deliveries due, batch after batch, until the last or until `stop`. Returns how many, and whether
+/// that was all. With a rollback, they are only counted. If the future is dropped, it ends between two batches.
 ///
 /// # Errors
 /// If the database fails; what was due by then stays due.
@@ -100,7 +100,7 @@ pub async fn to_the_end(
     Ok((due, true))
 }
 
-/// What the filter takes now, in the order of the log, so that those of one user go out in theirs.
+/// The deliveries that match now, in the order of the log, so that those of one user go out in order.
 async fn matching(store: &Store, filter: &RetryFilter) -> Result<Vec<DeliveryId>, Error> {
     let (mut filter, mut ids) = (filter.deliveries(), Vec::new());
     loop {

@@ -1,5 +1,5 @@
-//! Sends one signed test event to an endpoint, stores nothing, and suggests what to do about the answer. For a sink, the
-//! statement is run and rolled back.
+//! Sends one signed test event to an endpoint, stores nothing, and suggests what to do about the answer. For a sink,
+//! the statement is run and rolled back.
 
 use std::time::Instant;
 
@@ -25,16 +25,17 @@ pub const REACH: &str = "check that the receiver runs, can be reached from here,
 /// A test that was made.
 #[derive(Debug)]
 pub struct Trial {
-    /// What the receiver knows the test by.
+    /// The event id that the receiver got.
     pub event: EventId,
     pub attempt: Attempt,
-    /// Whether it was a statement, which has no status and was rolled back.
+    /// Whether it was a sink's statement, which has no status and was rolled back.
     pub is_undone: bool,
-    /// Why the endpoint would not get such an event, if it would not.
+    /// Why the endpoint does not receive such events; none if it does.
     pub left_out: Option<String>,
 }
 
-/// A test event, which says whose events the endpoint gets if the tables know it and can be read.
+/// Makes a test event. It names the company whose events the endpoint receives, if the tables can be read and contain
+/// it.
 ///
 /// # Errors
 /// If a member cannot be set, or not to this.
@@ -53,8 +54,8 @@ pub async fn test_event(
 }
 
 impl Trial {
-    /// Sends the test as a delivery would be sent: with the endpoint's template, headers and secrets, in its time. Whatever the
-    /// receiver does, or fails to do, is an attempt.
+    /// Sends the test like a delivery: with the endpoint's template, headers, secrets and timeout. Every result is an
+    /// attempt, not an error.
     pub async fn make(clock: &Clock, sender: &Sender, endpoint: &Endpoint, test: Test) -> Self {
         let callback = Callback {
             event_id: &test.id,
@@ -97,7 +98,7 @@ impl Trial {
         }
     }
 
-    /// What to do about it; none if it was accepted.
+    /// A suggestion for the operator; none if the test was accepted.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self.attempt.outcome {
@@ -137,7 +138,7 @@ impl Trial {
         self.attempt.error.as_deref().unwrap_or("no success")
     }
 
-    /// The beginning of what was answered, on one line.
+    /// The beginning of the answer's body, on one line.
     #[must_use]
     pub fn answer(&self) -> Option<String> {
         const MAX_CHARACTERS: usize = 200;

@@ -9,11 +9,11 @@ use crate::model::subscriber::Order;
 use crate::store::log::Slice;
 use crate::store::{Error, Store};
 
-/// Events among which one is looked for that an endpoint may be tried with, and bytes of their bodies.
+/// How many events, and bytes of their bodies, are read to find one to probe an endpoint with.
 const PROBE_EVENTS: usize = 64;
 const PROBE_BYTES: usize = 256 * 1024;
 
-/// Does what the machine asks of the database.
+/// Runs one of the machine's database actions.
 pub(in crate::deliver) async fn run(
     store: &Store,
     name: &EndpointName,
@@ -65,7 +65,7 @@ async fn read(
     now: DateTime<Utc>,
 ) -> Result<Read, Error> {
     if order == Order::Endpoint {
-        // The log is the queue: nothing is read while a row goes first.
+        // With one lane for everything, nothing is read from the log while a row goes first.
         let lanes: Vec<String> = order.lane("").into_iter().collect();
         let blocked = store.blocked_lanes(name, &lanes, now).await?;
         if !blocked.is_empty() {
@@ -82,8 +82,8 @@ async fn read(
     Ok(Read { slice, blocked, acknowledged })
 }
 
-/// What an endpoint that fails may be tried with: something that failed before, or, as that may fail for its own sake,
-/// something that was never tried. Either in place of the other if there is nothing else.
+/// Finds a delivery to probe a failing endpoint with: one that failed before or one that was never tried, in turn,
+/// because a delivery may fail for a reason of its own. If there is none of the one kind, one of the other.
 async fn probe(
     store: &Store,
     (name, order, asks_acks): (&EndpointName, Order, bool),
@@ -105,7 +105,7 @@ async fn probe(
     Ok(row.map(|row| Candidate::Row(Box::new(row))))
 }
 
-/// What an operation on the database came to; a failure is logged and is none.
+/// The result of a database operation. A failure is logged, and none is returned.
 pub(in crate::deliver) fn said<T>(what: &'static str, result: Result<T, Error>) -> Option<T> {
     result.inspect_err(|error| tracing::warn!(error = %Chain(error), "{what}")).ok()
 }

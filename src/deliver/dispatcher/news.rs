@@ -14,7 +14,7 @@ use crate::outage::{self, Outage};
 pub(in crate::deliver) struct News {
     endpoint: EndpointName,
     outage: Outage,
-    /// Deliveries that were given up since the outage began.
+    /// Deliveries that died since the outage began.
     dead: u64,
 }
 
@@ -98,7 +98,7 @@ impl News {
         }
     }
 
-    /// What is new, and how many deliveries the outage has cost.
+    /// What to log, and how many deliveries died in the outage.
     fn note(&mut self, verdict: &Verdict, now: Instant) -> (outage::News, u64) {
         let news = match verdict {
             Verdict::Done => self.outage.succeeded(now),

@@ -18,13 +18,13 @@ pub(super) struct Entry {
     pub(super) event: Arc<LogEvent>,
     pub(super) lane: Option<String>,
     pub(super) reason: Reason,
-    /// Its row in the table; none for an event beyond the position.
+    /// Its row in the table; none for an event after the position.
     pub(super) row: Option<KnownRow>,
     pub(super) tries: i32,
     pub(super) attempts: i32,
     pub(super) hold_until: Option<DateTime<Utc>>,
     pub(super) stage: Stage,
-    /// A command has decided about it, so its result is ignored.
+    /// A command has changed it, so its result is ignored.
     pub(super) is_overruled: bool,
     pub(super) is_probe: bool,
 }
@@ -37,7 +37,7 @@ pub(super) enum Stage {
     Decided(Decided),
 }
 
-/// The result, which is still to be written.
+/// The result, which is not written yet.
 #[derive(Clone, Debug)]
 pub(super) struct Decided {
     pub(super) fate: Fate,
@@ -79,7 +79,7 @@ impl Entry {
         }
     }
 
-    /// The item to write; none while its row is up to date.
+    /// The item to write; none if its row is up to date.
     pub(super) fn item(&self, seq: i64, until: DateTime<Utc>) -> Option<Item> {
         let (fate, attempt, amend) = match &self.stage {
             _ if self.is_overruled => return None,
@@ -103,7 +103,7 @@ impl Entry {
         })
     }
 
-    /// The record of a sink that has run, or of an event for which it was not to run.
+    /// The item for a sink that has run, or for an event that the sink left out.
     pub(super) fn item_of_run(&self, seq: i64, result: AttemptResult, now: Now) -> Item {
         Item {
             seq,

@@ -1,4 +1,4 @@
-//! Applies the endpoint's `when`: an event is judged when it is next to be sent, and filtered events are recorded without a
+//! Applies the endpoint's `when`: an event is tested just before it is sent, and filtered events are recorded without a
 //! request.
 
 use std::time::Duration;
@@ -12,7 +12,8 @@ use crate::model::condition::Failure;
 use crate::model::retry::{Outcome, Unreachable};
 
 impl Machine {
-    /// Sends what `when` lets through. What it rejects is recorded, and what it cannot judge has failed without a request.
+    /// Sends the event if `when` is true for it. If `when` is false, records it as filtered. If `when` cannot be
+    /// evaluated, the delivery has failed without a request.
     pub(super) fn dispatch(&mut self, sending: Sending, now: Now, actions: &mut Vec<Action>) {
         let seq = sending.event.seq;
         match self.lets_through(&sending.event.body) {
@@ -47,7 +48,7 @@ impl Machine {
         self.answered(seq, report, now, actions);
     }
 
-    /// The endpoint was not tried with it.
+    /// Notes that the event was not sent, so it was no probe.
     fn forget_probe(&mut self, seq: i64) {
         if let Some(entry) = self.hand.get_mut(seq) {
             entry.is_probe = false;

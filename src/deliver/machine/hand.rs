@@ -1,4 +1,4 @@
-//! The events that the machine holds: those of the log beyond the position, and due rows, each in its lane.
+//! The events that the machine holds in memory: those of the log after the position, and due rows, each in its lane.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::store::log::LogEvent;
 
 #[derive(Debug, Default)]
 struct Lane {
-    /// Is ready or under way.
+    /// The entry that is ready or in flight.
     running: Option<i64>,
     queue: BTreeSet<i64>,
 }
@@ -27,14 +27,15 @@ pub(super) struct Hand {
     ready_backfill: VecDeque<i64>,
     /// The log was read up to here.
     cursor: i64,
-    /// Where the log begins for this hand: the endpoint's position.
+    /// The endpoint's position, from which the log is read.
     floor: i64,
     in_flight: usize,
     decided: usize,
     bytes: usize,
-    /// Whose turn it is, where events and rows are ready.
+    /// Whether a row is sent next when both events and rows are ready.
     rows_are_next: bool,
-    /// Whether what waits behind a row gets one, too. Where everything is one lane, the log is the queue.
+    /// Whether an entry that waits behind a row gets a row, too. With one lane for everything it does not: the log is
+    /// the queue.
     parks: bool,
 }
 
@@ -72,7 +73,7 @@ impl Hand {
         self.bytes
     }
 
-    /// Entries that wait to be sent.
+    /// How many entries wait to be sent.
     pub(super) fn waiting(&self) -> usize {
         self.entries.len() - self.in_flight - self.decided
     }
@@ -129,7 +130,7 @@ impl Hand {
         self.entries.insert(entry.event.seq, entry);
     }
 
-    /// Puts an entry in line: it is ready if its lane is free.
+    /// Queues an entry: it is ready if its lane is free.
     pub(super) fn queue(&mut self, seq: i64) {
         let Some(entry) = self.entries.get(&seq) else { return };
         if let Some(name) = &entry.lane {
@@ -156,7 +157,7 @@ impl Hand {
         !self.ready_events.is_empty() || !self.ready_rows.is_empty() || !self.ready_backfill.is_empty()
     }
 
-    /// The next entry to be sent: events and rows in turns, a backfill behind both.
+    /// The next entry to send: events and rows in turn, rows of a backfill after both.
     pub(super) fn send(&mut self) -> Option<Sending> {
         let seq = if self.rows_are_next && !self.ready_rows.is_empty() {
             self.ready_rows.pop_front()
@@ -168,7 +169,7 @@ impl Hand {
         self.start(seq)
     }
 
-    /// Marks an entry as under way.
+    /// Marks an entry as in flight.
     pub(super) fn start(&mut self, seq: i64) -> Option<Sending> {
         let entry = self.entries.get_mut(&seq)?;
         entry.stage = Stage::InFlight;
@@ -177,7 +178,8 @@ impl Hand {
         Some(Sending { event: Arc::clone(&entry.event), attempt, reason: entry.reason })
     }
 
-    /// The first events of the log, for a sink: as many as stand in line without a gap, none of them in a lane behind a row.
+    /// The entries that a sink runs next: due rows, then the first events of the log without a gap. None of them waits
+    /// behind a row of its lane. Returns also the position after them.
     pub(super) fn first_ready(&self, limit: usize) -> (Vec<i64>, i64) {
         let rows: Vec<i64> = self.ready_rows.iter().chain(&self.ready_backfill).take(limit).copied().collect();
         let mut seqs = rows;
@@ -194,7 +196,7 @@ impl Hand {
         (seqs, if is_whole { self.cursor } else { position })
     }
 
-    /// What a sink did not run is ready as before.
+    /// Makes an entry ready again that the sink did not run.
     pub(super) fn put_back(&mut self, seq: i64) {
         let Some(entry) = self.entries.get_mut(&seq) else { return };
         if matches!(entry.stage, Stage::InFlight) {
@@ -219,8 +221,8 @@ impl Hand {
         }
     }
 
-    /// Takes note of what came of an entry. The lane goes on if the matter is ended; otherwise what stood behind it waits in
-    /// the table from now on. Returns whether the lane is blocked.
+    /// Records the result of an entry. If the delivery has ended, its lane continues. Otherwise the entries behind it
+    /// wait in the table from now on. Returns whether the lane is blocked.
     pub(super) fn record(&mut self, seq: i64, decided: Decided) -> bool {
         let at = decided.at;
         let ends = matches!(decided.fate, Fate::Done | Fate::Dead);
@@ -252,11 +254,11 @@ impl Hand {
         true
     }
 
-    /// What waits in a lane behind a row gets a row of its own.
+    /// Gives an entry that waits in a lane behind a row a row of its own.
     pub(super) fn park(&mut self, seq: i64, at: Instant) {
         let Some(entry) = self.entries.get_mut(&seq) else { return };
         if entry.row.is_some() {
-            // It has one, and is due again when it is looked for.
+            // It has a row, and is read again when that is due.
             self.remove(seq);
             return;
         }
@@ -279,7 +281,7 @@ impl Hand {
         }
     }
 
-    /// Lanes of which something will have a row with the next commit.
+    /// The lanes in which the next commit will write a row.
     pub(super) fn lanes_to_be_written(&self) -> impl Iterator<Item = String> {
         let waits = |entry: &&Entry| match &entry.stage {
             Stage::Decided(decided) => !matches!(decided.fate, Fate::Done | Fate::Dead),
@@ -302,15 +304,16 @@ impl Hand {
         }
     }
 
-    /// An event beyond the position has a row from now on.
+    /// Notes that an event after the position has a row now.
     pub(super) fn give_row(&mut self, seq: i64, row: KnownRow) {
         if let Some(entry) = self.entries.get_mut(&seq) {
             entry.row = Some(row);
         }
     }
 
-    /// Forgets what waits to be sent: rows wait in the table, and the last events of the log are read again. An event that
-    /// others after it are ahead of stays, until it gets a row. Returns whether anything was forgotten.
+    /// Forgets the entries that wait to be sent: rows stay in the table, and the last events of the log are read again.
+    /// An event stays if a later one is in flight or decided, until it gets a row. Returns whether any entry was
+    /// forgotten.
     pub(super) fn untake_all(&mut self) -> bool {
         if self.waiting() == 0 {
             return false;
@@ -332,7 +335,7 @@ impl Hand {
         is_any
     }
 
-    /// Commands have decided about rows, and about what the endpoint wants of the log.
+    /// Notes that commands have changed these rows, and which events the endpoint still wants.
     pub(super) fn overrule(&mut self, touched: &[i64], wanted: &[i64]) {
         let touched: HashSet<i64> = touched.iter().copied().collect();
         let wanted: HashSet<i64> = wanted.iter().copied().collect();
@@ -351,7 +354,7 @@ impl Hand {
         }
     }
 
-    /// The endpoint was put elsewhere in the log. What is under way is let go.
+    /// Restarts from another position. Entries in flight are left to end, and their results are ignored.
     pub(super) fn restart_at(&mut self, position: i64) {
         for seq in self.entries.keys().copied().collect::<Vec<_>>() {
             match self.entries.get_mut(&seq) {
@@ -362,7 +365,7 @@ impl Hand {
         (self.cursor, self.floor) = (position, position);
     }
 
-    /// A probe that failed is as if it had never been sent.
+    /// Forgets a probe that failed, as if it had not been sent.
     pub(super) fn untake_probe(&mut self, seq: i64) {
         let Some(entry) = self.entries.get(&seq) else { return };
         if entry.row.is_none() {
@@ -371,14 +374,14 @@ impl Hand {
         self.remove(seq);
     }
 
-    /// Forgets what commands have decided about, once nothing of it is under way.
+    /// Forgets entries that commands have changed, once they are no longer in flight.
     pub(super) fn drop_overruled(&mut self) {
         let is_over = |entry: &Entry| entry.is_overruled && matches!(entry.stage, Stage::Decided(_));
         let over: Vec<i64> = self.entries().filter(|(_, entry)| is_over(entry)).map(|(seq, _)| seq).collect();
         over.into_iter().for_each(|seq| self.remove(seq));
     }
 
-    /// When the first entry was decided that is still in hand.
+    /// When the first of the decided entries was decided.
     pub(super) fn first_decided_at(&self) -> Option<Instant> {
         let at = |entry: &Entry| match &entry.stage {
             Stage::Decided(decided) => Some(decided.at),

@@ -13,7 +13,7 @@ use crate::model::retry::Verdict;
 use crate::store::delivery::{Acknowledged, Due, DueRow, GroupCommit, Refreshed, Written};
 use crate::store::log::{LogEvent, Slice};
 
-/// What happened. `None`: the database failed.
+/// An input of the machine. `None` means that the database failed.
 #[derive(Debug)]
 pub(in crate::deliver) enum Input {
     /// Something may have been appended to the log.
@@ -23,12 +23,12 @@ pub(in crate::deliver) enum Input {
         from: i64,
         through: i64,
     },
-    /// The endpoint's revision and the end of the log, as the tables have them.
+    /// The endpoint's revision and the end of the log, as read from the tables.
     Snapshot {
         revision: i64,
         last: i64,
     },
-    /// The lease lasts until then.
+    /// The lease lasts until this time.
     Lease(Instant),
     Read(Option<Read>),
     Due(Option<Due>),
@@ -45,16 +45,16 @@ pub(in crate::deliver) enum Input {
     Refreshed(Option<Option<Refreshed>>),
     Acknowledged(Option<Vec<Acknowledged>>),
     Tick,
-    /// Nothing more is to be sent.
+    /// Send nothing more.
     Drain,
 }
 
-/// A stretch of the log, and in which lanes rows go first.
+/// A part of the log, and the lanes in which rows go first.
 #[derive(Debug, Default)]
 pub(in crate::deliver) struct Read {
     pub(in crate::deliver) slice: Slice,
     pub(in crate::deliver) blocked: Vec<String>,
-    /// Events that the receiver has noted, where that is asked: sent before, by a process that is gone.
+    /// Events that the receiver has acknowledged by row, if that is configured: a process that is gone had sent them.
     pub(in crate::deliver) acknowledged: Vec<EventId>,
 }
 
@@ -62,14 +62,14 @@ pub(in crate::deliver) struct Read {
 #[derive(Debug)]
 pub(in crate::deliver) enum Candidate {
     Row(Box<DueRow>),
-    /// The first of these that no row of its lane goes before.
+    /// The first of these events that no row of its lane precedes.
     Log(Read),
 }
 
 /// How a run of a sink ended.
 #[derive(Debug)]
 pub(in crate::deliver) struct SinkEnd {
-    /// How many items ran, from the first on. They are written if `written` says so.
+    /// How many items ran, from the first on. `written` says whether they were written.
     pub(in crate::deliver) done: usize,
     pub(in crate::deliver) written: Option<Written>,
     /// The failure of the item after those.

@@ -1,4 +1,4 @@
-//! Judges an answer: the delivery's result, and the endpoint's health.
+//! Evaluates an answer: the delivery's result, and the endpoint's health.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::model::retry::{Outcome, Unreachable, Verdict};
 use crate::setting::Span;
 use crate::store::delivery::{Acknowledged, Amend, Attempted, DueRow, Fate};
 
-/// No acknowledgement is waited for longer, and no hold lasts longer.
+/// The longest wait for an acknowledgement, and the longest hold of a lane.
 const LONGEST: TimeDelta = TimeDelta::days(3650);
 
-/// What came of one request, or of one run of a sink.
+/// The result of one request, or of one run of a sink.
 #[derive(Clone, Debug)]
 pub(in crate::deliver) struct Report {
     pub(in crate::deliver) outcome: Outcome,
@@ -33,7 +33,7 @@ impl Report {
         matches!(self.outcome, Outcome::Accepted { .. })
     }
 
-    /// It took too long, here or behind a gateway.
+    /// Whether it took too long, here or behind a gateway.
     const fn is_strain(&self) -> bool {
         matches!(self.outcome, Outcome::Unreachable(Unreachable::Timeout)) || matches!(self.status, Some(502 | 504))
     }
@@ -57,7 +57,7 @@ impl Machine {
         let (is_probe, tries, attempts) = (entry.is_probe, entry.tries, entry.attempts);
         let (kind, noticed_at) = (entry.event.kind.clone(), entry.noticed_at());
         let is_success = report.is_success();
-        // To be turned away for coming too often, or before one's time, is no attempt.
+        // A 429, or a probe that failed, does not count as an attempt.
         let counts = is_success || (report.status != Some(429) && !is_probe);
         let tries = if counts { tries.saturating_add(1) } else { tries };
         let attempts = if counts { attempts.saturating_add(1) } else { attempts };
@@ -96,7 +96,7 @@ impl Machine {
         } else if report.is_strain() {
             self.concurrency.strained(now.instant);
         }
-        // A request that could not be made says nothing of the endpoint.
+        // A request that could not be made says nothing about the endpoint.
         if matches!(report.outcome, Outcome::Unreachable(Unreachable::Request)) {
             return;
         }
@@ -132,7 +132,7 @@ impl Machine {
         };
         if let Some(entry) = self.hand.get_mut(seq) {
             (entry.tries, entry.attempts) = (tries, attempts);
-            // The time for which it holds its lane begins with its first failure, or answer.
+            // The time for which it holds its lane begins with its first failure or unacknowledged answer.
             if entry.hold_until.is_none() && counts && !matches!(fate, Fate::Done | Fate::Dead) {
                 entry.hold_until = Some(now.utc + max_hold);
             }
@@ -149,12 +149,12 @@ impl Machine {
         self.writing.note_decided(at);
     }
 
-    /// An event that a newer one makes pointless is recorded, and not sent.
+    /// Records an event as superseded by a newer one, without sending it.
     pub(super) fn supersede(&mut self, seq: i64, newer: &EventId, now: Now) {
         self.record_unsent(seq, AttemptResult::Superseded, Some(format!("superseded by {newer}")), now);
     }
 
-    /// Records what needs no request from this process, and leaves a record of it.
+    /// Records a result that needs no request by this process.
     pub(super) fn record_unsent(&mut self, seq: i64, result: AttemptResult, error: Option<String>, now: Now) {
         if let Some(entry) = self.hand.get_mut(seq) {
             entry.attempts = entry.attempts.saturating_add(1);
@@ -178,7 +178,7 @@ impl Machine {
             return;
         }
         let Some(found) = found else {
-            // Nothing waits. It is asked again as soon as something does.
+            // Nothing waits. The next event triggers another search.
             self.not_before = Some(now.instant + super::AFTER_ERROR);
             return;
         };
@@ -210,7 +210,7 @@ impl Machine {
         Some(seq)
     }
 
-    /// The first event that nothing stands before. What is read before it gets rows.
+    /// The first event that no other one of its lane precedes. The events before it get rows.
     fn take_probe_event(&mut self, read: Read, began: i64, now: Now) -> Option<i64> {
         let (events, through, known) = self.know(read, began);
         for event in events {
@@ -252,7 +252,7 @@ impl Machine {
                     let error = format!("not acknowledged within {}", Span(within));
                     (fate, Amend { result: AttemptResult::Failed, error: Some(error) })
                 }
-                // Where none is asked for any more, the answer is enough.
+                // If acknowledgements are no longer configured, the answer is enough.
                 _ => (Fate::Done, Amend { result: AttemptResult::Delivered, error: None }),
             };
             failed += usize::from(matches!(fate, Fate::RetryAt(_)));

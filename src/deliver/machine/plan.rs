@@ -8,7 +8,7 @@ use super::{Asked, MAX_ACKS, MAX_BYTES, MAX_IN_HAND, Machine, Now};
 use crate::deliver::breaker::Gate;
 
 impl Machine {
-    /// Sends what may be sent.
+    /// Sends as many entries as the limits allow.
     pub(super) fn fill(&mut self, now: Now, actions: &mut Vec<Action>) {
         if self.settings.is_sink || self.gate(now) != Gate::Open || !self.may_send(now) {
             return;
@@ -22,7 +22,7 @@ impl Machine {
         }
     }
 
-    /// Asks for what is needed next.
+    /// Requests the reads that are needed next.
     pub(super) fn plan(&mut self, now: Now, actions: &mut Vec<Action>) {
         if self.not_before.is_some_and(|at| at > now.instant) {
             return;
@@ -33,7 +33,7 @@ impl Machine {
             actions.push(Action::FindOut);
             return;
         }
-        // What was asked before a command came about is out of date after it.
+        // Reads that began before a command are outdated after it.
         let is_asking = self.busy.is_asking();
         if self.wants_refresh && self.is_unwritten() && !is_asking {
             (self.wants_refresh, self.busy.refreshing) = (false, true);
@@ -45,7 +45,7 @@ impl Machine {
         {
             actions.push(Action::Commit(commit));
         }
-        // A new leader first looks at what others left.
+        // A new leader first loads the rows that earlier leaders left.
         if self.is_draining || !self.is_acquainted || self.wants_refresh || self.busy.refreshing {
             return;
         }
@@ -56,7 +56,7 @@ impl Machine {
         }
         if !self.busy.acks && self.acks_at <= now.instant {
             self.busy.acks = true;
-            // Where none is asked for, nothing that still waits has to.
+            // If acknowledgements are not configured, no row still has to wait for one.
             let due_by = if self.settings.ack_within.is_some() { now.utc } else { now.utc + TimeDelta::days(3650) };
             actions.push(Action::LoadAcks { limit: MAX_ACKS, due_by });
         }
@@ -94,7 +94,7 @@ impl Machine {
         }
         self.busy.probing = Some(self.commits);
         self.probes += 1;
-        // In turns, as what failed before may fail for its own sake.
+        // In turn, because a delivery that failed before may fail for a reason of its own.
         let tried = self.probes.is_multiple_of(2);
         actions.push(Action::FindProbe {
             after: self.hand.cursor(),
@@ -103,8 +103,8 @@ impl Machine {
         });
     }
 
-    /// When to be asked again, if nothing happens. What was due at the last step and could not be done then waits for something
-    /// to happen.
+    /// When to step again if nothing happens. What was due at the last step and could not be done then waits for the
+    /// next input.
     pub(in crate::deliver) fn next_wake(&mut self) -> Option<Instant> {
         let now = self.stepped_at;
         let at = |utc: DateTime<Utc>| now.instant + (utc - now.utc).to_std().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Decides when to read the log, and takes the events that were read in hand.
+//! Decides when to read the log, and takes the events that were read.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -12,27 +12,28 @@ use crate::deliver::breaker::Gate;
 use crate::model::id::EventId;
 use crate::store::log::{LogEvent, Slice};
 
-/// An endpoint that wanted nothing for this long does not read the log itself: the shared tail does.
+/// An endpoint that received no events for this long does not read the log itself; the shared tail does.
 const KEEN_FOR: Duration = Duration::from_secs(10);
 /// How often to check whether the log may be read again while one row blocks everything.
 const BLOCKED_POLL: Duration = Duration::from_secs(1);
 
-/// What is known of the events that were read.
+/// What is known about the events of a read.
 pub(super) struct Known {
-    /// Lanes in which rows go first, those among them that are not written yet.
+    /// Lanes in which rows go first, including rows that are not written yet.
     blocked: HashSet<String>,
     acknowledged: Vec<EventId>,
-    /// The newer event that makes one pointless.
+    /// For each superseded event, the newer one.
     superseded: HashMap<i64, EventId>,
 }
 
 impl Machine {
-    /// Whether it wants to hear of everything that is appended, as it is likely to want it.
+    /// Whether it reads the log itself after every append, because it probably wants the new events.
     pub(in crate::deliver) fn is_keen(&self, now: Instant) -> bool {
         !self.is_at_end || self.busy.reading.is_some() || self.found_at.is_some_and(|at| at + KEEN_FOR > now)
     }
 
-    /// Nothing of a stretch of the log is wanted. A position before the stretch still has to be read up to it.
+    /// Notes that no event in a part of the log is wanted. If the position is before that part, the log is still read
+    /// up to it.
     pub(super) fn passed(&mut self, from: i64, through: i64) {
         let cursor = self.hand.cursor();
         if through <= cursor {
@@ -45,7 +46,7 @@ impl Machine {
         }
     }
 
-    /// A read that is under way may have begun before.
+    /// Notes that events were appended. A read in flight may have begun before.
     pub(super) fn appended(&mut self) {
         self.is_at_end = false;
         if let Some(asked) = &mut self.busy.reading {
@@ -61,12 +62,12 @@ impl Machine {
         if !slice.events.is_empty() {
             self.found_at = Some(now.instant);
         } else if !read.blocked.is_empty() {
-            // By the lane of everything: the row that blocks it ends, or its hold does.
+            // With one lane for everything, reading continues when the row that blocks it ends, or its hold does.
             self.read_again_at = Some(now.instant + BLOCKED_POLL);
         }
         let is_wanted = self.gate(now) == Gate::Open && !self.is_draining;
         if !is_wanted || after != self.hand.cursor() {
-            // What is not taken, or was given back meanwhile, is read again.
+            // Events that were not taken, or were forgotten meanwhile, are read again.
             self.is_at_end = false;
             return;
         }
@@ -80,7 +81,7 @@ impl Machine {
         self.hand.advance(through);
     }
 
-    /// Adds to what a read tells what it cannot know: rows that were written since it began, or are still to be written.
+    /// Adds to a read what it cannot know: rows that were written since it began, or are not written yet.
     pub(super) fn know(&mut self, read: Read, began: i64) -> (Vec<LogEvent>, i64, Known) {
         let Read { slice, blocked, acknowledged } = read;
         let Slice { events, through, superseded } = slice;
@@ -91,7 +92,7 @@ impl Machine {
         (events, through, Known { blocked, acknowledged, superseded: superseded.into_iter().collect() })
     }
 
-    /// Takes an event in hand, and decides what needs no request now. Returns whether it is still to be sent.
+    /// Takes an event, and records results that need no request. Returns whether the event is still to be sent.
     pub(super) fn takes(&mut self, event: LogEvent, known: &Known, now: Now) -> bool {
         let lane = self.settings.order.lane(&event.stream);
         let seq = event.seq;

@@ -9,7 +9,7 @@ use crate::model::retry::{Outcome, Verdict};
 use crate::store::delivery::{GroupCommit, Item, Written};
 
 impl Machine {
-    /// Runs the sink for what is next.
+    /// Runs the sink for the next entries.
     pub(super) fn run_sink(&mut self, now: Now, actions: &mut Vec<Action>) {
         if let Some((commit, bodies)) = self.next_sink_commit(now, actions) {
             self.busy.running_sink = Some(commit.clone());
@@ -17,7 +17,8 @@ impl Machine {
         }
     }
 
-    /// What a sink is to run next, with the commit that records it. What `when` rejects is recorded with it, in its place.
+    /// The entries that the sink runs next, with the commit that records them. Events that `when` rejects are recorded
+    /// in the same commit, in their places.
     fn next_sink_commit(&mut self, now: Now, actions: &mut Vec<Action>) -> Option<(GroupCommit, Vec<Option<String>>)> {
         if self.hand.has_decided() {
             return None;
@@ -50,7 +51,7 @@ impl Machine {
             return None;
         }
         let is_all = items.len() == seqs.len();
-        // A note that is lost with the run is made again by the next attempt; a change of state is written by itself.
+        // If the run fails, its note is lost; the next attempt makes it again. A change of state is written by itself.
         let note = if self.is_noted(now) || self.breaker.is_urgent() { None } else { self.take_note(now) };
         let last_new = items.iter().rev().find(|item| item.row.is_none()).map(|item| item.seq);
         let position = if is_all { position } else { last_new.unwrap_or(self.position) };
@@ -67,7 +68,8 @@ impl Machine {
         Some((commit, bodies))
     }
 
-    /// What a sink's run came to: what ran is written, what failed is judged, the rest is ready as before.
+    /// Takes the result of a run: entries that ran are written, the one that failed is evaluated, and the others are
+    /// ready again.
     pub(super) fn sink_ran(&mut self, end: Option<SinkEnd>, now: Now, actions: &mut Vec<Action>) {
         let Some(commit) = self.busy.running_sink.take() else { return };
         let seqs: Vec<i64> = commit.items.iter().map(|item| item.seq).collect();
@@ -92,7 +94,7 @@ impl Machine {
                 (self.is_at_end, self.wants_due) = (false, true);
             }
             let position = if done == 0 { self.position } else { commit.position_after(done) };
-            // Looks that began before show their rows as they were.
+            // Reads that began before show the old rows.
             self.written.extend(ran.iter().map(|seq| (*seq, commit.commits + 1)));
             self.take_written(written, &ran, position);
         }
@@ -101,7 +103,7 @@ impl Machine {
         }
     }
 
-    /// Every event that a sink ran for is an attempt that succeeded. Each counts with its share of the time that all took.
+    /// Reports each event that the sink ran for as a successful attempt, with an equal share of the total time.
     fn tell_ran(&self, items: &[Item], now: Now, actions: &mut Vec<Action>) {
         let ran = items.iter().filter(|item| has_run(item)).count();
         for item in items {
@@ -126,7 +128,7 @@ impl Machine {
     }
 }
 
-/// Whether the sink ran for it, and it was not left out by `when`.
+/// Whether the sink ran for the item, which `when` did not reject.
 fn has_run(item: &Item) -> bool {
     item.attempt.as_ref().is_some_and(|attempt| attempt.result == AttemptResult::Delivered)
 }

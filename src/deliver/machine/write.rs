@@ -15,31 +15,32 @@ use crate::store::delivery::{Committed, EndpointNote, Fate, GroupCommit, Item, K
 const BATCH: usize = 200;
 /// … or this long after the first of them.
 const MAX_LINGER: Duration = Duration::from_millis(50);
-/// While a commit takes longer than this, nothing is sent: if its end stays unknown, what was answered meanwhile is sent again.
+/// While a commit takes longer than this, nothing is sent: if its result stays unknown, deliveries that are answered
+/// meanwhile are sent again.
 const MAX_COMMIT: Duration = Duration::from_millis(500);
-/// An undecided event holds up the position for this long, or for one batch; then it gets a row.
+/// An undecided event holds back the position for this long, or for one batch; then it gets a row.
 const MAX_PIN: Duration = Duration::from_millis(200);
-/// The position is written without anything else once it has moved this far, or has been moving for this long.
+/// The position is written by itself once it has moved by this many events, or has been moving for this long.
 const MAX_MOVED: i64 = 10_000;
 const MAX_MOVED_FOR: Duration = Duration::from_secs(60);
-/// How often the endpoint's own row is written where nothing but successes happen.
+/// The least time between writes of the endpoint's own row while deliveries only succeed.
 const NOTE_EVERY: Duration = Duration::from_secs(1);
-/// How much longer than its timeout a request counts as under way.
+/// How much longer than its timeout a request counts as in flight.
 const SENDING_MARGIN: TimeDelta = TimeDelta::seconds(15);
 
-/// The group commit that is under way, and what is known of it.
+/// The group commit in flight, and what is known about it.
 #[derive(Debug, Default)]
 pub(super) struct Writing {
     under_way: Option<GroupCommit>,
     began_at: Option<Instant>,
-    /// Its end is not known, and is asked for.
+    /// Its result is not known, and must be read from the table.
     is_unknown: bool,
     is_asked: bool,
-    /// It failed, and is written again.
+    /// It failed, and will be written again.
     is_failed: bool,
-    /// When the first entry was decided that is not written.
+    /// When the first entry was decided that is not written yet.
     first_decided_at: Option<Instant>,
-    /// When it is worth looking again whether something may be written.
+    /// When to check again whether something may be written.
     retry_at: Option<Instant>,
     position_written_at: Option<Instant>,
     noted_at: Option<Instant>,
@@ -50,7 +51,7 @@ impl Writing {
         self.under_way.is_none()
     }
 
-    /// Whether nothing is sent before it is known what became of the last commit.
+    /// Whether sending waits until the result of the last commit is known.
     pub(super) fn is_stuck(&self, now: Now) -> bool {
         let is_slow = self.began_at.is_some_and(|at| at + MAX_COMMIT <= now.instant);
         self.is_unknown || self.is_failed || (self.under_way.is_some() && is_slow)
@@ -74,7 +75,7 @@ impl Writing {
 }
 
 impl Machine {
-    /// When a commit is to be looked at again.
+    /// When to check again for a commit to write.
     pub(super) fn commit_deadline(&self) -> Option<Instant> {
         if !self.writing.is_free() || self.busy.refreshing || self.busy.running_sink.is_some() {
             return None;
@@ -83,7 +84,7 @@ impl Machine {
         self.writing.retry_at.or(first)
     }
 
-    /// The commit to write now, if it is time for one.
+    /// The commit to write now, if one is due.
     pub(super) fn next_commit(&mut self, now: Now) -> Option<GroupCommit> {
         if self.writing.is_failed {
             self.writing.is_failed = false;
@@ -91,7 +92,7 @@ impl Machine {
             let again = self.writing.under_way.clone();
             return again;
         }
-        // It would say that every command has been seen.
+        // A commit would acknowledge every command as seen.
         if !self.writing.is_free() || self.wants_refresh {
             return None;
         }
@@ -110,7 +111,7 @@ impl Machine {
     }
 
     fn build_commit(&mut self, now: Now) -> Option<GroupCommit> {
-        // Nothing of it is written, and what is not written would never be over.
+        // Entries that commands have changed are not written, so they would never leave the hand.
         self.hand.drop_overruled();
         let pins = self.pins(now);
         self.pass_pins(&pins, now);
@@ -152,7 +153,7 @@ impl Machine {
         self.writing.noted_at.is_some_and(|at| at + NOTE_EVERY > now.instant)
     }
 
-    /// What is new about the endpoint, to be written now.
+    /// Takes the changes of the endpoint's own row that are to be written now.
     pub(super) fn take_note(&mut self, now: Now) -> Option<EndpointNote> {
         let note = self.breaker.take_note();
         if note.is_some() {
@@ -161,7 +162,7 @@ impl Machine {
         note
     }
 
-    /// Where the log is open although later events are decided, and whether that is to be waited for.
+    /// Where undecided events hold back later decided ones, and whether to wait for them.
     fn pins(&self, now: Now) -> Pins {
         let mut is_open = false;
         let (mut stuck, mut stuck_since, mut last) = (0, None::<Instant>, None);
@@ -181,7 +182,8 @@ impl Machine {
         Pins { last, stuck_since, is_pinned }
     }
 
-    /// What was not sent yet and is waited for no longer gets a row, and so does what stands behind it in its lane.
+    /// Gives rows to events that were not sent and no longer hold back the position, and to the events behind them in
+    /// their lanes.
     fn pass_pins(&mut self, pins: &Pins, now: Now) {
         let Pins { last: Some(last), is_pinned: false, .. } = *pins else { return };
         let is_unsent = |entry: &Entry| entry.row.is_none() && !entry.is_probe && matches!(entry.stage, Stage::Queued);
@@ -191,10 +193,11 @@ impl Machine {
         }
     }
 
-    /// What may be written: what came of rows, and of the log as far as nothing is open, or has been open for too long.
+    /// The results that may be written: those of rows, and those of the log up to the first undecided event, or past it
+    /// if it has been undecided for too long.
     ///
-    /// `pins` are those that were passed: what stands behind one in its lane is decided since, and may lie behind events that
-    /// are neither sent nor decided.
+    /// `pins` are the undecided events that were passed. Entries behind them in their lanes have been decided since
+    /// then, and may lie after events that are neither sent nor decided.
     fn prefix(&self, pins: &Pins, now: Now) -> Prefix {
         let until = now.utc + TimeDelta::from_std(self.settings.timeout).unwrap_or_default() + SENDING_MARGIN;
         let mut items = Vec::new();
@@ -236,7 +239,7 @@ impl Machine {
         self.take_written(written, &seqs, position);
     }
 
-    /// What is known after a commit whose end was not.
+    /// Takes the position that was read after a commit with an unknown result.
     pub(super) fn found_out(&mut self, row: Option<Option<position::Model>>, now: Now) {
         self.writing.is_asked = false;
         let Some(commit) = &self.writing.under_way else { return };
@@ -247,7 +250,7 @@ impl Machine {
         };
         self.writing.is_unknown = false;
         if row.commits <= commit.commits {
-            // It did not happen.
+            // The commit was not applied.
             self.writing.is_failed = true;
             self.writing.retry_at = Some(now.instant + AFTER_ERROR);
             return;
@@ -257,7 +260,7 @@ impl Machine {
         let committed = Committed {
             revision: row.revision,
             commits: row.commits,
-            // Commands may have decided otherwise about some of it.
+            // Commands may have changed some of these items.
             is_stale: true,
             dropped: Vec::new(),
             acknowledged: Vec::new(),
@@ -266,7 +269,7 @@ impl Machine {
         self.take_written(Written::Committed(committed), &seqs, position);
     }
 
-    /// The items of these events are written, and the position is there.
+    /// Notes that the items of these events and the position are written.
     pub(super) fn take_written(&mut self, written: Written, seqs: &[i64], position: i64) {
         let commit = self.writing.under_way.take();
         let Written::Committed(committed) = written else {
@@ -307,9 +310,9 @@ impl Machine {
 }
 
 struct Pins {
-    /// The last event of the log that is decided.
+    /// The last decided event of the log.
     last: Option<i64>,
-    /// Since when the first of them waits that is behind an open one.
+    /// Since when the first decided event waits behind an undecided one.
     stuck_since: Option<Instant>,
     is_pinned: bool,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lumo_bridge_entity::{endpoint, process};
 use tokio::time::Instant;
 
-/// A process whose heartbeat stands still for this long is removed from the table.
+/// A process whose heartbeat has not changed for this long is removed from the table.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(900);
 
 pub(in crate::deliver) struct Rivals {
@@ -20,25 +20,25 @@ struct LastBeat {
     since: Instant,
 }
 
-/// Why the lead of an endpoint may be taken.
+/// Why an endpoint may be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::deliver) enum Claim {
     /// Nobody leads it.
     Free,
-    /// This process is on record as its leader and does not lead: it never heard how its last claim ended.
+    /// The table names this process as the leader, and it does not lead: it never learned the result of its last claim.
     Own,
-    /// Its leader's lock is gone, or its leader is off the table.
+    /// Its leader has lost its lock, or is no longer in the table.
     Dead,
-    /// Its leader has not shown for the lease's length that it lives.
+    /// Its leader has not written a heartbeat for the length of the lease.
     Silent,
 }
 
-/// What a process is to do about an endpoint that it does not lead.
+/// What a process must do about an endpoint that it does not lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::deliver) enum Duty {
     Take(Claim),
-    /// It is on record as the leader: it never heard how its last claim ended, or could not write that it gave the lead up. As
-    /// long as it lives nobody else would take it.
+    /// Give up the lead that the table records: the process never learned the result of its last claim, or could not
+    /// write that it gave the lead up. While it lives, no other process would claim the endpoint.
     GiveUp,
     Nothing,
 }
@@ -48,7 +48,7 @@ impl Rivals {
         Self { own, seen: HashMap::new() }
     }
 
-    /// Takes note of the table of processes. Returns those that are to be taken off it.
+    /// Records the table of processes. Returns those to be removed from it.
     pub(in crate::deliver) fn observe(&mut self, processes: &[process::Model], now: Instant) -> Vec<i64> {
         self.seen.retain(|process, _| processes.iter().any(|row| row.process == *process));
         for row in processes {
@@ -67,14 +67,14 @@ impl Rivals {
         self.seen.iter().filter_map(is_silent)
     }
 
-    /// Whether another process has shown within this time that it lives.
+    /// Whether no other process has written a heartbeat within this time.
     pub(in crate::deliver) fn is_alone(&self, within: Duration, now: Instant) -> bool {
         let others = self.seen.iter().filter(|(process, _)| **process != self.own);
         !others.into_iter().any(|(_, seen)| now.saturating_duration_since(seen.since) < within)
     }
 
-    /// What to do about an endpoint that this process has, and does not lead. `fingerprint` is that of its form of it, `dead` are
-    /// processes without a lock.
+    /// What to do about an endpoint that is configured here and that this process does not lead. `fingerprint`
+    /// identifies this process's settings of the endpoint, and `dead` are processes without a lock.
     pub(in crate::deliver) fn duty(
         &self,
         row: &endpoint::Model,
@@ -89,7 +89,7 @@ impl Rivals {
         if row.process == Some(self.own) { Duty::GiveUp } else { Duty::Nothing }
     }
 
-    /// Whether another process is to lead the endpoint, as the form that counts is not this one's but its.
+    /// Whether another process should lead the endpoint, because it has the registered settings and this one does not.
     pub(in crate::deliver) fn is_others(
         &self,
         row: &endpoint::Model,
@@ -100,7 +100,7 @@ impl Rivals {
         row.fingerprint != fingerprint && self.have(row, processes, now)
     }
 
-    /// Whether another process that lives has the endpoint in the form that the table holds.
+    /// Whether another live process has the endpoint with the settings in the table.
     fn have(&self, row: &endpoint::Model, processes: &[process::Model], now: Instant) -> bool {
         let has = |text: &str| {
             let known: HashMap<String, i64> = serde_json::from_str(text).unwrap_or_default();
@@ -111,7 +111,7 @@ impl Rivals {
         processes.iter().filter(lives).any(|other| has(&other.endpoints))
     }
 
-    /// Whether the lead may be taken.
+    /// Why the endpoint may be claimed; none if it may not.
     fn claim(&self, row: &endpoint::Model, dead: &[i64], now: Instant) -> Option<Claim> {
         let Some(leader) = row.process else { return Some(Claim::Free) };
         if leader == self.own {
@@ -123,7 +123,7 @@ impl Rivals {
 }
 
 impl LastBeat {
-    /// Whether it has not shown that it lives for longer than it may lead this endpoint.
+    /// Whether its heartbeat has not changed for longer than the endpoint's lease.
     fn is_silent(&self, row: &endpoint::Model, now: Instant) -> bool {
         let lease = Duration::from_millis(u64::try_from(row.lease_ms).unwrap_or(0));
         now.saturating_duration_since(self.since) > lease
