@@ -1,12 +1,12 @@
-//! One signed HTTP request to a receiver, and what came of it.
+//! Sends one signed HTTP request to a receiver, and reports the result.
 //!
-//! An [`Endpoint`] is compiled once from the configuration, so that whatever is wrong with it stops the start. A
-//! [`Sender`] makes one attempt per call: what is sent are the stored bytes of the event, or the endpoint's template
-//! rendered from them, signed as they go out. What the receiver did, or failed to do, is an [`Attempt`], never an error.
+//! An [`Endpoint`] is compiled once from the configuration, so a mistake in it stops the start. A [`Sender`] makes one
+//! attempt per call. It sends the stored bytes of the event, or the endpoint's template rendered from them, and signs
+//! what it sends. The result, success or failure, is an [`Attempt`], never an error.
 //!
-//! When to try again is decided by [`crate::model::retry`], and what waits for what by the caller. Nothing here logs:
-//! an attempt carries what is worth telling, and neither it nor any `Debug` or error shows a secret, a header value or
-//! the query of an address.
+//! [`crate::model::retry`] decides when to try again, and the caller decides the order. Nothing here logs: an attempt
+//! carries everything to be reported. No attempt, `Debug` or error shows a secret, a header value or the query of an
+//! address.
 
 mod address;
 mod answer;

@@ -1,10 +1,9 @@
 //! The address of an endpoint's callbacks: a constant url or a template.
 //!
-//! A template may fill in what comes after the authority and nothing before: scheme, host and port are constant, so no
-//! event decides who is called. Values are percent-encoded as they are put in, `/` included, so none gets out of its
-//! segment or its parameter; `{{ x | safe }}` puts one in as it is, at one's own risk. What comes out must be an
-//! address of the same origin, without the segments `.` and `..`, which would climb, and without blanks, which a parser
-//! drops.
+//! A template may fill in only what follows the authority: scheme, host and port are constant, so no event decides
+//! which server is called. Values are percent-encoded, `/` included, so none leaves its segment or its parameter. `{{ x
+//! | safe }}` inserts a value unencoded, at the operator's own risk. The result must be an address of the same origin,
+//! without the segments `.` and `..`, which would leave the path, and without blanks, which a parser drops.
 
 use minijinja::Value;
 use url::Url;
@@ -15,7 +14,7 @@ use crate::setting::may_have_credentials;
 /// An address, or what makes one of each event.
 #[derive(Clone)]
 pub(super) struct Address {
-    /// The address itself, or as much of it as is constant.
+    /// The address, or its constant part.
     constant: Url,
     template: Option<Template>,
 }
@@ -29,7 +28,7 @@ pub(super) enum AddressError {
     Template(#[from] SyntaxError),
 }
 
-/// Why no address came of an event.
+/// Why the template gave no address for an event.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TargetError {
     #[error(transparent)]
@@ -44,7 +43,7 @@ impl Address {
     pub(super) fn compile(text: &str) -> Result<Self, AddressError> {
         let Some(mark) = first_mark(text) else { return Ok(Self { constant: plain(text)?, template: None }) };
         let constant = text.get(..mark).unwrap_or_default();
-        // Asked of the text, because a parser would add the slash.
+        // Checked in the text, because a parser would add the slash.
         let after = constant.split_once("://").map(|(_, after)| after).unwrap_or_default();
         let authority = after.split('/').next().filter(|authority| authority.len() < after.len());
         if !authority.is_some_and(|authority| !authority.is_empty() && !authority.contains(['?', '#', '\\'])) {
@@ -57,7 +56,7 @@ impl Address {
         Ok(Self { constant, template: Some(Template::compile(text, Form::Url)?) })
     }
 
-    /// Of the same scheme, host and port as every address that is made.
+    /// An address with the scheme, host and port of every rendered address.
     pub(super) const fn constant(&self) -> &Url {
         &self.constant
     }
@@ -103,7 +102,7 @@ fn plain(text: &str) -> Result<Url, AddressError> {
     Err(AddressError::Text(problem))
 }
 
-/// Whether the segment is `.` or `..` in any of the spellings that a parser takes for them.
+/// Whether the segment is `.` or `..` in any spelling that a parser accepts as such.
 fn climbs(segment: &str) -> bool {
     matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
 }

@@ -1,10 +1,10 @@
 //! Reads a receiver's answer: its status, its Retry-After, and the beginning of its body.
 //!
-//! A 2xx counts once its body has arrived, or 16 KiB of it; a receiver that goes silent in the middle may have failed
-//! in the middle. Any other status counts as it stands: a broken body does not make a refusal less of one.
+//! A 2xx counts once its body has arrived, or 16 KiB of it: a receiver whose answer stops in the middle may have failed
+//! in the middle. Any other status counts without its body.
 //!
-//! No request accepts an encoding. A body that is compressed all the same counts as read once its compressed bytes have
-//! arrived, and is never unpacked: nothing of it is kept, however large it would be.
+//! No request accepts an encoding. If a body is compressed all the same, it counts as read once its compressed bytes
+//! have arrived. It is never unpacked and not kept, so its unpacked size does not matter.
 
 use std::time::Duration;
 
@@ -17,24 +17,25 @@ use crate::model::retry::Outcome;
 use crate::model::retry_after::{http_date, retry_after};
 use crate::setting::Redactor;
 
-/// As much of a body as is waited for.
+/// The most bytes of a body that are read.
 const READ_BYTES: usize = 16 * 1024;
-/// As much of it as is kept.
+/// The most bytes of a body that are kept.
 const KEPT_BYTES: usize = 4 * 1024;
 
-/// An answer, as far as it came.
+/// An answer, as far as it arrived.
 pub(super) struct Answer {
     status: StatusCode,
     retry_after: Option<Duration>,
-    /// Whether the body is what it says, and not a compression of it.
+    /// Whether the body is not compressed.
     is_plain: bool,
     body: Vec<u8>,
-    /// What ended the body before its end.
+    /// The fault that cut the body short.
     fault: Option<Fault>,
 }
 
 impl Answer {
-    /// Reads the answer. A body beyond [`READ_BYTES`] is left unread, which costs the connection.
+    /// Reads the answer. If a body is longer than [`READ_BYTES`], the rest is not read, and the connection cannot be
+    /// reused.
     pub(super) async fn read(mut response: Response, now: DateTime<Utc>) -> Self {
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let served_at = header(DATE).and_then(http_date);
@@ -56,7 +57,7 @@ impl Answer {
         answer
     }
 
-    /// Whether there is a body, or an error to tell.
+    /// Whether there is a body, or an error to report.
     pub(super) fn says_something(&self) -> bool {
         !self.body.is_empty() || self.fault.is_some()
     }
@@ -70,7 +71,7 @@ impl Answer {
         }
     }
 
-    /// What is wrong with the answer, if it is no success.
+    /// What is wrong with the answer; none if it is a success.
     pub(super) fn error(&self) -> Option<String> {
         match &self.fault {
             _ if self.status.is_redirection() => Some(format!("answered {}; redirects are not followed", self.status)),
@@ -80,7 +81,7 @@ impl Answer {
         }
     }
 
-    /// The beginning of the body, as text that any database keeps, without what the request sent in confidence.
+    /// The beginning of the body, as text that any database accepts, without the secrets of the request.
     pub(super) fn excerpt(&self, redactor: &Redactor) -> Option<String> {
         if !self.is_plain {
             return None;

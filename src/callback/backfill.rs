@@ -21,7 +21,7 @@ const WHAT: &str = "extent of a history";
 const FORM: &str = "`all` or `{ since: 2026-01-01T00:00:00Z }`";
 
 impl Backfill {
-    /// The time from which on it counts, as the database can keep it.
+    /// The time from which on history is sent, with the precision of the database.
     #[must_use]
     pub fn since(self) -> DateTime<Utc> {
         match self {

@@ -1,8 +1,8 @@
 //! Keeps the HTTP clients of a sender: one per transport, and a separate one for each server that has failed.
 //!
-//! After a failure the server's name is looked up anew: it may lead to another server by now, while connections that are
-//! open lead to the old one. So a server that fails gets a client of its own, which is made anew after each failure, at most
-//! once a second, and costs the others none of their connections.
+//! After a failure the server's name is resolved again: it may point to another server by now, while open connections
+//! lead to the old one. So a server that fails gets a client of its own. That client is replaced after each failure, at
+//! most once a second, and the other servers keep their connections.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,7 +35,7 @@ impl Clients {
         Self(Arc::new(Inner { shared, own: Mutex::default(), make: Arc::new(make) }))
     }
 
-    /// The client for a server; none for a transport that no endpoint had when this was made.
+    /// The client for a server; none if no endpoint had this transport when the clients were made.
     pub(super) async fn get(&self, transport: &Transport, server: &Url) -> Option<Client> {
         let own = self.own().get(&key(transport, server)).cloned();
         match own {
@@ -44,7 +44,7 @@ impl Clients {
         }
     }
 
-    /// The server has failed: no later request uses a connection that is open now.
+    /// Notes that the server has failed: no later request uses a connection that is open now.
     pub(super) fn expire(&self, transport: &Transport, server: &Url) {
         let Some(shared) = self.0.shared.get(transport) else { return };
         let mut own = self.own();

@@ -1,7 +1,7 @@
 //! Section `callbacks`: which endpoints receive which events, how, and with which retries.
 //!
-//! An endpoint takes every setting of `defaults` that it does not name itself; [`Defaults::overridden_by`] is the one
-//! place where the two are laid over each other.
+//! An endpoint takes every setting that it does not name from `defaults`. [`Defaults::overridden_by`] is the only place
+//! that merges the two.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -306,7 +306,7 @@ pub enum Method {
 }
 
 impl EndpointConfig {
-    /// Whether the address is a template, and a right one.
+    /// Whether the address is a valid template; none if it is no template.
     ///
     /// # Errors
     /// What is wrong with it, without quoting it.
@@ -326,7 +326,7 @@ impl Egress {
 }
 
 impl Defaults {
-    /// What holds for one endpoint.
+    /// The settings of one endpoint, merged with these defaults.
     #[must_use]
     pub fn overridden_by(&self, endpoint: &EndpointConfig) -> Self {
         let ordering = endpoint.ordering.clone().unwrap_or_default();
@@ -348,22 +348,22 @@ impl Defaults {
     }
 }
 
-/// Nothing under the key is as good as no key.
+/// An empty key counts as a missing key.
 fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Text>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// A parameter may be the receiver's password.
+/// Hides the query of the url, because a parameter may be the receiver's password.
 fn show_url<S: Serializer>(url: &Text, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&shown_url(url))
 }
 
-/// So may the value of a header.
+/// Hides the values of headers, for the same reason.
 fn show_headers<S: Serializer>(headers: &BTreeMap<String, Text>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(headers.keys().map(|name| (name, REDACTED)))
 }
 
-/// The same for a list.
+/// As [`headers`], for a list.
 fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

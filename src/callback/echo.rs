@@ -8,7 +8,7 @@ use crate::callback::endpoint::Http;
 use crate::callback::request::Prepared;
 use crate::setting::{Redactor, Secret};
 
-/// From this many bytes on, a header or a parameter may be a secret that nobody else has.
+/// The least bytes of a header or parameter that may be a secret.
 const SHORTEST_SECRET: usize = 8;
 
 /// The headers and the address of an attempt.
@@ -24,8 +24,7 @@ impl Sent {
         Self { headers, url: prepared.url.clone() }
     }
 
-    /// Takes all of it out of what the receiver said; and what it knows besides: the secrets that sign, and the proxy's
-    /// password.
+    /// Makes a redactor that removes these from an answer, and also the signing secrets and the proxy's password.
     pub(super) fn redactor(&self, http: &Http, proxy: Option<&Secret>) -> Redactor {
         let mut secrets: Vec<String> = http.signing.texts().collect();
         secrets.extend(proxy.map(|password| password.expose().to_owned()));
@@ -46,7 +45,8 @@ impl Sent {
     }
 }
 
-/// Of `Basic …` also the user with the password, and the password alone.
+/// The credentials in an `Authorization` header. For `Basic …`, also the decoded user and password, and the password
+/// alone.
 fn credentials(value: &str) -> Vec<String> {
     let Some((scheme, secret)) = value.split_once(' ') else { return vec![value.to_owned()] };
     let mut found = vec![secret.to_owned()];

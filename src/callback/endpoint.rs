@@ -1,6 +1,6 @@
-//! A receiver, compiled from its configuration: everything parsed, every secret at hand, all limits decided.
+//! A receiver, compiled from its configuration: everything is parsed, every secret is loaded, and all limits are set.
 //!
-//! Compiling finds every problem at once and names its key. What was compiled does not change; a new configuration
+//! Compiling reports all problems at once, each with its key. A compiled endpoint does not change; a new configuration
 //! makes new endpoints.
 
 use std::fmt;
@@ -25,10 +25,10 @@ use crate::model::retry::Policy;
 use crate::model::sink::{Sink, Statement};
 use crate::setting::{Rate, Span, Text};
 
-/// Attempts of a sink at once: each takes a connection from the pool that everything else lives on.
+/// The most attempts of a sink at once. Each takes a connection from the shared pool.
 const SINK_CONCURRENCY: u32 = 2;
 
-/// What a lease lasts beyond two attempts.
+/// How much longer than two attempts a lease lasts.
 const LEASE_MARGIN: Duration = Duration::from_secs(15);
 
 /// Longest time that one attempt may be given.
@@ -51,7 +51,7 @@ pub struct Endpoint {
     fingerprint: i64,
 }
 
-/// How an event gets there.
+/// How an event is delivered.
 #[derive(Clone)]
 enum Way {
     Http(Box<Http>),
@@ -133,7 +133,7 @@ impl Endpoint {
         &self.name
     }
 
-    /// Scheme, host and port: as much of the address as may be shown. For a sink, words.
+    /// Scheme, host and port: the part of the address that may be shown. For a sink, a description.
     #[must_use]
     pub fn origin(&self) -> String {
         match &self.way {
@@ -142,7 +142,7 @@ impl Endpoint {
         }
     }
 
-    /// The receiver, if it is one that is called.
+    /// The HTTP receiver; none for a sink.
     pub(super) fn http(&self) -> Option<&Http> {
         match &self.way {
             Way::Http(http) => Some(http),
@@ -150,7 +150,7 @@ impl Endpoint {
         }
     }
 
-    /// What is run instead of a call, if it is a sink.
+    /// The sink; none for an HTTP receiver.
     #[must_use]
     pub const fn sink(&self) -> Option<&Arc<Sink>> {
         match &self.way {
@@ -159,7 +159,7 @@ impl Endpoint {
         }
     }
 
-    /// From when on no signing secret is left; absent if one has no end.
+    /// When the last signing secret ends; none if one has no end.
     #[must_use]
     pub fn signs_until(&self) -> Option<DateTime<Utc>> {
         self.http().and_then(|http| http.signing.keys.end())
@@ -178,13 +178,13 @@ impl Endpoint {
         problems.finish(signing)
     }
 
-    /// Whether it is to be told of such an event.
+    /// Whether the endpoint receives events of this type.
     #[must_use]
     pub fn wants(&self, event: EventType) -> bool {
         self.patterns.wants(event)
     }
 
-    /// What it is to be told of.
+    /// The event types that the endpoint receives.
     #[must_use]
     pub const fn patterns(&self) -> &Patterns {
         &self.patterns
@@ -208,13 +208,13 @@ impl Endpoint {
         self.rate
     }
 
-    /// What waits for what.
+    /// Which callbacks keep their order, and for how long one may delay the next.
     #[must_use]
     pub const fn ordering(&self) -> &Ordering {
         &self.ordering
     }
 
-    /// From when on it is told of the time before it, when it is new.
+    /// From which time on a new endpoint receives history; none if it receives none.
     #[must_use]
     pub const fn history(&self) -> Option<DateTime<Utc>> {
         self.history
@@ -226,26 +226,26 @@ impl Endpoint {
         &self.policy
     }
 
-    /// Tells this form of the endpoint from another: processes that share it may deliver for each other.
+    /// Identifies these settings of the endpoint: processes with the same fingerprint may deliver for each other.
     #[must_use]
     pub const fn fingerprint(&self) -> i64 {
         self.fingerprint
     }
 
-    /// How long a process that delivers to it may be silent before another takes over: longer than two attempts, one that was
-    /// under way and its own.
+    /// How long the leader's heartbeat may be missing before another process takes over: longer than two attempts, one
+    /// that was in flight and one of the new leader.
     #[must_use]
     pub fn lease(&self) -> Duration {
         self.timeout.saturating_mul(2).saturating_add(LEASE_MARGIN)
     }
 
-    /// Which of the events it wants are sent; none for all.
+    /// The condition that an event must meet to be sent; none for all events.
     #[must_use]
     pub const fn when(&self) -> Option<&Arc<Condition>> {
         self.when.as_ref()
     }
 
-    /// How long after an answer the receiver has to acknowledge the event by a row, if that is asked of it.
+    /// How long after an answer the receiver must acknowledge the event by row; none if it need not.
     #[must_use]
     pub const fn ack_within(&self) -> Option<Duration> {
         self.ack_within
@@ -256,7 +256,7 @@ impl Http {
     /// None only if something was found to be wrong.
     fn compile(config: &EndpointConfig, problems: &mut Problems) -> Option<Self> {
         let address = problems.take("url", Address::compile(&config.url));
-        // What is no address is no reason to complain of its transport, too.
+        // If the address is invalid, its transport is not reported as well.
         let is_secure = address.as_ref().is_none_or(|address| address.constant().scheme() == "https");
         let transport = Transport::load(config, is_secure, problems);
         let headers = headers::compile(config, problems);
@@ -272,8 +272,8 @@ impl Http {
     }
 }
 
-/// A path or a query may be a receiver's password, so only the origin shows; of headers, no values. A statement may hold
-/// anything.
+/// A path or a query may be a receiver's password, so only the origin is shown; of headers, no values. A statement may
+/// contain anything, so it is not shown.
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Endpoint");
@@ -300,7 +300,7 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// Of everything that the configuration says of it; of a secret, where it comes from.
+/// Covers all settings of the endpoint; of a secret, its source and not its value.
 fn fingerprint(config: &EndpointConfig, defaults: &Defaults) -> i64 {
     let text = serde_json::to_string(&(config, defaults)).unwrap_or_default();
     XxHash3_64::oneshot(text.as_bytes()).cast_signed()
@@ -313,7 +313,7 @@ fn is_plain(name: &str) -> bool {
         && name.bytes().all(|byte| plain(byte) || matches!(byte, b'_' | b'-'))
 }
 
-/// A pattern's problem is told under its position, a problem of the whole list under the list.
+/// Reports a problem of a pattern under its position, and a problem of the whole list under the list.
 fn patterns(texts: &[Text], problems: &mut Problems) -> Option<Patterns> {
     let parsed = Patterns::parse(texts.iter().map(Text::as_str));
     let report = |error: &PatternError| {
@@ -326,7 +326,7 @@ fn patterns(texts: &[Text], problems: &mut Problems) -> Option<Patterns> {
     parsed.map_err(|errors| errors.iter().for_each(report)).ok()
 }
 
-/// The problem is told under the key that holds the value: the endpoint's own or the default's.
+/// Reports a problem under the key that has the value: the endpoint's own or the default's.
 fn check_limits(config: &EndpointConfig, limits: &Defaults, problems: &mut Problems) {
     let mut check = |is_right: bool, is_own: bool, key: &str, problem: &str| match (is_right, is_own) {
         (true, _) => {}

@@ -1,7 +1,7 @@
 //! Says why there was no complete answer: a kind from a closed set, and a short text for operators.
 //!
-//! The kind is found by walking the causes of the client's error. The text is the innermost cause, which is what an
-//! operator can act upon; the url, which may carry a password in its query, is in none of it.
+//! The kind is found by walking the causes of the client's error. The text is the innermost cause, which is the one
+//! that an operator can act on. Neither contains the url, whose query may carry a password.
 
 use std::error::Error;
 

@@ -1,11 +1,11 @@
 //! Refuses addresses that `callbacks.egress.deny` lists, however a name resolves.
 //!
-//! A name is looked up here and the denied addresses are taken out, so the address that was checked is the one that is
-//! connected to; a name that changes its mind in between gains nothing. An address that stands in the url itself is
-//! never looked up, and is checked before the request.
+//! Names are resolved here, and denied addresses are removed. So the address that was checked is the one that is
+//! connected to, and a name whose address changes in between bypasses nothing. An IP address in the url is not
+//! resolved, and is checked before the request.
 //!
-//! Behind a proxy it is the proxy that looks names up and connects. Then only an address that stands in the url can be
-//! checked here, and the rest is for the proxy's own rules.
+//! With a proxy, the proxy resolves names and connects. Then only an IP address in the url can be checked here, and the
+//! proxy's own rules must cover the rest.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -1,8 +1,9 @@
-//! Builds the headers that every request to an endpoint carries: configured ones, credentials, and the bridge's user agent.
+//! Builds the headers that every request to an endpoint carries: configured ones, credentials, and the bridge's user
+//! agent.
 //!
-//! What signs, identifies or frames a request is not the configuration's to set. All configured values are marked
-//! sensitive, because an API key may be among them. A value may be a template, but for the content type's, which
-//! decides what a template of the body has to make.
+//! The configuration cannot set headers that sign, identify or frame a request. All configured values are marked
+//! sensitive, because an API key may be among them. A value may be a template, except for the content type's, because
+//! the content type decides what form a body template must render.
 
 use data_encoding::BASE64;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
@@ -87,7 +88,7 @@ pub(super) fn compile(config: &EndpointConfig, problems: &mut Problems) -> Heade
     Headers { constant: headers, templates }
 }
 
-/// What a template of the body has to make for these headers.
+/// The form that a body template must render with these headers.
 pub(super) fn form_of_body(headers: &HeaderMap) -> Form {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();

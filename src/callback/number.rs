@@ -1,15 +1,15 @@
 //! Gives templates the stored body with every number exact.
 //!
-//! Between JSON and a template stand machine numbers, and a double keeps fifteen digits. Amounts of the bridge's own are
-//! text already, but what the upstream said is passed on as it was. So a number is a number only if it would be written
-//! again exactly as it stands; any other, such as `1.50` or `12345678901234567890.1`, is handed over as its own text.
+//! Parsing JSON makes machine numbers, and a double keeps only fifteen digits. The bridge's own amounts are text, but
+//! values from the upstream are passed on as they were. So a number stays a number only if it would be written again
+//! exactly as it is in the body. Any other, such as `1.50` or `12345678901234567890.1`, becomes text.
 
 use std::collections::BTreeMap;
 
 use minijinja::Value;
 use serde_json::value::RawValue;
 
-/// Deeper than any body, and far from the end of the stack.
+/// The deepest nesting: deeper than any body, and safe for the stack.
 const DEEPEST: u32 = 64;
 
 /// Why a body could not be read.

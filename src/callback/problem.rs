@@ -28,7 +28,7 @@ pub enum Problem {
 }
 
 impl ConfigError {
-    /// One by one; never empty.
+    /// The problems; never empty.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems
@@ -72,7 +72,7 @@ impl Problems {
         self.found.push(Problem::Invalid { key, problem: problem.to_string() });
     }
 
-    /// Notes an error and goes on without the value.
+    /// Records an error, and returns no value.
     pub(super) fn take<T, E: Display>(&mut self, key: &str, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.add(key, error)).ok()
     }
@@ -82,7 +82,7 @@ impl Problems {
         result.map_err(|error| self.found.push(Problem::Secret(error))).ok()
     }
 
-    /// The value, if nothing at all was found to be wrong.
+    /// The value, if no problem was found.
     pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, ConfigError> {
         match value {
             Some(value) if self.found.is_empty() => Ok(value),

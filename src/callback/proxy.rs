@@ -30,13 +30,13 @@ impl Proxy {
         self.0.origin().ascii_serialization()
     }
 
-    /// Where it listens.
+    /// Its host and port.
     #[must_use]
     pub fn host_and_port(&self) -> Option<(&str, u16)> {
         self.0.host_str().zip(self.0.port_or_known_default())
     }
 
-    /// Whether the proxy itself is called over https.
+    /// The root certificates that a connection to the proxy needs: only if it is called over https.
     pub(super) fn roots(&self) -> Roots {
         Roots::of_scheme(self.0.scheme())
     }
@@ -45,7 +45,7 @@ impl Proxy {
         reqwest::Proxy::all(self.0.clone())
     }
 
-    /// The password, which an answer may repeat.
+    /// The password, to be removed from answers.
     pub(super) fn password(&self) -> Option<Secret> {
         // The parser of forms would take a `+` for a blank.
         let encoded = format!("p={}", self.0.password()?.replace('+', "%2B"));

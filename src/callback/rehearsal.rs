@@ -12,12 +12,12 @@ use crate::model::condition::Condition;
 use crate::model::event::EventType;
 use crate::model::sample;
 
-/// What a template or `when` does not fit, and why.
+/// A problem of a template or of `when`, with the event types that it occurs for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
     /// Which of them failed, and how.
     pub problem: String,
-    /// With which events.
+    /// The event types for which it failed.
     pub events: Vec<EventType>,
 }
 
@@ -25,8 +25,8 @@ pub struct Misfit {
 const LONGEST_TRIAL: Duration = Duration::from_secs(10);
 
 impl Endpoint {
-    /// Tries whether the templates end in time and in memory, before they are believed. What an event may lack is for
-    /// [`Endpoint::rehearse`] to say.
+    /// Checks with samples that the templates stay within their time and memory limits. [`Endpoint::rehearse`] reports
+    /// members that an event may lack.
     ///
     /// # Errors
     /// A template that is wrong whatever the event.
@@ -34,7 +34,7 @@ impl Endpoint {
         let Some(http) = self.http().filter(|http| http.has_templates()) else { return Ok(()) };
         let (http, wanted) = (http.clone(), self.patterns().wanted().collect::<Vec<_>>());
         let (tell, told) = mpsc::channel();
-        // One that does not end is left behind, and ends by its steps.
+        // A rendering that takes too long is abandoned; its step limit ends it.
         std::thread::spawn(move || {
             let tried = wanted.into_iter().filter_map(|event| render(&http, &sample::body(event)).err());
             tell.send(tried.filter(RequestError::is_refused).map(|error| Chain(&error).to_string()).next())
@@ -47,7 +47,8 @@ impl Endpoint {
         Err(Problem::Invalid { key: format!("callbacks.endpoints.{}", self.name()), problem }.into())
     }
 
-    /// Tries `when` and renders every template with a sample of each type of event that is wanted. Nothing is sent.
+    /// Evaluates `when` and renders every template with a sample of each event type that the endpoint receives. Nothing
+    /// is sent.
     #[must_use]
     pub fn rehearse(&self) -> Vec<Misfit> {
         let mut found: BTreeMap<String, Vec<EventType>> = BTreeMap::new();
@@ -64,7 +65,7 @@ impl Endpoint {
     }
 }
 
-/// What `when` asks for that the sample has not; without that, why it has no value for the sample.
+/// The members that `when` uses and the sample lacks. If there are none, why `when` cannot be evaluated.
 fn misjudged(when: &Condition, sample: &str) -> Vec<String> {
     let lacking = match when.lacking(sample) {
         Ok(lacking) => lacking,

@@ -13,7 +13,7 @@ use crate::model::id::EventId;
 use crate::model::sign::AllEnded;
 use crate::trace::Place;
 
-/// One attempt at telling an endpoint of an event.
+/// One attempt to deliver an event to an endpoint.
 #[derive(Clone, Copy, Debug)]
 pub struct Callback<'a> {
     pub event_id: &'a EventId,
@@ -26,14 +26,14 @@ pub struct Callback<'a> {
     pub body: &'a str,
 }
 
-/// What goes out.
+/// The request to send.
 pub(super) struct Prepared {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
 }
 
-/// Why nothing could go out.
+/// Why no request could be built.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RequestError {
     #[error(transparent)]
@@ -59,7 +59,7 @@ pub(super) enum RequestError {
 }
 
 impl RequestError {
-    /// Whether a template is wrong, and not the event.
+    /// Whether a template is wrong for every event, not only for this one.
     pub(super) const fn is_refused(&self) -> bool {
         match self {
             Self::Url(TargetError::Render(error)) | Self::Body(error) | Self::HeaderTemplate { source: error, .. } => {
@@ -70,8 +70,8 @@ impl RequestError {
     }
 }
 
-/// Renders and signs. The signature covers the bytes that are sent, and the time of this attempt; which secrets still
-/// sign is decided by that time as well. An attempt that is traced tells its place.
+/// Renders and signs the request. The signature covers the bytes that are sent and the time of this attempt. That time
+/// also decides which secrets sign. A traced attempt sends its trace context.
 pub(super) fn prepare(endpoint: &Http, callback: &Callback<'_>, now: DateTime<Utc>) -> Result<Prepared, RequestError> {
     let mut prepared = render(endpoint, callback.body)?;
     for (header, value) in endpoint.signing.sign(callback.event_id.as_str(), now, &prepared.body)? {
@@ -98,7 +98,7 @@ pub(super) fn prepare(endpoint: &Http, callback: &Callback<'_>, now: DateTime<Ut
     Ok(prepared)
 }
 
-/// What the endpoint makes of a stored body, before it is signed.
+/// Renders the request from a stored body, without signing it.
 pub(super) fn render(endpoint: &Http, stored: &str) -> Result<Prepared, RequestError> {
     let Http { address, headers, template, .. } = endpoint;
     let event = if endpoint.has_templates() { number::exact(stored)? } else { Value::UNDEFINED };
@@ -118,7 +118,7 @@ pub(super) fn render(endpoint: &Http, stored: &str) -> Result<Prepared, RequestE
     Ok(prepared)
 }
 
-/// Bytes beyond ASCII would pass, and mean something else to every receiver.
+/// Refuses bytes beyond ASCII: HTTP would carry them, but receivers decode them differently.
 fn carried(header: &HeaderName, value: &str) -> Result<HeaderValue, RequestError> {
     let value = HeaderValue::from_str(value).ok().filter(|value| value.to_str().is_ok());
     value.ok_or_else(|| RequestError::Header(header.clone()))

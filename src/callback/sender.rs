@@ -1,8 +1,9 @@
-//! Sends callbacks: one attempt per call, bounded in time and memory, whatever the other side does.
+//! Sends callbacks: one attempt per call, bounded in time and memory.
 //!
-//! One HTTP client serves all endpoints of one transport, so that those on one host share its connections. It follows
-//! no redirects, because a signed request is meant for the address in the configuration; it heeds no proxy variables of
-//! the environment; and it speaks HTTP/1.1, which every receiver does, unless the endpoint asks for more.
+//! One HTTP client serves all endpoints with the same transport, so endpoints on one host share its connections. It
+//! follows no redirects, because a signed request is meant for the address in the configuration. It ignores proxy
+//! variables of the environment. It speaks HTTP/1.1, which every receiver supports, unless the endpoint asks for
+//! HTTP/2.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -28,29 +29,30 @@ use crate::model::retry::Outcome;
 use crate::roots::{self, Roots};
 use crate::setting::{Redactor, Secret};
 
-/// An endpoint's timeout covers all of an attempt; this is for the part that decides whether anyone is there.
+/// The longest time to connect. The endpoint's timeout covers the whole attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Below the keep-alive of common servers, so that they do not close a connection as it is being used again.
+/// Shorter than the keep-alive of common servers, so that they do not close a connection just as it is reused.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Most header lines of an answer.
+/// The most header lines of an answer.
 const MAX_HEADERS: usize = 2_000;
-/// All requests to a host share one connection of HTTP/2, so one that is dead must be found out: a ping after this …
+/// All requests to a host share one HTTP/2 connection, so a dead one must be detected: a ping is sent after this time,
+/// …
 const PING_AFTER: Duration = Duration::from_secs(5);
-/// … and no answer within this.
+/// … and must be answered within this time.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What came of one attempt.
+/// The result of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
     pub outcome: Outcome,
     pub duration: Duration,
-    /// What went wrong, in a line; absent on success.
+    /// What went wrong, in one line; none on success.
     pub error: Option<String>,
-    /// The first 4 KiB of what was answered: valid text without U+0000.
+    /// The first 4 KiB of the answer's body: valid text without U+0000.
     pub response_body: Option<String>,
 }
 
-/// The way out for callbacks. Cheap to clone.
+/// Sends callbacks. Cheap to clone.
 #[derive(Clone)]
 pub struct Sender {
     clients: Clients,
@@ -59,8 +61,8 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// It serves `endpoints`, and any other of a plain transport. Connections are kept for as many requests at once as
-    /// the busiest of a transport may make. A rustls provider must have been installed.
+    /// A sender for `endpoints`, and for any other endpoint with a plain transport. It keeps as many idle connections
+    /// as the busiest endpoint of a transport may have requests in flight. A rustls provider must have been installed.
     ///
     /// # Errors
     /// A proxy that is none, or an https address on a machine without any roots to trust.
@@ -123,7 +125,7 @@ impl Sender {
         }
     }
 
-    /// The answer, and what takes the secrets of the request out of it.
+    /// The answer, and a redactor for the secrets of the request.
     async fn exchange(
         &self,
         endpoint: &Endpoint,
@@ -144,7 +146,7 @@ impl Sender {
         match request.send().await {
             Ok(response) => {
                 let answer = Answer::read(response, now).await;
-                // Most answers are empty, and have nothing to hide.
+                // Most answers are empty and need no redactor.
                 let redactor = if answer.says_something() { self.redactor(&sent, http) } else { Redactor::default() };
                 Ok((answer, redactor))
             }
@@ -161,14 +163,14 @@ impl Sender {
     }
 }
 
-/// The client would show the credentials of a proxy.
+/// The client is not shown, because it contains the credentials of a proxy.
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender").field("guard", &self.guard).finish_non_exhaustive()
     }
 }
 
-/// What the endpoints of a transport need of its client.
+/// What the endpoints of a transport need from its client.
 #[derive(Clone, Copy)]
 struct Demand {
     connections: usize,
@@ -181,7 +183,7 @@ fn make(proxy: Option<&Proxy>, guard: &Guard, transport: &Transport, demand: Dem
     roots::build(demand.roots, builder).map_err(Problem::Client)
 }
 
-/// What the clients of all transports have in common.
+/// The settings that the clients of all transports share.
 fn builder(proxy: Option<&Proxy>, guard: &Guard) -> reqwest::Result<ClientBuilder> {
     let builder = Client::builder()
         .redirect(Policy::none())
@@ -191,13 +193,13 @@ fn builder(proxy: Option<&Proxy>, guard: &Guard) -> reqwest::Result<ClientBuilde
         .http2_keep_alive_interval(PING_AFTER)
         .http2_keep_alive_timeout(PING_TIMEOUT)
         .tcp_nodelay(true)
-        // What most clients let pass is no reason to send again what was received.
+        // Malformed answers that most clients accept must not cause a retry of a callback that was received.
         .http1_max_headers(MAX_HEADERS)
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
         .http1_ignore_invalid_headers_in_responses(true);
     Ok(match proxy {
-        // The only name looked up on this side is then the proxy's, which the operator chose.
+        // With a proxy, only the proxy's name is resolved here, and the operator chose that.
         Some(proxy) => builder.proxy(proxy.for_client()?),
         None => builder.dns_resolver(Arc::new(guard.clone())),
     })

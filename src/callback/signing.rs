@@ -1,6 +1,6 @@
-//! Signs requests with the endpoint's secrets, and in other signature styles beside them.
+//! Signs requests with the endpoint's secrets, and in other signature styles beside the bridge's own.
 //!
-//! Which of the secrets sign is decided when a request is signed, by the time of the attempt.
+//! The time of the attempt decides which secrets sign.
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{AUTHORIZATION, HeaderName};
@@ -11,7 +11,7 @@ use crate::callback::problem::Problems;
 use crate::model::sign::{AllEnded, Key, Keys, SigningSecret, Style, sign};
 use crate::setting::{RotatingSource, Secret};
 
-/// Everything that signs for one endpoint. `Debug` shows no secret.
+/// The keys that sign for one endpoint. `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub(super) struct Signing {
     pub(super) keys: Keys,
@@ -27,7 +27,7 @@ struct Extra {
 }
 
 impl Signing {
-    /// `others` are the headers that the endpoint sends anyway.
+    /// `others` are the endpoint's other headers.
     pub(super) fn compile(config: &EndpointConfig, others: &Headers, problems: &mut Problems) -> Self {
         let keys = keys(&config.secrets, problems);
         let mut extra: Vec<Extra> = Vec::new();
@@ -45,7 +45,7 @@ impl Signing {
         Self { keys, extra }
     }
 
-    /// The headers that sign this body as the event's, at this moment.
+    /// The signature headers for this event id and body at this time.
     pub(super) fn sign(
         &self,
         id: &str,
@@ -63,7 +63,7 @@ impl Signing {
 }
 
 impl Signing {
-    /// The secrets, as a receiver knows them.
+    /// The secrets in the form that a receiver has.
     pub(super) fn texts(&self) -> impl Iterator<Item = String> {
         let extra = self.extra.iter().map(|extra| extra.secret.expose().to_owned());
         self.keys.texts().chain(extra)

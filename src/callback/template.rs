@@ -1,17 +1,17 @@
 //! Renders an event into a request with MiniJinja templates: the body, the address, or a header.
 //!
 //! The template sees the members of the stored body (`id`, `type`, `data.object.amount`, …); see [`super::number`] for
-//! what becomes of numbers. A name that is not there is an error, not an empty text: `x is defined` and
-//! `x | default(…)` ask for what may be absent.
+//! numbers. A name that is missing is an error, not an empty text. `x is defined` and `x | default(…)` handle members
+//! that may be absent.
 //!
-//! Where the endpoint's content type is JSON, which it is unless its headers say otherwise, `{{ x }}` writes `x` as JSON
-//! with its quotes, so no text of a user's can break out of its place, and the result must be JSON. `tojson` may be
-//! written out, and `{{ x | safe }}` puts text into the middle of a string at one's own risk. Other content types get
-//! values as they are; addresses get them percent-encoded, once, with `urlencode` written out or without. Addresses and
-//! headers take texts, numbers and booleans only.
+//! If the endpoint's content type is JSON, which is the default, `{{ x }}` writes `x` as JSON with its quotes, so no
+//! user's text can break out of its place, and the result must be JSON. `tojson` may be written explicitly. `{{ x |
+//! safe }}` inserts text into the middle of a string, at the operator's own risk. Other content types get values
+//! unchanged. Addresses get them percent-encoded once, with or without `urlencode`. Addresses and headers accept only
+//! texts, numbers and booleans.
 //!
-//! A template cannot eat the process: what it may look like is limited in [`limits`], what it may make in [`bounded`], and
-//! its steps by the engine.
+//! A template cannot exhaust the process: [`limits`] bounds its source, [`bounded`] its output, and the engine its
+//! steps.
 
 mod bounded;
 mod limits;
@@ -24,14 +24,14 @@ use limits::Refused;
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior, Value};
 
-/// Largest text that a template may make.
+/// The largest text that a template may render.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
 /// Instructions of the template engine; a body of many lines takes a few thousand.
 const FUEL: u64 = 100_000;
 const NAME: &str = "template";
 const COMPILER_STACK: usize = 16 * 1024 * 1024;
 
-/// What a template makes.
+/// What a template renders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// JSON.
@@ -72,12 +72,12 @@ impl From<Refused> for SyntaxError {
     }
 }
 
-/// Why a template gave no text.
+/// Why a template rendered no text.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RenderError {
     #[error("the template failed{}: {}", place(.0.line()), detail(.0))]
     Failed(Error),
-    /// No event makes it right: it takes more than a template may, or asks for what there is not.
+    /// It fails for every event: it exceeds a limit, or uses something that does not exist.
     #[error("the template failed{}: {}", place(.0.line()), detail(.0))]
     Refused(Error),
     #[error("the template made more than {MAX_BYTES} bytes")]
@@ -88,7 +88,7 @@ pub(super) enum RenderError {
     NotText(#[from] std::string::FromUtf8Error),
 }
 
-/// Where the first template mark of a text stands, if it has one.
+/// The position of the first template delimiter in a text; none if there is none.
 pub(super) fn first_mark(text: &str) -> Option<usize> {
     ["{{", "{%", "{#"].into_iter().filter_map(|mark| text.find(mark)).min()
 }
@@ -111,7 +111,7 @@ impl Template {
             Form::Plain | Form::Header => AutoEscape::None,
         });
         if let Form::Header | Form::Url = form {
-            // Whatever a template says of escaping, an address is escaped.
+            // An address is always escaped, even if the template turns escaping off.
             environment.set_formatter(move |out, _, value| write_word(out, value, form));
         }
         environment.add_filter("urlencode", move |value: Value| {
@@ -124,7 +124,7 @@ impl Template {
         Ok(environment)
     }
 
-    /// Makes a text out of the members of an event.
+    /// Renders the template with the members of an event.
     pub(super) fn render(&self, event: &Value) -> Result<String, RenderError> {
         let mut made = Bounded::default();
         bounded::begin();
@@ -149,7 +149,7 @@ impl Template {
 }
 
 fn write_word(out: &mut Output<'_>, value: &Value, form: Form) -> Result<(), Error> {
-    // What a condition without an `else` leaves; any other undefined value is an error before it comes here.
+    // The value of a condition without an `else`. Any other undefined value has failed before.
     if value.is_undefined() {
         return Ok(());
     }
@@ -159,7 +159,7 @@ fn write_word(out: &mut Output<'_>, value: &Value, form: Form) -> Result<(), Err
     out.write_str(&text).map_err(Error::from)
 }
 
-/// The value as a text, if it is one or has one spelling only.
+/// The value as text, if it is a text, a number or a boolean.
 fn word(value: &Value) -> Result<String, Error> {
     match value.kind() {
         ValueKind::String | ValueKind::Number | ValueKind::Bool => Ok(value.to_string()),
@@ -185,7 +185,7 @@ fn place(line: Option<usize>) -> String {
     line.map(|line| format!(" in line {line}")).unwrap_or_default()
 }
 
-/// Compiling goes down by recursion; its depth is limited, and this is enough for it on any thread.
+/// Compiles on a thread with a large stack: compiling recurses, to a limited depth.
 fn on_roomy_stack<T: Send>(work: impl FnOnce() -> Result<T, SyntaxError> + Send) -> Result<T, SyntaxError> {
     let failed = || SyntaxError { line: None, problem: "there is no thread to compile it in".to_owned() };
     std::thread::scope(|scope| {
@@ -195,7 +195,7 @@ fn on_roomy_stack<T: Send>(work: impl FnOnce() -> Result<T, SyntaxError> + Send)
 }
 
 impl RenderError {
-    /// Whether the template is wrong, and not the event.
+    /// Whether the template is wrong for every event, not only for this one.
     pub(super) const fn is_refused(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::TooLarge)
     }

@@ -1,8 +1,8 @@
 //! The transport settings of an endpoint: trusted authorities, client certificate, and HTTP version.
 //!
-//! The files are read when the configuration is compiled, and once: what is wrong with them stops the start. Endpoints
-//! whose transports are equal share a client and its connections. A named authority is the only one that is trusted:
-//! an endpoint that names one knows who issues the receiver's certificate.
+//! The files are read once, when the configuration is compiled, and a mistake in them stops the start. Endpoints with
+//! equal transports share a client and its connections. A configured authority replaces the system's, because an
+//! endpoint that names one knows who issues the receiver's certificate.
 
 use std::fmt;
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::callback::problem::Problems;
 use crate::roots::Roots;
 use crate::setting::Text;
 
-/// What two endpoints must have in common to share connections.
+/// The settings that two endpoints must share to share connections.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Transport {
     /// The authorities that are trusted instead of the system's, as DER.
@@ -31,7 +31,7 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    /// `is_secure` says whether the endpoint's address is an `https://` one.
+    /// Loads the settings. `is_secure` says whether the endpoint's address is an `https://` one.
     pub(super) fn load(config: &EndpointConfig, is_secure: bool, problems: &mut Problems) -> Self {
         if !is_secure {
             let only_secure = "is for https:// addresses only; take it out, or call the endpoint over https";
@@ -51,14 +51,14 @@ impl Transport {
         Self { authorities, identity: identity(tls, problems), http2: config.http2 }
     }
 
-    /// Whether the system's authorities vouch for a server of this scheme.
+    /// Whether the system's authorities are needed for a server of this scheme.
     pub(super) fn roots(&self, scheme: &str) -> Roots {
         if self.authorities.is_some() { Roots::NotNeeded } else { Roots::of_scheme(scheme) }
     }
 
-    /// Lays the transport over a client in the making.
+    /// Applies the transport to a client builder.
     pub(super) fn apply(&self, builder: ClientBuilder) -> reqwest::Result<ClientBuilder> {
-        // What is negotiated is the newest that both sides speak.
+        // The two sides negotiate the newest version that both support.
         let mut builder = if self.http2 { builder } else { builder.http1_only() };
         if let Some(authorities) = &self.authorities {
             let authorities: reqwest::Result<Vec<_>> =
@@ -72,7 +72,7 @@ impl Transport {
     }
 }
 
-/// The key does not show.
+/// The key is not shown.
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transport")
@@ -135,7 +135,7 @@ fn private_key(path: &Text) -> Result<PrivateKeyDer<'static>, String> {
         .map_err(|_| format!("the file `{path}` holds no private key as PEM; one with a password cannot be read"))
 }
 
-/// Written anew, so that what else the files hold does no harm.
+/// Encodes the certificate or key again, so that other content of the file is dropped.
 fn pem(label: &str, der: &[u8]) -> String {
     let lines: String = der.chunks(48).map(|line| BASE64.encode(line) + "\n").collect();
     format!("-----BEGIN {label}-----\n{lines}-----END {label}-----\n")

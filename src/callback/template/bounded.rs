@@ -1,6 +1,6 @@
 //! Bounds the output of filters: each output is measured before it is made, within one budget per rendering.
 //!
-//! Rendering does not leave its thread, so the budget is the thread's.
+//! A rendering stays on its thread, so the budget is a thread-local.
 
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
@@ -14,9 +14,9 @@ use minijinja::{
 use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 
-/// What one rendering may make on its way, in bytes.
+/// The most bytes that one rendering may make, including intermediate values.
 const MAX_MADE: usize = 4 * 1024 * 1024;
-/// Longer than any honest template takes by far.
+/// Much longer than any reasonable template takes.
 const MAX_TIME: Duration = Duration::from_secs(5);
 const MAX_INDENT: usize = 100;
 const MAX_RANGE: usize = 10_000;
@@ -34,12 +34,12 @@ pub(super) fn begin() {
     UNTIL.set(Instant::now().checked_add(MAX_TIME));
 }
 
-/// Whether the rendering on this thread asked for more than there is.
+/// Whether the rendering on this thread has exceeded its budget.
 pub(super) fn is_over() -> bool {
     IS_OVER.get()
 }
 
-/// Takes what is about to be made out of the budget.
+/// Takes the bytes that are about to be made from the budget.
 pub(super) fn charge(bytes: usize) -> Result<(), Error> {
     let Some(left) = LEFT.get().checked_sub(bytes) else {
         return Err(excess(format!("more than {MAX_MADE} bytes would be made on the way")));
@@ -51,7 +51,7 @@ pub(super) fn charge(bytes: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// More than may be made.
+/// The error for an exceeded budget.
 fn excess(problem: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     IS_OVER.set(true);
     invalid(problem)
@@ -61,7 +61,7 @@ fn invalid(problem: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::InvalidOperation, problem)
 }
 
-/// Replaces what the engine brings with what is bounded, and takes out what cannot be.
+/// Replaces the engine's filters by bounded ones, and removes those that cannot be bounded.
 pub(super) fn install(environment: &mut Environment<'_>) {
     for name in ["batch", "slice", "pprint"] {
         environment.remove_filter(name);
@@ -80,13 +80,13 @@ pub(super) fn install(environment: &mut Environment<'_>) {
     environment.add_function("range", range);
 }
 
-/// Writes a value as the form wants it.
+/// Writes a value in the template's form.
 fn write(out: &mut Output<'_>, state: &State<'_, '_>, value: &Value) -> Result<(), Error> {
     charge(length(state, value)?)?;
     escape_formatter(out, state, value)
 }
 
-/// How long a value is when it is written.
+/// The length of a value when it is written.
 fn length(state: &State<'_, '_>, value: &Value) -> Result<usize, Error> {
     if value.is_safe() || !matches!(state.auto_escape(), AutoEscape::Json) {
         text_length(value)
@@ -133,7 +133,7 @@ impl Counter {
         self.counted > LEFT.get()
     }
 
-    /// What is said of a budget that is spent.
+    /// The error for a spent budget.
     fn error(&self) -> Error {
         charge(self.counted).err().unwrap_or_else(|| invalid("formatting failed"))
     }

@@ -1,8 +1,9 @@
-//! Refuses templates that would cost too much, judged by their tokens before anything is compiled.
+//! Refuses templates that would cost too much, by their tokens and before anything is compiled.
 //!
-//! The engine parses and compiles by recursion, and its operators put values together without a limit: a long chain of
-//! `1+1+…` ends the stack, `x ~ x` a few dozen times over the memory. So the size of a template, the length of its tags
-//! and how many values one value may be made of are limited here. What remains is bounded by its input.
+//! The engine parses and compiles by recursion, and its operators combine values without a limit: a long chain of
+//! `1+1+…` overflows the stack, and a few dozen times `x ~ x` exhausts the memory. So the size of a template, the
+//! length of its tags and the number of values that one value is made of are limited here. The rest is bounded by the
+//! input.
 
 use std::collections::HashMap;
 
@@ -11,30 +12,30 @@ use minijinja::machinery::{Span, Token, WhitespaceConfig, tokenize};
 /// The engine counts lines and columns in 16 bits.
 const MAX_BYTES: usize = 64_000;
 const MAX_TAGS: usize = 1_000;
-/// Words of one tag; a chain of operators nests as deep as it is long.
+/// Tokens of one tag. A chain of operators nests as deep as it is long.
 const MAX_WORDS: usize = 1_000;
-/// Values that one value may be made of, each counted as often as it is used.
+/// The most values that one value may be made of, each counted as often as it is used.
 const MAX_WEIGHT: u64 = 512;
-/// By how much something may be multiplied.
+/// The largest factor of a multiplication.
 const MAX_FACTOR: u64 = 100;
-/// Names that are made of each other are resolved within a few passes over the whole template.
+/// The most passes over the template to resolve names that are made of each other.
 const MAX_PASSES: usize = 600;
 
-/// Why a template is not taken.
+/// Why a template is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refused {
     pub(super) line: Option<usize>,
     pub(super) problem: String,
 }
 
-/// What stands between `{{` and `}}`, or `{%` and `%}`.
+/// The content of `{{ … }}` or `{% … %}`.
 struct Tag<'s> {
     line: usize,
     is_statement: bool,
     words: Vec<Token<'s>>,
 }
 
-/// How many values the value of a name is made of. What is not in it comes with the event.
+/// The number of values that the value of each name is made of. Names that are not in the map come with the event.
 type Weights<'s> = HashMap<&'s str, u64>;
 
 pub(super) fn check(source: &str) -> Result<(), Refused> {
@@ -59,7 +60,7 @@ pub(super) fn check(source: &str) -> Result<(), Refused> {
     })
 }
 
-/// The tags as far as they can be read; whether the rest is a template is for the engine to say.
+/// The tags, as far as they can be read. The engine decides whether the rest is valid.
 fn tags(source: &str) -> Result<Vec<Tag<'_>>, Refused> {
     let mut tags: Vec<Tag<'_>> = Vec::new();
     let mut is_open = false;
@@ -92,7 +93,7 @@ fn refused(line: usize, problem: impl Into<String>) -> Refused {
     Refused { line: Some(line), problem: problem.into() }
 }
 
-/// What is written between `set` and `endset` is kept as a text, and a loop would repeat it.
+/// The text between `set` and `endset` is kept as a value, and a loop would multiply it.
 fn check_blocks(tags: &[Tag<'_>]) -> Result<(), Refused> {
     let (mut loops, mut texts) = (0_usize, 0_usize);
     for tag in tags {
@@ -121,12 +122,12 @@ impl<'s> Tag<'s> {
         }
     }
 
-    /// Where the first `=` outside brackets stands.
+    /// The place of the first `=` outside brackets.
     fn assignment(&self) -> Option<usize> {
         self.outermost().find(|(_, word)| matches!(word, Token::Assign)).map(|(at, _)| at)
     }
 
-    /// The words outside brackets, with their places.
+    /// The tokens outside brackets, with their places.
     fn outermost(&self) -> impl Iterator<Item = (usize, &Token<'s>)> {
         let mut depth = 0_usize;
         self.words.iter().enumerate().filter(move |(_, word)| {
@@ -139,10 +140,10 @@ impl<'s> Tag<'s> {
         })
     }
 
-    /// Checks what the tag makes, and notes the weight of the names that it gives.
+    /// Checks the weight of the tag's values, and records the weight of the names that it sets.
     fn weigh(&self, weights: &mut Weights<'s>) -> Result<(), Refused> {
         let words = self.words.as_slice();
-        // Where the names end that are given, and what they are made of begins.
+        // The names before this place are set; the tokens after it are their values.
         let split = match self.keyword() {
             None => 0,
             Some("set") => self.assignment().map_or(words.len(), |at| at + 1),
@@ -225,14 +226,14 @@ impl<'s> Tag<'s> {
         Ok(weight)
     }
 
-    /// Whether a word names a value, and not a member, a filter, a test or a part of the language.
+    /// Whether a token names a value, and not a member, a filter, a test or a keyword.
     fn is_value(&self, at: usize, name: &str) -> bool {
         const WORDS: [&str; 8] = ["and", "or", "not", "in", "is", "if", "else", "defined"];
         let before = at.checked_sub(1).and_then(|at| self.words.get(at));
         !matches!(before, Some(Token::Dot | Token::Pipe | Token::Ident("is"))) && !WORDS.contains(&name)
     }
 
-    /// What a `*` multiplies by.
+    /// The factor of a `*`.
     fn factor(&self, at: usize) -> Result<u64, Refused> {
         let number = |at: Option<usize>| match at.and_then(|at| self.words.get(at)) {
             Some(Token::Int(number)) if *number <= MAX_FACTOR => Some((*number).max(1)),
