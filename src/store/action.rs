@@ -1,5 +1,5 @@
-//! What operators did (`lumo_operator_actions`). Each row is written by the transaction that does it, or that stores what came of it, so
-//! neither is there without the other.
+//! Records what operators did (`lumo_operator_actions`). Each row is written by the transaction that does it or stores
+//! its result, so neither exists without the other.
 
 use std::fmt::Display;
 
@@ -11,12 +11,12 @@ use crate::model::actor::Actor;
 use crate::model::id::{DeliveryId, EndpointName, EventId};
 use crate::store::{Error, Store, Tx};
 
-/// Longest reason that is kept, in characters.
+/// The longest reason that is kept, in characters.
 const MAX_REASON: usize = 1_000;
 /// Rows that are removed in one transaction.
 const BATCH: u64 = 500;
 
-/// Something that an operator did.
+/// An action of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deed {
     action: Action,
@@ -31,7 +31,7 @@ impl Deed {
         Self { action, object: object.to_string(), event: None, reason: None }
     }
 
-    /// What was done to the deliveries of these events to one endpoint.
+    /// An action on the deliveries of these events to one endpoint.
     pub(in crate::store) fn to_deliveries<'a>(
         action: Action,
         events: impl IntoIterator<Item = &'a EventId>,
@@ -44,10 +44,10 @@ impl Deed {
         events.into_iter().map(deed).collect()
     }
 
-    /// With what the operator gave as the reason; cut where it is very long.
+    /// Adds the operator's reason, cut to the longest one that is kept.
     #[must_use]
     pub fn because(self, reason: &str) -> Self {
-        // PostgreSQL keeps no NUL.
+        // PostgreSQL cannot store NUL.
         let kept: String =
             reason.chars().take(MAX_REASON).map(|letter| if letter == '\0' { '\u{fffd}' } else { letter }).collect();
         Self { reason: (!kept.is_empty()).then_some(kept), ..self }
@@ -55,7 +55,7 @@ impl Deed {
 }
 
 impl Store {
-    /// Records that an endpoint was sent a test, which changes nothing else.
+    /// Records that a test was sent to an endpoint; nothing else changes.
     ///
     /// # Errors
     /// If the database fails.
@@ -64,7 +64,7 @@ impl Store {
             .await
     }
 
-    /// What operators did, newest first: what comes after the action with this id in that order.
+    /// The actions of operators, newest first, after the action with this id.
     ///
     /// # Errors
     /// If the database fails.
@@ -76,7 +76,7 @@ impl Store {
         Ok(query.all(self.read()).await?)
     }
 
-    /// What operators did to the deliveries of an event, newest first.
+    /// The actions of operators on the deliveries of an event, newest first.
     ///
     /// # Errors
     /// If the database fails.
@@ -93,7 +93,7 @@ impl Store {
     /// # Errors
     /// If the database fails; nothing is removed then.
     pub async fn forget_actions(&self, before: DateTime<Utc>) -> Result<u64, Error> {
-        // Ids are in order of time, but for the moments by which clocks differ.
+        // Ids are in order of time, except where the clocks of processes differ.
         let oldest: Vec<(i64, DateTime<Utc>)> = operator_action::Entity::find()
             .select_only()
             .columns([operator_action::Column::Id, operator_action::Column::At])
@@ -117,7 +117,7 @@ impl Store {
 }
 
 impl Tx {
-    /// Writes down who did this, in the transaction that does it.
+    /// Records these actions and who did them, in the transaction that does them.
     pub(in crate::store) async fn record(&self, by: &Actor, deeds: Vec<Deed>, now: DateTime<Utc>) -> Result<(), Error> {
         if deeds.is_empty() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Queries for people, and what is done about old rows: lists, counts, `reconcile`, retention. Nothing here decides what is
+//! Queries for people, and the removal of old rows: lists, counts, `reconcile`, retention. Nothing here decides what is
 //! delivered.
 
 pub mod activity;

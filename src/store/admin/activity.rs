@@ -1,8 +1,8 @@
 //! Counts deposits and deliveries per hour, for the last hours.
 //!
-//! Only the hours are looked at, however much is stored: deposits along the key of their times, deliveries along the numbers of
-//! their events. Where each hour begins in the log is found by halving; so no event is read but those that an endpoint has
-//! not reached.
+//! Only the rows of these hours are read, however many are stored: deposits by the index on their times, deliveries by
+//! the numbers of their events. The first event of each hour is found by bisection. Of the events themselves, only
+//! those that an endpoint has not reached are read.
 
 use std::collections::BTreeMap;
 
@@ -18,17 +18,17 @@ use crate::store::db::statement::Sql;
 use crate::store::mirror::time;
 use crate::store::{Error, Store};
 
-/// The name of the column that says which hour.
+/// The name of the column with the number of the hour.
 const HOUR: &str = "hour_no";
 /// Before the first hour.
 const NO_HOUR: i64 = -1;
 
-/// An hour and what fell into it.
+/// An hour, with its deposits and deliveries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hour {
     pub begins_at: DateTime<Utc>,
     pub deposits: i64,
-    /// Deliveries of events that were noticed in it, by endpoint and the state that they have now.
+    /// Deliveries of events that were noticed in it, by endpoint and present state.
     pub deliveries: Vec<(EndpointName, State, i64)>,
 }
 
@@ -53,7 +53,7 @@ impl HourBounds {
         self.0.first().copied().unwrap_or(i64::MAX)
     }
 
-    /// SQL for the number of the hour that an event falls into: of the last one that begins at it or before it.
+    /// SQL for the number of the hour in which an event falls: the last hour that begins at or before the event.
     fn hour(&self, column: &str) -> (String, Vec<Value>) {
         let cases: String = self.0.iter().map(|_| format!("WHEN {column} >= ? THEN ? ")).collect();
         let numbered: Vec<(i64, &i64)> = (0..).zip(&self.0).collect();
@@ -121,7 +121,7 @@ impl Store {
         Ok(counted.into_iter().map(|row| (row.hour_no, row.counted)).collect())
     }
 
-    /// How many deliveries of each hour's events are in which state. A row decides before everything else, so that no delivery is
+    /// Counts the deliveries of each hour's events by state. If there is a row, its state counts, so no delivery is
     /// counted twice.
     async fn deliveries_by_hour(&self, scope: &Scope, bounds: &HourBounds) -> Result<Vec<(i64, State, i64)>, Error> {
         let reach = scope.to.reach();
@@ -161,7 +161,7 @@ impl Store {
         Ok(HourCount::find_by_statement(sql.statement()).all(self.read()).await?)
     }
 
-    /// Events from a number on that ranges of this state hold.
+    /// Counts events from a number on that are in ranges of this state.
     async fn held_by_hour(
         &self,
         scope: &Scope,

@@ -57,7 +57,7 @@ struct Noticed {
 }
 
 impl Store {
-    /// Deliveries that are not delivered, counted by endpoint and state. What a range gave up without a row is not counted.
+    /// Counts undelivered deliveries by endpoint and state. Events that a range gave up without a row are not counted.
     ///
     /// # Errors
     /// If the database fails.
@@ -88,7 +88,7 @@ impl Store {
              MIN(CASE WHEN x.reason = 'live' THEN e.detected_at ELSE x.created_at END) AS oldest \
              FROM lumo_exceptions x JOIN lumo_events e ON e.seq = x.seq \
              WHERE x.state IN ('waiting', 'retrying', 'sending', 'awaiting_ack') GROUP BY x.endpoint, x.state";
-        // From the index alone: there may be many, and they wait for nothing.
+        // Read from the index alone: there may be many, and none of them waits.
         let ended = "SELECT x.endpoint, x.state, COUNT(*) AS deliveries FROM lumo_exceptions x \
              WHERE x.state IN ('dead', 'skipped') GROUP BY x.endpoint, x.state";
         let mut rows =
@@ -98,7 +98,7 @@ impl Store {
         Ok(rows)
     }
 
-    /// What the endpoint wants and has not reached; none if there is nothing.
+    /// Counts the events that the endpoint wants and has not reached; none if there are none.
     async fn counted_beyond(&self, scope: &Scope) -> Result<Option<(i64, Option<DateTime<Utc>>)>, Error> {
         let from = scope.position.saturating_add(1);
         let Some(held) = held(scope, subscription::State::Wanted, from, i64::MAX) else { return Ok(None) };

@@ -1,8 +1,9 @@
 //! Lists deliveries, and shows single ones with their attempts.
 //!
-//! A delivery is not stored as such: it is an event beyond an endpoint's position, a row of `lumo_exceptions`, a range that was
-//! given up, or an event that was passed. The state that is asked for decides which of these is read, so that a few that wait are
-//! found at once beside a million that were delivered. Nothing is read from the views.
+//! A delivery has no table of its own. It is an event after an endpoint's position, a row of `lumo_exceptions`, an
+//! event in a range that was given up, or an event that the position has passed. The requested state decides which of
+//! these are read, so a few waiting deliveries are found at once beside a million delivered ones. The views are not
+//! read.
 
 mod behind;
 mod parts;
@@ -26,20 +27,20 @@ pub use scope::Addressee;
 pub(super) use scope::Scope;
 pub(super) use select::held;
 
-/// Which deliveries to list: the newest event first, and of one event by endpoint.
+/// Which deliveries to list: by event, newest first, and for one event by endpoint.
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryFilter {
     pub state: Option<State>,
-    /// Only what is not delivered and is to be, dead and skipped ones too.
+    /// Only undelivered ones, including dead and skipped ones.
     pub undelivered: bool,
     pub endpoint: Option<EndpointName>,
     /// Only of events of this type.
     pub kind: Option<String>,
     pub external_id: Option<ExternalId>,
     pub event: Option<EventId>,
-    /// Only of events that were noticed then or later.
+    /// Only of events that were noticed at this time or later.
     pub since: Option<DateTime<Utc>>,
-    /// Only those that come after this one: an event's number, and an endpoint.
+    /// Only those after this one in the list: an event's number, and an endpoint.
     pub before: Option<(i64, EndpointName)>,
     pub limit: u64,
 }
@@ -56,19 +57,19 @@ pub struct DeliveryRow {
     pub reason: Reason,
     /// Attempts ever made.
     pub attempts: i32,
-    /// Attempts since the last start; the schedule counts these.
+    /// Attempts since the delivery last began anew; the retry schedule counts these.
     pub tries: i32,
-    /// Of one that is being sent: when it is sent again if nothing is heard of it.
+    /// For one in flight: when it is sent again if its result stays unknown.
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// Until when it keeps those behind it waiting, as it has failed.
+    /// Until when it holds its lane after its failure.
     pub hold_until: Option<DateTime<Utc>>,
     pub ack_by: Option<DateTime<Utc>>,
     pub delivered_at: Option<DateTime<Utc>>,
     pub last_status: Option<i32>,
     pub last_error: Option<String>,
-    /// When the event was noticed; of a replay or of history, when it was queued.
+    /// When the event was noticed; for a replay or a backfill, when it was queued.
     pub since: DateTime<Utc>,
-    /// The delivery of this event goes first.
+    /// The event whose delivery goes first in the lane.
     pub is_behind: Option<EventId>,
     pub to: Addressee,
 }
@@ -94,7 +95,7 @@ impl Store {
         self.note_who_goes_first(all).await
     }
 
-    /// One delivery; none if the endpoint never was to receive the event.
+    /// One delivery; none if the endpoint was never to receive the event.
     ///
     /// # Errors
     /// If the database fails.
@@ -134,11 +135,11 @@ impl Store {
         Ok(query.all(self.read()).await?)
     }
 
-    /// The newest of an endpoint's deliveries that the filter takes, from each place where they may be.
+    /// The newest of an endpoint's deliveries that match the filter, from each place where they may be.
     async fn found(&self, scope: &Scope, filter: &DeliveryFilter, bounds: &SeqBounds) -> Result<Vec<Found>, Error> {
         let asked = Asked::of(filter);
         let mut found: Vec<Found> = Vec::new();
-        // What becomes a row meanwhile is found twice rather than not at all.
+        // The log is read before the rows, so an event that gets a row meanwhile is found twice rather than not at all.
         for part in asked.log(scope.to.reach()) {
             if let Some(sql) = select::log(self.backend(), scope, part, filter, bounds) {
                 found.extend(Found::find_by_statement(sql.statement()).all(self.read()).await?);
@@ -163,7 +164,7 @@ fn newest(filter: &DeliveryFilter, scope: &Scope) -> i64 {
     }
 }
 
-/// What is shown, and the lane in which it waits; none if it is no delivery.
+/// The delivery and the lane in which it waits; none if the event is no delivery of this endpoint.
 fn row(scope: &Scope, found: Found) -> Option<(DeliveryRow, Option<String>)> {
     let range = scope.range(found.seq, &found.kind, found.audience.as_deref());
     let recorded = Recorded {

@@ -23,27 +23,28 @@ pub struct WalletFilter {
     pub blocked: Option<bool>,
     pub since: Option<DateTime<Utc>>,
     pub until: Option<DateTime<Utc>>,
-    /// Only those that come after this one.
+    /// Only those after this one in the list.
     pub after: Option<(DateTime<Utc>, WalletId)>,
     pub limit: u64,
 }
 
-/// Which deposits to list: newest first, and those after them of which the API does not say when they were made.
+/// Which deposits to list: newest first, then those without a time of creation.
 #[derive(Clone, Debug, Default)]
 pub struct DepositFilter {
     pub external_id: Option<ExternalId>,
     /// Paid to this address.
     pub address: Option<String>,
-    /// Of this transaction; upper and lower case are the same.
+    /// Of this transaction; case is ignored.
     pub tx_hash: Option<String>,
     pub status: Option<String>,
-    /// Only those that are settled, or have one of these statuses, which count as that.
+    /// Only those that are settled, or have one of these statuses, which count as settled.
     pub settled: Option<Vec<String>>,
-    /// Only those made from then on; or seen, where the API does not say when they were made.
+    /// Only those made at this time or later. For deposits without a time of creation, the time when they were first
+    /// seen counts.
     pub since: Option<DateTime<Utc>>,
-    /// Only those made before then; or seen.
+    /// Only those made before this time, by the same rule.
     pub until: Option<DateTime<Utc>>,
-    /// Only those that come after this one.
+    /// Only those after this one in the list.
     pub after: Option<(Option<DateTime<Utc>>, DepositId)>,
     pub limit: u64,
 }
@@ -147,7 +148,7 @@ impl Store {
         Ok(event::Entity::find_by_id(id.clone()).one(self.read()).await?)
     }
 
-    /// The events that follow this number, in their order.
+    /// The events after this number, in order.
     ///
     /// # Errors
     /// If the database fails.
@@ -172,12 +173,13 @@ impl Store {
         Ok(self.first_event_since(time, 1).await? - 1)
     }
 
-    /// How many rows a listing has; for the blocked list, how many wallets are blocked. Those of a former company do not count.
+    /// How many rows a listing has; for the blocked list, how many wallets are blocked. Rows of a former company do not
+    /// count.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn rows(&self, listing: Listing) -> Result<u64, Error> {
-        // As a difference, because nearly always no row is of a former company.
+        // Computed as a difference, because usually no row is of a former company.
         let (all, former) = match listing {
             Listing::Wallets => {
                 (wallet::Entity::find(), wallet::Entity::find().filter(wallet::Column::FormerCompanyId.is_not_null()))
@@ -197,15 +199,15 @@ impl Store {
         Ok(deposit::Entity::find().count(self.read()).await?.saturating_sub(former))
     }
 
-    /// A bound as the driver wants it.
+    /// A time as a value for the driver.
     fn bound(&self, bound: Option<DateTime<Utc>>) -> Option<Value> {
         bound.map(|bound| time(Some(bound), self.backend()))
     }
 
-    /// What comes after a row in a list that is sorted by this time, the newest first, and then by id.
+    /// The condition for the rows after this one in a list that is sorted by this time, newest first, and then by id.
     fn after(&self, column: impl ColumnTrait, at: DateTime<Utc>, smaller_id: Expr) -> Expr {
         let at = || Expr::val(time(Some(at), self.backend()));
-        // The first condition says nothing new; but it is where an index can be entered.
+        // The first condition is implied by the second, but lets the database use an index.
         Expr::col(column).lte(at()).and(Expr::col(column).lt(at()).or(smaller_id))
     }
 }
@@ -226,13 +228,14 @@ fn deposits(filter: &DepositFilter) -> Select<deposit::Entity> {
         })
 }
 
-/// Longest text that the indexes on addresses and transactions have.
+/// The longest text, in bytes, in the indexes on addresses and transactions.
 const INDEXED: usize = 200;
 
-/// That a text is one of these, so that the index on it can be used, which leaves out texts that are too long for a key.
+/// The condition that a text is one of these, written so that its index can be used. The index leaves out texts that
+/// are too long for a key.
 fn indexed(column: impl ColumnTrait, texts: impl IntoIterator<Item = String>) -> Expr {
     let texts: Vec<String> = texts.into_iter().collect();
-    // In bytes, which is what MySQL's `length` counts.
+    // In bytes, as MySQL's `length` counts.
     let is_short = texts.iter().all(|text| text.len() <= INDEXED);
     let equal = column.is_in(texts);
     let short = || Expr::cust(format!("length({}) <= {INDEXED}", column.as_str()));

@@ -1,8 +1,9 @@
-//! What is settled, compared with what a merchant says is booked: the deposits and the merchant's own statement, both read in
-//! the order of the ids and merged.
+//! Compares the settled deposits with the merchant's bookings: reads the deposits and the merchant's own statement,
+//! both sorted by id, and merges them.
 //!
-//! The statement runs on a connection of its own that cannot write, in brackets, so that only what gives rows is one. Money
-//! comes as the text that the database makes of it, and a float is refused: its last digits are gone already.
+//! The statement runs on a connection of its own that cannot write, as a subquery in parentheses, so only a statement
+//! that returns rows is accepted. Amounts are read as the database's text. A float is refused, because it has already
+//! lost its last digits.
 
 mod source;
 
@@ -20,12 +21,12 @@ use crate::store::db::error::is_read_only;
 use crate::store::{Config, Error};
 use source::{Column, Rows, Source, db_error};
 
-/// Longest time for the comparison of a command.
+/// The longest time of a comparison by a command.
 pub const TIME_LIMIT: Duration = Duration::from_secs(600);
-/// How long a database may take to end what has taken too long.
+/// How long a database may take to end a statement that has timed out.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The columns that the statement must give.
+/// The columns that the statement must return.
 const WANTED: [&str; 2] = ["deposit_id", "amount"];
 
 /// Why nothing could be compared.
@@ -42,8 +43,8 @@ pub enum ReconcileError {
     Store(#[from] Error),
 }
 
-/// Compares the deposits with what the statement says is booked. Each difference is handed over as it is found, in the order
-/// of the ids.
+/// Compares the deposits with the bookings that the statement returns. Passes on each difference as it is found, in the
+/// order of the ids.
 ///
 /// # Errors
 /// [`ReconcileError::Statement`] if the statement cannot be used, or whatever else fails.
@@ -77,7 +78,8 @@ async fn compare(
     let mut tables;
     {
         let mut bookings = books.rows(bookings_sql(backend, select));
-        // The bookings are read first: whatever is booked by then is in the tables, as it is stored before it is booked.
+        // The bookings are read first: a deposit is stored before it is booked, so each booked deposit is in the tables
+        // by then.
         merge.take_booking(next_booking(&mut bookings).await?);
         tables = Source::open(config, deadline, limit).await?;
         let mut deposits = tables.rows(deposits_sql(backend));
@@ -98,10 +100,10 @@ async fn compare(
     Ok(merge.counts().clone())
 }
 
-/// Whether the statement gives what it must.
+/// Checks that the statement returns the required columns.
 fn check(given: &[Column], backend: Backend) -> Result<(), ReconcileError> {
     let find = |wanted: &str| {
-        // PostgreSQL alone tells columns apart by their case.
+        // Only on PostgreSQL are column names case-sensitive.
         let is_wanted = |column: &&Column| match backend {
             Backend::Postgres => column.name == wanted,
             _ => column.name.eq_ignore_ascii_case(wanted),
@@ -188,7 +190,7 @@ fn deposit(row: &QueryResult) -> Result<Deposit, sea_orm::DbErr> {
     })
 }
 
-/// What a failure of the merchant's statement means.
+/// The error for a failure of the merchant's statement.
 fn of_statement(error: sqlx::Error) -> ReconcileError {
     if is_late(&error) {
         return ReconcileError::OutOfTime;
@@ -205,7 +207,7 @@ fn of_statement(error: sqlx::Error) -> ReconcileError {
     }
 }
 
-/// Whether the database has ended the statement because of its time.
+/// Whether the database has ended the statement because of its time limit.
 fn is_late(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else { return false };
     match error.try_downcast_ref::<MySqlDatabaseError>() {

@@ -1,17 +1,18 @@
 //! Removes old rows, a few hundred at a time.
 //!
-//! An event is removed when it is old and nothing needs it: no endpoint has still to receive it, and it has neither a row of
-//! `lumo_exceptions` nor an attempt. Rows that have ended, and records of what was not sent, say why an event was not
-//! delivered, so they go in the same transaction as their event and never before it. Attempts that were made go by their own
-//! age.
+//! An event is removed when it is old and nothing needs it: every endpoint has received it or given it up, and it has
+//! neither a row of `lumo_exceptions` nor an attempt. Ended rows, and records of events that were not sent, say why an
+//! event was not delivered. So they are removed in the same transaction as their event, never before it. Attempts that
+//! were made are removed by their own age.
 //!
-//! Types that can happen once ([`EventType::happens_once`]) are never removed. Their id is derived from the fact, and the
-//! key refuses a second one: when a table is emptied and read again, every wallet and every deposit is found anew and
-//! must come out as the event that it was. The id of any other event holds the row's version or the moment, so nothing
-//! makes it again. `seq` and `stream_seq` go on from `lumo_streams`, which forgets nothing.
+//! Events of types that can happen only once ([`EventType::happens_once`]) are never removed. Their id is derived from
+//! the fact, and the key refuses a second one. When a table is emptied and read again, every wallet and deposit is
+//! found anew and must yield the event that it was before. The id of any other event contains the row's version or the
+//! time, so it is never made again. `seq` and `stream_seq` continue from `lumo_streams`, which is never reset.
 //!
-//! Each batch is a transaction of its own and locks neither the log nor a turnstile, so nobody who publishes or delivers
-//! waits for it. A transaction that gives an old event a row locks the event first. Retention does so too, and then checks again.
+//! Each batch is a transaction of its own and locks neither the log nor a turnstile, so publishing and delivering do
+//! not wait for it. A transaction that gives an old event a row locks the event first. Retention locks it too, and then
+//! checks again.
 
 mod attempts;
 mod need;
@@ -29,29 +30,29 @@ pub use attempts::AttemptWalk;
 
 /// Events in one batch.
 const BATCH: u64 = 500;
-/// Numbers of the log that one query looks through for events that can be removed.
+/// Numbers of the log that one query searches for events that can be removed.
 const WINDOW: i64 = 20_000;
 
-/// What is older than this goes; none keeps everything.
+/// Rows older than these times are removed; none keeps everything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cutoffs {
-    /// For events by when they were noticed, and for skipped and replayed deliveries by when they ended.
+    /// For events, by when they were noticed; for skipped and replayed deliveries, by when they ended.
     pub events: Option<DateTime<Utc>>,
-    /// For dead deliveries by when they died.
+    /// For dead deliveries, by when they died.
     pub dead: Option<DateTime<Utc>>,
     /// For attempts that were made.
     pub attempts: Option<DateTime<Utc>>,
 }
 
 impl Cutoffs {
-    /// For what operators did: it is kept for as long as what it may have been done to.
+    /// For actions of operators: kept as long as the deliveries that they may be about.
     #[must_use]
     pub fn actions(&self) -> Option<DateTime<Utc>> {
         self.events.zip(self.dead).map(|(events, dead)| Ord::min(events, dead))
     }
 }
 
-/// How many rows are gone.
+/// How many rows were removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     pub events: u64,
@@ -59,7 +60,7 @@ pub struct Pruned {
     pub deliveries: u64,
     pub attempts: u64,
     pub ranges: u64,
-    /// Of operators.
+    /// Actions of operators.
     pub actions: u64,
 }
 
@@ -73,10 +74,10 @@ impl std::ops::AddAssign for Pruned {
     }
 }
 
-/// How far a walk along the events has come.
+/// The progress of a pass over the events.
 #[derive(Debug)]
 pub struct EventWalk {
-    /// The last number that was looked at.
+    /// The last number that was checked.
     after: i64,
     /// The first event that is too young.
     before: i64,
@@ -85,7 +86,7 @@ pub struct EventWalk {
 }
 
 impl EventWalk {
-    /// Below this number no event is left that could ever be removed: a later walk may begin there.
+    /// Below this number no event is left that could ever be removed: a later pass may begin there.
     #[must_use]
     pub fn floor(&self) -> i64 {
         self.kept.unwrap_or(self.after + 1)
@@ -107,7 +108,7 @@ struct Candidate {
 }
 
 impl Store {
-    /// A walk along the events from this number on that were noticed before then.
+    /// Begins a pass over the events from this number on that were noticed before this time.
     ///
     /// # Errors
     /// If the database fails.
@@ -116,7 +117,7 @@ impl Store {
         Ok(EventWalk { after: from - 1, before, kept: None })
     }
 
-    /// Removes what is old and not needed of the next few hundred events; none at the end of the walk.
+    /// Removes those of the next few hundred events that are old and not needed; none at the end of the pass.
     ///
     /// # Errors
     /// If the database fails; nothing of the batch is removed then.
@@ -151,7 +152,7 @@ impl Store {
         Ok(Some(pruned))
     }
 
-    /// Removes the ranges that hold no event any more. `floor` is that of a walk along the events.
+    /// Removes the ranges that contain no event any more. `floor` is that of a pass over the events.
     ///
     /// # Errors
     /// If the database fails.
@@ -176,8 +177,8 @@ impl Store {
         Ok(Pruned { ranges: gone.await?.rows_affected, ..Pruned::default() })
     }
 
-    /// A number from `from` on: every event before it was noticed earlier, and every event from it on then or later. Found by
-    /// bisection, as the log is in order of time.
+    /// The number, not below `from`, that separates events noticed before this time from those noticed at this time or
+    /// later. Found by bisection, because the log is in order of time.
     pub(in crate::store) async fn first_event_since(&self, time: DateTime<Utc>, from: i64) -> Result<i64, Error> {
         let (mut low, mut high) = (from, self.last_number(stream::ALL).await?.saturating_add(1));
         while low < high {
@@ -200,7 +201,7 @@ fn candidates() -> sea_orm::Select<event::Entity> {
         .filter(event::Column::Kind.is_in(removable().map(EventType::as_str)))
 }
 
-/// The types whose facts nothing can notice again. A type that this program does not know is kept.
+/// The types that can be removed: their facts cannot be noticed again. A type that this program does not know is kept.
 fn removable() -> impl Iterator<Item = EventType> {
     EventType::ALL.iter().copied().filter(|kind| !kind.happens_once())
 }

@@ -15,37 +15,38 @@ use crate::model::id::CompanyId;
 use crate::model::record::{Deposit, Wallet};
 use crate::store::{Deed, Error, Fence, Mirrored, Store, Tx};
 
-/// Rows that are set apart by one statement.
+/// Rows that one statement marks as a former company's.
 const ROWS_AT_ONCE: i64 = 20_000;
 
-/// The company and the server that the tables are filled from.
+/// The company and the server that the tables belong to.
 pub type Account = account::Model;
 
-/// What is noted of whose key it is.
+/// What is recorded about the key's company.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Noting {
-    /// Whose the tables are, as soon as that is known, and that the key is another's, for all processes and with an event.
+    /// The owner of the tables, once known; and, for all processes and with an event, that the key is another
+    /// company's.
     All {
         fence: Option<Fence>,
     },
-    /// Whose the tables are, as soon as that is known.
+    /// The owner of the tables, once known.
     First,
     Nothing,
 }
 
-/// What is adopted.
+/// The result of an adoption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Adopted {
-    /// The tables belong to it already.
+    /// The tables belong to this company and server already.
     Nothing,
-    /// Only the server is another one: everything is kept.
+    /// Only the server differs: everything is kept.
     Server,
-    /// Another company: its lists are a first import. So many rows were of the companies before.
+    /// The company differs: its lists are imported as at first. The numbers are the rows of former companies.
     Company { former_wallets: u64, former_deposits: u64 },
 }
 
 impl Store {
-    /// The company and the server that the tables are filled from; none until they are known.
+    /// The company and the server that the tables belong to; none until they are known.
     ///
     /// # Errors
     /// If the database fails.
@@ -53,8 +54,8 @@ impl Store {
         Ok(account::Entity::find_by_id(account::OWN).one(self.read()).await?)
     }
 
-    /// Whether the tables are filled from this company and server; the first one known is kept. Returns the account that they
-    /// have otherwise.
+    /// Whether the tables belong to this company and server. The first one known is recorded as their owner. Otherwise
+    /// returns the account that they belong to.
     ///
     /// # Errors
     /// If the database fails, or somebody else leads now.
@@ -65,7 +66,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Result<(), Account>, Error> {
         let notes_strangers = matches!(noting, Noting::All { .. });
-        // Asked before every round, and nearly always as it was.
+        // Checked before every round, and nearly always unchanged.
         match self.account().await? {
             None if noting == Noting::Nothing => return Ok(Ok(())),
             Some(account) if account.is(found) && !(notes_strangers && account.wrong_since.is_some()) => {
@@ -102,8 +103,8 @@ impl Store {
         .await
     }
 
-    /// Gives the tables to this company and server. Where it is another company, the rows of those before stay and count for
-    /// nothing, and what was learned of the lists begins anew.
+    /// Assigns the tables to this company and server. If it is another company, the rows of former companies stay but
+    /// do not count, and what was learned about the lists is reset.
     ///
     /// # Errors
     /// If the database fails.
@@ -146,19 +147,19 @@ impl Tx {
         Ok(account::Entity::find_by_id(account::OWN).lock_exclusive().one(self.session()).await?)
     }
 
-    /// The account, as what is published says it.
+    /// The account, as events name it.
     pub(in crate::store) async fn account(&self) -> Result<Option<Account>, Error> {
         Ok(account::Entity::find_by_id(account::OWN).one(self.session()).await?)
     }
 
-    /// The account of tables that had none: of the company that rows name which were read while no key named its own, or else
-    /// of what was found.
+    /// Records the first account of the tables: of the company named by rows that were read before the key's own was
+    /// known, otherwise of the one that was found.
     async fn first_account(&self, found: &Identity, now: DateTime<Utc>) -> Result<Account, Error> {
         let company = self.company_of_rows().await?.unwrap_or_else(|| found.company.clone());
         self.write_account(&Identity { company, server: found.server.clone() }, now).await
     }
 
-    /// The company that the oldest row names which names one.
+    /// The company of the oldest row that names one.
     async fn company_of_rows(&self) -> Result<Option<CompanyId>, Error> {
         let wallets = wallet::Entity::find()
             .select_only()
@@ -193,7 +194,8 @@ impl Tx {
         Ok(account)
     }
 
-    /// Whether the tables belong to this, and are noted to be read with the key of another; that is over then.
+    /// Whether the tables belong to this company and server, and are recorded as read with another key. Clears that
+    /// record.
     pub(super) async fn is_misread(&self, right: &Identity) -> Result<bool, Error> {
         let account = self.own_account().await?;
         let is_misread = account.is_some_and(|account| account.is(right) && account.wrong_since.is_some());
@@ -215,7 +217,7 @@ impl Tx {
         Ok(())
     }
 
-    /// The process that syncs stores nothing more until it has claimed the lead again.
+    /// Ends the lease for reading: the process that syncs stores nothing more until it has the lease again.
     async fn end_reading(&self, now: DateTime<Utc>) -> Result<(), Error> {
         let held = lease::Entity::find().lock_exclusive().all(self.session()).await?;
         for row in held {
@@ -230,8 +232,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Sets the rows of the company before apart, and takes back those of this one; returns how many are others' then. A stretch
-    /// at a time, as no statement may take long.
+    /// Marks the rows of the former company, and takes back those of this one. Returns how many are former then. Works
+    /// on a range of rows at a time, so that no statement takes long.
     async fn set_apart<R: Mirrored>(&self, before: Option<&CompanyId>, now: &CompanyId) -> Result<u64, Error> {
         let last = self.lock_counter(R::COUNTER).await?;
         for low in (0..).map(|at| at * ROWS_AT_ONCE).take_while(|low| *low < last) {
@@ -256,7 +258,8 @@ impl Tx {
         Ok(u64::try_from(others).unwrap_or(0))
     }
 
-    /// Forgets what was learned of the lists, so that they are read as at first, and how the deposits of the former company fared.
+    /// Forgets what was learned about the lists, so that they are imported anew, and the counted status changes of the
+    /// former company's deposits.
     async fn begin_anew(&self) -> Result<(), Error> {
         progress::Entity::delete_many().exec(self.session()).await?;
         sweep::Entity::delete_many().exec(self.session()).await?;
@@ -269,11 +272,11 @@ impl Tx {
     }
 }
 
-/// What is asked of an account.
+/// Comparisons of an account with a key's company and server.
 pub trait Belongs {
-    /// Whether this is its company and its server.
+    /// Whether these are the account's company and server.
     fn is(&self, found: &Identity) -> bool;
-    /// Whether it is noted that this is what was found instead.
+    /// Whether it is recorded that these were found instead.
     fn has_noted(&self, found: &Identity) -> bool;
 }
 

@@ -1,8 +1,8 @@
 //! Leases: one process at a time does a job, and its writes are fenced.
 //!
-//! A lease alone does not keep two from doing it: a process that was held up for longer than the lease does not know that
-//! another took over. So each new leader gets a number of its own, and every transaction of the work looks, in its own
-//! transaction and under a lock, whether its number is still the one. A leader that lost its place can commit nothing.
+//! A lease alone is not enough: a process that was suspended for longer than its lease does not know that another took
+//! over. So each new leader gets a number of its own, the epoch, and every transaction of the job checks under a lock
+//! whether its epoch is still the present one. A leader that lost the lease can commit nothing.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::lease;
@@ -15,10 +15,10 @@ use sea_orm::{
 use crate::model::account::Identity;
 use crate::store::{Error, Store, Tx};
 
-/// The owner of a lease that was given up.
+/// The owner in a lease that was given up.
 const NOBODY: &str = "";
 
-/// The right to lead, as a transaction shows it.
+/// The fencing token of a leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fence {
     pub resource: &'static str,
@@ -26,18 +26,18 @@ pub struct Fence {
     pub epoch: i64,
 }
 
-/// Who has the lead until when, as the table says.
+/// The holder of a lease and its end, as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     pub owner: String,
     pub epoch: i64,
     pub expires_at: DateTime<Utc>,
-    /// The process, if it has a lock that shows that it lives.
+    /// The process, if it holds a process lock.
     pub process: Option<u32>,
 }
 
 impl Holder {
-    /// Whether anybody has the lead, by this clock.
+    /// Whether the lease is held at this time.
     #[must_use]
     pub fn is_held(&self, now: DateTime<Utc>) -> bool {
         self.owner != NOBODY && self.expires_at > now
@@ -52,8 +52,8 @@ impl From<lease::Model> for Holder {
 }
 
 impl Store {
-    /// Takes the lead or keeps it for another `lease`; none if somebody else has it. Who keeps it in time keeps the fence;
-    /// who lost it in between gets a new one, even if nobody else had taken it.
+    /// Takes the lease, or renews it for another `lease`; none if another process has it. A leader that renews in time
+    /// keeps its fence. One whose lease had ended gets a new fence, even if no other took it in between.
     ///
     /// # Errors
     /// If the database fails.
@@ -65,7 +65,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Option<Fence>, Error> {
         let of_another = |row: &lease::Model| row.expires_at > now && row.owner != owner && row.owner != NOBODY;
-        // Those who wait for their turn ask often, and must not stand in the leader's way.
+        // Standbys poll often, and must not hold up the leader, so this reads without a lock first.
         if lease::Entity::find_by_id(resource).one(self.read()).await?.as_ref().is_some_and(of_another) {
             return Ok(None);
         }
@@ -94,8 +94,8 @@ impl Store {
         .await
     }
 
-    /// Takes the lead from a holder that is seen to have it with the key of another company, for a process whose key is of `found`: none
-    /// unless the tables belong to that, and are noted to be read with another key. What was noted is over then.
+    /// Takes the lease from a holder that reads with the key of another company, for a process whose key is of `found`.
+    /// None unless the tables belong to `found` and are recorded as read with another key. Clears that record.
     ///
     /// # Errors
     /// If the database fails.
@@ -118,7 +118,7 @@ impl Store {
         .await
     }
 
-    /// Who has the lead, or had it last.
+    /// The present holder of the lease, or the last one.
     ///
     /// # Errors
     /// If the database fails.
@@ -126,7 +126,7 @@ impl Store {
         Ok(lease::Entity::find_by_id(resource).one(self.read()).await?.map(Holder::from))
     }
 
-    /// Ends the lease of somebody who does not keep it any more. Returns whether it is still as it was seen.
+    /// Ends the lease of a holder that no longer renews it. Returns false if the lease has changed since it was seen.
     ///
     /// # Errors
     /// If the database fails.
@@ -152,7 +152,7 @@ impl Store {
         self.tx("lease.depose", |tx| async move { tx.end_leases(others(), now).await }).await
     }
 
-    /// Gives up the lead, so that another need not wait for the lease to end. Nothing happens if it was lost already.
+    /// Gives up the lease, so that another process need not wait for its end. Does nothing if it was lost already.
     ///
     /// # Errors
     /// If the database fails; the lease ends by itself then.
@@ -168,7 +168,7 @@ impl Store {
 }
 
 impl Tx {
-    /// Makes this process the owner of a lease that there is.
+    /// Makes this process the owner of an existing lease.
     async fn take_lease(&self, fence: Fence, owner: &str, expires_at: DateTime<Utc>) -> Result<Fence, Error> {
         lease::Entity::update_many()
             .set(lease::ActiveModel {
@@ -184,7 +184,8 @@ impl Tx {
         Ok(fence)
     }
 
-    /// Ends leases. Then they are nobody's, whatever end they name: a clock that is wrong now may be right again.
+    /// Ends leases. They then have no owner, whatever end they have, because a clock that is wrong now may be right
+    /// again.
     async fn end_leases(&self, which: Condition, now: DateTime<Utc>) -> Result<(), Error> {
         lease::Entity::update_many()
             .col_expr(lease::Column::Owner, Expr::value(NOBODY))
@@ -195,7 +196,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Makes sure that the fence stands until the transaction ends. Comes before every other lock.
+    /// Locks the lease, so that the fence stays valid until the transaction ends. Comes before every other lock.
     pub(in crate::store) async fn hold(&self, fence: Option<Fence>) -> Result<(), Error> {
         let Some(fence) = fence else { return Ok(()) };
         let epoch: Option<i64> = match self.backend() {

@@ -12,10 +12,10 @@ use sea_orm::{
 use crate::model::Listing;
 use crate::store::{Error, Fence, Store, Tx};
 
-/// Where a listing stands.
+/// The progress of a listing.
 pub type Progress = progress::Model;
 
-/// What a round changes of where its listing stands.
+/// What a round changes of its listing's progress.
 #[derive(Clone, Debug)]
 pub struct Advance<'a> {
     /// The watermarks only grow, and the times of the first import are set once. Its `memory` is not written.
@@ -23,7 +23,7 @@ pub struct Advance<'a> {
     pub memory: Remembered,
 }
 
-/// What becomes of the engine's memory. There is no way to erase it.
+/// What to do with the engine's memory. There is no way to erase it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remembered {
     Keep,
@@ -64,8 +64,8 @@ impl Store {
         Ok(query.order_by_desc(run::Column::StartedAt).limit(limit).all(self.read()).await?)
     }
 
-    /// Records a pass, and where its listing stands after it. Without an `advance`, another process remembers the listing,
-    /// and nothing but the record is written.
+    /// Records a pass, and the listing's progress after it. Without an `advance`, another process leads, and only the
+    /// record is written.
     ///
     /// # Errors
     /// If the database fails, or somebody else leads now.
@@ -85,8 +85,8 @@ impl Store {
         .await
     }
 
-    /// Stores when the first import of a listing was complete, unless that is known: what turns up from then on is news,
-    /// also for a process that goes on after this one has died.
+    /// Stores when the first import of a listing was completed, unless that is known: rows that appear from then on are
+    /// news, also for a process that continues after this one has died.
     ///
     /// # Errors
     /// If the database fails, or somebody else leads now.
@@ -119,7 +119,7 @@ impl Store {
 }
 
 impl Tx {
-    /// Stores where a listing stands. The troubles are not a pass's business: [`Store::note_stalled`],
+    /// Stores the progress of a listing, except its problems: see [`Store::note_stalled`] and
     /// [`Store::note_unauthorized`].
     ///
     /// # Errors
@@ -166,7 +166,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Where a listing stands, locked until the transaction ends. There is a row for it from now on.
+    /// The progress of a listing, locked until the transaction ends. Creates the row if there is none.
     pub(in crate::store) async fn own_progress(&self, listing: &str) -> Result<Progress, Error> {
         let query = progress::Entity::find_by_id(listing).lock_exclusive();
         if let Some(row) = query.one(self.session()).await? {
@@ -193,7 +193,7 @@ impl Tx {
             rejected: count(run.rejected),
             error: Set(run.error.clone()),
         };
-        // Two that began at the same microsecond, by a clock that was set back: the history can do without the first.
+        // Two passes may begin at the same microsecond if a clock was set back. The second one replaces the first.
         let columns =
             run::Column::iter().filter(|column| !matches!(column, run::Column::Listing | run::Column::StartedAt));
         let key = [run::Column::Listing, run::Column::StartedAt];

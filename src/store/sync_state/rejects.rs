@@ -17,7 +17,7 @@ use crate::model::record::Reject;
 use crate::store::mirror::{among, at_once, insert_rows};
 use crate::store::{Error, Fence, Store, Tx};
 
-/// Kept items of one listing; more are refused.
+/// The most kept items of one listing; more are refused.
 pub const MAX_REJECTS: u64 = 10_000;
 
 /// An item that is kept.
@@ -27,15 +27,15 @@ pub struct KnownReject {
     pub last_seen_at: DateTime<Utc>,
 }
 
-/// The kept items, by listing and by what they are kept under.
+/// The kept items, by listing and key.
 pub type KnownRejects = HashMap<(Listing, String), KnownReject>;
 
-/// What became of items that were to be kept.
+/// The result of keeping items.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeptRejects {
-    /// What those are kept under that were not kept before, or were with another content.
+    /// The keys of items that are new, or have changed.
     pub news: Vec<String>,
-    /// How many found no room.
+    /// How many were refused for lack of room.
     pub refused: u64,
 }
 
@@ -43,13 +43,13 @@ pub struct KeptRejects {
 #[derive(Clone, Debug, Default)]
 pub struct RejectFilter {
     pub listing: Option<Listing>,
-    /// Only those that come after this one.
+    /// Only those after this one in the list.
     pub after: Option<(Listing, String)>,
     pub limit: u64,
 }
 
 impl Store {
-    /// What is kept of all listings.
+    /// The kept items of all listings.
     ///
     /// # Errors
     /// If the database fails.
@@ -67,7 +67,7 @@ impl Store {
         Ok(rows.into_iter().filter_map(known).collect())
     }
 
-    /// Keeps the items, as far as there is room, with an event for each that is new or has changed.
+    /// Keeps as many items as there is room for, with an event for each that is new or has changed.
     ///
     /// # Errors
     /// If the database fails, or another process leads now; nothing is stored then.
@@ -87,7 +87,7 @@ impl Store {
         .await
     }
 
-    /// Forgets the items that were last seen before then; returns how many.
+    /// Deletes the items that were last seen before this time. Returns how many.
     ///
     /// # Errors
     /// If the database fails, or another process leads now.
@@ -145,7 +145,7 @@ impl Tx {
         now: DateTime<Utc>,
     ) -> Result<KeptRejects, Error> {
         let of_listing = reject::Column::Listing.eq(listing.as_str());
-        // Of two items that are kept under one id, the last counts.
+        // Of two items with one key, the last counts.
         let rejects: HashMap<&str, &Reject> = rejects.iter().map(|reject| (reject.key.as_str(), reject)).collect();
         let keys: Vec<&str> = rejects.keys().copied().collect();
         let mut known: HashMap<String, i64> = HashMap::new();
@@ -214,7 +214,7 @@ impl Tx {
         Ok(result)
     }
 
-    /// Forgets the items that can be read now.
+    /// Deletes the items that can be read now.
     pub(in crate::store) async fn release_rejects(&self, readable: &[(Listing, String)]) -> Result<(), Error> {
         for (listing, item) in readable {
             reject::Entity::delete_by_id((listing.as_str().to_owned(), item.clone())).exec(self.session()).await?;

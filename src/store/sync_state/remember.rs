@@ -3,7 +3,7 @@
 use crate::store::{Advance, Error, Fence, Store};
 
 impl Store {
-    /// Stores where a listing stands, without a pass.
+    /// Stores the progress of a listing, without a pass.
     ///
     /// # Errors
     /// If the database fails, or somebody else leads now.

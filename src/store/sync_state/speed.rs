@@ -7,7 +7,7 @@ use sea_orm::{ActiveValue::Set, EntityTrait};
 use crate::store::{Error, Store};
 
 impl Store {
-    /// The note, if there ever was one.
+    /// The recorded rate, if there is one.
     ///
     /// # Errors
     /// If the database fails.
@@ -16,7 +16,7 @@ impl Store {
         Ok(row.map(|row| row.value))
     }
 
-    /// Replaces the note.
+    /// Records the rate.
     ///
     /// # Errors
     /// If the database fails.

@@ -9,20 +9,20 @@ use crate::model::Listing;
 use crate::model::facts::{Standing, Trouble, standing_event};
 use crate::store::{Error, Fence, Progress, Store};
 
-/// Rows that left a list and are held back from being called missing.
+/// Rows that left a list and are not yet marked as missing.
 #[derive(Clone, Debug, Default)]
 pub struct HeldRemovals {
     pub rows: u64,
-    /// In a sentence.
+    /// The reason, as a sentence.
     pub why: Option<String>,
-    /// Whether it is to be reported although some were held back before.
+    /// Whether to report it although some rows were held back before.
     pub is_news: bool,
-    /// When the operator said that whatever left is gone, if that was now.
+    /// When the operator accepted the removals, if in this round.
     pub accepted_at: Option<DateTime<Utc>>,
 }
 
 impl Store {
-    /// Notes that a listing has not been kept up to date since then, or that it is again. Returns whether that is news.
+    /// Records that a listing has been out of date since this time, or is current again. Returns whether that is news.
     ///
     /// # Errors
     /// If the database fails, or somebody else leads now.
@@ -36,7 +36,7 @@ impl Store {
         self.note(listing, Trouble::Stalled, since, fence, now).await
     }
 
-    /// Notes that the key is refused, or that it is taken again. Returns whether that is news.
+    /// Records that the key is refused, or accepted again. Returns whether that is news.
     ///
     /// # Errors
     /// If the database fails, or somebody else leads now.
@@ -50,8 +50,8 @@ impl Store {
         self.note(listing, Trouble::Unauthorized, unauthorized.then_some(now), fence, now).await
     }
 
-    /// Notes how many rows of a listing are held back from being called missing, and why; none if `held` is 0. That it
-    /// begins, ends, or is `news` for another reason is an event.
+    /// Records how many rows of a listing are held back from being marked as missing, and why; none if `held` is 0.
+    /// Publishes an event when that begins, ends, or is news for another reason.
     ///
     /// # Errors
     /// If the database fails, or another process leads now.
@@ -109,7 +109,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<bool, Error> {
         let known = |before: Option<DateTime<Utc>>| before.is_some() == after.is_some();
-        // Asked after every pass, and nearly always nothing.
+        // Checked after every pass, and nearly always unchanged.
         if known(since(&self.progress(listing).await?, trouble)) {
             return Ok(false);
         }

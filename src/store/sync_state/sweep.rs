@@ -1,7 +1,7 @@
 //! Stores the progress of a listing's sweep, and which rows it has read.
 //!
-//! What a sweep is about to do next is its own business: its state is stored as it comes. The rows that it met are a bitmap
-//! over their numbers, in chunks, of which only those that changed are written.
+//! Only the engine reads the state of a sweep; it is stored as given. The rows that the sweep has read are a bitmap
+//! over the row numbers, in chunks. Only chunks that changed are written.
 
 use chrono::{DateTime, SubsecRound, Utc};
 use lumo_bridge_entity::{seen, sweep};
@@ -12,29 +12,29 @@ use crate::model::Listing;
 use crate::model::actor::Actor;
 use crate::store::{Deed, Error, Fence, Store, Tx};
 
-/// A sweep that is under way.
+/// An unfinished sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SweepState {
     pub listing: Listing,
-    /// Tells it from the one before.
+    /// Identifies the sweep.
     pub started_at: DateTime<Utc>,
     /// The last row number when it began.
     pub known_until: i64,
-    /// JSON of the sweep's own.
+    /// The engine's state, as JSON.
     pub state: String,
 }
 
-/// What is remembered in the transaction that stores a page: where to go on from, should the process die.
+/// What is stored in the transaction that stores a page: where to continue if the process dies.
 #[derive(Clone, Debug, Default)]
 pub struct Checkpoint {
-    /// The first import of this listing began then, by the upstream's clock.
+    /// The listing whose first import begins now, and the time by the upstream's clock.
     pub import_started: Option<(Listing, DateTime<Utc>)>,
     pub sweep: Option<SweepState>,
-    /// Chunks of the bitmap of `sweep` that changed. Without a sweep they belong to none, and are not stored.
+    /// Changed chunks of the bitmap of `sweep`. Not stored if there is no `sweep`.
     pub seen: Vec<(i32, Vec<u8>)>,
-    /// Items that could not be read before and can be now, by what they are kept under.
+    /// The keys of items that could not be read before and can be read now.
     pub readable: Vec<(Listing, String)>,
-    /// What an operator did to cause this, and who.
+    /// The operator's action that caused this, and who did it.
     pub deed: Option<(Actor, Deed)>,
 }
 
@@ -47,7 +47,7 @@ impl Checkpoint {
 }
 
 impl Store {
-    /// The sweep of a listing that is under way, and the chunks of its bitmap, in order.
+    /// The unfinished sweep of a listing, and the chunks of its bitmap, in order.
     ///
     /// # Errors
     /// If the database fails.
@@ -68,8 +68,8 @@ impl Store {
         .await
     }
 
-    /// Stores how far a sweep has come, and the chunks of its bitmap that changed. The chunks of a sweep that began at another
-    /// time are forgotten.
+    /// Stores the progress of a sweep, and the chunks of its bitmap that changed. Deletes the chunks of a sweep that
+    /// began at another time.
     ///
     /// # Errors
     /// If the database fails, or somebody else leads now.
@@ -87,7 +87,7 @@ impl Store {
         .await
     }
 
-    /// Forgets the sweep of a listing, with its bitmap.
+    /// Deletes the sweep of a listing, with its bitmap.
     ///
     /// # Errors
     /// If the database fails, or somebody else leads now.
@@ -102,7 +102,7 @@ impl Store {
 }
 
 impl Tx {
-    /// Stores what is to be remembered.
+    /// Stores a checkpoint.
     pub(in crate::store) async fn save_checkpoint(
         &self,
         checkpoint: &Checkpoint,
@@ -122,7 +122,7 @@ impl Tx {
 
     async fn save_sweep(&self, state: &SweepState, seen: &[(i32, Vec<u8>)], now: DateTime<Utc>) -> Result<(), Error> {
         let listing = state.listing.as_str();
-        // As the databases keep it, or the sweep would not recognise itself.
+        // Truncated as the databases store it; otherwise the sweep would not recognise its own row.
         let started_at = state.started_at.trunc_subsecs(6);
         let before = sweep::Entity::find_by_id(listing).lock_exclusive().one(self.session()).await?;
         if before.is_none_or(|before| before.started_at != started_at) {
@@ -139,7 +139,7 @@ impl Tx {
             [sweep::Column::StartedAt, sweep::Column::KnownUntil, sweep::Column::State, sweep::Column::UpdatedAt];
         let on_conflict = OnConflict::column(sweep::Column::Listing).update_columns(columns).to_owned();
         sweep::Entity::insert(row).on_conflict(on_conflict).exec_without_returning(self.session()).await?;
-        // Few and large: one statement text serves for any number of them.
+        // Chunks are few and large, so each is written by its own statement.
         for (chunk, bits) in seen {
             let row =
                 seen::ActiveModel { listing: Set(listing.to_owned()), chunk: Set(*chunk), bits: Set(bits.clone()) };

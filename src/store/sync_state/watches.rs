@@ -1,5 +1,5 @@
-//! `lumo_watches`: users who are about to pay. The merchant writes here in transactions of its own, so rows are foreign input:
-//! what cannot be read is passed over, and no watch lasts for longer than a day.
+//! Reads `lumo_watches`: users who are about to pay. The merchant writes these rows in transactions of its own, so they
+//! are foreign input: rows that cannot be read are skipped, and no watch lasts longer than a day.
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use lumo_bridge_entity::watch;
@@ -17,21 +17,21 @@ pub const LONGEST_WATCH: TimeDelta = TimeDelta::days(1);
 /// Rows that are removed in one transaction.
 const AT_ONCE: u64 = 500;
 
-/// A user whose deposits are looked for.
+/// A user whose deposits are watched for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watch {
     pub external_id: ExternalId,
     pub until: DateTime<Utc>,
 }
 
-/// Who is watched at present.
+/// The users who are watched at present.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Watches {
-    /// Each user once, whose watch lasts longest first.
+    /// Each user once, the longest watch first.
     pub users: Vec<Watch>,
-    /// What stands in rows that name no user, or no time.
+    /// The contents of rows without a valid user or time.
     pub odd: Vec<String>,
-    /// There are more rows than were asked for.
+    /// Whether there are more rows than were requested.
     pub is_cut: bool,
 }
 
@@ -68,7 +68,7 @@ impl Store {
         Ok(watches)
     }
 
-    /// Cuts watches that would last for longer than a day.
+    /// Shortens watches that would last longer than a day.
     ///
     /// # Errors
     /// If the database fails.
@@ -96,14 +96,14 @@ impl Store {
             let query = query.filter(watch::Column::Until.gt(self.limit_for(end)));
             return Ok(query.into_tuple().all(self.read()).await?);
         }
-        // What begins with no digit is no time, and is left alone.
+        // A text that does not begin with a digit is no time, and is left alone.
         let query = query.filter(watch::Column::Until.gte(self.limit_for(end))).filter(watch::Column::Until.lt(":"));
         let rows: Vec<(i64, String)> = query.column(watch::Column::Until).into_tuple().all(self.read()).await?;
         let is_longer = |until: &str| read(until).is_none_or(|until| until > end);
         Ok(rows.into_iter().filter(|(_, until)| is_longer(until)).map(|(id, _)| id).collect())
     }
 
-    /// Watches a user until then. Once more is as good as once.
+    /// Watches a user until this time. Repeating it has no further effect.
     ///
     /// # Errors
     /// If the database fails.
@@ -122,7 +122,7 @@ impl Store {
         .await
     }
 
-    /// Watches a user no longer; only what ends then, if that is told. Returns whether there was such a watch.
+    /// Ends the watch of a user; with a time, only a watch that ends at it. Returns whether there was such a watch.
     ///
     /// # Errors
     /// If the database fails.
@@ -133,7 +133,7 @@ impl Store {
         Ok(removed.await? > 0)
     }
 
-    /// Removes watches that have been over for a day.
+    /// Removes watches that ended more than a day ago.
     ///
     /// # Errors
     /// If the database fails.
@@ -155,8 +155,8 @@ impl Store {
         }
     }
 
-    /// A time to compare with. On SQLite a row's time is whatever text its writer took for one, of which only the date is in
-    /// order, whatever stands behind it; so only the date is compared, and the rest judged by the reader.
+    /// A time for a comparison in SQL. On SQLite the column contains whatever text its writer used as a time. Only its
+    /// date sorts correctly, so only the date is compared there, and the reader checks the rest.
     fn limit_for(&self, at: DateTime<Utc>) -> Value {
         match self.backend() {
             DbBackend::Sqlite => at.format("%Y-%m-%d").to_string().into(),

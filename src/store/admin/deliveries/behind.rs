@@ -14,8 +14,8 @@ use crate::store::{Error, Store};
 /// Lanes in one statement.
 const LANES: usize = 500;
 
-/// A row that keeps others waiting: it is sent, or has its own time. What has ended lets the next one go on, as soon as the leader
-/// sees it.
+/// A row that other rows of its lane wait for: it is in flight, or has its own due time. Once it has ended, the leader
+/// lets the next one continue.
 #[derive(Debug, FromQueryResult)]
 struct Blocker {
     lane: String,
@@ -24,7 +24,7 @@ struct Blocker {
 }
 
 impl Store {
-    /// Fills in which event goes first. Each delivery comes with its lane.
+    /// Fills in which event goes first, for each delivery and its lane.
     pub(super) async fn note_who_goes_first(
         &self,
         all: Vec<(DeliveryRow, Option<String>)>,
@@ -67,7 +67,7 @@ impl Store {
     }
 }
 
-/// Whether it may be that another one goes first.
+/// Whether another delivery may go first.
 const fn waits(row: &DeliveryRow) -> bool {
     matches!(row.state, State::Pending | State::Held)
 }

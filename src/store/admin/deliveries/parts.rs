@@ -9,21 +9,22 @@ use crate::model::delivery::{Reach, State, beyond, of_result, of_row};
 const ROWS: [Row; 7] =
     [Row::Waiting, Row::Retrying, Row::Sending, Row::AwaitingAck, Row::Dead, Row::Skipped, Row::Delivered];
 
-/// More states than this are read in the order of the log, whatever their state; fewer, each by the index on states.
+/// If more states than this are requested, rows are read in the order of the log whatever their state. Otherwise each
+/// state is read by its index.
 const BY_STATE: usize = 3;
 
 /// Events that have no row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// What the endpoint wants and has not reached.
+    /// Events that the endpoint wants and has not reached.
     Beyond,
-    /// What a range gave up.
+    /// Events in ranges that were given up.
     Skipped,
-    /// What the endpoint wanted and has passed.
+    /// Events that the endpoint wanted and that its position has passed.
     Passed(Passed),
 }
 
-/// How what was passed ended.
+/// How the delivery of a passed event ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Passed {
     AnyWay,
@@ -35,7 +36,7 @@ pub(super) enum Passed {
 /// Rows in these states; all if it is empty.
 pub(super) type Rows = Vec<Row>;
 
-/// The states that are asked for.
+/// The states that are requested.
 pub(super) struct Asked<'a>(&'a DeliveryFilter);
 
 impl<'a> Asked<'a> {

@@ -1,4 +1,4 @@
-//! Loads what listing an endpoint's deliveries needs: its state, its position, and its ranges.
+//! Loads the state, the position and the ranges of endpoints, to list their deliveries.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,20 +12,20 @@ use crate::model::id::EndpointName;
 use crate::model::subscriber::Order;
 use crate::store::{Error, Store};
 
-/// Clocks of processes that publish may differ by so much.
+/// The largest difference between the clocks of processes that publish.
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(5);
 
-/// An endpoint, as far as it says why a delivery to it waits.
+/// The state of an endpoint that explains why a delivery to it waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addressee {
     pub state: endpoint::State,
     pub since: DateTime<Utc>,
-    /// Until when it is not called: by its own `Retry-After`, or, while it fails, until the next probe.
+    /// Until when it is not called: because of its `Retry-After`, or, while it fails, until the next probe.
     pub hold_until: Option<DateTime<Utc>>,
     pub is_removed: bool,
-    /// Whether a process is on record as delivering to it that is not known to be dead.
+    /// Whether the table names a leader that is not known to be dead.
     pub is_led: bool,
-    /// None if a newer version of this program wrote it.
+    /// None if a newer version of this program wrote an unknown order.
     pub order: Option<Order>,
 }
 
@@ -68,7 +68,7 @@ impl Scope {
         self.ranges.iter().find(holds)
     }
 
-    /// The ranges in this state, cut to these numbers: for each stretch of the log the types.
+    /// The ranges in this state, cut to these numbers: the types by part of the log.
     pub(super) fn stretches(&self, state: subscription::State, from: i64, through: i64) -> Vec<(i64, i64, Vec<&str>)> {
         let mut stretches: HashMap<(i64, i64), Vec<&str>> = HashMap::new();
         for range in self.ranges.iter().filter(|range| range.state == state) {
@@ -119,7 +119,7 @@ impl Store {
         Ok(endpoints.into_iter().filter_map(scope).collect())
     }
 
-    /// No event that was noticed then or later has a number below it.
+    /// A number such that no event noticed at this time or later has a smaller one.
     pub(in crate::store::admin) async fn seq_about(&self, time: DateTime<Utc>) -> Result<i64, Error> {
         self.first_event_since(time - CLOCKS_DIFFER, 1).await
     }

@@ -1,4 +1,5 @@
-//! The statements that find deliveries. Raw SQL because the builder cannot join a table twice in a form that can be read.
+//! Builds the statements that find deliveries. Raw SQL, because the query builder cannot join a table twice in readable
+//! form.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::attempt::AttemptResult;
@@ -19,21 +20,21 @@ x.state AS row_state, x.reason AS row_reason, x.lane, x.tries, x.attempts, x.nex
 x.last_status, x.last_error, x.created_at,
 a.attempt, a.started_at, a.status, a.result, a.reason AS attempt_reason "#;
 
-/// After the last attempt that ended the matter there is none that ended it, too. One value: the endpoint.
+/// Joins only the last attempt that ended the delivery: no later one ended it. One value: the endpoint.
 const LAST_END: &str = " LEFT JOIN lumo_delivery_attempts l ON l.endpoint = ? AND l.seq = e.seq \
 AND l.result IN ('delivered', 'filtered', 'superseded') AND l.attempt > a.attempt WHERE l.seq IS NULL";
 
 const END: &str = "JOIN lumo_delivery_attempts a ON a.endpoint = ? AND a.seq = e.seq \
 AND a.result IN ('delivered', 'filtered', 'superseded')";
 
-/// Which events.
+/// The event numbers to read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SeqBounds {
     pub(super) oldest: i64,
     pub(super) newest: i64,
 }
 
-/// What the tables hold of one delivery.
+/// The stored data of one delivery.
 #[derive(Debug, FromQueryResult)]
 pub(super) struct Found {
     pub(super) event_id: EventId,
@@ -62,7 +63,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Whether its attempt, as far as one is kept, delivered it.
+    /// Whether its row or its last recorded attempt says that it was delivered.
     pub(super) fn was_delivered(&self) -> bool {
         self.row_state == Some(Row::Delivered) || self.result == Some(AttemptResult::Delivered)
     }
@@ -94,7 +95,7 @@ pub(super) fn rows(
     narrowed(sql, backend, filter).and(&format!(" ORDER BY x.seq DESC LIMIT {}", filter.limit), [])
 }
 
-/// Events without a row; none if no range can hold one.
+/// Selects events without a row; none if no range can contain one.
 pub(super) fn log(
     backend: DbBackend,
     scope: &Scope,
@@ -109,7 +110,7 @@ pub(super) fn log(
         Part::Passed(_) => (subscription::State::Wanted, 0, scope.position),
     };
     let held = held(scope, state, from.max(bounds.oldest), through.min(bounds.newest))?;
-    // Only what ended otherwise must have an attempt that says so.
+    // A delivery that ended without being sent must have an attempt that says so.
     let join = if matches!(part, Part::Passed(Passed::Without(_))) { "" } else { "LEFT " };
     let sql = Sql::new(backend, COLUMNS, [])
         .and("FROM lumo_events e LEFT JOIN lumo_exceptions x ON x.endpoint = ? AND x.seq = e.seq ", [name()])
@@ -126,7 +127,7 @@ pub(super) fn log(
     Some(narrowed(sql, backend, filter).and(&format!(" ORDER BY e.seq DESC LIMIT {}", filter.limit), []))
 }
 
-/// What the filter says of the event.
+/// Adds the filter's conditions on the event.
 fn narrowed(sql: Sql, backend: DbBackend, filter: &DeliveryFilter) -> Sql {
     let mut sql = sql;
     if let Some(kind) = &filter.kind {
@@ -144,7 +145,7 @@ fn narrowed(sql: Sql, backend: DbBackend, filter: &DeliveryFilter) -> Sql {
     sql
 }
 
-/// The condition that ranges of an endpoint hold the event `e`.
+/// The condition that the event `e` is in a range of an endpoint.
 pub(in crate::store::admin) struct Held {
     text: String,
     values: Vec<Value>,
@@ -156,8 +157,8 @@ impl Held {
     }
 }
 
-/// That ranges of this state hold the event `e` with a number among these; none if no range can. The ranges are written out, so
-/// that no database can begin with them and sort a million events.
+/// The condition that the event `e`, with a number in these bounds, is in a range of this state; none if no range can
+/// contain one. The ranges are written into the text, so that no database starts from them and sorts a million events.
 pub(in crate::store::admin) fn held(
     scope: &Scope,
     state: subscription::State,

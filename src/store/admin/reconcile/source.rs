@@ -1,7 +1,7 @@
-//! Runs the merchant's statement on a connection of its own, in a read-only transaction that is never committed, within a time
-//! limit.
+//! Runs the merchant's statement on a connection of its own, in a read-only transaction that is never committed, within
+//! a time limit.
 //!
-//! It belongs to no pool: what is set in its session ends with it.
+//! The connection belongs to no pool: its session settings end with it.
 
 use std::io;
 use std::pin::Pin;
@@ -23,11 +23,11 @@ use crate::store::db::deadline::Deadline;
 use crate::store::db::search_path::quoted;
 use crate::store::{Config, Error};
 
-/// How long a connection may take to come about.
+/// The longest time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Steps of SQLite's virtual machine between two checks of the deadline.
 const STEPS: i32 = 10_000;
-/// Rows that SQLite's thread may find before somebody takes them.
+/// The most rows that SQLite's thread reads ahead.
 const ROWS: usize = 1000;
 
 /// A connection that only reads.
@@ -37,10 +37,10 @@ pub(super) enum Source {
     Sqlite(SqliteConnection),
 }
 
-/// Rows as they come.
+/// A stream of rows.
 pub(super) type Rows<'a> = Pin<Box<dyn Stream<Item = Result<QueryResult, sqlx::Error>> + Send + 'a>>;
 
-/// A column of what a statement gives.
+/// A column of a statement's result.
 pub(super) struct Column {
     pub(super) name: String,
     /// The name of its type, if that is a float.
@@ -63,7 +63,7 @@ impl Source {
                 let mut connection = options.disable_statement_logging().connect().await?;
                 let mut begin = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", limit.as_millis());
                 if let Some(schema) = config.schema.as_deref() {
-                    // The tables of the merchant are found where the role finds them.
+                    // The merchant's tables are found by the role's own search path.
                     let schema = quoted(schema).replace('\'', "''");
                     begin.push_str(&format!(
                         "; SELECT set_config('search_path', '{schema}, ' || current_setting('search_path'), true)"
@@ -76,8 +76,8 @@ impl Source {
                 let options = url.parse::<MySqlConnectOptions>()?.disable_statement_logging();
                 let mut connection = options.connect().await?;
                 let (seconds, milliseconds) = (limit.as_secs().max(1), limit.as_millis());
-                // MariaDB's limit and MySQL's, of which each knows one. The other list may be read for long before the next
-                // row is taken.
+                // MariaDB's limit and MySQL's; each knows only one of the two. Reading the other list may take long
+                // before the next row is fetched.
                 for limit in [
                     format!("SET SESSION max_statement_time = {seconds}"),
                     format!("SET SESSION max_execution_time = {milliseconds}"),
@@ -100,7 +100,7 @@ impl Source {
         }
     }
 
-    /// What a statement gives, without running it.
+    /// The columns of a statement's result, without running it.
     pub(super) async fn columns(&mut self, sql: String) -> Result<Vec<Column>, sqlx::Error> {
         let sql = AssertSqlSafe(sql).into_sql_str();
         Ok(match self {

@@ -1,7 +1,7 @@
-//! Removes records of attempts by their own age, whatever the state of their delivery.
+//! Removes records of attempts by their own age, in any state of their delivery.
 //!
-//! Numbers go on: a delivery that is under way knows how many attempts there were. What was not sent (`filtered`,
-//! `superseded`) stays as long as its event: without it the event would be shown as delivered.
+//! Attempt numbers continue: a delivery that is not finished keeps its count of attempts. Records of events that were
+//! not sent (`filtered`, `superseded`) stay as long as the event: without them it would be shown as delivered.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::attempt::{self, AttemptResult};
@@ -18,12 +18,12 @@ const BATCH: u64 = 1000;
 
 const MADE: [AttemptResult; 3] = [AttemptResult::Delivered, AttemptResult::Answered, AttemptResult::Failed];
 
-/// How far a walk along the attempts has come: endpoint by endpoint, in the order of the log.
+/// The progress of a pass over the attempts: endpoint by endpoint, in the order of the log.
 #[derive(Debug)]
 pub struct AttemptWalk {
     /// None at the end.
     endpoint: Option<EndpointName>,
-    /// The last event of this endpoint that was looked at.
+    /// The last event of this endpoint that was checked.
     after: i64,
     /// The first event that is too young to have old attempts.
     before: i64,
@@ -42,7 +42,7 @@ pub(super) fn was_made(result: AttemptResult) -> bool {
 }
 
 impl Store {
-    /// A walk along the attempts of events that were noticed before then.
+    /// Begins a pass over the attempts of events that were noticed before this time.
     ///
     /// # Errors
     /// If the database fails.
@@ -51,7 +51,7 @@ impl Store {
         Ok(AttemptWalk { endpoint: self.next_attempted(None).await?, after: 0, before })
     }
 
-    /// Removes what was started before the cutoff among the next attempts; none at the end of the walk.
+    /// Removes those of the next attempts that were started before the cutoff; none at the end of the pass.
     ///
     /// # Errors
     /// If the database fails; nothing of the batch is removed then.
@@ -88,7 +88,8 @@ impl Store {
         Ok(Some(pruned))
     }
 
-    /// Removes the old attempts of these events. All of an event's attempts, so none is left out where a batch ends.
+    /// Removes the old attempts of these events. A batch takes all attempts of an event, so none is left out at its
+    /// end.
     async fn forget_attempts_of(
         &self,
         endpoint: &EndpointName,

@@ -1,8 +1,8 @@
 //! Decides whether an old event is still needed.
 //!
-//! The order of the questions matters. A group commit moves a position, ends rows and adds attempts at once; a row that ends
-//! leaves an attempt. So a reader that asks for the positions first, then for the rows and then for the attempts sees at least one
-//! of them, whatever is committed in between.
+//! The order of the queries matters. A group commit moves a position, ends rows and adds attempts in one transaction,
+//! and a row that ends leaves an attempt. So a reader that reads positions first, then rows, then attempts sees at
+//! least one of them, whatever is committed in between.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -17,7 +17,7 @@ use crate::model::id::{EndpointName, EventId};
 use crate::store::db::statement::{Sql, padded};
 use crate::store::{Error, Tx};
 
-/// A part of the log that an endpoint has still to receive.
+/// A part of the log that an endpoint has not received yet.
 #[derive(Debug, FromQueryResult)]
 struct Ahead {
     endpoint: EndpointName,
@@ -28,7 +28,7 @@ struct Ahead {
     position: Option<i64>,
 }
 
-/// A row of `lumo_exceptions`, as far as it decides.
+/// The columns of a row of `lumo_exceptions` that decide.
 #[derive(Debug, FromQueryResult)]
 struct ExceptionRow {
     endpoint: EndpointName,
@@ -46,7 +46,7 @@ struct AttemptResultRow {
     result: AttemptResult,
 }
 
-/// Events that nothing needs, and the endpoints that have rows or attempts that go with them.
+/// Events that are not needed, and the endpoints with rows or attempts to be removed with them.
 #[derive(Debug, Default)]
 pub(super) struct Unneeded {
     pub(super) events: Vec<Candidate>,
@@ -73,14 +73,14 @@ fn receives(audience: Option<&str>, endpoint: &EndpointName) -> bool {
 }
 
 impl ExceptionRow {
-    /// Whether nothing is to be done for it any more, and it was kept for long enough.
+    /// Whether the row has ended and was kept long enough.
     fn is_over(&self, cutoffs: &Cutoffs) -> bool {
         let cutoff = match self.state {
             State::Dead => cutoffs.dead,
             State::Skipped | State::Delivered => cutoffs.events,
             State::Waiting | State::Retrying | State::Sending | State::AwaitingAck => None,
         };
-        // While it has a lane, the leader has still to let the next one go on.
+        // While the row has a lane, the leader has not released the next row yet.
         self.lane.is_none() && cutoff.is_some_and(|cutoff| self.ended_at.unwrap_or(self.created_at) < cutoff)
     }
 }
@@ -92,7 +92,7 @@ impl From<exception::Model> for ExceptionRow {
     }
 }
 
-/// Those of the events that are old and that nothing needs.
+/// The events among these that are old and not needed.
 pub(super) async fn unneeded<C: ConnectionTrait>(
     connection: &C,
     mut events: Vec<Candidate>,
@@ -118,7 +118,7 @@ pub(super) async fn unneeded<C: ConnectionTrait>(
     Ok(Unneeded { with_rows: of_rows.collect(), with_attempts: of_attempts.collect(), events })
 }
 
-/// Every part of the log that some endpoint has still to receive.
+/// Every part of the log that some endpoint has not received yet.
 async fn ahead<C: ConnectionTrait>(connection: &C) -> Result<Vec<Ahead>, Error> {
     let sql = r#"SELECT s.endpoint, s."type" AS kind, s.from_seq, s.through_seq, p.position FROM lumo_subscriptions s
         LEFT JOIN lumo_positions p ON p.endpoint = s.endpoint
@@ -130,7 +130,8 @@ async fn ahead<C: ConnectionTrait>(connection: &C) -> Result<Vec<Ahead>, Error> 
 const ROW: &str = "x.endpoint, x.seq, x.state, x.lane, x.created_at, x.ended_at";
 const ATTEMPT: &str = "x.endpoint, x.seq, x.result";
 
-/// The rows of a table that belong to these events. Joined with the endpoints, as the key of the table begins with their names.
+/// The rows of a table that belong to these events. Joined with the endpoints, because the table's key begins with
+/// their names.
 async fn beside<R: FromQueryResult, C: ConnectionTrait>(
     table: &str,
     columns: &str,
@@ -150,17 +151,17 @@ async fn beside<R: FromQueryResult, C: ConnectionTrait>(
 }
 
 impl Tx {
-    /// Removes those of the events that nothing needs, with what belongs to them. Returns their numbers, too.
+    /// Removes the events among these that are not needed, with their rows and attempts. Returns their numbers, too.
     pub(super) async fn forget_events(&self, seqs: &[i64], cutoffs: &Cutoffs) -> Result<(Pruned, Vec<i64>), Error> {
         let events: Vec<Candidate> = candidates()
             .filter(event::Column::Seq.is_in(padded(seqs.iter().copied())))
-            // Those who lock in the same order cannot lock each other out.
+            // Locking in one order prevents deadlocks.
             .order_by_asc(event::Column::Id)
             .lock_exclusive()
             .into_model()
             .all(self.session())
             .await?;
-        // Further statements, so that they see what was committed while this one waited for the locks.
+        // Checked by later statements, so that they see what was committed while this one waited for the locks.
         let mut unneeded = unneeded(self.session(), events, cutoffs).await?;
         let mut pruned = Pruned::default();
         if !unneeded.with_rows.is_empty() {
@@ -192,7 +193,7 @@ impl Tx {
         Ok((pruned, seqs))
     }
 
-    /// Locks the rows that are to go, and keeps the events of those that a command brought back to life meanwhile.
+    /// Locks the rows to be removed, and keeps the events whose rows a command has revived meanwhile.
     async fn keep_revived(&self, unneeded: &mut Unneeded, cutoffs: &Cutoffs) -> Result<(), Error> {
         let seqs = padded(unneeded.events.iter().map(|event| event.seq));
         let rows = exception::Entity::find()
