@@ -363,7 +363,7 @@ fn show_headers<S: Serializer>(headers: &BTreeMap<String, Text>, serializer: S) 
     serializer.collect_map(headers.keys().map(|name| (name, REDACTED)))
 }
 
-/// As [`headers`], for a list.
+/// An empty key counts as a missing key.
 fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

@@ -22,29 +22,30 @@ use crate::store::{Config, Error};
 pub(in crate::store) struct Pools {
     pub(in crate::store) write: DatabaseConnection,
     pub(in crate::store) read: TimedConnection,
-    /// Limits what is written on SQLite.
+    /// The time limit of writes on SQLite.
     pub(in crate::store) deadline: Deadline,
-    /// Whether a connection is left for a session of its own.
+    /// Whether there is a spare connection for a session of its own.
     pub(in crate::store) has_session: bool,
 }
 
-/// Longest time to open a connection, or to get one from the pool.
+/// The longest time to open a connection, or to get one from the pool.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Readers of an SQLite file; its writer is one connection of its own.
+/// Read connections to an SQLite file, besides its one write connection.
 const SQLITE_READERS: u32 = 4;
 
-/// Pages that a connection to an SQLite file keeps, in KiB below zero. What is not here is in the system's cache, one call
-/// away; and five connections that keep the same pages are five times the memory.
+/// The page cache of a connection to an SQLite file, in KiB as a negative number. Other pages are in the system's
+/// cache, one call away. Five connections that cache the same pages take five times the memory.
 const WRITER_CACHE: &str = "-8192";
 const READER_CACHE: &str = "-1024";
 
-/// Enough for every statement text that the bridge has. Evicting one costs MySQL a round trip of 40 ms.
+/// The prepared statements that are cached: enough for every statement text of the bridge. Evicting one costs MySQL a
+/// round trip of 40 ms.
 const STATEMENTS: usize = 1000;
 
 /// Steps of SQLite's virtual machine between two checks of the deadline.
 const STEPS: i32 = 10_000;
-/// Rows that SQLite's thread may find before somebody takes them: with few, the two take turns.
+/// The most rows that SQLite's thread reads ahead. With few, it and the reader wait for each other.
 const ROWS: usize = 1000;
 
 /// What to do if the SQLite file does not exist.
@@ -55,8 +56,8 @@ pub(in crate::store) enum Absent {
     Refuse,
 }
 
-/// What every connection to a server needs. Nothing is set in a session of PostgreSQL: behind a pooler it may be somebody
-/// else's the next moment.
+/// The options of every connection to a server. Nothing is set in a session of PostgreSQL: behind a pooler another
+/// client may get the session next.
 fn options(config: &Config, survey: &Survey, distrust: &Distrust) -> ConnectOptions {
     let mut options = file_options(config, distrust);
     let schema = config.schema.clone().filter(|_| survey.takes_search_path);
@@ -68,8 +69,8 @@ fn options(config: &Config, survey: &Survey, distrust: &Distrust) -> ConnectOpti
     options
 }
 
-/// What every connection needs. None is replaced for its age or for being idle: the task of a pool that does so counts the idle
-/// ones wrongly now and then, and turns for ever (sqlx 0.9.0). One that is of no use any more is distrusted.
+/// The options of every connection. No connection is replaced for its age or for being idle: sqlx 0.9.0 sometimes
+/// miscounts the idle ones, and then its task loops for ever. A connection that is no longer usable is distrusted.
 fn file_options(config: &Config, distrust: &Distrust) -> ConnectOptions {
     let mut options = ConnectOptions::new(config.url.driver_url());
     options
@@ -90,7 +91,7 @@ fn file_options(config: &Config, distrust: &Distrust) -> ConnectOptions {
 fn for_writing(sqlite: SqliteConnectOptions) -> SqliteConnectOptions {
     sqlite
         .journal_mode(SqliteJournalMode::Wal)
-        // NORMAL can forget the last commits in a power cut, after their callbacks went out.
+        // NORMAL can lose the last commits in a power cut, after their callbacks were sent.
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(10))
         .pragma("wal_autocheckpoint", "10000")
@@ -114,8 +115,8 @@ pub(in crate::store) async fn single(
     connect(one(options(config, &survey, distrust))).await
 }
 
-/// Makes a new SQLite file for its owner only; its log and its index, which the database makes, get the same mode. A file
-/// that is there stays as it is, and so does a place where none can be made: connecting says why.
+/// Creates a new SQLite file that only its owner can access; the database gives its log and its index the same mode. An
+/// existing file is not changed. If no file can be created, connecting reports why.
 fn create_file(config: &Config) -> Result<(), Error> {
     let url = config.url.expose();
     let Some(file) = file_of(config) else { return Ok(()) };
@@ -138,11 +139,11 @@ fn one(mut options: ConnectOptions) -> ConnectOptions {
     options
 }
 
-/// The one connection to an SQLite file that writes, with a limit that can be set to what it runs.
+/// The one write connection to an SQLite file, with a time limit that each use can set.
 async fn writer(config: &Config, deadline: &Deadline, distrust: &Distrust) -> Result<DatabaseConnection, Error> {
     expect_file(config)?;
     let mut options = one(file_options(config, distrust));
-    // A file that was taken away while the program runs must not come back empty.
+    // A file that was removed while the program runs must not be created empty.
     options.map_sqlx_sqlite_opts(|sqlite| for_writing(sqlite).create_if_missing(false));
     let (deadline, distrust) = (deadline.clone(), distrust.clone());
     options.map_sqlx_sqlite_pool_opts(move |pool| {
@@ -159,16 +160,16 @@ async fn writer(config: &Config, deadline: &Deadline, distrust: &Distrust) -> Re
     connect(options).await
 }
 
-/// How much of a database a process needs.
+/// How many connections a process needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// All connections that it may have: for a process that runs for long.
+    /// All connections that it may have: for a long-running process.
     Everything,
-    /// Few, for a command that is done in a moment, beside a daemon that has the rest.
+    /// Few: for a short command, beside a daemon that has the rest.
     Little,
 }
 
-/// Connections of a command: one to write, and one to look.
+/// The connections of a command: one to write, and one to read.
 const COMMAND_CONNECTIONS: u32 = 2;
 
 pub(in crate::store) async fn pools(config: &Config, need: Need, distrust: &Distrust) -> Result<Pools, Error> {
@@ -199,8 +200,8 @@ pub(in crate::store) async fn pools(config: &Config, need: Need, distrust: &Dist
              leases end, and processes look for deliveries every second instead of waking each other"
         );
     }
-    // A session of its own is one of them, where it can be kept. Two others must be left: one may have to end what runs in the
-    // other.
+    // A session of its own takes one of them, if it can be kept. Two others must remain, because one may have to cancel
+    // a statement on the other.
     let has_session = need == Need::Everything && !survey.is_lent && usable > 2;
     let mut options = options(config, &survey, distrust);
     options.max_connections(usable - u32::from(has_session));
@@ -257,12 +258,12 @@ async fn connect(options: ConnectOptions) -> Result<DatabaseConnection, Error> {
     loop {
         match Database::connect(options.clone()).await {
             Ok(connection) => return Ok(connection),
-            // SQLite does not wait for another process that is just turning a new file's log to write-ahead, and a server may
-            // still count connections that were closed just before.
+            // SQLite does not wait for another process that is switching a new file to write-ahead logging, and a
+            // server may still count connections that were closed just before.
             Err(DbErr::Conn(error)) if (is_busy(&error) || is_too_many(&error)) && Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            // Whatever stops the first connection, there is no database to work with.
+            // If the first connection fails for any reason, the database is unavailable.
             Err(error @ (DbErr::Conn(_) | DbErr::ConnectionAcquire(_))) => return Err(Error::Unavailable(error)),
             Err(error) => return Err(Error::from(error)),
         }
@@ -278,7 +279,7 @@ fn is_busy(error: &RuntimeErr) -> bool {
     sqlite.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
 
-/// Whether the server, the database or the role has as many connections as it may have.
+/// Whether the server, the database or the role has reached its limit of connections.
 fn is_too_many(error: &RuntimeErr) -> bool {
     let RuntimeErr::SqlxError(error) = error else { return false };
     let code = error.as_database_error().and_then(DatabaseError::code);

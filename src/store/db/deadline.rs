@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Shared by the store and the connection; there is one that writes.
+/// Shared by the store and the one write connection.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Deadline {
     start: Instant,
-    /// In milliseconds from the start; the highest number is never.
+    /// In milliseconds from the start; the highest number means no limit.
     at: Arc<AtomicU64>,
 }
 
-/// Lifts the limit when it goes.
+/// Removes the limit when it is dropped.
 pub(in crate::store) struct Limited<'a>(&'a Deadline);
 
 impl Deadline {
@@ -21,7 +21,7 @@ impl Deadline {
         Self { start: Instant::now(), at: Arc::new(AtomicU64::new(u64::MAX)) }
     }
 
-    /// Limits what is run from now on, as long as the guard is there.
+    /// Limits the statements that are run from now on, until the guard is dropped.
     pub(in crate::store) fn limit(&self, time: Duration) -> Limited<'_> {
         let at = u64::try_from((self.start.elapsed() + time).as_millis()).unwrap_or(u64::MAX);
         self.at.store(at, Ordering::Relaxed);

@@ -1,9 +1,9 @@
 //! Marks connections that must not be used again.
 //!
-//! The pools hand out no handle on one connection, so distrust is by age: after an event that makes connections doubtful, every
-//! connection that is older than the event is closed instead of used or kept, and a new one is opened in its place. A new
-//! connection asks for the server's address anew. That is what a failover needs (the demoted server goes on answering,
-//! and refuses to write), and what a transaction needs whose end is not known.
+//! The pools give no access to a single connection, so distrust goes by age: after an event that makes connections
+//! doubtful, every connection that is older than the event is closed when it would be used or kept, and a new one is
+//! opened in its place. A new connection resolves the server's name again. A failover needs that, because the demoted
+//! server still answers and refuses to write. So does a transaction whose result is not known.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::store::db::error::is_read_only;
 
-/// Shared by all connections of a store, those outside of its pools included.
+/// Shared by all connections of a store, including those outside of its pools.
 #[derive(Clone, Default)]
 pub(in crate::store) struct Distrust(Arc<watch::Sender<Option<Instant>>>);
 
@@ -23,8 +23,8 @@ impl Distrust {
         self.0.send_replace(Some(Instant::now()));
     }
 
-    /// Distrusts the open connections if one of them failed in a way that it does not recover from, or that the others of
-    /// the same server share.
+    /// Distrusts the open connections if one of them failed in a way that it cannot recover from, or that other
+    /// connections to the same server share.
     pub(in crate::store) fn judge(&self, failure: &DbErr) {
         if condemns(failure) {
             self.declare();
@@ -43,8 +43,8 @@ impl Distrust {
     }
 }
 
-/// Whether the server is read-only, or the driver no longer knows what the connection will answer next: it stops in the middle
-/// of what it sends when a value cannot be encoded.
+/// Whether the server is read-only, or the driver no longer knows what the connection will answer next: if a value
+/// cannot be encoded, the driver stops in the middle of a message.
 fn condemns(failure: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(source)) | DbErr::Query(RuntimeErr::SqlxError(source))) = failure else {
         return false;

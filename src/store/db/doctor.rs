@@ -1,4 +1,4 @@
-//! Asks the database for its version and user, and whether the tables could be created. Leaves no trace.
+//! Reads the database's version and user, and checks whether the tables could be created. Leaves no trace.
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
@@ -7,22 +7,22 @@ use crate::store::db::fitness;
 use crate::store::schema::make_schema;
 use crate::store::{Ending, Error, Store};
 
-/// The right that is missing, if a probe for it was refused.
+/// Whether a probe was allowed, and which right is missing if not.
 #[derive(Debug)]
 pub enum Allowed {
     Yes,
-    /// The right that has to be granted.
+    /// The right that must be granted.
     No {
         right: &'static str,
         refusal: Error,
     },
 }
 
-/// No such table is ever left behind.
+/// The name of the table that is created as a probe. It is never left behind.
 const PROBE: &str = "lumo_probe";
 
 impl Store {
-    /// The database's name and version, for people.
+    /// The database's name and version, to be shown.
     ///
     /// # Errors
     /// If the database fails.
@@ -39,7 +39,7 @@ impl Store {
         Ok(format!("{name} {version}"))
     }
 
-    /// Other schemas of a PostgreSQL database that have tables of ours.
+    /// Other schemas of a PostgreSQL database that contain tables of the bridge.
     ///
     /// # Errors
     /// If the database fails.
@@ -47,14 +47,16 @@ impl Store {
         if self.backend() != DbBackend::Postgres {
             return Ok(Vec::new());
         }
-        // The catalogue also knows what this user may not read. A schema that is not there yet is no current one.
+        // The catalogue also lists what this user may not read. A schema that does not exist yet is not the current
+        // one.
         let sql = "SELECT n.nspname::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                    WHERE c.relname = 'lumo_migrations' AND n.nspname IS DISTINCT FROM current_schema() ORDER BY 1";
         let rows = self.read().query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
         Ok(rows.iter().map(|row| row.try_get("", "name")).collect::<Result<_, _>>()?)
     }
 
-    /// Whether tables may be created, and the schema, if one is named and not there yet. Everything is rolled back.
+    /// Whether the user may create tables, and also the schema, if one is configured and missing. Everything is rolled
+    /// back.
     ///
     /// # Errors
     /// If the database fails otherwise than by refusing.
@@ -86,8 +88,8 @@ impl Store {
         }
     }
 
-    /// MySQL cannot roll a table back. It checks the right first and the columns after that, so a table that names a column
-    /// twice is never made, and the error tells which of the two it met.
+    /// MySQL cannot roll back a new table. It checks the right first and the columns after that. So a table that names
+    /// a column twice is never created, and the error shows which of the two checks failed.
     async fn may_create_on_mysql(&self) -> Result<Allowed, Error> {
         const DUPLICATE_COLUMN: u16 = 1060;
         let log = "SELECT @@GLOBAL.log_bin = 1 AND @@SESSION.sql_log_bin = 1 AND @@SESSION.binlog_format = 'STATEMENT'";

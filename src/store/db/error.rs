@@ -4,26 +4,26 @@ use std::path::PathBuf;
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
-/// An error of the store. The source is for the log; the variant tells what to do.
+/// An error of the store. The source is for the log; the variant says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The server or the file cannot be reached: try again later.
     #[error("database not reachable")]
     Unavailable(#[source] DbErr),
-    /// It answers, and takes nothing: it is read-only, its disk is full or fails. Try again later.
+    /// The database answers but accepts no writes: it is read-only, or its disk is full or fails. Try again later.
     #[error("{}", if is_read_only(.0) { READ_ONLY } else { "nothing can be written to the database" })]
     Unwritable(#[source] DbErr),
-    /// The transaction met another one; [`crate::store::Store::tx`] runs it again.
+    /// The transaction collided with another one; [`crate::store::Store::tx`] runs it again.
     #[error("transaction collided with another")]
     Collision(#[source] DbErr),
-    /// It still met others after many tries.
+    /// The transaction still collided after many tries.
     #[error("transaction `{name}` kept colliding with others")]
     Conflict {
         name: &'static str,
         #[source]
         source: DbErr,
     },
-    /// Another process has taken the lead: what this one was about to do is that one's to do. Nothing was stored.
+    /// Another process has taken the lead and does this work now. Nothing was stored.
     #[error("another process leads now")]
     Fenced,
     /// The lease was lost meanwhile. Nothing was stored.
@@ -32,13 +32,13 @@ pub enum Error {
     /// A sink took too long, and the transaction ended with it.
     #[error("the statement of a sink took too long")]
     OutOfTime,
-    /// What the merchant's statement calls has committed, or rolled back.
+    /// The merchant's statement, or something it calls, has committed or rolled back.
     #[error("the statement of a sink ended the transaction that it runs in; it must neither commit nor roll back")]
     Ended,
     /// A part of the program kept a transaction beyond its end; it was rolled back.
     #[error("transaction was kept beyond its end")]
     Leaked,
-    /// A part of the program went on with a transaction after a failed statement; it was rolled back.
+    /// A part of the program continued to use a transaction after a failed statement; it was rolled back.
     #[error("transaction was used after one of its statements had failed")]
     Broken,
     /// The tables are missing or older than this program.
@@ -47,7 +47,7 @@ pub enum Error {
     /// There is no such SQLite file, and making one is not what was asked for.
     #[error("there is no SQLite file {}; {}", file.display(), no_file(*is_relative))]
     NoFile { file: PathBuf, is_relative: bool },
-    /// The database cannot be worked with as it is set up.
+    /// The database's setup does not work with the bridge.
     #[error("{problem}; {remedy}")]
     Unfit { problem: String, remedy: &'static str },
     /// A stored row cannot be read.
@@ -61,7 +61,7 @@ pub enum Error {
     /// The database refused a statement.
     #[error("database refused a statement")]
     Statement(#[source] DbErr),
-    /// An event could not be turned into its document.
+    /// An event could not be serialised.
     #[error("event not serialised")]
     Serialise(#[from] serde_json::Error),
 }
@@ -79,13 +79,13 @@ const fn no_file(is_relative: bool) -> &'static str {
 const READ_ONLY: &str = "database is read-only, for this user or altogether";
 
 impl Error {
-    /// Whether the database is to blame and not what was asked of it: the same may succeed later.
+    /// Whether the cause is the database and not the statement: the same may succeed later.
     #[must_use]
     pub const fn is_outage(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Unwritable(_) | Self::Conflict { .. })
     }
 
-    /// What to do about it, where the error does not say so itself.
+    /// A remedy, if the error message does not name one.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -98,19 +98,19 @@ impl Error {
         }
     }
 
-    /// Whether the database answers, and takes no changes.
+    /// Whether the database answers but accepts no writes.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         matches!(self, Self::Unwritable(error) if is_read_only(error))
     }
 }
 
-/// Whether the server takes no writes from anybody, as after a failover to another, or none from this user.
+/// Whether the server accepts no writes, from anyone, as after a failover, or from this user.
 pub(in crate::store) fn is_read_only(error: &DbErr) -> bool {
     database_error(error).is_some_and(says_read_only)
 }
 
-/// What the database itself said, if it said anything.
+/// The database's own error, if there is one.
 pub(in crate::store) fn database_error(error: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error))
     | DbErr::Query(RuntimeErr::SqlxError(error))
@@ -179,7 +179,7 @@ const UNPREPARED: Refusal = Refusal::Unfit {
              `max_prepared_statements`",
 };
 
-/// A binary log of statements, which takes no write of a transaction at the isolation level that the bridge needs.
+/// A binary log in statement format, which accepts no writes at the isolation level that the bridge needs.
 pub(in crate::store) const STATEMENT_LOG: (&str, &str) = (
     "the server's `binlog_format` is STATEMENT, which takes no writes at the isolation level READ COMMITTED",
     "set `binlog_format = ROW` (or MIXED) in the server's configuration, and connect anew",

@@ -1,11 +1,11 @@
-//! Plain SQL for tests, which check what is stored without the code under test.
+//! Runs plain SQL for tests, which check what is stored without the code under test.
 
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, QueryResult, Statement, TryGetable};
 
-/// A connection of its own to a SQLite file.
+/// A separate connection to an SQLite file.
 pub(crate) struct Eye(DatabaseConnection);
 
-/// What a query found.
+/// A row of a query's result.
 pub(crate) struct Row(QueryResult);
 
 impl Eye {

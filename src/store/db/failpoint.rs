@@ -1,6 +1,6 @@
 //! Makes the database fail at a statement of a test's choice, in the middle of a transaction.
 //!
-//! A program never has one: there is no option that sets it, and without it a statement passes a single `None`.
+//! A released program never has one: no option sets it, and without it a statement only checks a `None`.
 
 use std::future::pending;
 use std::io;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, RuntimeErr};
 
-/// A step of a transaction that is about to be made.
+/// A step of a transaction, before it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     pub transaction: &'static str,
@@ -21,15 +21,15 @@ pub struct Step {
 /// What goes wrong at a step.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// This is run before; if it fails, its failure is that of the step.
+    /// This SQL is run before the step; if it fails, the step fails with its error.
     First(String),
-    /// Nothing is run, and the driver says this.
+    /// Nothing is run, and the driver returns this error.
     Fails(Arc<sqlx::Error>),
-    /// This is run before, and whatever comes of it, the driver says that.
+    /// This SQL is run before the step. Then the driver returns this error, even if the SQL succeeded.
     FirstThenFails(String, Arc<sqlx::Error>),
     /// The step is made, and its answer is lost.
     AnswerLost,
-    /// Nothing is ever heard again.
+    /// The step never ends.
     Hangs,
 }
 

@@ -1,8 +1,8 @@
-//! Checks whether the database is fit for a daemon: it does everything that one does to the tables, in transactions that are
-//! rolled back.
+//! Checks whether a daemon can work with the database: runs every kind of statement that a daemon runs, in transactions
+//! that are rolled back.
 //!
-//! A missing right, an encoding that lacks characters or a binary log that refuses the isolation level would otherwise show when
-//! the first row comes that needs it, and stop a listing for good.
+//! Otherwise a missing right, an encoding that lacks characters, or a binary log that refuses the isolation level would
+//! show only with the first row that needs it, and stop a listing for good.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity as entity;
@@ -18,12 +18,12 @@ use crate::store::{Batch, Ending, Error, Store, Tx};
 
 /// Characters of two, three and four bytes.
 pub(in crate::store) const CHARACTERS: &str = "é€😀";
-/// The id of a wallet that is never kept.
+/// The id of the test wallet, which is never stored.
 const NAME: &str = "lumo-bridge-check";
 
 impl Store {
-    /// Does every kind of statement on every table, and stores a wallet with characters of every length and its event.
-    /// Nothing of it is kept, and no endpoint receives any of it.
+    /// Runs every kind of statement on every table, and stores a wallet with characters of every length and its event.
+    /// All of it is rolled back, and no endpoint receives the event.
     ///
     /// # Errors
     /// [`Error::Unfit`] if the database is set up so that a daemon cannot work with it, or whatever else fails.
@@ -42,7 +42,7 @@ impl Store {
 }
 
 impl Tx {
-    /// Every kind of statement on every table, on no row, in one round trip.
+    /// Runs every kind of statement on every table, affecting no row, in one round trip.
     async fn try_statements(&self) -> Result<(), Error> {
         let (quote, locks) = match self.backend() {
             DbBackend::Sqlite => ('"', &[""][..]),
@@ -66,7 +66,7 @@ impl Tx {
     }
 }
 
-/// The tables of the bridge with their columns; what somebody has added to them is none of its business.
+/// The tables of the bridge with their columns. Columns that others have added are ignored.
 fn tables_and_columns() -> Vec<(&'static str, Vec<&'static str>)> {
     fn of<E: EntityTrait>() -> (&'static str, Vec<&'static str>) {
         (E::default().table_name(), E::Column::iter().map(|column| column.as_str()).collect())
@@ -80,7 +80,7 @@ fn tables_and_columns() -> Vec<(&'static str, Vec<&'static str>)> {
     }
 }
 
-/// A wallet that no server lists.
+/// The test wallet.
 fn wallet(now: DateTime<Utc>) -> Result<Wallet, IdError> {
     let user = format!("{NAME} {CHARACTERS}");
     let raw = json!({ "id": NAME, "externalId": user, "createdAt": rfc3339(now) }).to_string();
@@ -99,7 +99,7 @@ fn wallet(now: DateTime<Utc>) -> Result<Wallet, IdError> {
     })
 }
 
-/// Names what is to be changed where one of these statements was refused.
+/// Names the remedy if one of these statements was refused.
 pub(in crate::store) fn unfit(error: Error) -> Error {
     let Error::Statement(refusal) = &error else { return error };
     let Some(database) = database_error(refusal) else { return error };
@@ -110,7 +110,7 @@ pub(in crate::store) fn unfit(error: Error) -> Error {
             "the encoding of the database lacks characters that names have, emoji among them".to_owned(),
             "make a database with `ENCODING 'UTF8' TEMPLATE template0` and name it in `database.url`",
         ),
-        // A right that is missing, in PostgreSQL and in MySQL.
+        // A missing right, in PostgreSQL and in MySQL.
         (None, Some("42501")) | (Some(1142 | 1143), _) => (
             format!("the database's user may not do all that a daemon does: {}", database.message()),
             "grant it SELECT, INSERT, UPDATE and DELETE on every lumo_ table",

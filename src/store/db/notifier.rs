@@ -1,9 +1,9 @@
 //! Wakes the dispatchers of this process and, on PostgreSQL, those of other processes.
 //!
 //! A channel in memory wakes this process. NOTIFY wakes the others. It is sent after the commit and not in it, because
-//! PostgreSQL commits transactions with a NOTIFY one after the other. One call is on its way at a time; everything that is
-//! committed meanwhile costs one more call. Processes that deliver listen in their [session](crate::store::db::session).
-//! A call is a hint: it can be lost, and on other databases there is none, so dispatchers also read the table once a second.
+//! PostgreSQL commits transactions with a NOTIFY one after the other. At most one NOTIFY is in flight; all commits in
+//! the meantime cost one more. Processes that deliver listen in their [session](crate::store::db::session). A NOTIFY is
+//! only a hint: it can be lost, and other databases have none. So dispatchers also read the table once a second.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -14,10 +14,10 @@ use tokio_util::task::TaskTracker;
 use crate::chain::Chain;
 use crate::store::{Error, Store};
 
-/// How long a process that ends waits for its last call to be sent.
+/// How long a process that ends waits for its last NOTIFY to be sent.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Sends calls to the other processes, one at a time.
+/// Sends NOTIFYs to the other processes, one at a time.
 #[derive(Default)]
 pub(in crate::store) struct Notifier {
     calls: TaskTracker,
@@ -29,12 +29,12 @@ enum NotifyState {
     #[default]
     Idle,
     Sending,
-    /// Something was appended after the current call began.
+    /// Something was appended after the current NOTIFY began.
     SendingThenAgain,
 }
 
 impl Notifier {
-    /// Whether the caller must send a call. If one is on its way, another one follows it.
+    /// Whether the caller must send a NOTIFY. If one is in flight, another one follows it.
     fn begin(&self) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_idle = *state == NotifyState::Idle;
@@ -42,7 +42,7 @@ impl Notifier {
         is_idle
     }
 
-    /// Whether to send another call.
+    /// Whether to send another NOTIFY.
     fn again(&self) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let again = *state == NotifyState::SendingThenAgain;
@@ -50,7 +50,7 @@ impl Notifier {
         again
     }
 
-    /// Waits for the call that is on its way.
+    /// Waits for the NOTIFY in flight.
     pub(in crate::store) async fn finish(&self) {
         self.calls.close();
         drop(tokio::time::timeout(FINISH_TIMEOUT, self.calls.wait()).await);
@@ -83,12 +83,12 @@ impl Store {
         Ok(())
     }
 
-    /// The name of the NOTIFY channel. Each set of tables has its own, wherever in the database they are.
+    /// The name of the NOTIFY channel. Each set of tables has its own, in any schema of the database.
     pub(in crate::store) async fn channel(&self) -> Result<String, Error> {
         Ok(format!("lumo_queued_{}", self.generation().await?))
     }
 
-    /// The payload of this process's calls, by which it ignores them.
+    /// The payload of this process's NOTIFYs, by which it ignores them.
     pub(in crate::store) fn signature(&self) -> String {
         format!("{:08x}", self.inner.process.instance())
     }

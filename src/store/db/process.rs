@@ -1,8 +1,8 @@
 //! Holds the process lock, by which other processes see whether this one is alive.
 //!
-//! Every lease ends by itself. But its holder may be known to be dead long before: each process holds a lock of its own for
-//! as long as it lives, in a [session](crate::store::db::session) of its own, and the server drops the lock the moment the process
-//! dies. Where there is no such session, nobody can tell, and leases end as always.
+//! Every lease ends by itself. But its holder may be known to be dead long before. Each process holds a lock of its own
+//! as long as it lives, in a [session](crate::store::db::session) of its own, and the server releases the lock at once
+//! when the process dies. Without such a session nobody can detect that, and leases only end by time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -15,21 +15,21 @@ use tokio_util::task::TaskTracker;
 use crate::store::db::session::{self, Session};
 use crate::store::{Config, Error, Store};
 
-/// Stands in a lease for a process that has no lock.
+/// The number of a process without a lock, in a lease.
 pub(in crate::store) const UNKNOWN: u32 = 0;
-/// The first half of the locks' names in PostgreSQL, where a lock is a number for all programs of a database.
+/// The first half of the lock's number in PostgreSQL, where all programs of a database share the numbers.
 const NAMESPACE: i64 = 0x6c75_6d6f;
 /// How long a process that ends waits for its session to end.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// This process, as others see it.
+/// What other processes see of this one.
 pub(in crate::store) struct Process {
     /// The number of its lock.
     instance: u32,
     /// Whether a session can be kept.
     has_session: bool,
     is_shown: AtomicBool,
-    /// The session that is kept, as long as somebody wants it to be.
+    /// The session that is kept open while any guard exists.
     kept: Mutex<KeptSession>,
     tasks: TaskTracker,
 }
@@ -51,7 +51,7 @@ impl Process {
         self.instance
     }
 
-    /// The number of its lock, while it holds it.
+    /// The number of its lock, while it holds the lock.
     pub(in crate::store) fn shown(&self) -> Option<u32> {
         self.is_shown.load(Ordering::Relaxed).then_some(self.instance)
     }
@@ -70,7 +70,7 @@ impl Process {
 }
 
 impl Store {
-    /// Keeps a session of its own, with the process lock, until every guard is dropped.
+    /// Keeps a separate session open, with the process lock, until every guard is dropped.
     ///
     /// # Errors
     /// If the database cannot be reached.
@@ -88,7 +88,7 @@ impl Store {
         Ok(guard)
     }
 
-    /// Whether the process of a lease lives. What cannot be told counts as alive.
+    /// Whether the process of a lease is alive. If that cannot be determined, it counts as alive.
     ///
     /// # Errors
     /// If the database fails.
@@ -97,7 +97,7 @@ impl Store {
             return Ok(true);
         }
         let sql = match self.backend() {
-            // A lock on a file does not say who holds it.
+            // A file lock does not show its holder.
             DbBackend::Sqlite => return Ok(true),
             DbBackend::Postgres => format!("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE {})", held(process)),
             _ => format!("SELECT IS_USED_LOCK('{}') IS NOT NULL", name(process)),
@@ -118,7 +118,7 @@ pub(in crate::store) fn key(instance: u32) -> i64 {
     NAMESPACE << 32 | i64::from(instance)
 }
 
-/// How PostgreSQL lists the lock.
+/// The SQL condition for the lock in PostgreSQL's `pg_locks`.
 pub(in crate::store) fn held(instance: u32) -> String {
     format!(
         "locktype = 'advisory' AND objsubid = 1 AND classid = {NAMESPACE} AND objid = {instance} AND granted \

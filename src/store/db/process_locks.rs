@@ -1,7 +1,7 @@
-//! Shows other processes that this one lives, and finds out which of the others are dead.
+//! Shows other processes that this one is alive, and detects which of the others are dead.
 //!
-//! A process that holds its [lock](crate::store::db::process) is alive. For an SQLite database the lock is on a file beside it,
-//! `<file>-courier`. The system drops that lock when the process dies.
+//! A process that holds its [lock](crate::store::db::process) is alive. For an SQLite database the lock is on a file
+//! beside it, `<file>-courier`. The system releases that lock when the process dies.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -37,8 +37,8 @@ struct FileLock {
 }
 
 impl Store {
-    /// Takes this process's lock and starts to listen for what others append to the log. For an SQLite file it waits until a
-    /// process that started first has dealt with the dead ones.
+    /// Takes this process's lock and starts to listen for events that others append to the log. For an SQLite file it
+    /// waits until a process that started first has dealt with the dead ones.
     ///
     /// # Errors
     /// If the database cannot be reached.
@@ -82,7 +82,7 @@ impl ProcessLocks {
         Ok(sure)
     }
 
-    /// Shares the lock on the file: the dead processes are dealt with, so others may run beside this one.
+    /// Shares the file lock: the dead processes have been dealt with, so others may run beside this one.
     pub fn admit_others(&mut self) {
         if let Some(FileLock { lock, alone, .. }) = &mut self.file
             && std::mem::take(alone)

@@ -1,8 +1,8 @@
-//! Brings the tables to the version that this program knows, on its own connection and under a lock.
+//! Migrates the tables to the version of this program, on a connection of its own and under a lock.
 //!
-//! Two processes that start together would otherwise create the same table twice. On PostgreSQL and SQLite the lock is part of
-//! one transaction around everything, which makes it all or nothing and leaves no lock behind, whatever pooler is in between.
-//! A process that waits for the lock logs it, and gives up after two minutes.
+//! Without a lock, two processes that start together would create the same table twice. On PostgreSQL and SQLite the
+//! lock belongs to one transaction around all steps. So either all steps are applied or none, and no lock is left
+//! behind, even with a pooler in between. A process that waits for the lock logs it, and gives up after two minutes.
 
 use std::time::{Duration, Instant};
 
@@ -19,19 +19,19 @@ use crate::store::db::distrust::Distrust;
 use crate::store::db::timeouts::{TimedConnection, transaction_settings};
 use crate::store::{Config, Error};
 
-/// One step of the schema's history.
+/// A migration, and whether it was applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migration {
     pub name: String,
     pub applied: bool,
 }
 
-/// The lock at which any two processes meet that migrate the same database. Names of locks are the server's on MySQL, not the
-/// database's.
+/// The lock that two processes contend for when they migrate the same database. On MySQL, lock names belong to the
+/// server, not to the database.
 const MYSQL_LOCK: &str = "CONCAT('lumo_migrations/', DATABASE())";
 const LOCK_NUMBER: i64 = 0x6c75_6d6f;
 
-/// Applies what is pending, and makes the schema that the configuration names. Returns how many steps were applied.
+/// Applies the pending migrations, and creates the configured schema. Returns how many were applied.
 ///
 /// # Errors
 /// If the database is not reachable or refuses, for example for want of the right to create tables.
@@ -56,8 +56,9 @@ pub async fn up(config: &Config) -> Result<usize, Error> {
     result
 }
 
-/// Gives the tables another random name, for ones that were put back to an earlier state: versions are counted from there
-/// again, and must not make the id of an event that was sent for another fact since. No process may be at work.
+/// Gives the set of tables a new random name, after the tables were restored to an earlier state. Versions are then
+/// counted from that state again, and must not make the id of an event that was already sent for another fact. No
+/// process may be running.
 ///
 /// # Errors
 /// If the database is not reachable, or the tables are not there.
@@ -75,7 +76,8 @@ pub async fn restored(config: &Config) -> Result<(), Error> {
     result
 }
 
-/// Takes the last `steps` back, with everything in the tables that they made. Returns how many steps were taken.
+/// Reverts the last `steps` migrations, and deletes all data in the tables that they made. Returns how many were
+/// reverted.
 ///
 /// # Errors
 /// As [`up`].
@@ -93,7 +95,7 @@ pub async fn down(config: &Config, steps: u32) -> Result<usize, Error> {
     result
 }
 
-/// Every step, oldest first, and whether it was applied. Changes nothing.
+/// Every migration, oldest first, and whether it was applied. Changes nothing.
 ///
 /// # Errors
 /// If the database is not reachable.
@@ -111,7 +113,7 @@ pub async fn status(config: &Config) -> Result<Vec<Migration>, Error> {
     Ok(result?.iter().map(|step| Migration { name: step.name().to_owned(), applied: state(step.status()) }).collect())
 }
 
-/// Whether there is nothing to do, which a user without the right to create tables may find as well.
+/// Whether nothing is pending. A user without the right to create tables can check that, too.
 async fn is_up_to_date(connection: &DatabaseConnection, config: &Config) -> Result<bool, Error> {
     let reader = reader(connection, config);
     let steps = Migrator::get_migration_with_status_read_only(&reader).await?;
@@ -119,14 +121,14 @@ async fn is_up_to_date(connection: &DatabaseConnection, config: &Config) -> Resu
     Ok(are_applied && meta::Entity::find_by_id(meta::GENERATION).one(&reader).await?.is_some())
 }
 
-/// Finds the tables where the configuration says.
+/// A connection that finds the tables in the configured schema.
 fn reader(connection: &DatabaseConnection, config: &Config) -> TimedConnection {
     let schema = config.schema.as_deref().filter(|_| connection.get_database_backend() == DbBackend::Postgres);
     TimedConnection::with_search_path(connection.clone(), schema, &Distrust::default())
 }
 
-/// Makes the schema, unless it is there: even `IF NOT EXISTS` asks for the right to create schemas, which a user with a
-/// schema of its own need not have.
+/// Creates the schema, unless it exists. `IF NOT EXISTS` would need the right to create schemas even then, and a user
+/// with a schema of its own need not have that right.
 pub(in crate::store) async fn make_schema(connection: &impl ConnectionTrait, name: &str) -> Result<(), Error> {
     let sql = "SELECT 1 FROM pg_namespace WHERE nspname = $1";
     let known = Statement::from_sql_and_values(DbBackend::Postgres, sql, [name.into()]);
@@ -137,22 +139,22 @@ pub(in crate::store) async fn make_schema(connection: &impl ConnectionTrait, nam
     Ok(())
 }
 
-/// How long the tables may be locked by another process until it is given up.
+/// How long to wait for a lock that another process holds.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often the lock is tried.
 const TRY_EVERY: Duration = Duration::from_millis(250);
-/// How often it is said that it is waited for.
+/// How often the wait is logged.
 const SAY_EVERY: Duration = Duration::from_secs(15);
 
-/// The lock, for as long as the tables are changed.
+/// The lock, held while the tables are changed.
 enum Lock {
-    /// It ends with the transaction in which everything is done.
+    /// It belongs to the transaction of all steps.
     Transaction(DatabaseTransaction),
-    /// MySQL and MariaDB commit before and after each change of a table; there it belongs to the session.
+    /// MySQL and MariaDB commit before and after each schema change, so there it belongs to the session.
     Session,
 }
 
-/// Where the tables are changed.
+/// The connection or transaction that changes the tables.
 #[derive(Clone, Copy)]
 enum MigrationPlace<'c> {
     Connection(&'c DatabaseConnection),
@@ -168,7 +170,7 @@ impl<'c> MigrationPlace<'c> {
     }
 }
 
-/// Works under the lock. On PostgreSQL and SQLite all of it is done, or nothing.
+/// Runs the work under the lock. On PostgreSQL and SQLite all of it is applied, or nothing.
 async fn locked<T>(
     connection: &DatabaseConnection,
     config: &Config,
@@ -179,7 +181,7 @@ async fn locked<T>(
             let result = work(MigrationPlace::Transaction(&transaction)).await;
             match result {
                 Ok(_) => transaction.commit().await?,
-                // What the work met is what to say, also where the database has rolled back by itself.
+                // The error of the work is reported, even if the database has already rolled back by itself.
                 Err(_) => drop(transaction.rollback().await),
             }
             result
@@ -193,12 +195,12 @@ async fn locked<T>(
     }
 }
 
-/// Waits for the lock, and says so. May be dropped at any time.
+/// Waits for the lock, and logs the wait. Cancel safe.
 async fn take_lock(connection: &DatabaseConnection, config: &Config) -> Result<Lock, Error> {
     let began = Instant::now();
     let mut say_at = began;
     if connection.get_database_backend() == DbBackend::Sqlite {
-        // It would wait by itself, and say nothing.
+        // SQLite would otherwise wait without logging it.
         connection.execute_unprepared("PRAGMA busy_timeout = 100").await?;
     }
     loop {
@@ -221,7 +223,7 @@ async fn take_lock(connection: &DatabaseConnection, config: &Config) -> Result<L
     }
 }
 
-/// The lock, if nobody else has it.
+/// The lock, if no other process holds it.
 async fn try_lock(connection: &DatabaseConnection, config: &Config) -> Result<Option<Lock>, Error> {
     let backend = connection.get_database_backend();
     if backend == DbBackend::MySql {

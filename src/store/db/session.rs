@@ -1,7 +1,7 @@
 //! Keeps one session of the database open: it holds the process lock and, on PostgreSQL, listens for notifications.
 //!
-//! A lock of a session is dropped with it, so the session is never replaced for its age, and it is opened again as soon as
-//! it was lost. What others queued meanwhile may have gone unheard, so the dispatchers look once after that.
+//! The lock ends with its session, so the session is never replaced for its age, and a lost session is opened again at
+//! once. Notifications may have been missed meanwhile, so the dispatchers then read the log once.
 
 use std::io;
 use std::sync::Arc;
@@ -16,13 +16,14 @@ use crate::chain::Chain;
 use crate::store::db::timeouts::{self, TimedConnection};
 use crate::store::{Config, Error, Store, connect, process};
 
-/// The wait before a session that was lost is made again, …
+/// The wait before a lost session is opened again, …
 const FIRST_WAIT: Duration = Duration::from_millis(200);
-/// … and the longest one, when that fails again and again.
+/// … and the longest wait after repeated failures.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// After this time without a call PostgreSQL is asked whether the lock is still held. A session that ends says so by itself.
+/// After this time without a notification, PostgreSQL is asked whether the lock is still held. A session that ends
+/// reports that by itself.
 const SILENCE: Duration = Duration::from_secs(20);
-/// How often MySQL and MariaDB are asked that, where a session that ends says nothing.
+/// How often MySQL and MariaDB are asked. There, a session that ends reports nothing.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,7 +60,7 @@ impl Session {
             session.take_lock(store).await?;
             session
         };
-        // What was queued before is not heard.
+        // Notifications from before this session were missed.
         store.inner.appended.send_replace(());
         Ok(session)
     }
@@ -92,7 +93,7 @@ impl Session {
         Ok(())
     }
 
-    /// Holds the lock until the session is lost; says why it was.
+    /// Holds the lock until the session is lost. Returns the reason.
     async fn hold(&mut self, store: &Store) -> Error {
         let own = store.signature();
         let mut distrusted = store.inner.distrust.watch();

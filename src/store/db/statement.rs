@@ -2,7 +2,7 @@
 
 use sea_orm::{DbBackend, Statement, Value};
 
-/// A statement and its values, put together piece by piece.
+/// A statement and its values, built piece by piece.
 pub(in crate::store) struct Sql {
     backend: DbBackend,
     text: String,
@@ -36,15 +36,15 @@ impl Sql {
         debug_assert_eq!(number, self.values.len(), "{text}");
     }
 
-    /// Adds the same, for a chain.
+    /// As [`Sql::push`], for chained calls.
     #[must_use]
     pub(in crate::store) fn and(mut self, text: &str, values: impl IntoIterator<Item = Value>) -> Self {
         self.push(text, values);
         self
     }
 
-    /// Adds `column IN (…)`. The text is one of few, whatever the number of values: databases keep prepared statements by their
-    /// text.
+    /// Adds `column IN (…)`. There are few different texts, for any number of values, because databases cache prepared
+    /// statements by their text.
     #[must_use]
     pub(in crate::store) fn and_numbers(mut self, column: &str, numbers: &[i64]) -> Self {
         match self.backend {
@@ -54,7 +54,7 @@ impl Sql {
                 self.push(&format!("{column} IN ({marks})"), numbers.into_iter().map(Value::from));
             }
             DbBackend::Postgres => {
-                // As an array that is made once: joined with a list, a table without statistics is read from end to end.
+                // As an array that is built once: with a join on a list, PostgreSQL scans a table without statistics.
                 let text = format!("{column} = ANY(ARRAY(SELECT json_array_elements_text(?::text::json)::bigint))");
                 self.push(&text, [list(numbers)]);
             }

@@ -36,9 +36,9 @@ const CLOSING_TIME: Duration = Duration::from_millis(300);
 /// What a server offers its clients.
 #[derive(Clone, Debug)]
 pub struct Survey {
-    /// Connections that were asked for.
+    /// The number of connections that were requested.
     pub wanted: u32,
-    /// Connections of those that could be open at the same time.
+    /// How many of them could be open at the same time.
     pub given: u32,
     /// Why there were no more.
     pub refusal: Option<String>,
@@ -49,7 +49,7 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// SQLite's connections are files.
+    /// SQLite has no server that could refuse connections.
     fn of_file(wanted: u32) -> Self {
         Self { wanted, given: wanted, refusal: None, is_lent: false, takes_search_path: true }
     }
@@ -115,12 +115,12 @@ async fn postgres(config: &Config, wanted: u32) -> Result<Survey, Error> {
     Ok(Survey { wanted, given, refusal, is_lent, takes_search_path })
 }
 
-/// Opens connections side by side; says why there are not as many as were wanted.
+/// Opens connections side by side. Returns also why there are fewer than `wanted`.
 async fn open<C: Connection>(options: &C::Options, wanted: u32) -> Result<(Vec<C>, Option<String>), Error> {
     let connect = || async {
         tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await.unwrap_or_else(|_| Err(timed_out()))
     };
-    // The first alone: where it is refused, the others need not be.
+    // The first one alone: if it is refused, the others are not tried.
     let mut opened = vec![connect().await.map_err(unavailable)?];
     let mut refusal = None;
     for pause in [Duration::ZERO, CLOSING_TIME] {
@@ -140,7 +140,7 @@ async fn open<C: Connection>(options: &C::Options, wanted: u32) -> Result<(Vec<C
     Ok((opened, refusal))
 }
 
-/// The connections that answer while all of them are open; none if none does.
+/// The connections that answer while all of them are open; none if no connection answers.
 async fn answering(opened: Vec<PgConnection>) -> Option<Vec<PgConnection>> {
     let ask = async |mut connection: PgConnection| {
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, connection.execute("SELECT 1")).await;
@@ -165,7 +165,7 @@ fn reason(error: &sqlx::Error) -> String {
 
 async fn is_lent(first: &mut PgConnection, second: &mut PgConnection) -> Result<bool, sqlx::Error> {
     for _ in 0..PROBES {
-        // Prepared, as everything is that will be asked.
+        // As a prepared statement, like all later ones.
         let before = process_of(first).await?;
         second.execute("BEGIN").await?;
         let other: i32 = second.fetch_one(sqlx::raw_sql("SELECT pg_backend_pid()")).await?.try_get(0)?;
@@ -182,7 +182,7 @@ async fn process_of(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
     sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(connection).await
 }
 
-/// A pooler may take the parameter and forget it.
+/// Whether the search path takes effect: a pooler may accept the parameter and drop it.
 async fn takes_search_path(connection: &mut PgConnection, schema: &str) -> Result<bool, sqlx::Error> {
     let sql = "SELECT current_setting('search_path')";
     let path: String = connection.fetch_one(sqlx::raw_sql(AssertSqlSafe(sql))).await?.try_get(0)?;

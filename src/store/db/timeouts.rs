@@ -22,11 +22,11 @@ use sqlx::{AssertSqlSafe, Connection, Executor as _};
 use crate::store::db::distrust::Distrust;
 use crate::store::db::search_path::quoted;
 
-/// Longest time for a transaction. It is shorter than any lease of an endpoint, so that a leader that cannot write its results
-/// knows it while it still leads.
+/// The longest time for a transaction. It is shorter than any lease of an endpoint, so a leader that cannot write its
+/// results notices it while it still leads.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
-/// Longest time that the server lets a transaction wait for its next statement. It is shorter than [`TRANSACTION_TIMEOUT`]: the
-/// locks of a dead process are released before others give up waiting for them.
+/// The longest time that the server lets a transaction wait for its next statement. It is shorter than
+/// [`TRANSACTION_TIMEOUT`], so the locks of a dead process are released before others give up waiting for them.
 const IDLE_TRANSACTION_SECONDS: u32 = 10;
 /// Longest time for one query outside of a transaction.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -150,7 +150,7 @@ pub(in crate::store) fn apply(options: &mut ConnectOptions, distrust: &Distrust)
     options.map_sqlx_mysql_pool_opts(move |pool| {
         pool.after_release(check_connection(&trust)).after_connect(|connection, _| {
             Box::pin(async move {
-                // Only MariaDB has this limit. MySQL refuses it, which is ignored.
+                // Only MariaDB has this limit. MySQL's refusal is ignored.
                 let limit = format!("SET SESSION idle_transaction_timeout = {IDLE_TRANSACTION_SECONDS}");
                 drop(connection.execute(AssertSqlSafe(limit)).await);
                 // Safe mode refuses updates without a key in WHERE. It is meant for people.

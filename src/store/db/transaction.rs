@@ -1,9 +1,10 @@
 //! A transaction that is either committed as a whole or leaves nothing behind.
 //!
-//! The driver counts transactions by itself, and is wrong once a database has ended one on its own: SQLite rolls back
-//! when the disk is full, MySQL when it finds a deadlock. What is run after that would be stored at once and for good, and on SQLite
-//! every later transaction would only be a savepoint in one that is never committed. So nothing is run after a failed
-//! statement, what failed is rolled back explicitly, and a connection that does not confirm its end is not used again.
+//! The driver counts open transactions by itself, and miscounts once a database has ended one on its own: SQLite rolls
+//! back when the disk is full, MySQL after a deadlock. A statement after that would be committed at once, and on SQLite
+//! every later transaction would only be a savepoint in one that is never committed. So no statement is run after a
+//! failed one, a failed transaction is rolled back explicitly, and a connection that does not confirm the end of its
+//! transaction is not used again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,7 +21,7 @@ use crate::store::failpoint::Counter;
 /// An open transaction.
 pub(in crate::store) struct Transaction {
     inner: DatabaseTransaction,
-    /// A statement failed, and what it did was not undone.
+    /// A statement failed and was not undone.
     broken: AtomicBool,
     /// A statement changed something.
     wrote: AtomicBool,
@@ -29,7 +30,7 @@ pub(in crate::store) struct Transaction {
     failpoint: Counter,
 }
 
-/// Distrusts the connections if it is dropped before it is known how a step of a transaction ended.
+/// Distrusts the connections if it is dropped while the result of a step is unknown.
 struct End {
     unknown: Option<Distrust>,
 }
@@ -49,7 +50,7 @@ impl Drop for End {
 }
 
 impl Transaction {
-    /// `settings` are statements to begin with.
+    /// Begins a transaction. `settings` are statements that are run first.
     pub(in crate::store) async fn begin(
         connection: &DatabaseConnection,
         settings: Option<&str>,
@@ -59,17 +60,17 @@ impl Transaction {
         let backend = connection.get_database_backend();
         let is_sqlite = backend == DbBackend::Sqlite;
         let options = TransactionOptions {
-            // Repeatable read would lock gaps of the log's index, and show a writer a past that others have changed; what
-            // must not move is locked row by row. PostgreSQL is told so with the rest.
+            // Repeatable read would lock gaps of the log's index, and show a writer rows that others have changed
+            // since; rows that must not change are locked one by one. On PostgreSQL the level is part of the settings.
             isolation_level: (backend == DbBackend::MySql).then_some(IsolationLevel::ReadCommitted),
             access_mode: None,
-            // A deferred transaction that turns from reading to writing fails at once when another wrote in between.
+            // A deferred transaction fails at its first write if another one has written since it began reading.
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         };
-        // PostgreSQL's driver does not end a transaction whose begin was cancelled.
+        // PostgreSQL's driver does not end a transaction whose `BEGIN` was cancelled.
         let mut end = End { unknown: Some(distrust.clone()) };
         let begun = connection.begin_with_options(options).await.map_err(Error::from);
-        // On a server the pool rolls back what is given up, and asks whether that worked before it keeps the connection.
+        // On a server, the pool rolls back an abandoned transaction, and checks that before it keeps the connection.
         if !is_sqlite || matches!(begun, Err(Error::Collision(_) | Error::Unavailable(_))) {
             end.is_known();
         }
@@ -105,25 +106,26 @@ impl Transaction {
         }
     }
 
-    /// Ends the transaction after a failure. A connection that is lost is not asked for anything more.
+    /// Ends the transaction after a failure. Nothing more is sent on a lost connection.
     pub(in crate::store) async fn abandon(self, failure: &Error) {
         if !matches!(failure, Error::Unavailable(_) | Error::Unwritable(_)) {
             return self.roll_back().await;
         }
         if self.inner.get_database_backend() == DbBackend::Sqlite {
-            // What is not confirmed as ended is opened anew, and with it a file that is another one by now.
+            // A connection that does not confirm the end is replaced, and the new one opens the file that is at the
+            // path by now.
             drop(self.inner.rollback().await);
         }
     }
 
-    /// Undoes what was done since the savepoint, a failed statement included.
+    /// Undoes everything since the savepoint, including a failed statement.
     pub(in crate::store) async fn roll_back_to(&self, savepoint: &str) -> Result<(), DbErr> {
         self.inner.execute_unprepared(&format!("ROLLBACK TO SAVEPOINT {savepoint}")).await?;
         self.broken.store(false, Ordering::Relaxed);
         Ok(())
     }
 
-    /// The driver's own handle, for what must be said even after a failed statement.
+    /// The driver's own handle, for statements that must run even after a failed one.
     pub(in crate::store) fn unchecked(&self) -> &DatabaseTransaction {
         &self.inner
     }
@@ -145,7 +147,7 @@ impl Transaction {
     }
 }
 
-/// Whether a statement that returns rows changes some as well.
+/// Whether a statement that returns rows also changes rows.
 fn changes_rows(statement: &Statement) -> bool {
     !statement.sql.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("SELECT"))
 }

@@ -1,7 +1,7 @@
 //! Tracks which transactions cannot be committed at present.
 //!
-//! A full disk, a server that became read-only, a lock that is never released: reading goes on, and what cannot be stored
-//! is tried again. Until it is stored the process must not look well.
+//! When a disk is full, a server is read-only, or a lock is never released, reading continues, and writes are tried
+//! again. Until they succeed, the process must not report itself healthy.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,22 +10,22 @@ use std::time::{Duration, Instant};
 use crate::chain::Chain;
 use crate::store::Error;
 
-/// What failed longer ago than this, and was not tried again, says nothing of the database any more: whatever matters is tried
+/// A failure is forgotten after this time if its transaction was not tried again: important transactions are tried
 /// every few seconds.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 
-/// What cannot be written.
+/// A transaction that cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteTrouble {
     /// The transaction that fails.
     pub transaction: &'static str,
     /// How long it has been failing.
     pub lasting: Duration,
-    /// What the database says.
+    /// The database's message.
     pub reason: String,
 }
 
-/// The transactions that failed for the database's sake and have not been committed since.
+/// The transactions that failed because of the database and have not been committed since.
 #[derive(Default)]
 pub(in crate::store) struct Troubles(Mutex<BTreeMap<&'static str, FailingTransaction>>);
 
@@ -66,7 +66,7 @@ impl Troubles {
         }
     }
 
-    /// What has been failing for the longest time.
+    /// The transaction that has been failing for the longest time.
     pub(in crate::store) fn longest(&self) -> Option<WriteTrouble> {
         let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         forget_old(&mut failing);

@@ -29,8 +29,8 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::tx`].
-    // The transaction is handed over and not lent: a closure over a borrowed one makes a future that the compiler cannot
-    // prove to be `Send` for every lifetime, and everything here runs in spawned tasks.
+    // The transaction is passed by value, not borrowed. The compiler cannot prove the future of a closure over a
+    // borrowed one to be `Send` for every lifetime, and everything here runs in spawned tasks.
     pub async fn tx_ending<T, Work>(
         &self,
         name: &'static str,
@@ -46,7 +46,7 @@ impl Store {
             let is_first = tries == 1;
             let attempt = TxAttempt { is_first, wrote: Arc::default() };
             let wrote = Arc::clone(&attempt.wrote);
-            // A transaction is large, and waited for in many places.
+            // Boxed, because the future is large and is awaited in many places.
             let attempt = Box::pin(self.attempt(name, ending, attempt, &work));
             let result = timeouts::transaction(self.backend(), attempt).await;
             let outcome = match (&result, ending) {
@@ -79,7 +79,7 @@ impl Store {
         }
     }
 
-    /// One try. What is not committed leaves nothing behind, also if the try is dropped.
+    /// One try. If it is not committed, even because it was dropped, it leaves nothing behind.
     async fn attempt<T, Work>(
         &self,
         name: &'static str,
@@ -94,7 +94,7 @@ impl Store {
         let session = Transaction::begin(write, settings.as_deref(), distrust, failpoint.counter(name)).await?;
         let session = Arc::new(Session { session, store: self.clone(), wakes: AtomicBool::new(false), attempt });
         let result = work(Tx(Arc::clone(&session))).await;
-        // The work has ended, and with it every other handle; one that was kept could only write to nowhere.
+        // The work has ended, so no other handle should exist. If one was kept, the transaction is not committed.
         let Some(Session { session, wakes, attempt, .. }) = Arc::into_inner(session) else {
             return result.and(Err(Error::Leaked));
         };

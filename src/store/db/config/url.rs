@@ -38,7 +38,7 @@ impl DatabaseUrl {
         &self.url
     }
 
-    /// The url as the drivers know it.
+    /// The url with the scheme that the drivers accept.
     pub(in crate::store) fn driver_url(&self) -> String {
         match self.url.strip_prefix("mariadb:") {
             Some(rest) => format!("mysql:{rest}"),
@@ -63,11 +63,11 @@ impl DatabaseUrl {
         file.parent().filter(|folder| !folder.exists()).map(Path::to_owned)
     }
 
-    /// The parameters that the driver passes over, by their names.
+    /// The names of the parameters that the driver ignores.
     #[must_use]
     pub fn unknown_parameters(&self) -> Vec<String> {
         let known: &[&str] = match self.backend {
-            // Its driver refuses what it does not know.
+            // SQLite's driver refuses unknown parameters.
             Backend::Sqlite => return Vec::new(),
             Backend::Postgres => POSTGRES_PARAMETERS,
             Backend::MySql => MYSQL_PARAMETERS,
@@ -118,7 +118,7 @@ const MYSQL_PARAMETERS: &[&str] = &[
 impl FromStr for DatabaseUrl {
     type Err = Malformed;
 
-    /// What is refused is not quoted: it may carry a password.
+    /// An invalid url is not quoted: it may contain a password.
     fn from_str(text: &str) -> Result<Self, Malformed> {
         let backend = match text.split_once(':').map(|(scheme, _)| scheme) {
             Some("sqlite") => Backend::Sqlite,
@@ -140,7 +140,8 @@ impl FromStr for DatabaseUrl {
     }
 }
 
-/// Before a driver reads it: a `/`, `?` or `#` in the password would end the host, and the rest would be taken for a path.
+/// Checks the text before a driver parses it: a `/`, `?` or `#` in the password would end the host, and the rest would
+/// count as a path.
 fn check_server(text: &str) -> Result<(), Malformed> {
     let after = text.split_once("://").map(|(_, after)| after).unwrap_or_default();
     if after.rsplit_once('@').is_some_and(|(before, _)| before.contains(['/', '?', '#'])) {
@@ -153,7 +154,7 @@ fn check_server(text: &str) -> Result<(), Malformed> {
     Url::parse(text).map(drop).map_err(|_| Malformed::new(form))
 }
 
-/// Reads it as it will be read when a connection is made.
+/// Parses the url as it is parsed for a connection.
 fn driver(text: &str, backend: Backend) -> Result<(), sqlx::Error> {
     match backend {
         Backend::Sqlite => text.parse::<SqliteConnectOptions>().map(drop),
@@ -162,7 +163,7 @@ fn driver(text: &str, backend: Backend) -> Result<(), sqlx::Error> {
     }
 }
 
-/// What the driver does not take, by name: its own words would quote the value.
+/// Names the parameters that the driver refuses. The driver's own message would quote their values.
 fn refusal(text: &str) -> String {
     let query = text.split_once('?').map(|(_, query)| query).unwrap_or_default();
     let names: Vec<_> =
@@ -178,7 +179,7 @@ fn refusal(text: &str) -> String {
 }
 
 impl fmt::Display for DatabaseUrl {
-    /// A path is shown from the root on: what it is relative to differs from one shell to the next.
+    /// A path is shown as absolute, because what it is relative to differs between shells.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.backend != Backend::Sqlite {
             return f.write_str(&shown_url(&self.url));
@@ -208,7 +209,7 @@ impl Serialize for DatabaseUrl {
     }
 }
 
-/// A secret source is resolved here: without the url there is nothing to know of the database.
+/// A secret source is resolved here, because nothing can be checked without the url.
 impl<'de> Deserialize<'de> for DatabaseUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let source = UrlSource::deserialize(deserializer)?;
