@@ -1,11 +1,11 @@
-//! Delivery: how far each endpoint is in the log, and what did not simply succeed.
+//! Delivery: each endpoint's position in the log, and the deliveries that did not simply succeed.
 //!
-//! **The invariant.** Every event that an endpoint wants, with a `seq` up to its position, is delivered, or has a row in
-//! `lumo_exceptions`, or lies in a range that says why not.
+//! **The invariant.** Every event that an endpoint wants, with a `seq` up to its position, is delivered, or has a row
+//! in `lumo_exceptions`, or lies in a range that says why not.
 //!
-//! The endpoint's row in `lumo_positions` is a turnstile: every transaction that changes anything of its delivery first
-//! raises `revision` there, and holds the row until the commit. One process leads an endpoint; what it writes is a
-//! group commit that builds on the revision it knows. Commands set the state of the rows that they name and leave the
+//! The endpoint's row in `lumo_positions` is a turnstile: every transaction that changes any delivery of the endpoint
+//! first raises `revision` in that row, and locks the row until the commit. One process leads an endpoint. It writes
+//! group commits that build on the revision it knows. Commands set the state of the rows that they name and leave the
 //! rest to the leader.
 
 mod ack;
@@ -35,7 +35,7 @@ pub use sink::{Failure, SinkRun};
 
 use super::Tx;
 
-/// What delivery offers within a transaction.
+/// The operations on deliveries within a transaction.
 pub(in crate::store) struct Delivery<'a> {
     tx: &'a Tx,
 }

@@ -1,7 +1,7 @@
-//! Acknowledgement by row: an answered delivery is done once its receiver writes a row into `lumo_acks`.
+//! Acknowledgement by row: an answered delivery is done once its receiver inserts a row into `lumo_acks`.
 //!
-//! A receiver that inserts there in the transaction in which it works commits both or neither, so an answer that was given
-//! too early, or never arrived, decides nothing. A row may come late, and is then as good as one in time.
+//! A receiver that inserts the row in the transaction of its own work commits both or neither. So an answer that was
+//! sent too early, or was lost, decides nothing. A row that comes late counts like one in time.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ use crate::store::log::LogEvent;
 use crate::store::mirror::{among, at_once, time};
 use crate::store::{Error, Store, Tx};
 
-/// A row whose acknowledgement is there, or did not come in time.
+/// A row that was acknowledged, or was not acknowledged in time.
 #[derive(Clone, Debug)]
 pub struct Acknowledged {
     pub row: DueRow,
@@ -28,8 +28,8 @@ pub struct Acknowledged {
 }
 
 impl Store {
-    /// Up to `limit` rows of the endpoint that were acknowledged, or should have been by now. What is being sent is among them
-    /// only where its process is gone.
+    /// Up to `limit` rows of the endpoint that were acknowledged, or should have been by now. A row in flight is among
+    /// them only if its process is gone.
     ///
     /// # Errors
     /// If the database fails.
@@ -57,7 +57,7 @@ impl Store {
         }
         let mut rows = self.due_rows(endpoint, rows).await?;
         for row in rows.iter_mut().filter(|row| row.state == State::Sending) {
-            // Its attempt was made, as the acknowledgement shows, and is recorded nowhere: the process is gone that made it.
+            // The acknowledgement shows that an attempt was made. It was not recorded, because its process is gone.
             row.tries = row.tries.saturating_add(1);
             row.attempts = row.attempts.saturating_add(1);
         }
@@ -69,7 +69,7 @@ impl Store {
 }
 
 impl Store {
-    /// Which of these events the endpoint's receiver has noted: before the next leader sends them again.
+    /// Which of these events the receiver has acknowledged by row, checked before a new leader sends them again.
     ///
     /// # Errors
     /// If the database fails.
@@ -93,7 +93,7 @@ impl Store {
 }
 
 impl Delivery<'_> {
-    /// Finishes the items whose events the receiver has noted, whatever their attempts came to.
+    /// Finishes the items whose events the receiver has acknowledged by row, whatever the results of their attempts.
     pub(super) async fn acknowledge(&self, endpoint: &EndpointName, items: &mut [Item]) -> Result<Vec<i64>, Error> {
         let is_open = |item: &&Item| matches!(item.fate, Fate::RetryAt(_) | Fate::AwaitAck { .. } | Fate::Dead);
         let asked: Vec<EventId> = items.iter().filter(is_open).map(|item| item.event.clone()).collect();
@@ -123,7 +123,7 @@ impl Delivery<'_> {
 }
 
 impl Tx {
-    /// A replay is to be acknowledged anew.
+    /// Deletes the acknowledgements of these events, because a replay must be acknowledged anew.
     pub(in crate::store) async fn forget_acknowledgements(
         &self,
         endpoint: &EndpointName,

@@ -1,16 +1,17 @@
-//! Backfill: a new endpoint receives events for the wallets and deposits that the mirror already holds.
+//! Backfill: a new endpoint receives events for the wallets and deposits that the mirror already contains.
 //!
-//! Each wallet and each deposit is one event, the one that announced it; a wallet that is blocked is a second one, the one
-//! that announced the block. First come the events that are stored, in the order of the log. Then come the rows of the mirror
-//! in the order in which they were created: what was stored in silence is appended to the log for nobody, under the id that
-//! it would have had. So the numbers of a stream are in order, too. Rows that are no longer listed are left out.
+//! Each wallet and each deposit is one event: the one that announced it. A blocked wallet is a second one: the one that
+//! announced the block. First come the stored events, in the order of the log. Then come the rows of the mirror, in the
+//! order of their creation. Rows that were stored without an event get one now, appended to the log with no audience,
+//! under the id that it would have had. So the numbers of a stream are in order, too. Rows that are no longer listed
+//! are left out.
 //!
-//! Each transaction is about a few hundred events or rows, and stores how far it has come. What it queues are rows of
-//! `lumo_exceptions` with the reason `backfill`, which the leader sends after everything else. The next ones are queued once
-//! most of the last ones are finished, so there are never many.
+//! Each transaction handles a few hundred events or rows, and stores its progress. It queues rows of `lumo_exceptions`
+//! with the reason `backfill`, which the leader sends after everything else. The next ones are queued when most of the
+//! last ones are finished, so there are never many.
 //!
-//! What the endpoint has already is left out: what a range of it holds, which its position passes or has passed, and what
-//! has a row.
+//! Events that the endpoint has already are left out: those in a range that its position passes or has passed, and
+//! those with a row.
 
 mod source;
 
@@ -40,10 +41,10 @@ const UNDER_WAY: u64 = 50;
 
 const UNFINISHED: [State; 4] = [State::Waiting, State::Retrying, State::Sending, State::AwaitingAck];
 
-/// What came of the request to go on with an endpoint's history.
+/// The result of a step of an endpoint's backfill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backfilled {
-    /// All of it is queued, or none was asked for.
+    /// All of the history is queued, or none was requested.
     Done,
     /// The first import is under way, or the endpoint is not active, or too many of the last rows are unfinished.
     Waits,
@@ -51,13 +52,13 @@ pub enum Backfilled {
     Queued(u64),
 }
 
-/// The last row that was looked at, by time of creation and id.
+/// The last row that was read, by time of creation and id.
 type Mark = (DateTime<Utc>, String);
 
-/// How far it has come.
+/// The progress of a backfill.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct BackfillPlace {
-    /// The number of the last stored event that was looked at; past all of them, the greatest number there is.
+    /// The number of the last stored event that was read; after all of them, the greatest number there is.
     seq: i64,
     wallets: Option<Mark>,
     deposits: Option<Mark>,
@@ -67,7 +68,7 @@ struct BackfillPlace {
     queued: Option<(i64, i64)>,
 }
 
-/// An event of the history that is stored.
+/// A stored event of the history.
 #[derive(Clone, Debug)]
 struct Past {
     seq: i64,
@@ -78,20 +79,20 @@ struct Past {
     was_published: bool,
 }
 
-/// Up to which time of creation the endpoint's history is queued; none before it has begun.
+/// The time of creation up to which the endpoint's history is queued; none before it has begun.
 #[must_use]
 pub fn reached(row: &endpoint::Model) -> Option<DateTime<Utc>> {
     let BackfillPlace { wallets, deposits, .. } = place(row.backfill_place.as_deref());
     wallets.into_iter().chain(deposits).map(|(at, _)| at).max()
 }
 
-/// What cannot be read begins anew, and leaves out what the endpoint has.
+/// Reads stored progress. If it cannot be read, the backfill begins anew, and leaves out what the endpoint has.
 fn place(text: Option<&str>) -> BackfillPlace {
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 impl Store {
-    /// Queues the next few hundred rows of the history that an endpoint asked for when it was new.
+    /// Queues the next few hundred rows of the history that an endpoint requested when it was new.
     ///
     /// # Errors
     /// If the database fails; nothing is queued then, and the next call goes on where this one began.
@@ -109,7 +110,7 @@ impl Store {
         let generation = self.generation().await?;
         self.tx("endpoint.backfill", |tx| async move {
             let last = tx.log().lock().await?;
-            // Whoever moves the place holds the log.
+            // The progress changes only under the lock of the log.
             let row = endpoint::Entity::find_by_id(name.clone()).one(tx.session()).await?;
             let is_unmoved =
                 |row: &endpoint::Model| row.backfill_place.as_deref() == before && row.backfill_done_at.is_none();
@@ -123,7 +124,7 @@ impl Store {
         .await
     }
 
-    /// Whether everything is in the mirror that was there before the bridge.
+    /// Whether the first imports of wallets and deposits are complete.
     async fn has_imported(&self) -> Result<bool, Error> {
         let listings = [Listing::Wallets, Listing::Deposits].map(Listing::as_str);
         let done = progress::Entity::find()
@@ -145,7 +146,8 @@ impl Store {
 }
 
 impl Delivery<'_> {
-    /// Queues what comes next after the place in the row. `last` is the end of the log, which is locked.
+    /// Queues the next part of the history, after the progress in the row. `last` is the end of the log, which is
+    /// locked.
     async fn backfill(&self, source: &Source<'_>, row: &endpoint::Model, last: i64) -> Result<Backfilled, Error> {
         let mut place = place(row.backfill_place.as_deref());
         let mut history = source.stored(&mut place, last).await?;
@@ -164,7 +166,7 @@ impl Delivery<'_> {
         Ok(Backfilled::Queued(u64::try_from(queued.len()).unwrap_or(u64::MAX)))
     }
 
-    /// Makes rows for those of the events that the endpoint does not have. Returns their numbers.
+    /// Adds rows for the events that the endpoint does not have. Returns their numbers.
     async fn queue_history(
         &self,
         mut history: Vec<Past>,
@@ -176,11 +178,11 @@ impl Delivery<'_> {
             return Ok(Vec::new());
         }
         let Some(position) = self.turnstile(&row.name).await? else { return Ok(Vec::new()) };
-        // The strictest order, should a newer version have written one that this one does not know.
+        // If a newer version wrote an unknown order, the strictest one is used.
         let order = Order::from_name(&row.ordering).unwrap_or(Order::Endpoint);
         let stored = self.lock_events(&history).await?;
         history.retain(|event| stored.contains(&event.seq));
-        // Once more: a replay may have been faster.
+        // Checked again: a replay may have added rows meanwhile.
         self.leave_out_what_it_has(&mut history, &row.name).await?;
         let seqs = history.iter().map(|event| event.seq).collect();
         let row_of = |event: Past| {
@@ -193,7 +195,7 @@ impl Delivery<'_> {
                 reason: Set(Reason::Backfill),
                 tries: Set(0),
                 attempts: Set(0),
-                // In a lane the leader gives it a time, by what stands before it there.
+                // In a lane, the leader sets its due time from the row before it.
                 next_attempt_at: Set(if lane.is_none() { Some(now) } else { None }),
                 lane: Set(lane),
                 hold_until: Set(None),
@@ -210,13 +212,14 @@ impl Delivery<'_> {
         Ok(seqs)
     }
 
-    /// Those of the events that are still stored. Until the transaction ends none of them is removed as too old.
+    /// Locks the events, and returns those that are still stored. Retention cannot remove them until the transaction
+    /// ends.
     async fn lock_events(&self, history: &[Past]) -> Result<HashSet<i64>, Error> {
         let stored: Vec<i64> = event::Entity::find()
             .select_only()
             .column(event::Column::Seq)
             .filter(event::Column::Seq.is_in(padded(history.iter().map(|event| event.seq))))
-            // Those who lock in the same order cannot lock each other out.
+            // Locking in one order prevents deadlocks.
             .order_by_asc(event::Column::Id)
             .lock_exclusive()
             .into_tuple()
@@ -225,7 +228,7 @@ impl Delivery<'_> {
         Ok(stored.into_iter().collect())
     }
 
-    /// Takes out the events that the endpoint has a row of, or that a range of it holds.
+    /// Removes the events that have a row of the endpoint, or are in a range of it.
     async fn leave_out_what_it_has(&self, history: &mut Vec<Past>, name: &EndpointName) -> Result<(), Error> {
         if history.is_empty() {
             return Ok(());
@@ -262,7 +265,7 @@ impl Delivery<'_> {
     }
 }
 
-/// Whether the event lies in the range, be it wanted or given up.
+/// Whether the event is in the range, wanted or given up.
 fn holds(range: &subscription::Model, event: &Past) -> bool {
     range.kind == event.kind.as_str()
         && range.from_seq <= event.seq

@@ -1,5 +1,5 @@
-//! How a command changes deliveries: it passes the turnstile, sets the state of the rows that it names, and leaves the rest to the
-//! leader, who finishes it and writes the revision that it has seen.
+//! Changes deliveries by command: raises the revision at the turnstile, sets the state of the rows that it names, and
+//! leaves the rest to the leader. The leader finishes it and writes the revision that it has seen.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,8 +21,8 @@ const LEADER_SEES_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 impl Store {
-    /// Waits until the leader of an endpoint knows of a revision: what a command forbids is not begun from then on. Returns
-    /// false if that is not certain after two seconds.
+    /// Waits until the leader of an endpoint has seen a revision: from then on it starts nothing that the command
+    /// forbids. Returns false if that is not certain after two seconds.
     ///
     /// # Errors
     /// If the database fails.
@@ -43,7 +43,7 @@ impl Store {
 }
 
 impl Delivery<'_> {
-    /// Passes the endpoint's turnstile; none if there is no such endpoint.
+    /// Raises the endpoint's revision and locks its row; none if there is no such endpoint.
     pub(super) async fn enter(&self, name: &EndpointName) -> Result<Option<LockedEndpoint>, Error> {
         let Some(position) = self.turnstile(name).await? else { return Ok(None) };
         let endpoint = endpoint::Entity::find_by_id(name.clone()).one(self.tx.session()).await?;
@@ -54,7 +54,7 @@ impl Delivery<'_> {
         }))
     }
 
-    /// Writes rows in place of those of the same events.
+    /// Writes rows, replacing those of the same events.
     pub(super) async fn replace_rows(
         &self,
         endpoint: &EndpointName,

@@ -1,7 +1,7 @@
-//! The group commit of a leader: writes the results of a stretch of the log and of some rows, with the new position.
+//! The group commit of a leader: writes the results of a part of the log and of some rows, with the new position.
 //!
-//! It builds on the revision that the leader knows. If a command changed something since, the transaction looks under the lock
-//! what that was: what the command wrote is never overwritten, and everything else still counts.
+//! It builds on the revision that the leader knows. If a command has changed something since, the transaction reads
+//! under the lock what that was: rows that the command wrote are never overwritten, and all other results still count.
 
 mod item;
 mod note;
@@ -25,20 +25,20 @@ pub use note::{EndpointNote, StateTransition};
 /// Rows in one statement.
 pub(super) const BATCH: usize = 500;
 
-/// What a leader writes at once.
+/// The results that a leader writes in one transaction.
 #[derive(Clone, Debug)]
 pub struct GroupCommit {
     pub endpoint: EndpointName,
     pub epoch: i64,
-    /// What it builds on.
+    /// The revision that it builds on.
     pub revision: i64,
     pub commits: i64,
-    /// Where the endpoint is then.
+    /// The endpoint's new position.
     pub position: i64,
-    /// At most one of each event.
+    /// At most one item per event.
     pub items: Vec<Item>,
     pub note: Option<EndpointNote>,
-    /// Whether a row in `lumo_acks` may say that an event has arrived.
+    /// Whether the endpoint acknowledges by rows in `lumo_acks`.
     pub asks_acks: bool,
 }
 
@@ -54,9 +54,9 @@ pub enum Written {
 pub struct Committed {
     pub revision: i64,
     pub commits: i64,
-    /// Whether a command changed something since the leader last looked.
+    /// Whether a command changed something since the leader's last read.
     pub is_stale: bool,
-    /// Items that were left out, as a command decided otherwise.
+    /// Items that were left out, because a command had changed them.
     pub dropped: Vec<i64>,
     /// Items that turned out to be acknowledged.
     pub acknowledged: Vec<i64>,
@@ -68,8 +68,8 @@ impl Store {
     /// Writes a group commit.
     ///
     /// # Errors
-    /// If the database fails. Nothing is written then, unless the end of the commit is unknown:
-    /// [`Store::confirmed_position`] tells.
+    /// If the database fails. Nothing is written then, unless the result of the commit is unknown:
+    /// [`Store::confirmed_position`] finds out.
     pub async fn commit_group(&self, commit: &GroupCommit, now: DateTime<Utc>) -> Result<Written, Error> {
         let generation = self.generation().await?;
         self.tx("delivery.commit", |tx| async move { tx.delivery().commit(commit, generation, now).await }).await
@@ -77,7 +77,7 @@ impl Store {
 }
 
 impl GroupCommit {
-    /// Whether it appends to the log.
+    /// Whether the commit appends to the log.
     fn publishes(&self) -> bool {
         let is_dead = |item: &Item| item.fate == Fate::Dead;
         self.items.iter().any(is_dead) || self.note.as_ref().is_some_and(|note| note.transition.is_some())
@@ -113,7 +113,7 @@ impl Delivery<'_> {
         Ok(Written::Committed(committed))
     }
 
-    /// Passes the turnstile with the new position; none if somebody else leads.
+    /// Writes the new position at the turnstile; none if another process leads.
     async fn pass(&self, commit: &GroupCommit) -> Result<Option<Committed>, Error> {
         let fresh = Committed {
             revision: commit.revision + 1,
@@ -128,7 +128,7 @@ impl Delivery<'_> {
             .col_expr(position::Column::Commits, Expr::value(fresh.commits))
             .filter(position::Column::Endpoint.eq(commit.endpoint.clone()))
             .filter(position::Column::Epoch.eq(commit.epoch));
-        // Unless a command is still to be finished, this is all that there is to see.
+        // If no command is unfinished, the leader has now seen everything.
         let seen = CaseStatement::new()
             .case(Expr::col(position::Column::Seen).eq(commit.revision), Expr::value(fresh.revision))
             .finally(Expr::col(position::Column::Seen));
@@ -149,8 +149,8 @@ impl Delivery<'_> {
         Ok(Some(stale))
     }
 
-    /// The items that a command has decided about since the leader looked: their rows were touched, or came to be, or are gone;
-    /// or a range says that they are given up.
+    /// The items that a command has changed since the leader's last read: their rows were touched, added or removed, or
+    /// a range gives them up.
     async fn overruled(&self, commit: &GroupCommit) -> Result<Vec<i64>, Error> {
         let seqs: Vec<i64> = commit.items.iter().map(|item| item.seq).collect();
         let mut rows: HashMap<i64, (i64, State)> = HashMap::new();

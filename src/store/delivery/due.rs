@@ -13,12 +13,13 @@ use crate::store::log::LogEvent;
 use crate::store::mirror::time;
 use crate::store::{Error, Store};
 
-/// The columns of a [`DueRow`] but its event.
+/// The columns of a [`DueRow`], without its event.
 pub(super) const COLUMNS: &str = "x.seq, x.state, x.reason, x.lane, x.tries, x.attempts, x.next_attempt_at, \
                                   x.hold_until, x.touched, x.last_status";
-/// States that become due by their time.
+/// States with a due time.
 const TIMED: [State; 3] = [State::Waiting, State::Retrying, State::Sending];
-/// What the receiver has acknowledged is not sent again, whatever its row says: reading the acknowledgements finishes it.
+/// An event that the receiver has acknowledged is not sent again, whatever its row says. Reading the acknowledgements
+/// finishes it.
 const NOT_ACKNOWLEDGED: &str =
     "NOT EXISTS (SELECT 1 FROM lumo_acks k WHERE k.event_id = x.event_id AND k.endpoint = x.endpoint)";
 /// Bodies in one statement.
@@ -31,22 +32,22 @@ pub struct DueRow {
     pub state: State,
     pub reason: Reason,
     pub lane: Option<String>,
-    /// Attempts since the last start, and ever.
+    /// Attempts since it last began anew, and in total.
     pub tries: i32,
     pub attempts: i32,
     pub hold_until: Option<DateTime<Utc>>,
     pub last_status: Option<i32>,
     pub known: KnownRow,
-    /// A newer event of the same wallet that the endpoint receives as well.
+    /// A newer event of the same wallet that the endpoint also receives.
     pub superseded_by: Option<EventId>,
 }
 
-/// What a look at an endpoint's rows came to.
+/// The due rows of an endpoint.
 #[derive(Clone, Debug, Default)]
 pub struct Due {
-    /// What is due first comes first.
+    /// The longest due first.
     pub rows: Vec<DueRow>,
-    /// When the next row is due that is not among them; now if there are more than were asked for.
+    /// When the next row is due that is not among them; now if there are more than were requested.
     pub next_at: Option<DateTime<Utc>>,
     /// Whether any row of the endpoint waits for something.
     pub has_rows: bool,
@@ -58,7 +59,7 @@ struct Outlook {
     waiting: Option<DateTime<Utc>>,
     retrying: Option<DateTime<Utc>>,
     sending: Option<DateTime<Utc>>,
-    /// After the moment of the look.
+    /// The first one after the time of the query.
     waiting_later: Option<DateTime<Utc>>,
     retrying_later: Option<DateTime<Utc>>,
     sending_later: Option<DateTime<Utc>>,
@@ -87,8 +88,8 @@ impl Store {
         Ok(due)
     }
 
-    /// The row that an endpoint that fails may be tried with: of those that were tried already the one that is due first,
-    /// whatever its time; of the others one that is due, as nothing of its lane stands before it.
+    /// A row to probe a failing endpoint with. Among those that were attempted, the one that is due first, even if in
+    /// the future. Among the others one that is due, so no row of its lane goes before it.
     ///
     /// # Errors
     /// If the database fails.
@@ -117,7 +118,7 @@ impl Store {
         Ok(None)
     }
 
-    /// Two seeks in an index for each state.
+    /// Reads the first times with two index seeks for each state.
     async fn outlook(&self, endpoint: &EndpointName, now: DateTime<Utc>) -> Result<Option<Outlook>, Error> {
         let first = |state: State, after: &str, name: &str| {
             let state = state.as_str();
@@ -154,7 +155,7 @@ impl Store {
         self.due_rows(endpoint, rows).await
     }
 
-    /// Rows with their events. One whose event is gone is left out.
+    /// Rows with their events. A row whose event was removed is left out.
     pub(super) async fn due_rows(&self, endpoint: &EndpointName, rows: Vec<QueryResult>) -> Result<Vec<DueRow>, Error> {
         let seqs: Vec<i64> = rows.iter().map(|row| row.try_get("", "seq")).collect::<Result<_, _>>()?;
         let mut events: HashMap<i64, LogEvent> = HashMap::with_capacity(seqs.len());

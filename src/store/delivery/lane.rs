@@ -1,9 +1,9 @@
-//! Lanes: which rows of an endpoint go one after the other. Every rule about them is in this file.
+//! Lanes: decides which rows of an endpoint are sent one after the other. All rules about lanes are in this file.
 //!
-//! Rows of one lane are in the order of the log. The first of them is due by itself. Each other one waits for the row before
-//! it: it is due when that one ends, or when that one has failed and its hold is over. So a time is written at four
-//! moments: a row comes into the lane, the row before it ends, the row before it fails for the first time, and a row between
-//! the two is given up. All of them are [`Delivery::place`].
+//! Rows of one lane are in the order of the log. The first of them has a due time of its own. Each other one waits for
+//! the row before it: it becomes due when that one ends, or when that one has failed and its hold is over. So a due
+//! time is written at four moments: a row joins the lane, the row before it ends, the row before it fails for the first
+//! time, or a row between the two is given up. [`Delivery::place`] handles all four.
 
 use std::collections::HashMap;
 
@@ -19,19 +19,19 @@ use crate::store::{Error, Store};
 /// Rows in one statement.
 const BATCH: usize = 500;
 
-/// What stands before a row in its lane.
+/// The row that goes before another one in its lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {
     Nothing,
-    /// A row that has not failed: its end or its first failure decides.
+    /// A row that has not failed. Its end or its first failure decides.
     Untried,
-    /// A row that has failed, and holds the lane until then.
+    /// A row that has failed, and holds the lane until this time.
     Failed {
         hold_until: DateTime<Utc>,
     },
 }
 
-/// When a row that was not attempted yet is due; none: not by itself.
+/// When a row that was not attempted yet is due; none if that depends on the row before it.
 fn due(before: Before, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     match before {
         Before::Nothing => Some(now),
@@ -70,7 +70,7 @@ struct End {
 }
 
 impl Store {
-    /// Those of the lanes in which nothing may be sent now but by their rows.
+    /// The lanes among these in which only rows may be sent now, and no new events.
     ///
     /// # Errors
     /// If the database fails.
@@ -98,7 +98,7 @@ impl Store {
 }
 
 impl Delivery<'_> {
-    /// The rows that come next in the lanes of these, each behind its own.
+    /// The rows that follow these rows in their lanes.
     pub(super) async fn followers(&self, endpoint: &EndpointName, seqs: &[i64]) -> Result<Vec<i64>, Error> {
         let mut followers = Vec::new();
         for chunk in seqs.chunks(BATCH) {
@@ -114,8 +114,8 @@ impl Delivery<'_> {
         Ok(followers)
     }
 
-    /// Gives rows that wait their times, by what stands before them. Rows without a lane, rows that were attempted and rows
-    /// that have ended keep theirs.
+    /// Sets the due times of waiting rows, from the rows before them. Rows without a lane, attempted rows and ended
+    /// rows keep theirs.
     pub(super) async fn place(&self, endpoint: &EndpointName, seqs: &[i64], now: DateTime<Utc>) -> Result<(), Error> {
         let mut times: HashMap<Option<DateTime<Utc>>, Vec<i64>> = HashMap::new();
         for chunk in seqs.chunks(BATCH) {
@@ -130,7 +130,7 @@ impl Delivery<'_> {
             let sql = Sql::new(self.tx.backend(), &text, [endpoint.clone().into()]).and_numbers("x.seq", chunk);
             for row in Placed::find_by_statement(sql.statement()).all(self.tx.session()).await? {
                 let due = due(row.before(), now);
-                // A row that is due already stays so.
+                // A row that is already due stays due.
                 let is_due = row.next_attempt_at.is_some_and(|at| at <= now);
                 if row.next_attempt_at != due && !is_due {
                     times.entry(due).or_default().push(row.seq);
@@ -148,7 +148,7 @@ impl Delivery<'_> {
         Ok(())
     }
 
-    /// Takes rows that have ended out of their lanes, and lets what came behind them go on.
+    /// Removes ended rows from their lanes, and releases the rows behind them.
     pub(super) async fn leave_lanes(
         &self,
         endpoint: &EndpointName,

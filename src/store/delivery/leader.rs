@@ -1,9 +1,9 @@
-//! Leading: of all processes on one database, one at a time delivers to an endpoint.
+//! Leadership: of all processes on one database, one at a time delivers to an endpoint.
 //!
-//! A process has one heartbeat, and an endpoint names the process that leads it. No two clocks are compared: who waits takes
-//! the lead of a process whose beat it has seen unchanged for the lease's length by its own clock, or whose
-//! [lock](crate::store) is gone. Each new leader gets an epoch of its own, and nothing is written for an endpoint under
-//! another one.
+//! A process has one heartbeat, and an endpoint names the process that leads it. Clocks of processes are not compared.
+//! A process takes the lead from one whose heartbeat it has seen unchanged for the length of the lease, by its own
+//! clock, or whose [lock](crate::store) is gone. Each new leader gets an epoch of its own, and nothing is written for
+//! an endpoint under another epoch.
 
 use std::collections::HashSet;
 
@@ -20,13 +20,13 @@ use crate::store::mirror::time;
 use crate::store::{Error, Store};
 
 impl Store {
-    /// A number for a process that is about to deliver. Others see from it which lock shows that it lives.
+    /// A new number for a process that will deliver. It tells others which lock shows that the process is alive.
     #[must_use]
     pub fn new_process(&self) -> i64 {
         self.new_token()
     }
 
-    /// Shows that the process lives, and which endpoints it knows.
+    /// Writes the heartbeat of the process, and the endpoints in its configuration.
     ///
     /// # Errors
     /// If the database fails.
@@ -56,7 +56,7 @@ impl Store {
         .await
     }
 
-    /// Every process that shows that it lives, the dead among them until somebody [forgets](Self::forget_processes) them.
+    /// Every process in the table. Dead ones stay until another process [removes](Self::forget_processes) them.
     ///
     /// # Errors
     /// If the database fails.
@@ -64,8 +64,8 @@ impl Store {
         Ok(process::Entity::find().order_by_asc(process::Column::Process).all(self.read()).await?)
     }
 
-    /// Those of the processes that are not known to be dead. Beside an SQLite file the dead ones are among them until another
-    /// process starts, and where a process has no lock until its beat has stood still for long enough.
+    /// The processes that are not known to be dead. With SQLite, dead ones are included until another process starts. A
+    /// process without a lock is included until its heartbeat has not changed for long enough.
     ///
     /// # Errors
     /// If the database fails.
@@ -79,7 +79,7 @@ impl Store {
         Ok(living)
     }
 
-    /// Takes processes that are dead off the table.
+    /// Removes dead processes from the table.
     ///
     /// # Errors
     /// If the database fails.
@@ -94,8 +94,8 @@ impl Store {
         .await
     }
 
-    /// Takes the lead of an endpoint from the process that had it, if that is still so. What that process had under way is due
-    /// at its time, or at once if the process is dead. Returns where the endpoint is.
+    /// Takes the lead of an endpoint from the process that had it, if that has not changed. Requests that it had in
+    /// flight are due at their time, or at once if the process is dead. Returns the endpoint's position row.
     ///
     /// # Errors
     /// If the database fails.
@@ -134,7 +134,7 @@ impl Store {
         .await
     }
 
-    /// Gives up the lead, so that another process need not wait. Nothing happens if it was lost already.
+    /// Gives up the lead, so that another process need not wait. Does nothing if it was lost already.
     ///
     /// # Errors
     /// If the database fails; the lead stays on record then, until the process gives it up or is gone.
@@ -147,7 +147,7 @@ impl Store {
                 .exec(tx.session())
                 .await?;
             if given.rows_affected > 0 {
-                // Whoever waits for the lead looks at once.
+                // Processes that wait for the lead check at once.
                 tx.delivery().release_sending(endpoint, now).await?;
                 tx.wake_after_commit();
             }
@@ -158,7 +158,7 @@ impl Store {
 }
 
 impl Delivery<'_> {
-    /// Makes due what a process had under way that is gone.
+    /// Makes due the requests that a process had in flight which is gone.
     async fn release_sending(&self, endpoint: &EndpointName, now: DateTime<Utc>) -> Result<(), Error> {
         exception::Entity::update_many()
             .col_expr(exception::Column::NextAttemptAt, Expr::value(time(Some(now), self.tx.backend())))

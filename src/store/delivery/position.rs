@@ -9,7 +9,7 @@ use crate::model::id::EndpointName;
 use crate::store::{Error, Store};
 
 impl Store {
-    /// Where an endpoint is; none if it was never registered.
+    /// The position row of an endpoint; none if it was never registered.
     ///
     /// # Errors
     /// If the database fails.
@@ -17,7 +17,7 @@ impl Store {
         Ok(position::Entity::find_by_id(endpoint.clone()).one(self.read()).await?)
     }
 
-    /// Where every endpoint is.
+    /// The position rows of all endpoints.
     ///
     /// # Errors
     /// If the database fails.
@@ -25,7 +25,7 @@ impl Store {
         Ok(position::Entity::find().all(self.read()).await?)
     }
 
-    /// Where those endpoints are that commands have changed since their leaders looked.
+    /// The position rows of endpoints that commands have changed since their leaders' last read.
     ///
     /// # Errors
     /// If the database fails.
@@ -34,8 +34,8 @@ impl Store {
         Ok(position::Entity::find().filter(unseen).all(self.read()).await?)
     }
 
-    /// The same as [`Store::position`], after whoever is writing it has ended: for a leader that does not know how its last
-    /// commit ended.
+    /// As [`Store::position`], but waits for a transaction that is writing the row: for a leader that does not know the
+    /// result of its last commit.
     ///
     /// # Errors
     /// If the database fails.
@@ -45,8 +45,8 @@ impl Store {
 }
 
 impl Delivery<'_> {
-    /// Raises the endpoint's revision and returns the row as it is then, locked; none if there is no such endpoint. Comes
-    /// before every change of what is delivered to it. The dispatchers wake up after the commit.
+    /// Raises the endpoint's revision and returns the new row, locked; none if there is no such endpoint. Comes before
+    /// every change of the endpoint's deliveries. The dispatchers wake up after the commit.
     pub(in crate::store) async fn turnstile(&self, endpoint: &EndpointName) -> Result<Option<position::Model>, Error> {
         let raised = position::Entity::update_many()
             .col_expr(position::Column::Revision, Expr::col(position::Column::Revision).add(1))
@@ -66,7 +66,7 @@ impl Delivery<'_> {
         Ok(row.one(self.tx.session()).await?)
     }
 
-    /// Puts a new endpoint at the end of the log.
+    /// Sets the position of a new endpoint to the end of the log.
     pub(in crate::store) async fn begin_at(&self, endpoint: &EndpointName, last: i64) -> Result<(), Error> {
         let row = position::ActiveModel {
             endpoint: Set(endpoint.clone()),

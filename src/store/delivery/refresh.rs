@@ -11,21 +11,22 @@ use crate::model::id::EndpointName;
 use crate::store::db::statement::Sql;
 use crate::store::{Error, Store};
 
-/// An endpoint as it stands once its leader knows of every command.
+/// The state of an endpoint after its leader has seen every command.
 #[derive(Clone, Debug)]
 pub struct Refreshed {
     pub endpoint: endpoint::Model,
     pub position: position::Model,
-    /// Rows that commands have changed since the leader last looked.
+    /// Rows that commands have changed since the leader's last read.
     pub touched: Vec<i64>,
-    /// What the endpoint still wants of the stretch that the leader has in hand, and has no row of.
+    /// Events that the endpoint still wants of the part of the log that the leader has read, and that have no row.
     pub wanted: Vec<i64>,
     /// The last event of the log.
     pub last_seq: i64,
 }
 
 impl Store {
-    /// Finishes what commands left to the leader of this epoch, who has read the log up to `cursor`. None if another leads.
+    /// Finishes the work that commands left to the leader of this epoch, who has read the log up to `cursor`. None if
+    /// another process leads.
     ///
     /// # Errors
     /// If the database fails.

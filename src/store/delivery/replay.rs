@@ -1,8 +1,9 @@
 //! Replays stored events: sends them to one endpoint again, with their ids and in their order.
 //!
-//! A replayed event has a row like one that failed, with the whole schedule before it. A replay goes batch by batch, each a
-//! transaction of its own, so that others wait for a few hundred rows at most; what is repeated after an interruption leaves
-//! out what is still on its way. Events are locked before they get a row, as retention takes away those without one.
+//! A replayed event has a row like one that failed, with its whole retry schedule. A replay works in batches, each a
+//! transaction of its own, so that others wait for a few hundred rows at most. A replay that is repeated after an
+//! interruption leaves out events that are still unfinished. Events are locked before they get a row, because retention
+//! removes events without one.
 
 use std::collections::HashSet;
 
@@ -22,51 +23,51 @@ use crate::store::db::statement::padded;
 use crate::store::mirror::time;
 use crate::store::{Deed, Error, Store};
 
-/// Which events to replay: those that everything given here holds for.
+/// Selects the events that match every condition given here.
 #[derive(Clone, Debug, Default)]
 pub struct ReplayFilter {
     /// These; all if it is empty.
     pub ids: Vec<EventId>,
     pub kinds: Option<Patterns>,
     pub external_id: Option<ExternalId>,
-    /// Noticed then or later.
+    /// Noticed at this time or later.
     pub since: Option<DateTime<Utc>>,
     /// Noticed earlier.
     pub until: Option<DateTime<Utc>>,
 }
 
 impl ReplayFilter {
-    /// Whether it would take every event that there is.
+    /// Whether no condition is given, so that it selects every event.
     #[must_use]
     pub fn is_boundless(&self) -> bool {
         let Self { ids, kinds, external_id, since, until } = self;
         ids.is_empty() && kinds.is_none() && external_id.is_none() && since.is_none() && until.is_none()
     }
 
-    /// Whether its time is over before it begins.
+    /// Whether the time range is empty.
     #[must_use]
     pub fn is_void(&self) -> bool {
         self.since.zip(self.until).is_some_and(|(since, until)| since >= until)
     }
 }
 
-/// A replay under way.
+/// A running replay.
 #[derive(Debug)]
 pub struct Replay {
     filter: ReplayFilter,
     endpoint: EndpointName,
     by: Actor,
-    /// The last event that was looked at.
+    /// The last event that was read.
     after: i64,
-    /// The last event that there was when it began: what is published meanwhile is no part of it.
+    /// The last event when the replay began. Later events are not part of it.
     through: i64,
 }
 
-/// What came of some events.
+/// The result of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Replayed {
     pub queued: u64,
-    /// Left out, as the event is on its way to the endpoint.
+    /// Left out, because the event's delivery to the endpoint is unfinished.
     pub unfinished: u64,
 }
 
@@ -85,7 +86,8 @@ impl Store {
         Ok(ids.iter().filter(|id| !known.contains(*id)).cloned().collect())
     }
 
-    /// Begins a replay to an endpoint, which need not want the events. An endpoint that was never registered gets nothing.
+    /// Begins a replay to an endpoint, which need not want the events. An endpoint that was never registered receives
+    /// nothing.
     ///
     /// # Errors
     /// If the database fails.
@@ -107,7 +109,7 @@ impl Store {
         Ok(Some(replayed))
     }
 
-    /// What [`Store::replay`] would do next; nothing is stored.
+    /// Returns what [`Store::replay`] would do next, without storing anything.
     ///
     /// # Errors
     /// If the database fails.
@@ -117,7 +119,7 @@ impl Store {
         let position = self.position(&replay.endpoint).await?;
         replay.after = last;
         let Some((endpoint, position)) = endpoint.zip(position) else {
-            // It would be registered first, and has nothing on its way then.
+            // It would be registered first, so it has no unfinished deliveries.
             return Ok(Some(Replayed { queued: count(events.len()), unfinished: 0 }));
         };
         let place = LockedEndpoint { endpoint, position: position.position, revision: position.revision };

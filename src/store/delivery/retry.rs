@@ -19,28 +19,28 @@ use crate::store::db::statement::padded;
 use crate::store::mirror::time;
 use crate::store::{Deed, Error, Store};
 
-/// What came of a request to try again.
+/// The result of a request to retry a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retried {
-    /// It is due; where its endpoint is not called at present, once it is.
+    /// It is due; if its endpoint is not called at present, it is sent when the endpoint is called again.
     Due { reach: Reach },
     /// There is no such delivery.
     Unknown,
-    /// It was in this state, in which there is nothing to try again; nothing was changed.
+    /// It was in this state, in which there is nothing to retry; nothing was changed.
     Unchanged(State),
 }
 
-/// What is done.
+/// What a retry does to a delivery.
 enum RetryAct {
-    /// Its time comes now.
+    /// Makes its row due now.
     Hasten,
-    /// It is given a row, or its row begins anew.
+    /// Adds a row, or restarts the row's schedule.
     BeginAnew,
     Nothing,
 }
 
 impl Store {
-    /// Makes deliveries due, a few hundred at a time. Returns what came of each, in the order given.
+    /// Makes deliveries due, a few hundred at a time. Returns the result of each, in the order given.
     ///
     /// # Errors
     /// If the database fails; what was done before stays done.
@@ -93,7 +93,8 @@ impl Delivery<'_> {
         Ok(done)
     }
 
-    /// Until when they hold their lanes stays as it is: those behind them have waited for that.
+    /// Makes rows due now. The times until which they hold their lanes stay, because the rows behind them have waited
+    /// for those.
     async fn hasten(&self, place: &LockedEndpoint, seqs: &[i64], now: DateTime<Utc>) -> Result<(), Error> {
         if seqs.is_empty() {
             return Ok(());
@@ -119,7 +120,7 @@ fn act(target: &Target) -> RetryAct {
     }
 }
 
-/// A replay that died is still one.
+/// The reason of a new row: a replay that died stays a replay.
 fn reason(target: &Target) -> Reason {
     target.row.as_ref().map_or(Reason::Live, |row| row.reason)
 }

@@ -1,7 +1,8 @@
 //! Runs a sink's statement under a savepoint, so that a failure leaves nothing behind, and within its timeout.
 //!
-//! PostgreSQL has a time limit for statements. On SQLite the connection asks [`crate::store`]'s deadline. MySQL limits nothing but
-//! SELECT, and MariaDB limits otherwise: there the statement is ended from a second connection, with `KILL QUERY`.
+//! PostgreSQL has a time limit for statements. On SQLite the connection checks the deadline of [`crate::store`]. MySQL
+//! limits only SELECT, and MariaDB works differently, so there the statement is ended from a second connection, with
+//! `KILL QUERY`.
 
 use std::borrow::Cow;
 use std::pin::pin;
@@ -21,12 +22,12 @@ use crate::setting::Span;
 use crate::store::mirror::amount;
 use crate::store::{Ending, Error, Store, Tx};
 
-/// Longest text of a failure, in bytes.
+/// The longest text of a failure, in bytes.
 const MAX_TEXT: usize = 500;
-/// How long MySQL may take to end a statement; then the connection is given up, and the transaction with it.
+/// How long MySQL may take to end a statement. After that the connection is abandoned, and the transaction with it.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Why a statement did not do what it was to do.
+/// Why a statement failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub timed_out: bool,
@@ -34,15 +35,15 @@ pub struct Failure {
 }
 
 enum Broken {
-    /// It was ended.
+    /// It was ended after its timeout.
     TimedOut,
-    /// It was to be ended, and goes on.
+    /// It was to be ended, but still runs.
     Unending,
     Refused(DbErr),
 }
 
 impl Store {
-    /// Has the database prepare the statement, which shows most of what can be wrong with it.
+    /// Lets the database prepare the statement, which shows most mistakes in it.
     ///
     /// # Errors
     /// What the database says.
@@ -79,12 +80,12 @@ impl Store {
 pub enum SinkRun {
     /// The first `done` items ran and are written. The next one failed, if there is a failure.
     Ran { done: usize, written: Written, failure: Option<Failure> },
-    /// Another process leads the endpoint, or a command decided otherwise: nothing was done.
+    /// Another process leads the endpoint, or a command has changed an item. Nothing was run.
     Refused(Written),
 }
 
 impl Failure {
-    /// What it means for the delivery and the endpoint.
+    /// The failure as the outcome of an attempt.
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         Outcome::Unreachable(if self.timed_out { Unreachable::Timeout } else { Unreachable::Statement })
@@ -92,10 +93,10 @@ impl Failure {
 }
 
 impl Store {
-    /// Runs a sink for the items of a group commit, in their order, and writes the commit in the same transaction: effect
-    /// and record are one. It stops at the first failure, or when `budget` is used up; what did not run is left out of the
-    /// commit, whose position then is the one before it. An item without a body is only recorded. A database that ends the whole transaction over a statement
-    /// gets one item at a time.
+    /// Runs a sink for the items of a group commit, in order, and writes the commit in the same transaction, so effect
+    /// and record are one. It stops at the first failure, or when `budget` is used up. Items that did not run are left
+    /// out of the commit, and its position is then the one before them. An item without a body is only recorded. On a
+    /// database that ends the whole transaction after a failed statement, each run has one item.
     ///
     /// # Errors
     /// If the database fails otherwise.
@@ -126,7 +127,7 @@ impl Store {
         self.run_sink_for(sink, commit, bodies, now).await.or_else(|error| self.failed(sink, error))
     }
 
-    /// Nothing was done, and the first item has failed.
+    /// The result if nothing was run and the first item has failed.
     fn failed(&self, sink: &Sink, error: Error) -> Result<SinkRun, Error> {
         let failure = Failure::of_transaction(error, sink)?;
         Ok(SinkRun::Ran { done: 0, written: Written::Lost, failure: Some(failure) })
@@ -141,7 +142,7 @@ impl Store {
     ) -> Result<SinkRun, Error> {
         let generation = self.generation().await?;
         self.tx("sink.feed", |tx| async move {
-            // The turnstile comes first: who does not lead must not run anything.
+            // The turnstile comes first: a process that does not lead must not run anything.
             let Some(row) = tx.delivery().lock(&commit.endpoint).await? else {
                 return Ok(SinkRun::Refused(Written::Lost));
             };
@@ -182,7 +183,7 @@ impl Store {
 }
 
 impl GroupCommit {
-    /// The commit of the first items only, for which the statement ran, and how long it took for each.
+    /// The commit of the first items only, those that ran, with the time that each took.
     fn of_those_that_ran(&self, took: &[Duration]) -> Self {
         let ran = |(item, took): (&Item, &Duration)| {
             let attempt = item.attempt.clone().map(|attempt| Attempted { duration: *took, ..attempt });
@@ -193,7 +194,7 @@ impl GroupCommit {
         Self { items, position: self.position_after(took.len()), ..self.clone() }
     }
 
-    /// The position if only the first so many items are written: in front of the first that is not and has no row.
+    /// The position if only the first `count` items are written: before the first other item without a row.
     #[must_use]
     pub fn position_after(&self, count: usize) -> i64 {
         let next = self.items.iter().skip(count).find(|item| item.row.is_none());
@@ -202,8 +203,8 @@ impl GroupCommit {
 }
 
 impl Tx {
-    /// Runs the statement with an event. What fails is undone and told; an error is one that the transaction has not
-    /// survived.
+    /// Runs the statement with an event. A failure is undone and returned. An error means that the transaction has
+    /// ended.
     pub(in crate::store) async fn run_sink(&self, sink: &Sink, body: &str) -> Result<Result<(), Failure>, Error> {
         let arguments = match Arguments::of(body) {
             Ok(arguments) => arguments,
@@ -217,7 +218,7 @@ impl Tx {
         let is_postgres = backend == DbBackend::Postgres;
         let (begin, release) = if is_postgres {
             let limit = sink.timeout.as_millis().max(1);
-            // What is set in a savepoint is gone when it is rolled back to, and stays when it is released.
+            // A setting in a savepoint is undone by a rollback to it, and stays when it is released.
             let begin = format!("SAVEPOINT lumo_sink; SET LOCAL statement_timeout = {limit}");
             (begin, "SET LOCAL statement_timeout TO DEFAULT; RELEASE SAVEPOINT lumo_sink")
         } else {
@@ -242,7 +243,7 @@ impl Tx {
         match self.session().roll_back_to("lumo_sink").await {
             Ok(()) => Ok(Err(failure)),
             Err(_) if failure.timed_out => Err(Error::OutOfTime),
-            // The database has ended the whole transaction over the statement.
+            // The database has ended the whole transaction because of the statement.
             Err(lost) => Err(cause.unwrap_or(lost).into()),
         }
     }
@@ -268,7 +269,7 @@ impl Tx {
                 tracing::warn!(error = %Chain(&error), "statement of a sink cannot be ended; giving up its transaction");
             }
             drop(running.await);
-            // If it ended by itself just now, the next statement is the one that is killed.
+            // If the statement has just ended by itself, the kill hits the next statement: this one.
             drop(session.unchecked().execute_unprepared("DO 0").await);
         };
         Err(tokio::time::timeout(GRACE, end).await.map_or(Broken::Unending, |()| Broken::TimedOut))
@@ -286,7 +287,7 @@ impl Failure {
         Self { timed_out: true, ..Self::new(format!("the statement took longer than {}", Span(time))) }
     }
 
-    /// What the database says, without what is wrapped around it.
+    /// The database's own message, without the errors around it.
     fn of(error: &DbErr) -> Self {
         match error {
             DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
@@ -302,7 +303,7 @@ impl Failure {
         Self::new(format!("the statement failed: {message}"))
     }
 
-    /// For what ended a transaction that runs a single sink. An error if that says nothing of the statement.
+    /// The failure of a transaction that runs a single sink. An error if the cause is not the statement.
     fn of_transaction(error: Error, sink: &Sink) -> Result<Self, Error> {
         match error {
             Error::Unavailable(_) | Error::Unwritable(_) => Err(error),
@@ -312,7 +313,7 @@ impl Failure {
     }
 }
 
-/// Whether it was ended because of its time.
+/// Whether the statement was ended because of its time limit.
 fn is_late(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
         return false;
@@ -353,7 +354,7 @@ fn text(text: Option<&str>) -> Value {
     text.map(str::to_owned).into()
 }
 
-/// As [`value`] binds them.
+/// The types with which [`value`] binds parameters.
 fn type_on_postgres(parameter: Parameter) -> PgTypeInfo {
     PgTypeInfo::with_name(match parameter {
         Parameter::Sequence => "int8",

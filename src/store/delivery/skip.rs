@@ -1,4 +1,4 @@
-//! Skips deliveries by hand: single ones, or everything that waits for an endpoint.
+//! Skips single deliveries by command.
 
 use std::collections::HashMap;
 
@@ -19,29 +19,29 @@ use crate::store::db::statement::padded;
 use crate::store::mirror::time;
 use crate::store::{Deed, Error, Store};
 
-/// What came of a request to give up.
+/// The result of a request to skip a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skipped {
-    /// It is given up. Unless that is certain, a request of it may be on its way already.
+    /// It is skipped. If that is not certain, a request for it may be in flight already.
     Skipped { is_certain: bool },
     /// There is no such delivery.
     Unknown,
-    /// It was in this state, in which there is nothing to give up; nothing was changed.
+    /// It was in this state, in which there is nothing to skip; nothing was changed.
     Unchanged(State),
 }
 
-/// What is done.
+/// What a skip does to a delivery.
 enum SkipAct {
-    /// Its row ends.
+    /// Ends its row.
     End,
-    /// It is given a row that says so, ahead of the position.
+    /// Adds a row in state `skipped`, before the position reaches the event.
     Note,
     Nothing,
 }
 
 impl Store {
-    /// Gives up deliveries, a few hundred at a time; `reason` is kept as their last error. Waits a moment for those who deliver,
-    /// so that they do not begin what was given up. Returns what came of each, in the order given.
+    /// Skips deliveries, a few hundred at a time; `reason` is stored as their last error. Waits a moment for the
+    /// leaders, so that they do not start what was skipped. Returns the result of each, in the order given.
     ///
     /// # Errors
     /// If the database fails; what was done before stays done.

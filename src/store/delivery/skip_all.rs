@@ -14,7 +14,7 @@ use crate::store::db::statement::Sql;
 use crate::store::mirror::insert_rows;
 use crate::store::{Deed, Error, Store, Tx};
 
-/// Why something was given up that waited when its endpoint was resumed without it.
+/// The reason of deliveries that were skipped when their endpoint was resumed.
 const RESUMED: &str = "skipped as its endpoint was resumed";
 
 #[derive(FromQueryResult)]
@@ -23,8 +23,9 @@ struct SkipCount {
 }
 
 impl Store {
-    /// Gives up everything that waits by now for an endpoint that is about to be resumed. What is being sent is left alone.
-    /// Returns how many deliveries that were. However many, that is one action: the transaction that gives up the first records it.
+    /// Skips everything that waits now for an endpoint that is about to be resumed. Requests in flight are left alone.
+    /// Returns how many deliveries were skipped. They count as one action of the operator, which the transaction that
+    /// skips the first one records.
     ///
     /// # Errors
     /// If the database fails; what was given up before stays so.
@@ -59,7 +60,7 @@ impl Store {
 }
 
 impl Tx {
-    /// Records that something was given up that waited for an endpoint, if anything was.
+    /// Records the operator's action, if anything was skipped.
     async fn record_skip(
         &self,
         endpoint: &EndpointName,
@@ -75,8 +76,8 @@ impl Tx {
 }
 
 impl Delivery<'_> {
-    /// Turns what is beyond the position into ranges that were given up. Returns how many events these hold, and the last one of
-    /// the log.
+    /// Turns the events after the position into ranges that are given up. Returns how many events these contain, and
+    /// the last one of the log.
     async fn skip_beyond(&self, endpoint: &EndpointName) -> Result<(u64, i64), Error> {
         let last = self.tx.log().lock().await?;
         let Some(place) = self.enter(endpoint).await? else { return Ok((0, last)) };
@@ -109,7 +110,7 @@ LEFT JOIN lumo_exceptions x ON x.endpoint = ? AND x.seq = e.seq WHERE e.seq > ? 
         Ok(counted.map_or(0, |counted| counted.events))
     }
 
-    /// Ends the next few hundred rows that wait, up to this event. Returns how many, and the last of them.
+    /// Ends the next few hundred waiting rows, up to this event. Returns how many, and the last of them.
     async fn skip_rows(
         &self,
         endpoint: &EndpointName,
@@ -135,8 +136,8 @@ LEFT JOIN lumo_exceptions x ON x.endpoint = ? AND x.seq = e.seq WHERE e.seq > ? 
     }
 }
 
-/// A range that is wanted, cut into what is passed, what is given up, and what is yet to come. Pieces that hold nothing are left
-/// out, so what reaches nowhere beyond the position comes out as it is.
+/// Splits a wanted range into the passed part, the skipped part, and the part after the end of the log. Empty parts are
+/// left out, so a range that ends before the position stays unchanged.
 fn split(range: &subscription::Model, position: i64, last: i64) -> Vec<subscription::Model> {
     let piece = |from_seq: i64, through_seq: Option<i64>, state: State| {
         let reason = if state == State::Skipped { Some(RESUMED.to_owned()) } else { range.reason.clone() };

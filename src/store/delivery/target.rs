@@ -14,7 +14,7 @@ use crate::model::subscriber::Order;
 use crate::store::Error;
 use crate::store::db::statement::padded;
 
-/// Deliveries in one transaction of a command; no more than fit into one statement.
+/// Deliveries in one transaction of a command: as many as fit into one statement.
 pub(super) const BATCH: usize = 300;
 
 /// Whether the events are locked until the transaction ends, so that retention cannot remove them. Giving
@@ -37,7 +37,7 @@ pub(super) struct Target {
     attempts: i32,
 }
 
-/// Where the endpoint stands, under its turnstile.
+/// The endpoint's rows, locked by its turnstile.
 pub(super) struct LockedEndpoint {
     pub(super) endpoint: endpoint::Model,
     pub(super) position: i64,
@@ -51,20 +51,20 @@ impl LockedEndpoint {
 }
 
 impl Target {
-    /// The state that people are shown; none if the endpoint never was to receive the event.
+    /// The state that is shown; none if the endpoint was never to receive the event.
     pub(super) fn state(&self) -> Option<State> {
         self.recorded.state()
     }
 
-    /// Whether it will be sent, or is being sent.
+    /// Whether it is in flight or will be sent.
     pub(super) fn is_under_way(&self) -> bool {
         self.state().is_some_and(|state| !state.is_final())
     }
 
-    /// A row that begins anew, with the whole schedule before it. In a lane it waits for the leader to give it a time, by what
-    /// stands before it there.
+    /// A row that begins anew, with its whole retry schedule. In a lane, the leader sets its due time from the row
+    /// before it.
     pub(super) fn anew(&self, place: &LockedEndpoint, reason: Reason, now: DateTime<Utc>) -> exception::ActiveModel {
-        // The strictest order, should a newer version have written one that this one does not know.
+        // If a newer version wrote an unknown order, the strictest one is used.
         let order = Order::from_name(&place.endpoint.ordering).unwrap_or(Order::Endpoint);
         let lane = order.lane(&self.stream);
         let due = if lane.is_none() { Some(now) } else { None };
@@ -77,7 +77,7 @@ impl Target {
         }
     }
 
-    /// A row that is given up before anything was sent.
+    /// A row that is skipped before anything was sent.
     pub(super) fn skipped(&self, place: &LockedEndpoint, why: &str, now: DateTime<Utc>) -> exception::ActiveModel {
         exception::ActiveModel { last_error: Set(Some(why.to_owned())), ..self.blank(place, Reason::Live, now) }
     }
@@ -105,7 +105,7 @@ impl Target {
     }
 }
 
-/// Those of the events that are stored, in the order of the log; at most [`BATCH`].
+/// The events among these that are stored, in the order of the log; at most [`BATCH`].
 pub(super) async fn targets<C: ConnectionTrait>(
     connection: &C,
     events: Events,
@@ -117,7 +117,7 @@ pub(super) async fn targets<C: ConnectionTrait>(
         .columns([event::Column::Id, event::Column::Seq, event::Column::Kind, event::Column::Stream])
         .column(event::Column::Audience)
         .filter(event::Column::Id.is_in(padded(ids.iter().cloned())))
-        // Those who lock in the same order cannot lock each other out.
+        // Locking in one order prevents deadlocks.
         .order_by_asc(event::Column::Id);
     let query = if events == Events::Locked { query.lock_exclusive() } else { query };
     let stored: Vec<(EventId, i64, String, String, Option<String>)> = query.into_tuple().all(connection).await?;
@@ -166,7 +166,7 @@ async fn rows<C: ConnectionTrait>(
     Ok(rows.into_iter().map(|row| (row.seq, row)).collect())
 }
 
-/// How many attempts were made of each, and the result of the last one that ended the matter.
+/// For each event, the number of attempts, and the result of the last one that ended the delivery.
 async fn attempts<C: ConnectionTrait>(
     connection: &C,
     endpoint: &EndpointName,

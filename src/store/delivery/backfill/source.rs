@@ -21,7 +21,7 @@ use crate::store::{Error, Tx};
 /// Numbers of the log that one transaction reads. Publishers wait for it.
 const WINDOW: i64 = 3000;
 
-/// What a history is read with.
+/// The parameters of reading a history.
 pub(super) struct Source<'a> {
     pub(super) tx: &'a Tx,
     pub(super) subscriber: &'a Subscriber,
@@ -36,10 +36,10 @@ enum Row {
     Deposit(Stored<Deposit>),
 }
 
-/// What a row of the mirror is about: its kind and its id.
+/// The object of a row of the mirror: its kind and its id.
 type Object = (&'static str, String);
 
-/// A stored event and what it is about.
+/// A stored event and its object.
 #[derive(FromQueryResult)]
 struct Event {
     seq: i64,
@@ -71,7 +71,7 @@ fn events() -> Select<event::Entity> {
 }
 
 impl Source<'_> {
-    /// The next stored events that announced something, or the block that a wallet is under; none past the last one, whose
+    /// The next stored events that announced an object or a wallet's present block; none after the last one, whose
     /// number is `last`.
     pub(super) async fn stored(&self, place: &mut BackfillPlace, last: i64) -> Result<Option<Vec<Past>>, Error> {
         if place.seq >= last {
@@ -92,7 +92,7 @@ impl Source<'_> {
         let is_full = u64::try_from(events.len()).is_ok_and(|length| length == BATCH);
         place.seq = match events.last() {
             Some(event) if is_full => event.seq,
-            // What is appended from now on the endpoint receives anyway.
+            // The endpoint receives later events anyway.
             _ if through >= last => i64::MAX,
             _ => through,
         };
@@ -112,13 +112,13 @@ impl Source<'_> {
         Ok(Some(past.map(|(_, event)| event).collect()))
     }
 
-    /// The events of the next rows, those that are not stored appended; none past the last row.
+    /// The events of the next rows of the mirror; appends those that are not stored. None after the last row.
     pub(super) async fn of_rows(&self, place: &mut BackfillPlace) -> Result<Option<Vec<Past>>, Error> {
         let rows = self.next_rows(place).await?;
         if rows.is_empty() { Ok(None) } else { self.announced(&rows).await.map(Some) }
     }
 
-    /// Of those of the wallets that are blocked, the stored event that announced the block.
+    /// For each of the wallets that is blocked, the stored event that announced the block.
     async fn blocks(&self, wallets: impl Iterator<Item = String>) -> Result<HashMap<String, Past>, Error> {
         let wallets: Vec<String> = wallets.collect();
         let blocked: Vec<String> = wallet::Entity::find()
@@ -138,11 +138,11 @@ impl Source<'_> {
             .into_model()
             .all(self.tx.session())
             .await?;
-        // The last of a wallet's blocks is the one that it is under.
+        // The last block event of a wallet is that of its present block.
         Ok(events.into_iter().filter_map(Event::past).map(|((_, wallet), event)| (wallet, event)).collect())
     }
 
-    /// Those of the rows that are no longer listed, or are of a former company.
+    /// The ids of rows that are no longer listed, or are a former company's.
     async fn gone<R: Mirrored>(&self, ids: impl Iterator<Item = String>) -> Result<HashSet<String>, Error> {
         let ids: Vec<String> = R::Entity::find()
             .select_only()
@@ -155,7 +155,7 @@ impl Source<'_> {
         Ok(ids.into_iter().collect())
     }
 
-    /// The next rows in the order in which they were created, and the place behind them.
+    /// The next rows in the order of their creation, and the progress after them.
     async fn next_rows(&self, place: &mut BackfillPlace) -> Result<Vec<Row>, Error> {
         let mut rows = Vec::new();
         let of_wallets = [EventType::WalletCreated, EventType::WalletReplaced, EventType::WalletBlocked];
@@ -202,7 +202,7 @@ impl Source<'_> {
         Ok(query.all(self.tx.session()).await?.into_iter().map(R::stored).collect())
     }
 
-    /// Where the API lists no time of creation, the time at which the deposit was first seen counts.
+    /// Deposits without a time of creation. The time at which each was first seen counts instead.
     async fn undated_after(&self, mark: Option<&str>) -> Result<Vec<Stored<Deposit>>, Error> {
         type Deposits = <Deposit as Mirrored>::Entity;
         let mut query = <Deposits as EntityTrait>::find()
@@ -257,7 +257,7 @@ impl Source<'_> {
         Ok(events.into_iter().filter_map(Event::past).collect())
     }
 
-    /// What is to be appended for these rows: what the endpoint wants and is not stored.
+    /// The events to append for these rows: those that the endpoint wants and that are not stored.
     async fn drafts(
         &self,
         rows: &[Row],
@@ -300,12 +300,12 @@ impl Row {
     }
 }
 
-/// The types of event that history is made of: how things appeared, and that a wallet is blocked.
+/// The event types of a history: those that announce objects, and blocks of wallets.
 fn history() -> impl Iterator<Item = EventType> {
     announcing().chain([EventType::WalletBlocked])
 }
 
-/// The types of event that announce a thing as it appears.
+/// The event types that announce a new object.
 fn announcing() -> impl Iterator<Item = EventType> {
     [EventType::WalletCreated, EventType::WalletReplaced, EventType::DepositCreated].into_iter()
 }

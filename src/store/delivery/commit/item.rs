@@ -9,21 +9,21 @@ use sea_orm::ActiveValue::Set;
 
 use crate::model::id::{EndpointName, EventId};
 
-/// What came of one event.
+/// The result of one event.
 #[derive(Clone, Debug)]
 pub struct Item {
     pub seq: i64,
     pub event: EventId,
     pub lane: Option<String>,
     pub reason: Reason,
-    /// Its row as the leader knows it; none if it had none.
+    /// Its row as the leader last read it; none if it had none.
     pub row: Option<KnownRow>,
-    /// Attempts since the last start, and ever, this one included.
+    /// Attempts since it last began anew, and in total, including this one.
     pub tries: i32,
     pub attempts: i32,
     /// The attempt to record.
     pub attempt: Option<Attempted>,
-    /// What the last attempt, which is recorded already, came to after all.
+    /// The final result of the last attempt, which is recorded already.
     pub amend: Option<Amend>,
     pub fate: Fate,
     pub hold_until: Option<DateTime<Utc>>,
@@ -32,7 +32,7 @@ pub struct Item {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownRow {
     pub touched: i64,
-    /// Whether a range wants the event, so that its row may go when it is delivered.
+    /// Whether a range wants the event. Only then its row may be deleted when it is delivered.
     pub is_wanted: bool,
 }
 
@@ -45,30 +45,30 @@ pub struct Attempted {
     pub error: Option<String>,
     pub response_body: Option<String>,
     pub result: AttemptResult,
-    /// Whether it is recorded as an attempt; to be turned away for coming too often is none.
+    /// Whether it counts as an attempt; a 429 does not.
     pub counts: bool,
 }
 
-/// A later word about an attempt.
+/// A later result of a recorded attempt.
 #[derive(Clone, Debug)]
 pub struct Amend {
     pub result: AttemptResult,
     pub error: Option<String>,
 }
 
-/// What becomes of an event at an endpoint.
+/// What happens next to a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// Nothing is left to do.
     Done,
     /// It waits for its lane.
     Wait,
-    /// A request is under way, and counts as lost then if its process is gone.
+    /// A request is in flight. If its process is gone, it counts as lost at this time.
     Sending {
         until: DateTime<Utc>,
     },
     RetryAt(DateTime<Utc>),
-    /// It was answered, and is acknowledged by then or has failed.
+    /// It was answered, and fails unless it is acknowledged by this time.
     AwaitAck {
         by: DateTime<Utc>,
     },
@@ -79,7 +79,7 @@ impl Item {
     pub(super) fn state(&self) -> State {
         match self.fate {
             Fate::Done => State::Delivered,
-            // What was tried since its start goes on being retried.
+            // A delivery that was attempted stays in `retrying`.
             Fate::Wait if self.tries > 0 => State::Retrying,
             Fate::Wait => State::Waiting,
             Fate::Sending { .. } => State::Sending,
@@ -125,7 +125,7 @@ impl Item {
         })
     }
 
-    /// Its first row; none if it has one or needs none.
+    /// A new row; none if it has one or needs none.
     pub(super) fn new_row(
         &self,
         endpoint: &EndpointName,
@@ -136,7 +136,7 @@ impl Item {
             return None;
         }
         let is_final = self.state().is_final();
-        // Without a lane nothing stands before it.
+        // Without a lane, no row goes before it.
         let due = if self.fate == Fate::Wait && self.lane.is_none() { Some(now) } else { self.next_attempt_at() };
         let attempt = self.attempt.as_ref();
         Some(exception::ActiveModel {

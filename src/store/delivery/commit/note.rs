@@ -1,4 +1,4 @@
-//! The part of a group commit about the endpoint's own state, and the events that follow from it.
+//! Writes the part of a group commit about the endpoint's own state, and the resulting events.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::endpoint;
@@ -14,18 +14,18 @@ use crate::store::delivery::Delivery;
 use crate::store::log::Audience;
 use crate::store::mirror::time;
 
-/// What is new about the endpoint itself.
+/// The changes of the endpoint's own row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointNote {
     pub consecutive_failures: i32,
     pub last_success_at: Option<DateTime<Utc>>,
-    /// Of the last attempt; none if it succeeded.
+    /// The error of the last attempt; none if it succeeded.
     pub last_error: Option<String>,
     pub hold_until: Option<DateTime<Utc>>,
     pub transition: Option<StateTransition>,
 }
 
-/// A change of an endpoint's state that it makes by itself. The other endpoints receive an event about it.
+/// An automatic change of an endpoint's state. The other endpoints receive an event about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateTransition {
     pub from: endpoint::State,
@@ -52,8 +52,8 @@ impl Delivery<'_> {
         self.tx.log().append(vec![draft], Audience::AllBut(endpoint), now).await.map(drop)
     }
 
-    /// Writes what is new about the endpoint. A change of state counts only if it is in the state that it leaves. Returns
-    /// whether rows have become due.
+    /// Writes the changes of the endpoint's row. A transition applies only if the endpoint is in the state that it
+    /// leaves. Returns whether rows have become due.
     pub(super) async fn write_note(
         &self,
         name: &EndpointName,
@@ -75,7 +75,7 @@ impl Delivery<'_> {
             update.filter(endpoint::Column::Name.eq(name.clone()))
         };
         let Some(StateTransition { from, to }) = note.transition else {
-            // An operator who resumes the endpoint at this moment has the last word about its hold.
+            // If an operator resumes the endpoint at this moment, its hold stays as the operator set it.
             update(row).exec(self.tx.session()).await?;
             return Ok(false);
         };
@@ -100,7 +100,7 @@ impl Delivery<'_> {
         Ok(to == endpoint::State::Active)
     }
 
-    /// Makes the deliveries due that failed while the endpoint was away. Returns how many.
+    /// Makes deliveries due that failed while the endpoint was failing. Returns how many.
     pub(in crate::store) async fn pull_forward(&self, name: &EndpointName, now: DateTime<Utc>) -> Result<u64, Error> {
         let at = |at| time(Some(at), self.tx.backend());
         let pulled = exception::Entity::update_many()

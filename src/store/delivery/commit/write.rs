@@ -1,4 +1,4 @@
-//! The writes of a group commit: attempts, rows, and the rows behind them.
+//! Writes the attempts and rows of a group commit, and the rows behind them in their lanes.
 
 use std::time::Duration;
 
@@ -38,7 +38,8 @@ impl Delivery<'_> {
         let ended: Vec<i64> =
             known().filter(|item| matches!(item.fate, Fate::Done | Fate::Dead)).map(|item| item.seq).collect();
         let mut followers = self.followers(endpoint, &ended).await?;
-        // What was delivered ahead of the position, as a command wanted it, would be read once more without its row.
+        // A delivery that a command made before the position reached it keeps its row. Without the row it would be sent
+        // again.
         let is_told = |item: &Item| item.row.is_some_and(|row| row.is_wanted) && item.seq <= *position;
         let may_go = |item: &&Item| item.fate == Fate::Done && is_told(item);
         let gone: Vec<i64> = known().filter(may_go).map(|item| item.seq).collect();
@@ -52,7 +53,7 @@ impl Delivery<'_> {
         Ok(!followers.is_empty() || !waiting.is_empty())
     }
 
-    /// Corrects what is recorded of the last attempt. One that nobody came to record is recorded now.
+    /// Corrects the recorded result of the last attempt, or records it now if it was not.
     async fn amend(&self, endpoint: &EndpointName, item: &Item, now: DateTime<Utc>) -> Result<(), Error> {
         let Some(Amend { result, error }) = &item.amend else { return Ok(()) };
         let amended = attempt::Entity::update_many()
@@ -103,7 +104,7 @@ impl Delivery<'_> {
             ack_by: Set(item.ack_by()),
             ..Default::default()
         };
-        // A row that waits keeps its time: its lane gave it that.
+        // A waiting row keeps its due time, which its lane has set.
         if item.fate != Fate::Wait {
             row.next_attempt_at = Set(item.next_attempt_at());
         }
