@@ -45,8 +45,9 @@ impl Store {
         Ok(query.into_tuple().all(self.read()).await?)
     }
 
-    /// Sets the state, by order of the operator: `active` lifts every hold and begins the count of failures anew. Returns the
-    /// endpoint's position row, with the revision that the leader has yet to see; none if there is no such endpoint.
+    /// Sets the state by an operator's command: `active` removes every hold and resets the count of failures. Returns
+    /// the endpoint's position row, with the revision that the leader has not seen yet; none if there is no such
+    /// endpoint.
     ///
     /// # Errors
     /// If the database fails.
@@ -58,7 +59,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Option<position::Model>, Error> {
         self.tx("endpoint.state", |tx| async move {
-            // A position behind the end of the log, as after a restored backup, is set right by a resume.
+            // A resume also corrects a position after the end of the log, as after a restored backup.
             let last = if state == State::Active { Some(tx.log().lock().await?) } else { None };
             let Some(mut position) = tx.delivery().turnstile(name).await? else { return Ok(None) };
             let Some(row) = endpoint::Entity::find_by_id(name.clone()).one(tx.session()).await? else {
@@ -95,7 +96,7 @@ impl Store {
         .await
     }
 
-    /// Says when an endpoint that fails is tried next, and why it failed last.
+    /// Records when a failing endpoint is probed next, and why it failed last.
     ///
     /// # Errors
     /// If the database fails.
@@ -132,7 +133,7 @@ impl Tx {
     }
 }
 
-/// What an operator does who sets this state.
+/// The operator's action that sets this state.
 const fn action(state: State) -> Option<Action> {
     match state {
         State::Paused => Some(Action::Pause),

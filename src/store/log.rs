@@ -1,8 +1,9 @@
 //! The log: every event once, in the order of commit, and which endpoint wants which part of it.
 //!
-//! A transaction that appends locks the row `*` of `lumo_streams` until its commit. So `seq` has no holes and is the order of commit, and
-//! a reader that is at a number has missed nothing before it. Nothing is written per endpoint: an endpoint has a
-//! position in the log ([`super::delivery`]), and ranges that say which types it wants from where to where.
+//! A transaction that appends locks the row `*` of `lumo_streams` until its commit. So `seq` has no gaps and is the
+//! order of commit, and a reader that has read up to a number has missed nothing before it. Nothing is written per
+//! endpoint: an endpoint has a position in the log ([`super::delivery`]), and ranges that say which types it wants
+//! between which numbers.
 
 mod append;
 mod ranges;
@@ -16,20 +17,20 @@ pub use read::{LogEvent, Slice};
 use super::Tx;
 use crate::model::id::EndpointName;
 
-/// Who receives an event, of those that want its type.
+/// Which of the endpoints that want its type receive an event.
 #[derive(Clone, Copy, Debug)]
 pub enum Audience<'a> {
     Everybody,
-    /// Only whom a replay or a backfill names.
+    /// Only endpoints that a replay or a backfill names.
     Nobody,
-    /// Everybody but the endpoint that it is about.
+    /// All but the endpoint that it is about.
     AllBut(&'a EndpointName),
 }
 
 /// Audience of an event that only a replay or a backfill sends.
 const NOBODY: &str = "nobody";
 
-/// What the log offers within a transaction.
+/// The operations on the log within a transaction.
 pub(in crate::store) struct Log<'a> {
     tx: &'a Tx,
 }

@@ -1,8 +1,8 @@
 //! The mirror: wallets and deposits as rows.
 //!
-//! A page costs one query of ids and fingerprints; whole rows are read, and locked, only where something differs. New rows
-//! are inserted plainly: if another process was faster the key refuses them and the transaction runs again with what that
-//! one stored. Changed rows are locked before they are compared, so no change can slip in between.
+//! A page costs one query of ids and fingerprints. Whole rows are read and locked only if something differs. New rows
+//! are inserted without a check: if another process was faster, the key refuses them, and the transaction runs again
+//! with the rows that it stored. Changed rows are locked before they are compared, so no change can happen in between.
 
 pub(in crate::store) mod blocks;
 pub(in crate::store) mod counter;
@@ -33,7 +33,7 @@ use crate::model::facts::Predecessor;
 use crate::model::id::{CompanyId, ExternalId, WalletId};
 use crate::model::record::Wallet;
 
-/// What never changes of a row.
+/// The columns of a row that never change.
 const FIXED: Existing = Existing::Overwrite { except: &["id", "row_no", "first_seen_at", "former_company_id"] };
 
 /// A record that has a table.
@@ -59,12 +59,12 @@ pub trait Mirrored: Record<Id: Into<Value> + TryGetable> {
 }
 
 impl Tx {
-    /// The whole rows of these ids, locked until the transaction ends.
+    /// The rows of these ids, locked until the transaction ends.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn stored<R: Mirrored>(&self, mut ids: Vec<R::Id>) -> Result<HashMap<R::Id, Stored<R>>, Error> {
-        // Writers that lock in the same order cannot lock each other out.
+        // Locking in one order prevents deadlocks.
         ids.sort();
         let mut stored = HashMap::new();
         for chunk in ids.chunks(at_once(self.backend())) {
@@ -80,7 +80,7 @@ impl Tx {
         Ok(stored)
     }
 
-    /// Writes the changes. `last` is the last row number given, if the counter is locked already.
+    /// Writes the changes. `last` is the last row number, if the counter is locked already.
     ///
     /// # Errors
     /// [`Error::Collision`] if another writer stored one of the new rows first.
@@ -123,13 +123,13 @@ impl Tx {
     }
 
     async fn write<R: Mirrored>(&self, mut rows: Vec<Stored<R>>, existing: Existing) -> Result<(), Error> {
-        // Writers that lock in the same order cannot lock each other out.
+        // Locking in one order prevents deadlocks.
         rows.sort_by(|a, b| a.record.id().cmp(b.record.id()));
         let rows = rows.into_iter().map(|row| R::values(row, self.backend())).collect();
         Ok(many::write::<R::Entity>(self.session(), R::ID, rows, existing).await?)
     }
 
-    /// For each of these wallets the newest one that the same user had before it, as far as one is known.
+    /// For each of these wallets, the newest one that the same user had before it, if known.
     ///
     /// # Errors
     /// If the database fails.
@@ -137,7 +137,7 @@ impl Tx {
         let mut users: Vec<ExternalId> = wallets.iter().map(|wallet| wallet.external_id.clone()).collect();
         users.sort();
         users.dedup();
-        // Companies may name their users alike.
+        // Users of different companies may have the same name.
         type Known = (CompanyId, ExternalId, WalletId, Option<String>, DateTime<Utc>);
 
         let mut by_user: HashMap<(CompanyId, ExternalId), Vec<Predecessor>> = HashMap::new();
@@ -168,7 +168,7 @@ impl Tx {
         Ok(wallets.iter().filter_map(|wallet| Some((wallet.id.clone(), before(wallet)?))).collect())
     }
 
-    /// Whose these wallets are, as far as they are known.
+    /// The users of these wallets, as far as the wallets are stored.
     ///
     /// # Errors
     /// If the database fails.
@@ -193,7 +193,7 @@ impl Tx {
         Ok(owners)
     }
 
-    /// Gives the deposits of newly known wallets, which came before them and did not name their user, their user.
+    /// Sets the user of deposits that came before their wallet and did not name their user.
     ///
     /// # Errors
     /// If the database fails.
@@ -209,7 +209,7 @@ impl Tx {
                 .filter(deposits::Column::ExternalId.is_null());
             orphans.extend(query.into_tuple::<WalletId>().all(self.session()).await?);
         }
-        // Writers that lock in the same order cannot lock each other out.
+        // Locking in one order prevents deadlocks.
         orphans.sort();
         for wallet in orphans {
             let Some(owner) = owners.get(&wallet) else { continue };
@@ -224,7 +224,7 @@ impl Tx {
     }
 }
 
-/// An exact amount as the driver wants it; see [`Amount`].
+/// An exact amount as a value for the driver; see [`Amount`].
 pub(super) fn amount(amount: Option<Amount>, backend: DbBackend) -> Value {
     match (amount, backend) {
         (Some(amount), DbBackend::Sqlite) => amount.as_str().into(),
@@ -233,8 +233,8 @@ pub(super) fn amount(amount: Option<Amount>, backend: DbBackend) -> Value {
     }
 }
 
-/// A time that the upstream told, as the driver wants it. A `DateTime<Utc>` is sent to MySQL as a TIMESTAMP, and MariaDB
-/// makes NULL of one before 1970 or after 2038, whatever the column could hold.
+/// A time from the upstream as a value for the driver. A `DateTime<Utc>` is sent to MySQL as a TIMESTAMP, and MariaDB
+/// turns one before 1970 or after 2038 into NULL, even if the column could store it.
 pub(super) fn time(time: Option<DateTime<Utc>>, backend: DbBackend) -> Value {
     match backend {
         DbBackend::MySql => Value::ChronoDateTime(time.map(|time| time.naive_utc())),

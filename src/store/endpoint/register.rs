@@ -12,23 +12,24 @@ use crate::model::subscriber::Subscriber;
 use crate::store::mirror::insert_rows;
 use crate::store::{Error, Store, Tx};
 
-/// What is new about the endpoints of the configuration.
+/// How the endpoints of the configuration differ from those in the tables.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Registered {
     /// Never seen in this database.
     pub new: Vec<EndpointName>,
-    /// Seen before, and not configured until now.
+    /// Removed before, and configured again now.
     pub put_back: Vec<EndpointName>,
     /// No longer configured.
     pub removed: Vec<EndpointName>,
-    /// They ask for other history than they did when they were new, which is too late.
+    /// They request other history than when they were new, which is too late.
     pub late: Vec<EndpointName>,
-    /// Another process that lives has them in another form.
+    /// Another live process has them with other settings.
     pub differing: Vec<EndpointName>,
 }
 
 impl Store {
-    /// Writes which endpoints there are and what they want, for a process that delivers. `process` is its own number.
+    /// Registers the endpoints and the event types that they want, for a process that delivers. `process` is its own
+    /// number.
     ///
     /// # Errors
     /// If the database fails.
@@ -58,7 +59,8 @@ impl Store {
         .await
     }
 
-    /// Adds the endpoints that the tables do not know, for a process that publishes without delivering. Existing endpoints do not change.
+    /// Adds the endpoints that are not in the tables, for a process that publishes without delivering. Existing
+    /// endpoints do not change.
     ///
     /// # Errors
     /// If the database fails.
@@ -80,7 +82,7 @@ impl Store {
         .await
     }
 
-    /// Closes what endpoints want that no living process has in its configuration. Returns those.
+    /// Marks endpoints as removed that no live process has in its configuration, and closes their ranges. Returns them.
     ///
     /// # Errors
     /// If the database fails.
@@ -99,17 +101,17 @@ impl Store {
     }
 }
 
-/// Endpoints and the fingerprints of their configuration, as a process knows them.
+/// The endpoints of a process, with the fingerprints of their settings.
 type Known = BTreeMap<EndpointName, i64>;
 
 impl Tx {
-    /// What the other processes that live know.
+    /// The endpoints of the other processes.
     async fn others(&self, process: i64) -> Result<Vec<Known>, Error> {
         let rows = process::Entity::find().filter(process::Column::Process.ne(process)).all(self.session()).await?;
         Ok(rows.into_iter().map(|row| serde_json::from_str(&row.endpoints).unwrap_or_default()).collect())
     }
 
-    /// Adds the endpoints of the configuration that are not there, and puts back those that were removed.
+    /// Adds the endpoints of the configuration that are not in the tables, and puts back those that were removed.
     async fn add_endpoints(&self, last: i64, now: DateTime<Utc>) -> Result<Registered, Error> {
         let known = endpoint::Entity::find().order_by_asc(endpoint::Column::Name).all(self.session()).await?;
         let mut registered = Registered::default();
@@ -132,8 +134,9 @@ impl Tx {
         Ok(registered)
     }
 
-    /// What waits for an endpoint that is configured again is due. One that failed is probed at once, and has the whole time
-    /// before it: nobody called it meanwhile. What the operator or the endpoint itself decided still holds.
+    /// Puts back an endpoint that is configured again. Its waiting deliveries become due. If it was failing, it is
+    /// probed at once, and its time until suspension begins anew, because it was not called meanwhile. A pause or a
+    /// suspension stays.
     async fn put_back_endpoint(&self, row: &endpoint::Model, now: DateTime<Utc>) -> Result<(), Error> {
         self.delivery().turnstile(&row.name).await?;
         let mut back = endpoint::ActiveModel { removed_at: Set(None), ..Default::default() };

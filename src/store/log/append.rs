@@ -33,8 +33,8 @@ impl Tx {
 }
 
 impl Log<'_> {
-    /// Locks the log until the transaction ends, and returns the number of the last event. Comes before every other lock but
-    /// a fence's.
+    /// Locks the log until the transaction ends, and returns the number of the last event. Comes before every other
+    /// lock except a fence's.
     pub(in crate::store) async fn lock(&self) -> Result<i64, Error> {
         self.tx.lock_counter(stream::ALL).await
     }
@@ -93,7 +93,7 @@ impl Log<'_> {
         Ok(appended)
     }
 
-    /// The drafts whose events are not stored, each once.
+    /// The drafts whose events are not stored yet, each once.
     async fn unknown(&self, drafts: Vec<Draft>) -> Result<Vec<Draft>, Error> {
         let backend = self.tx.backend();
         let mut known: HashSet<EventId> = HashSet::new();
@@ -110,7 +110,7 @@ impl Log<'_> {
         Ok(drafts.into_iter().filter(|draft| known.insert(draft.id.clone())).collect())
     }
 
-    /// The last number given in each stream of the drafts. Every writer of streams holds the lock of the log.
+    /// The last number in each stream of the drafts. Every writer of streams holds the lock of the log.
     async fn sequences(&self, drafts: &[Draft]) -> Result<HashMap<String, i64>, Error> {
         let backend = self.tx.backend();
         let streams: HashSet<&str> = drafts.iter().map(|draft| draft.stream.as_str()).collect();

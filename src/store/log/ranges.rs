@@ -1,8 +1,8 @@
 //! Ranges: between which numbers of the log an endpoint wants a type.
 //!
-//! They are opened and closed only under the lock of the log, at its end, so a process that knows that the log reached a number
-//! may read the ranges later: what they say of events up to that number does not change, except by an operator who gives
-//! up what waits.
+//! They are opened and closed only at the end of the log and under its lock. So a process that knows that the log has
+//! reached a number may read the ranges later: for events up to that number they no longer change, except when an
+//! operator skips what waits.
 
 use std::collections::BTreeSet;
 
@@ -26,8 +26,8 @@ impl Log<'_> {
         Ok(open.count(self.tx.session()).await? > 0)
     }
 
-    /// Makes the open ranges of an endpoint those of `wanted`. `last` is the end of the log, which is locked. Types that this
-    /// program does not know stay as they are.
+    /// Opens and closes ranges until the endpoint's open ones are those of `wanted`. `last` is the end of the log,
+    /// which is locked. Ranges of types that this program does not know are not changed.
     pub(in crate::store) async fn subscribe(
         &self,
         endpoint: &EndpointName,
@@ -63,7 +63,7 @@ impl Log<'_> {
         Ok(open.all(self.tx.session()).await?)
     }
 
-    /// A range that would hold nothing goes.
+    /// Closes a range at `last`. A range that would be empty is deleted.
     async fn close(&self, range: subscription::Model, last: i64) -> Result<(), Error> {
         let key = (range.endpoint.clone(), range.kind.clone(), range.from_seq);
         if range.from_seq > last {
@@ -81,7 +81,7 @@ impl Log<'_> {
     }
 }
 
-/// A range of what comes after the end of the log.
+/// A range of all events after the end of the log.
 fn open_range(endpoint: &EndpointName, kind: &str, last: i64) -> subscription::ActiveModel {
     subscription::ActiveModel {
         endpoint: Set(endpoint.clone()),

@@ -11,19 +11,19 @@ use crate::model::id::{EndpointName, EventId};
 use crate::store::db::statement::Sql;
 use crate::store::{Error, Store};
 
-/// Bodies in the first statement and in any other one: they may be large.
+/// The most bodies of the first statement and of any later one, because bodies may be large.
 const FIRST_BODIES: usize = 64;
 const MAX_BODIES: usize = 500;
-/// Numbers of the log in one window.
+/// The numbers of the log in the first and in the largest window.
 const FIRST_WINDOW: i64 = 64;
 const LAST_WINDOW: i64 = 16_384;
 
-/// That a range of the endpoint `n` wants the event `e`. Two values: the endpoint, twice.
+/// Joins the ranges in which the endpoint wants the event `e`. Two values: the endpoint, twice.
 pub(in crate::store) const WANTED: &str = r#"JOIN lumo_subscriptions s ON s.endpoint = ? AND s."type" = e."type"
 AND s.from_seq <= e.seq AND (s.through_seq IS NULL OR s.through_seq >= e.seq) AND s.state = 'wanted'
 AND (e.audience IS NULL OR e.audience <> 'nobody' AND SUBSTR(e.audience, 2) <> ?)"#;
 
-/// An event as it is sent.
+/// An event, to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEvent {
     pub seq: i64,
@@ -34,14 +34,14 @@ pub struct LogEvent {
     pub body: String,
 }
 
-/// A stretch of the log, as one endpoint sees it.
+/// A part of the log, filtered for one endpoint.
 #[derive(Clone, Debug, Default)]
 pub struct Slice {
-    /// What the endpoint wants and has no row of, in the order of the log.
+    /// The events that the endpoint wants and has no row of, in the order of the log.
     pub events: Vec<LogEvent>,
-    /// Everything up to here was looked at.
+    /// The log was read up to this number.
     pub through: i64,
-    /// Events among them that a newer one makes pointless, with the newer one's id.
+    /// Events among them that are superseded, with the id of the newer one.
     pub superseded: Vec<(i64, EventId)>,
 }
 
@@ -58,8 +58,8 @@ impl From<event::Model> for LogEvent {
 }
 
 impl Store {
-    /// The next events after `after` that the endpoint wants and has no row of, at most `limit` of them and about `bytes` of
-    /// bodies, at least one if there is any.
+    /// The next events after `after` that the endpoint wants and has no row of: at most `limit`, with about `bytes` of
+    /// bodies, and at least one if there is any.
     ///
     /// # Errors
     /// If the database fails.
@@ -70,7 +70,7 @@ impl Store {
         limit: usize,
         bytes: usize,
     ) -> Result<Slice, Error> {
-        // The end comes first: a later one could be behind events that the next statement does not see yet.
+        // The end is read first: a later end could lie after events that the next statement does not see yet.
         let last = self.last_number(stream::ALL).await?;
         if last <= after {
             return Ok(Slice { through: after, ..Slice::default() });
@@ -91,7 +91,7 @@ impl Store {
             let read = self.events_by_seq(chunk).await?;
             size += read.iter().map(|event| event.body.len()).sum::<usize>();
             events.extend(read);
-            // As many as have room, if they are like the ones before.
+            // As many as fit, if they are as large as those before.
             let each = (size / events.len().max(1)).max(1);
             at_once = (bytes.saturating_sub(size) / each).clamp(1, MAX_BODIES);
         }
@@ -99,10 +99,11 @@ impl Store {
         Ok(Slice { events, through, superseded })
     }
 
-    /// The numbers of what the endpoint wants in `(after, through]` and has no row of, in order, at most `limit`.
+    /// The numbers of the events in `(after, through]` that the endpoint wants and has no row of, in order, at most
+    /// `limit`.
     ///
-    /// The log is looked at window by window, each read before anything is joined with it: so the work is that of the window,
-    /// whatever a database thinks of the tables.
+    /// The log is read window by window, and only then joined. So the cost is that of the windows, whatever plan the
+    /// database chooses.
     pub(in crate::store) async fn wanted_keys(
         &self,
         endpoint: &EndpointName,
@@ -136,7 +137,7 @@ impl Store {
         Ok(rows.into_iter().map(|row| row.seq).collect())
     }
 
-    /// The numbers of the endpoint's rows. Asked after the events: what gets a row meanwhile is left out.
+    /// The numbers of the endpoint's rows. Read after the events, so events that get a row meanwhile are left out.
     async fn rows_between(&self, endpoint: &EndpointName, low: i64, high: i64) -> Result<HashSet<i64>, Error> {
         let text = "SELECT seq FROM lumo_exceptions WHERE endpoint = ? AND seq > ? AND seq <= ?";
         let sql = Sql::new(self.backend(), text, [endpoint.clone().into(), low.into(), high.into()]);
@@ -162,7 +163,7 @@ impl Store {
         rows.iter().map(event).collect()
     }
 
-    /// Up to `limit` events after `after`, wanted by an endpoint or not.
+    /// The events in `(after, through]`, wanted by an endpoint or not.
     ///
     /// # Errors
     /// If the database fails.
@@ -175,7 +176,7 @@ impl Store {
     }
 }
 
-/// Which of these the endpoint wants, whatever rows it has.
+/// Selects the events among these that the endpoint wants, with or without rows.
 fn wanted_of(backend: sea_orm::DbBackend, endpoint: &EndpointName, seqs: &[i64]) -> sea_orm::Statement {
     let name = || endpoint.clone().into();
     let sql = Sql::new(backend, r#"SELECT e.seq FROM (SELECT seq, "type", audience FROM lumo_events WHERE "#, []);
@@ -184,7 +185,7 @@ fn wanted_of(backend: sea_orm::DbBackend, endpoint: &EndpointName, seqs: &[i64])
 }
 
 impl Store {
-    /// Which of these events the endpoint wants, whatever rows it has of them.
+    /// The events among these that the endpoint wants, with or without rows.
     pub(in crate::store) async fn wanted_among(
         &self,
         endpoint: &EndpointName,
@@ -196,7 +197,7 @@ impl Store {
 }
 
 impl Log<'_> {
-    /// The same as [`Store::wanted_among`], as the transaction sees it.
+    /// As [`Store::wanted_among`], within the transaction.
     pub(in crate::store) async fn wanted_among(
         &self,
         endpoint: &EndpointName,

@@ -1,7 +1,7 @@
 //! Supersedes an unsent balance event when a newer one of the same wallet exists.
 //!
-//! A balance is a state and not a fact to be kept: a receiver that was away for an hour wants the last of 60 balances. An event is
-//! superseded only by one that the same endpoint receives as well.
+//! A balance is a state, not a fact to be kept: a receiver that was unreachable for an hour needs only the last of 60
+//! balances. An event is superseded only by one that the same endpoint also receives.
 
 use std::collections::HashMap;
 
@@ -32,7 +32,7 @@ struct Newest {
 }
 
 impl Store {
-    /// Those of the events that the endpoint need not be sent, each with the event that replaces it.
+    /// The events among these that need not be sent to the endpoint, each with the event that replaces it.
     pub(in crate::store) async fn superseded(
         &self,
         endpoint: &EndpointName,
@@ -64,7 +64,7 @@ impl Store {
             .and_texts("e.object_id", objects)
             .and(" ORDER BY e.seq", []);
         let rows = Newest::find_by_statement(sql.statement()).all(self.read()).await?;
-        // The last one of a wallet stays.
+        // The last one of each wallet is kept.
         Ok(rows.into_iter().map(|row| (row.object_id.clone(), row)).collect())
     }
 }

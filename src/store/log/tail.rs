@@ -8,14 +8,14 @@ use crate::model::id::EndpointName;
 use crate::store::db::statement::Sql;
 use crate::store::{Error, Store};
 
-/// Which endpoints a range makes want one of the events `e`.
+/// Joins the ranges that contain one of the events `e`.
 const WANTING: &str = r#") e JOIN lumo_subscriptions s ON s."type" = e."type"
 AND s.from_seq <= e.seq AND (s.through_seq IS NULL OR s.through_seq >= e.seq) AND s.state = 'wanted'
 WHERE e.audience IS NULL OR e.audience <> 'nobody' AND SUBSTR(e.audience, 2) <> s.endpoint"#;
 
 impl Store {
-    /// The endpoints that want any of the events in `(after, through]`. Who is not among them will not want one of them later:
-    /// ranges are opened from the end of the log on.
+    /// The endpoints that want any of the events in `(after, through]`. An endpoint that is not among them will not
+    /// want them later, because ranges are opened only at the end of the log.
     ///
     /// # Errors
     /// If the database fails.

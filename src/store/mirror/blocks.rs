@@ -1,4 +1,4 @@
-//! Stores the index of a listing's stretches, by which the sync engine finds single rows.
+//! Stores the index of a listing's blocks, by which the sync engine finds single rows.
 
 use lumo_bridge_entity::blocks;
 use sea_orm::sea_query::OnConflict;
@@ -7,7 +7,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrde
 use crate::model::Listing;
 use crate::store::{Error, Fence, Store, Tx};
 
-/// A piece of the index, by its number.
+/// A chunk of the index, with its number.
 type Chunk = (i32, Vec<u8>);
 
 impl Store {
@@ -21,7 +21,7 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.chunk, row.blocks)).collect())
     }
 
-    /// Stores an index in place of the one before.
+    /// Replaces the index.
     ///
     /// # Errors
     /// If the database fails, or somebody else leads now.
@@ -53,7 +53,7 @@ impl Store {
 
 impl Tx {
     async fn save_blocks(&self, listing: Listing, chunks: &[Chunk]) -> Result<(), Error> {
-        // Few and large: one statement text serves for any number of them.
+        // Chunks are few and large, so each is written by its own statement.
         for (chunk, bytes) in chunks {
             let row = blocks::ActiveModel {
                 listing: Set(listing.as_str().to_owned()),

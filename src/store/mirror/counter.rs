@@ -23,10 +23,10 @@ impl Tx {
         row.map(|row| row.last_seq).ok_or(Error::NotMigrated)
     }
 
-    /// Keeps a counter where it is until the transaction ends, and lets others do the same.
+    /// Locks a counter against changes until the transaction ends; others may do the same.
     pub(in crate::store) async fn share_counter(&self, name: &str) -> Result<(), Error> {
         match self.backend() {
-            // Who writes there is alone.
+            // On SQLite, the only writer already excludes all others.
             DbBackend::Sqlite => {}
             // MariaDB does not know FOR SHARE, which is all that the builder writes.
             DbBackend::MySql => {

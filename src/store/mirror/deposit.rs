@@ -77,7 +77,7 @@ impl Mirrored for Deposit {
             time(Some(stored.changed_at), backend),
             time(stored.missing_since, backend),
             stored.row_no.into(),
-            // What is listed now is of the company that the tables belong to.
+            // A listed row belongs to the company of the tables, not to a former one.
             Value::String(None),
         ]
     }

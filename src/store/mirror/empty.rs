@@ -1,4 +1,4 @@
-//! Finds columns of the deposits that no deposit ever filled.
+//! Finds columns that are empty in all of the newest deposits.
 
 use lumo_bridge_entity::deposit::{Column, Entity};
 use sea_orm::sea_query::{Alias, Expr, Func, Query};
@@ -6,11 +6,11 @@ use sea_orm::{ConnectionTrait, EntityTrait, IdenStatic, Order, QueryOrder, Query
 
 use crate::store::{Error, Store};
 
-/// Fewer rows prove nothing.
+/// The least rows from which an empty column means something.
 const MIN_ROWS: i64 = 20;
-/// The newest rows are looked at, however many there are.
+/// The most rows that are checked, the newest first.
 const MAX_ROWS: u64 = 1_000;
-/// Items to look for lookalikes in.
+/// The items that are returned, to search for fields with similar names.
 const ITEMS: u64 = 20;
 
 /// The columns that `lumo.deposit_fields` fills, by the names there.
@@ -30,21 +30,21 @@ const COLUMNS: [Column; 13] = [
     Column::UpdatedAt,
 ];
 
-/// What a column says that holds nothing, where that is not null.
+/// The text of an empty column that is not null.
 const UNKNOWN: &str = "unknown";
 
 /// Columns that are empty in all of the newest deposits.
 #[derive(Clone, Debug, Default)]
 pub struct Empty {
     pub columns: Vec<&'static str>,
-    /// How many deposits were looked at.
+    /// How many deposits were checked.
     pub rows: i64,
     /// Some of them, as listed.
     pub items: Vec<String>,
 }
 
 impl Store {
-    /// Columns that are empty in all of the newest thousand deposits; none where there are too few to tell.
+    /// Columns that are empty in all of the newest thousand deposits; none if there are too few deposits.
     ///
     /// # Errors
     /// If the database fails.

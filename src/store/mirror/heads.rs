@@ -1,7 +1,7 @@
 //! Reads ids and fingerprints of listed records: the one query that every page costs.
 //!
-//! Where the database can, the answer is one text for all rows. A row of a driver costs several times what finding it in
-//! the table does; on SQLite, each of them crosses a thread.
+//! If the database can, it returns one text for all rows. Passing a row through a driver costs several times as much as
+//! finding it in the table; on SQLite, each row crosses a thread.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -16,12 +16,13 @@ use super::{Mirrored, Store};
 use crate::model::diff::Head;
 use crate::store::Error;
 
-/// Records asked for in one statement; a bound on memory, nothing else.
+/// Records per statement; only a bound on memory.
 const RECORDS: usize = 10_000;
 
 impl Store {
-    /// For each of these records, in their order, what is stored of it. They are looked for among the row numbers of `near`
-    /// first, if there is reason to expect them there: to read on in a table is quicker than to find rows by their keys.
+    /// For each of these records, in their order, its head: row number, fingerprint, and whether it is missing. If
+    /// `near` is given, the rows are first searched among those row numbers: reading a range of a table is faster than
+    /// finding rows by key.
     ///
     /// # Errors
     /// If the database fails.
@@ -32,7 +33,7 @@ impl Store {
     ) -> Result<Vec<Option<Head>>, Error> {
         let mut heads = vec![None; records.len()];
         if let Some(near) = near {
-            // A fingerprint covers the id: what has the same one is the same row, stored as it is listed.
+            // A fingerprint covers the id, so a row with the same fingerprint is the same row with the same content.
             let stretch = self.stretch::<R>(near).await?;
             for (record, head) in records.iter().zip(&mut heads) {
                 let fingerprint = record.fingerprint();
@@ -49,7 +50,7 @@ impl Store {
         Ok(heads)
     }
 
-    /// The numbers, by fingerprint, of the rows in a stretch of the table that are not missing.
+    /// The row numbers, by fingerprint, of the rows in a range of the table that are not missing.
     async fn stretch<R: Mirrored>(&self, numbers: RangeInclusive<i64>) -> Result<HashMap<i64, i64>, Error> {
         if self.backend() == DbBackend::MySql {
             let rows = R::Entity::find()
@@ -88,13 +89,13 @@ impl Store {
         Ok(heads)
     }
 
-    /// The one text that a query gives; empty if it gives none.
+    /// The one text that a query returns; empty if it returns none.
     async fn text(&self, statement: Statement) -> Result<String, DbErr> {
         let row = self.read().query_one_raw(statement).await?;
         Ok(row.map(|row| row.try_get_by_index::<Option<String>>(0)).transpose()?.flatten().unwrap_or_default())
     }
 
-    /// MySQL cuts an aggregated text at a length that each session sets, so there rows it is.
+    /// MySQL cuts an aggregated text at a length that each session sets, so there the query returns rows.
     async fn heads_by_row<R: Mirrored>(&self, records: &[&R]) -> Result<Vec<Option<Head>>, Error> {
         let mut known: HashMap<R::Id, Head> = HashMap::with_capacity(records.len());
         for chunk in records.chunks(at_once(self.backend())) {
@@ -131,7 +132,7 @@ fn stretch_in_brief<R: Mirrored>(backend: DbBackend, numbers: RangeInclusive<i64
 fn on_sqlite<R: Mirrored>(records: &[&R]) -> Result<Statement, DbErr> {
     let ids: Vec<&str> = records.iter().map(|record| record.id_str()).collect();
     let ids = serde_json::to_string(&ids).map_err(|error| DbErr::Json(error.to_string()))?;
-    // A cross join is read from left to right.
+    // A cross join fixes the join order: SQLite reads it from left to right.
     let sql = format!(
         "SELECT group_concat(asked.key || ' ' || row_no || ' ' || fingerprint || ' ' || (missing_since IS NOT NULL), ';') \
          FROM json_each(?) AS asked CROSS JOIN {table} AS stored ON stored.id = asked.value",

@@ -1,7 +1,7 @@
 //! Stores listed records: compares them with their rows, writes changes, and publishes events.
 //!
-//! A batch is stored in one transaction, or in several if its items are large, which bounds the memory that a transaction takes.
-//! Each transaction stores rows together with their events; the last one also stores the progress of the reading.
+//! A batch is stored in one transaction, or in several if its items are large, which bounds the memory of a
+//! transaction. Each transaction stores rows together with their events; the last one also stores the sync progress.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -19,16 +19,16 @@ use crate::model::record::{Deposit, Wallet};
 use crate::model::settled::Settled;
 use crate::store::{Checkpoint, Ending, Error, Fence, Mirrored, Store, Tx};
 
-/// How many bytes the items of one transaction have together, unless one alone has more. On its way into a table a row is copied
-/// several times, with its events.
+/// The most bytes of the items in one transaction, unless a single item has more. A row is copied several times, with
+/// its events, while it is stored.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// Records as read, and how to take them.
+/// Records as read, and how to store them.
 #[derive(Clone, Debug)]
 pub struct Batch<R: Record> {
-    /// Of one page or of several; if an id repeats, what it says last counts.
+    /// The records of one or several pages. If an id repeats, the last record counts.
     pub records: Vec<R>,
-    /// What [`Store::heads`] told of them, if it was asked; they were read before the batch came to be, which does no harm.
+    /// The result of [`Store::heads`], if it was called before. It may be outdated, which does no harm.
     pub heads: Option<Vec<Option<Head>>>,
     /// A time before the request was sent; see [`diff`].
     pub read_at: DateTime<Utc>,
@@ -42,8 +42,7 @@ pub struct Batch<R: Record> {
 }
 
 impl<R: Record> Batch<R> {
-    /// What the API has just answered: the newest that can be known. No reading stands behind it, and whoever leads one does not
-    /// matter.
+    /// A record that the API has just returned: the newest state. It belongs to no reading, so it needs no fence.
     #[must_use]
     pub fn of_answer(record: R, now: DateTime<Utc>, ending: Ending) -> Self {
         Self {
@@ -51,7 +50,7 @@ impl<R: Record> Batch<R> {
             heads: None,
             read_at: now,
             announce: Announce::News,
-            // Need not be seen twice.
+            // A step back in it needs no confirmation.
             regressions: Regressions::Apply,
             checkpoint: Checkpoint::default(),
             fence: None,
@@ -63,25 +62,26 @@ impl<R: Record> Batch<R> {
 /// Events by type and object.
 pub type EventPreview = Vec<(EventType, String)>;
 
-/// What a batch caused.
+/// The result of storing a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ingested {
     pub appeared: u64,
     pub changed: u64,
     /// Events that were new.
     pub events: u64,
-    /// The events, where the transaction was undone and nothing else tells.
+    /// The events, if the transaction was rolled back; they are reported nowhere else.
     pub preview: EventPreview,
-    /// What became of each record, in their order.
+    /// The fate of each record, in their order.
     pub fates: Vec<Fate>,
 }
 
 /// A record whose changes are events.
 pub trait Publishes: Mirrored {
-    /// Locks what must not change while these records are stored. Comes after the log and before the records' own counter.
+    /// Locks rows that must not change while these records are stored. Comes after the log and before the records' own
+    /// counter.
     fn lock_neighbours(tx: &Tx, records: &[Self]) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Fills in what is not listed, before the rows are written.
+    /// Fills in fields that are not listed, before the rows are written.
     fn complete(
         tx: &Tx,
         changes: &mut [Change<Self>],
@@ -96,13 +96,13 @@ pub trait Publishes: Mirrored {
     ) -> impl Future<Output = Result<Vec<Draft>, Error>> + Send;
 }
 
-/// What one transaction is about.
+/// The work of one transaction.
 struct Work<'a, R: Record> {
     /// The records that may differ from their rows, each id once.
     suspects: &'a [R],
-    /// For each of them, whether it was not stored a moment ago.
+    /// For each of them, whether it was not stored when it was first checked.
     new: &'a [bool],
-    /// Whether nothing of it will be told.
+    /// Whether it publishes no events.
     silent: bool,
     read_at: DateTime<Utc>,
     regressions: &'a Regressions<R::Id>,
@@ -113,9 +113,9 @@ struct Work<'a, R: Record> {
 }
 
 impl Store {
-    /// Compares the records with the tables and stores what changed, with its events and their deliveries, in one
-    /// transaction, or in several where the items are large. Records that are stored as they are, and nothing to remember,
-    /// cost one read and no transaction.
+    /// Compares the records with the tables and stores changes, with their events, in one transaction, or in several if
+    /// the items are large. If all records are stored unchanged and there is nothing else to store, it costs one read
+    /// and no transaction.
     ///
     /// # Errors
     /// If the database fails, or somebody else leads now; the checkpoint is not stored then.
@@ -184,17 +184,20 @@ impl Ingested {
 }
 
 impl Tx {
-    /// Stores the suspects. None, and nothing stored, if it was to be silent and something must be told after all.
+    /// Stores the suspects. Returns none, and stores nothing, if the work was to be silent and an event must be
+    /// published after all.
     ///
-    /// Locks are taken in one order: the fence, the row `*`, the counter of wallets, the counter of deposits, rows. Under
-    /// the row `*` batches are stored one after the other, and two processes that read the same page queue up.
+    /// Locks are taken in one order: the fence, the row `*`, the counter of wallets, the counter of deposits, rows. The
+    /// row `*` serialises batches, so two processes that read the same page wait for each other.
     ///
-    /// A silent batch, history of a first import, does without the row `*`: it publishes nothing, so it needs no place in the
-    /// order of events, and does not hold up those who do. What else that row sees to is kept:
-    /// - two new wallets of one user see each other: new wallets take numbers, and the counter of wallets is held until
-    ///   the commit, with `*` or without;
-    /// - a wallet and a deposit of it that come at the same time do not miss each other: a deposit that needs its wallet to know
-    ///   its user shares the counter of wallets, so either the wallet is there, or it comes later and finds the deposit.
+    /// A silent batch, the history of a first import, does not lock the row `*`. It publishes nothing, so it needs no
+    /// place in the order of events, and does not delay those who publish. What that row guarantees otherwise still
+    /// holds:
+    /// - Two new wallets of one user see each other: new wallets take numbers, and the counter of wallets is locked
+    ///   until the commit, with `*` or without.
+    /// - A wallet and a deposit of it that arrive at the same time do not miss each other: a deposit that needs its
+    ///   wallet to know its user takes a shared lock on the counter of wallets. So either the wallet is stored already,
+    ///   or it comes later and finds the deposit.
     async fn take_in<R: Publishes>(&self, work: &Work<'_, R>) -> Result<Option<Ingested>, Error> {
         let Work { suspects, context, .. } = work;
         self.hold(work.fence).await?;
@@ -203,24 +206,25 @@ impl Tx {
         }
         R::lock_neighbours(self, suspects).await?;
         let last = if work.new.contains(&true) { Some(self.lock_counter(R::COUNTER).await?) } else { None };
-        // What was not there a moment ago is hardly there now. If it is, its key refuses the insert, and the next try looks.
+        // A row that was not stored a moment ago is probably still not stored. If it is, the key refuses the insert,
+        // and the next try reads it first.
         let first_try = self.is_first_try();
         let known = suspects.iter().zip(work.new).filter(|(_, new)| !(first_try && **new));
         let stored = self.stored::<R>(known.map(|(record, _)| record.id().clone()).collect()).await?;
         let Diff { mut changes, fates } = diff(suspects.iter().cloned(), &stored, work.read_at, work.regressions);
         if work.silent && changes.iter().any(|change| !matches!(change, Change::Appeared(_))) {
-            // Somebody stored it between the first look and the lock, and it has changed since. Telling that takes the row
-            // `*`, which must come first.
+            // Another process stored it between the first read and the lock, and it has changed since. Publishing that
+            // needs the row `*`, which must be locked first.
             return Ok(None);
         }
         R::complete(self, &mut changes, context).await?;
         self.apply(&changes, last, context.now).await?;
-        // A change of a balance is an event only if somebody wants it.
+        // A change of a balance is an event only if some endpoint wants it.
         let has_changed = changes.iter().any(|change| matches!(change, Change::Changed { .. }));
         let balances = has_changed && self.log().is_wanted(EventType::WalletBalanceChanged).await?;
         let context = &Context { balances, ..**context };
         let mut drafts = R::events(self, &changes, context).await?;
-        // Newest-first lists tell a user's story backwards.
+        // A newest-first list would give a user's events in reverse order.
         drafts.sort_by_key(|draft| draft.occurred_at);
         let preview = match work.ending {
             Ending::Commit => Vec::new(),
@@ -242,13 +246,13 @@ impl Tx {
 
 struct Sorted<R> {
     suspects: Vec<R>,
-    /// For each suspect, whether nothing is stored of it.
+    /// For each suspect, whether it is not stored.
     new: Vec<bool>,
-    /// For each listed record, which suspect speaks for it; none if it is stored as it is.
+    /// For each listed record, the index of its suspect; none if it is stored unchanged.
     places: Vec<Option<usize>>,
 }
 
-/// Leaves out what is stored as it is listed, and of records of one id all but the last.
+/// Leaves out records that are stored unchanged, and of records with one id all but the last.
 fn sort_out<R: Record>(records: Vec<R>, heads: &[Option<Head>]) -> Sorted<R> {
     let known = |(record, head): (&R, &Option<Head>)| head.is_some_and(|head| head.matches(record));
     if records.iter().zip(heads).all(known) {
@@ -273,8 +277,8 @@ fn sort_out<R: Record>(records: Vec<R>, heads: &[Option<Head>]) -> Sorted<R> {
     Sorted { suspects, new, places }
 }
 
-/// Splits the records into consecutive portions, never none. The texts of a portion take at most [`MAX_BYTES`], unless it is a
-/// single record.
+/// Splits the records into consecutive portions, at least one. The texts of a portion take at most [`MAX_BYTES`],
+/// unless it is a single record.
 fn portions<R: Record>(records: &[R]) -> Vec<Range<usize>> {
     let mut portions = Vec::new();
     let (mut start, mut bytes) = (0, 0_usize);
@@ -316,7 +320,7 @@ impl Publishes for Wallet {
     }
 }
 
-/// The wallet that alone tells whose the deposit is.
+/// The wallet from which the deposit's user is known, if the deposit does not name its user.
 fn only_clue(deposit: &Deposit) -> Option<&WalletId> {
     deposit.wallet_id.as_ref().filter(|_| deposit.external_id.is_none())
 }

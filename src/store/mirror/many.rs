@@ -1,9 +1,9 @@
 //! Writes many rows in one statement, in the fastest way of each database.
 //!
-//! PostgreSQL takes columns: one array for each, unfolded into rows by the server. The text of the statement is the same
-//! whatever the number of rows, so it is prepared once, and a row costs no parameters. The arrays are sent as text, in
-//! PostgreSQL's own notation, because that can say null, which the driver's arrays cannot. The other two have no arrays
-//! and get rows.
+//! PostgreSQL gets columns: one array for each, which the server expands into rows. The text of the statement is the
+//! same for any number of rows, so it is prepared once, and rows need no parameters of their own. The arrays are sent
+//! as text in PostgreSQL's notation, because the driver's arrays cannot contain null. The other databases have no
+//! arrays and get rows.
 
 use chrono::{DateTime, Datelike, Utc};
 use sea_orm::sea_query::{Expr, OnConflict, Query, SimpleExpr};
@@ -15,19 +15,20 @@ use sea_orm::{
 use crate::store::db::statement::padded;
 use crate::store::db::transaction::Transaction;
 
-/// Rows in one statement where each row has parameters of its own; with 21 columns far below the 32,766 that SQLite takes.
+/// Rows per statement if each row has its own parameters. With 21 columns this is far below SQLite's limit of 32,766.
 const ROWS: usize = 200;
-/// The same on SQLite, where a further statement costs little, and a further text of one much memory: powers of two only.
+/// The same on SQLite, where another statement costs little, and another statement text much memory: only powers of
+/// two.
 const SQLITE_ROWS: usize = 128;
-/// Rows in one statement where each column is one parameter; a bound on memory, nothing else.
+/// Rows per statement if each column is one parameter; only a bound on memory.
 const COLUMN_LENGTH: usize = 10_000;
 
-/// What becomes of a row whose key is there.
+/// What to do if the key of a row exists.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Existing {
-    /// It is refused.
+    /// Refuse the row.
     Refuse,
-    /// Every column but these is overwritten.
+    /// Overwrite every column except these.
     Overwrite { except: &'static [&'static str] },
 }
 
@@ -75,7 +76,7 @@ pub(in crate::store) async fn insert<E: EntityTrait>(
     session: &Transaction,
     rows: Vec<Vec<Value>>,
 ) -> Result<(), DbErr> {
-    // Whatever is refused needs no key to be named.
+    // To refuse duplicates, no key must be named.
     let Some(key) = E::Column::iter().next() else { return Ok(()) };
     write::<E>(session, key, rows, Existing::Refuse).await
 }
@@ -100,7 +101,7 @@ pub(in crate::store) async fn insert_rows<A: ActiveModelTrait>(
     insert::<A::Entity>(session, rows.into_iter().map(values).collect()).await
 }
 
-/// Raw SQL because the builder knows no UNNEST of several arrays.
+/// Raw SQL, because the query builder has no UNNEST of several arrays.
 fn unfold<E: EntityTrait>(key: E::Column, overwritten: &[E::Column]) -> String {
     let names: Vec<&str> = E::Column::iter().map(|column| column.as_str()).collect();
     let arrays = (1..).zip(E::Column::iter()).map(|(n, column)| format!("${n}::text::{}[]", element(&column)));
@@ -149,7 +150,7 @@ pub(crate) fn among<C: ColumnTrait, T: Clone + Into<Value>>(
     let by_list = Expr::col(column.as_column_ref());
     match backend {
         DbBackend::Postgres => {}
-        // One parameter whatever their number, and one text of the statement.
+        // One parameter for any number of values, and one statement text.
         DbBackend::Sqlite => {
             let text = |value| match value {
                 Value::String(text) => text,
@@ -164,11 +165,11 @@ pub(crate) fn among<C: ColumnTrait, T: Clone + Into<Value>>(
     let mut array = Array::default();
     values.into_iter().for_each(|value| array.push(value.into()));
     let column = by_list;
-    // As a subquery, which is read once: in an ANY the array would be read again for every row that is looked at.
+    // As a subquery, which is evaluated once: an ANY would evaluate the array again for every row.
     Expr::cust_with_exprs("$1 IN (SELECT UNNEST($2::text::text[]))", [column, Expr::val(array.finish())])
 }
 
-/// How many values [`among`] takes at once.
+/// The most values for [`among`].
 pub(crate) fn at_once(backend: DbBackend) -> usize {
     if backend == DbBackend::MySql { 500 } else { COLUMN_LENGTH }
 }

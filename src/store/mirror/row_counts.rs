@@ -1,7 +1,8 @@
-//! Counts rows and finds them by number, at a cost that does not grow with the table: counters, the unique index of numbers,
-//! and partial indexes of the missing, blocked or new rows.
+//! Counts rows and finds them by number, at a cost that does not grow with the table: by counters, the unique index on
+//! numbers, and partial indexes on missing, blocked or new rows.
 //!
-//! Conditions that such an index stands for are written out: SQLite takes it only where the query says the same as the index.
+//! The conditions of partial indexes are written out, because SQLite uses such an index only if the query has the same
+//! text as the index.
 
 use lumo_bridge_entity::{deposit, stream, wallet};
 use sea_orm::sea_query::Expr;
@@ -13,17 +14,17 @@ use crate::model::record::{Deposit, Wallet};
 use crate::store::db::statement::padded;
 use crate::store::{Error, Mirrored, Store};
 
-/// How much of a listing is known.
+/// The row counts of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowCounts {
-    /// Rows that are not missing, or of the blocked list wallets that are blocked and not missing; and the items that could
-    /// not be read and stand for none of them. Rows of a former company do not count.
+    /// Rows that are not missing; for the blocked list, wallets that are blocked and not missing. Unreadable items
+    /// without such a row are added. Rows of a former company do not count.
     pub listed: i64,
-    /// The number of the last row of the table.
+    /// The last row number of the table.
     pub last_row_no: i64,
 }
 
-/// A row, and what it takes to ask the upstream for it.
+/// A row, with the user by which it can be requested upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Whereabouts {
     pub row_no: i64,
@@ -33,7 +34,7 @@ pub struct Whereabouts {
 
 const LISTED: &str = "missing_since IS NULL AND former_company_id IS NULL";
 const LISTED_BLOCKED: &str = "is_blocked = TRUE AND missing_since IS NULL AND former_company_id IS NULL";
-/// Rows that are not listed: gone, or of a company that the tables belonged to before.
+/// Conditions for rows that are not listed: missing, or of a former company.
 const GONE: &str = "missing_since IS NOT NULL AND former_company_id IS NULL";
 const FORMER: &str = "former_company_id IS NOT NULL";
 const BLOCKED: &str = "is_blocked = TRUE";
@@ -50,7 +51,7 @@ impl Store {
             Listing::Blocked => (stream::WALLETS, "lumo_user_wallets", LISTED_BLOCKED, LISTED_BLOCKED),
             Listing::Deposits => (stream::DEPOSITS, "lumo_user_deposits", GONE, LISTED),
         };
-        // Raw SQL because all numbers must be of the same moment, which one statement sees to.
+        // Raw SQL, because one statement reads all counts at the same moment.
         let sql = format!(
             "SELECT last_seq, (SELECT COUNT(*) FROM {table} WHERE {condition}) AS counted, \
              (SELECT COUNT(*) FROM {table} WHERE {FORMER}) AS former, \
@@ -69,7 +70,7 @@ impl Store {
         Ok(RowCounts { listed, last_row_no })
     }
 
-    /// The rows of these numbers that are not missing, in order.
+    /// The rows with these numbers that are not missing, in order.
     ///
     /// # Errors
     /// If the database fails.

@@ -1,4 +1,5 @@
-//! Lists the statuses of deposits and their transitions, from which a merchant sees which statuses mean that the money arrived.
+//! Lists the statuses of deposits and their transitions. They show a merchant which statuses mean that the money
+//! arrived.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +12,9 @@ use crate::model::diff::Change;
 use crate::model::record::Deposit;
 use crate::store::{Error, Store, Tx};
 
-/// Longest status that is counted by its name, in characters; of a longer one the beginning is.
+/// The longest status, in characters; a longer one is counted under its beginning.
 const LONGEST: usize = 200;
-/// Most statuses that are listed.
+/// The most statuses that are listed.
 const MAX_STATUSES: u64 = 100;
 
 /// A status, and how many deposits have it.
@@ -23,7 +24,7 @@ pub struct StatusCount {
     pub deposits: i64,
 }
 
-/// That one status followed another.
+/// How often one status followed another.
 pub type Transition = deposit_status::Model;
 
 impl Store {
@@ -44,7 +45,7 @@ impl Store {
         Ok(query.into_model::<StatusCount>().all(self.read()).await?)
     }
 
-    /// Which status followed which, since the bridge looks, the most frequent first.
+    /// Which status followed which, since the bridge runs, the most frequent first.
     ///
     /// # Errors
     /// If the database fails.
@@ -57,7 +58,8 @@ impl Store {
         Ok(query.all(self.read()).await?)
     }
 
-    /// How many deposits have one of these statuses and are not noted as settled: they had it before it was named.
+    /// How many deposits have one of these statuses and are not recorded as settled: they had it before it was
+    /// configured.
     ///
     /// # Errors
     /// If the database fails.
@@ -73,7 +75,7 @@ impl Store {
 }
 
 impl Tx {
-    /// Counts the changes of status. The log is locked, so nobody else counts meanwhile.
+    /// Counts changes of status. The log is locked, so no other transaction counts meanwhile.
     pub(in crate::store) async fn count_statuses(
         &self,
         changes: &[Change<Deposit>],

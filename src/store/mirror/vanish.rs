@@ -9,8 +9,8 @@ use crate::model::settled::Settled;
 use crate::store::{Error, Fence, Publishes, Store};
 
 impl Store {
-    /// Notes of those rows that they are no longer listed, with an event for each; returns of how many. What is missing
-    /// already, or changed after `read_at`, when the upstream was last asked for it, is left as it is.
+    /// Marks these rows as missing, with an event for each. Returns how many. Rows that are missing already, or have
+    /// changed after `read_at`, when the upstream was last asked for them, are left as they are.
     ///
     /// # Errors
     /// If the database fails, or somebody else leads now; nothing is stored then.
