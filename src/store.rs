@@ -76,16 +76,16 @@ pub struct Store {
 }
 
 struct Inner {
-    /// Where transactions are opened. One connection on SQLite, which has one writer.
+    /// The connections for transactions. On SQLite, which has one writer, a single one.
     write: DatabaseConnection,
-    /// Where everything else is read.
+    /// The connections for all other reads.
     read: TimedConnection,
     backend: DbBackend,
     /// The statement that opens a transaction on PostgreSQL.
     settings: Option<String>,
-    /// The limit of what is run on SQLite's one writer.
+    /// The time limit of statements on SQLite's one write connection.
     deadline: Deadline,
-    /// Which connections are not used again.
+    /// The connections that must not be used again.
     distrust: Distrust,
     troubles: Troubles,
     failpoint: Failpoint,
@@ -108,22 +108,22 @@ struct Session {
 
 /// One try of a transaction.
 struct TxAttempt {
-    /// Whether the work has not been tried before and collided.
+    /// Whether this is the first try.
     is_first: bool,
     /// Whether anything was committed.
     wrote: Arc<AtomicBool>,
 }
 
-/// Whether a transaction is kept.
+/// Whether a transaction is committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     Commit,
-    /// Everything is done and then undone: for showing what would happen.
+    /// Everything is done and then undone, to show what would happen.
     RollBack,
 }
 
 impl Store {
-    /// Connects; the tables may not be there yet. `subscribers` are the endpoints of the configuration.
+    /// Connects; the tables need not exist yet. `subscribers` are the endpoints of the configuration.
     ///
     /// # Errors
     /// [`Error::Unavailable`] if the database does not answer.
@@ -192,20 +192,20 @@ impl Store {
         &self.settled_statuses
     }
 
-    /// Why nothing can be written at present, if that is so. It is not so any more once what failed has been committed.
+    /// Why nothing can be written at present; none once the transaction that failed has been committed.
     #[must_use]
     pub fn write_trouble(&self) -> Option<WriteTrouble> {
         self.inner.troubles.longest()
     }
 
-    /// Signals that this process appended events or gave commands. Once it [listens](Store::hold_process_lock), it also signals
-    /// those of other processes. A signal is a hint: those of other processes can be lost.
+    /// Signals that this process appended events or ran commands. Once it [listens](Store::hold_process_lock), it also
+    /// receives the signals of other processes. A signal is a hint: those of other processes can be lost.
     #[must_use]
     pub fn appended(&self) -> watch::Receiver<()> {
         self.inner.appended.subscribe()
     }
 
-    /// What this process has done to the database.
+    /// The metrics of the store.
     #[must_use]
     pub fn meters(&self) -> &Meters {
         &self.inner.meters
@@ -225,7 +225,7 @@ impl Store {
         self.inner.generation.get_or_try_init(|| self.read_generation()).await.map(String::as_str)
     }
 
-    /// Asks the database whether it answers and has the tables.
+    /// Checks that the database answers and has the tables.
     ///
     /// # Errors
     /// If it does not.
@@ -238,8 +238,8 @@ impl Store {
         row.map(|row| row.value).ok_or(Error::NotMigrated)
     }
 
-    /// Closes every connection, once the others have been woken for what was queued last; on SQLite this folds the
-    /// write-ahead log into the file.
+    /// Closes every connection, after the other processes have been notified of the last events. On SQLite this folds
+    /// the write-ahead log into the file.
     pub async fn close(&self) {
         self.inner.notifier.finish().await;
         self.inner.process.end().await;
@@ -250,7 +250,8 @@ impl Store {
         }
     }
 
-    /// A token that no other lease has: the process in its upper half if others can see whether it lives, chance in the lower.
+    /// A token that no other lease has. The upper half is the process, if others can see whether it is alive; the lower
+    /// half is random.
     fn new_token(&self) -> i64 {
         let process = self.inner.process.shown().unwrap_or(process::UNKNOWN);
         i64::from(process.cast_signed()) << 32 | i64::from(rand::random::<u32>())
@@ -274,12 +275,12 @@ impl Tx {
         &self.0.store
     }
 
-    /// Whether the work has not been tried before and collided.
+    /// Whether this is the first try.
     fn is_first_try(&self) -> bool {
         self.0.attempt.is_first
     }
 
-    /// Wakes up the dispatchers once the transaction is committed.
+    /// Wakes the dispatchers after the commit.
     fn wake_after_commit(&self) {
         self.0.wakes.store(true, Ordering::Relaxed);
     }

@@ -19,7 +19,7 @@ use url::{Host, Url};
 #[derive(Clone, Debug)]
 pub(super) struct Guard {
     deny: Arc<[IpNet]>,
-    /// What every name resolves to.
+    /// The address that every name resolves to, in tests.
     #[cfg(test)]
     answer: Option<Arc<std::sync::Mutex<IpAddr>>>,
 }
@@ -49,13 +49,13 @@ impl Guard {
         }
     }
 
-    /// One to which every name resolves to this address.
+    /// A guard for which every name resolves to this address.
     #[cfg(test)]
     pub(super) fn answering(address: Arc<std::sync::Mutex<IpAddr>>) -> Self {
         Self { answer: Some(address), ..Self::new(&[]) }
     }
 
-    /// Checks an address that stands in the url itself.
+    /// Checks an IP address in the url itself.
     pub(super) fn check(&self, url: &Url) -> Result<(), Denied> {
         match url.host() {
             Some(Host::Ipv4(address)) => self.admit(address.into()),
@@ -105,8 +105,8 @@ impl Resolve for Guard {
     }
 }
 
-/// What a connection to the address may end up at: itself, the IPv4 address inside an IPv6 one, and for the unspecified
-/// address this machine.
+/// The addresses that a connection may reach: the address itself, an IPv4 address inside an IPv6 one, and for the
+/// unspecified address this machine.
 fn readings(address: IpAddr) -> [IpAddr; 3] {
     let plain = match address {
         IpAddr::V4(_) => address,

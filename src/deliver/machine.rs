@@ -40,22 +40,23 @@ use crate::store::delivery::{Due, GroupCommit, Refreshed};
 use hand::Hand;
 use write::Writing;
 
-/// Most events in hand, and most bytes of their bodies.
+/// The most events in hand, and the most bytes of their bodies.
 const MAX_IN_HAND: usize = 2_000;
 const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// Most answers in hand that are not written. After a `kill -9` they are sent again, with the requests in flight.
+/// The most answers in hand that are not written yet. After a `kill -9` they are sent again, with the requests in
+/// flight.
 const MAX_UNWRITTEN: usize = 300;
 /// The wait after the database failed.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
-/// How often to read acknowledgements: while the endpoint asks for them, and after it stopped to.
+/// How often to read acknowledgements: while the endpoint uses them, and after it stopped using them.
 const ACK_POLL: Duration = Duration::from_secs(1);
 const RARE_ACK_POLL: Duration = Duration::from_secs(60);
-/// Most acknowledgements that are read at once.
+/// The most acknowledgements that are read at once.
 const MAX_ACKS: usize = 500;
-/// What must be left of the lease when a request has timed out, to write what came of it.
+/// The part of the lease that must remain when a request times out, to write its result.
 const WRITE_MARGIN: Duration = Duration::from_secs(5);
 
-/// What decides about an endpoint's deliveries.
+/// The endpoint's settings for delivery.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) endpoint: EndpointName,
@@ -71,18 +72,18 @@ pub(super) struct Settings {
     pub(super) when: Option<Arc<Condition>>,
 }
 
-/// One moment by two clocks: schedules are kept by the calendar, waits of this process by its own clock.
+/// One moment by two clocks: schedules use the calendar, and waits of this process its monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
     pub(super) utc: DateTime<Utc>,
     pub(super) instant: Instant,
 }
 
-/// Which of the jobs that go on one at a time are under way.
+/// Which of the jobs that run one at a time are running.
 #[derive(Debug, Default)]
 struct Busy {
     reading: Option<Asked>,
-    /// Group commits that were written when the look, or the search for a probe, began.
+    /// The number of group commits that were written when loading due rows, or the search for a probe, began.
     loading_due: Option<i64>,
     probing: Option<i64>,
     refreshing: bool,
@@ -94,14 +95,14 @@ struct Busy {
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     after: i64,
-    /// Group commits that were written when it began.
+    /// The number of group commits that were written when it began.
     commits: i64,
-    /// Something was appended since.
+    /// Whether something was appended since.
     is_outdated: bool,
 }
 
 impl Busy {
-    /// Whether the answer to a question about rows or the log is under way.
+    /// Whether a read of rows, of the log or of acknowledgements is running.
     const fn is_asking(&self) -> bool {
         self.reading.is_some() || self.loading_due.is_some() || self.probing.is_some() || self.acks
     }
@@ -111,7 +112,7 @@ pub(super) struct Machine {
     settings: Settings,
     rng: StdRng,
     epoch: i64,
-    /// As the table has them, as far as is known.
+    /// The values in the table, as last known.
     revision: i64,
     commits: i64,
     position: i64,
@@ -122,18 +123,18 @@ pub(super) struct Machine {
     bucket: TokenBucket,
     busy: Busy,
     lease_until: Instant,
-    /// Nothing is known to lie behind the cursor.
+    /// Whether no event is known after the cursor.
     is_at_end: bool,
-    /// When the log last had something for this endpoint.
+    /// When the log last had an event for this endpoint.
     found_at: Option<Instant>,
     read_again_at: Option<Instant>,
-    /// Rows may have become due, or are there at all.
+    /// Whether rows may have become due, and whether there are any rows.
     wants_due: bool,
     has_rows: bool,
     next_due: Option<DateTime<Utc>>,
     wants_refresh: bool,
     acks_at: Instant,
-    /// After the database failed.
+    /// No reads before this time, after the database failed.
     not_before: Option<Instant>,
     probes: u64,
     is_draining: bool,
@@ -141,14 +142,14 @@ pub(super) struct Machine {
     is_over: bool,
     is_acquainted: bool,
     stepped_at: Now,
-    /// Lanes that got a row, with the commit that wrote it: reads that began before do not know.
+    /// Lanes that got a row, with the number of the commit that wrote it. Reads that began before do not show the row.
     rowed: HashMap<String, i64>,
-    /// Rows that were written, with the commit that did: looks that began before show them as they were.
+    /// Rows that were written, with the number of the commit. Reads that began before show their old state.
     written: HashMap<i64, i64>,
 }
 
 impl Machine {
-    /// For a process that has just taken the lead.
+    /// A machine for a process that has just taken the lead.
     pub(super) fn new(
         settings: Settings,
         position: &position::Model,
@@ -176,7 +177,7 @@ impl Machine {
             wants_due: true,
             has_rows: true,
             next_due: None,
-            // What commands left to the leader, and where the log ends.
+            // Reads what commands left to the leader, and the end of the log.
             wants_refresh: true,
             acks_at: now.instant,
             not_before: None,
@@ -196,7 +197,7 @@ impl Machine {
         self.settings.order
     }
 
-    /// Takes note of what happened, and says what to do.
+    /// Takes what happened, and returns what to do.
     pub(super) fn step(&mut self, input: Input, now: Now) -> Vec<Action> {
         let mut actions = Vec::new();
         self.stepped_at = now;
@@ -209,7 +210,7 @@ impl Machine {
         actions
     }
 
-    /// Whether nothing is under way and nothing is left to write: the lead may be given up.
+    /// Whether nothing is in flight and nothing is left to write: the lead may be given up.
     pub(super) fn is_drained(&self) -> bool {
         self.is_draining
             && self.hand.in_flight() == 0
@@ -222,9 +223,9 @@ impl Machine {
             Input::Appended => self.appended(),
             Input::Passed { from, through } => self.passed(from, through),
             Input::Snapshot { revision, last } => {
-                // What was looked at before the last commit says nothing new.
+                // A snapshot from before the last commit says nothing new.
                 self.wants_refresh |= revision > self.revision && self.writing.is_free();
-                // Else others look at the end of the log.
+                // Otherwise the shared tail reads the end of the log.
                 if last > self.hand.cursor() && self.is_keen(now.instant) {
                     self.appended();
                 }
@@ -262,7 +263,7 @@ impl Machine {
             if !is_wanted || is_known {
                 continue;
             }
-            // What somebody asked for by itself is sent as it is.
+            // A delivery that a command requested is sent even if it is superseded.
             let newer = row.superseded_by.clone().filter(|_| row.known.is_wanted && seq <= self.position);
             self.hand.take_row(row);
             match newer {
@@ -273,14 +274,14 @@ impl Machine {
         self.written.retain(|_, commit| *commit > began);
     }
 
-    /// What waits to be sent is left in the tables, and is read and looked for again when its time comes.
+    /// Forgets the entries that wait to be sent: they stay in the tables, and are loaded again when they are due.
     fn give_back(&mut self) {
         if self.hand.untake_all() {
             (self.is_at_end, self.wants_due) = (false, true);
         }
     }
 
-    /// The database failed: nothing is asked of it for a moment.
+    /// The database failed: starts no read for a moment.
     fn failed(&mut self, now: Now) {
         self.not_before = Some(now.instant + AFTER_ERROR);
     }
@@ -289,8 +290,8 @@ impl Machine {
         if self.is_beyond_log { Gate::Shut } else { self.breaker.gate(now.utc) }
     }
 
-    /// While no lease lasted, another process may have taken the lead, sent and given it back: what is in hand counts again
-    /// once the tables say whose it is.
+    /// If the lease had ended, another process may have taken the lead, sent, and given it back. So what is in hand
+    /// counts again only once the tables show that this process leads.
     fn renewed(&mut self, until: Instant, now: Now) {
         if now.instant >= self.lease_until {
             (self.is_acquainted, self.wants_refresh) = (false, true);
@@ -298,7 +299,7 @@ impl Machine {
         self.lease_until = until;
     }
 
-    /// Whether the lead is known to be this process's, and a request that is sent now ends while the lease lasts.
+    /// Whether this process is known to lead, and a request that is sent now ends before the lease does.
     fn may_send(&self, now: Now) -> bool {
         let is_over = now.instant + self.settings.timeout + WRITE_MARGIN > self.lease_until;
         self.is_acquainted
@@ -308,7 +309,7 @@ impl Machine {
             && !self.writing.is_stuck(now)
     }
 
-    /// Whether no transaction of this endpoint is under way here.
+    /// Whether this process runs no transaction for the endpoint.
     fn is_unwritten(&self) -> bool {
         self.writing.is_free() && self.busy.running_sink.is_none() && !self.busy.refreshing
     }

@@ -74,7 +74,7 @@ impl Store {
 
 #[cfg(test)]
 impl Store {
-    /// Like [`Store::skip_deliveries`], without the wait for those who deliver.
+    /// Like [`Store::skip_deliveries`], without waiting for the leaders.
     pub(crate) async fn skip_unseen(
         &self,
         ids: &[DeliveryId],
@@ -92,7 +92,7 @@ impl Store {
 }
 
 impl Delivery<'_> {
-    /// Returns the revision at which it is done.
+    /// Skips deliveries to one endpoint. Returns the new revision, and the result of each.
     async fn skip(
         &self,
         endpoint: &EndpointName,
@@ -103,7 +103,7 @@ impl Delivery<'_> {
     ) -> Result<(i64, Vec<(EventId, Skipped)>), Error> {
         let Some(place) = self.enter(endpoint).await? else { return Ok((0, Vec::new())) };
         let (mut ended, mut noted, mut done) = (Vec::new(), Vec::new(), Vec::new());
-        // An event that waits beyond the position is in no danger of being pruned.
+        // Retention does not remove an event that the position has not reached.
         for target in targets(self.tx.session(), Events::Read, &place, events).await? {
             let Some(state) = target.state() else { continue };
             let act = act(&target);
@@ -128,7 +128,7 @@ impl Delivery<'_> {
         Ok((place.revision, done))
     }
 
-    /// The rows keep their lanes: the leader frees those.
+    /// Ends rows. They keep their lanes; the leader releases the rows behind them.
     pub(super) async fn end_rows(
         &self,
         place: &LockedEndpoint,

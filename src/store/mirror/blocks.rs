@@ -24,7 +24,7 @@ impl Store {
     /// Replaces the index.
     ///
     /// # Errors
-    /// If the database fails, or somebody else leads now.
+    /// If the database fails, or another process leads now.
     pub async fn replace_blocks(&self, listing: Listing, chunks: &[Chunk], fence: Option<Fence>) -> Result<(), Error> {
         self.tx("blocks.replace", |tx| async move {
             tx.hold(fence).await?;
@@ -38,7 +38,7 @@ impl Store {
     /// Stores the chunks of an index that have changed.
     ///
     /// # Errors
-    /// If the database fails, or somebody else leads now.
+    /// If the database fails, or another process leads now.
     pub async fn update_blocks(&self, listing: Listing, chunks: &[Chunk], fence: Option<Fence>) -> Result<(), Error> {
         if chunks.is_empty() {
             return Ok(());

@@ -118,7 +118,7 @@ impl Store {
     /// and no transaction.
     ///
     /// # Errors
-    /// If the database fails, or somebody else leads now; the checkpoint is not stored then.
+    /// If the database fails, or another process leads now; the checkpoint is not stored then.
     pub async fn ingest<R: Publishes>(&self, batch: Batch<R>, now: DateTime<Utc>) -> Result<Ingested, Error> {
         let Batch { records, heads, read_at, announce, regressions, mut checkpoint, fence, ending } = batch;
         let heads = match heads {

@@ -13,7 +13,7 @@ impl Store {
     /// changed after `read_at`, when the upstream was last asked for them, are left as they are.
     ///
     /// # Errors
-    /// If the database fails, or somebody else leads now; nothing is stored then.
+    /// If the database fails, or another process leads now; nothing is stored then.
     pub async fn vanish<R: Publishes>(
         &self,
         ids: Vec<R::Id>,

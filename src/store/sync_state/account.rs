@@ -58,7 +58,7 @@ impl Store {
     /// returns the account that they belong to.
     ///
     /// # Errors
-    /// If the database fails, or somebody else leads now.
+    /// If the database fails, or another process leads now.
     pub async fn admit(
         &self,
         found: &Identity,

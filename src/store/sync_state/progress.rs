@@ -68,7 +68,7 @@ impl Store {
     /// record is written.
     ///
     /// # Errors
-    /// If the database fails, or somebody else leads now.
+    /// If the database fails, or another process leads now.
     pub async fn finish_pass(
         &self,
         run: &Run,
@@ -89,7 +89,7 @@ impl Store {
     /// news, also for a process that continues after this one has died.
     ///
     /// # Errors
-    /// If the database fails, or somebody else leads now.
+    /// If the database fails, or another process leads now.
     pub async fn end_import(&self, listing: Listing, at: DateTime<Utc>, fence: Option<Fence>) -> Result<(), Error> {
         self.tx("sync.imported", |tx| async move {
             tx.hold(fence).await?;

@@ -6,7 +6,7 @@ impl Store {
     /// Stores the progress of a listing, without a pass.
     ///
     /// # Errors
-    /// If the database fails, or somebody else leads now.
+    /// If the database fails, or another process leads now.
     pub async fn remember(&self, advance: &Advance<'_>, fence: Option<Fence>) -> Result<(), Error> {
         self.tx("sync.remember", |tx| async move {
             tx.hold(fence).await?;

@@ -25,7 +25,7 @@ impl Store {
     /// Records that a listing has been out of date since this time, or is current again. Returns whether that is news.
     ///
     /// # Errors
-    /// If the database fails, or somebody else leads now.
+    /// If the database fails, or another process leads now.
     pub async fn note_stalled(
         &self,
         listing: Listing,
@@ -39,7 +39,7 @@ impl Store {
     /// Records that the key is refused, or accepted again. Returns whether that is news.
     ///
     /// # Errors
-    /// If the database fails, or somebody else leads now.
+    /// If the database fails, or another process leads now.
     pub async fn note_unauthorized(
         &self,
         listing: Listing,

@@ -72,7 +72,7 @@ impl Store {
     /// began at another time.
     ///
     /// # Errors
-    /// If the database fails, or somebody else leads now.
+    /// If the database fails, or another process leads now.
     pub async fn save_sweep(
         &self,
         state: &SweepState,
@@ -90,7 +90,7 @@ impl Store {
     /// Deletes the sweep of a listing, with its bitmap.
     ///
     /// # Errors
-    /// If the database fails, or somebody else leads now.
+    /// If the database fails, or another process leads now.
     pub async fn end_sweep(&self, listing: Listing, fence: Option<Fence>) -> Result<(), Error> {
         self.tx("sweep.end", |tx| async move {
             tx.hold(fence).await?;
