@@ -353,7 +353,7 @@ fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Hides the query of the url, because a parameter may be the receiver's password.
+/// Hides the values of the url's parameters, because one may be the receiver's password.
 fn show_url<S: Serializer>(url: &Text, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&shown_url(url))
 }

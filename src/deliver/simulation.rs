@@ -1,11 +1,12 @@
-//! Machine and tables together, on SQLite, in one thread and in an order that a seed decides: what one process does is stopped
-//! between any two of its actions, and so is what comes of them.
+//! Simulates machine and tables together, on SQLite, in one thread and in an order that a seed decides: the actions of
+//! a process, and their results, are interleaved and stopped at any point.
 //!
-//! What can happen here: events are published; receivers fail, are slow, ask for quiet, refuse for good; acknowledgements come
-//! early, late or never; endpoints leave events out, and cannot judge some; an operation on the database fails, or happens and
-//! its answer is lost; processes are killed, start, drain, run with two configurations, and take endpoints from each other;
-//! others publish; clocks jump; commands pause, resume, skip, retry, replay; endpoints change what they want, are removed and
-//! put back; old rows are removed. What cannot: two transactions at once, a database that forgets what it has committed.
+//! What can happen here: events are published; receivers fail, are slow, send `Retry-After`, or refuse for good;
+//! acknowledgements come early, late or never; endpoints filter events, and cannot evaluate `when` for some; a database
+//! operation fails, or succeeds and its answer is lost; processes are killed, start, drain, run with two
+//! configurations, and take endpoints from each other; other programs publish; clocks jump; commands pause, resume,
+//! skip, retry and replay; endpoints change what they want, are removed and put back; old rows are removed. What cannot
+//! happen: two transactions at once, and a database that loses what it has committed.
 
 mod bridge;
 mod leads;
@@ -17,7 +18,7 @@ mod world;
 
 use world::World;
 
-/// Moves before everything is well again.
+/// Random steps before all faults end.
 const MOVES: usize = 250;
 
 /// Runs one seed.

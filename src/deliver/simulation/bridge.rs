@@ -1,4 +1,4 @@
-//! Simulated processes, each with the machines of the endpoints that it leads and their actions under way.
+//! Simulated processes, each with the machines of the endpoints that it leads and their running actions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::model::id::EndpointName;
 use crate::model::retry::{Outcome, Policy, Unreachable};
 use crate::model::sink::{Sink, Statement};
 
-/// Operations of a hundred that fail before they begin; as many lose their answer.
+/// The percentage of operations that fail before they begin; as many lose their answer.
 pub(super) const FAILURES: u32 = 3;
 
 pub(super) struct Process {
@@ -31,7 +31,7 @@ pub(super) struct Process {
     pub(super) form: i64,
     /// The endpoints of its configuration.
     pub(super) configured: BTreeSet<EndpointName>,
-    /// How far it has looked at the end of the log.
+    /// The number up to which it has read the end of the log.
     pub(super) looked: i64,
 }
 
@@ -70,7 +70,7 @@ impl World {
         }
         let id = self.new_process();
         let now = self.now();
-        // Its configuration may be another one than what the others run with.
+        // Its configuration may differ from that of the others.
         let form = self.rng.random_range(1..3);
         let configured = self.configured();
         let store = self.store.with_subscribers(self.subscribers(form, &configured));
@@ -98,7 +98,7 @@ impl World {
         (!alive.is_empty()).then(|| alive[self.rng.random_range(0..alive.len())])
     }
 
-    /// What it has under way arrives or not.
+    /// Kills a process. Its requests in flight arrive or not.
     pub(super) fn kill_one(&mut self) {
         let Some(at) = self.any_process() else { return };
         let process = &mut self.processes[at];
@@ -135,14 +135,14 @@ impl World {
         self.note(format!("process {id} drains"));
     }
 
-    /// Something was appended.
+    /// Tells all machines that something was appended.
     pub(super) fn tell_all(&mut self) {
         for running in self.processes.iter_mut().flat_map(|process| process.machines.values_mut()) {
             running.jobs.push(Job::Tell(Input::Appended));
         }
     }
 
-    /// Does one of the things that are under way.
+    /// Runs one of the running actions, at random.
     pub(super) async fn some_job(&mut self) {
         let Some(at) = self.any_process() else { return };
         let with_jobs = self.processes[at].machines.iter().filter(|(_, running)| !running.jobs.is_empty());
@@ -156,7 +156,7 @@ impl World {
         self.do_job(at, &name, job).await;
     }
 
-    /// The same, in turn. Returns whether there was any.
+    /// Runs the next of the running actions. Returns whether there was one.
     pub(super) async fn some_job_at_rest(&mut self) -> bool {
         for at in 0..self.processes.len() {
             let busy = self.processes[at].machines.iter().find(|(_, running)| !running.jobs.is_empty());
@@ -222,7 +222,7 @@ impl World {
         let receiver = self.receivers.get_mut(name).unwrap();
         let mut outcome = receiver.take(seq, now.utc, &mut self.rng);
         self.note(format!("{name}: {seq} arrives: {outcome:?}"));
-        // The answer may be lost on its way.
+        // The answer may be lost.
         if !self.is_calm && self.chance(2) {
             outcome = Outcome::Unreachable(Unreachable::Connection);
         }
@@ -240,7 +240,7 @@ impl World {
             process.machines.remove(name);
         } else if running.machine.is_drained() {
             process.machines.remove(name);
-            // Others take it when its process is gone, or it tries again.
+            // Otherwise others take the lead when its process is gone, or it tries again.
             if self.is_calm || self.rng.random_range(0..100) >= FAILURES {
                 self.store.give_up_lead(name, own, now.utc).await.unwrap();
             }
@@ -252,7 +252,7 @@ impl World {
         }
     }
 
-    /// Requests whose time is over have timed out; whoever wanted to be asked again is asked.
+    /// Ends requests that have timed out, and steps machines whose wake time has come.
     pub(super) async fn tick(&mut self) {
         let now = self.now();
         for at in 0..self.processes.len() {
@@ -275,7 +275,7 @@ impl World {
         }
     }
 
-    /// When something happens by itself.
+    /// The next time at which something happens by itself.
     pub(super) fn next_wake(&mut self) -> Option<Instant> {
         let mut next: Option<Instant> = None;
         for running in self.processes.iter_mut().flat_map(|process| process.machines.values_mut()) {
@@ -290,14 +290,14 @@ impl World {
     }
 }
 
-/// A sink that notes each event.
+/// A sink that records each event.
 fn ledger() -> Sink {
     let policy = Policy { schedule: Vec::new(), jitter: 0.0, retry_after_cap: Duration::ZERO };
     let statement = Statement::parse("INSERT INTO ledger (event_id) VALUES (:event_id)").unwrap();
     Sink { statement, timeout: TIMEOUT, policy, max_hold: Duration::ZERO }
 }
 
-/// What the machine is told if the database fails.
+/// The input that the machine gets if the database fails.
 fn failure_of(action: &Action) -> Option<Input> {
     match action {
         Action::Read { .. } => Some(Input::Read(None)),

@@ -27,7 +27,7 @@ impl World {
         }
     }
 
-    /// A process looks for commands and for endpoints that nobody leads.
+    /// Lets processes check for commands and for endpoints without a leader.
     pub(super) async fn look_around(&mut self) {
         for at in 0..self.processes.len() {
             if self.processes[at].is_alive && (self.is_calm || self.chance(60)) {
@@ -100,7 +100,7 @@ impl World {
 }
 
 impl World {
-    /// A process looks at the end of the log for all of its endpoints; what it finds may not come to their ears.
+    /// Lets a process read the end of the log for all of its endpoints; the result may be lost.
     async fn look_at_the_end(&mut self, at: usize) {
         let through = self.store.last_seq().await.unwrap();
         let from = std::mem::replace(&mut self.processes[at].looked, through);

@@ -1,4 +1,4 @@
-//! Simulated people: commands of operators, and acknowledgements by row.
+//! Simulated commands of operators, and acknowledgements by row.
 
 use std::collections::BTreeSet;
 
@@ -81,7 +81,7 @@ impl World {
         }
         let mut chosen = BTreeSet::new();
         for _ in 0..self.rng.random_range(1..4) {
-            // What was published last is what most is going on about.
+            // The newest events are the ones with most activity.
             let back = self.rng.random_range(0..all.len().min(12));
             chosen.insert(all.len() - 1 - back);
         }

@@ -1,4 +1,4 @@
-//! The invariants, checked after every transaction, at every arrival, and at rest.
+//! Checks the invariants: after every transaction, at every arrival, and at rest.
 
 use lumo_bridge_entity::exception::Reason;
 
@@ -6,7 +6,7 @@ use super::world::{MAX_HOLD, World};
 use crate::deliver::machine::Sending;
 use crate::model::id::EndpointName;
 
-/// Events up to a position for which nothing says what became of them.
+/// Events up to a position without any record of their result.
 const LOST: &str = r#"SELECT p.endpoint, e.seq FROM lumo_positions p JOIN lumo_events e ON e.seq <= p.position
 JOIN lumo_subscriptions s ON s.endpoint = p.endpoint AND s."type" = e."type" AND s.state = 'wanted'
 AND s.from_seq <= e.seq AND (s.through_seq IS NULL OR s.through_seq >= e.seq)
@@ -15,14 +15,14 @@ AND NOT EXISTS (SELECT 1 FROM lumo_exceptions x WHERE x.endpoint = p.endpoint AN
 AND NOT EXISTS (SELECT 1 FROM lumo_delivery_attempts a WHERE a.endpoint = p.endpoint AND a.seq = e.seq
 AND a.result IN ('delivered', 'filtered', 'superseded'))"#;
 
-/// What lies beyond a position and has left a trace that no command made.
+/// Records of events after a position that no command made.
 const AHEAD: &str = "SELECT p.endpoint, x.seq FROM lumo_positions p
 JOIN lumo_exceptions x ON x.endpoint = p.endpoint AND x.seq > p.position AND x.touched = 0
 UNION ALL SELECT p.endpoint, a.seq FROM lumo_positions p
 JOIN lumo_delivery_attempts a ON a.endpoint = p.endpoint AND a.seq > p.position
 WHERE NOT EXISTS (SELECT 1 FROM lumo_exceptions x WHERE x.endpoint = a.endpoint AND x.seq = a.seq)";
 
-/// What needs no row any more, as an attempt says what became of it.
+/// Events that need no row, because an attempt records their result.
 pub(super) const RECORDED: &str =
     "SELECT endpoint, seq FROM lumo_delivery_attempts WHERE result IN ('delivered', 'filtered', 'superseded')";
 
@@ -67,7 +67,7 @@ impl World {
         }
     }
 
-    /// A callback goes out in the order of its lane, and not again once it is delivered.
+    /// Checks that a callback is sent in the order of its lane, and not again once it is delivered.
     pub(super) async fn check_arrival(&self, name: &EndpointName, sending: &Sending) {
         let seq = sending.event.seq;
         let is_commanded = |seq: i64| self.commanded.contains(&(name.clone(), seq));
@@ -89,7 +89,7 @@ impl World {
         let lane = settings.order.lane(&sending.event.stream);
         let Some(lane) = lane else { return };
         for before in self.open_before(name, seq).await {
-            // What is never sent is over sooner than the tables show.
+            // Events that are never sent end before the tables show it.
             if settings.order.lane(&before.1).as_ref() != Some(&lane)
                 || is_commanded(before.0)
                 || !lets_through(&before.2)
@@ -128,7 +128,7 @@ WHERE n.object_id = e.object_id AND n.seq > e.seq AND e."type" = 'wallet.balance
         rows.iter().map(|row| (row.get("seq"), row.get("stream"), row.get("body"))).collect()
     }
 
-    /// Whether nothing waits any more.
+    /// Whether nothing waits.
     pub(super) async fn is_at_rest(&self) -> bool {
         let open = "SELECT endpoint, seq FROM lumo_exceptions WHERE state NOT IN ('dead', 'skipped', 'delivered')";
         let behind = "SELECT endpoint, position AS seq FROM lumo_positions WHERE position <> (SELECT last_seq FROM \
@@ -143,7 +143,7 @@ WHERE n.object_id = e.object_id AND n.seq > e.seq AND e."type" = 'wallet.balance
         assert!(undelivered.is_empty(), "seed {}: undelivered at rest: {undelivered:?}", self.seed);
     }
 
-    /// The tables, for people.
+    /// The tables, as text.
     pub(super) async fn picture(&self) -> String {
         let from =
             self.history.len().saturating_sub(usize::try_from(super::number("LUMO_TEST_LINES").unwrap_or(40)).unwrap());

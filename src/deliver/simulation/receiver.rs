@@ -1,4 +1,4 @@
-//! Simulated receivers, with moods and an order to keep.
+//! Simulated receivers, each in a mood, with what each has received.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 
 use crate::model::retry::{Outcome, Unreachable};
 
-/// How a receiver is.
+/// The state of a receiver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Mood {
     #[default]
@@ -27,16 +27,16 @@ pub(super) enum Mood {
 #[derive(Debug, Default)]
 pub(super) struct SimulatedReceiver {
     pub(super) mood: Mood,
-    /// Events that it cannot digest.
+    /// Events that it always refuses.
     pub(super) poison: BTreeSet<i64>,
     pub(super) events: BTreeMap<i64, ReceivedEvent>,
 }
 
-/// What it knows of an event.
+/// What it has received of an event.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReceivedEvent {
     pub(super) arrivals: usize,
-    /// Answered with a 2xx that was sent, whether or not it was heard.
+    /// How often it answered with a 2xx, whether or not the answer arrived.
     pub(super) accepted: usize,
     pub(super) first_answer: Option<DateTime<Utc>>,
     pub(super) is_acknowledged: bool,
@@ -54,12 +54,12 @@ impl SimulatedReceiver {
         }
     }
 
-    /// A callback was lost on its way, which looks like a failure of its own.
+    /// Notes that a callback was lost, which looks like a failure of the receiver.
     pub(super) fn never_heard(&mut self, seq: i64, now: DateTime<Utc>) {
         self.events.entry(seq).or_default().first_answer.get_or_insert(now);
     }
 
-    /// A callback arrives. What it is answered.
+    /// Takes a callback that arrives, and returns the answer.
     pub(super) fn take(&mut self, seq: i64, now: DateTime<Utc>, rng: &mut StdRng) -> Outcome {
         let is_poison = self.poison.contains(&seq);
         let met = self.events.entry(seq).or_default();

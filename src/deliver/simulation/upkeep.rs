@@ -10,7 +10,7 @@ use crate::model::id::EndpointName;
 use crate::store::retention::Cutoffs;
 
 impl World {
-    /// Removes what is old, which nobody may miss.
+    /// Removes old rows. No delivery may be lost by that.
     pub(super) async fn forget_old(&mut self) {
         let now = self.now().utc;
         let mut before = || Some(now - TimeDelta::seconds(self.rng.random_range(0..300)));
@@ -49,7 +49,7 @@ impl World {
         }
     }
 
-    /// The processes that run end in their time, while one with the new configuration is there already.
+    /// Drains the running processes while one with the new configuration is running already.
     async fn reload(&mut self) {
         for at in 0..self.processes.len() {
             if self.processes[at].is_alive {
@@ -60,5 +60,5 @@ impl World {
     }
 }
 
-/// What is neither delivered nor given up.
+/// Deliveries that are neither done nor given up.
 const NEEDED: &str = "SELECT endpoint, seq FROM lumo_undelivered WHERE state NOT IN ('skipped', 'dead')";

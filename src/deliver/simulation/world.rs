@@ -27,13 +27,14 @@ use crate::store::{Config, Store, schema};
 pub(super) const LEASE: Duration = Duration::from_secs(30);
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const MAX_HOLD: TimeDelta = TimeDelta::seconds(60);
-/// Steps within which everything has come to rest.
+/// The most steps until everything is at rest.
 const MAX_STEPS: usize = 4_000;
-/// Things done while no time passes.
+/// The most actions while no time passes.
 const MAX_JOBS: usize = 2_000;
-/// And time.
+/// The most time until everything is at rest.
 const MAX_TIME: Duration = Duration::from_secs(2 * 3600);
-/// The same for what is published while all is well: a minute, in which a position that only moved is not written, and some.
+/// The same for events that are published without faults: a minute, in which a position that only moved is not written,
+/// and a margin.
 const SOON: Duration = Duration::from_secs(90);
 const USERS: u32 = 3;
 
@@ -56,10 +57,10 @@ pub(super) struct World {
     pub(super) is_calm: bool,
     start: (DateTime<Utc>, Instant),
     pub(super) passed: Duration,
-    /// By how much the calendar is off.
+    /// The offset of the calendar clock.
     skew: TimeDelta,
     pub(super) has_ledger: bool,
-    /// What has happened, for people.
+    /// What has happened, as text.
     pub(super) history: Vec<String>,
     published: u32,
     next_process: i64,
@@ -161,7 +162,7 @@ impl World {
         self.next_process
     }
 
-    /// One move.
+    /// One random step.
     pub(super) async fn step(&mut self) {
         if self.processes.iter().all(|process| !process.is_alive) {
             return self.start_process().await;
@@ -183,7 +184,7 @@ impl World {
         }
     }
 
-    /// Whether times of before say nothing of what comes after.
+    /// Whether the clock has jumped, so that times before and after cannot be compared.
     pub(super) fn has_jumped(&self) -> bool {
         !self.skew.is_zero()
     }
@@ -199,7 +200,7 @@ impl World {
         }
     }
 
-    /// The table that the sink writes to is there or not.
+    /// Renames the sink's table away, or back.
     async fn keep_ledger(&mut self, is_there: bool) {
         if self.has_ledger != is_there {
             let (from, to) = if is_there { ("ledger_away", "ledger") } else { ("ledger", "ledger_away") };
@@ -208,7 +209,7 @@ impl World {
         }
     }
 
-    /// The calendar is set.
+    /// Changes the offset of the calendar clock.
     fn jump(&mut self) {
         self.skew += TimeDelta::seconds(self.rng.random_range(-120..120));
         self.note(format!("the calendar is off by {}", self.skew));
@@ -247,14 +248,14 @@ impl World {
         self.note(format!("{count} events are published"));
         let drafts = &drafts;
         self.store.tx("test", |tx| async move { tx.publish(drafts.clone(), now).await }).await.unwrap();
-        // Another program may have published it: then whoever delivers is not told.
+        // Another program may have published it. Then the dispatchers are not woken.
         if self.chance(70) {
             self.tell_all();
         }
         self.check().await;
     }
 
-    /// What is published while all is well is delivered soon, whatever happened before and however the work falls.
+    /// Checks that events published without faults are delivered soon, whatever happened before.
     pub(super) async fn go_on_well(&mut self) {
         for _ in 0..3 {
             self.publish().await;
@@ -267,7 +268,7 @@ impl World {
         }
     }
 
-    /// Everything is well from now on: nothing is lost any more, and what waits goes out.
+    /// Ends all faults: nothing is lost from now on, and what waits is sent.
     pub(super) async fn become_well(&mut self) {
         self.is_calm = true;
         self.note("from now on all is well".to_owned());
@@ -279,7 +280,8 @@ impl World {
         self.come_to_rest(MAX_TIME).await;
     }
 
-    /// Whether an endpoint cannot judge some events: each takes its whole schedule, whatever the receiver does.
+    /// Whether an endpoint cannot evaluate `when` for some events: each of those takes its whole schedule, whatever the
+    /// receiver does.
     fn is_at_odds(&self) -> bool {
         let nobody = r#"{"stream":"user:1","data":{"object":{}}}"#;
         self.endpoints.iter().any(|one| one.when.as_ref().is_some_and(|when| when.holds(nobody).is_err()))
@@ -288,7 +290,7 @@ impl World {
     async fn come_to_rest(&mut self, within: Duration) {
         let until = self.passed + within;
         for step in 0..MAX_STEPS {
-            // What was on its way may have suspended an endpoint once more.
+            // A request in flight may have suspended an endpoint again.
             if step % 20 == 0 {
                 self.resume_suspended().await;
             }
@@ -312,7 +314,7 @@ impl World {
         panic!("seed {}: not at rest after {MAX_STEPS} steps: {}", self.seed, self.picture().await);
     }
 
-    /// No further than to the next thing that has its time.
+    /// Lets time pass, at most until the next timed event.
     pub(super) async fn let_time_pass(&mut self) {
         let now = self.now();
         let furthest = now.instant + Duration::from_secs(if self.is_calm { 3 } else { 20 });
@@ -322,7 +324,7 @@ impl World {
     }
 }
 
-/// One endpoint of three leaves events out, and one of nine cannot judge most of them.
+/// One endpoint in three filters events, and one in nine cannot evaluate `when` for most of them.
 fn when(number: u64) -> Option<Arc<Condition>> {
     let source = match number % 9 {
         0 | 3 => "stream != 'user:0'",
@@ -332,7 +334,7 @@ fn when(number: u64) -> Option<Arc<Condition>> {
     Some(Arc::new(Condition::parse(source).unwrap()))
 }
 
-/// The beginning of a text: what comes after it is not even made.
+/// The beginning of a text. The rest is not even formatted.
 pub(super) fn short(text: std::fmt::Arguments<'_>) -> String {
     struct Short(String);
     impl std::fmt::Write for Short {
@@ -348,7 +350,7 @@ pub(super) fn short(text: std::fmt::Arguments<'_>) -> String {
     short.0
 }
 
-/// In memory, where there is a place for that.
+/// A folder in memory, if there is one.
 fn folder() -> std::path::PathBuf {
     let shared = std::path::Path::new("/dev/shm");
     if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() }
