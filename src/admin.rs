@@ -21,7 +21,7 @@ mod stall;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -98,7 +98,6 @@ struct Inner {
     activity: Cached<Vec<Hour>>,
     /// Places for those who follow the events.
     readers: Arc<Semaphore>,
-    started_at: Instant,
 }
 
 impl std::ops::Deref for Admin {
@@ -113,8 +112,8 @@ impl Admin {
     fn new(parts: Parts, access: Access) -> Self {
         let wallets = Wallets::new(parts.store.clone(), parts.client.clone(), parts.clock.clone());
         let (counts, activity) = (Cached::default(), Cached::default());
-        let (readers, started_at) = (Arc::new(Semaphore::new(live::READERS)), Instant::now());
-        Self(Arc::new(Inner { parts, access, wallets, counts, activity, readers, started_at }))
+        let readers = Arc::new(Semaphore::new(live::READERS));
+        Self(Arc::new(Inner { parts, access, wallets, counts, activity, readers }))
     }
 
     fn wallets(&self) -> &Wallets {

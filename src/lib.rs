@@ -13,7 +13,6 @@ pub mod config;
 pub mod deliver;
 pub mod lifecycle;
 pub mod lumo;
-pub mod meter;
 pub mod model;
 pub mod outage;
 pub mod renewable;

@@ -54,7 +54,8 @@ impl Pool {
     #[must_use]
     pub fn new(store: Store, sender: Sender, clock: Clock, endpoints: Vec<Arc<Endpoint>>) -> Self {
         let process = store.new_process();
-        Self { store, sender, clock, endpoints, meters: Arc::default(), process }
+        let meters = Arc::new(Meters::new(endpoints.iter().map(|endpoint| endpoint.name().as_str())));
+        Self { store, sender, clock, endpoints, meters, process }
     }
 
     /// The metrics of the deliveries.

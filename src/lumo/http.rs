@@ -165,8 +165,7 @@ impl Http {
         if result.is_err() {
             span.record("error.type", meters::outcome(&result));
         }
-        self.meters.requests.add([priority, meters::outcome(&result)], 1);
-        self.meters.durations.observe([priority], start.elapsed());
+        self.meters.count(priority, meters::outcome(&result), start.elapsed());
         permit.settle(listing, feedback(&result));
         result
     }

@@ -66,6 +66,12 @@ impl State {
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Delivered | Self::Dead | Self::Skipped | Self::Filtered | Self::Superseded)
     }
+
+    /// Whether the receiver does not have it, though it was meant to.
+    #[must_use]
+    pub const fn is_undelivered(self) -> bool {
+        !matches!(self, Self::Delivered | Self::Filtered | Self::Superseded)
+    }
 }
 
 impl fmt::Display for State {

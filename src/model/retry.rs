@@ -34,6 +34,9 @@ pub enum Unreachable {
 }
 
 impl Unreachable {
+    pub const ALL: [Self; 7] =
+        [Self::Dns, Self::Denied, Self::Connection, Self::Tls, Self::Timeout, Self::Request, Self::Statement];
+
     /// A closed set of names for logs and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

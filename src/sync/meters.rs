@@ -2,58 +2,86 @@
 
 use std::time::Duration;
 
+use lumo_bridge_entity::run::Outcome;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
 use super::{Report, Tally};
-use crate::meter::{Counter, Exposition, Histogram};
 use crate::model::Listing;
 
-const DURATION_BUCKETS_SECONDS: &[f64] =
-    &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0];
+const DURATION_BUCKETS_SECONDS: [f64; 13] =
+    [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0];
 
+const OUTCOMES: [Outcome; 4] = [Outcome::Complete, Outcome::Incomplete, Outcome::Failed, Outcome::Cancelled];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PassLabels {
+    listing: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RowLabels {
+    listing: &'static str,
+    change: &'static str,
+}
+
+/// Every series is there from the start.
 #[derive(Debug)]
 pub struct Meters {
-    durations: Histogram<2>,
-    rows: Counter<2>,
-    watch: Counter<0>,
+    durations: Family<PassLabels, Histogram>,
+    rows: Family<RowLabels, Counter>,
+    watch: Counter,
 }
 
 impl Default for Meters {
     fn default() -> Self {
-        Self {
-            durations: Histogram::new(
-                "lumo_bridge_sync_pass_duration_seconds",
-                "How long rounds and sweeps took, by how they ended.",
-                ["listing", "outcome"],
-                DURATION_BUCKETS_SECONDS,
-            ),
-            rows: Counter::new(
-                "lumo_bridge_sync_rows_total",
-                "Rows that were read, and what was new about them.",
-                ["listing", "change"],
-            ),
-            watch: Counter::new(
-                "lumo_bridge_watch_requests_total",
-                "Requests for deposits of watched users, between the rounds.",
-                [],
-            ),
+        let meters = Self {
+            durations: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS_SECONDS)),
+            rows: Family::default(),
+            watch: Counter::default(),
+        };
+        for listing in Listing::ALL {
+            for outcome in OUTCOMES.map(Outcome::as_str) {
+                drop(meters.durations.get_or_create(&PassLabels { listing: listing.as_str(), outcome }));
+            }
+            meters.count_rows(listing, &Tally::default());
         }
+        meters
     }
 }
 
 impl Meters {
-    pub fn write(&self, text: &mut Exposition) {
-        self.durations.write(text);
-        self.rows.write(text);
-        self.watch.write(text);
+    /// Shows them in a registry, under their names.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "lumo_bridge_sync_pass_duration_seconds",
+            "How long rounds and sweeps took, by how they ended",
+            self.durations.clone(),
+        );
+        registry.register(
+            "lumo_bridge_sync_rows",
+            "Rows that were read, and what was new about them",
+            self.rows.clone(),
+        );
+        registry.register(
+            "lumo_bridge_watch_requests",
+            "Requests for deposits of watched users, between the rounds",
+            self.watch.clone(),
+        );
     }
 
     pub(super) fn count_watch(&self, requests: u64) {
-        self.watch.add([], requests);
+        self.watch.inc_by(requests);
     }
 
     pub(super) fn count(&self, report: &Report) {
-        let listing = report.listing.as_str();
-        let took = u64::try_from(report.duration_ms()).unwrap_or_default();
-        self.durations.observe([listing, report.outcome.as_str()], Duration::from_millis(took));
+        let labels = PassLabels { listing: report.listing.as_str(), outcome: report.outcome.as_str() };
+        let took = Duration::from_millis(u64::try_from(report.duration_ms()).unwrap_or_default());
+        self.durations.get_or_create(&labels).observe(took.as_secs_f64());
         self.count_rows(report.listing, &report.tally);
     }
 
@@ -64,7 +92,7 @@ impl Meters {
             ("changed", tally.changed),
             ("rejected", tally.rejected),
         ] {
-            self.rows.add([listing.as_str(), change], rows);
+            self.rows.get_or_create(&RowLabels { listing: listing.as_str(), change }).inc_by(rows);
         }
     }
 }

@@ -25,7 +25,7 @@ const LAYERS: &[&[&str]] = &[
     &["account"],
     &["lumo", "store", "callback"],
     &["model"],
-    &["chain", "clock", "meter", "outage", "renewable", "roots", "setting", "trace"],
+    &["chain", "clock", "outage", "renewable", "roots", "setting", "trace"],
 ];
 
 /// What goes up all the same, and why.
@@ -201,6 +201,19 @@ fn each_crate_stays_behind_its_fence() {
 /// Whether the path is the file, the module of that name or below it.
 fn below(path: &str, place: &str) -> bool {
     path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest == ".rs" || rest.starts_with('/'))
+}
+
+#[test]
+fn every_transaction_is_counted_from_the_start() {
+    let counted = fs::read_to_string(root().join("src/store/db/meters.rs")).unwrap();
+    let mut breaches = Vec::new();
+    for (path, text) in files(&["src"], "rs") {
+        let calls = [".tx(", ".tx_ending("].into_iter().flat_map(|call| text.split(call).skip(1));
+        let names = calls.filter_map(|call| call.trim_start().strip_prefix('"')?.split('"').next());
+        let missing = names.filter(|name| *name != "test" && !counted.contains(&format!("    \"{name}\",\n")));
+        breaches.extend(missing.map(|name| format!("{path}: add `{name}` to NAMES in src/store/db/meters.rs")));
+    }
+    clean("the metrics know each transaction before it has run:", breaches);
 }
 
 #[test]

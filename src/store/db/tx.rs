@@ -55,10 +55,10 @@ impl Store {
                 (Err(Error::Collision(_)), _) => "collided",
                 (Err(_), _) => "failed",
             };
-            self.meters().transactions.add([name, outcome], 1);
+            self.meters().count(name, outcome);
             match result {
                 Err(Error::Collision(source)) if tries < TRIES => {
-                    self.meters().retries.add([name], 1);
+                    self.meters().count_retry(name);
                     tracing::debug!(tx = name, tries, error = %source, "transaction collided");
                     let wait = rand::rng().random_range(2..=10 * u64::from(tries));
                     tokio::time::sleep(Duration::from_millis(wait)).await;

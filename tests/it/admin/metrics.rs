@@ -1,8 +1,10 @@
 //! What `/metrics` tells, as Prometheus would read it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use lumo_bridge::clock::Clock;
 use lumo_simulator::World;
+use reqwest::Method;
 use serde_json::json;
 
 use super::{daemon, running};
@@ -22,7 +24,8 @@ pub(super) fn samples(text: &str) -> BTreeMap<String, f64> {
             family = name;
         } else if !line.starts_with("# HELP ") {
             let (name, value) = line.rsplit_once(' ').unwrap();
-            assert!(name.starts_with(family) && name.starts_with("lumo_bridge_"), "{line} after {family}");
+            let is_ours = name.starts_with("lumo_bridge_") || name.starts_with("process_");
+            assert!(name.starts_with(family) && is_ours, "{line} after {family}");
             let value: f64 = value.parse().unwrap_or_else(|error| panic!("{line}: {error}"));
             assert!(samples.insert(name.to_owned(), value).is_none(), "twice: {line}");
         }
@@ -58,8 +61,71 @@ async fn metrics_tell_of_every_part(database: Database) {
     let rate = value("lumo_bridge_lumo_rate_requests_per_second");
     assert!(rate > 0.0 && rate <= value("lumo_bridge_lumo_rate_ceiling_requests_per_second"), "{rate}");
     assert!(value("lumo_bridge_lumo_wait_seconds") >= 0.0);
-    assert!(value("lumo_bridge_process_resident_memory_bytes") > 1_000_000.0);
     assert!(samples.keys().any(|name| name.starts_with("lumo_bridge_build_info{version=")));
+    if cfg!(target_os = "linux") {
+        assert!(value("process_resident_memory_bytes") > 1_000_000.0);
+        assert!(value("process_virtual_memory_bytes") > value("process_resident_memory_bytes"));
+        assert!(value("process_cpu_seconds_total") > 0.0);
+        assert!(value("process_open_fds") > 3.0 && value("process_open_fds") < value("process_max_fds"));
+        let age = Clock::system().now().timestamp() as f64 - value("process_start_time_seconds");
+        assert!((-2.0..PATIENCE.as_secs_f64()).contains(&age), "{age}");
+    }
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_series_is_there_before_anything_is_counted() {
+    let mut stage = Stage::new(Database::sqlite().await, World::live(seed())).await;
+    for listing in ["wallets", "blocked", "deposits"] {
+        stage.settings.set(&format!("sync.{listing}.schedule"), json!("@yearly"));
+    }
+    let (bridge, client) = daemon(&mut stage).await;
+    stage.until_imported().await;
+    let samples = samples(&client.text("/metrics").await);
+    for name in [
+        r#"lumo_bridge_deliveries{endpoint="shop",state="dead"}"#,
+        r#"lumo_bridge_delivery_attempts_total{endpoint="shop",outcome="timeout"}"#,
+        r#"lumo_bridge_delivery_attempt_duration_seconds_bucket{endpoint="shop",le="+Inf"}"#,
+        r#"lumo_bridge_deliveries_given_up_total{endpoint="shop"}"#,
+        r#"lumo_bridge_callbacks_filtered_total{endpoint="shop"}"#,
+        r#"lumo_bridge_detected_to_accepted_seconds_count{endpoint="shop"}"#,
+        r#"lumo_bridge_endpoint_state{endpoint="shop",state="failing"}"#,
+        r#"lumo_bridge_lumo_requests_total{lane="sweep",outcome="unauthorized"}"#,
+        r#"lumo_bridge_store_transactions_total{name="sync.page",outcome="failed"}"#,
+        r#"lumo_bridge_store_transaction_retries_total{name="retention.events"}"#,
+        r#"lumo_bridge_sync_pass_duration_seconds_count{listing="wallets",outcome="cancelled"}"#,
+        r#"lumo_bridge_sync_rows_total{listing="deposits",change="rejected"}"#,
+        "lumo_bridge_watch_requests_total",
+    ] {
+        assert_eq!(samples.get(name), Some(&0.0), "{name} in {samples:#?}");
+    }
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn open_metrics_is_answered_to_whom_asks_for_it() {
+    let mut stage = Stage::new(Database::sqlite().await, World::live(seed())).await;
+    let (bridge, client) = daemon(&mut stage).await;
+    let ask = async |accept: &str| {
+        let answer = client.request(Method::GET, "/metrics").header("accept", accept).send().await.unwrap();
+        let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        (kind, answer.text().await.unwrap())
+    };
+    let (kind, classic) = ask("*/*").await;
+    assert_eq!(kind, "text/plain; version=0.0.4");
+    let of_family = |text: &str, line: &str| text.lines().any(|found| found == line);
+    assert!(of_family(&classic, "# TYPE lumo_bridge_watch_requests_total counter"), "{classic}");
+    assert!(!classic.contains("# EOF"), "{classic}");
+    let (kind, open) = ask("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5").await;
+    assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert!(of_family(&open, "# TYPE lumo_bridge_watch_requests counter"), "{open}");
+    assert!(of_family(&open, "# TYPE lumo_bridge_build info"), "{open}");
+    assert!(open.ends_with("# EOF\n"), "{open}");
+    let names = |text: &str| -> BTreeSet<String> {
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        samples.map(|line| line.split(['{', ' ']).next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&classic), names(&open), "the same is shown in either form");
     bridge.stop().await;
 }
 
