@@ -1,5 +1,5 @@
-//! What the bridge is deployed with: the image, the containers and the unit name commands that exist, files that are
-//! there and settings that load.
+//! What the bridge is deployed with: the image, the containers, the unit and the alerts name commands that exist, files that
+//! are there and settings that load.
 
 use std::fs;
 use std::net::TcpListener;
@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use clap::Parser;
+use clap::error::ErrorKind::MissingRequiredArgument;
 use config::{FileFormat, Format, Value, ValueKind};
 use lumo_bridge::cli::Cli;
 use lumo_bridge::config::Config;
@@ -176,4 +177,65 @@ fn a_workflow_runs_nothing_but_scripts_of_the_repository() {
         }
     }
     assert!(scripts > 0);
+}
+
+/// The alerts of the rules for Prometheus.
+fn alerts() -> Vec<Json> {
+    let rules = yaml("packaging/prometheus/lumo-bridge.rules.yml");
+    let groups = rules["groups"].as_array().unwrap();
+    groups.iter().flat_map(|group| group["rules"].as_array().unwrap()).cloned().collect()
+}
+
+#[test]
+fn each_alert_says_what_is_wrong_and_names_commands_that_exist() {
+    let tests = text("packaging/prometheus/rules_test.yml");
+    let mut names = Vec::new();
+    for alert in alerts() {
+        let name = alert["alert"].as_str().unwrap().to_owned();
+        let severity = alert["labels"]["severity"].as_str().unwrap();
+        assert!(["critical", "warning"].contains(&severity), "{name}: {severity}");
+        assert!(tests.contains(&format!("alertname=\"{name}\"")), "{name} is in no test of the rules");
+        assert!(alert["annotations"]["summary"].is_string(), "{name}");
+        let description = alert["annotations"]["description"].as_str().unwrap();
+        let description = description.replace("{{ $labels.endpoint }}", "shop");
+        let mut commands = 0;
+        for listing in ["wallets", "blocked", "deposits"] {
+            let said = description.replace("{{ $labels.listing }}", listing);
+            for command in said.split('`').skip(1).step_by(2).filter(|code| code.starts_with("lumo-bridge ")) {
+                commands += 1;
+                if let Err(error) = Cli::try_parse_from(command.split(' ')) {
+                    // One may be named without what it takes.
+                    assert_eq!(error.kind(), MissingRequiredArgument, "{name}: `{command}`: {error}");
+                }
+            }
+        }
+        assert!(commands > 0, "{name} names no command: {description}");
+        names.push(name);
+    }
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), alerts().len(), "each alert has a name of its own");
+}
+
+#[test]
+fn the_dashboard_for_grafana_asks_for_its_data_source() {
+    let dashboard: Json = serde_json::from_str(&text("packaging/grafana/lumo-bridge.json")).unwrap();
+    assert_eq!(dashboard["__inputs"][0]["name"], "DS_PROMETHEUS");
+    let panels = dashboard["panels"].as_array().unwrap();
+    assert!(panels.len() >= 12, "{}", panels.len());
+    let mut places = Vec::new();
+    for panel in panels {
+        let source = json!({ "type": "prometheus", "uid": "${DS_PROMETHEUS}" });
+        assert_eq!(panel["datasource"], source, "{}", panel["title"]);
+        assert!(panel["description"].as_str().is_some_and(|text| !text.is_empty()), "{}", panel["title"]);
+        for target in panel["targets"].as_array().unwrap() {
+            assert_eq!(target["datasource"], source, "{}", panel["title"]);
+            assert!(target["expr"].as_str().unwrap().contains("job=\"$job\""), "{target}");
+        }
+        places.push((panel["gridPos"]["y"].as_u64(), panel["gridPos"]["x"].as_u64(), panel["id"].as_u64()));
+    }
+    let all = places.len();
+    places.sort_unstable();
+    places.dedup_by_key(|(y, x, _)| (*y, *x));
+    assert_eq!(places.len(), all, "no panel lies on another");
 }
