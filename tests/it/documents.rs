@@ -1,6 +1,8 @@
 //! What the documents tell the reader to do is done: commands are run, queries are asked of each database, and every
 //! command that is mentioned anywhere is one that the program takes.
 
+mod chat;
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
@@ -19,9 +21,10 @@ use crate::world::{PATIENCE, Stage, eventually, seed};
 
 on_each_database!(every_query_of_the_documents_finds_what_it_says, the_page_on_crediting_books_each_deposit_once,);
 
-const DOCUMENTS: [&str; 13] = [
+const DOCUMENTS: [&str; 14] = [
     "README.md",
     "README.ru.md",
+    "docs/chat.md",
     "docs/commands.md",
     "docs/concepts.md",
     "docs/configuration.md",
