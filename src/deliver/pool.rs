@@ -1,6 +1,7 @@
 //! Decides which endpoints this process leads: it writes a heartbeat, claims endpoints without a leader, and runs a dispatcher
 //! for each.
 
+mod all_down;
 pub(in crate::deliver) mod rivals;
 pub(in crate::deliver) mod tail;
 
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use self::all_down::AllDown;
 use self::rivals::{Claim, Duty, Rivals};
 use self::tail::Tail;
 use super::attempt::{Destination, known};
@@ -82,6 +84,7 @@ impl Pool {
             dispatchers: JoinSet::new(),
             rivals: Rivals::new(self.process),
             free_since: HashMap::new(),
+            all_down: AllDown::default(),
             beat: 0,
             beat_at: Instant::now(),
             locks_at: Instant::now(),
@@ -114,6 +117,7 @@ struct PoolRun<'a> {
     rivals: Rivals,
     /// Since when endpoints are known to have no leader.
     free_since: HashMap<EndpointName, Instant>,
+    all_down: AllDown,
     beat: i64,
     /// When the last heartbeat that was written began.
     beat_at: Instant,
@@ -209,6 +213,9 @@ impl PoolRun<'_> {
             return Ok(());
         }
         let rows = store.endpoints().await?;
+        if !self.leading.is_empty() {
+            tell_of_outage(&self.all_down.note(&rows, self.pool.clock.now()));
+        }
         let processes = store.processes().await?;
         let mut gone = self.rivals.observe(&processes, Instant::now());
         self.step_down(&rows, &processes);
@@ -337,4 +344,15 @@ impl PoolRun<'_> {
     fn endpoint(&self, name: &EndpointName) -> Option<&Arc<Endpoint>> {
         self.pool.endpoints.iter().find(|endpoint| endpoint.name() == name)
     }
+}
+
+/// Says that none of the endpoints takes callbacks, and what to do.
+fn tell_of_outage(down: &[&endpoint::Model]) {
+    let Some(first) = down.first() else { return };
+    let endpoints = down.iter().map(|row| row.name.as_str()).collect::<Vec<_>>().join(", ");
+    tracing::error!(
+        %endpoints, error = first.last_error,
+        "no endpoint takes callbacks; they are kept, and go out in order later. `lumo-bridge endpoint test NAME` shows what a \
+         receiver answers; one that is suspended needs `lumo-bridge endpoint resume NAME` after its repair"
+    );
 }

@@ -54,3 +54,29 @@ async fn an_api_that_is_away_is_one_line_for_each_listing() {
     assert_eq!(others, lines(&log, "passes fail"), "nothing but summaries: {log}");
     bridge.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_of_the_only_endpoint_is_one_error_that_says_what_to_do() {
+    const LINE: &str = "ERROR no endpoint takes callbacks";
+    let mut stage = Stage::new(Database::sqlite().await, World::live(seed())).await;
+    stage.announce_history();
+    for user in 0..20 {
+        stage.world.add_wallet(&format!("user {user}"));
+    }
+    stage.receiver.script(|_| Answer::status(500));
+    let bridge = stage.daemon();
+    stage.until_imported().await;
+    eventually!(PATIENCE, "it is said", lines(&bridge.log(), LINE) == 1);
+    let log = bridge.log();
+    let line = log.lines().find(|line| line.contains(LINE)).unwrap();
+    assert!(line.contains("lumo-bridge endpoint test NAME"), "{line}");
+    assert!(line.contains("endpoints=shop") && line.contains("500"), "{line}");
+    let probes = stage.receiver.received().len() + 2;
+    eventually!(PATIENCE, "it is probed again", stage.receiver.received().len() >= probes);
+    assert_eq!(lines(&bridge.log(), LINE), 1, "{}", bridge.log());
+
+    stage.receiver.script(|_| Answer::status(200));
+    stage.until_delivered().await;
+    assert_eq!(lines(&bridge.log(), LINE), 1, "{}", bridge.log());
+    bridge.stop().await;
+}
