@@ -3,6 +3,8 @@
 //! The first signal asks for an end: nothing new is taken, what is in hand is finished. When the time to drain is over,
 //! or at a second signal, what is left is dropped; leases make that safe.
 
+pub mod service_manager;
+
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};

@@ -20,9 +20,12 @@ use crate::callback::ConfigError;
 use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::lifecycle::{DRAIN, Stop};
+use crate::lifecycle::{DRAIN, Stop, service_manager};
 use crate::store::Store;
 use crate::telemetry::Level;
+
+const RELOADED: &str = "configuration reloaded; it is in force";
+const NOT_RELOADED: &str = "configuration not reloaded; the one before stays in force";
 
 /// Where a new configuration comes from, and what asks for it.
 pub struct Source {
@@ -70,31 +73,38 @@ impl Source {
         let mut own = below(stop);
         let start = Box::pin(daemon.start(&own, again(listener.as_ref())?, None));
         let Some(started) = stop.soft.run_until_cancelled(start).await else {
+            service_manager::stopping().await;
             tracing::info!("stopped");
             return Ok(());
         };
         let mut running = started?;
         let store = running.store.clone();
+        service_manager::ready().await;
         while let Some(()) = own.soft.run_until_cancelled(self.hangups.recv()).await.flatten() {
+            service_manager::reloading().await;
             let next = below(stop);
             let replaced = Box::pin(self.replace(&config, &clock, &store, &next, listener.as_ref()));
             let Some(replaced) = stop.soft.run_until_cancelled(replaced).await else { break };
-            match replaced {
+            let status = match replaced {
                 Ok((new, started)) => {
-                    tracing::info!("configuration reloaded; it is in force");
+                    tracing::info!("{RELOADED}");
                     config = new;
                     retired.spawn(retire(std::mem::replace(&mut running, started)));
                     own = next;
+                    RELOADED
                 }
                 Err(error) => {
                     // What had started before the one that could not.
                     next.soft.cancel();
                     next.hard.cancel();
                     let problem = Chain(error.as_ref()).to_string().replace('\n', "; ");
-                    tracing::error!(error = %problem, "configuration not reloaded; the one before stays in force");
+                    tracing::error!(error = %problem, "{NOT_RELOADED}");
+                    NOT_RELOADED
                 }
-            }
+            };
+            service_manager::reloaded(status).await;
         }
+        service_manager::stopping().await;
         // Where a part has ended by itself, everything ends, within the time to drain.
         stop.soft.cancel();
         let ended = running.ended().await;

@@ -25,6 +25,7 @@ mod restart;
 mod restore;
 mod schema;
 mod secrecy;
+mod service;
 mod shutdown;
 mod sim;
 mod soak;

@@ -63,6 +63,7 @@ const FENCES: &[Fence] = &[
         &["src/lumo", "src/callback", "src/telemetry/exporter.rs", "src/roots.rs"],
         "speak to Lumo in `lumo`, to receivers in `callback`",
     ),
+    fence("sd_notify", SRC, &["src/lifecycle"], "tell the service manager by `lifecycle::service_manager`"),
     fence("lumo_simulator", SRC, &["src/cli"], "only a command may start the simulator"),
     fence(
         "anyhow",
