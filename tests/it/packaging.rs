@@ -90,6 +90,8 @@ fn the_containers_are_given_what_their_configuration_names() {
         assert!(given.contains_key(variable), "{variable} is not given to the container");
         assert!(text("packaging/compose.yaml").contains(&format!("#   {variable}=")), "{variable} is not explained");
     }
+    let port = config.server.listen.unwrap().port();
+    assert_eq!(bridge["ports"], json!([format!("127.0.0.1:{port}:{port}")]), "the dashboard is for this machine alone");
 }
 
 #[test]
