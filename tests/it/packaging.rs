@@ -1,6 +1,7 @@
 //! What the bridge is deployed with: the image, the containers, the unit and the alerts name commands that exist, files that
 //! are there and settings that load.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -15,8 +16,9 @@ use lumo_bridge::config::Config;
 use lumo_simulator::World;
 use serde_json::{Value as Json, json};
 
+use crate::admin::client::Client;
 use crate::database::Database;
-use crate::world::{PATIENCE, Stage, not_run};
+use crate::world::{PATIENCE, SECRET, Stage, not_run};
 
 const PROGRAM: &str = "/usr/local/bin/lumo-bridge";
 
@@ -29,8 +31,34 @@ fn text(path: &str) -> String {
 }
 
 fn yaml(path: &str) -> Json {
-    let table = FileFormat::Yaml.parse(None, &text(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    parsed(path, &text(path))
+}
+
+fn parsed(path: &str, text: &str) -> Json {
+    let table = FileFormat::Yaml.parse(None, text).unwrap_or_else(|error| panic!("{path}: {error}"));
     Value::new(None, ValueKind::Table(table)).try_deserialize().unwrap()
+}
+
+/// Loads a configuration whose secrets are files, of which each path begins so, and gives the rest of the paths.
+fn with_secrets(configuration: &str, beginning: &str) -> (Config, BTreeSet<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let files = configuration.split("{ file: ").skip(1).map(|rest| rest.split(' ').next().unwrap());
+    let name = |file: &str| file.strip_prefix(beginning).unwrap_or_else(|| panic!("{file} is elsewhere")).to_owned();
+    let names: BTreeSet<String> = files.map(name).collect();
+    for name in &names {
+        let secret = match name.as_str() {
+            "database-url" => "postgres://lumo_bridge:hush@database/shop",
+            "shop-webhook" => SECRET,
+            _ => "lb2b_0123456789abcdef",
+        };
+        fs::write(folder.path().join(name), secret).unwrap();
+    }
+    let file = folder.path().join("config.yaml");
+    fs::write(&file, configuration.replace(beginning, &format!("{}/", folder.path().display()))).unwrap();
+    let config = Config::load(Some(&file), []).unwrap().config;
+    let problems: Vec<String> = config.check_secrets().iter().map(ToString::to_string).collect();
+    assert!(problems.is_empty(), "{problems:?}");
+    (config, names)
 }
 
 /// Asserts that the program takes these words.
@@ -92,6 +120,50 @@ fn the_containers_are_given_what_their_configuration_names() {
     }
     let port = config.server.listen.unwrap().port();
     assert_eq!(bridge["ports"], json!([format!("127.0.0.1:{port}:{port}")]), "the dashboard is for this machine alone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_cluster_runs_two_with_their_secrets_and_asks_them_how_they_are() {
+    let path = "packaging/kubernetes.yaml";
+    let manifest = text(path);
+    let documents: Vec<Json> = manifest.split("\n---\n").map(|document| parsed(path, document)).collect();
+    let kinds: Vec<_> = documents.iter().map(|document| document["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["ConfigMap", "Deployment", "Service"]);
+    let [map, deployment, service] = &documents[..] else { unreachable!() };
+    let pod = &deployment["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    assert_eq!((&deployment["spec"]["replicas"], &pod["enableServiceLinks"]), (&json!(2), &json!(false)));
+    assert!(container["image"].as_str().unwrap().ends_with(concat!("lumo-bridge:", env!("CARGO_PKG_VERSION"))));
+    let command = container["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap());
+    assert_command([PROGRAM].into_iter().chain(command));
+
+    let mount = |name: &str| {
+        let mounts = container["volumeMounts"].as_array().unwrap();
+        mounts.iter().find(|mount| mount["name"] == name).unwrap()["mountPath"].as_str().unwrap().to_owned()
+    };
+    assert!(text("Dockerfile").contains(&format!("LUMO_BRIDGE_CONFIG={}/config.yaml\n", mount("config"))));
+    let configuration = map["data"]["config.yaml"].as_str().unwrap();
+    let (config, secrets) = with_secrets(configuration, &format!("{}/", mount("secrets")));
+    for secret in secrets {
+        assert!(manifest.contains(&format!("--from-literal={secret}=")), "{secret} is not made");
+    }
+    let listen = config.server.listen.unwrap();
+    assert!(listen.ip().is_unspecified(), "nobody outside of the container reaches it");
+    assert_eq!(container["ports"][0]["containerPort"], listen.port());
+    assert_eq!(service["spec"]["ports"][0]["targetPort"], container["ports"][0]["name"]);
+    assert_eq!(service["spec"]["selector"], deployment["spec"]["template"]["metadata"]["labels"]);
+
+    let mut stage = Stage::new(Database::sqlite().await, World::new(1)).await;
+    stage.settings.set("server.listen", json!("127.0.0.1:0"));
+    let mut bridge = stage.daemon();
+    let client = Client::of(&mut bridge).await;
+    stage.until_imported().await;
+    for probe in ["livenessProbe", "readinessProbe"] {
+        let path = container[probe]["httpGet"]["path"].as_str().unwrap();
+        let answer = client.request(reqwest::Method::GET, path).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200, "{path}");
+    }
+    bridge.stop().await;
 }
 
 #[test]
