@@ -21,7 +21,7 @@ use crate::world::{PATIENCE, Stage, eventually, seed};
 
 on_each_database!(every_query_of_the_documents_finds_what_it_says, the_page_on_crediting_books_each_deposit_once,);
 
-const DOCUMENTS: [&str; 14] = [
+const DOCUMENTS: [&str; 15] = [
     "README.md",
     "README.ru.md",
     "docs/chat.md",
@@ -29,6 +29,7 @@ const DOCUMENTS: [&str; 14] = [
     "docs/concepts.md",
     "docs/configuration.md",
     "docs/crediting.md",
+    "docs/deploy.md",
     "docs/integration.md",
     "docs/operations.md",
     "docs/performance.md",

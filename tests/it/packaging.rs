@@ -167,6 +167,19 @@ async fn the_cluster_runs_two_with_their_secrets_and_asks_them_how_they_are() {
 }
 
 #[test]
+fn the_configuration_of_the_service_names_the_secrets_that_the_unit_hands_over() {
+    let unit = text("packaging/lumo-bridge.service");
+    let line = unit.lines().find_map(|line| line.strip_prefix("LoadCredential=")).unwrap();
+    let (name, folder) = line.split_once(':').unwrap();
+    let (config, secrets) =
+        with_secrets(&text("packaging/service.yaml"), &format!("/run/credentials/lumo-bridge.service/{name}_"));
+    assert!(config.server.token.is_some(), "a proxy in front is a caller on this machine");
+    for secret in secrets {
+        assert!(text("docs/deploy.md").contains(&format!("{folder}/{secret}\n")), "{secret} is not made");
+    }
+}
+
+#[test]
 fn the_unit_names_commands_that_exist_and_is_sound() {
     let unit = text("packaging/lumo-bridge.service");
     let values =
@@ -175,6 +188,7 @@ fn the_unit_names_commands_that_exist_and_is_sound() {
         assert_command(command.split(' '));
     }
     assert_eq!(values("ExecReload"), ["kill -HUP $MAINPID"]);
+    assert_eq!(values("Type"), ["notify"]);
     assert_eq!(values("RestartPreventExitStatus"), ["2"], "the exit code of a wrong configuration");
 
     if Command::new("systemd-analyze").arg("--version").output().is_err() {
