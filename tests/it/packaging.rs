@@ -84,7 +84,7 @@ fn the_image_runs_the_daemon_as_nobody_and_asks_it_how_it_is() {
     assert_command(run.iter().map(String::as_str));
     assert_command(list(line("HEALTHCHECK")).iter().map(String::as_str));
     assert_eq!(line("USER"), "USER nonroot");
-    assert!(line("COPY --from=build").ends_with(PROGRAM));
+    assert!(line("COPY --from=program").ends_with(PROGRAM));
     let manifest = text("Cargo.toml");
     let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
     assert!(line("FROM rust:").starts_with(&format!("FROM rust:{version}-")), "it is built with Rust {version}");
