@@ -9,12 +9,17 @@
 //! happen: two transactions at once, and a database that loses what it has committed.
 
 mod bridge;
+mod file;
 mod leads;
 mod operator;
 mod oracle;
 mod receiver;
 mod upkeep;
 mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use world::World;
 
@@ -35,14 +40,31 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// `LUMO_TEST_SEED` runs one seed, `LUMO_TEST_FIRST` and `LUMO_TEST_SEEDS` other ones.
+/// Runs seeds until there are none left. One that fails ends the test, which names it.
+fn run_all(next: &AtomicU64, end: u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= end {
+            return;
+        }
+        let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run(seed))));
+        if ended.is_err() {
+            next.store(end, Ordering::Relaxed);
+            panic!("seed {seed}: run it alone with LUMO_TEST_SEED={seed}");
+        }
+    }
+}
+
+/// As many at a time as there are cores. `LUMO_TEST_SEED` runs one seed, `LUMO_TEST_FIRST` and `LUMO_TEST_SEEDS` other ones.
 #[test]
 fn whatever_happens_nothing_is_lost_and_the_order_is_kept() {
     let first = number("LUMO_TEST_SEED").or_else(|| number("LUMO_TEST_FIRST")).unwrap_or(1);
     let seeds = if number("LUMO_TEST_SEED").is_some() { 1 } else { number("LUMO_TEST_SEEDS").unwrap_or(100) };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    for seed in first..first + seeds {
-        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(run(seed))));
-        assert!(ended.is_ok(), "seed {seed}: run it alone with LUMO_TEST_SEED={seed}");
-    }
+    let next = AtomicU64::new(first);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| run_all(&next, first + seeds));
+        }
+    });
 }

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::bridge::Process;
+use super::file::{config, folder, template};
 use super::receiver::{Mood, SimulatedReceiver};
 use crate::deliver::machine::{Now, Settings};
 use crate::model::condition::Condition;
@@ -21,8 +22,8 @@ use crate::model::id::EndpointName;
 use crate::model::pattern::Patterns;
 use crate::model::retry::Policy;
 use crate::model::subscriber::{Order, Subscriber};
+use crate::store::Store;
 use crate::store::eye::Eye;
-use crate::store::{Config, Store, schema};
 
 pub(super) const LEASE: Duration = Duration::from_secs(30);
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
@@ -73,8 +74,8 @@ impl World {
         let directory = tempfile::tempdir_in(folder()).unwrap();
         let path = directory.path().join("bridge.db");
         let url = format!("sqlite://{}", path.display());
-        let config = Config { url: url.parse().unwrap(), schema: None, max_connections: 4, migrate: false };
-        schema::up(&config).await.unwrap();
+        std::fs::write(&path, template().await).unwrap();
+        let config = config(&url);
         let mut all = endpoints();
         while all.len() > 2 {
             all.remove(rng.random_range(0..all.len()));
@@ -348,12 +349,6 @@ pub(super) fn short(text: std::fmt::Arguments<'_>) -> String {
         short.0.push('…');
     }
     short.0
-}
-
-/// A folder in memory, if there is one.
-fn folder() -> std::path::PathBuf {
-    let shared = std::path::Path::new("/dev/shm");
-    if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() }
 }
 
 fn endpoints() -> Vec<Settings> {

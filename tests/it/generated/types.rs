@@ -159,7 +159,8 @@ fn reference(schema: &Value) -> Option<String> {
 }
 
 fn words(schema: &Value) -> String {
-    schema["description"].as_str().unwrap_or_default().to_owned()
+    let words = schema["description"].as_str().unwrap_or_default().split_whitespace();
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// `block_reason` as `BlockReason`, or as `blockReason` if the first word is to stay small.

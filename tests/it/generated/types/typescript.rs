@@ -35,7 +35,9 @@ fn interface(text: &mut String, of: &Type) {
         let Member { name, is_optional, is_nullable, words, .. } = member;
         let optional = if *is_optional { "?" } else { "" };
         let null = if *is_nullable { " | null" } else { "" };
-        writeln!(text, "  /** {words} */\n  {name}{optional}: {}{null};", spelled(&member.kind)).unwrap();
+        // Each event has its own.
+        let kind = if name == "data" { "object".to_owned() } else { spelled(&member.kind) };
+        writeln!(text, "  /** {words} */\n  {name}{optional}: {kind}{null};").unwrap();
     }
     text.push_str("}\n");
 }
