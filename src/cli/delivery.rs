@@ -85,8 +85,8 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
                 external_id: user.external_id,
                 event,
                 since: window.since(context),
-                before: None,
                 limit: window.limit().probe(),
+                ..DeliveryFilter::default()
             };
             let deliveries = context.with_store(async |_, store| Ok(store.list_deliveries(&filter).await?)).await?;
             view::list_to_limit(context, Sent::all(deliveries, context.clock().now()), window.limit())

@@ -64,12 +64,15 @@ struct Which {
     event: Option<EventId>,
     /// Only of events noticed from then on: a time, a date, or how long ago, such as `2h`.
     since: Option<Since>,
+    /// Only of events noticed before then.
+    until: Option<Since>,
 }
 
+/// The states of a delivery.
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
-enum StateName {
+pub(super) enum StateName {
     Pending,
     Sending,
     Delivered,
@@ -166,8 +169,10 @@ async fn list(admin: Admin, which: Which) -> Result<Page<Delivery>, Problem> {
         external_id: which.external_id,
         event: which.event,
         since: which.since.map(|since| since.before(now)),
+        until: which.until.map(|until| until.before(now)),
         before,
         limit: which.limit.probe(),
+        ..DeliveryFilter::default()
     };
     let rows = admin.store.list_deliveries(&filter).await?;
     Ok(which.limit.page(rows, |row| Delivery::brief(row, now), |row| row.id.to_string()))

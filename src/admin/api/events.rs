@@ -1,19 +1,25 @@
 //! What happened; and telling it again.
 
-use lumo_bridge_entity::attempt;
+use std::sync::Arc;
+
+use lumo_bridge_entity::{attempt, event};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::deliveries::StateName;
 use super::page::{Limit, Page};
 use crate::admin::route::Route;
 use crate::admin::{Admin, Problem};
+use crate::callback::Endpoint;
 use crate::deliver::replay;
 use crate::model::actor::Actor;
+use crate::model::delivery::State;
+use crate::model::event::EventType;
 use crate::model::id::{EndpointName, EventId, ExternalId};
 use crate::model::pattern::Patterns;
 use crate::setting::Since;
 use crate::store::Ending;
-use crate::store::query::{DeliveryFilter, EventFilter};
+use crate::store::query::{DeliveryFilter, DeliveryRow, EventFilter};
 use crate::store::replay::ReplayFilter;
 use crate::view::{Delivery, Event};
 
@@ -50,8 +56,15 @@ struct Which {
     external_id: Option<ExternalId>,
     /// Only about the wallet, deposit or endpoint with this id.
     object_id: Option<String>,
+    /// Only those that have a delivery to this endpoint, or are to have one.
+    #[schemars(with = "Option<String>")]
+    endpoint: Option<EndpointName>,
+    /// Only those that have a delivery in this state.
+    state: Option<StateName>,
     /// Only those noticed from then on: a time, a date, or how long ago, such as `2h`.
     since: Option<Since>,
+    /// Only those noticed before then.
+    until: Option<Since>,
 }
 
 /// Which events to send again, and to whom: those that everything given here holds for.
@@ -100,11 +113,15 @@ async fn list(admin: Admin, which: Which) -> Result<Page<Event>, Problem> {
         },
         None => None,
     };
+    let now = admin.clock.now();
     let filter = EventFilter {
         external_id: which.external_id,
         kind: which.kind,
         object_id: which.object_id,
-        since: which.since.map(|since| since.before(admin.clock.now())),
+        endpoint: which.endpoint,
+        state: which.state.map(State::from),
+        since: which.since.map(|since| since.before(now)),
+        until: which.until.map(|until| until.before(now)),
         before,
         limit: which.limit.probe(),
     };
@@ -125,7 +142,26 @@ async fn show(admin: Admin, id: EventId) -> Result<Event, Problem> {
         |name: &EndpointName| attempts.iter().filter(|row| row.endpoint == *name).collect::<Vec<&attempt::Model>>();
     let now = admin.clock.now();
     let deliveries = rows.iter().map(|row| Delivery::full(row, of(&row.id.endpoint), now)).collect();
-    Ok(Event::full(&event, deliveries, &actions))
+    let wanted_by = Some(wanted_by(&admin, &event, &rows));
+    Ok(Event { wanted_by, ..Event::full(&event, deliveries, &actions) })
+}
+
+/// The configured endpoints that want an event; first those that lack it, last those that have it.
+fn wanted_by(admin: &Admin, event: &event::Model, deliveries: &[DeliveryRow]) -> Vec<String> {
+    let Ok(kind) = event.kind.parse::<EventType>() else { return Vec::new() };
+    let wants = |endpoint: &&Arc<Endpoint>| {
+        let is_about_itself = event.audience.as_deref().and_then(|audience| audience.strip_prefix('!'));
+        endpoint.wants(kind) && is_about_itself != Some(endpoint.name().as_str())
+    };
+    let lacks = |name: &EndpointName| match deliveries.iter().find(|row| row.id.endpoint == *name) {
+        None => 0,
+        Some(row) if row.state == State::Delivered => 2,
+        Some(row) if row.state.is_final() => 0,
+        Some(_) => 1,
+    };
+    let mut names: Vec<&EndpointName> = admin.endpoints.iter().filter(wants).map(|one| one.name()).collect();
+    names.sort_by_key(|name| (lacks(name), *name));
+    names.into_iter().map(ToString::to_string).collect()
 }
 
 async fn again(admin: Admin, by: Actor, again: Again) -> Result<Replay, Problem> {

@@ -10,6 +10,8 @@ mod parts;
 mod scope;
 mod select;
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::attempt;
 use lumo_bridge_entity::exception::Reason;
@@ -37,9 +39,13 @@ pub struct DeliveryFilter {
     /// Only of events of this type.
     pub kind: Option<String>,
     pub external_id: Option<ExternalId>,
+    /// Only of events about this wallet, deposit or endpoint.
+    pub object_id: Option<String>,
     pub event: Option<EventId>,
     /// Only of events that were noticed at this time or later.
     pub since: Option<DateTime<Utc>>,
+    /// Only of events that were noticed before this time.
+    pub until: Option<DateTime<Utc>>,
     /// Only those after this one in the list: an event's number, and an endpoint.
     pub before: Option<(i64, EndpointName)>,
     pub limit: u64,
@@ -78,21 +84,49 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn list_deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<DeliveryRow>, Error> {
-        let oldest = match filter.since {
-            Some(since) => self.seq_about(since).await?,
-            None => 0,
-        };
+        let times = self.times(filter).await?;
         let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
         let mut all: Vec<(DeliveryRow, Option<String>)> = Vec::new();
         let scopes = self.scopes(filter.endpoint.as_ref()).await?;
         for scope in &scopes {
-            let bounds = SeqBounds { oldest, newest: newest(filter, scope) };
+            let bounds = SeqBounds { newest: times.newest.min(newest(filter, scope)), ..times };
             let found = self.found(scope, filter, &bounds).await?;
             all.extend(found.into_iter().filter_map(|found| row(scope, found)));
         }
         all.sort_by(|(a, _), (b, _)| b.seq.cmp(&a.seq).then_with(|| a.id.endpoint.cmp(&b.id.endpoint)));
         all.truncate(limit);
         self.note_who_goes_first(all).await
+    }
+
+    /// The numbers of the newest events that have a delivery which the filter takes, whatever its endpoint; the newest first. With
+    /// `before`, only smaller ones.
+    pub(super) async fn seqs_of_deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        before: Option<i64>,
+    ) -> Result<Vec<i64>, Error> {
+        let times = self.times(filter).await?;
+        let newest = before.map_or(times.newest, |seq| times.newest.min(seq.saturating_sub(1)));
+        let mut seqs = BTreeSet::new();
+        for scope in &self.scopes(filter.endpoint.as_ref()).await? {
+            let found = self.found(scope, filter, &SeqBounds { newest, ..times }).await?;
+            seqs.extend(found.into_iter().filter_map(|found| row(scope, found)).map(|(row, _)| row.seq));
+        }
+        let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
+        Ok(seqs.into_iter().rev().take(limit).collect())
+    }
+
+    /// The numbers between which the times of a filter lie.
+    async fn times(&self, filter: &DeliveryFilter) -> Result<SeqBounds, Error> {
+        let oldest = match filter.since {
+            Some(since) => self.seq_about(since).await?,
+            None => 0,
+        };
+        let newest = match filter.until {
+            Some(until) => self.last_seq_about(until).await?,
+            None => i64::MAX,
+        };
+        Ok(SeqBounds { oldest, newest })
     }
 
     /// One delivery; none if the endpoint was never to receive the event.

@@ -11,7 +11,9 @@ use sea_orm::{
 pub use super::counts::Count;
 pub use super::deliveries::{Addressee, DeliveryFilter, DeliveryRow};
 use crate::model::Listing;
-use crate::model::id::{DepositId, EventId, ExternalId, WalletId};
+use crate::model::delivery::State;
+use crate::model::id::{DepositId, EndpointName, EventId, ExternalId, WalletId};
+use crate::store::db::statement::padded;
 use crate::store::mirror::time;
 use crate::store::{Error, Store};
 
@@ -56,7 +58,12 @@ pub struct EventFilter {
     pub kind: Option<String>,
     /// Only about this wallet, deposit or endpoint.
     pub object_id: Option<String>,
+    /// Only those that have a delivery to this endpoint.
+    pub endpoint: Option<EndpointName>,
+    /// Only those that have a delivery in this state.
+    pub state: Option<State>,
     pub since: Option<DateTime<Utc>>,
+    pub until: Option<DateTime<Utc>>,
     /// Only those with a smaller `seq`.
     pub before: Option<i64>,
     pub limit: u64,
@@ -130,16 +137,47 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn list_events(&self, filter: &EventFilter) -> Result<Vec<event::Model>, Error> {
-        let since = self.bound(filter.since);
+        if filter.endpoint.is_some() || filter.state.is_some() {
+            return self.list_events_by_delivery(filter).await;
+        }
+        let (since, until) = (self.bound(filter.since), self.bound(filter.until));
+        let newest = match filter.until {
+            Some(until) => Some(self.last_seq_about(until).await?),
+            None => None,
+        };
         let query = event::Entity::find()
             .apply_if(filter.external_id.clone(), |query, id| query.filter(event::Column::ExternalId.eq(id)))
             .apply_if(filter.kind.clone(), |query, kind| query.filter(event::Column::Kind.eq(kind)))
             .apply_if(filter.object_id.clone(), |query, id| query.filter(event::Column::ObjectId.eq(id)))
             .apply_if(since, |query, since| query.filter(event::Column::DetectedAt.gte(since)))
+            .apply_if(until, |query, until| query.filter(event::Column::DetectedAt.lt(until)))
+            .apply_if(newest, |query, newest| query.filter(event::Column::Seq.lte(newest)))
             .apply_if(filter.before, |query, seq| query.filter(event::Column::Seq.lt(seq)))
             .order_by_desc(event::Column::Seq)
             .limit(filter.limit);
         Ok(query.all(self.read()).await?)
+    }
+
+    /// The deliveries are found first, as those that wait or have failed are few beside the events.
+    async fn list_events_by_delivery(&self, filter: &EventFilter) -> Result<Vec<event::Model>, Error> {
+        let filter = filter.clone();
+        let deliveries = DeliveryFilter {
+            state: filter.state,
+            endpoint: filter.endpoint,
+            kind: filter.kind,
+            external_id: filter.external_id,
+            object_id: filter.object_id,
+            since: filter.since,
+            until: filter.until,
+            limit: filter.limit,
+            ..DeliveryFilter::default()
+        };
+        let seqs = self.seqs_of_deliveries(&deliveries, filter.before).await?;
+        if seqs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let query = event::Entity::find().filter(event::Column::Seq.is_in(padded(seqs)));
+        Ok(query.order_by_desc(event::Column::Seq).all(self.read()).await?)
     }
 
     /// # Errors

@@ -11,6 +11,7 @@ use crate::world::{PATIENCE, Stage, eventually, seed};
 
 on_each_database!(
     lists_come_page_by_page,
+    events_are_found_by_their_deliveries_and_times,
     what_is_done_by_command_is_done_over_http,
     a_sink_is_listed_and_tried_without_an_effect,
 );
@@ -19,7 +20,8 @@ on_each_database!(
 async fn all(client: &super::Client, path: &str, limit: usize) -> Vec<Value> {
     let (mut items, mut after) = (Vec::new(), String::new());
     loop {
-        let page = client.read(&format!("{path}?limit={limit}{after}")).await;
+        let and = if path.contains('?') { '&' } else { '?' };
+        let page = client.read(&format!("{path}{and}limit={limit}{after}")).await;
         let data = page["data"].as_array().unwrap();
         assert!(data.len() <= limit);
         items.extend(data.iter().cloned());
@@ -59,8 +61,12 @@ async fn lists_come_page_by_page(database: Database) {
     assert!(full["raw"].is_object(), "{full}");
 
     let told = client.read(&format!("/api/events?object_id={id}&type=deposit.created")).await;
-    let event = told["data"][0]["id"].as_str().unwrap();
+    let brief = &told["data"][0];
+    let short = json!({ "amount": "12.345678", "currency": "USDT", "status": deposit["status"], "user": "user 3" });
+    assert_eq!(brief["object"], short);
+    let event = brief["id"].as_str().unwrap();
     let event = client.read(&format!("/api/events/{event}")).await;
+    assert_eq!((&event["object"], &event["wanted_by"]), (&short, &json!(["shop"])));
     assert_eq!(event["body"]["data"]["object"]["id"], id);
     let delivery = &event["deliveries"][0];
     assert_eq!((&delivery["state"], &delivery["history"][0]["status"]), (&json!("delivered"), &json!(200)));
@@ -72,6 +78,44 @@ async fn lists_come_page_by_page(database: Database) {
     assert_eq!(hours.len(), 24);
     let delivered: i64 = hours.iter().filter_map(|hour| hour["deliveries"]["shop"]["delivered"].as_i64()).sum();
     assert_eq!(delivered, stage.database.count("lumo_deliveries", "1 = 1").await, "{activity}");
+    bridge.stop().await;
+}
+
+async fn events_are_found_by_their_deliveries_and_times(database: Database) {
+    let (_stage, bridge, client) = running(database, 3).await;
+    client.post("/api/endpoints/shop/pause", &json!({})).await;
+    client.post("/api/events/replay", &json!({ "endpoint": "shop", "external_id": "user 2" })).await;
+    let whole = all(&client, "/api/events", 500).await;
+    let text = |item: &Value, key: &str| item[key].as_str().unwrap().to_owned();
+    let object = text(&whole[0], "object_id");
+    for which in
+        ["endpoint=shop", "endpoint=none", "state=held", "state=delivered&type=wallet.created", "external_id=user%202"]
+    {
+        let deliveries = all(&client, &format!("/api/deliveries?{which}"), 500).await;
+        let ids: BTreeSet<String> = deliveries.iter().map(|one| text(one, "event_id")).collect();
+        assert_eq!(ids.is_empty(), which == "endpoint=none", "{which}");
+        let expected: Vec<_> = whole.iter().filter(|event| ids.contains(&text(event, "id"))).cloned().collect();
+        for limit in [1, 2, 500] {
+            assert_eq!(all(&client, &format!("/api/events?{which}"), limit).await, expected, "{which}, by {limit}");
+        }
+        let about = all(&client, &format!("/api/events?{which}&object_id={object}"), 500).await;
+        let expected: Vec<_> = expected.into_iter().filter(|event| event["object_id"] == object.as_str()).collect();
+        assert_eq!(about, expected, "{which}, about {object}");
+    }
+    let time = |item: &Value| text(item, "detected_at").parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+    for event in &whole {
+        let until = text(event, "detected_at");
+        let expected: Vec<_> = whole.iter().filter(|one| time(one) < time(event)).cloned().collect();
+        for which in ["", "&endpoint=shop"] {
+            assert_eq!(
+                all(&client, &format!("/api/events?until={until}{which}"), 500).await,
+                expected,
+                "{until}{which}"
+            );
+        }
+        let deliveries = all(&client, &format!("/api/deliveries?until={until}"), 500).await;
+        assert_eq!(deliveries.len(), expected.len(), "{until}");
+    }
     bridge.stop().await;
 }
 

@@ -185,6 +185,8 @@ async fn the_filters_combine(database: Database) {
         DeliveryFilter { kind: kind(EventType::WalletBlocked), undelivered: true, ..none() },
         DeliveryFilter { event: Some(created("later", "later", 7).id), ..none() },
         DeliveryFilter { since: Some(at(5)), endpoint: Some(endpoint("shop")), ..none() },
+        DeliveryFilter { until: Some(at(5)), ..none() },
+        DeliveryFilter { until: Some(at(5)), state: Some(State::Retrying), ..none() },
         DeliveryFilter { since: Some(at(5)), external_id: user("retrying"), state: Some(State::Pending), ..none() },
     ] {
         let takes = |row: &&DeliveryRow| {
@@ -196,6 +198,7 @@ async fn the_filters_combine(database: Database) {
                 && (!filter.undelivered || !matches!(row.state, State::Delivered | State::Filtered | State::Superseded))
                 // Every event was noticed a second before it has its number, so to say.
                 && filter.since.is_none_or(|_| row.seq > 8)
+                && filter.until.is_none_or(|_| row.seq <= 8)
         };
         let expected: Vec<_> = all.iter().filter(takes).cloned().collect();
         assert_eq!(list(&store, filter.clone()).await, expected, "{filter:?}");

@@ -123,4 +123,9 @@ impl Store {
     pub(in crate::store::admin) async fn seq_about(&self, time: DateTime<Utc>) -> Result<i64, Error> {
         self.first_event_since(time - CLOCKS_DIFFER, 1).await
     }
+
+    /// No event that was noticed before then has a number above it.
+    pub(in crate::store::admin) async fn last_seq_about(&self, time: DateTime<Utc>) -> Result<i64, Error> {
+        Ok(self.first_event_since(time + CLOCKS_DIFFER, 1).await?.saturating_sub(1))
+    }
 }

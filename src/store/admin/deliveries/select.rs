@@ -136,11 +136,17 @@ fn narrowed(sql: Sql, backend: DbBackend, filter: &DeliveryFilter) -> Sql {
     if let Some(user) = &filter.external_id {
         sql = sql.and(" AND e.external_id = ?", [user.clone().into()]);
     }
+    if let Some(object) = &filter.object_id {
+        sql = sql.and(" AND e.object_id = ?", [object.clone().into()]);
+    }
     if let Some(event) = &filter.event {
         sql = sql.and(" AND e.id = ?", [event.clone().into()]);
     }
     if filter.since.is_some() {
         sql = sql.and(" AND e.detected_at >= ?", [time(filter.since, backend)]);
+    }
+    if filter.until.is_some() {
+        sql = sql.and(" AND e.detected_at < ?", [time(filter.until, backend)]);
     }
     sql
 }
