@@ -22,6 +22,10 @@ pub struct Status {
     pub summary: String,
     /// What is wrong, the worst first.
     pub findings: Vec<Finding>,
+    /// The version of the program that says this.
+    pub version: &'static str,
+    /// The database's name and version; null if that was not asked.
+    pub database: Option<String>,
     /// Whose data the tables hold; null until that is known.
     pub account: Option<Account>,
     pub reader: Reader,
@@ -89,7 +93,15 @@ impl Status {
         let empty_columns = EmptyColumn::load(store, fields).await?;
         findings.extend(empty_columns.iter().filter_map(EmptyColumn::finding));
         let watching = Watching::load(store, plan, now).await?;
-        Ok(Self { account, watching, speed, empty_columns, ..Self::of(reader, findings, listings, endpoints) })
+        let database = Some(store.server_version().await?);
+        Ok(Self {
+            database,
+            account,
+            watching,
+            speed,
+            empty_columns,
+            ..Self::of(reader, findings, listings, endpoints)
+        })
     }
 
     /// Puts together what was found.
@@ -97,6 +109,8 @@ impl Status {
     pub fn of(reader: Reader, mut findings: Vec<Finding>, listings: Vec<Standing>, endpoints: Vec<Endpoint>) -> Self {
         findings.sort_by_key(|finding| finding.severity);
         Self {
+            version: env!("CARGO_PKG_VERSION"),
+            database: None,
             summary: finding::summary(&findings, &endpoints),
             findings,
             account: None,
