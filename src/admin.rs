@@ -1,7 +1,7 @@
 //! The admin HTTP: whether the process lives and is ready, what it has done so far, and what an operator may do.
 //!
 //! `/healthz`, `/readyz` and `/metrics` are for machines that watch and tell nothing of anybody. Everything under `/api` is
-//! behind [`Access`]; the page at `/` asks it like anybody else. There are no cross-origin headers: only a page that this
+//! behind [`Access`]; the page at `/dashboard/` asks it like anybody else. There are no cross-origin headers: only a page that this
 //! server has sent may read an answer.
 
 mod access;

@@ -30,9 +30,37 @@ KEYS = {  # what a key types, and its number
 WORDS = """
   const find = (id) => document.getElementById(id);
   const buttons = (within, text) => [...within.querySelectorAll("button")].filter((one) => one.textContent === text);
-  const row = (id, text) => [...find(id).rows].find((one) => one.textContent.includes(text));
+  const row = (id, text) => [...(find(id)?.rows ?? [])].find((one) => one.outerHTML.includes(text));
+  const finding = (text) => [...(find("needs")?.children ?? [])].find((one) => one.textContent.includes(text));
   const cell = (row, label) => row?.querySelector(`[data-label="${label}"]`)?.innerText;
 """
+
+# What can be seen and has less contrast than 4.5 to 1 (WCAG AA) with what is behind it.
+FAINT = """(() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const paint = (color) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data]; };
+  const light = (color) => paint(color).slice(0, 3).map((part) => part / 255)
+    .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0);
+  const behind = (element) => {
+    for (let one = element; one; one = one.parentElement) if (paint(getComputedStyle(one).backgroundColor)[3] === 255) return getComputedStyle(one).backgroundColor;
+    return "white";
+  };
+  const words = (element) => [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+  return [...document.querySelectorAll("body *")].filter((one) => words(one) && one.checkVisibility() && !one.disabled).filter((one) => {
+    const [a, b] = [light(getComputedStyle(one).color), light(behind(one))].sort((x, y) => y - x);
+    return (a + 0.05) / (b + 0.05) < 4.5;
+  }).map((one) => `${one.tagName}: ${one.textContent.trim().slice(0, 40)}`);
+})()"""
+# Buttons that are not told apart by those who listen.
+NAMELESS = """(() => {
+  const names = [...document.querySelectorAll("button")].filter((one) => one.checkVisibility()).map((one) => one.getAttribute("aria-label") ?? "");
+  return names.filter((name, index) => !name || (names.indexOf(name) !== index && !name.startsWith("Copy ")));
+})()"""
+# What is to be hit and is less than 44 pixels high, or wide.
+CROWDED = """[...document.querySelectorAll("button, input, select, a.button, nav a")].filter((one) => one.checkVisibility())
+  .filter((one) => Math.min(one.getBoundingClientRect().width, one.getBoundingClientRect().height) < 44)
+  .map((one) => `${one.tagName} ${one.getAttribute("aria-label") ?? one.textContent}`)"""
 
 
 class Wrong(Exception):

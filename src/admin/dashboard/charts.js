@@ -1,14 +1,9 @@
 // Bars per hour, as plain SVG. Every bar tells its numbers where one points; the whole is summed up for those who listen.
 
-const SVG = "http://www.w3.org/2000/svg";
-const [WIDTH, HEIGHT, BASE, LEFT] = [480, 130, 108, 38];
+import { make } from "./page.js";
 
-function shape(tag, attributes, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
+const [WIDTH, HEIGHT, BASE, LEFT] = [480, 130, 108, 38];
+const shape = (tag, attributes, ...children) => make(`svg:${tag}`, attributes, ...children);
 
 /** The next number that is round enough to stand at the top of an axis. */
 function roundUp(number) {
@@ -39,7 +34,7 @@ export function bars(hours, kinds, what) {
       if (!parts[kind]) continue;
       const height = Math.max(1, (parts[kind] / top) * (BASE - 8));
       y -= height;
-      group.append(shape("rect", { class: kind, x, y, width: step * 0.76, height }));
+      group.append(shape("rect", { class: kind, x, y, width: step * 0.76, height, rx: 1 }));
     }
     group.append(shape("rect", { x: LEFT + index * step, y: 8, width: step, height: BASE - 8, fill: "transparent" }));
     svg.append(group);

@@ -1,6 +1,8 @@
-// Asks the API. The token lives in sessionStorage only: it is gone with the tab, and no other page can read it.
+// Asks the API. The token lives in sessionStorage only: it is gone with the tab.
 
-const KEY = "lumo-bridge-token";
+// Beside the folder of this file, wherever a proxy has put both.
+const API = new URL("../api/", import.meta.url);
+const KEY = `lumo-bridge-token ${API.pathname}`;
 let onRefused = () => {};
 let readOnly = false;
 
@@ -9,26 +11,61 @@ export const whenRefused = (act) => (onRefused = act);
 export const isReadOnly = () => readOnly;
 export const keepToken = (token) => sessionStorage.setItem(KEY, token);
 
+/** What was not done: `isGone` if nobody answered who could say why, else the status of the answer. */
+class Trouble extends Error {
+  constructor(message, { status, isGone = false }) {
+    super(message);
+    Object.assign(this, { status, isGone });
+  }
+}
+
 async function ask(path, options = {}) {
   const headers = { ...options.headers };
   const token = sessionStorage.getItem(KEY);
   if (token) headers.authorization = `Bearer ${token}`;
-  const response = await fetch(path, { ...options, headers });
+  let response;
+  try {
+    response = await fetch(new URL(path, API), { ...options, headers });
+  } catch {
+    throw new Trouble("lumo-bridge does not answer", { isGone: true });
+  }
   readOnly = response.headers.get("lumo-access") === "read_only";
   if (response.ok) return response;
-  const { error } = await response.json().catch(() => ({ error: { message: `answered ${response.status}` } }));
+  const { error } = await response.json().catch(() => ({}));
+  // What is no error of this API comes from a proxy that reaches nobody.
+  if (!error) throw new Trouble(`lumo-bridge is not reached: a proxy answers ${response.status}`, { status: response.status, isGone: true });
   if (response.status === 401) {
     sessionStorage.removeItem(KEY);
     onRefused(token ? error.message : "");
   }
-  throw Object.assign(new Error([error.message, error.hint].filter(Boolean).join("; ")), { status: response.status });
+  throw new Trouble([error.message, error.hint].filter(Boolean).join("; "), { status: response.status });
 }
 
-export const read = async (path) => (await ask(path)).json();
+/** `events` and `{ limit: 5 }`; what is empty is left out. */
+export function query(path, params = {}) {
+  const asked = new URLSearchParams(Object.entries(params).filter(([, value]) => value != null && value !== "")).toString();
+  return asked ? `${path}?${asked}` : path;
+}
+
+/** Longer than this nothing that is only read may take. */
+const PATIENCE = 10_000;
+const get = (path) => ask(path, { signal: AbortSignal.timeout(PATIENCE) });
+
+export const read = async (path, params) => (await get(query(path, params))).json();
+
+/** The same, or null if there is no such thing. */
+export async function look(path, params) {
+  try {
+    return await read(path, params);
+  } catch (error) {
+    if (error.status === 404 || error.status === 400) return null;
+    throw error;
+  }
+}
 
 /** The same, and the numbers as they were spelled where the browser can tell: amounts must not go through a float. */
 export async function readExactly(path) {
-  const text = await (await ask(path)).text();
+  const text = await (await get(path)).text();
   const spelled = (_, value, context) =>
     typeof value === "number" && context?.source && JSON.rawJSON ? JSON.rawJSON(context.source) : value;
   return [JSON.parse(text), JSON.parse(text, spelled)];
@@ -37,30 +74,22 @@ export async function readExactly(path) {
 export const act = async (path, body = {}) =>
   (await ask(path, { method: "POST", headers: { "content-type": "application/json", "lumo-actor": "dashboard" }, body: JSON.stringify(body) })).json();
 
-/** Follows the events from a number on, for ever. EventSource would do, but cannot send a token. */
-export async function follow(after, tell, isUp) {
-  for (;;) {
+/** Says whenever events were stored, until it is stopped. EventSource would do, but cannot send a token. */
+export async function follow(tell, isUp, stop) {
+  while (!stop.aborted) {
     try {
-      const response = await ask(`/api/live?after=${after}`);
+      const response = await ask("live", { signal: stop });
       isUp(true);
-      let rest = "";
       for (const reader = response.body.pipeThrough(new TextDecoderStream()).getReader(); ; ) {
         const { value, done } = await reader.read();
         if (done) break;
-        const pieces = (rest + value).split("\n\n");
-        rest = pieces.pop();
-        for (const piece of pieces) {
-          const data = piece.split("\n").find((line) => line.startsWith("data: "));
-          if (!data) continue;
-          const event = JSON.parse(data.slice(6));
-          after = event.seq;
-          tell(event);
-        }
+        if (value.includes("data: ")) tell();
       }
     } catch (error) {
       if (error.status === 401) return;
     }
+    if (stop.aborted) return;
     isUp(false);
-    await new Promise((resolve) => setTimeout(resolve, 3000));
+    await new Promise((resolve) => setTimeout(resolve, 2000));
   }
 }

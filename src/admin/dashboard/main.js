@@ -1,150 +1,194 @@
-// The page: asks for the token if one is wanted, looks every few seconds, and follows the events as they come.
+// The page: asks for the token if one is wanted, shows the view that the address names, and looks again every few seconds and
+// whenever something happens.
 
-import { bars } from "./charts.js";
-import { act, follow, isReadOnly, keepToken, read, whenRefused } from "./client.js";
-import { doing, search, showEvent } from "./detail.js";
-import { age, ago, button, cell, find, grow, make, say, span, state } from "./page.js";
+import { follow, isReadOnly, keepToken, query, read, whenRefused } from "./client.js";
+import { event } from "./event.js";
+import { callbacks, events, rejects } from "./lists.js";
+import { morph } from "./morph.js";
+import { overview } from "./overview.js";
+import { find, grow, here, id, make, sentence, whenDone } from "./page.js";
+import { deposit, search, user, wallet } from "./things.js";
 
-const EVENTS = 50;
-const LATE = 300;
-let endpoints = [];
-let activity = { hours: [] };
-let following = false;
+const VIEWS = { overview, events, callbacks, rejects, event, user, deposit, wallet, search };
+const USUALLY = 4000;
+const SOON = 1000;
+/** For so long after somebody did something, it is looked soon again. */
+const HURRY = 8000;
 
-const rows = (id, all, none) =>
-  find(id).replaceChildren(...(all.length > 0 ? all : [make("tr", {}, make("td", { colspan: 8, class: "hint" }, none))]));
+let shown = null;
+let lastAnswer = null;
+let following = null;
+let hurryUntil = 0;
+let isUp = null;
 
-function synced({ listings }) {
-  const row = (one) => make("tr", {},
-    cell("Listing", one.listing),
-    cell("Rows", one.rows.toLocaleString(), "n"),
-    cell("Complete through", ago(one.complete_through), age(one.complete_through) > LATE || one.stalled_since ? "warn" : ""),
-    cell("Proved through", ago(one.proved_through)),
-    cell("Gap", one.gap, one.gap ? "n warn" : "n"),
-    cell("Last round", one.last_pass ? state(one.last_pass.outcome) : null),
-    make("td", { class: "actions" }, doing("Sync now", async () => {
-      const { rounds: [round] } = await act("/api/sync", { listing: one.listing });
-      return `${round.listing}: ${round.outcome}, ${round.appeared} new, ${round.changed} changed`;
-    }, refresh)));
-  rows("listings", listings.map(row), "Nothing was read yet.");
+// When to look.
+
+let isWanted = false;
+let wake = () => {};
+function lookNow() {
+  isWanted = true;
+  wake();
 }
-
-function delivered() {
-  const last = activity.hours.at(-1)?.deliveries ?? {};
-  const row = (one) => {
-    const path = `/api/endpoints/${encodeURIComponent(one.name)}`;
-    const resume = doing("Resume", async () => `${one.name} is ${(await act(`${path}/resume`)).state}`, refresh);
-    const pause = doing("Pause", async () => `${one.name} is ${(await act(`${path}/pause`)).state}`, refresh);
-    const test = doing("Test", async () => {
-      const tried = await act(`${path}/test`);
-      return `${one.name}: ${tried.is_accepted ? "accepted" : "not accepted"}, ${tried.error ?? tried.status}, ${tried.duration_ms} ms`;
-    }, refresh);
-    return make("tr", {},
-      cell("Endpoint", [make("div", {}, one.name, " ", make("small", {}, one.is_configured ? one.origin ?? "" : "no longer configured"))]),
-      cell("State", state(one.state)),
-      cell("Last hour", (last[one.name]?.delivered ?? 0).toLocaleString(), "n"),
-      cell("Waiting", one.waiting.toLocaleString(), "n"),
-      cell("Oldest wait", one.oldest_waiting_at ? span(age(one.oldest_waiting_at)) : null, age(one.oldest_waiting_at ?? new Date()) > LATE ? "warn" : ""),
-      cell("Dead", one.dead.toLocaleString(), one.dead ? "n bad" : "n"),
-      cell("Last success", ago(one.last_success_at)),
-      make("td", { class: "actions" }, one.is_configured ? [test, " ", one.state === "active" ? pause : resume] : null));
-  };
-  rows("endpoints", endpoints.map(row), "No endpoint is configured: changes are stored, nobody is told.");
-}
-
-function judge({ summary, findings }) {
-  const verdict = findings.map((one) => one.message).join(" · ") || summary;
-  // Said only when it is another: those who listen need not hear it every few seconds.
-  if (find("verdict").textContent !== verdict) find("verdict").textContent = verdict;
-  find("verdict").title = findings.map((one) => one.hint).filter(Boolean).join("\n");
-  find("verdict").className = findings.length > 0 ? "bad" : "good";
-}
-
-async function refresh() {
-  grow();
-  const status = await read("/api/status");
-  endpoints = status.endpoints;
-  find("reading").hidden = !isReadOnly();
-  if (!hasFocus("listings")) synced(status);
-  if (!hasFocus("endpoints")) delivered();
-  judge(status);
-}
-
-/** Whether somebody presses a button there, or is about to: it must not be taken away from under them. */
-const hasFocus = (id) => find(id).querySelector(":active, :focus-visible") != null;
-
-async function charts() {
-  activity = await read("/api/activity");
-  const hours = activity.hours.map((hour) => {
-    const parts = { delivered: 0, waiting: 0, dead: 0 };
-    for (const fates of Object.values(hour.deliveries)) for (const kind of Object.keys(parts)) parts[kind] += fates[kind];
-    return { at: hour.begins_at, parts };
+function pause(time) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, time);
+    wake = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    if (isWanted) wake();
   });
-  const deposits = activity.hours.map((hour) => ({ at: hour.begins_at, parts: { deposits: hour.deposits } }));
-  find("deposits").replaceChildren(bars(deposits, ["deposits"], "deposits"));
-  find("deliveries").replaceChildren(bars(hours, ["delivered", "waiting", "dead"], "callbacks"));
 }
 
-const configured = () => endpoints.filter((one) => one.is_configured).map((one) => one.name);
-const open = (id) => () => showEvent(id, configured()).catch((error) => say(error.message));
-
-const eventRow = (event, kind) => make("tr", { class: kind },
-  cell("When", ago(event.detected_at), "s"),
-  cell("Type", button(event.type, open(event.id), { class: "link" }), "s"),
-  cell("User", event.external_id, "user"),
-  cell("About", `${event.object_kind} ${event.object_id}`, "about"),
-  cell("Seq", event.seq, "n"));
-
-async function feed() {
-  const { data } = await read(`/api/events?limit=${EVENTS}`);
-  rows("feed", data.map((event) => eventRow(event)), "Nothing has happened yet.");
-  if (following) return;
-  following = true;
-  follow(data[0]?.seq ?? 0, (event) => {
-    if (find("feed").querySelector("[colspan]")) find("feed").replaceChildren();
-    find("feed").prepend(eventRow(event, "new"));
-    while (find("feed").children.length > EVENTS) find("feed").lastElementChild.remove();
-  }, (isUp) => (find("live").textContent = isUp ? "live" : "connection lost, trying again"))
-    .finally(() => (following = false));
-}
-
-async function callbacks() {
-  const { data } = await read(`/api/deliveries?limit=50&state=${find("state").value}`);
-  const row = (one) => make("tr", {},
-    cell("Since", ago(one.since), "s"), cell("Endpoint", one.endpoint, "s"), cell("State", state(one.state), "s"), cell("Tries", one.attempts, "n"),
-    cell("Why", one.why), cell("Event", button(one.event_id, open(one.event_id), { class: "link" })));
-  if (!hasFocus("callbacks")) rows("callbacks", data.map(row), `None is ${find("state").value}.`);
-}
-
-/** Does something now and again, and says while it does not work. */
-function every(seconds, what) {
-  const turn = async () => {
-    try {
-      if (!find("main").hidden && !document.hidden) await what();
-      find("trouble").hidden = true;
-    } catch (error) {
-      find("trouble").textContent = `Not up to date: ${error.message}`;
-      find("trouble").hidden = error.status === 401;
+async function look() {
+  for (;;) {
+    isWanted = false;
+    let isMoving = false;
+    if (!document.hidden && !isLoginShown()) {
+      try {
+        isMoving = await turn();
+        lastAnswer = new Date();
+        if (!following) begin();
+      } catch (error) {
+        if (error.status !== 401) trouble(error);
+        isMoving = true;
+      }
     }
-    setTimeout(turn, seconds * 1000);
+    await pause(isMoving || Date.now() < hurryUntil ? SOON : USUALLY);
+  }
+}
+
+/** Asks once, and shows what was answered. */
+async function turn() {
+  const where = here();
+  // Both are awaited below; if one fails, it is no matter what becomes of the other.
+  const status = read("status");
+  status.catch(() => {});
+  const drawn = (Object.hasOwn(VIEWS, where.view) ? VIEWS[where.view] : overview)(where, status).catch(nothingThere);
+  drawn.catch(() => {});
+  head(await status);
+  const { title, content, instead, isMoving = false } = await drawn;
+  if (where.hash !== location.hash) {
+    isWanted = true;
+    return false;
+  }
+  if (instead) {
+    location.replace(instead);
+    return false;
+  }
+  show(where, title, content);
+  return isMoving;
+}
+
+/** What an address names that is not there, or was asked for wrongly, is no trouble of the page. */
+function nothingThere(error) {
+  if (![400, 404].includes(error.status)) throw error;
+  return { title: "Nothing is there", content: [make("h1", { tabindex: -1 }, "Nothing is there"), make("p", {}, sentence(error.message))] };
+}
+
+function show(where, title, content) {
+  const view = find("view");
+  const isAnother = shown !== null && shown !== where.hash;
+  const filter = document.activeElement?.closest(".filters") ? document.activeElement.name : null;
+  if (isAnother || view.hidden) view.replaceChildren(...content);
+  else morph(view, content);
+  view.hidden = false;
+  find("nav").hidden = false;
+  document.title = `${title} – lumo-bridge`;
+  for (const one of find("nav").querySelectorAll("a")) {
+    const isHere = one.hash === `#/${where.view === "overview" ? "" : where.view}`;
+    if (isHere) one.setAttribute("aria-current", "page");
+    else one.removeAttribute("aria-current");
+  }
+  if (isAnother) goOn(view, filter);
+  shown = where.hash;
+  grow();
+}
+
+/** Where the keyboard is in another view: at the filter that was changed, else at its head, unless somebody searches. */
+function goOn(view, filter) {
+  const same = filter && view.querySelector(`.filters [name="${filter}"]`);
+  if (same) return same.focus();
+  scrollTo(0, 0);
+  if (!find("search").contains(document.activeElement)) view.querySelector("h1")?.focus({ preventScroll: true });
+}
+
+// The head: one sentence, what to do, and whose bridge this is.
+
+function head({ summary, findings, account, version, database }) {
+  const worst = findings[0];
+  const kind = !worst ? "good" : worst.severity === "notice" ? "warn" : "bad";
+  say(kind, summary, worst?.hint);
+  morph(find("about"), about(account, version, database));
+  document.body.classList.remove("stale");
+}
+
+function say(kind, summary, hint) {
+  const said = make("p", {}, sentence(summary));
+  // Said only when it is another: those who listen need not hear it every few seconds.
+  if (find("summary").textContent !== said.textContent) find("summary").replaceChildren(...said.childNodes);
+  morph(find("hint"), hint ? sentence(hint).map((part) => (typeof part === "string" ? document.createTextNode(part) : part)) : []);
+  find("hint").hidden = !hint;
+  find("verdict").className = kind;
+}
+
+function about(account, version, database) {
+  const parts = [
+    make("span", {}, `lumo-bridge ${version}`),
+    account ? make("span", { title: account.server }, account.environment) : make("span", {}, "no account is known yet"),
+    account ? make("span", {}, "company ", id(account.company_id, "company", 24)) : null,
+    database ? make("span", {}, database) : null,
+    isReadOnly() ? make("span", { id: "reading" }, "This token only reads: no button does anything") : null,
+  ];
+  return parts.filter(Boolean);
+}
+
+/** Nobody answers, or not as one should: then nothing that is shown is known to be true now. */
+function trouble(error) {
+  const since = lastAnswer ? ` Below is what it said at ${lastAnswer.toLocaleTimeString()}.` : "";
+  if (error.isGone) say("bad", `${error.message}.`, `The page asks again by itself; is \`lumo-bridge run\` still running?${since}`);
+  else say("bad", `This page is not up to date: ${error.message}.`, since.trim());
+  document.body.classList.add("stale");
+}
+
+// What happens meanwhile.
+
+let lastTold = 0;
+/** Follows the events. A browser has few connections to one server, so only a page that is seen keeps one. */
+function begin() {
+  const mine = new AbortController();
+  following = mine;
+  const told = () => {
+    const wait = lastTold + SOON - Date.now();
+    if (wait > 0) return;
+    lastTold = Date.now();
+    lookNow();
+    setTimeout(lookNow, SOON);
   };
-  turn();
+  follow(told, (up) => {
+    find("live").textContent = up ? "live" : "connection lost, trying again";
+    find("live").className = up ? "good" : "warn";
+    if (isUp !== null && isUp !== up) lookNow();
+    isUp = up;
+  }, mine.signal).finally(() => {
+    if (following === mine) following = null;
+  });
 }
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) following?.abort();
+  else lookNow();
+});
 
-async function start() {
-  await refresh();
-  find("login").hidden = true;
-  find("main").hidden = false;
-  await Promise.all([charts(), feed(), callbacks()]);
-  delivered();
-}
+// The token.
 
+const isLoginShown = () => !find("login").hidden;
 whenRefused((message) => {
-  find("main").hidden = true;
-  find("reading").hidden = true;
+  find("view").hidden = true;
+  find("nav").hidden = true;
   find("login").hidden = false;
-  find("verdict").textContent = "";
-  find("wrong").textContent = message;
+  find("verdict").hidden = true;
+  find("about").replaceChildren();
+  if (message) find("wrong").textContent = message;
   find("token").focus();
 });
 find("login").addEventListener("submit", (event) => {
@@ -152,21 +196,24 @@ find("login").addEventListener("submit", (event) => {
   keepToken(find("token").value);
   find("token").value = "";
   find("wrong").textContent = "";
-  start().catch((error) => (find("wrong").textContent = error.message));
+  find("login").hidden = true;
+  find("verdict").hidden = false;
+  lookNow();
 });
+
 find("search").addEventListener("submit", (event) => {
   event.preventDefault();
-  const text = event.currentTarget.elements.text.value;
-  if (text) search(text, configured()).catch((error) => say(error.message));
+  const q = event.currentTarget.elements.text.value.trim();
+  if (q) location.hash = query("#/search", { q });
 });
-find("state").addEventListener("change", () => callbacks().catch((error) => say(error.message)));
-
-start().catch((error) => {
-  if (error.status === 401) return;
-  find("main").hidden = false;
-  find("trouble").textContent = `Not up to date: ${error.message}`;
-  find("trouble").hidden = false;
+find("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  (find("view").querySelector("h1") ?? find("view")).focus();
 });
-every(4, refresh);
-every(20, charts);
-every(8, callbacks);
+whenDone(() => {
+  hurryUntil = Date.now() + HURRY;
+  lookNow();
+});
+addEventListener("hashchange", lookNow);
+setInterval(grow, 1000);
+look();

@@ -1,7 +1,8 @@
-//! The page at `/`: whole, from this server alone, and bound to it by its policy.
+//! The page: whole, from this server alone, bound to it by its policy, and under whatever path a proxy puts it.
 
 use std::collections::BTreeSet;
 
+use lumo_bridge::model::event::EventType;
 use lumo_simulator::World;
 use reqwest::Method;
 use serde_json::json;
@@ -22,7 +23,7 @@ async fn the_page_is_whole_and_fetches_nothing_from_elsewhere() {
     // It is no secret; what it shows is.
     stage.settings.set("server.token", json!({ "value": "a t0ken, long enough" }));
     let (bridge, client) = daemon(&mut stage).await;
-    let (mut waiting, mut seen) = (vec!["/".to_owned()], BTreeSet::new());
+    let (mut waiting, mut seen) = (vec!["/dashboard/".to_owned()], BTreeSet::new());
     while let Some(path) = waiting.pop() {
         let response = client.request(Method::GET, &path).send().await.unwrap();
         assert_eq!(response.status().as_u16(), 200, "{path}");
@@ -37,17 +38,47 @@ async fn the_page_is_whole_and_fetches_nothing_from_elsewhere() {
         assert!(!elsewhere.contains("://"), "{path} names another server");
         assert!(!text.contains("innerHTML") && !text.contains("style=\""), "{path}");
         for name in named(&text, &["src=\"", "href=\"", "from \"./"]) {
-            let next = match name.strip_prefix('/') {
-                Some(_) => name.to_owned(),
-                None if name.ends_with(".js") => format!("/dashboard/{name}"),
-                None => continue,
-            };
-            if seen.insert(next.clone()) {
+            assert!(!name.starts_with('/'), "{path}: {name} is not relative");
+            let next = format!("/dashboard/{name}");
+            if (name.ends_with(".js") || name.ends_with(".css")) && seen.insert(next.clone()) {
                 waiting.push(next);
             }
         }
+        for absolute in ["\"/api", "`/api", "\"/dashboard", "`/dashboard"] {
+            assert!(!text.contains(absolute), "{path} has the absolute address {absolute}");
+        }
+        if path.ends_with("/filters.js") {
+            let missing = EventType::ALL.iter().find(|kind| !text.contains(&format!("\"{kind}\"")));
+            assert_eq!(missing, None, "{path} does not offer it");
+        }
     }
-    let expected = ["charts.js", "client.js", "detail.js", "main.js", "page.js", "style.css"];
+    let expected = [
+        "attention.js",
+        "charts.js",
+        "client.js",
+        "event.js",
+        "filters.js",
+        "lists.js",
+        "main.js",
+        "morph.js",
+        "overview.js",
+        "page.js",
+        "style.css",
+        "things.js",
+    ];
     assert_eq!(seen, expected.map(|file| format!("/dashboard/{file}")).into());
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_leads_to_the_page_works_under_the_path_of_a_proxy() {
+    let mut stage = Stage::new(Database::sqlite().await, World::new(seed())).await;
+    let (bridge, client) = daemon(&mut stage).await;
+    let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    for path in ["/", "/dashboard"] {
+        let response = http.get(format!("{}{path}", client.base)).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), 307, "{path}");
+        assert_eq!(response.headers()["location"], "dashboard/", "{path}");
+    }
     bridge.stop().await;
 }

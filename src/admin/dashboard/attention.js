@@ -1,0 +1,107 @@
+// What needs a hand: one row for each finding, with why it is so and the button or the command that helps.
+
+import { act, look, query, read } from "./client.js";
+import { address, ago, copy, cut, doing, link, make, section, sentence, sync } from "./page.js";
+
+/** How many callbacks, actions or items are looked at to say why. */
+const LOOKED_AT = 50;
+
+/** The part of the page, or null if nothing is wrong. */
+export async function attention({ findings, endpoints, listings }) {
+  if (findings.length === 0) return null;
+  const about = (name) => endpoints.find((one) => one.name === name) ?? listings.find((one) => one.listing === name);
+  const rows = await Promise.all(findings.map(async (finding, index) => row(finding, index, await helpWith(finding, about(finding.about)))));
+  return section("attention", "What needs a hand", make("ul", { class: "rows", id: "needs" }, rows));
+}
+
+// The hint of the worst one stands at the head of the page.
+const row = (finding, index, { why, buttons = [], isHintNeeded = index > 0 }) =>
+  make("li", { "data-key": `${finding.code} ${finding.about ?? ""}`, class: finding.severity },
+    make("div", { class: "what" },
+      make("strong", {}, sentence(finding.message)),
+      why ? make("p", { class: "why" }, why) : null,
+      isHintNeeded && finding.hint ? make("p", { class: "soft" }, sentence(finding.hint)) : null),
+    buttons.length > 0 ? make("div", { class: "buttons" }, buttons) : null);
+
+/** What more is known of a finding, and what can be done about it here. */
+async function helpWith({ code, about }, subject) {
+  switch (code) {
+    case "dead_deliveries":
+      return dead(about);
+    case "endpoint_failing":
+    case "endpoint_suspended":
+      return { why: lastAnswer(subject), buttons: [test(about), resume(about, "main")] };
+    case "endpoint_held":
+      return { why: lastAnswer(subject), buttons: [resume(about, "main")], isHintNeeded: false };
+    case "endpoint_paused":
+      return { why: await whoPaused(about), buttons: [resume(about, "main")], isHintNeeded: false };
+    case "stalled":
+    case "incomplete":
+    case "overdue":
+    case "import_pending":
+      return { buttons: [sync(about)] };
+    case "items_rejected":
+      return rejected(about, subject);
+    default:
+      return {};
+  }
+}
+
+const lastAnswer = (endpoint) => (endpoint?.last_error ? ["Last answer: ", make("q", {}, endpoint.last_error)] : null);
+
+export const resume = (name, kind) =>
+  doing("Resume", `Resume ${name}`, async () => `${name} is ${(await act(`endpoints/${encodeURIComponent(name)}/resume`)).state}`, { class: kind });
+
+export const pause = (name) =>
+  doing("Pause", `Pause ${name}`, async () => `${name} is ${(await act(`endpoints/${encodeURIComponent(name)}/pause`)).state}`);
+
+export const test = (name) =>
+  doing("Test", `Send a test to ${name}`, async () => {
+    const tried = await act(`endpoints/${encodeURIComponent(name)}/test`);
+    return `${name}: ${tried.is_accepted ? "accepted" : "not accepted"}, ${tried.error ?? tried.status}, ${tried.duration_ms} ms`;
+  });
+
+/** Tries again what a filter takes, and says how many that is. */
+export const retryAll = (label, filter) =>
+  doing("Retry all", label, async () => {
+    const { due } = await act("deliveries/retry", filter);
+    return due === 1 ? "1 callback is due again" : `${due} callbacks are due again`;
+  }, { class: "main" });
+
+async function dead(endpoint) {
+  const filter = { state: "dead", endpoint };
+  const { data, next } = await read("deliveries", { ...filter, limit: LOOKED_AT });
+  const show = make("a", { class: "button", href: address("callbacks", filter), "aria-label": `Show the dead callbacks of ${endpoint}` }, "Show");
+  return { why: data.length > 0 ? await whyDead(data, next != null) : null, buttons: [show, retryAll(`Retry all dead callbacks of ${endpoint}`, filter)], isHintNeeded: false };
+}
+
+/** The answers by which callbacks died, the most frequent first, and whose they are. */
+async function whyDead(deliveries, areMore) {
+  const errors = new Map();
+  for (const one of deliveries) errors.set(one.last_error, [...(errors.get(one.last_error) ?? []), one]);
+  const most = [...errors].sort(([, a], [, b]) => b.length - a.length).slice(0, 3);
+  const told = await Promise.all(most.map(async ([error, [first, ...others]]) => {
+    const said = (await look(`deliveries/${encodeURIComponent(first.id)}`))?.history.at(-1)?.response_body;
+    return [make("q", {}, [error ?? "no answer is on record", said && cut(said, 80)].filter(Boolean).join(" – ")), others.length > 0 ? ` ${others.length + 1} times` : null];
+  }));
+  const users = [...new Set(deliveries.map((one) => one.external_id).filter(Boolean))];
+  const whose = users.length === 0 ? null : users.length <= 3 ? ["; user ", users.map((user, index) => [index > 0 ? ", " : null, link("user", user)])] : `; ${users.length} users`;
+  const errorsToo = errors.size > most.length ? `, and ${errors.size - most.length} other answers` : null;
+  return [areMore ? `Of the newest ${LOOKED_AT}: ` : null, told.map((one, index) => [index > 0 ? ", " : null, one]), errorsToo, whose];
+}
+
+async function whoPaused(endpoint) {
+  const { data } = await read("actions", { limit: LOOKED_AT });
+  const found = data.find((one) => one.action === "pause" && one.object === endpoint);
+  return found ? ["Paused by ", make("q", {}, found.actor), " ", ago(found.at), found.reason ? `: ${found.reason}` : null] : null;
+}
+
+async function rejected(listing, standing) {
+  const { data } = await read("rejects", { listing, limit: 3 });
+  const told = data.map((one) => make("li", {}, cut(one.id ?? "an item without an id", 24), ": ", make("q", {}, one.reason)));
+  const command = "lumo-bridge sync rejects";
+  const show = make("a", { class: "button", href: query("#/rejects", { listing }), "aria-label": `Show the items of ${listing} that cannot be read` }, "Show");
+  const more = (standing?.rejects ?? 0) > data.length ? make("li", {}, `and ${standing.rejects - data.length} more`) : null;
+  return { why: [make("ul", {}, told, more), "It goes by itself once Lumo lists the item in a form that can be read. ",
+    make("span", { class: "id" }, make("code", {}, command), copy(command, `Copy ${command}`))], buttons: [show], isHintNeeded: false };
+}
