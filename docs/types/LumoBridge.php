@@ -322,9 +322,7 @@ final class AccountData
         public readonly ?array $changes,
         /** The thing as it is now. */
         public readonly AccountObject $object,
-        /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
+        /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
         public readonly ?array $upstreamAltered,
     ) {
     }
@@ -347,9 +345,7 @@ final class DeliveryData
         public readonly ?array $changes,
         /** The thing as it is now. */
         public readonly DeliveryObject $object,
-        /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
+        /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
         public readonly ?array $upstreamAltered,
     ) {
     }
@@ -374,9 +370,7 @@ final class DepositData
         public readonly DepositObject $object,
         /** The item exactly as the API listed it, but for what `upstream_altered` names. What is in it is Lumo's to change. */
         public readonly array $upstream,
-        /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
+        /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
         public readonly ?array $upstreamAltered,
     ) {
     }
@@ -400,9 +394,7 @@ final class EndpointData
         public readonly ?array $changes,
         /** The thing as it is now. */
         public readonly EndpointObject $object,
-        /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
+        /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
         public readonly ?array $upstreamAltered,
     ) {
     }
@@ -425,9 +417,7 @@ final class ListingData
         public readonly ?array $changes,
         /** The thing as it is now. */
         public readonly ListingObject $object,
-        /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
+        /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
         public readonly ?array $upstreamAltered,
     ) {
     }
@@ -450,9 +440,7 @@ final class RejectData
         public readonly ?array $changes,
         /** The thing as it is now. */
         public readonly RejectObject $object,
-        /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
+        /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
         public readonly ?array $upstreamAltered,
     ) {
     }
@@ -475,9 +463,7 @@ final class TestData
         public readonly ?array $changes,
         /** The thing as it is now. */
         public readonly TestObject $object,
-        /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
+        /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
         public readonly ?array $upstreamAltered,
     ) {
     }
@@ -502,9 +488,7 @@ final class WalletData
         public readonly WalletObject $object,
         /** The item exactly as the API listed it, but for what `upstream_altered` names. What is in it is Lumo's to change. */
         public readonly array $upstream,
-        /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
+        /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
         public readonly ?array $upstreamAltered,
     ) {
     }

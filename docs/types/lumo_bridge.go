@@ -334,9 +334,7 @@ type AccountData struct {
 	// The thing as it is now.
 	Object AccountObject `json:"object"`
 
-	// Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
+	// Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
 	UpstreamAltered []string `json:"upstream_altered,omitempty"`
 }
 
@@ -348,9 +346,7 @@ type DeliveryData struct {
 	// The thing as it is now.
 	Object DeliveryObject `json:"object"`
 
-	// Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
+	// Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
 	UpstreamAltered []string `json:"upstream_altered,omitempty"`
 }
 
@@ -365,9 +361,7 @@ type DepositData struct {
 	// The item exactly as the API listed it, but for what `upstream_altered` names. What is in it is Lumo's to change.
 	Upstream json.RawMessage `json:"upstream"`
 
-	// Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
+	// Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
 	UpstreamAltered []string `json:"upstream_altered,omitempty"`
 }
 
@@ -379,9 +373,7 @@ type EndpointData struct {
 	// The thing as it is now.
 	Object EndpointObject `json:"object"`
 
-	// Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
+	// Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
 	UpstreamAltered []string `json:"upstream_altered,omitempty"`
 }
 
@@ -393,9 +385,7 @@ type ListingData struct {
 	// The thing as it is now.
 	Object ListingObject `json:"object"`
 
-	// Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
+	// Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
 	UpstreamAltered []string `json:"upstream_altered,omitempty"`
 }
 
@@ -407,9 +397,7 @@ type RejectData struct {
 	// The thing as it is now.
 	Object RejectObject `json:"object"`
 
-	// Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
+	// Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
 	UpstreamAltered []string `json:"upstream_altered,omitempty"`
 }
 
@@ -421,9 +409,7 @@ type TestData struct {
 	// The thing as it is now.
 	Object TestObject `json:"object"`
 
-	// Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
+	// Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
 	UpstreamAltered []string `json:"upstream_altered,omitempty"`
 }
 
@@ -438,9 +424,7 @@ type WalletData struct {
 	// The item exactly as the API listed it, but for what `upstream_altered` names. What is in it is Lumo's to change.
 	Upstream json.RawMessage `json:"upstream"`
 
-	// Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
+	// Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
 	UpstreamAltered []string `json:"upstream_altered,omitempty"`
 }
 

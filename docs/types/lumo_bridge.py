@@ -190,9 +190,7 @@ class AccountData(Model):
     changes: Optional[Dict[str, Change]]
     #: The thing as it is now.
     object: AccountObject
-    #: Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
+    #: Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
     upstream_altered: Optional[List[str]] = None
 
 
@@ -203,9 +201,7 @@ class DeliveryData(Model):
     changes: Optional[Dict[str, Change]]
     #: The thing as it is now.
     object: DeliveryObject
-    #: Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
+    #: Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
     upstream_altered: Optional[List[str]] = None
 
 
@@ -218,9 +214,7 @@ class DepositData(Model):
     object: DepositObject
     #: The item exactly as the API listed it, but for what `upstream_altered` names. What is in it is Lumo's to change.
     upstream: Dict[str, Any]
-    #: Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
+    #: Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
     upstream_altered: Optional[List[str]] = None
 
 
@@ -231,9 +225,7 @@ class EndpointData(Model):
     changes: Optional[Dict[str, Change]]
     #: The thing as it is now.
     object: EndpointObject
-    #: Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
+    #: Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
     upstream_altered: Optional[List[str]] = None
 
 
@@ -244,9 +236,7 @@ class ListingData(Model):
     changes: Optional[Dict[str, Change]]
     #: The thing as it is now.
     object: ListingObject
-    #: Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
+    #: Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
     upstream_altered: Optional[List[str]] = None
 
 
@@ -257,9 +247,7 @@ class RejectData(Model):
     changes: Optional[Dict[str, Change]]
     #: The thing as it is now.
     object: RejectObject
-    #: Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
+    #: Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
     upstream_altered: Optional[List[str]] = None
 
 
@@ -270,9 +258,7 @@ class TestData(Model):
     changes: Optional[Dict[str, Change]]
     #: The thing as it is now.
     object: TestObject
-    #: Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
+    #: Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
     upstream_altered: Optional[List[str]] = None
 
 
@@ -285,9 +271,7 @@ class WalletData(Model):
     object: WalletObject
     #: The item exactly as the API listed it, but for what `upstream_altered` names. What is in it is Lumo's to change.
     upstream: Dict[str, Any]
-    #: Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
+    #: Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly.
     upstream_altered: Optional[List[str]] = None
 
 

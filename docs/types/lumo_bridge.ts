@@ -163,7 +163,7 @@ export interface Envelope {
   /** The company whose key reads; absent until it is known. */
   company_id?: string;
   /** What it is about. */
-  data: { [member: string]: unknown };
+  data: object;
   /** When the bridge noticed. */
   detected_at: string;
   /** Where it is read: `production`, `staging`, or the server's host; absent until the company is known. */
@@ -190,9 +190,7 @@ export interface AccountData {
   changes: { [field: string]: Change } | null;
   /** The thing as it is now. */
   object: AccountObject;
-  /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
+  /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
   upstream_altered?: string[];
 }
 
@@ -202,9 +200,7 @@ export interface DeliveryData {
   changes: { [field: string]: Change } | null;
   /** The thing as it is now. */
   object: DeliveryObject;
-  /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
+  /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
   upstream_altered?: string[];
 }
 
@@ -216,9 +212,7 @@ export interface DepositData {
   object: DepositObject;
   /** The item exactly as the API listed it, but for what `upstream_altered` names. What is in it is Lumo's to change. */
   upstream: { [member: string]: unknown };
-  /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
+  /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
   upstream_altered?: string[];
 }
 
@@ -228,9 +222,7 @@ export interface EndpointData {
   changes: { [field: string]: Change } | null;
   /** The thing as it is now. */
   object: EndpointObject;
-  /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
+  /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
   upstream_altered?: string[];
 }
 
@@ -240,9 +232,7 @@ export interface ListingData {
   changes: { [field: string]: Change } | null;
   /** The thing as it is now. */
   object: ListingObject;
-  /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
+  /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
   upstream_altered?: string[];
 }
 
@@ -252,9 +242,7 @@ export interface RejectData {
   changes: { [field: string]: Change } | null;
   /** The thing as it is now. */
   object: RejectObject;
-  /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
+  /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
   upstream_altered?: string[];
 }
 
@@ -264,9 +252,7 @@ export interface TestData {
   changes: { [field: string]: Change } | null;
   /** The thing as it is now. */
   object: TestObject;
-  /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
+  /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
   upstream_altered?: string[];
 }
 
@@ -278,9 +264,7 @@ export interface WalletData {
   object: WalletObject;
   /** The item exactly as the API listed it, but for what `upstream_altered` names. What is in it is Lumo's to change. */
   upstream: { [member: string]: unknown };
-  /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that:
-JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too
-large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
+  /** Where `upstream` and `changes` are spelled differently from what the API listed, because some JSON readers refuse that: JSON Pointers within `data`. U+FFFD stands for U+0000 and for half a surrogate pair, a string for a number that is too large, and of a key that stood twice the last is left. The column `raw` of the tables has the item exactly. */
   upstream_altered?: string[];
 }
 
