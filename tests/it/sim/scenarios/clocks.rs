@@ -30,7 +30,7 @@ async fn a_watermark_that_is_yet_to_come_hides_no_trouble() {
     scene.script(|_, _, _| Act::Fail(Failure::Status500));
     for minute in 0..12 {
         let stalled = store.progress(DEPOSITS).await.unwrap().stalled_since;
-        assert_eq!(stalled.is_some(), minute > 6, "minute {minute}");
+        assert_eq!(stalled.is_some(), minute > 5, "minute {minute}");
         scene.0.timeless_failing(Call::Tick(DEPOSITS)).await;
         scene.rest(60);
     }
