@@ -45,13 +45,13 @@ function endpoints({ endpoints }, activity) {
   const row = (one) => make("tr", { "data-key": one.name },
     cell("Endpoint", [make("strong", {}, one.name), make("p", { class: "soft" }, one.is_configured ? one.origin ?? "" : "no longer configured")]),
     cell("State", [state(one.state), one.last_error && one.state !== "active" ? make("p", { class: "why" }, cut(one.last_error, 120)) : null]),
-    cell("Delivered in this hour", (last[one.name]?.delivered ?? 0).toLocaleString(), "n"),
+    cell("Delivered, last hour", (last[one.name]?.delivered ?? 0).toLocaleString(), "n"),
     cell("Waiting", waiting(one), "n"),
     cell("Oldest wait", one.oldest_waiting_at ? span(age(one.oldest_waiting_at)) : null, age(one.oldest_waiting_at ?? new Date()) > LATE ? "warn" : ""),
     cell("Dead", one.dead ? count(one, "dead", one.dead) : "0", one.dead ? "n bad" : "n"),
     cell("Last success", ago(one.last_success_at)),
     make("td", { class: "actions" }, one.is_configured ? [test(one.name), " ", one.state === "active" ? pause(one.name) : resume(one.name)] : null));
-  return table("endpoints", ["Endpoint", "State", ["Delivered in this hour", "n"], ["Waiting", "n"], "Oldest wait", ["Dead", "n"], "Last success", ["", "actions"]], endpoints.map(row),
+  return table("endpoints", ["Endpoint", "State", ["Delivered, last hour", "n"], ["Waiting", "n"], "Oldest wait", ["Dead", "n"], "Last success", ["", "actions"]], endpoints.map(row),
     "No endpoint is configured: changes are stored, nobody is told.");
 }
 
