@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 /// Every transaction that the program runs.
-const NAMES: [&str; 51] = [
+const NAMES: [&str; 52] = [
     "account.admit",
     "account.adopt",
     "blocks.replace",
@@ -47,6 +47,7 @@ const NAMES: [&str; 51] = [
     "sweep.load",
     "sweep.save",
     "sync.finish",
+    "sync.imported",
     "sync.forget_rejects",
     "sync.note",
     "sync.page",
