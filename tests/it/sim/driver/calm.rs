@@ -124,7 +124,7 @@ impl Driver {
     }
 
     /// Every deposit comes to its end, and the last of all is a week ago.
-    fn age(&self) {
+    pub(crate) fn age(&self) {
         let mut live = self.bridge.server.live();
         live.world.pass_time(TimeDelta::seconds(1));
         for index in 0..live.world.rows(Kind::Deposit).len() {

@@ -67,7 +67,8 @@ async fn a_total_that_is_too_low_or_missing_is_known_to_be_and_costs_nothing() {
                 live(&mut scene, 1).await;
                 scene.change(|world| world.burst(DEPOSITS, 1));
             }
-            live(&mut scene, 3).await;
+            scene.0.age();
+            live(&mut scene, 12).await;
             let before = scene.requests();
             let (_, sweeps) = live(&mut scene, 9).await;
             assert_eq!(sweeps, 0, "{why}: sweeps that do not wait for the schedule");
