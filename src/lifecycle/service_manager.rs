@@ -2,7 +2,7 @@
 //! and, for its watchdog, alive.
 //!
 //! Nothing is sent where the environment names no `NOTIFY_SOCKET`. A message that cannot be sent is logged, and holds the
-//! daemon up for [`SEND_TIMEOUT`] at most.
+//! daemon up for a second at most.
 
 use std::io;
 use std::time::Duration;
