@@ -175,6 +175,14 @@ class Scene:
         meanwhile()
         self.start()
 
+    def hang(self, meanwhile):
+        """The bridge keeps its connections and answers nothing."""
+        self.bridge.process.send_signal(signal.SIGSTOP)
+        try:
+            meanwhile()
+        finally:
+            self.bridge.process.send_signal(signal.SIGCONT)
+
     def reload(self):
         self.bridge.process.send_signal(signal.SIGHUP)
 

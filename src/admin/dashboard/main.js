@@ -20,6 +20,7 @@ let lastAnswer = null;
 let following = null;
 let hurryUntil = 0;
 let isUp = null;
+let isGone = false;
 
 // When to look.
 
@@ -116,6 +117,8 @@ function goOn(view, filter) {
 // The head: one sentence, what to do, and whose bridge this is.
 
 function head({ summary, findings, account, version, database }) {
+  isGone = false;
+  live();
   const worst = findings[0];
   const kind = !worst ? "good" : worst.severity === "notice" ? "warn" : "bad";
   say(kind, summary, worst?.hint);
@@ -149,6 +152,16 @@ function trouble(error) {
   if (error.isGone) say("bad", `${error.message}.`, `The page asks again by itself; is \`lumo-bridge run\` still running?${since}`);
   else say("bad", `This page is not up to date: ${error.message}.`, since.trim());
   document.body.classList.add("stale");
+  isGone = Boolean(error.isGone);
+  live();
+}
+
+/** Whether what happens is shown at once. A bridge that hangs keeps its connections, and sends nothing. */
+function live() {
+  if (isUp === null) return;
+  const isLive = isUp && !isGone;
+  find("live").textContent = isLive ? "live" : "connection lost, trying again";
+  find("live").className = isLive ? "good" : "warn";
 }
 
 // What happens meanwhile.
@@ -166,10 +179,9 @@ function begin() {
     setTimeout(lookNow, SOON);
   };
   follow(told, (up) => {
-    find("live").textContent = up ? "live" : "connection lost, trying again";
-    find("live").className = up ? "good" : "warn";
     if (isUp !== null && isUp !== up) lookNow();
     isUp = up;
+    live();
   }, mine.signal).finally(() => {
     if (following === mine) following = null;
   });
