@@ -18,7 +18,8 @@ pub type Progress = progress::Model;
 /// What a round changes of its listing's progress.
 #[derive(Clone, Debug)]
 pub struct Advance<'a> {
-    /// The watermarks only grow, and the times of the first import are set once. Its `memory` is not written.
+    /// The watermarks only grow, and the start of the first import is set once. Its `memory` is not written, nor the end of the
+    /// first import, which [`Store::end_import`] stores.
     pub progress: &'a Progress,
     pub memory: Remembered,
 }
@@ -135,7 +136,6 @@ impl Tx {
             .set(progress::ActiveModel {
                 first_run_at: Set(known.first_run_at.or(progress.first_run_at)),
                 import_started_at: Set(known.import_started_at.or(progress.import_started_at)),
-                import_done_at: Set(known.import_done_at.or(progress.import_done_at)),
                 page_limit: Set(progress.page_limit),
                 last_total: Set(progress.last_total),
                 complete_through: Set(known.complete_through.max(progress.complete_through)),
