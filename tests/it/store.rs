@@ -8,7 +8,7 @@ mod commit;
 mod deliveries;
 mod endpoints;
 mod events;
-mod failures;
+pub(crate) mod failures;
 pub(crate) mod fixture;
 mod ingest;
 mod innodb;

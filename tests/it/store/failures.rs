@@ -5,7 +5,7 @@
 //! says that it cannot write until it can.
 
 mod acts;
-mod faults;
+pub(crate) mod faults;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -124,7 +124,7 @@ impl Chance {
             Some(steps) => self.database.recorded(step, &steps.front()?.strikes),
             None => self.database.drawn(step, rate),
         }?;
-        let fault = strike.fault.at(step);
+        let fault = strike.fault();
         self.record.push(Line::DatabaseFails(strike));
         Some(fault)
     }

@@ -1,50 +1,18 @@
 //! A database that fails now and then, at a statement of a transaction or as it commits.
 
 use std::collections::HashMap;
-use std::io;
-use std::sync::Arc;
 
-use lumo_bridge::store::failpoint::{self, Failpoint, Step};
+use lumo_bridge::store::failpoint::{Failpoint, Fault, Step};
 use rand::RngExt;
 use rand::rngs::StdRng;
+use sea_orm::DbBackend;
 use serde::{Deserialize, Serialize};
 
 use super::Server;
+use crate::store::failures::faults::Kind;
 
-/// How a statement fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Fault {
-    /// The disk is full: SQLite ends the transaction by itself.
-    DiskFull,
-    /// The file cannot be read or written: so does it then.
-    InputOutput,
-    /// A value cannot be written, and the transaction is as it was.
-    Unencodable,
-    /// It was done, and nobody hears of it.
-    AnswerLost,
-}
-
-const FAULTS: [Fault; 4] = [Fault::DiskFull, Fault::InputOutput, Fault::Unencodable, Fault::AnswerLost];
-
-impl Fault {
-    pub(super) fn at(self, step: Step) -> failpoint::Fault {
-        match self {
-            // What fills it cannot be written in the place of a commit.
-            Self::DiskFull if !step.is_commit => failpoint::Fault::First(
-                "PRAGMA max_page_count = 1; \
-                 INSERT INTO lumo_meta (name, value) VALUES ('full', hex(zeroblob(4000000)))"
-                    .to_owned(),
-            ),
-            Self::DiskFull | Self::InputOutput => {
-                let broken = sqlx::Error::Io(io::ErrorKind::BrokenPipe.into());
-                failpoint::Fault::FirstThenFails("ROLLBACK".to_owned(), Arc::new(broken))
-            }
-            Self::Unencodable => failpoint::Fault::Fails(Arc::new(sqlx::Error::Encode("out of range".into()))),
-            Self::AnswerLost => failpoint::Fault::AnswerLost,
-        }
-    }
-}
+/// How SQLite fails, without whoever waits for it giving up: that is what a process does that dies.
+const FAULTS: [Kind; 5] = [Kind::DiskFull, Kind::InputOutput, Kind::ReadOnly, Kind::Unencodable, Kind::AnswerLost];
 
 /// Where in a call a statement fails.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +22,13 @@ pub(crate) struct Strike {
     nth: u32,
     /// Which of its statements.
     number: u32,
-    pub(super) fault: Fault,
+    fault: Kind,
+}
+
+impl Strike {
+    pub(super) fn fault(&self) -> Fault {
+        self.fault.fault(DbBackend::Sqlite)
+    }
 }
 
 pub(super) struct Database {

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use lumo_bridge::store::failpoint::{Failpoint, Fault, Step};
 use sea_orm::DbBackend;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 /// What goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
     DiskFull,
     InputOutput,
     /// The server ends the session, or the connection is lost.
@@ -37,7 +39,7 @@ pub(super) const KINDS: [Kind; 8] = [
 
 impl Kind {
     /// As this database fails. SQLite ends the transaction by itself when its file fails.
-    pub(super) fn fault(self, backend: DbBackend) -> Fault {
+    pub(crate) fn fault(self, backend: DbBackend) -> Fault {
         let lost = || Arc::new(sqlx::Error::Io(io::ErrorKind::BrokenPipe.into()));
         let first = |sql: &str| Fault::First(sql.to_owned());
         let raise = |state: &str| first(&format!("DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$"));
