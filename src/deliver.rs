@@ -9,6 +9,8 @@ mod attempt;
 mod breaker;
 mod command;
 mod dispatcher;
+#[cfg(test)]
+mod fixture;
 mod limits;
 mod machine;
 mod meters;

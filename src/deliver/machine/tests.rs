@@ -7,6 +7,7 @@ use lumo_bridge_entity::endpoint::State;
 use lumo_bridge_entity::exception::{self, Reason};
 
 use super::*;
+use crate::deliver::fixture;
 use crate::model::id::EventId;
 use crate::model::retry::Outcome;
 use crate::model::retry::Verdict;
@@ -23,23 +24,7 @@ fn at(seconds: i64) -> DateTime<Utc> {
 }
 
 fn row(state: State) -> endpoint::Model {
-    endpoint::Model {
-        name: "shop".parse().unwrap(),
-        state,
-        since: at(0),
-        consecutive_failures: 0,
-        last_success_at: None,
-        last_error: None,
-        hold_until: None,
-        removed_at: None,
-        ordering: "user".to_owned(),
-        fingerprint: 1,
-        process: Some(1),
-        lease_ms: 60_000,
-        backfill_since: None,
-        backfill_place: None,
-        backfill_done_at: None,
-    }
+    fixture::row("shop", state)
 }
 
 fn position(position: i64) -> position::Model {

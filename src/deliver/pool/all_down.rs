@@ -56,29 +56,14 @@ fn health(row: &endpoint::Model, now: DateTime<Utc>) -> Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deliver::fixture;
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::seconds(second)
     }
 
-    fn row(name: &str, state: State, failures: i32) -> endpoint::Model {
-        endpoint::Model {
-            name: name.parse().unwrap(),
-            state,
-            since: at(0),
-            consecutive_failures: failures,
-            last_success_at: None,
-            last_error: None,
-            hold_until: None,
-            removed_at: None,
-            ordering: "user".to_owned(),
-            fingerprint: 1,
-            process: Some(1),
-            lease_ms: 60_000,
-            backfill_since: None,
-            backfill_place: None,
-            backfill_done_at: None,
-        }
+    fn row(name: &str, state: State, consecutive_failures: i32) -> endpoint::Model {
+        endpoint::Model { consecutive_failures, ..fixture::row(name, state) }
     }
 
     fn noted(all: &mut AllDown, rows: &[endpoint::Model]) -> Vec<String> {
