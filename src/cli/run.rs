@@ -1,7 +1,6 @@
 //! `run`: the daemon.
 
 use anyhow::Context as _;
-use tokio_util::task::TaskTracker;
 
 use super::context::Context;
 use super::failure::Failure;
@@ -12,7 +11,7 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let hangups = lifecycle::hangups().context("signals cannot be listened to")?;
     let (config, level, exporter) = context.load()?;
     let daemon = reload::daemon(config, context.clock().clone()).map_err(Failure::configuration)?;
-    service_manager::keep_alive(&TaskTracker::new(), context.stop());
+    service_manager::keep_alive(context.stop());
     let source = Source { path: context.config_file().map(Into::into), level, hangups };
     let work = Box::pin(source.run(daemon, context.stop()));
     Ok(match exporter {

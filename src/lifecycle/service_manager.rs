@@ -10,7 +10,6 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tokio_util::task::TaskTracker;
 
 use super::Stop;
 use crate::chain::Chain;
@@ -46,7 +45,8 @@ pub async fn stopping() {
 
 /// Sends a sign of life twice in each period of the watchdog, if there is one, until `stop.hard` is cancelled. It comes from a
 /// task like all others, so none is sent once the runtime no longer gives tasks their turn.
-pub fn keep_alive(tasks: &TaskTracker, stop: &Stop) {
+#[expect(clippy::disallowed_methods, reason = "nothing waits for it: a process that has ended needs no sign of life")]
+pub fn keep_alive(stop: &Stop) {
     let Some(period) = sd_notify::watchdog_enabled().map(|limit| limit / 2).filter(|period| !period.is_zero()) else {
         return;
     };
@@ -58,7 +58,7 @@ pub fn keep_alive(tasks: &TaskTracker, stop: &Stop) {
             send(vec![NotifyState::Watchdog]).await;
         }
     };
-    tasks.spawn(stop.hard.clone().run_until_cancelled_owned(pings));
+    drop(tokio::spawn(stop.hard.clone().run_until_cancelled_owned(pings)));
 }
 
 async fn send(message: Vec<NotifyState<'static>>) {
