@@ -18,11 +18,12 @@ fn closed_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Asserts that no four characters of the secret stand in the text, but for what stands in it without the secret, too.
-fn assert_hidden(secret: &str, text: &str, around: &str) {
+/// Asserts that no four characters of the secret stand in the text. Pick secrets whose parts no log has by itself: `12:3`
+/// is also a time of day.
+fn assert_hidden(secret: &str, text: &str) {
     let letters: Vec<char> = secret.chars().collect();
     for part in letters.windows(4).map(|part| part.iter().collect::<String>()) {
-        assert!(!text.contains(&part) || around.contains(&part), "{part:?} of {secret:?} is shown: {text}");
+        assert!(!text.contains(&part), "{part:?} of {secret:?} is shown: {text}");
     }
 }
 
@@ -41,7 +42,7 @@ async fn the_password_of_the_database_is_shown_in_no_way() {
                 for command in [&["config", "show"][..], &["status", "-vv"], &["check"], &["run"]] {
                     let finished = stage.command(command).await;
                     let said = finished.stdout + &finished.stderr;
-                    assert_hidden(&password, &said, "");
+                    assert_hidden(&password, &said);
                     assert!(!said.contains("hush-hush"), "{said}");
                     let is_refused = said.contains("percent-encode") || said.contains("special characters as %XX");
                     assert!(said.contains("shop:***@127.0.0.1") || is_refused || command[0] == "status", "{said}");
@@ -67,16 +68,16 @@ async fn user(database: &Database, create: &str, password: &str) -> (String, Url
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_password_of_any_characters_works_and_is_not_logged_at_trace() {
-    const PASSWORD: &str = "p@ss/w#rd?12:34%41";
+    const PASSWORD: &str = "p@ss/w#rd?x:y&z%41";
     for (database, create, drop) in [
         (
             Database::postgres().await,
-            "CREATE ROLE NAME LOGIN SUPERUSER PASSWORD 'p@ss/w#rd?12:34%41'",
+            "CREATE ROLE NAME LOGIN SUPERUSER PASSWORD 'p@ss/w#rd?x:y&z%41'",
             "DROP OWNED BY NAME; DROP ROLE NAME",
         ),
         (
             Database::mariadb().await,
-            "GRANT ALL ON *.* TO NAME@'%' IDENTIFIED BY 'p@ss/w#rd?12:34%41'",
+            "GRANT ALL ON *.* TO NAME@'%' IDENTIFIED BY 'p@ss/w#rd?x:y&z%41'",
             "DROP USER NAME@'%'",
         ),
     ] {
@@ -84,18 +85,18 @@ async fn a_password_of_any_characters_works_and_is_not_logged_at_trace() {
         let (name, url) = user(&stage.database, create, PASSWORD).await;
         stage.settings.set("log.level", json!("trace"));
         let mut wrong = url.clone();
-        wrong.set_password(Some("wr0ng-hunter2")).unwrap();
+        wrong.set_password(Some("wr0ng#h%nt3r")).unwrap();
         stage.settings.set("database.url", json!(wrong.as_str()));
         let finished = stage.command(&["sync", "-vv"]).await;
         assert_eq!(finished.status.code(), Some(1), "{finished:?}");
-        assert_hidden("wr0ng-hunter2", &finished.stderr, "");
+        assert_hidden("wr0ng#h%nt3r", &finished.stderr);
 
         stage.settings.set("database.url", json!(url.as_str()));
         let mut bridge = stage.daemon();
         bridge.until_logged("started", PATIENCE).await;
         stage.until_imported().await;
         for secret in [PASSWORD, &encoded(PASSWORD)] {
-            assert_hidden(secret, &bridge.log(), "");
+            assert_hidden(secret, &bridge.log());
         }
         bridge.stop().await;
         for statement in drop.replace("NAME", &name).split("; ") {
