@@ -82,6 +82,11 @@ impl Breaker {
         }
     }
 
+    /// Whether the last answer was a success. If not, a failure may be the endpoint's and not the delivery's.
+    pub(super) const fn took_the_last(&self) -> bool {
+        self.last_success_at.is_some() && self.last_error.is_none()
+    }
+
     pub(super) fn is_failing(&self) -> bool {
         self.state == State::Failing
     }

@@ -36,7 +36,7 @@ use crate::model::condition::Condition;
 use crate::model::id::EndpointName;
 use crate::model::retry::Policy;
 use crate::model::subscriber::Order;
-use crate::store::delivery::{Due, GroupCommit, Refreshed};
+use crate::store::delivery::{Due, GroupCommit, LongestWaits, Refreshed};
 use hand::Hand;
 use write::Writing;
 
@@ -53,6 +53,10 @@ const ACK_POLL: Duration = Duration::from_secs(1);
 const RARE_ACK_POLL: Duration = Duration::from_secs(60);
 /// The most acknowledgements that are read at once.
 const MAX_ACKS: usize = 500;
+/// The longest wait for an acknowledgement, and the longest hold of a lane.
+const LONGEST: TimeDelta = TimeDelta::days(3650);
+/// If the clock was set back by more, times that were stored before are not believed.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(1);
 /// The part of the lease that must remain when a request times out, to write its result.
 const WRITE_MARGIN: Duration = Duration::from_secs(5);
 
@@ -72,11 +76,30 @@ pub(super) struct Settings {
     pub(super) when: Option<Arc<Condition>>,
 }
 
+impl Settings {
+    fn longest_waits(&self) -> LongestWaits {
+        let most = |time: Duration| TimeDelta::from_std(time).unwrap_or(LONGEST).min(LONGEST);
+        LongestWaits {
+            retry: most(self.policy.longest_wait()),
+            hold: self.max_hold.min(LONGEST),
+            ack: most(self.ack_within.unwrap_or_default()),
+        }
+    }
+}
+
 /// One moment by two clocks: schedules use the calendar, and waits of this process its monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
     pub(super) utc: DateTime<Utc>,
     pub(super) instant: Instant,
+}
+
+impl Now {
+    /// Whether the calendar was set back since.
+    fn is_set_back_since(self, before: Self) -> bool {
+        let passed = TimeDelta::from_std(self.instant - before.instant).unwrap_or(LONGEST);
+        before.utc + passed - self.utc > CLOCK_TOLERANCE
+    }
 }
 
 /// Which of the jobs that run one at a time are running.
@@ -133,6 +156,8 @@ pub(super) struct Machine {
     has_rows: bool,
     next_due: Option<DateTime<Utc>>,
     wants_refresh: bool,
+    /// Whether times of the rows were corrected since the clock was wrong.
+    believes_times: bool,
     acks_at: Instant,
     /// No reads before this time, after the database failed.
     not_before: Option<Instant>,
@@ -179,6 +204,8 @@ impl Machine {
             next_due: None,
             // Reads what commands left to the leader, and the end of the log.
             wants_refresh: true,
+            // The clock of an earlier leader may have been ahead.
+            believes_times: false,
             acks_at: now.instant,
             not_before: None,
             probes: 0,
@@ -200,6 +227,9 @@ impl Machine {
     /// Takes what happened, and returns what to do.
     pub(super) fn step(&mut self, input: Input, now: Now) -> Vec<Action> {
         let mut actions = Vec::new();
+        if now.is_set_back_since(self.stepped_at) {
+            (self.believes_times, self.wants_refresh) = (false, true);
+        }
         self.stepped_at = now;
         self.take(input, now, &mut actions);
         if self.is_over {
@@ -320,11 +350,11 @@ impl Machine {
             self.wants_refresh = true;
             return self.failed(now);
         };
-        let Some(Refreshed { endpoint, position, touched, wanted, last_seq }) = refreshed else {
+        let Some(Refreshed { endpoint, position, touched, wanted, last_seq, .. }) = refreshed else {
             self.is_over = true;
             return;
         };
-        self.is_acquainted = true;
+        (self.is_acquainted, self.believes_times) = (true, true);
         self.revision = position.revision;
         self.commits = position.commits;
         if position.position != self.position {

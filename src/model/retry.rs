@@ -100,6 +100,20 @@ impl Policy {
         }
     }
 
+    /// Attempts that a wait follows: after one more the delivery is dead.
+    #[must_use]
+    pub fn retries(&self) -> u32 {
+        u32::try_from(self.schedule.len()).unwrap_or(u32::MAX)
+    }
+
+    /// No wait that follows from an attempt is longer.
+    #[must_use]
+    pub fn longest_wait(&self) -> Duration {
+        let wait = self.schedule.iter().copied().max().unwrap_or_default().max(self.retry_after_cap);
+        let jitter = Duration::try_from_secs_f64(wait.as_secs_f64() * self.jitter.clamp(0.0, 1.0));
+        wait.saturating_add(jitter.unwrap_or_default()).min(LONGEST_WAIT)
+    }
+
     fn step(&self, attempts: u32) -> Option<Duration> {
         let made = usize::try_from(attempts).ok()?;
         self.schedule.get(made.saturating_sub(1)).copied()

@@ -13,6 +13,7 @@ mod backfill;
 mod command;
 mod commit;
 mod due;
+mod future;
 mod lane;
 mod leader;
 mod position;
@@ -30,6 +31,7 @@ pub use commit::{
     Amend, Attempted, Committed, EndpointNote, Fate, GroupCommit, Item, KnownRow, StateTransition, Written,
 };
 pub use due::{Due, DueRow};
+pub use future::LongestWaits;
 pub use refresh::Refreshed;
 pub use sink::{Failure, SinkRun};
 

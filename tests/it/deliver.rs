@@ -3,6 +3,7 @@
 mod acks;
 mod filter;
 mod order;
+mod outage;
 mod shared;
 mod sink;
 mod woken;
@@ -48,7 +49,11 @@ async fn a_failing_delivery_is_retried_by_the_schedule_and_then_dead_and_listed(
     let mut stage = Stage::new(database, World::live(seed())).await;
     let waits = [5, 30, 120];
     stage.settings.set("callbacks.defaults.retry", json!({ "schedule": ["5s", "30s", "2m"], "jitter": 0.0 }));
-    stage.receiver.script(|_| Answer { body: b"try later".to_vec(), ..Answer::status(500) });
+    let refuses_one = |request: &lumo_simulator::Received| match request.stream.as_deref() {
+        Some("user:user 0") => Answer { body: b"try later".to_vec(), ..Answer::status(500) },
+        _ => Answer::status(200),
+    };
+    stage.receiver.script(refuses_one);
     let parts = announced_users(&mut stage, 1).await;
     let delivering = parts.deliver().await;
 
@@ -58,14 +63,20 @@ async fn a_failing_delivery_is_retried_by_the_schedule_and_then_dead_and_listed(
         });
         one_waiting_for(&stage, parts.clock.now() + TimeDelta::seconds(wait)).await;
         assert_eq!(stage.database.count("lumo_undelivered", "state = 'retrying' AND last_status = 500").await, 1);
+        // Others are taken, so that it is the delivery that fails, and not its receiver.
+        stage.world.add_wallet(&format!("friend {attempts}"));
+        parts.sync().await;
+        let taken = "SELECT COUNT(*) FROM lumo_deliveries WHERE state = 'delivered'";
+        stage.database.until_at_least(attempts, PATIENCE, taken).await;
         parts.clock.advance(TimeDelta::seconds(wait));
     }
     let dead = "SELECT COUNT(*) FROM lumo_deliveries WHERE state = 'dead' AND attempts = 4 AND next_attempt_at IS NULL";
     stage.database.until_at_least(1, PATIENCE, dead).await;
-    assert_eq!(stage.receiver.count(), 4);
-    let attempts: Vec<_> = stage.receiver.received().iter().map(|request| request.attempt).collect();
+    let received = stage.receiver.received();
+    let refused: Vec<_> = received.iter().filter(|one| one.stream.as_deref() == Some("user:user 0")).collect();
+    let attempts: Vec<_> = refused.iter().map(|request| request.attempt).collect();
     assert_eq!(attempts, [Some(1), Some(2), Some(3), Some(4)]);
-    assert_eq!(stage.receiver.distinct(), 1, "every attempt has the same id");
+    assert_eq!(stage.receiver.distinct(), 4, "every attempt has the same id");
     assert_eq!(stage.database.count("lumo_undelivered", "state = 'dead'").await, 1, "what is dead is listed");
     assert_eq!(stage.database.count("lumo_delivery_attempts", "response_body = 'try later'").await, 4);
 
@@ -73,9 +84,9 @@ async fn a_failing_delivery_is_retried_by_the_schedule_and_then_dead_and_listed(
     stage.receiver.unscript();
     stage.world.add_deposit_for("user 0", "1").unwrap();
     parts.sync().await;
-    assert!(stage.receiver.wait_for(5, PATIENCE).await);
+    assert!(stage.receiver.wait_for(8, PATIENCE).await);
     delivering.stop().await;
-    assert_eq!(stage.database.count("lumo_deliveries", "state = 'delivered'").await, 1);
+    assert_eq!(stage.database.count("lumo_deliveries", "state = 'delivered'").await, 4);
 }
 
 async fn retry_after_holds_the_whole_endpoint(database: Database) {

@@ -6,6 +6,7 @@ use crate::chain::Chain;
 use crate::deliver::machine::{Action, Candidate, Input, Read};
 use crate::model::id::EndpointName;
 use crate::model::subscriber::Order;
+use crate::store::delivery::Refreshed;
 use crate::store::log::Slice;
 use crate::store::{Error, Store};
 
@@ -40,9 +41,13 @@ pub(in crate::deliver) async fn run(
         Action::FindOut => {
             Input::FoundOut(said("end of a commit not known yet; trying again", store.confirmed_position(name).await))
         }
-        Action::Refresh { epoch, cursor } => {
-            let refreshed = store.refresh(name, epoch, cursor, now).await;
-            Input::Refreshed(said("endpoint not looked at; trying again", refreshed))
+        Action::Refresh { epoch, cursor, longest } => {
+            let refreshed = store.refresh(name, epoch, cursor, longest, now).await;
+            let refreshed = said("endpoint not looked at; trying again", refreshed);
+            if let Some(Some(Refreshed { corrected: rows @ 1.., .. })) = &refreshed {
+                tracing::warn!(endpoint = %name, rows, "due times in the future are corrected: a clock is wrong, or was");
+            }
+            Input::Refreshed(refreshed)
         }
         Action::LoadAcks { limit, due_by } => {
             let rows = store.acknowledged(name, limit, due_by).await;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::judge::Report;
 use crate::model::id::EventId;
 use crate::model::retry::Verdict;
-use crate::store::delivery::{Acknowledged, Due, DueRow, GroupCommit, Refreshed, Written};
+use crate::store::delivery::{Acknowledged, Due, DueRow, GroupCommit, LongestWaits, Refreshed, Written};
 use crate::store::log::{LogEvent, Slice};
 
 /// An input of the machine. `None` means that the database failed.
@@ -104,6 +104,8 @@ pub(in crate::deliver) enum Action {
     Refresh {
         epoch: i64,
         cursor: i64,
+        /// With it, times that lie further ahead are corrected.
+        longest: Option<LongestWaits>,
     },
     LoadAcks {
         limit: usize,

@@ -6,15 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::attempt::AttemptResult;
 
 use super::entry::Decided;
-use super::{ACK_POLL, Action, Candidate, MAX_ACKS, Machine, Notice, Now, RARE_ACK_POLL, Read};
+use super::{ACK_POLL, Action, Candidate, LONGEST, MAX_ACKS, Machine, Notice, Now, RARE_ACK_POLL, Read};
 use crate::deliver::breaker::Sign;
 use crate::model::id::EventId;
 use crate::model::retry::{Outcome, Unreachable, Verdict};
 use crate::setting::Span;
 use crate::store::delivery::{Acknowledged, Amend, Attempted, DueRow, Fate};
-
-/// The longest wait for an acknowledgement, and the longest hold of a lane.
-const LONGEST: TimeDelta = TimeDelta::days(3650);
 
 /// The result of one request, or of one run of a sink.
 #[derive(Clone, Debug)]
@@ -31,6 +28,11 @@ pub(in crate::deliver) struct Report {
 impl Report {
     const fn is_success(&self) -> bool {
         matches!(self.outcome, Outcome::Accepted { .. })
+    }
+
+    /// Whether the request could not be made, which says nothing about the endpoint.
+    const fn is_ours(&self) -> bool {
+        matches!(self.outcome, Outcome::Unreachable(Unreachable::Request))
     }
 
     /// Whether it took too long, here or behind a gateway.
@@ -63,15 +65,18 @@ impl Machine {
         let attempts = if counts { attempts.saturating_add(1) } else { attempts };
         let made = u32::try_from(tries).unwrap_or(u32::MAX).max(1);
         let policy = &self.settings.policy;
+        // Nothing dies of an outage: while the endpoint takes nothing else, the last wait of the schedule is repeated.
+        let may_die = report.is_ours() || self.breaker.took_the_last();
+        let spent = if may_die { made } else { made.min(policy.retries()) };
         let verdict = if is_probe && !is_success {
             Verdict::RetryAt(now.utc)
         } else {
-            policy.judge(made, &report.outcome, now.utc, &mut self.rng)
+            policy.judge(spent, &report.outcome, now.utc, &mut self.rng)
         };
         let sign = Sign {
             succeeded: is_success,
             gone: report.status == Some(410),
-            hold: policy.hold(made, &report.outcome),
+            hold: policy.hold(spent, &report.outcome),
             error: report.error.clone(),
         };
         self.judge_endpoint(&sign, &report, now, actions);
@@ -96,8 +101,7 @@ impl Machine {
         } else if report.is_strain() {
             self.concurrency.strained(now.instant);
         }
-        // A request that could not be made says nothing about the endpoint.
-        if matches!(report.outcome, Outcome::Unreachable(Unreachable::Request)) {
+        if report.is_ours() {
             return;
         }
         let was_failing = self.breaker.is_failing();

@@ -37,7 +37,8 @@ impl Machine {
         let is_asking = self.busy.is_asking();
         if self.wants_refresh && self.is_unwritten() && !is_asking {
             (self.wants_refresh, self.busy.refreshing) = (false, true);
-            actions.push(Action::Refresh { epoch: self.epoch, cursor: self.hand.cursor() });
+            let longest = (!self.believes_times).then(|| self.settings.longest_waits());
+            actions.push(Action::Refresh { epoch: self.epoch, cursor: self.hand.cursor(), longest });
         }
         if !self.busy.refreshing
             && self.busy.running_sink.is_none()

@@ -2,6 +2,7 @@
 
 mod filter;
 mod news;
+mod outage;
 
 use lumo_bridge_entity::endpoint::State;
 use lumo_bridge_entity::exception::{self, Reason};
@@ -90,8 +91,14 @@ impl Bench {
         let machine = Machine::new(settings, &position(0), &row(state), lease, 1, now);
         let mut bench = Self { machine, now };
         bench.step(Input::Tick);
-        let refreshed =
-            Refreshed { endpoint: row(state), position: position(0), touched: vec![], wanted: vec![], last_seq: 0 };
+        let refreshed = Refreshed {
+            endpoint: row(state),
+            position: position(0),
+            touched: vec![],
+            wanted: vec![],
+            last_seq: 0,
+            corrected: 0,
+        };
         bench.step(Input::Refreshed(Some(Some(refreshed))));
         bench
     }

@@ -106,7 +106,7 @@ impl World {
         let id = process.id;
         let machines = std::mem::take(&mut process.machines);
         self.note(format!("process {id} is killed"));
-        let now = self.now().utc;
+        let now = self.now();
         for (name, running) in machines {
             for job in running.jobs {
                 if let Job::Request { sending, .. } = job
@@ -220,7 +220,7 @@ impl World {
             self.receivers.get_mut(name).unwrap().poison.insert(seq);
         }
         let receiver = self.receivers.get_mut(name).unwrap();
-        let mut outcome = receiver.take(seq, now.utc, &mut self.rng);
+        let mut outcome = receiver.take(seq, now, &mut self.rng);
         self.note(format!("{name}: {seq} arrives: {outcome:?}"));
         // The answer may be lost.
         if !self.is_calm && self.chance(2) {
@@ -263,7 +263,7 @@ impl World {
                 for job in late {
                     if let Job::Request { sending, .. } = job {
                         let seq = sending.event.seq;
-                        self.receivers.get_mut(&name).unwrap().never_heard(seq, now.utc);
+                        self.receivers.get_mut(&name).unwrap().never_heard(seq, now);
                         let report = report(Outcome::Unreachable(Unreachable::Timeout), now.utc);
                         running.jobs.push(Job::Tell(Input::Answered { seq, report }));
                     }

@@ -2,7 +2,7 @@
 
 use lumo_bridge_entity::exception::Reason;
 
-use super::world::{MAX_HOLD, World};
+use super::world::{MAX_HOLD, TIMEOUT, World};
 use crate::deliver::machine::Sending;
 use crate::model::id::EndpointName;
 
@@ -64,6 +64,20 @@ impl World {
             }
             let met = self.receivers[&name].events.get(&seq).cloned().unwrap_or_default();
             assert!(met.accepted > 0, "seed {}: {name} never accepted {seq}\n{}", self.seed, self.picture().await);
+        }
+        self.check_dead().await;
+    }
+
+    /// Checks that nothing is dead that may have died of an outage: its receiver took another one since it first arrived,
+    /// or just before.
+    async fn check_dead(&self) {
+        for (name, seq) in self.pairs("SELECT endpoint, seq FROM lumo_exceptions WHERE state = 'dead'").await {
+            let receiver = &self.receivers[&name];
+            let met = receiver.events.get(&seq).cloned().unwrap_or_default();
+            // Without an arrival, `when` could not be evaluated; without an acknowledgement, the receiver answered.
+            let Some(first_at) = met.first_at.filter(|_| met.accepted == 0) else { continue };
+            let took_another = receiver.accepted_at.is_some_and(|at| at + TIMEOUT >= first_at);
+            assert!(took_another, "seed {}: {name}'s {seq} died of an outage\n{}", self.seed, self.picture().await);
         }
     }
 

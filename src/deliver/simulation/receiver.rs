@@ -6,7 +6,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rand::RngExt;
 use rand::rngs::StdRng;
+use tokio::time::Instant;
 
+use crate::deliver::machine::Now;
 use crate::model::retry::{Outcome, Unreachable};
 
 /// The state of a receiver.
@@ -30,6 +32,8 @@ pub(super) struct SimulatedReceiver {
     /// Events that it always refuses.
     pub(super) poison: BTreeSet<i64>,
     pub(super) events: BTreeMap<i64, ReceivedEvent>,
+    /// When it last accepted one. Not by the calendar, which jumps.
+    pub(super) accepted_at: Option<Instant>,
 }
 
 /// What it has received of an event.
@@ -39,6 +43,7 @@ pub(super) struct ReceivedEvent {
     /// How often it answered with a 2xx, whether or not the answer arrived.
     pub(super) accepted: usize,
     pub(super) first_answer: Option<DateTime<Utc>>,
+    pub(super) first_at: Option<Instant>,
     pub(super) is_acknowledged: bool,
 }
 
@@ -55,16 +60,19 @@ impl SimulatedReceiver {
     }
 
     /// Notes that a callback was lost, which looks like a failure of the receiver.
-    pub(super) fn never_heard(&mut self, seq: i64, now: DateTime<Utc>) {
-        self.events.entry(seq).or_default().first_answer.get_or_insert(now);
+    pub(super) fn never_heard(&mut self, seq: i64, now: Now) {
+        let met = self.events.entry(seq).or_default();
+        met.first_answer.get_or_insert(now.utc);
+        met.first_at.get_or_insert(now.instant);
     }
 
     /// Takes a callback that arrives, and returns the answer.
-    pub(super) fn take(&mut self, seq: i64, now: DateTime<Utc>, rng: &mut StdRng) -> Outcome {
+    pub(super) fn take(&mut self, seq: i64, now: Now, rng: &mut StdRng) -> Outcome {
         let is_poison = self.poison.contains(&seq);
         let met = self.events.entry(seq).or_default();
         met.arrivals += 1;
-        met.first_answer.get_or_insert(now);
+        met.first_answer.get_or_insert(now.utc);
+        met.first_at.get_or_insert(now.instant);
         let outcome = match self.mood {
             _ if is_poison => Outcome::Refused { status: 500, retry_after: None },
             Mood::Flaky if rng.random_range(0..3) == 0 => Outcome::Refused { status: 502, retry_after: None },
@@ -79,6 +87,7 @@ impl SimulatedReceiver {
         };
         if matches!(outcome, Outcome::Accepted { .. }) {
             met.accepted += 1;
+            self.accepted_at = Some(now.instant);
         }
         outcome
     }

@@ -210,9 +210,15 @@ impl World {
         }
     }
 
-    /// Changes the offset of the calendar clock.
+    /// Changes the offset of the calendar clock: by some minutes, or by years, which the next jump ends.
     fn jump(&mut self) {
-        self.skew += TimeDelta::seconds(self.rng.random_range(-120..120));
+        let is_far = self.skew > TimeDelta::days(1);
+        let seconds = TimeDelta::seconds(self.rng.random_range(-120..120));
+        self.skew = match self.rng.random_range(0..4) {
+            _ if is_far => seconds,
+            0 => TimeDelta::days(self.rng.random_range(2..70 * 365)),
+            _ => self.skew + seconds,
+        };
         self.note(format!("the calendar is off by {}", self.skew));
     }
 
@@ -273,6 +279,9 @@ impl World {
     pub(super) async fn become_well(&mut self) {
         self.is_calm = true;
         self.note("from now on all is well".to_owned());
+        if self.skew > TimeDelta::days(1) {
+            self.jump();
+        }
         for receiver in self.receivers.values_mut() {
             receiver.mood = Mood::Well;
         }

@@ -6,7 +6,7 @@ use lumo_bridge_entity::{endpoint, position};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
-use super::Delivery;
+use super::{Delivery, LongestWaits};
 use crate::model::id::EndpointName;
 use crate::store::db::statement::Sql;
 use crate::store::{Error, Store};
@@ -22,11 +22,13 @@ pub struct Refreshed {
     pub wanted: Vec<i64>,
     /// The last event of the log.
     pub last_seq: i64,
+    /// Rows whose times were corrected.
+    pub corrected: u64,
 }
 
 impl Store {
-    /// Finishes the work that commands left to the leader of this epoch, who has read the log up to `cursor`. None if
-    /// another process leads.
+    /// Finishes the work that commands left to the leader of this epoch, who has read the log up to `cursor`, and
+    /// corrects times that lie further ahead than the `longest` waits. None if another process leads.
     ///
     /// # Errors
     /// If the database fails.
@@ -35,17 +37,28 @@ impl Store {
         endpoint: &EndpointName,
         epoch: i64,
         cursor: i64,
+        longest: Option<LongestWaits>,
         now: DateTime<Utc>,
     ) -> Result<Option<Refreshed>, Error> {
-        let done = self.tx("delivery.refresh", |tx| async move { tx.delivery().refresh(endpoint, epoch, now).await });
-        let Some((position, touched)) = done.await? else { return Ok(None) };
+        let done = self.tx("delivery.refresh", |tx| async move {
+            let Some(position) = tx.delivery().lock(endpoint).await?.filter(|row| row.epoch == epoch) else {
+                return Ok(None);
+            };
+            let corrected = match &longest {
+                Some(longest) => tx.delivery().correct_future(endpoint, longest, now).await?,
+                None => 0,
+            };
+            let (position, touched) = tx.delivery().refresh(endpoint, position, now).await?;
+            Ok(Some((position, touched, corrected)))
+        });
+        let Some((position, touched, corrected)) = done.await? else { return Ok(None) };
         let Some(row) = self.endpoint(endpoint).await? else { return Ok(None) };
         let wanted = if cursor > position.position {
             self.wanted_keys(endpoint, position.position, cursor, usize::MAX >> 1).await?
         } else {
             Vec::new()
         };
-        Ok(Some(Refreshed { endpoint: row, position, touched, wanted, last_seq: self.last_seq().await? }))
+        Ok(Some(Refreshed { endpoint: row, position, touched, wanted, last_seq: self.last_seq().await?, corrected }))
     }
 }
 
@@ -53,12 +66,11 @@ impl Delivery<'_> {
     async fn refresh(
         &self,
         endpoint: &EndpointName,
-        epoch: i64,
+        mut position: position::Model,
         now: DateTime<Utc>,
-    ) -> Result<Option<(position::Model, Vec<i64>)>, Error> {
-        let Some(mut position) = self.lock(endpoint).await?.filter(|row| row.epoch == epoch) else { return Ok(None) };
+    ) -> Result<(position::Model, Vec<i64>), Error> {
         if position.seen == position.revision {
-            return Ok(Some((position, Vec::new())));
+            return Ok((position, Vec::new()));
         }
         let text = "SELECT seq, state, lane FROM lumo_exceptions WHERE endpoint = ? AND touched > ?";
         let sql = Sql::new(self.tx.backend(), text, [endpoint.clone().into(), position.seen.into()]);
@@ -83,6 +95,6 @@ impl Delivery<'_> {
             .filter(position::Column::Endpoint.eq(endpoint.clone()))
             .exec(self.tx.session())
             .await?;
-        Ok(Some((position, touched)))
+        Ok((position, touched))
     }
 }

@@ -288,6 +288,9 @@ async fn each_trouble_of_a_receiver_fires_its_line() {
     };
     refuse(&stage, |body| if body.contains("unlucky") { 422 } else { 200 });
     stage.world.add_wallet("unlucky");
+    let refused = "SELECT COUNT(*) FROM lumo_delivery_attempts WHERE status = 422";
+    stage.database.until_at_least(1, PATIENCE, refused).await;
+    stage.world.add_wallet("lucky");
     fires(&client, DEAD).await;
     refuse(&stage, |_| 500);
     for user in 0..60 {

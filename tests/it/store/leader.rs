@@ -130,7 +130,7 @@ impl Leader {
     /// Takes note of what commands have changed.
     pub(crate) async fn refresh(&mut self, now: DateTime<Utc>) {
         let Self { endpoint, position, .. } = self;
-        let refreshed = self.store.refresh(endpoint, position.epoch, position.position, now).await.unwrap();
+        let refreshed = self.store.refresh(endpoint, position.epoch, position.position, None, now).await.unwrap();
         self.position = refreshed.expect("the lead was lost").position;
     }
 

@@ -65,7 +65,7 @@ async fn a_stale_leader_writes_nothing(database: Database) {
     };
     assert_eq!(store.commit_group(&commit, at(3)).await.unwrap(), Written::Lost);
     assert_eq!(store.position(&endpoint("shop")).await.unwrap(), before);
-    assert!(store.refresh(&endpoint("shop"), stale.epoch, 0, at(3)).await.unwrap().is_none());
+    assert!(store.refresh(&endpoint("shop"), stale.epoch, 0, None, at(3)).await.unwrap().is_none());
     assert_eq!(leader.deliver(at(4)).await.len(), 1);
 }
 

@@ -53,7 +53,14 @@ fn nothing_is_written_while_what_a_command_left_is_still_to_be_finished() {
     let actions = bench.step(Input::Read(Some(Read::default())));
     assert!(refreshes(&actions) && !commits(&actions));
     let position = position::Model { revision: commit.revision + 4, commits: commit.commits + 1, ..position(1) };
-    let refreshed = Refreshed { endpoint: row(State::Active), position, touched: vec![], wanted: vec![2], last_seq: 2 };
+    let refreshed = Refreshed {
+        endpoint: row(State::Active),
+        position,
+        touched: vec![],
+        wanted: vec![2],
+        last_seq: 2,
+        corrected: 0,
+    };
     assert!(commits(&bench.step(Input::Refreshed(Some(Some(refreshed))))), "and then what came meanwhile");
 }
 
@@ -67,6 +74,7 @@ fn a_lease_that_had_ended_is_of_use_once_the_lead_is_known() {
     bench.step(Input::Read(Some(Read::default())));
     // The process was stopped for longer than its lease, and goes on with the answer of before.
     bench.now.instant += Duration::from_secs(3601);
+    bench.now.utc += TimeDelta::seconds(3601);
     let commit = bench.answer(1, 200).into_iter().find_map(|action| match action {
         Action::Commit(commit) => Some(commit),
         _ => None,
@@ -78,7 +86,14 @@ fn a_lease_that_had_ended_is_of_use_once_the_lead_is_known() {
     let actions = bench.committed(&commit);
     assert!(refreshes(&actions) && Bench::sent(&actions).is_empty(), "{actions:?}");
     let position = position::Model { revision: commit.revision + 1, commits: commit.commits + 1, ..position(1) };
-    let refreshed = Refreshed { endpoint: row(State::Active), position, touched: vec![], wanted: vec![2], last_seq: 2 };
+    let refreshed = Refreshed {
+        endpoint: row(State::Active),
+        position,
+        touched: vec![],
+        wanted: vec![2],
+        last_seq: 2,
+        corrected: 0,
+    };
     let actions = bench.step(Input::Refreshed(Some(Some(refreshed))));
     assert_eq!(Bench::sent(&actions), [2], "nobody else has taken the lead");
     // One that is renewed in time is as good as before.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
 use lumo_bridge::model::Listing;
 use lumo_bridge::model::account::{Identity, Server};
@@ -14,7 +15,7 @@ use lumo_bridge::model::record::Wallet;
 use lumo_bridge::model::retry::Policy;
 use lumo_bridge::model::sink::{Sink, Statement};
 use lumo_bridge::model::subscriber::{Order, Subscriber};
-use lumo_bridge::store::delivery::{EndpointNote, GroupCommit, StateTransition};
+use lumo_bridge::store::delivery::{EndpointNote, GroupCommit, LongestWaits, StateTransition};
 use lumo_bridge::store::replay::ReplayFilter;
 use lumo_bridge::store::retention::Cutoffs;
 use lumo_bridge::store::{Advance, Error, Fence, HeldRemovals, Noting, Remembered, Run, Store, SweepState};
@@ -28,6 +29,10 @@ use crate::store::fixture::{
 };
 use crate::store::leader::{Came, Leader, PROCESS};
 use crate::store::rejects::reject;
+
+/// Everything that waits is corrected.
+const AT_ONCE: LongestWaits =
+    LongestWaits { retry: TimeDelta::zero(), hold: TimeDelta::zero(), ack: TimeDelta::zero() };
 
 /// What the transactions are about.
 pub(super) struct Things {
@@ -114,7 +119,7 @@ pub(super) fn acts() -> [(&'static str, Act); 52] {
         };
         "delivery.position" => |store, things| async { store.confirmed_position(&endpoint("shop")).await };
         "delivery.refresh" => |store, things| async {
-            store.refresh(&endpoint("weak"), things.weak_epoch, 0, at(46)).await
+            store.refresh(&endpoint("weak"), things.weak_epoch, 0, Some(AT_ONCE), at(46)).await
         };
         "delivery.retry" => |store, things| async {
             store.retry_deliveries(std::slice::from_ref(&things.dead), &Actor::API, at(50)).await

@@ -1,0 +1,71 @@
+//! Corrects times that lie further ahead than any wait can last: the clock that they come from was wrong.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use lumo_bridge_entity::endpoint;
+use lumo_bridge_entity::exception::{self, State};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+
+use super::Delivery;
+use crate::model::id::EndpointName;
+use crate::store::Error;
+use crate::store::mirror::time;
+
+/// A failing endpoint waits for its next probe, whatever its retries.
+const LONGEST_PROBE: TimeDelta = TimeDelta::minutes(1);
+
+/// The longest waits that an endpoint's configuration allows.
+#[derive(Clone, Copy, Debug)]
+pub struct LongestWaits {
+    /// Until the next attempt, and for which the endpoint is held.
+    pub retry: TimeDelta,
+    /// For which a row that failed holds its lane.
+    pub hold: TimeDelta,
+    /// For an acknowledgement.
+    pub ack: TimeDelta,
+}
+
+impl Delivery<'_> {
+    /// Makes due, or shortens to the longest wait, what lies further ahead. Returns the number of rows.
+    pub(super) async fn correct_future(
+        &self,
+        endpoint: &EndpointName,
+        longest: &LongestWaits,
+        now: DateTime<Utc>,
+    ) -> Result<u64, Error> {
+        use exception::Column::{AckBy, HoldUntil, Lane, NextAttemptAt};
+        const UNFINISHED: [State; 4] = [State::Waiting, State::Retrying, State::Sending, State::AwaitingAck];
+        let at = |ahead: TimeDelta| time(Some(now + ahead), self.tx.backend());
+        let set = async |column: exception::Column, states: &[State], value: TimeDelta, most: TimeDelta| {
+            let set = exception::Entity::update_many()
+                .col_expr(column, Expr::value(at(value)))
+                .filter(exception::Column::Endpoint.eq(endpoint.clone()))
+                .filter(exception::Column::State.is_in(states.iter().copied()))
+                .filter(column.gt(at(most)))
+                .exec(self.tx.session());
+            Ok::<u64, Error>(set.await?.rows_affected)
+        };
+        let mut corrected = set(HoldUntil, &UNFINISHED, longest.hold, longest.hold).await?;
+        corrected += set(AckBy, &[State::AwaitingAck], longest.ack, longest.ack).await?;
+        corrected += set(NextAttemptAt, &[State::Retrying, State::Sending], TimeDelta::zero(), longest.retry).await?;
+        // What waits in a lane depends on the row before it, whose hold is right now.
+        let waiting = exception::Entity::find()
+            .select_only()
+            .column(exception::Column::Seq)
+            .filter(exception::Column::Endpoint.eq(endpoint.clone()))
+            .filter(exception::Column::State.eq(State::Waiting))
+            .filter(Lane.is_not_null())
+            .filter(NextAttemptAt.gt(at(longest.hold)));
+        let waiting: Vec<i64> = waiting.into_tuple().all(self.tx.session()).await?;
+        self.place(endpoint, &waiting, now).await?;
+        corrected += waiting.len() as u64;
+        corrected += set(NextAttemptAt, &[State::Waiting], TimeDelta::zero(), longest.hold).await?;
+        endpoint::Entity::update_many()
+            .col_expr(endpoint::Column::HoldUntil, Expr::value(time(None, self.tx.backend())))
+            .filter(endpoint::Column::Name.eq(endpoint.clone()))
+            .filter(endpoint::Column::HoldUntil.gt(at(longest.retry.max(LONGEST_PROBE))))
+            .exec(self.tx.session())
+            .await?;
+        Ok(corrected)
+    }
+}

@@ -1,0 +1,84 @@
+//! A receiver that is down, and a clock that was ahead: what waits comes through.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use lumo_simulator::{Answer, World};
+use serde_json::json;
+
+use super::announced_users;
+use crate::database::{Database, on_each_database};
+use crate::world::{PATIENCE, Stage, seed};
+
+on_each_database!(
+    nothing_dies_of_an_outage_however_short_the_schedule,
+    no_wait_that_a_clock_ahead_has_made_is_believed,
+);
+
+async fn nothing_dies_of_an_outage_however_short_the_schedule(database: Database) {
+    let mut stage = Stage::new(database, World::live(seed())).await;
+    stage.announce_history();
+    stage.settings.set("callbacks.defaults.retry", json!({ "schedule": ["50ms"], "jitter": 0.0 }));
+    // With one request at a time, each of the five failures that open the circuit could be the same delivery's.
+    stage.settings.set("callbacks.defaults.concurrency", json!(1));
+    for user in 0..12 {
+        stage.world.add_wallet(&format!("user {user}"));
+    }
+    stage.receiver.script(|_| Answer::status(503));
+    let bridge = stage.daemon();
+    let failing = "SELECT COUNT(*) FROM lumo_endpoints WHERE state = 'failing'";
+    stage.database.until_at_least(1, PATIENCE, failing).await;
+    let before = stage.receiver.count();
+    assert!(stage.receiver.wait_for(before + 3, PATIENCE).await, "it is probed");
+    bridge.kill();
+    // A resume while it is still down gives nothing up either.
+    assert_eq!(stage.command(&["endpoint", "resume", "shop"]).await.status.code(), Some(0));
+    let bridge = stage.daemon();
+    stage.database.until_at_least(1, PATIENCE, failing).await;
+    let before = stage.receiver.count();
+    assert!(stage.receiver.wait_for(before + 2, PATIENCE).await, "it is probed again");
+    assert_eq!(stage.database.count("lumo_exceptions", "state = 'dead'").await, 0);
+    stage.receiver.unscript();
+    stage.until_delivered().await;
+    bridge.stop().await;
+    assert_eq!(stage.database.count("lumo_deliveries", "state = 'delivered'").await, 12);
+}
+
+async fn no_wait_that_a_clock_ahead_has_made_is_believed(database: Database) {
+    let mut stage = Stage::new(database, World::live(seed())).await;
+    stage.settings.set("callbacks.defaults.retry", json!({ "schedule": ["10s", "1h"], "jitter": 0.0 }));
+    stage.settings.set("callbacks.defaults.concurrency", json!(1));
+    // One is refused, and with the next one the receiver asks not to be called.
+    stage.receiver.script(|request| match request.attempt {
+        Some(1) if request.stream.as_deref() == Some("user:user 0") => Answer::status(500),
+        _ => Answer::status(503).with_header("retry-after", "600"),
+    });
+    let ahead = announced_users(&mut stage, 3).await;
+    ahead.clock.advance(TimeDelta::days(2 * 365));
+    for user in 0..3 {
+        stage.world.add_deposit_for(&format!("user {user}"), "1.5").unwrap();
+    }
+    ahead.sync().await;
+    let delivering = ahead.deliver().await;
+    stage
+        .database
+        .until_at_least(1, PATIENCE, "SELECT COUNT(*) FROM lumo_endpoints WHERE hold_until > '2028-01-01'")
+        .await;
+    delivering.stop().await;
+    drop(ahead);
+    let held = "hold_until > '2028-01-01' AND next_attempt_at > '2028-01-01'";
+    assert!(stage.database.count("lumo_exceptions", held).await >= 1);
+
+    stage.receiver.unscript();
+    let mut bridge = stage.daemon();
+    stage.until_delivered().await;
+    bridge.until_logged("due times in the future are corrected", Duration::from_secs(5)).await;
+    bridge.stop().await;
+    for user in 0..3 {
+        let stream = format!("user:user {user}");
+        let received = stage.receiver.received();
+        let accepted = received.iter().filter(|one| one.stream.as_deref() == Some(&stream) && one.answered == 200);
+        let order: Vec<_> = accepted.map(|one| one.sequence.unwrap()).collect();
+        assert_eq!(order, [1, 2], "{stream}");
+    }
+}
