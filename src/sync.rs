@@ -242,12 +242,9 @@ impl<U: Upstream> Syncer<U> {
         self.run_any(listing, options, Reach::Needed, stop).await
     }
 
-    /// Runs a round of the schedule and logs its result. Skips it while another is running, or shortly after the key
-    /// was refused.
+    /// Runs a round of the schedule and logs its result. Waits first for whatever reads the listing at present: skipped
+    /// instead, it could be skipped each time. Does nothing shortly after the key was refused.
     pub async fn on_schedule(&self, listing: Listing, stop: &CancellationToken) {
-        if self.gate(listing).try_lock().is_err() && !self.is_following_up(listing) {
-            return tracing::debug!(%listing, "a round is under way; this one is left out");
-        }
         if self.is_refused(listing) {
             return tracing::debug!(%listing, "the key was refused; the next probe has yet to come");
         }

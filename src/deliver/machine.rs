@@ -110,6 +110,8 @@ struct Busy {
     loading_due: Option<i64>,
     probing: Option<i64>,
     refreshing: bool,
+    /// Whether the refresh corrects times.
+    correcting: bool,
     acks: bool,
     running_sink: Option<GroupCommit>,
 }
@@ -228,7 +230,7 @@ impl Machine {
     pub(super) fn step(&mut self, input: Input, now: Now) -> Vec<Action> {
         let mut actions = Vec::new();
         if now.is_set_back_since(self.stepped_at) {
-            (self.believes_times, self.wants_refresh) = (false, true);
+            (self.believes_times, self.busy.correcting) = (false, false);
         }
         self.stepped_at = now;
         self.take(input, now, &mut actions);
@@ -354,7 +356,8 @@ impl Machine {
             self.is_over = true;
             return;
         };
-        (self.is_acquainted, self.believes_times) = (true, true);
+        self.believes_times |= std::mem::take(&mut self.busy.correcting);
+        self.is_acquainted = true;
         self.revision = position.revision;
         self.commits = position.commits;
         if position.position != self.position {

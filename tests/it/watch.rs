@@ -19,6 +19,29 @@ on_each_database!(
     a_user_is_watched_by_a_command,
 );
 
+/// An API that takes longer for an answer than lies between two reads for watched users, so that these never rest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watched_users_take_no_round_of_the_schedule_away() {
+    let world = World::live(seed());
+    world.seed(300, 1_200);
+    let (database, latency) = (Database::sqlite().await, Duration::from_millis(1_200));
+    let mut stage = Stage::with(database, world, Quirks::default(), latency).await;
+    stage.settings.set("sync.deposits.schedule", json!("* * * * * *"));
+    stage.settings.set("sync.watch.every", json!("1s"));
+    let bridge = stage.daemon();
+    stage.until_imported().await;
+    insert(&stage, "user-000001", &from_now(&stage.database, 60)).await;
+    eventually!(PATIENCE, "the user is looked for", {
+        stage.command(&["status"]).await.stdout.contains("1 user is watched")
+    });
+    let rounds = "SELECT COUNT(*) FROM lumo_sync_runs WHERE listing = 'deposits'";
+    for _ in 0..4 {
+        let before = stage.database.number(rounds).await;
+        stage.database.until_at_least(before + 1, Duration::from_secs(20), rounds).await;
+    }
+    bridge.stop().await;
+}
+
 /// A company whose deposits no round reads after the first import.
 async fn stage(database: Database, order: Order) -> Stage {
     let world = World::live(seed());

@@ -35,9 +35,11 @@ impl Machine {
         }
         // Reads that began before a command are outdated after it.
         let is_asking = self.busy.is_asking();
-        if self.wants_refresh && self.is_unwritten() && !is_asking {
-            (self.wants_refresh, self.busy.refreshing) = (false, true);
-            let longest = (!self.believes_times).then(|| self.settings.longest_waits());
+        // What was decided by a wrong clock is written before times are corrected.
+        let corrects = !self.believes_times && self.hand.decided() == 0;
+        if (self.wants_refresh || corrects) && self.is_unwritten() && !is_asking {
+            (self.wants_refresh, self.busy.refreshing, self.busy.correcting) = (false, true, corrects);
+            let longest = corrects.then(|| self.settings.longest_waits());
             actions.push(Action::Refresh { epoch: self.epoch, cursor: self.hand.cursor(), longest });
         }
         if !self.busy.refreshing

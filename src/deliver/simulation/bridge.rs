@@ -6,6 +6,7 @@ use std::time::Duration;
 use rand::RngExt;
 use tokio::time::Instant;
 
+use super::Situation;
 use super::leads::known;
 use super::world::{TIMEOUT, World, short};
 use crate::deliver::attempt::run_sink;
@@ -106,6 +107,9 @@ impl World {
         let id = process.id;
         let machines = std::mem::take(&mut process.machines);
         self.note(format!("process {id} is killed"));
+        if machines.values().flat_map(|running| &running.jobs).any(|job| matches!(job, Job::Request { .. })) {
+            self.came_up(Situation::Killed);
+        }
         let now = self.now();
         for (name, running) in machines {
             for job in running.jobs {
@@ -184,6 +188,12 @@ impl World {
                     _ => "is done",
                 };
                 self.note(short(format_args!("{name}: {how}: {action:?}")));
+                match &action {
+                    Action::Commit(_) if is_lost && !fails => self.came_up(Situation::CommitUnknown),
+                    Action::FindProbe { .. } => self.came_up(Situation::Probed),
+                    Action::RunSink { .. } if !fails => self.came_up(Situation::SinkRan),
+                    _ => {}
+                }
                 if fails {
                     failed
                 } else {
@@ -197,6 +207,11 @@ impl World {
                         }
                         action => jobs::run(&self.store, name, order, now.utc, action).await,
                     };
+                    if let Input::Acknowledged(Some(rows)) = &input
+                        && rows.iter().any(|row| !row.is_acknowledged)
+                    {
+                        self.came_up(Situation::Unacknowledged);
+                    }
                     if publishes {
                         self.tell_all();
                     }
@@ -222,6 +237,8 @@ impl World {
         let receiver = self.receivers.get_mut(name).unwrap();
         let mut outcome = receiver.take(seq, now, &mut self.rng);
         self.note(format!("{name}: {seq} arrives: {outcome:?}"));
+        let is_accepted = matches!(outcome, Outcome::Accepted { .. });
+        self.came_up(if is_accepted { Situation::Sent } else { Situation::Refused });
         // The answer may be lost.
         if !self.is_calm && self.chance(2) {
             outcome = Outcome::Unreachable(Unreachable::Connection);
@@ -260,6 +277,9 @@ impl World {
                 let Some(running) = self.processes[at].machines.get_mut(&name) else { continue };
                 let over = |job: &mut Job| matches!(job, Job::Request { deadline, .. } if *deadline <= now.instant);
                 let late: Vec<Job> = running.jobs.extract_if(.., over).collect();
+                if !late.is_empty() && !self.is_calm {
+                    *self.situations.entry(Situation::TimedOut).or_default() += 1;
+                }
                 for job in late {
                     if let Job::Request { sending, .. } = job {
                         let seq = sending.event.seq;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand::RngExt;
 
+use super::Situation;
 use super::bridge::{FAILURES, Job, Running};
 use super::world::{LEASE, World};
 use crate::deliver::machine::{Input, Machine};
@@ -83,6 +84,9 @@ impl World {
             }
             let Some(position) = taken else { continue };
             self.note(format!("process {own} leads {}: {claim:?}", row.name));
+            if claim == Claim::Dead {
+                self.came_up(Situation::TakenOver);
+            }
             let lease_until = self.processes[at].beat_at + LEASE;
             let settings = self.settings(&row.name).clone();
             let machine = Machine::new(settings, &position, &row, lease_until, self.rng.random(), now);

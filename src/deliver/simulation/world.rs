@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::bridge::Process;
 use super::file::{config, folder, template};
 use super::receiver::{Mood, SimulatedReceiver};
+use super::{Situation, Situations};
 use crate::deliver::machine::{Now, Settings};
 use crate::model::condition::Condition;
 use crate::model::draft::{Draft, Origin, once, repeated};
@@ -61,6 +62,7 @@ pub(super) struct World {
     /// The offset of the calendar clock.
     skew: TimeDelta,
     pub(super) has_ledger: bool,
+    pub(super) situations: Situations,
     /// What has happened, as text.
     pub(super) history: Vec<String>,
     published: u32,
@@ -105,6 +107,7 @@ impl World {
             passed: Duration::ZERO,
             skew: TimeDelta::zero(),
             has_ledger: true,
+            situations: Situations::new(),
             history: Vec::new(),
             published: 0,
             next_process: 1,
@@ -120,6 +123,12 @@ impl World {
 
     pub(super) fn note(&mut self, what: String) {
         self.history.push(format!("{:>9.3} {what}", self.passed.as_secs_f64()));
+    }
+
+    pub(super) fn came_up(&mut self, situation: Situation) {
+        if !self.is_calm {
+            *self.situations.entry(situation).or_default() += 1;
+        }
     }
 
     pub(super) fn chance(&mut self, percent: u32) -> bool {
@@ -168,19 +177,20 @@ impl World {
         if self.processes.iter().all(|process| !process.is_alive) {
             return self.start_process().await;
         }
-        match self.rng.random_range(0..100) {
-            0..52 => self.some_job().await,
-            52..64 => self.publish().await,
-            64..74 => self.let_time_pass().await,
-            74..80 => self.look_around().await,
-            80..84 => self.show_life().await,
-            84..90 => self.command().await,
-            90 | 91 => self.kill_one(),
-            92 => self.start_process().await,
-            93 => self.drain_one(),
-            94..97 => self.change_mood().await,
-            97 => self.jump(),
-            98 => self.forget_old().await,
+        // Most steps are work: where commands and crashes come faster than answers, hardly anything is ever sent.
+        match self.rng.random_range(0..1_000) {
+            0..740 => self.some_job().await,
+            740..785 => self.publish().await,
+            785..855 => self.let_time_pass().await,
+            855..895 => self.look_around().await,
+            895..945 => self.show_life().await,
+            945..957 => self.command().await,
+            957..961 => self.kill_one(),
+            961..969 => self.start_process().await,
+            969..971 => self.drain_one(),
+            971..981 => self.change_mood().await,
+            981..984 => self.jump(),
+            984..987 => self.forget_old().await,
             _ => self.acknowledge_something().await,
         }
     }
@@ -277,6 +287,11 @@ impl World {
 
     /// Ends all faults: nothing is lost from now on, and what waits is sent.
     pub(super) async fn become_well(&mut self) {
+        for (name, seq) in self.pairs("SELECT endpoint, seq FROM lumo_exceptions WHERE state = 'dead'").await {
+            if self.receivers[&name].events.contains_key(&seq) {
+                self.came_up(Situation::Died);
+            }
+        }
         self.is_calm = true;
         self.note("from now on all is well".to_owned());
         if self.skew > TimeDelta::days(1) {
@@ -327,7 +342,7 @@ impl World {
     /// Lets time pass, at most until the next timed event.
     pub(super) async fn let_time_pass(&mut self) {
         let now = self.now();
-        let furthest = now.instant + Duration::from_secs(if self.is_calm { 3 } else { 20 });
+        let furthest = now.instant + Duration::from_secs(if self.is_calm { 3 } else { 8 });
         let next = self.next_wake().unwrap_or(furthest).max(now.instant + Duration::from_millis(1)).min(furthest);
         self.passed += next - now.instant;
         self.tick().await;

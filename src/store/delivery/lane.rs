@@ -1,9 +1,10 @@
 //! Lanes: decides which rows of an endpoint are sent one after the other. All rules about lanes are in this file.
 //!
 //! Rows of one lane are in the order of the log. The first of them has a due time of its own. Each other one waits for
-//! the row before it: it becomes due when that one ends, or when that one has failed and its hold is over. So a due
-//! time is written at four moments: a row joins the lane, the row before it ends, the row before it fails for the first
-//! time, or a row between the two is given up. [`Delivery::place`] handles all four.
+//! every row before it: it becomes due when each of them has ended, or has failed and its hold is over. The row right
+//! before it does not decide alone, because a command may have had that one sent out of turn. So a due time is written
+//! at four moments: a row joins the lane, a row before it ends, a row before it fails for the first time, or a row
+//! between the two is given up. [`Delivery::place`] handles all four.
 
 use std::collections::HashMap;
 
@@ -19,19 +20,19 @@ use crate::store::{Error, Store};
 /// Rows in one statement.
 const BATCH: usize = 500;
 
-/// The row that goes before another one in its lane.
+/// The rows that go before another one in its lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {
     Nothing,
-    /// A row that has not failed. Its end or its first failure decides.
+    /// One of them has not failed. Its end or its first failure decides.
     Untried,
-    /// A row that has failed, and holds the lane until this time.
+    /// Each of them has failed, and the last of them holds the lane until this time.
     Failed {
         hold_until: DateTime<Utc>,
     },
 }
 
-/// When a row that was not attempted yet is due; none if that depends on the row before it.
+/// When a row that was not attempted yet is due; none if that depends on a row before it.
 fn due(before: Before, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     match before {
         Before::Nothing => Some(now),
@@ -64,9 +65,8 @@ struct Follower {
 }
 
 #[derive(FromQueryResult)]
-struct End {
+struct Lane {
     lane: String,
-    hold_until: Option<DateTime<Utc>>,
 }
 
 impl Store {
@@ -82,28 +82,25 @@ impl Store {
     ) -> Result<Vec<String>, Error> {
         let mut blocked = Vec::new();
         for chunk in lanes.chunks(BATCH) {
-            // The last row of each lane.
-            let text = "SELECT x.lane, x.hold_until FROM lumo_exceptions x WHERE x.endpoint = ? AND ";
-            let sql = Sql::new(self.backend(), text, [endpoint.clone().into()]).and_texts("x.lane", chunk).and(
-                " AND NOT EXISTS (SELECT 1 FROM lumo_exceptions l WHERE l.endpoint = x.endpoint AND l.lane = x.lane \
-                     AND l.seq > x.seq)",
-                [],
-            );
-            let ends = End::find_by_statement(sql.statement()).all(self.read()).await?;
-            let holds = |end: &End| end.hold_until.is_none_or(|until| until > now);
-            blocked.extend(ends.into_iter().filter(holds).map(|end| end.lane));
+            let text = "SELECT DISTINCT x.lane FROM lumo_exceptions x WHERE x.endpoint = ? AND ";
+            let now = time(Some(now), self.backend());
+            let sql = Sql::new(self.backend(), text, [endpoint.clone().into()])
+                .and_texts("x.lane", chunk)
+                .and(" AND (x.hold_until IS NULL OR x.hold_until > ?)", [now]);
+            let lanes = Lane::find_by_statement(sql.statement()).all(self.read()).await?;
+            blocked.extend(lanes.into_iter().map(|row| row.lane));
         }
         Ok(blocked)
     }
 }
 
 impl Delivery<'_> {
-    /// The rows that follow these rows in their lanes.
+    /// The rows that wait right behind these rows in their lanes.
     pub(super) async fn followers(&self, endpoint: &EndpointName, seqs: &[i64]) -> Result<Vec<i64>, Error> {
         let mut followers = Vec::new();
         for chunk in seqs.chunks(BATCH) {
             let text = "SELECT (SELECT n.seq FROM lumo_exceptions n WHERE n.endpoint = x.endpoint AND n.lane = x.lane \
-                        AND n.seq > x.seq ORDER BY n.seq LIMIT 1) AS follower FROM lumo_exceptions x \
+                        AND n.seq > x.seq AND n.state = 'waiting' ORDER BY n.seq LIMIT 1) AS follower FROM lumo_exceptions x \
                         WHERE x.endpoint = ? AND x.lane IS NOT NULL AND ";
             let sql = Sql::new(self.tx.backend(), text, [endpoint.clone().into()]).and_numbers("x.seq", chunk);
             let rows = Follower::find_by_statement(sql.statement()).all(self.tx.session()).await?;
@@ -119,13 +116,12 @@ impl Delivery<'_> {
     pub(super) async fn place(&self, endpoint: &EndpointName, seqs: &[i64], now: DateTime<Utc>) -> Result<(), Error> {
         let mut times: HashMap<Option<DateTime<Utc>>, Vec<i64>> = HashMap::new();
         for chunk in seqs.chunks(BATCH) {
-            let last = "SELECT b.{} FROM lumo_exceptions b WHERE b.endpoint = x.endpoint AND b.lane = x.lane \
-                        AND b.seq < x.seq ORDER BY b.seq DESC LIMIT 1";
+            let before = "FROM lumo_exceptions b WHERE b.endpoint = x.endpoint AND b.lane = x.lane AND b.seq < x.seq";
             let text = format!(
-                "SELECT x.seq, x.next_attempt_at, ({}) AS prior, ({}) AS hold_until FROM lumo_exceptions x \
+                "SELECT x.seq, x.next_attempt_at, (SELECT MIN(b.seq) {before}) AS prior, \
+                 CASE WHEN EXISTS (SELECT 1 {before} AND b.hold_until IS NULL) THEN NULL \
+                 ELSE (SELECT MAX(b.hold_until) {before}) END AS hold_until FROM lumo_exceptions x \
                  WHERE x.endpoint = ? AND x.state = 'waiting' AND x.lane IS NOT NULL AND ",
-                last.replace("{}", "seq"),
-                last.replace("{}", "hold_until")
             );
             let sql = Sql::new(self.tx.backend(), &text, [endpoint.clone().into()]).and_numbers("x.seq", chunk);
             for row in Placed::find_by_statement(sql.statement()).all(self.tx.session()).await? {

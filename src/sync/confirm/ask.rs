@@ -43,17 +43,6 @@ pub(in crate::sync) struct Asks {
     due_at: Option<DateTime<Utc>>,
     /// How many rows the list has.
     length: u64,
-    /// Whether rows are being re-read right now.
-    under_way: bool,
-}
-
-/// Marks the listing as being followed up, until it is dropped.
-struct Following<'a>(&'a Plain<Asks>);
-
-impl Drop for Following<'_> {
-    fn drop(&mut self) {
-        lock(self.0).under_way = false;
-    }
 }
 
 /// A user whose rows are re-read. The first page is already requested.
@@ -91,16 +80,6 @@ impl<U: Upstream> Syncer<U> {
         &self.asks[listing]
     }
 
-    fn follows_up(&self, listing: Listing) -> Following<'_> {
-        let asks = self.asks_of(listing);
-        lock(asks).under_way = true;
-        Following(asks)
-    }
-
-    pub(in crate::sync) fn is_following_up(&self, listing: Listing) -> bool {
-        lock(self.asks_of(listing)).under_way
-    }
-
     fn asks_are_due(&self, listing: Listing) -> bool {
         lock(self.asks_of(listing)).due_at.is_some_and(|due_at| due_at <= self.clock.now())
     }
@@ -129,7 +108,6 @@ impl<U: Upstream> Syncer<U> {
     /// Re-reads for one turn. Returns whether any request was made.
     async fn follow_up_once<R: Source>(&self, listing: Listing, stop: &CancellationToken) -> Result<bool, Error> {
         let mut gate = self.gate(listing).lock().await;
-        let _following = self.follows_up(listing);
         let options = Options::default();
         if !self.admit(options.ending, stop).await? {
             return Ok(false);
