@@ -1,6 +1,6 @@
 // A receiver of lumo-bridge callbacks with nothing but Node (18 or newer).
-//   WEBHOOK_SECRET="whsec_..." PORT=8700 node node.mjs
-// WEBHOOK_SECRET holds one secret, or two with a space between while they rotate. Put TLS in front.
+//   SHOP_WEBHOOK_SECRET="whsec_..." PORT=8800 node node.mjs
+// SHOP_WEBHOOK_SECRET holds one secret, or two with a space between while they rotate. Put TLS in front.
 import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
 import { link, mkdir, open, unlink } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -24,12 +24,12 @@ function verify(secrets, headers, body, now = Date.now() / 1000) {
   return "no signature matches";
 }
 
-const secrets = (process.env.WEBHOOK_SECRET ?? "").split(" ").filter(Boolean).map((secret) => {
+const secrets = (process.env.SHOP_WEBHOOK_SECRET ?? "").split(" ").filter(Boolean).map((secret) => {
   const key = Buffer.from(secret.replace(/^whsec_/, ""), "base64");
-  if (key.length < 16) throw new Error("WEBHOOK_SECRET is not whsec_ and base64");
+  if (key.length < 16) throw new Error("SHOP_WEBHOOK_SECRET is not whsec_ and base64");
   return key;
 });
-if (secrets.length === 0) throw new Error("WEBHOOK_SECRET is not set");
+if (secrets.length === 0) throw new Error("SHOP_WEBHOOK_SECRET is not set");
 
 const inbox = process.env.INBOX ?? "inbox";
 await mkdir(inbox, { recursive: true });
@@ -82,4 +82,4 @@ const server = createServer((request, response) => {
     if (!response.headersSent) response.writeHead(500).end(); // not stored: the bridge tries again
   });
 });
-server.listen(Number(process.env.PORT ?? 8700), "127.0.0.1", () => console.log("listening on", server.address().port));
+server.listen(Number(process.env.PORT ?? 8800), "127.0.0.1", () => console.log("listening on", server.address().port));

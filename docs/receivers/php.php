@@ -1,7 +1,7 @@
 <?php
 // A receiver of lumo-bridge callbacks with nothing but PHP (8.1 or newer).
-//   WEBHOOK_SECRET="whsec_..." sh -c 'php -S 127.0.0.1:${PORT:-8700} php.php'
-// WEBHOOK_SECRET holds one secret, or two with a space between while they rotate. Put TLS in front. The same file
+//   SHOP_WEBHOOK_SECRET="whsec_..." sh -c 'php -S 127.0.0.1:${PORT:-8800} php.php'
+// SHOP_WEBHOOK_SECRET holds one secret, or two with a space between while they rotate. Put TLS in front. The same file
 // serves under php-fpm; make sure that the variables reach it.
 declare(strict_types=1);
 
@@ -36,11 +36,11 @@ function readSecrets(string $text): array
     foreach (preg_split('/ +/', $text, -1, PREG_SPLIT_NO_EMPTY) as $one) {
         $secret = base64_decode(preg_replace('/^whsec_/', '', $one), true);
         if ($secret === false || strlen($secret) < 16) {
-            throw new RuntimeException('WEBHOOK_SECRET is not whsec_ and base64');
+            throw new RuntimeException('SHOP_WEBHOOK_SECRET is not whsec_ and base64');
         }
         $secrets[] = $secret;
     }
-    return $secrets ?: throw new RuntimeException('WEBHOOK_SECRET is not set');
+    return $secrets ?: throw new RuntimeException('SHOP_WEBHOOK_SECRET is not set');
 }
 
 // Keeps the event exactly once: true when it is new. A file that appears whole or not at all, under the event's id,
@@ -72,7 +72,7 @@ if ($_SERVER['REQUEST_METHOD'] !== 'POST') {
     return;
 }
 http_response_code(500); // unless what follows comes to its end: then the bridge tries again
-$secrets = readSecrets(getenv('WEBHOOK_SECRET') ?: '');
+$secrets = readSecrets(getenv('SHOP_WEBHOOK_SECRET') ?: '');
 $body = file_get_contents('php://input');
 $id = $_SERVER['HTTP_WEBHOOK_ID'] ?? '';
 $wrong = verify(

@@ -1,9 +1,12 @@
 """A receiver of lumo-bridge callbacks with nothing but Python (3.9 or newer), which books settled deposits.
 
-    WEBHOOK_SECRET="whsec_..." PORT=8700 python3 python.py
+    SHOP_WEBHOOK_SECRET="whsec_..." PORT=8800 python3 python.py
 
-WEBHOOK_SECRET holds one secret, or two with a space between while they rotate. Put TLS in front. What is booked, and
+SHOP_WEBHOOK_SECRET holds one secret, or two with a space between while they rotate. Put TLS in front. What is booked, and
 why nothing else is: crediting.md.
+
+INBOX (inbox.db) is the SQLite file that it keeps its tables in. `lumo-bridge reconcile` reads bookings from the database of
+`database.url` only: with `database.url: sqlite://shop.db`, set INBOX=shop.db, and both are in one file.
 """
 
 import base64
@@ -44,7 +47,7 @@ def verify(secrets, headers, body, now=None):
 def read_secrets(text):
     secrets = [base64.b64decode(one.removeprefix("whsec_"), validate=True) for one in text.split()]
     if not secrets:
-        raise SystemExit("WEBHOOK_SECRET is not set")
+        raise SystemExit("SHOP_WEBHOOK_SECRET is not set")
     return secrets
 
 
@@ -124,9 +127,9 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    SECRETS = read_secrets(os.environ.get("WEBHOOK_SECRET", ""))
+    SECRETS = read_secrets(os.environ.get("SHOP_WEBHOOK_SECRET", ""))
     with closing(sqlite3.connect(INBOX)) as database, database:
         database.executescript(TABLES)
-    server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "8700"))), Receiver)
+    server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "8800"))), Receiver)
     print("listening on", server.server_port, flush=True)
     server.serve_forever()

@@ -1,8 +1,8 @@
 // A receiver of lumo-bridge callbacks with nothing but Go's standard library (1.19 or newer).
 //
-//	WEBHOOK_SECRET="whsec_..." PORT=8700 go run .
+//	SHOP_WEBHOOK_SECRET="whsec_..." PORT=8800 go run .
 //
-// WEBHOOK_SECRET holds one secret, or two with a space between while they rotate. Put TLS in front.
+// SHOP_WEBHOOK_SECRET holds one secret, or two with a space between while they rotate. Put TLS in front.
 package main
 
 import (
@@ -60,12 +60,12 @@ func readSecrets(text string) ([][]byte, error) {
 	for _, one := range strings.Fields(text) {
 		secret, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(one, "whsec_"))
 		if err != nil {
-			return nil, errors.New("WEBHOOK_SECRET is not whsec_ and base64")
+			return nil, errors.New("SHOP_WEBHOOK_SECRET is not whsec_ and base64")
 		}
 		secrets = append(secrets, secret)
 	}
 	if len(secrets) == 0 {
-		return nil, errors.New("WEBHOOK_SECRET is not set")
+		return nil, errors.New("SHOP_WEBHOOK_SECRET is not set")
 	}
 	return secrets, nil
 }
@@ -142,7 +142,7 @@ func setting(name, otherwise string) string {
 }
 
 func main() {
-	secrets, err := readSecrets(os.Getenv("WEBHOOK_SECRET"))
+	secrets, err := readSecrets(os.Getenv("SHOP_WEBHOOK_SECRET"))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func main() {
 		log.Fatal(err)
 	}
 	server := &http.Server{
-		Addr:        net.JoinHostPort("127.0.0.1", setting("PORT", "8700")),
+		Addr:        net.JoinHostPort("127.0.0.1", setting("PORT", "8800")),
 		Handler:     receive(secrets, inbox),
 		ReadTimeout: 10 * time.Second,
 	}

@@ -1,10 +1,10 @@
 //! A receiver of lumo-bridge callbacks with the standard library and four small crates.
 //!
 //! ```sh
-//! WEBHOOK_SECRET="whsec_..." PORT=8700 cargo run
+//! SHOP_WEBHOOK_SECRET="whsec_..." PORT=8800 cargo run
 //! ```
 //!
-//! `WEBHOOK_SECRET` holds one secret, or two with a space between while they rotate. Put TLS in front. In a web
+//! `SHOP_WEBHOOK_SECRET` holds one secret, or two with a space between while they rotate. Put TLS in front. In a web
 //! framework only `verify`, `take` and `store` remain; take the body as bytes (axum: `Bytes`, actix: `web::Bytes`).
 
 use std::collections::HashMap;
@@ -56,9 +56,9 @@ fn read_secrets(text: &str) -> Result<Vec<Vec<u8>>, String> {
     let secrets: Result<Vec<_>, _> =
         text.split_whitespace().map(|one| BASE64_STANDARD.decode(one.strip_prefix("whsec_").unwrap_or(one))).collect();
     match secrets {
-        Ok(secrets) if secrets.is_empty() => Err("WEBHOOK_SECRET is not set".into()),
+        Ok(secrets) if secrets.is_empty() => Err("SHOP_WEBHOOK_SECRET is not set".into()),
         Ok(secrets) => Ok(secrets),
-        Err(error) => Err(format!("WEBHOOK_SECRET is not whsec_ and base64: {error}")),
+        Err(error) => Err(format!("SHOP_WEBHOOK_SECRET is not whsec_ and base64: {error}")),
     }
 }
 
@@ -148,10 +148,10 @@ fn receive(mut stream: &TcpStream, secrets: &[Vec<u8>], inbox: &Path) -> io::Res
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let secrets: &'static [_] = read_secrets(&env::var("WEBHOOK_SECRET").unwrap_or_default())?.leak();
+    let secrets: &'static [_] = read_secrets(&env::var("SHOP_WEBHOOK_SECRET").unwrap_or_default())?.leak();
     let inbox = env::var("INBOX").unwrap_or_else(|_| "inbox".into());
     fs::create_dir_all(&inbox)?;
-    let port: u16 = env::var("PORT").map_or(Ok(8700), |text| text.parse())?;
+    let port: u16 = env::var("PORT").map_or(Ok(8800), |text| text.parse())?;
     let listener = TcpListener::bind(("127.0.0.1", port))?;
     println!("listening on {}", listener.local_addr()?.port());
     for stream in listener.incoming() {
