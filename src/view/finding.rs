@@ -235,6 +235,7 @@ fn of_endpoint(endpoint: &Endpoint, now: DateTime<Utc>) -> Vec<Finding> {
     let Endpoint { name, waiting, dead, .. } = endpoint;
     let since = endpoint.since.map(|since| format!(" since {}", at(since))).unwrap_or_default();
     let waits = wait(*waiting);
+    let because = endpoint.last_error.as_deref().map(|error| format!(" ({error})")).unwrap_or_default();
     let finding = |severity, code, message| Finding::new(severity, code, message).about(name);
     let state = match endpoint.state {
         _ if !endpoint.is_configured => (*waiting > 0).then(|| {
@@ -243,17 +244,17 @@ fn of_endpoint(endpoint: &Endpoint, now: DateTime<Utc>) -> Vec<Finding> {
                 .hint("put it back into the configuration to deliver them")
         }),
         Some("suspended") => {
-            let message = format!("{name} is suspended{since}; {waits} for it");
+            let message = format!("{name} is suspended{since}{because}; {waits} for it");
             let hint = format!(
                 "repair the receiver, then `lumo-bridge endpoint test {name}` and `lumo-bridge endpoint resume {name}`"
             );
             Some(finding(Severity::Broken, "endpoint_suspended", message).hint(hint))
         }
         Some("failing") => {
-            let message = format!("{name} fails{since}; {waits} for it");
+            let message = format!("{name} fails{since}{because}; {waits} for it");
             let hint = format!(
-                "repair the receiver, what waits goes out in order once it answers; `lumo-bridge delivery list \
-                 --endpoint {name}` shows what it answers"
+                "repair the receiver, what waits goes out in order once it answers; `lumo-bridge endpoint test {name}` \
+                 tries it"
             );
             Some(finding(Severity::Broken, "endpoint_failing", message).hint(hint))
         }

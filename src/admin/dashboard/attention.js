@@ -30,7 +30,7 @@ async function helpWith({ code, about }, subject) {
       return dead(about);
     case "endpoint_failing":
     case "endpoint_suspended":
-      return { why: lastAnswer(subject), buttons: [test(about), resume(about, "main")] };
+      return { buttons: [test(about), resume(about, "main")] };
     case "endpoint_held":
       return { why: lastAnswer(subject), buttons: [resume(about, "main")], isHintNeeded: false };
     case "endpoint_paused":

@@ -161,6 +161,16 @@ fn each_state_of_an_endpoint_has_its_sentence() {
         ),
         (endpoint("failing"), "endpoint_failing", "shop fails since 2026-05-04T10:00:01Z; 2 callbacks wait for it"),
         (
+            Endpoint { last_error: Some("answered 410 Gone".to_owned()), ..endpoint("suspended") },
+            "endpoint_suspended",
+            "shop is suspended since 2026-05-04T10:00:01Z (answered 410 Gone); 2 callbacks wait for it",
+        ),
+        (
+            Endpoint { last_error: Some("answered 500 Internal Server Error".to_owned()), ..endpoint("failing") },
+            "endpoint_failing",
+            "shop fails since 2026-05-04T10:00:01Z (answered 500 Internal Server Error); 2 callbacks wait for it",
+        ),
+        (
             Endpoint { waiting: 1, ..endpoint("paused") },
             "endpoint_paused",
             "shop is paused since 2026-05-04T10:00:01Z; 1 callback waits for it",

@@ -202,7 +202,10 @@ async fn what_an_endpoint_holds_says_until_when_and_by_whose_word() {
         format!("shop is suspended since {since}; repair the receiver, then `lumo-bridge endpoint resume shop`");
     eventually!(PATIENCE, "it is suspended", why(&stage, &id).await == words);
     let listed = done(&stage, &["endpoint", "list"]).await;
-    assert_eq!(listed.stderr.trim(), format!("shop is suspended since {since}; 2 callbacks wait for it"));
+    assert_eq!(
+        listed.stderr.trim(),
+        format!("shop is suspended since {since} (answered 410 Gone); 2 callbacks wait for it")
+    );
     bridge.stop().await;
 
     stage.settings.remove("callbacks.endpoints.shop");
