@@ -55,17 +55,17 @@ impl Context {
     /// Loads the configuration, and starts logging as it says, or as `-v` and `-q` do, and tracing; what changes the level
     /// is given only where they do not.
     pub(super) fn load(&self) -> Result<(Config, Option<telemetry::Level>, Option<telemetry::Exporter>), Failure> {
-        let mut config = Config::load(self.config_file(), config::environment())?.config;
+        let config = Config::load(self.config_file(), config::environment())?.config;
         let (tracer, exporter) = config.telemetry.traces.as_ref().map(telemetry::export).transpose()?.unzip();
         let asked = self.level();
-        let level = start_log(&mut config.log, asked, tracer)?;
+        let level = start_log(&config.log, asked, tracer)?;
         Ok((config, asked.is_none().then_some(level), exporter))
     }
 
     /// As [`Context::load`], for a command that is done in a moment: unless asked, only warnings are logged.
     pub(super) fn load_quietly(&self) -> Result<Loaded, Failure> {
-        let mut loaded = Config::load(self.config_file(), config::environment())?;
-        start_log(&mut loaded.config.log, self.level().or(Some("warn")), None)?;
+        let loaded = Config::load(self.config_file(), config::environment())?;
+        start_log(&loaded.config.log, self.level().or(Some("warn")), None)?;
         Ok(loaded)
     }
 
@@ -129,13 +129,12 @@ impl Context {
     }
 }
 
+/// Starts the log at the level that is asked for, or else as configured.
 fn start_log(
-    log: &mut telemetry::Config,
+    log: &telemetry::Config,
     level: Option<&str>,
     tracer: Option<telemetry::Tracer>,
 ) -> Result<telemetry::Level, Failure> {
-    if let Some(level) = level {
-        log.level = level.to_owned().into();
-    }
-    Ok(telemetry::start(log, tracer)?)
+    let level = level.map_or_else(|| log.level.clone(), Into::into);
+    Ok(telemetry::start(&telemetry::Config { level, ..log.clone() }, tracer)?)
 }

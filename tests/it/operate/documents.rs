@@ -5,11 +5,12 @@ use std::process::{Command, Stdio};
 
 use clap::CommandFactory;
 use lumo_bridge::cli::Cli;
+use lumo_simulator::World;
 use serde_json::{Value, json};
 
 use super::{delivered, json};
 use crate::database::Database;
-use crate::world::{PATIENCE, SECRET, Stage, eventually};
+use crate::world::{PATIENCE, SECRET, Stage, eventually, seed};
 
 /// Commands that print no data, and what they do instead.
 const OTHERS: &[(&str, &str)] = &[
@@ -98,6 +99,18 @@ async fn every_command_that_prints_data_prints_it_as_json() {
     verifies();
     assert!(left.remove("callback listen") && left.remove("callback verify"));
     assert!(left.is_empty(), "commands whose `--json` nobody has seen: {left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_level_of_the_log_is_shown_as_configured_whatever_the_command_logs() {
+    let mut stage = Stage::new(Database::sqlite().await, World::new(seed())).await;
+    for level in ["info", "info,lumo_bridge=debug"] {
+        stage.settings.set("log.level", json!(level));
+        for more in [&[][..], &["-v"], &["-q"]] {
+            let shown = stage.command(&[&["config", "show", "--json"][..], more].concat()).await;
+            assert_eq!(json(&shown)["log"]["level"], level, "{more:?}");
+        }
+    }
 }
 
 /// `callback listen` prints one document per line.
