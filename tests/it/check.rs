@@ -136,6 +136,18 @@ async fn what_is_wrong_with_the_database_is_found() {
         let findings = found(&stage, &[], 1).await;
         assert_found(&findings, "database", "fail", "the folder /no/such/directory does not exist", "make the folder");
     }
+    // Nobody makes files there, not even root.
+    stage.settings.set("database.url", json!("sqlite:///proc/shop.db"));
+    let findings = found(&stage, &[], 1).await;
+    let words = "there is no such file yet, and none can be made in /proc: ";
+    assert_found(&findings, "database", "fail", words, "let this user write to the folder");
+    let account = findings.iter().find(|finding| finding["subject"] == "account").unwrap();
+    assert!(!account["message"].as_str().unwrap().contains("tables"), "{account}");
+    stage.settings.set("database.url", json!(format!("sqlite://{}", std::env::temp_dir().display())));
+    let findings = found(&stage, &[], 1).await;
+    let words = "unable to open database file";
+    assert_found(&findings, "database", "fail", words, "let this user read and write both the file");
+
     stage.settings.set("database.url", json!("sqlite://not-there.db"));
     stage.settings.set("database.migrate", json!(true));
     let findings = found(&stage, &[], 0).await;

@@ -25,17 +25,10 @@ pub(super) async fn check(report: &mut Report<'_>, config: &Config, now: DateTim
     }
     let store = match Store::open_for(Need::Little, &config.database, Vec::new()).await {
         Ok(store) => store,
-        Err(Error::NoFile { .. }) => {
-            let absent = format_args!("{url}: there is no such file yet");
-            return report.add(if config.database.migrate {
-                Finding::ok(SUBJECT, format_args!("{absent}; `lumo-bridge run` makes it"))
-            } else {
-                Finding::warn(SUBJECT, absent).hint("run `lumo-bridge migrate up`")
-            });
-        }
+        Err(Error::NoFile { .. }) => return report.add(no_file(config)),
         Err(error) => {
             let hint = match error {
-                Error::Unavailable(_) => Some(
+                Error::Unavailable(_) if url.backend() != Backend::Sqlite => Some(
                     "check that it runs, that it can be reached from here, and the user and password of `database.url`",
                 ),
                 _ => error.hint(),
@@ -55,6 +48,20 @@ pub(super) async fn check(report: &mut Report<'_>, config: &Config, now: DateTim
     store.close().await;
     if url.backend() != Backend::Sqlite {
         connections(report, config, reader.is_running).await;
+    }
+}
+
+/// What becomes of an SQLite file that does not exist.
+fn no_file(config: &Config) -> Finding {
+    let url = &config.database.url;
+    let absent = format!("{url}: there is no such file yet");
+    match url.unwritable_folder() {
+        Some((folder, error)) => {
+            Finding::fail(SUBJECT, format_args!("{absent}, and none can be made in {}: {error}", folder.display()))
+                .hint("let this user write to the folder, or correct `database.url`")
+        }
+        None if config.database.migrate => Finding::ok(SUBJECT, format_args!("{absent}; `lumo-bridge run` makes it")),
+        None => Finding::warn(SUBJECT, absent).hint("run `lumo-bridge migrate up`"),
     }
 }
 

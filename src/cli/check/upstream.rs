@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::lumo::{Client, Error, ListQuery, Priority, Profile};
 use crate::model::account::{Identity, environment};
 use crate::model::record::{Page, Reject, Wallet};
-use crate::store::{Account, Belongs, Need, Store};
+use crate::store::{self, Account, Belongs, Need, Store};
 use crate::sync::scan::walk::Doubt;
 
 const KEY: &str = "API key";
@@ -59,11 +59,11 @@ async fn account(report: &mut Report<'_>, client: &Client, config: &Config, firs
     };
     let found = Identity { company, server: client.server() };
     match own_account(config).await {
-        Some(own) if !own.is(&found) => {
+        Ok(Some(own)) if !own.is(&found) => {
             let refusal = Refusal::of(&own, &found);
             report.add(Finding::fail(ACCOUNT, &refusal).hint(refusal.hint()));
         }
-        own => report.add(Finding::ok(ACCOUNT, described(&found, profile.as_ref(), own.is_some()))),
+        own => report.add(Finding::ok(ACCOUNT, described(&found, profile.as_ref()) + known(&own))),
     }
     if let Some(url) = profile.and_then(|profile| profile.webhook_url) {
         let message = format_args!(
@@ -76,23 +76,34 @@ async fn account(report: &mut Report<'_>, client: &Client, config: &Config, firs
 }
 
 /// What the tables say, if there are any.
-async fn own_account(config: &Config) -> Option<Account> {
-    let store = Store::open_for(Need::Little, &config.database, Vec::new()).await.ok()?;
-    let account = store.account().await.ok().flatten();
+async fn own_account(config: &Config) -> Result<Option<Account>, store::Error> {
+    let store = Store::open_for(Need::Little, &config.database, Vec::new()).await?;
+    let account = store.account().await;
     store.close().await;
-    account
+    match account {
+        Err(store::Error::NotMigrated) => Ok(None),
+        account => account,
+    }
 }
 
-fn described(found: &Identity, profile: Option<&Profile>, is_known: bool) -> String {
+/// Whether the tables belong to the company; nothing where they could not be asked, which is said of the database.
+const fn known(own: &Result<Option<Account>, store::Error>) -> &'static str {
+    match own {
+        Ok(Some(_)) => "; as in the tables",
+        Ok(None) => "; the tables are of no company yet",
+        Err(_) => "",
+    }
+}
+
+fn described(found: &Identity, profile: Option<&Profile>) -> String {
     let of = |get: fn(&Profile) -> &Option<String>| profile.and_then(|profile| get(profile).as_deref());
     let who = [of(|profile| &profile.name), of(|profile| &profile.email), of(|profile| &profile.contact_telegram)];
     let who: Vec<&str> = who.into_iter().flatten().collect();
     let who = if who.is_empty() { String::new() } else { format!(" ({})", who.join(", ")) };
     let is_active = profile.and_then(|profile| profile.is_active).unwrap_or(true);
     let activity = if is_active { "" } else { ", which is not active" };
-    let tables = if is_known { "as in the tables" } else { "the tables are of no company yet" };
     let place = environment(found.server.as_str());
-    format!("company {}{who}{activity}, {place}; {tables}", found.company)
+    format!("company {}{who}{activity}, {place}", found.company)
 }
 
 async fn read(client: &Client, limit: u32) -> Result<Page<Wallet>, Error> {

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
@@ -116,7 +115,7 @@ pub(in crate::store) async fn single(
 }
 
 /// Creates a new SQLite file that only its owner can access; the database gives its log and its index the same mode. An
-/// existing file is not changed. If no file can be created, connecting reports why.
+/// existing file is not changed.
 fn create_file(config: &Config) -> Result<(), Error> {
     let url = config.url.expose();
     let Some(file) = file_of(config) else { return Ok(()) };
@@ -125,12 +124,12 @@ fn create_file(config: &Config) -> Result<(), Error> {
     }
     if let Some(folder) = config.url.missing_folder() {
         let problem = format!("the folder {} does not exist; make it, or correct `database.url`", folder.display());
-        return Err(unavailable(sqlx::Error::Io(io::Error::new(io::ErrorKind::NotFound, problem))));
+        return Err(Error::NotMade { file, source: io::Error::new(io::ErrorKind::NotFound, problem) });
     }
     match create_private(&file) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(unavailable(sqlx::Error::Io(error))),
+        Err(source) => Err(Error::NotMade { file, source }),
     }
 }
 
@@ -249,10 +248,6 @@ fn expect_file(config: &Config) -> Result<(), Error> {
     }
 }
 
-fn unavailable(error: sqlx::Error) -> Error {
-    Error::Unavailable(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
-}
-
 async fn connect(options: ConnectOptions) -> Result<DatabaseConnection, Error> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
     loop {
@@ -289,7 +284,10 @@ fn is_too_many(error: &RuntimeErr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::chain::Chain;
 
     #[tokio::test]
     async fn no_pool_looks_after_its_idle_connections() {
@@ -302,5 +300,37 @@ mod tests {
             let pool = pool.get_sqlite_connection_pool().options();
             assert_eq!((pool.get_idle_timeout(), pool.get_max_lifetime()), (None, None));
         }
+    }
+
+    fn file(path: &Path) -> Config {
+        let url = format!("sqlite://{}", path.display()).parse().unwrap();
+        Config { url, schema: None, max_connections: 3, migrate: false }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_used_is_blamed_on_no_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("notes.txt");
+        std::fs::write(&text, "no database ".repeat(100)).unwrap();
+        for (path, hint) in [
+            (folder.path(), "let this user read and write both"),
+            (text.as_path(), "name the file of an SQLite database"),
+        ] {
+            let error = pools(&file(path), Need::Little, &Distrust::default()).await.err().unwrap();
+            assert!(error.hint().is_some_and(|said| said.starts_with(hint)), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_made_is_named_with_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("no").join("bridge.db");
+        let error = create_file(&file(&path)).unwrap_err();
+        let missing = format!("the folder {} does not exist; make it", path.parent().unwrap().display());
+        let said = Chain(&error).to_string();
+        assert!(said.starts_with(&format!("the SQLite file {} cannot be made: {missing}", path.display())), "{said}");
+        assert_eq!(error.hint(), None);
+        let denied = Error::NotMade { file: path, source: io::ErrorKind::PermissionDenied.into() };
+        assert!(denied.hint().is_some_and(|said| said.contains("both the file of `database.url` and its folder")));
     }
 }

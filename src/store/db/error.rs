@@ -1,8 +1,10 @@
 //! The errors of the store, by what the caller does about them.
 
+use std::io;
 use std::path::PathBuf;
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
+use sqlx::sqlite::SqliteError;
 
 /// An error of the store. The source is for the log; the variant says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +49,13 @@ pub enum Error {
     /// There is no such SQLite file, and making one is not what was asked for.
     #[error("there is no SQLite file {}; {}", file.display(), no_file(*is_relative))]
     NoFile { file: PathBuf, is_relative: bool },
+    /// A new SQLite file cannot be made.
+    #[error("the SQLite file {} cannot be made", file.display())]
+    NotMade {
+        file: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     /// The database's setup does not work with the bridge.
     #[error("{problem}; {remedy}")]
     Unfit { problem: String, remedy: &'static str },
@@ -76,6 +85,10 @@ const fn no_file(is_relative: bool) -> &'static str {
     }
 }
 
+/// What to do where SQLite cannot open or write: beside the file it writes a log and an index.
+const FILE_ACCESS: &str = "let this user read and write both the file of `database.url` and its folder, or give the command as the user \
+                           of the daemon";
+
 const READ_ONLY: &str = "database is read-only, for this user or altogether";
 
 impl Error {
@@ -89,10 +102,21 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::NotMade { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Some(FILE_ACCESS),
+            // Read-only, cannot be opened.
+            Self::Unavailable(error) | Self::Unwritable(error) if matches!(sqlite_code(error), Some(8 | 14)) => {
+                Some(FILE_ACCESS)
+            }
+            // Not a database.
+            Self::Unavailable(error) if sqlite_code(error) == Some(26) => {
+                Some("name the file of an SQLite database in `database.url`")
+            }
             Self::Unwritable(error) if is_read_only(error) => {
                 Some("name the primary server in `database.url`, or let its user write")
             }
-            Self::Unavailable(_) => Some("check that the database of `database.url` runs and can be reached from here"),
+            Self::Unavailable(error) if sqlite_code(error).is_none() => {
+                Some("check that the database of `database.url` runs and can be reached from here")
+            }
             Self::Unwritable(_) => Some("make room on the database's disk, or repair it; reading goes on"),
             _ => None,
         }
@@ -119,6 +143,13 @@ pub(in crate::store) fn database_error(error: &DbErr) -> Option<&dyn sqlx::error
         return None;
     };
     error.as_database_error()
+}
+
+/// The plain code of an error of SQLite, which its extended ones keep in their low byte.
+fn sqlite_code(error: &DbErr) -> Option<i32> {
+    let error = database_error(error)?;
+    error.try_downcast_ref::<SqliteError>()?;
+    error.code()?.parse::<i32>().ok().map(|code| code & 0xff)
 }
 
 fn says_read_only(error: &dyn sqlx::error::DatabaseError) -> bool {

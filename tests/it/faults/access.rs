@@ -92,18 +92,18 @@ async fn a_database_that_is_not_there_is_one_clear_line() {
         listener.local_addr().unwrap()
     };
     let places = [
-        (format!("postgres://shop:hush@{closed}/shop"), closed.to_string()),
-        (format!("mysql://shop:hush@{closed}/shop"), closed.to_string()),
-        ("sqlite:///no/such/directory/shop.db".to_owned(), "/no/such/directory/shop.db".to_owned()),
+        (format!("postgres://shop:hush@{closed}/shop"), closed.to_string(), "database not reachable"),
+        (format!("mysql://shop:hush@{closed}/shop"), closed.to_string(), "database not reachable"),
+        ("sqlite:///no/such/directory/shop.db".to_owned(), "/no/such/directory/shop.db".to_owned(), "cannot be made"),
     ];
-    for (url, named) in places {
+    for (url, named, problem) in places {
         stage.settings.set("database.url", json!(url));
         for command in ["run", "sync"] {
             let finished = stage.command(&[command]).await;
             assert_eq!(finished.status.code(), Some(1), "{command} with {url}: {finished:?}");
             let errors: Vec<&str> = finished.stderr.lines().filter(|line| line.starts_with("error")).collect();
             assert_eq!(errors.len(), 1, "one line about {url}: {}", finished.stderr);
-            assert!(errors[0].contains("database not reachable"), "{}", errors[0]);
+            assert!(errors[0].contains(problem), "{}", errors[0]);
             assert!(errors[0].contains(&named), "{command} names the database {named}: {}", errors[0]);
             for unwanted in ["panicked", "backtrace", "hush"] {
                 assert!(!finished.stderr.contains(unwanted), "{}", finished.stderr);

@@ -1,9 +1,9 @@
 //! The url of the database: parsed as its driver parses it, and never shown with its password or a parameter.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::{fmt, fs, io};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -12,7 +12,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use url::Url;
 
-use crate::setting::{Malformed, SettingError, UrlSource, shown_url, without_values};
+use crate::setting::{Malformed, SettingError, UrlSource, create_private, shown_url, without_values};
 
 /// The kinds of database that are spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,15 +52,29 @@ impl DatabaseUrl {
         self.backend
     }
 
-    /// The folder of an SQLite file, if it does not exist.
-    #[must_use]
-    pub fn missing_folder(&self) -> Option<PathBuf> {
+    /// The folder of an SQLite file.
+    fn folder(&self) -> Option<PathBuf> {
         if self.backend != Backend::Sqlite {
             return None;
         }
         let options = self.url.parse::<SqliteConnectOptions>().ok()?;
         let file = std::path::absolute(options.get_filename()).ok()?;
-        file.parent().filter(|folder| !folder.exists()).map(Path::to_owned)
+        file.parent().map(Path::to_owned)
+    }
+
+    /// The folder of an SQLite file, if it does not exist.
+    #[must_use]
+    pub fn missing_folder(&self) -> Option<PathBuf> {
+        self.folder().filter(|folder| !folder.exists())
+    }
+
+    /// The folder of an SQLite file, and why no file can be made in it, if none can. Makes one and removes it.
+    #[must_use]
+    pub fn unwritable_folder(&self) -> Option<(PathBuf, io::Error)> {
+        let folder = self.folder()?;
+        let probe = folder.join(format!(".lumo-bridge-{:016x}", rand::random::<u64>()));
+        let made = create_private(&probe).and_then(|_| fs::remove_file(&probe));
+        made.err().map(|error| (folder, error))
     }
 
     /// The names of the parameters that the driver ignores.
@@ -270,6 +284,21 @@ mod tests {
         assert_eq!(url.to_string(), format!("sqlite://{}/data/lumo.db?mode=***", here.display()));
         assert_eq!(url.expose(), "sqlite://data/lumo.db?mode=rwc");
         assert_eq!(serde_json::to_value(&url).unwrap(), json!("sqlite://data/lumo.db?mode=***"));
+    }
+
+    #[test]
+    fn whether_a_folder_can_be_written_is_tried_without_a_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        let unwritable = |path: &Path| {
+            let url: DatabaseUrl = format!("sqlite://{}", path.join("lumo.db").display()).parse().unwrap();
+            url.unwritable_folder().map(|(folder, _)| folder)
+        };
+        assert_eq!(unwritable(folder.path()), None);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let missing = folder.path().join("no");
+        assert_eq!(unwritable(&missing), Some(missing));
+        let server: DatabaseUrl = "postgres://db/shop".parse().unwrap();
+        assert!(server.unwritable_folder().is_none());
     }
 
     #[test]
