@@ -1,7 +1,7 @@
 //! `check`: the doctor. It looks at everything that has to be right, and says what to do about what is not.
 //!
-//! Every check runs, whatever the others found; one that cannot run without another says so. Nothing is stored, and
-//! nobody is called unless `--send-test` says so.
+//! Every check runs, whatever the others found; one that cannot run without another says so. Nobody is called unless
+//! `--send-test` says so, and nothing is stored but that a test was sent.
 
 mod columns;
 mod database;

@@ -1,4 +1,4 @@
-//! Tries an endpoint with what the configuration says of it.
+//! Tries an endpoint with what the configuration says of it, and records that.
 
 use std::time::Duration;
 
@@ -6,12 +6,14 @@ use anyhow::Context as _;
 use tokio::time::timeout;
 
 use super::context::Context;
+use super::user;
 use crate::callback::{Endpoint, Sender};
 use crate::config::Config;
 use crate::deliver::trial::{Trial, test_event};
 use crate::model::event::EventType;
+use crate::model::id::EndpointName;
 use crate::model::sample::Setting;
-use crate::store::{Need, Store};
+use crate::store::{self, Need, Store};
 
 /// Longest wait for the database to say whose events an endpoint gets.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -42,4 +44,12 @@ pub(super) async fn try_out(
     };
     store.close().await;
     trial
+}
+
+/// Records that a test was sent.
+pub(super) async fn record(context: &Context, config: &Config, name: &EndpointName) -> Result<(), store::Error> {
+    let store = Store::open_for(Need::Little, &config.database, Vec::new()).await?;
+    let recorded = store.record_test(name, &user::actor(), context.clock().now()).await;
+    store.close().await;
+    recorded
 }

@@ -14,13 +14,13 @@ use crate::chain::Chain;
 use crate::cli::callback::NEW_SECRET;
 use crate::cli::context::Context;
 use crate::cli::time::ago;
-use crate::cli::trial::try_out;
+use crate::cli::trial::{record, try_out};
 use crate::config::Config;
 use crate::deliver::trial::{ALLOW, REACH, Trial};
 use crate::model::draft::rfc3339;
 use crate::model::event::EventType;
 use crate::model::sink::Sink;
-use crate::store::{Need, Store};
+use crate::store::{self, Need, Store};
 
 /// Longest wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -64,12 +64,12 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
                 standing(&subject, &compiled, context.clock().now())
                     .into_iter()
                     .for_each(|finding| report.add(finding));
-                report.add(if send_test {
-                    match try_out(context, config, &compiled, EventType::BridgeTest, &[]).await {
-                        Ok(trial) => answered(subject, &compiled, &trial),
-                        Err(error) => Finding::fail(subject, Chain(error.as_ref())),
-                    }
-                } else if let Some(sink) = compiled.sink() {
+                if send_test {
+                    let findings = tested(subject, context, config, &compiled).await;
+                    findings.into_iter().for_each(|finding| report.add(finding));
+                    continue;
+                }
+                report.add(if let Some(sink) = compiled.sink() {
                     prepared(subject, config, sink).await
                 } else if let Err(error) = Sender::new(&callbacks.egress, [&compiled]) {
                     Finding::fail(subject, Chain(&error))
@@ -103,6 +103,22 @@ fn standing(subject: &str, endpoint: &Endpoint, now: DateTime<Utc>) -> Vec<Findi
         findings.push(Finding::fail(subject, format_args!("{problem}, with a sample of {events}")).hint(ABSENT));
     }
     findings
+}
+
+/// Sends a test, and records that it was sent.
+async fn tested(subject: String, context: &Context, config: &Config, endpoint: &Endpoint) -> Vec<Finding> {
+    let trial = match try_out(context, config, endpoint, EventType::BridgeTest, &[]).await {
+        Ok(trial) => trial,
+        Err(error) => return vec![Finding::fail(subject, Chain(error.as_ref()))],
+    };
+    let unrecorded = match record(context, config, endpoint.name()).await {
+        // That there are no tables yet is said of the database.
+        Ok(()) | Err(store::Error::NoFile { .. } | store::Error::NotMigrated) => None,
+        Err(error) => {
+            Some(Finding::warn(subject.as_str(), format_args!("the test is not recorded: {}", Chain(&error))))
+        }
+    };
+    [answered(subject, endpoint, &trial)].into_iter().chain(unrecorded).collect()
 }
 
 /// Lets the database prepare a sink's statement.

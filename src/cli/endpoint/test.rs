@@ -2,15 +2,14 @@
 
 use super::unknown;
 use crate::callback::Endpoint;
+use crate::chain::Chain;
 use crate::cli::context::Context;
 use crate::cli::event_types::types;
 use crate::cli::failure::Failure;
 use crate::cli::fields::Fields;
 use crate::cli::style::{GREEN, RED};
 use crate::cli::table::Cell;
-use crate::cli::trial::try_out;
-use crate::cli::user;
-use crate::config::Config;
+use crate::cli::trial::{record, try_out};
 use crate::deliver::trial::Trial;
 use crate::model::event::UnknownEvent;
 use crate::model::id::EndpointName;
@@ -42,8 +41,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         return Err(Failure::usage(refused.to_string()));
     }
     let trial = try_out(context, &config, &endpoint, kind, &settings).await?;
-    if let Err(failure) = record(context, &config, &name).await {
-        context.printer().say(format!("the test is not recorded: {}", failure.problems().join("; ")));
+    // A test needs no database; its record does.
+    if let Err(error) = record(context, &config, &name).await {
+        context.printer().say(format!("the test is not recorded: {}", Chain(&error)));
     }
     print(context, &endpoint, &trial)?;
     match trial.hint() {
@@ -53,14 +53,6 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             Err(Failure::work(anyhow::Error::msg(problem)).with_hint(hint))
         }
     }
-}
-
-/// A test needs no database; its record does.
-async fn record(context: &Context, config: &Config, name: &EndpointName) -> Result<(), Failure> {
-    let store = context.store(config).await?;
-    let recorded = store.record_test(name, &user::actor(), context.clock().now()).await;
-    store.close().await;
-    Ok(recorded?)
 }
 
 fn print(context: &Context, endpoint: &Endpoint, trial: &Trial) -> Result<(), Failure> {

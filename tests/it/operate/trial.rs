@@ -54,6 +54,8 @@ async fn a_test_says_whose_events_the_endpoint_gets_as_soon_as_that_is_known() {
     let host = host.trim_start_matches("http://");
     let known = (Some(company.as_str()), Some(host), Some("test"));
     assert_eq!(whose.collect::<Vec<_>>(), [(None, None, Some("test")), known, known]);
+    let recorded = stage.database.count("lumo_operator_actions", "action = 'test' AND object = 'shop'").await;
+    assert_eq!(recorded, 2, "both that were sent since there are tables");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
