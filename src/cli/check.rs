@@ -11,6 +11,7 @@ mod history;
 mod settled;
 mod upstream;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::context::Context;
@@ -39,7 +40,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let mut report = Report::new(context.printer());
     let failure = match context.load_quietly() {
         Ok(loaded) => {
-            configuration(&mut report, &loaded);
+            configuration(&mut report, &loaded, context.clock().now());
             database::check(&mut report, &loaded.config, context.clock().now()).await;
             upstream::check(&mut report, context, &loaded.config).await;
             endpoint::check(&mut report, context, &loaded.config, args.send_test).await;
@@ -59,20 +60,35 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     failure.map_or(Ok(()), Err)
 }
 
-fn configuration(report: &mut Report<'_>, loaded: &Loaded) {
+fn configuration(report: &mut Report<'_>, loaded: &Loaded, now: DateTime<Utc>) {
     report.add(match &loaded.path {
         Some(path) => Finding::ok("configuration", path.display()),
         None => Finding::warn("configuration", "no file was found; the defaults and the environment are in force")
             .hint("write one with `lumo-bridge config init`, or name one with `--config`"),
     });
-    let missing = loaded.config.check_secrets();
-    if missing.is_empty() {
+    let (missing, ended) = (loaded.config.check_secrets(), ended_secrets(&loaded.config, now));
+    if missing.is_empty() && ended.is_empty() {
         report.add(Finding::ok("secrets", "all at hand"));
     }
+    ended.into_iter().for_each(|finding| report.add(finding));
     for problem in missing {
         let fix = problem.fix.clone();
         report.add(Finding::fail("secrets", format_args!("{}: {}", problem.key, problem.problem)).maybe_hint(fix));
     }
+}
+
+/// Signing secrets that sign no longer.
+fn ended_secrets(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, endpoint) in &config.callbacks.endpoints {
+        for (at, secret) in endpoint.secrets.iter().enumerate() {
+            if let Some(end) = secret.not_after.filter(|end| *end <= now) {
+                let message = format!("secret {} of {name} ended on {}", at + 1, end.format("%Y-%m-%d"));
+                findings.push(Finding::warn("secrets", message).hint("remove it, or correct its `not_after`"));
+            }
+        }
+    }
+    findings
 }
 
 fn schedules(report: &mut Report<'_>, context: &Context, config: &Config) {

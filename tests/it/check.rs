@@ -122,6 +122,14 @@ async fn what_is_wrong_with_secrets_and_schedules_is_found() {
     assert_found(&findings, "API key", "fail", "not tried", "");
 
     let mut stage = healthy().await;
+    let old = "whsec_AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+    let old = json!({ "value": old, "not_after": "2025-06-01T00:00:00Z" });
+    stage.settings.set("callbacks.endpoints.shop.secrets", json!([{ "value": SECRET }, old]));
+    let findings = found(&stage, &[], 0).await;
+    assert_found(&findings, "secrets", "warn", "secret 2 of shop ended on 2025-06-01", "correct its `not_after`");
+    assert!(findings.iter().all(|finding| finding["message"] != "all at hand"), "{findings:#?}");
+
+    let mut stage = healthy().await;
     stage.settings.set("sync.sweep.schedule", json!("0 0 30 2 *"));
     let findings = found(&stage, &[], 2).await;
     assert_found(&findings, "configuration", "fail", "`0 0 30 2 *` is never due; name a date that exists", "");
