@@ -78,7 +78,7 @@ pub async fn run(args: Args, shutdown: impl Future<Output = ()>) -> io::Result<(
     let world = World::live(args.seed).with_api_key(args.api_key);
     world.seed(args.wallets, args.deposits);
     let config = SimulatorConfig { listen: args.listen, world, quirks, latency: args.latency };
-    let simulator = Simulator::start(config).await?;
+    let simulator = Simulator::start(config).await.map_err(|error| not_listening(args.listen, &error))?;
     for (seed, key) in (args.seed + 1..).zip(args.other_key) {
         let other = World::live(seed).with_api_key(key);
         other.seed(args.wallets, args.deposits);
@@ -89,6 +89,10 @@ pub async fn run(args: Args, shutdown: impl Future<Output = ()>) -> io::Result<(
     shutdown.await;
     simulator.shutdown().await;
     Ok(())
+}
+
+fn not_listening(listen: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}; choose another address with `--listen`"))
 }
 
 fn announce(simulator: &Simulator) -> io::Result<()> {
@@ -203,5 +207,16 @@ mod tests {
     async fn it_runs_until_the_future_ends() {
         let args = parse(&["--listen", "127.0.0.1:0", "--wallets", "3", "--deposits", "5", "--life", "50"]).unwrap();
         run(args, std::future::ready(())).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_taken_is_named() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listen = taken.local_addr().unwrap().to_string();
+        let args = parse(&["--listen", &listen, "--wallets", "0", "--deposits", "0"]).unwrap();
+        let error = run(args, std::future::ready(())).await.unwrap_err();
+        let said = error.to_string();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(said.starts_with(&format!("cannot listen on {listen}: ")) && said.contains("`--listen`"), "{said}");
     }
 }

@@ -1,6 +1,7 @@
 //! How a command fails: what is said, with which hint, and the exit code.
 
 use std::fmt::Display;
+use std::io;
 use std::process::ExitCode;
 
 use super::printer::Printer;
@@ -23,6 +24,14 @@ impl Failure {
     pub(super) fn work(error: anyhow::Error) -> Self {
         let hint = hint(&error);
         Self { code: 1, problems: vec![Chain(error.as_ref()).to_string()], hint }
+    }
+
+    /// As [`Failure::work`], with this hint if an address that is to be listened on is taken.
+    pub(super) fn listening(error: anyhow::Error, hint: &str) -> Self {
+        let is_in_use = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
+        let is_taken = error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_in_use));
+        let failure = Self::work(error);
+        if is_taken { failure.with_hint(hint) } else { failure }
     }
 
     /// The work failed, and why has been said: exit code 1.

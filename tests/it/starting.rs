@@ -54,3 +54,22 @@ async fn a_start_that_waits_for_another_one_to_migrate_answers_and_ends_when_tol
     assert_eq!(client.text("/healthz").await, "ok\n");
     bridge.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_is_taken_is_named_with_what_to_do() {
+    let mut stage = Stage::new(Database::sqlite().await, World::new(seed())).await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, port) = (taken.local_addr().unwrap().to_string(), taken.local_addr().unwrap().port().to_string());
+    stage.settings.set("server.listen", json!(address));
+    for (command, words, hint) in [
+        (&["run"][..], address.as_str(), "set `server.listen`"),
+        (&["simulate", "--listen", &address], &address, "`--listen`"),
+        (&["callback", "listen", "--port", &port], &port, "`--port`"),
+    ] {
+        let finished = stage.command(command).await;
+        assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+        for part in ["cannot listen on ", words, "Address already in use", hint] {
+            assert!(finished.stderr.contains(part), "{part}: {}", finished.stderr);
+        }
+    }
+}

@@ -16,6 +16,9 @@ use crate::cli::style::{BOLD, DIM, GREEN, RED, YELLOW};
 use crate::setting::Secret;
 use crate::view::Embedded;
 
+/// What to do where the port is taken.
+const TAKEN: &str = "another process listens there; choose another port with `--port`";
+
 /// Where to listen, and what to show.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -61,7 +64,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let secrets = args.secrets.iter().map(|secret| secret.expose().to_owned()).collect::<Vec<_>>();
     let (port, is_checked) = (args.port, !secrets.is_empty());
     let config = ReceiverConfig { listen: (Ipv4Addr::LOCALHOST, port).into(), secrets };
-    let receiver = Receiver::start(config).await.with_context(|| format!("cannot listen on port {port}"))?;
+    let receiver = Receiver::start(config).await.with_context(|| format!("cannot listen on port {port}"));
+    let receiver = receiver.map_err(|error| Failure::listening(error, TAKEN))?;
     receiver.answer_with(204);
     let mut arrivals = receiver.subscribe();
 
