@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 
 use super::Global;
 use super::failure::Failure;
@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Loaded};
 use crate::lifecycle::Stop;
 use crate::lumo::Client;
-use crate::store::{Need, Store};
+use crate::store::{self, Need, Store};
 use crate::telemetry;
 
 /// The setting of one command.
@@ -91,7 +91,7 @@ impl Context {
 
     /// The database, without the endpoints: for commands that only look.
     pub(super) async fn store(&self, config: &Config) -> Result<Store, Failure> {
-        self.open(config, &[]).await
+        Ok(self.open(config, &[]).await?)
     }
 
     /// Loads the configuration, opens the database, works with it and closes it: the whole of a command that looks.
@@ -99,8 +99,8 @@ impl Context {
         &self,
         work: impl AsyncFnOnce(&Config, &Store) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let config = self.load_quietly()?.config;
-        let store = self.store(&config).await?;
+        let Loaded { config, path } = self.load_quietly()?;
+        let store = self.open(&config, &[]).await.map_err(|error| unopened(error, &config, path.as_deref()))?;
         let result = work(&config, &store).await;
         store.close().await;
         result
@@ -113,7 +113,7 @@ impl Context {
         Ok((store, endpoints))
     }
 
-    async fn open(&self, config: &Config, endpoints: &[Arc<Endpoint>]) -> Result<Store, Failure> {
+    async fn open(&self, config: &Config, endpoints: &[Arc<Endpoint>]) -> anyhow::Result<Store> {
         let store = Store::open_for(Need::Little, &config.database, app::subscribers(endpoints))
             .await
             .with_context(|| format!("{} not opened", config.database.url))?
@@ -127,6 +127,19 @@ impl Context {
         let key = config.lumo.api_key.resolve("lumo.api_key")?;
         Ok(Client::new(&config.lumo, key).context("client for Lumo not set up")?)
     }
+}
+
+/// Where no configuration was found, a database that does not exist is not the one that is meant.
+fn unopened(error: anyhow::Error, config: &Config, path: Option<&Path>) -> Failure {
+    let is_missing = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(store::Error::NoFile { .. })));
+    if path.is_some() || !is_missing {
+        return Failure::work(error);
+    }
+    let url = &config.database.url;
+    let problem = anyhow!(
+        "no configuration file was found; by the defaults and the environment the database is {url}, which does not exist"
+    );
+    Failure::work(problem).with_hint("name the file with `--config`, or write one with `lumo-bridge config init`")
 }
 
 /// Starts the log at the level that is asked for, or else as configured.

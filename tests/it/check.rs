@@ -188,6 +188,18 @@ async fn what_is_wrong_with_the_database_is_found() {
     assert!(!format!("{findings:?}").contains("hush"));
 }
 
+#[test]
+fn where_no_configuration_is_found_the_database_of_the_defaults_is_not_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_lumo-bridge");
+    let looked = std::process::Command::new(program).arg("status").current_dir(folder.path()).env_clear().output();
+    let (looked, url) = (looked.unwrap(), "/lumo-bridge.db, which does not exist");
+    let said = String::from_utf8(looked.stderr).unwrap();
+    assert_eq!(looked.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("error: no configuration file was found; ") && said.contains(url), "{said}");
+    assert!(said.contains("name the file with `--config`"), "{said}");
+}
+
 /// A user of the server that may do nothing but what everybody may.
 pub(crate) struct Nobody<'a> {
     database: &'a Database,
