@@ -41,7 +41,7 @@ use crate::deliver;
 use crate::lumo::Client;
 use crate::model::PerListing;
 use crate::model::id::EndpointName;
-use crate::model::suggest::instead;
+use crate::model::suggest::endpoint_instead;
 use crate::store::activity::Hour;
 use crate::store::query::Count;
 use crate::store::{self, Store};
@@ -124,7 +124,7 @@ impl Admin {
     fn endpoint(&self, name: &EndpointName) -> Result<&Arc<Endpoint>, Problem> {
         self.endpoints.iter().find(|endpoint| endpoint.name() == name).ok_or_else(|| {
             let known: Vec<&str> = self.endpoints.iter().map(|endpoint| endpoint.name().as_str()).collect();
-            let hint = instead(name.as_str(), &known, "no endpoint is configured");
+            let hint = endpoint_instead(name.as_str(), &known);
             Problem::absent("endpoint", name).with_hint(hint)
         })
     }

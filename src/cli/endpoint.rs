@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::{safe, user, view};
 use crate::config::Config;
 use crate::model::id::EndpointName;
-use crate::model::suggest::instead;
+use crate::model::suggest::endpoint_instead;
 use crate::store::Store;
 use crate::view::{Endpoint, finding};
 
@@ -156,6 +156,6 @@ pub(super) async fn introduce(
 /// That there is no such endpoint in the configuration.
 pub(super) fn unknown(config: &Config, name: &EndpointName) -> Failure {
     let known: Vec<&str> = config.callbacks.endpoints.keys().map(String::as_str).collect();
-    let hint = instead(name.as_str(), &known, "no endpoint is configured");
+    let hint = endpoint_instead(name.as_str(), &known);
     Failure::absent("endpoint", name, &hint)
 }

@@ -34,7 +34,13 @@ pub(super) fn config(file: Option<&File>, env: impl IntoIterator<Item = (String,
     let (variables, mut problems) = env::layer(env);
     tree::overlay(&mut merged, variables);
 
-    let mut reading = Reading { tree: merged.clone(), defaults: &defaults, found: Vec::new(), removed: Vec::new() };
+    let mut reading = Reading {
+        tree: merged.clone(),
+        defaults: &defaults,
+        found: Vec::new(),
+        removed: Vec::new(),
+        mistyped: Vec::new(),
+    };
     for (way, text) in variables::placeholders(&merged) {
         reading.note(way, text);
     }
@@ -106,6 +112,8 @@ struct Reading<'a> {
     /// The elements that were taken out of lists, by their original ways; in one list from first to last, because a list
     /// is read in order.
     removed: Vec<Way>,
+    /// The settings that are missing because their keys are mistyped.
+    mistyped: Vec<Way>,
 }
 
 impl Reading<'_> {
@@ -115,9 +123,9 @@ impl Reading<'_> {
             let mut unknown = Vec::new();
             match once(self.tree.clone(), &mut unknown) {
                 Ok(config) => {
-                    let unknown = unknown.iter().take(MAX_PROBLEMS);
-                    let unknown: Vec<_> = unknown.map(|way| unknown_key(self.original(way))).collect();
-                    self.found.extend(unknown);
+                    for way in unknown.iter().take(MAX_PROBLEMS) {
+                        self.note_unknown(self.original(way));
+                    }
                     return Some(config);
                 }
                 Err((way, wording)) => self.mend(&way, wording),
@@ -148,9 +156,16 @@ impl Reading<'_> {
         }
     }
 
-    /// What breaks a rule only because it was mended is left out.
+    fn note_unknown(&mut self, way: Way) {
+        let (found, meant) = unknown_key(way);
+        self.found.push(found);
+        let is_missing = meant.as_ref().is_some_and(|meant| tree::find(&self.tree, meant).is_none());
+        self.mistyped.extend(meant.filter(|_| is_missing));
+    }
+
+    /// What breaks a rule only because it was mended, or mistyped, is left out.
     fn try_rules(&mut self, config: &Config) {
-        let known: Vec<_> = self.found.iter().map(|found| found.way.clone()).collect();
+        let known: Vec<_> = self.found.iter().map(|found| &found.way).chain(&self.mistyped).cloned().collect();
         for mut problem in rule::check(config) {
             let mended = Way::parse(&problem.key);
             let way = self.original(&mended);
@@ -209,16 +224,18 @@ fn ignored(path: &serde_ignored::Path<'_>) -> Way {
     }
 }
 
-fn unknown_key(way: Way) -> Found {
+/// What is wrong with an unknown key, and the setting that it was meant to be, if one is like it.
+fn unknown_key(way: Way) -> (Found, Option<Way>) {
     let known = schema::keys(&way.parent());
     let meant = match way.0.last() {
         Some(Step::Key(key)) => nearest(key, known.iter().map(String::as_str)),
         _ => None,
     };
-    let fix = match meant {
-        Some(meant) => format!("did you mean `{}`?", way.parent().key(meant)),
+    let meant = meant.map(|meant| way.parent().key(meant));
+    let fix = match &meant {
+        Some(meant) => format!("did you mean `{meant}`?"),
         None if known.is_empty() => "take it out".to_owned(),
         None => format!("the keys here are {}", known.join(", ")),
     };
-    Found { problem: Problem::new(way.to_string(), format!("is no setting; {fix}")), way }
+    (Found { problem: Problem::new(way.to_string(), format!("is no setting; {fix}")), way }, meant)
 }

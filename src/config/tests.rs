@@ -163,3 +163,15 @@ fn missing_secrets_are_told_only_when_asked_for() {
          set it, or name another source"
     );
 }
+
+#[test]
+fn a_mistyped_key_is_told_once_and_not_as_missing_too() {
+    for (key, mistyped) in [("events", "event"), ("secrets", "secret"), ("url", "ulr")] {
+        let text = SHOP.replace(&format!("      {key}:"), &format!("      {mistyped}:"));
+        let at = format!(
+            "callbacks.endpoints.shop.{mistyped}: is no setting; did you mean `callbacks.endpoints.shop.{key}`?"
+        );
+        let [problem] = problems(&text, &[]).try_into().unwrap();
+        assert!(problem.ends_with(&at), "{problem}");
+    }
+}

@@ -28,10 +28,20 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 /// What to write instead of a name that is none of these; `none` if there are none.
 #[must_use]
 pub fn instead(word: &str, known: &[&str], none: &str) -> String {
+    nearest_or_all(word, known, "there are ", none)
+}
+
+/// What to write instead of a name that no configured endpoint has.
+#[must_use]
+pub fn endpoint_instead(name: &str, configured: &[&str]) -> String {
+    nearest_or_all(name, configured, "configured: ", "no endpoint is configured")
+}
+
+fn nearest_or_all(word: &str, known: &[&str], all: &str, none: &str) -> String {
     match nearest(word, known.iter().copied()) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None if known.is_empty() => none.to_owned(),
-        None => format!("there are {}", known.join(", ")),
+        None => format!("{all}{}", known.join(", ")),
     }
 }
 
@@ -84,6 +94,18 @@ mod tests {
             assert_eq!(nearest(word, NAMES), None, "{word}");
         }
         assert_eq!(nearest("url", []), None);
+    }
+
+    #[test]
+    fn an_endpoint_is_found_by_a_slip_or_in_the_list_of_all() {
+        for (name, configured, hint) in [
+            ("shpo", &["crm", "shop"][..], "did you mean `shop`?"),
+            ("till", &["crm", "shop"], "configured: crm, shop"),
+            ("till", &["shop"], "configured: shop"),
+            ("till", &[], "no endpoint is configured"),
+        ] {
+            assert_eq!(endpoint_instead(name, configured), hint);
+        }
     }
 
     #[test]
