@@ -2,6 +2,8 @@
 //! first import is done, every listing is fresh, and the key is accepted and the right one. It is judged by the tables, so every process
 //! answers alike, but for what only it knows of its own writing.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,7 +13,11 @@ use super::Admin;
 use crate::chain::Chain;
 use crate::model::Listing;
 use crate::store;
+use crate::view::finding::Severity;
 use crate::view::{Account, Finding, finding};
+
+/// Longest wait for the tables: whoever asks gives up sooner than a database that is silent.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Serialize)]
 pub(super) struct Readiness {
@@ -25,13 +31,7 @@ pub(super) struct Readiness {
 }
 
 pub(super) async fn ready(State(admin): State<Admin>) -> (StatusCode, Json<Readiness>) {
-    let findings = match blocking(&admin).await {
-        Ok(findings) => findings,
-        Err(error) => {
-            let message = Chain(&error).to_string();
-            vec![Finding::new(finding::Severity::Stopped, "database", message).blocking()]
-        }
-    };
+    let findings = blocking(&admin).await.unwrap_or_else(|unknown| vec![unknown]);
     let problem = findings.first().map(|finding| finding.message.clone());
     let status = if findings.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { ready: findings.is_empty(), problem, findings }))
@@ -43,7 +43,26 @@ pub(super) fn not_ready(problem: String) -> (StatusCode, Json<Readiness>) {
 }
 
 /// What keeps the process from being ready, the worst first.
-pub(super) async fn blocking(admin: &Admin) -> Result<Vec<Finding>, store::Error> {
+///
+/// # Errors
+/// Why the tables do not say.
+pub(super) async fn blocking(admin: &Admin) -> Result<Vec<Finding>, Finding> {
+    match tokio::time::timeout(DATABASE_TIMEOUT, by_the_tables(admin)).await {
+        Ok(Ok(findings)) => Ok(findings),
+        Ok(Err(error)) => Err(unknown(Chain(&error).to_string(), error.hint())),
+        Err(_) => {
+            let hint = "check that the database of `database.url` runs and can be reached from here";
+            Err(unknown("the database does not answer".to_owned(), Some(hint)))
+        }
+    }
+}
+
+fn unknown(message: String, hint: Option<&str>) -> Finding {
+    let finding = Finding::new(Severity::Stopped, "database", message).blocking();
+    Finding { hint: hint.map(str::to_owned), ..finding }
+}
+
+async fn by_the_tables(admin: &Admin) -> Result<Vec<Finding>, store::Error> {
     admin.store.ping().await?;
     let mut listings = Vec::new();
     for listing in Listing::ALL {

@@ -1,16 +1,18 @@
 //! `/metrics`: how far each listing is synced, how deliveries fare, and what this process has done, as Prometheus reads it.
 //!
 //! What is read off the tables is the same whichever process is asked; what is counted is of this process. A number that is
-//! not known yet has no series; every other series is there from the start.
+//! not known yet has no series, nor has what is read off the tables while the database does not answer; every other series is
+//! there from the start.
 
 mod format;
 mod process;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use prometheus_client::encoding::{EncodeGaugeValue, EncodeLabelSet, EncodeMetric, MetricEncoder};
@@ -20,8 +22,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use self::format::Format;
-use super::Admin;
-use crate::chain::Chain;
+use super::{Admin, health};
 use crate::lumo::Speed;
 use crate::model::{Listing, delivery};
 use crate::store::query::Count;
@@ -140,67 +141,95 @@ fn age(time: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
 
 pub(super) async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
     let format = Format::asked(&headers);
-    match gather(&admin).await {
-        Ok(registry) => ([(header::CONTENT_TYPE, format.content_type())], format.text(&registry)).into_response(),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", Chain(&error))).into_response(),
-    }
+    let registry = gather(&admin).await;
+    ([(header::CONTENT_TYPE, format.content_type())], format.text(&registry)).into_response()
 }
 
 /// Everything there is to show at this moment.
-async fn gather(admin: &Admin) -> Result<Registry, store::Error> {
-    let now = admin.clock.now();
-    let (mut standings, mut rejects) = (Vec::new(), Vec::new());
-    for listing in Listing::ALL {
-        standings.push((listing, admin.store.progress(listing).await?));
-        rejects.push((label(listing), admin.store.rejects(listing).await?));
-    }
-    let (counts, endpoints) = (admin.counts().await?, admin.endpoint_views().await?);
-    let is_ready = super::health::blocking(admin).await?.is_empty();
-    let account = admin.store.account().await?;
-    let is_accepted = account.is_none_or(|account| account.wrong_since.is_none());
-
+async fn gather(admin: &Admin) -> Registry {
+    let (now, tables) = (admin.clock.now(), Tables::read(admin).await);
     let mut registry = Registry::default();
-    let is_held = admin.lead.is_held();
     gauge(
         &mut registry,
         "lumo_bridge_ready",
         "1 while `/readyz` answers 200; its body says what is wrong",
-        i64::from(is_ready),
+        i64::from(tables.as_ref().is_some_and(|tables| tables.is_ready)),
     );
+    if let Some(tables) = tables {
+        tables.register(&mut registry, now);
+    }
+    own(&mut registry, admin);
+    registry
+}
+
+/// What is read off the tables.
+struct Tables {
+    is_ready: bool,
+    is_accepted: bool,
+    standings: Vec<(Listing, Progress)>,
+    rejects: Vec<(ListingLabel, u64)>,
+    counts: Arc<Vec<Count>>,
+    endpoints: Vec<view::Endpoint>,
+}
+
+impl Tables {
+    /// None if the database does not answer; `/readyz` says why.
+    async fn read(admin: &Admin) -> Option<Self> {
+        let is_ready = health::blocking(admin).await.ok()?.is_empty();
+        Self::load(admin, is_ready).await.ok()
+    }
+
+    async fn load(admin: &Admin, is_ready: bool) -> Result<Self, store::Error> {
+        let (mut standings, mut rejects) = (Vec::new(), Vec::new());
+        for listing in Listing::ALL {
+            standings.push((listing, admin.store.progress(listing).await?));
+            rejects.push((label(listing), admin.store.rejects(listing).await?));
+        }
+        let (counts, endpoints) = (admin.counts().await?, admin.endpoint_views().await?);
+        let is_accepted = admin.store.account().await?.is_none_or(|account| account.wrong_since.is_none());
+        Ok(Self { is_ready, is_accepted, standings, rejects, counts, endpoints })
+    }
+
+    fn register(self, registry: &mut Registry, now: DateTime<Utc>) {
+        gauge(
+            registry,
+            "lumo_bridge_account_accepted",
+            "0 while the API key is of another company than the tables, or the server another one",
+            i64::from(self.is_accepted),
+        );
+        listings(registry, &self.standings, now);
+        registry.register(
+            "lumo_bridge_sync_rejects",
+            "Items of the lists that cannot be read and are kept aside",
+            Gauges(self.rejects),
+        );
+        deliveries(registry, &self.counts, &self.endpoints, now);
+    }
+}
+
+/// What this process knows by itself.
+fn own(registry: &mut Registry, admin: &Admin) {
+    let is_held = admin.lead.is_held();
     gauge(
-        &mut registry,
-        "lumo_bridge_account_accepted",
-        "0 while the API key is of another company than the tables, or the server another one",
-        i64::from(is_accepted),
-    );
-    listings(&mut registry, &standings, now);
-    registry.register(
-        "lumo_bridge_sync_rejects",
-        "Items of the lists that cannot be read and are kept aside",
-        Gauges(rejects),
-    );
-    gauge(
-        &mut registry,
+        registry,
         "lumo_bridge_sync_leads",
         "1 if this process is the one that reads the listings",
         i64::from(is_held),
     );
-    admin.syncer.meters().register(&mut registry);
+    admin.syncer.meters().register(registry);
     gauge(
-        &mut registry,
+        registry,
         "lumo_bridge_watched_users",
         "Users whose deposits this process looks for between the rounds",
         if is_held { admin.syncer.watched_users() } else { 0 },
     );
-    speed(&mut registry, admin.client.speed());
-    admin.client.meters().register(&mut registry);
-    deliveries(&mut registry, &counts, &endpoints, now);
-    admin.deliveries.register(&mut registry);
-    admin.store.meters().register(&mut registry);
+    speed(registry, admin.client.speed());
+    admin.client.meters().register(registry);
+    admin.deliveries.register(registry);
+    admin.store.meters().register(registry);
     let version = VersionLabel { version: env!("CARGO_PKG_VERSION") };
     registry.register("lumo_bridge_build", "1, with the version of the program", Info::new(version));
-    process::register(&mut registry);
-    Ok(registry)
+    process::register(registry);
 }
 
 fn gauge<N>(registry: &mut Registry, name: &str, help: &str, value: N)

@@ -1,6 +1,7 @@
 //! What `/metrics` tells, as Prometheus would read it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use lumo_bridge::clock::Clock;
 use lumo_simulator::World;
@@ -9,7 +10,7 @@ use serde_json::json;
 
 use super::{daemon, running};
 use crate::database::{Database, on_each_database};
-use crate::world::{PATIENCE, Stage, eventually, seed};
+use crate::world::{Gate, PATIENCE, Stage, eventually, seed};
 
 on_each_database!(metrics_tell_of_every_part, runs_of_a_sink_are_counted_like_callbacks);
 
@@ -99,6 +100,29 @@ async fn every_series_is_there_before_anything_is_counted() {
     ] {
         assert_eq!(samples.get(name), Some(&0.0), "{name} in {samples:#?}");
     }
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_silent_is_not_waited_for() {
+    let mut stage = Stage::new(Database::postgres().await, World::live(seed())).await;
+    let (gate, url) = Gate::to_database(stage.database.url()).await;
+    stage.settings.set("database.url", json!(url));
+    let (bridge, client) = daemon(&mut stage).await;
+    stage.until_imported().await;
+    eventually!(PATIENCE, "it is ready", client.get("/readyz").await.status == 200);
+    gate.hush();
+    let asked = Instant::now();
+    let ready = client.get("/readyz").await;
+    assert_eq!((ready.status, &ready.body["problem"]), (503, &json!("the database does not answer")));
+    assert!(ready.body["findings"][0]["hint"].as_str().unwrap().contains("`database.url`"), "{ready:?}");
+    let samples = samples(&client.text("/metrics").await);
+    assert!(asked.elapsed() < Duration::from_secs(9), "{:?} for both", asked.elapsed());
+    assert_eq!(samples.get("lumo_bridge_ready"), Some(&0.0));
+    assert!(samples.contains_key("lumo_bridge_sync_leads"), "{samples:#?}");
+    assert!(!samples.keys().any(|name| name.starts_with("lumo_bridge_deliveries{")), "{samples:#?}");
+    gate.open();
+    eventually!(PATIENCE, "it is ready again", client.get("/readyz").await.status == 200);
     bridge.stop().await;
 }
 
