@@ -19,6 +19,7 @@ use crate::lumo::{self, Client};
 use crate::model::actor::Actor;
 use crate::model::id::{ExternalId, WalletId};
 use crate::model::record::Wallet;
+use crate::store::query::WalletFilter;
 use crate::store::{self, Batch, Ending, Noting, Store};
 
 /// Makes wallets what the merchant wants them to be.
@@ -75,6 +76,18 @@ impl Wallets {
         let asked = self.admit(&write, by).await?;
         let answer = self.client.replace_wallet(id, reason).await;
         self.record(write, answer, Asked { reason, ..asked }).await
+    }
+
+    /// What to do about a write that failed. Where Lumo does not know the wallet, a user may have been named in its place.
+    pub async fn hint(&self, error: &Error) -> Option<String> {
+        let Some(id) = error.unknown_wallet() else { return error.hint() };
+        let Ok(user) = id.as_str().parse() else { return error.hint() };
+        if self.store.wallet(id).await.ok().flatten().is_some() {
+            return error.hint();
+        }
+        let filter = WalletFilter { external_id: Some(user), limit: 1, ..WalletFilter::default() };
+        let newest = self.store.list_wallets(&filter).await.ok()?.pop();
+        Some(error::may_be_a_user(id, newest.as_ref().map(|wallet| &wallet.id)))
     }
 
     /// Makes sure that the key is of the company that the tables belong to: it would write to somebody else's wallets.

@@ -79,7 +79,18 @@ async fn change(
     let client = context.client(&config)?;
     context.migrate(&config).await?;
     let (store, _) = context.store_and_endpoints(&config).await?;
-    let written = write(&Wallets::new(store.clone(), client, context.clock().clone()), &user::actor()).await;
+    let wallets = Wallets::new(store.clone(), client, context.clock().clone());
+    let written = match write(&wallets, &user::actor()).await {
+        Ok(wallet) => Ok(wallet),
+        Err(error) => {
+            let hint = wallets.hint(&error).await;
+            let failure = Failure::work(error.into());
+            Err(match hint {
+                Some(hint) => failure.with_hint(hint),
+                None => failure,
+            })
+        }
+    };
     store.close().await;
-    view::show(context, &written.map_err(|error| Failure::work(error.into()))?)
+    view::show(context, &written?)
 }

@@ -115,6 +115,18 @@ impl Write {
     }
 }
 
+/// What to do where `id` is no wallet and may be a user, whose newest wallet this is.
+pub(super) fn may_be_a_user(id: &WalletId, newest: Option<&WalletId>) -> String {
+    match newest {
+        Some(newest) => format!("{id} is a user; its wallet is {newest}"),
+        None => format!(
+            "if {id} is a user, `lumo-bridge wallet list --external-id {}` shows the user's wallets; if this concerns every \
+             request, check lumo.base_url",
+            quoted(id.as_str())
+        ),
+    }
+}
+
 /// A word as a shell takes it.
 fn quoted(word: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._@:+-".contains(&byte);
@@ -128,6 +140,17 @@ impl Error {
     /// What an error of the API says of the write.
     pub(super) fn unanswered(write: Write, source: lumo::Error) -> Self {
         if source.may_have_been_done() { Self::Unknown { write, source } } else { Self::NotDone { write, source } }
+    }
+
+    /// The wallet that Lumo does not know.
+    pub(super) const fn unknown_wallet(&self) -> Option<&WalletId> {
+        match self {
+            Self::NotDone {
+                write: Write::Block { id } | Write::Replace { id, .. },
+                source: lumo::Error::NotFound { .. },
+            } => Some(id),
+            _ => None,
+        }
     }
 
     /// What to do about it.

@@ -74,6 +74,17 @@ async fn a_write_that_was_refused_is_said_to_be_undone_and_one_that_broke_is_not
     assert_refused(&broke, 1, &["to create a wallet for it's eve", look]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_that_is_named_in_the_place_of_a_wallet_is_recognised() {
+    let (stage, id) = with_a_wallet().await;
+    for command in ["block", "replace"] {
+        let known = stage.command(&["wallet", command, "bob", "--reason", "stolen"]).await;
+        assert_refused(&known, 1, &["no wallet bob", &format!("hint: bob is a user; its wallet is {id}")]);
+        let unknown = stage.command(&["wallet", command, "eve", "--reason", "stolen"]).await;
+        assert_refused(&unknown, 1, &["`lumo-bridge wallet list --external-id eve` shows the user's wallets"]);
+    }
+}
+
 /// What a command makes of an API that answers everything with this wallet, but whose key it is.
 async fn answered(stage: &mut Stage, arguments: &[&str], wallet: &Value) -> Finished {
     let body = wallet.to_string().into_bytes();
