@@ -66,3 +66,13 @@ async fn a_replay_that_cannot_be_says_why() {
     assert_eq!(none.status.code(), Some(0), "{none:?}");
     assert!(none.stderr.contains("no event matches"), "{}", none.stderr);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_to_a_paused_endpoint_says_that_it_waits() {
+    let stage = delivered(Database::sqlite().await, 1).await;
+    let paused = stage.command(&["endpoint", "pause", "shop"]).await;
+    assert_eq!(paused.status.code(), Some(0), "{paused:?}");
+    let replayed = stage.command(&["event", "replay", "--endpoint", "shop", "--since", "1d"]).await;
+    let words = "events queued for shop: 1; shop is paused: they wait until `lumo-bridge endpoint resume shop`";
+    assert!(replayed.stderr.contains(words), "{}", replayed.stderr);
+}
