@@ -40,6 +40,9 @@ pub struct Endpoint {
     /// Deliveries that are not finished.
     pub waiting: i64,
     pub oldest_waiting_at: Option<DateTime<Utc>>,
+    /// Those of them that failed and are due again.
+    #[serde(skip)]
+    pub retrying: i64,
     pub dead: i64,
     /// The history that it asked for when it was new.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,6 +148,7 @@ impl Endpoint {
             state if state.is_final() => {}
             _ => {
                 self.waiting += count.deliveries;
+                self.retrying += if count.state == State::Retrying { count.deliveries } else { 0 };
                 self.oldest_waiting_at = self.oldest_waiting_at.into_iter().chain(count.oldest).min();
             }
         }
@@ -159,6 +163,15 @@ const fn is_skippable(state: State) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_waits_is_counted_with_what_has_failed_of_it() {
+        let count = |state, deliveries| Count { endpoint: "shop".parse().unwrap(), state, deliveries, oldest: None };
+        let counts =
+            [count(State::Pending, 3), count(State::Retrying, 2), count(State::Held, 4), count(State::Dead, 5)];
+        let [shop] = Endpoint::gather(&BTreeMap::new(), &[], &HashSet::new(), &counts).try_into().unwrap();
+        assert_eq!((shop.waiting, shop.retrying, shop.dead), (9, 2, 5));
+    }
 
     #[test]
     fn what_skipping_costs_is_counted() {

@@ -290,13 +290,28 @@ pub fn summary(findings: &[Finding], endpoints: &[Endpoint]) -> String {
             more => format!("{}. There are {more} more findings.", worst.message),
         };
     }
-    let waiting: i64 = endpoints.iter().map(|endpoint| endpoint.waiting).sum();
+    let sum = |count: fn(&Endpoint) -> i64| endpoints.iter().map(count).sum::<i64>();
+    let (waiting, failed) = (sum(|endpoint| endpoint.waiting), sum(|endpoint| endpoint.retrying));
     match endpoints.iter().filter_map(|endpoint| endpoint.oldest_waiting_at).min() {
-        Some(oldest) if waiting == 1 => format!("Everything is synced; 1 callback is on its way since {}.", at(oldest)),
-        Some(oldest) => {
-            format!("Everything is synced; {waiting} callbacks are on their way, the oldest since {}.", at(oldest))
+        Some(oldest) if (waiting, failed) == (1, 1) => {
+            format!("Everything is synced; 1 callback has failed and is tried again; it waits since {}.", at(oldest))
         }
+        Some(oldest) if waiting == 1 => format!("Everything is synced; 1 callback is on its way since {}.", at(oldest)),
+        Some(oldest) => format!(
+            "Everything is synced; {waiting} callbacks are on their way, the oldest since {}{}.",
+            at(oldest),
+            tried_again(failed)
+        ),
         None => "Everything is synced and delivered.".to_owned(),
+    }
+}
+
+/// How many of several callbacks have failed.
+fn tried_again(failed: i64) -> String {
+    match failed {
+        0 => String::new(),
+        1 => "; 1 of them has failed and is tried again".to_owned(),
+        _ => format!("; {failed} of them have failed and are tried again"),
     }
 }
 

@@ -217,7 +217,23 @@ fn the_summary_is_one_sentence_about_the_worst_or_about_all() {
         "Everything is synced; 2 callbacks are on their way, the oldest since 2026-05-04T10:00:02Z."
     );
     let one = Endpoint { waiting: 1, ..endpoint("active") };
-    assert_eq!(summary(&[], &[one]), "Everything is synced; 1 callback is on its way since 2026-05-04T10:00:02Z.");
+    assert_eq!(
+        summary(&[], std::slice::from_ref(&one)),
+        "Everything is synced; 1 callback is on its way since 2026-05-04T10:00:02Z."
+    );
+    assert_eq!(
+        summary(&[], &[Endpoint { retrying: 1, ..one }]),
+        "Everything is synced; 1 callback has failed and is tried again; it waits since 2026-05-04T10:00:02Z."
+    );
+    for (retrying, words) in [(1, "1 of them has failed and is"), (2, "2 of them have failed and are")] {
+        assert_eq!(
+            summary(&[], &[Endpoint { retrying, ..endpoint("active") }]),
+            format!(
+                "Everything is synced; 2 callbacks are on their way, the oldest since 2026-05-04T10:00:02Z; {words} tried \
+                 again."
+            )
+        );
+    }
     let finding = |message: &str| Finding::new(Severity::Broken, "stalled", message.to_owned());
     assert_eq!(summary(&[finding("a")], &[]), "a.");
     assert_eq!(summary(&[finding("a"), finding("b")], &[]), "a. There is 1 more finding.");
