@@ -72,9 +72,10 @@ pub fn unlisted(columns: &[EmptyColumn]) -> Option<String> {
     let unlisted: Vec<&EmptyColumn> = columns.iter().filter(|column| column.candidates.is_empty()).collect();
     let rows = unlisted.first()?.rows;
     let names: Vec<String> = unlisted.iter().map(|column| format!("`{}`", column.column)).collect();
-    let (verb, rows) = (if names.len() == 1 { "is" } else { "are" }, rows.to_string());
+    let (verb, column) = if names.len() == 1 { ("is", "the column") } else { ("are", "one of the columns") };
     Some(format!(
-        "{} {verb} empty in all of the newest {rows} deposits, and nothing that Lumo lists looks like it",
+        "{} {verb} empty in all of the newest {rows} deposits, and nothing that Lumo lists looks like it; nothing has to be done \
+         unless you want {column}",
         names.join(", ")
     ))
 }
@@ -100,7 +101,13 @@ mod tests {
         let columns = [hash, column("block_number", &[]), column("currency", &[])];
         assert_eq!(
             unlisted(&columns).unwrap(),
-            "`block_number`, `currency` are empty in all of the newest 500 deposits, and nothing that Lumo lists looks like it"
+            "`block_number`, `currency` are empty in all of the newest 500 deposits, and nothing that Lumo lists looks like it; \
+             nothing has to be done unless you want one of the columns"
+        );
+        assert_eq!(
+            unlisted(&columns[1..2]).unwrap(),
+            "`block_number` is empty in all of the newest 500 deposits, and nothing that Lumo lists looks like it; nothing has to \
+             be done unless you want the column"
         );
         assert_eq!((columns[1].hint(), unlisted(&columns[..1])), (None, None));
     }

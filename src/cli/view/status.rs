@@ -56,7 +56,7 @@ pub(in crate::cli) fn lines(status: &Status, room: Option<usize>, now: DateTime<
     }
     lines.extend(status.endpoints.iter().filter_map(Endpoint::history));
     if let Some(unlisted) = unlisted(&status.empty_columns) {
-        lines.extend(text::wrap(&safe::text(&unlisted), COLUMNS));
+        lines.extend(indented("note: ", &unlisted));
     }
     lines
 }
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use crate::model::{Listing, PerListing};
     use crate::store::Progress;
-    use crate::view::{Reader, finding};
+    use crate::view::{EmptyColumn, Reader, finding};
 
     fn now() -> DateTime<Utc> {
         "2026-05-04T10:11:12Z".parse().unwrap()
@@ -236,6 +236,22 @@ mod tests {
         assert_eq!(
             (&document["listings"][0]["state"], &document["listings"][0]["lag_seconds"]),
             (&"fresh".into(), &4.into())
+        );
+    }
+
+    #[test]
+    fn a_column_that_stays_empty_is_a_note_at_the_end() {
+        let status = status(&Listing::ALL.map(done), Outcome::Complete, READING(), vec![shop()]);
+        let column = EmptyColumn { column: "block_number", rows: 1_000, candidates: Vec::new() };
+        let shown = shown(&Status { empty_columns: vec![column], ..status });
+        assert_eq!(shown[0], "Everything is synced and delivered.");
+        assert_eq!(
+            shown[shown.len() - 3..],
+            [
+                "note: `block_number` is empty in all of the newest 1000 deposits, and nothing",
+                "      that Lumo lists looks like it; nothing has to be done unless you want the",
+                "      column",
+            ]
         );
     }
 
