@@ -28,6 +28,8 @@ pub(super) const RECORDED: &str =
 
 const DELIVERED: &str = "SELECT endpoint, seq FROM lumo_delivery_attempts WHERE result = 'delivered'";
 
+const OPEN: &str = "SELECT endpoint, seq FROM lumo_exceptions WHERE state NOT IN ('dead', 'skipped', 'delivered')";
+
 impl World {
     pub(super) async fn pairs(&self, sql: &str) -> Vec<(EndpointName, i64)> {
         let rows = self.eye.rows(sql).await;
@@ -142,12 +144,17 @@ WHERE n.object_id = e.object_id AND n.seq > e.seq AND e."type" = 'wallet.balance
         rows.iter().map(|row| (row.get("seq"), row.get("stream"), row.get("body"))).collect()
     }
 
+    /// Whether something waits, and a receiver always refuses all of it.
+    pub(super) async fn waits_only_for_poison(&self) -> bool {
+        let open = self.pairs(OPEN).await;
+        !open.is_empty() && open.iter().all(|(name, seq)| self.receivers[name].poison.contains(seq))
+    }
+
     /// Whether nothing waits.
     pub(super) async fn is_at_rest(&self) -> bool {
-        let open = "SELECT endpoint, seq FROM lumo_exceptions WHERE state NOT IN ('dead', 'skipped', 'delivered')";
         let behind = "SELECT endpoint, position AS seq FROM lumo_positions WHERE position <> (SELECT last_seq FROM \
                       lumo_streams WHERE stream = '*')";
-        self.pairs(open).await.is_empty() && self.pairs(behind).await.is_empty()
+        self.pairs(OPEN).await.is_empty() && self.pairs(behind).await.is_empty()
     }
 
     pub(super) async fn check_rest(&self) {

@@ -318,6 +318,10 @@ impl World {
             // A request in flight may have suspended an endpoint again.
             if step % 20 == 0 {
                 self.resume_suspended().await;
+                // An event that is refused for what it is dies as soon as its receiver takes another one.
+                if self.waits_only_for_poison().await {
+                    self.publish().await;
+                }
             }
             let mut jobs = 0;
             while self.some_job_at_rest().await {
