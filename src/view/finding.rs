@@ -174,12 +174,13 @@ pub fn of_rejects(listings: &[Standing]) -> Vec<Finding> {
 /// That the database does not take what is written to it.
 #[must_use]
 pub fn of_writing(trouble: &WriteTrouble) -> Finding {
-    let WriteTrouble { transaction, lasting, reason } = trouble;
+    let WriteTrouble { transaction, lasting, reason, hint } = trouble;
     let message = format!(
         "Writing to the database has been failing for {} s (`{transaction}`): {reason}; nothing is sent meanwhile",
         lasting.as_secs()
     );
-    let hint = "make room on the database's disk, or lead its name to a server that takes writes; the daemon goes on by itself";
+    let remedy = hint.unwrap_or("see to the database");
+    let hint = format!("{remedy}; the daemon goes on by itself");
     Finding::new(Severity::Stopped, "not_written", message).hint(hint).blocking()
 }
 
@@ -197,7 +198,8 @@ pub fn of_reader(reader: &Reader, now: DateTime<Utc>) -> Option<Finding> {
         (false, Some(until)) => format!("No daemon runs since {}: nothing is read or delivered", at(until)),
         (false, None) => "No daemon has run yet: nothing is read or delivered".to_owned(),
     };
-    Some(Finding::new(Severity::Stopped, "no_daemon", message).hint("start `lumo-bridge run`"))
+    let hint = "start `lumo-bridge run`; if it runs, it cannot write: `lumo-bridge health --ready` says why";
+    Some(Finding::new(Severity::Stopped, "no_daemon", message).hint(hint))
 }
 
 /// A clock may be this far off before it is called wrong.

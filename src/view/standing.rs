@@ -84,9 +84,12 @@ impl Status {
         let account = store.account().await?.map(Account::from);
         findings.extend(account.as_ref().and_then(finding::of_account));
         findings.extend(finding::of_rejects(&listings));
-        findings.extend(finding::of_reader(&reader, now));
+        // Whoever cannot write cannot show that it runs.
+        findings.extend(match store.write_trouble() {
+            Some(trouble) => Some(finding::of_writing(&trouble)),
+            None => finding::of_reader(&reader, now),
+        });
         findings.extend(finding::of_future(&progresses, now));
-        findings.extend(store.write_trouble().as_ref().map(finding::of_writing));
         findings.extend(finding::of_endpoints(&endpoints, now));
         let speed = Speed::load(store, now).await?;
         findings.extend(speed.as_ref().map(Speed::finding));

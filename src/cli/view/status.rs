@@ -317,7 +317,8 @@ mod tests {
             [
                 "No daemon runs since 2026-05-04T10:10:12Z: nothing is read or delivered. There",
                 "are 2 more findings.",
-                "  hint: start `lumo-bridge run`",
+                "  hint: start `lumo-bridge run`; if it runs, it cannot write: `lumo-bridge",
+                "        health --ready` says why",
                 "! deposits: not complete since 2026-05-04T09:54:32Z: page not read: Lumo is",
                 "  unavailable: answer 503: \\u{1b}[2J",
                 "  hint: it is read again on schedule; `lumo-bridge check` examines the API",

@@ -23,6 +23,8 @@ pub struct WriteTrouble {
     pub lasting: Duration,
     /// The database's message.
     pub reason: String,
+    /// A remedy, if there is a known one.
+    pub hint: Option<&'static str>,
 }
 
 /// The transactions that failed because of the database and have not been committed since.
@@ -33,6 +35,9 @@ struct FailingTransaction {
     since: Instant,
     last: Instant,
     reason: String,
+    hint: Option<&'static str>,
+    /// Whether the database answered and takes no writes: only a write shows that it is over.
+    is_unwritable: bool,
 }
 
 impl Troubles {
@@ -50,16 +55,20 @@ impl Troubles {
             since: now,
             last: now,
             reason: String::new(),
+            hint: None,
+            is_unwritable: false,
         });
-        entry.last = now;
-        entry.reason = reason;
+        (entry.last, entry.reason, entry.hint) = (now, reason, error.hint());
+        entry.is_unwritable = matches!(error, Error::Unwritable(_));
     }
 
-    /// Notes that a transaction that wrote something was committed.
-    pub(in crate::store) fn committed(&self, transaction: &'static str) {
+    /// Notes that a transaction was committed, and whether it wrote something.
+    pub(in crate::store) fn committed(&self, transaction: &'static str, wrote: bool) {
         let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(began) = failing.values().map(|entry| entry.since).min() else { return };
-        failing.remove(transaction);
+        if failing.get(transaction).is_some_and(|entry| wrote || !entry.is_unwritable) {
+            failing.remove(transaction);
+        }
         forget_old(&mut failing);
         if failing.is_empty() {
             tracing::info!(seconds = began.elapsed().as_secs(), "the database can be written to again");
@@ -71,7 +80,8 @@ impl Troubles {
         let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         forget_old(&mut failing);
         let (transaction, entry) = failing.iter().min_by_key(|(_, entry)| entry.since)?;
-        Some(WriteTrouble { transaction, lasting: entry.since.elapsed(), reason: entry.reason.clone() })
+        let (lasting, reason, hint) = (entry.since.elapsed(), entry.reason.clone(), entry.hint);
+        Some(WriteTrouble { transaction, lasting, reason, hint })
     }
 }
 
@@ -93,15 +103,26 @@ mod tests {
         assert_eq!(troubles.longest(), None, "another process leads, which is no trouble");
         troubles.failed("sync.page", &full());
         troubles.failed("delivery.claim", &full());
-        troubles.committed("delivery.claim");
-        troubles.committed("lease.lead");
+        troubles.committed("delivery.claim", true);
+        troubles.committed("lease.lead", true);
+        troubles.committed("sync.page", false);
         let trouble = troubles.longest().unwrap();
         assert_eq!(trouble.transaction, "sync.page");
         assert!(
             trouble.reason.contains("nothing can be written") && trouble.reason.contains("disk full"),
             "{trouble:?}"
         );
-        troubles.committed("sync.page");
+        troubles.committed("sync.page", true);
+        assert_eq!(troubles.longest(), None);
+    }
+
+    #[test]
+    fn an_outage_is_over_as_soon_as_what_failed_gets_an_answer() {
+        let troubles = Troubles::default();
+        troubles.failed("delivery.position", &Error::Unavailable(DbErr::Custom("refused".to_owned())));
+        let hint = troubles.longest().unwrap().hint.unwrap();
+        assert!(hint.contains("can be reached"), "{hint}");
+        troubles.committed("delivery.position", false);
         assert_eq!(troubles.longest(), None);
     }
 }

@@ -69,7 +69,9 @@ impl Store {
                         error => error,
                     });
                     match &result {
-                        Ok(_) if wrote.load(Ordering::Relaxed) => self.inner.troubles.committed(name),
+                        Ok(_) if ending == Ending::Commit => {
+                            self.inner.troubles.committed(name, wrote.load(Ordering::Relaxed));
+                        }
                         Err(error) if ending == Ending::Commit => self.inner.troubles.failed(name, error),
                         _ => {}
                     }

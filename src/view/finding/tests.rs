@@ -244,13 +244,16 @@ fn the_summary_is_one_sentence_about_the_worst_or_about_all() {
 fn a_database_that_takes_no_writes_is_said() {
     let lasting = std::time::Duration::from_secs(72);
     let reason = "nothing can be written to the database: database or disk is full".to_owned();
-    let finding = of_writing(&WriteTrouble { transaction: "sync.page", lasting, reason });
+    let hint = Some("make room on the database's disk");
+    let finding = of_writing(&WriteTrouble { transaction: "sync.page", lasting, reason, hint });
     assert_eq!(
         finding.message,
         "Writing to the database has been failing for 72 s (`sync.page`): nothing can be written to the database: \
          database or disk is full; nothing is sent meanwhile"
     );
-    assert!(finding.blocks_ready && finding.severity == Severity::Stopped && finding.hint.is_some());
+    assert!(finding.blocks_ready && finding.severity == Severity::Stopped);
+    let hint = finding.hint.as_deref();
+    assert_eq!(hint, Some("make room on the database's disk; the daemon goes on by itself"));
 }
 
 #[test]
