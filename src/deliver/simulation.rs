@@ -9,6 +9,7 @@
 //! happen: two transactions at once, and a database that loses what it has committed.
 
 mod bridge;
+mod endpoints;
 mod file;
 mod leads;
 mod operator;
@@ -22,7 +23,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use sea_orm::{EnumIter, Iterable};
 use world::World;
 
 /// Random steps before all faults end.
@@ -31,7 +31,7 @@ const MOVES: usize = 1_000;
 const REPRESENTATIVE: u64 = 50;
 
 /// What a run came through while there were faults.
-#[derive(Clone, Copy, Debug, EnumIter, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Situation {
     Sent,
     Refused,
@@ -45,6 +45,21 @@ enum Situation {
     TakenOver,
     SinkRan,
     Unacknowledged,
+}
+
+impl Situation {
+    const ALL: [Self; 10] = [
+        Self::Sent,
+        Self::Refused,
+        Self::TimedOut,
+        Self::Killed,
+        Self::Probed,
+        Self::Died,
+        Self::CommitUnknown,
+        Self::TakenOver,
+        Self::SinkRan,
+        Self::Unacknowledged,
+    ];
 }
 
 /// How often each situation came up.
@@ -104,6 +119,6 @@ fn whatever_happens_nothing_is_lost_and_the_order_is_kept() {
         }
     });
     println!("{situations:?}");
-    let missed: Vec<_> = Situation::iter().filter(|situation| !situations.contains_key(situation)).collect();
+    let missed: Vec<_> = Situation::ALL.iter().filter(|situation| !situations.contains_key(situation)).collect();
     assert!(missed.is_empty() || seeds < REPRESENTATIVE, "it proves nothing of {missed:?}");
 }

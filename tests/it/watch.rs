@@ -23,7 +23,7 @@ on_each_database!(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn watched_users_take_no_round_of_the_schedule_away() {
     let world = World::live(seed());
-    world.seed(300, 1_200);
+    world.seed(30, 60);
     let (database, latency) = (Database::sqlite().await, Duration::from_millis(1_200));
     let mut stage = Stage::with(database, world, Quirks::default(), latency).await;
     stage.settings.set("sync.deposits.schedule", json!("* * * * * *"));
@@ -37,7 +37,7 @@ async fn watched_users_take_no_round_of_the_schedule_away() {
     let rounds = "SELECT COUNT(*) FROM lumo_sync_runs WHERE listing = 'deposits'";
     for _ in 0..4 {
         let before = stage.database.number(rounds).await;
-        stage.database.until_at_least(before + 1, Duration::from_secs(20), rounds).await;
+        stage.database.until_at_least(before + 1, Duration::from_secs(40), rounds).await;
     }
     bridge.stop().await;
 }

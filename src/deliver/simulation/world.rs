@@ -1,7 +1,6 @@
 //! The simulated world: a database, processes, receivers, and a clock.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,17 +11,16 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::bridge::Process;
+use super::endpoints::{endpoints, when};
 use super::file::{config, folder, template};
 use super::receiver::{Mood, SimulatedReceiver};
 use super::{Situation, Situations};
 use crate::deliver::machine::{Now, Settings};
-use crate::model::condition::Condition;
 use crate::model::draft::{Draft, Origin, once, repeated};
 use crate::model::event::EventType;
 use crate::model::id::EndpointName;
 use crate::model::pattern::Patterns;
-use crate::model::retry::Policy;
-use crate::model::subscriber::{Order, Subscriber};
+use crate::model::subscriber::Subscriber;
 use crate::store::Store;
 use crate::store::eye::Eye;
 
@@ -346,21 +344,11 @@ impl World {
     /// Lets time pass, at most until the next timed event.
     pub(super) async fn let_time_pass(&mut self) {
         let now = self.now();
-        let furthest = now.instant + Duration::from_secs(if self.is_calm { 3 } else { 8 });
+        let furthest = now.instant + Duration::from_secs(if self.is_calm { 10 } else { 8 });
         let next = self.next_wake().unwrap_or(furthest).max(now.instant + Duration::from_millis(1)).min(furthest);
         self.passed += next - now.instant;
         self.tick().await;
     }
-}
-
-/// One endpoint in three filters events, and one in nine cannot evaluate `when` for most of them.
-fn when(number: u64) -> Option<Arc<Condition>> {
-    let source = match number % 9 {
-        0 | 3 => "stream != 'user:0'",
-        6 => "stream == 'user:0' or data.object.absent > 1",
-        _ => return None,
-    };
-    Some(Arc::new(Condition::parse(source).unwrap()))
 }
 
 /// The beginning of a text. The rest is not even formatted.
@@ -377,31 +365,4 @@ pub(super) fn short(text: std::fmt::Arguments<'_>) -> String {
         short.0.push('…');
     }
     short.0
-}
-
-fn endpoints() -> Vec<Settings> {
-    let policy = |schedule: &[u64]| Policy {
-        schedule: schedule.iter().map(|seconds| Duration::from_secs(*seconds)).collect(),
-        jitter: 0.1,
-        retry_after_cap: Duration::from_secs(60),
-    };
-    let settings = |name: &str, order: Order, schedule: &[u64]| Settings {
-        endpoint: name.parse().unwrap(),
-        order,
-        policy: policy(schedule),
-        max_hold: MAX_HOLD,
-        concurrency: 4,
-        per_second: None,
-        timeout: TIMEOUT,
-        ack_within: None,
-        is_sink: false,
-        when: None,
-    };
-    vec![
-        settings("users", Order::User, &[2, 10, 60]),
-        settings("single", Order::Endpoint, &[1, 5]),
-        Settings { per_second: Some(2.0), ..settings("free", Order::None, &[3, 30]) },
-        Settings { ack_within: Some(Duration::from_secs(20)), ..settings("acks", Order::User, &[2, 10]) },
-        Settings { is_sink: true, ..settings("ledger", Order::User, &[2, 10]) },
-    ]
 }
