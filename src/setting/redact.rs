@@ -102,38 +102,44 @@ fn spelled(text: &[char], secret: &[char]) -> Option<usize> {
     ends.last().copied()
 }
 
-/// Tells how many characters at the beginning of the text may spell this one.
+/// Tells how many characters at the beginning of the text may spell this one, with any number of the backslashes before
+/// it: what looks like one may be the character itself.
 fn one(text: &[char], wanted: char, spells: &mut impl FnMut(usize)) {
     let mut before = 0;
-    for _ in 0..MAX_BACKSLASHES {
-        let Some(length) = text.get(before..).and_then(backslash) else { break };
+    for _ in 0..=MAX_BACKSLASHES {
+        let rest = text.get(before..).unwrap_or_default();
+        if before > 0
+            && let Some(length) = escaped(rest, wanted)
+        {
+            spells(before + length);
+        }
+        bare(rest, wanted, &mut |length| spells(before + length));
+        let Some(length) = backslash(rest) else { break };
         before += length;
         if wanted == '\\' {
             spells(before);
         }
     }
-    let rest = text.get(before..).unwrap_or_default();
-    if before > 0
-        && let Some(length) = escaped(rest, wanted)
-    {
-        spells(before + length);
+}
+
+/// The same without a backslash before it.
+fn bare(text: &[char], wanted: char, spells: &mut impl FnMut(usize)) {
+    if text.first() == Some(&wanted) {
+        spells(1);
     }
-    if rest.first() == Some(&wanted) {
-        spells(before + 1);
-    }
-    match rest.first() {
-        Some('+') if wanted == ' ' => spells(before + 1),
+    match text.first() {
+        Some('+') if wanted == ' ' => spells(1),
         Some('%') => {
-            let blank = if wanted == ' ' { percent(rest, '+') } else { None };
-            percent(rest, wanted).into_iter().chain(blank).for_each(|length| spells(before + length));
+            let blank = if wanted == ' ' { percent(text, '+') } else { None };
+            percent(text, wanted).into_iter().chain(blank).for_each(&mut *spells);
             // However often it was encoded.
             let mut length = 3;
-            while wanted == '%' && rest.get(1..length) == Some(&['2', '5'].repeat(length / 2)) {
-                spells(before + length);
+            while wanted == '%' && text.get(1..length) == Some(&['2', '5'].repeat(length / 2)) {
+                spells(length);
                 length += 2;
             }
         }
-        Some('&') => entity(rest, wanted, &mut |length| spells(before + length)),
+        Some('&') => entity(text, wanted, spells),
         _ => {}
     }
 }
@@ -299,6 +305,13 @@ mod tests {
             let clean = redact(&format!("you sent <{spelling}> to us"));
             assert!(clean.contains(REDACTED) && clean.len() < "you sent <> to us".len() + 30, "{spelling}: {clean}");
             assert!(clean.starts_with("you sent <") && clean.ends_with("> to us"), "{clean}");
+        }
+        // What looks like an encoded backslash may be part of the secret.
+        for secret in ["A  aA0AA0%5C", "%5Cn-secret", "&#92;-secret&bsol;"] {
+            for spelling in spellings(secret) {
+                let clean = Redactor::new([secret]).redact(&spelling).into_owned();
+                assert!(clean.contains(REDACTED), "{secret} as {spelling}: {clean}");
+            }
         }
         assert_eq!(redact("a s3cret-token, and s3cret\\u002dtoken"), "a [redacted], and [redacted]");
     }
