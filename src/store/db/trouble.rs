@@ -36,8 +36,6 @@ struct FailingTransaction {
     last: Instant,
     reason: String,
     hint: Option<&'static str>,
-    /// Whether the database answered and takes no writes: only a write shows that it is over.
-    is_unwritable: bool,
 }
 
 impl Troubles {
@@ -56,19 +54,15 @@ impl Troubles {
             last: now,
             reason: String::new(),
             hint: None,
-            is_unwritable: false,
         });
         (entry.last, entry.reason, entry.hint) = (now, reason, error.hint());
-        entry.is_unwritable = matches!(error, Error::Unwritable(_));
     }
 
-    /// Notes that a transaction was committed, and whether it wrote something.
-    pub(in crate::store) fn committed(&self, transaction: &'static str, wrote: bool) {
+    /// Notes that a transaction that wrote something was committed.
+    pub(in crate::store) fn committed(&self, transaction: &'static str) {
         let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(began) = failing.values().map(|entry| entry.since).min() else { return };
-        if failing.get(transaction).is_some_and(|entry| wrote || !entry.is_unwritable) {
-            failing.remove(transaction);
-        }
+        failing.remove(transaction);
         forget_old(&mut failing);
         if failing.is_empty() {
             tracing::info!(seconds = began.elapsed().as_secs(), "the database can be written to again");
@@ -103,26 +97,16 @@ mod tests {
         assert_eq!(troubles.longest(), None, "another process leads, which is no trouble");
         troubles.failed("sync.page", &full());
         troubles.failed("delivery.claim", &full());
-        troubles.committed("delivery.claim", true);
-        troubles.committed("lease.lead", true);
-        troubles.committed("sync.page", false);
+        troubles.committed("delivery.claim");
+        troubles.committed("lease.lead");
         let trouble = troubles.longest().unwrap();
         assert_eq!(trouble.transaction, "sync.page");
         assert!(
             trouble.reason.contains("nothing can be written") && trouble.reason.contains("disk full"),
             "{trouble:?}"
         );
-        troubles.committed("sync.page", true);
-        assert_eq!(troubles.longest(), None);
-    }
-
-    #[test]
-    fn an_outage_is_over_as_soon_as_what_failed_gets_an_answer() {
-        let troubles = Troubles::default();
-        troubles.failed("delivery.position", &Error::Unavailable(DbErr::Custom("refused".to_owned())));
-        let hint = troubles.longest().unwrap().hint.unwrap();
-        assert!(hint.contains("can be reached"), "{hint}");
-        troubles.committed("delivery.position", false);
+        assert!(trouble.hint.is_some_and(|hint| hint.contains("make room")), "{trouble:?}");
+        troubles.committed("sync.page");
         assert_eq!(troubles.longest(), None);
     }
 }

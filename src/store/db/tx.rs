@@ -69,9 +69,7 @@ impl Store {
                         error => error,
                     });
                     match &result {
-                        Ok(_) if ending == Ending::Commit => {
-                            self.inner.troubles.committed(name, wrote.load(Ordering::Relaxed));
-                        }
+                        Ok(_) if wrote.load(Ordering::Relaxed) => self.inner.troubles.committed(name),
                         Err(error) if ending == Ending::Commit => self.inner.troubles.failed(name, error),
                         _ => {}
                     }

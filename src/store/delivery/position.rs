@@ -6,7 +6,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySele
 
 use super::Delivery;
 use crate::model::id::EndpointName;
-use crate::store::{Error, Store};
+use crate::store::{Ending, Error, Store, Tx};
 
 impl Store {
     /// The position row of an endpoint; none if it was never registered.
@@ -40,7 +40,9 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn confirmed_position(&self, endpoint: &EndpointName) -> Result<Option<position::Model>, Error> {
-        self.tx("delivery.position", |tx| async move { tx.delivery().lock(endpoint).await }).await
+        // Nothing is written, so that nothing is to be committed, nor called unwritten where the database is away.
+        let read = |tx: Tx| async move { tx.delivery().lock(endpoint).await };
+        self.tx_ending("delivery.position", Ending::RollBack, read).await
     }
 }
 
