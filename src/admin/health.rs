@@ -16,7 +16,7 @@ use crate::store;
 use crate::view::finding::Severity;
 use crate::view::{Account, Finding, finding};
 
-/// Longest wait for the tables: whoever asks gives up sooner than a database that is silent.
+/// Longest wait for the tables. Probes and scrapers give up after some seconds.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Serialize)]

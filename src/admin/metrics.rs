@@ -23,6 +23,7 @@ use prometheus_client::registry::Registry;
 
 use self::format::Format;
 use super::{Admin, health};
+use crate::chain::Chain;
 use crate::lumo::Speed;
 use crate::model::{Listing, delivery};
 use crate::store::query::Count;
@@ -147,13 +148,19 @@ pub(super) async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> R
 
 /// Everything there is to show at this moment.
 async fn gather(admin: &Admin) -> Registry {
-    let (now, tables) = (admin.clock.now(), Tables::read(admin).await);
+    let (now, readiness) = (admin.clock.now(), health::blocking(admin).await);
+    let is_ready = readiness.as_ref().is_ok_and(Vec::is_empty);
+    let tables = match readiness {
+        Ok(_) => Tables::load(admin).await.inspect_err(not_shown).ok(),
+        // `/readyz` says why.
+        Err(_) => None,
+    };
     let mut registry = Registry::default();
     gauge(
         &mut registry,
         "lumo_bridge_ready",
         "1 while `/readyz` answers 200; its body says what is wrong",
-        i64::from(tables.as_ref().is_some_and(|tables| tables.is_ready)),
+        i64::from(is_ready),
     );
     if let Some(tables) = tables {
         tables.register(&mut registry, now);
@@ -164,7 +171,6 @@ async fn gather(admin: &Admin) -> Registry {
 
 /// What is read off the tables.
 struct Tables {
-    is_ready: bool,
     is_accepted: bool,
     standings: Vec<(Listing, Progress)>,
     rejects: Vec<(ListingLabel, u64)>,
@@ -173,13 +179,7 @@ struct Tables {
 }
 
 impl Tables {
-    /// None if the database does not answer; `/readyz` says why.
-    async fn read(admin: &Admin) -> Option<Self> {
-        let is_ready = health::blocking(admin).await.ok()?.is_empty();
-        Self::load(admin, is_ready).await.ok()
-    }
-
-    async fn load(admin: &Admin, is_ready: bool) -> Result<Self, store::Error> {
+    async fn load(admin: &Admin) -> Result<Self, store::Error> {
         let (mut standings, mut rejects) = (Vec::new(), Vec::new());
         for listing in Listing::ALL {
             standings.push((listing, admin.store.progress(listing).await?));
@@ -187,7 +187,7 @@ impl Tables {
         }
         let (counts, endpoints) = (admin.counts().await?, admin.endpoint_views().await?);
         let is_accepted = admin.store.account().await?.is_none_or(|account| account.wrong_since.is_none());
-        Ok(Self { is_ready, is_accepted, standings, rejects, counts, endpoints })
+        Ok(Self { is_accepted, standings, rejects, counts, endpoints })
     }
 
     fn register(self, registry: &mut Registry, now: DateTime<Utc>) {
@@ -205,6 +205,10 @@ impl Tables {
         );
         deliveries(registry, &self.counts, &self.endpoints, now);
     }
+}
+
+fn not_shown(error: &store::Error) {
+    tracing::warn!(error = %Chain(error), "metrics of the tables not read; they are left out");
 }
 
 /// What this process knows by itself.
