@@ -180,7 +180,7 @@ pub fn of_writing(trouble: &WriteTrouble) -> Finding {
         lasting.as_secs()
     );
     let remedy = hint.unwrap_or("see to the database");
-    let hint = format!("{remedy}; the daemon goes on by itself");
+    let hint = format!("{remedy}; once it can write, the daemon goes on by itself");
     Finding::new(Severity::Stopped, "not_written", message).hint(hint).blocking()
 }
 
@@ -198,7 +198,10 @@ pub fn of_reader(reader: &Reader, now: DateTime<Utc>) -> Option<Finding> {
         (false, Some(until)) => format!("No daemon runs since {}: nothing is read or delivered", at(until)),
         (false, None) => "No daemon has run yet: nothing is read or delivered".to_owned(),
     };
-    let hint = "start `lumo-bridge run`; if it runs, it cannot write: `lumo-bridge health --ready` says why";
+    let hint = match reader.lease_until {
+        Some(_) => "start `lumo-bridge run`; if it runs, it cannot write: `lumo-bridge health --ready` says why",
+        None => "start `lumo-bridge run`",
+    };
     Some(Finding::new(Severity::Stopped, "no_daemon", message).hint(hint))
 }
 

@@ -253,7 +253,7 @@ fn a_database_that_takes_no_writes_is_said() {
     );
     assert!(finding.blocks_ready && finding.severity == Severity::Stopped);
     let hint = finding.hint.as_deref();
-    assert_eq!(hint, Some("make room on the database's disk; the daemon goes on by itself"));
+    assert_eq!(hint, Some("make room on the database's disk; once it can write, the daemon goes on by itself"));
 }
 
 #[test]
