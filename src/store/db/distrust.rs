@@ -3,9 +3,12 @@
 //! The pools give no access to a single connection, so distrust goes by age: after an event that makes connections
 //! doubtful, every connection that is older than the event is closed when it would be used or kept, and a new one is
 //! opened in its place. A new connection resolves the server's name again. A failover needs that, because the demoted
-//! server still answers and refuses to write. So does a transaction whose result is not known.
+//! server still answers and refuses to write. So does a transaction whose result is not known. The first write that
+//! succeeds after a failover is such an event too: a connection that was opened meanwhile may be one to the demoted
+//! server, where it would read old rows, or hold a lock that nobody sees.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sea_orm::{DbErr, RuntimeErr};
@@ -15,18 +18,37 @@ use crate::store::db::error::is_read_only;
 
 /// Shared by all connections of a store, including those outside of its pools.
 #[derive(Clone, Default)]
-pub(in crate::store) struct Distrust(Arc<watch::Sender<Option<Instant>>>);
+pub(in crate::store) struct Distrust(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    /// Older connections than this are distrusted.
+    since: watch::Sender<Option<Instant>>,
+    /// Whether the server that answered last was read-only.
+    is_read_only: AtomicBool,
+}
 
 impl Distrust {
     /// Distrusts every connection that is open now.
     pub(in crate::store) fn declare(&self) {
-        self.0.send_replace(Some(Instant::now()));
+        self.0.since.send_replace(Some(Instant::now()));
     }
 
     /// Distrusts the open connections if one of them failed in a way that it cannot recover from, or that other
     /// connections to the same server share.
     pub(in crate::store) fn judge(&self, failure: &DbErr) {
-        if condemns(failure) {
+        if is_read_only(failure) {
+            self.0.is_read_only.store(true, Ordering::Relaxed);
+            self.declare();
+        } else if is_out_of_step(failure) {
+            self.declare();
+        }
+    }
+
+    /// Notes that something was written. If writes were refused before, the connections that are open now are
+    /// distrusted.
+    pub(in crate::store) fn wrote(&self) {
+        if self.0.is_read_only.load(Ordering::Relaxed) && self.0.is_read_only.swap(false, Ordering::Relaxed) {
             self.declare();
         }
     }
@@ -34,20 +56,20 @@ impl Distrust {
     /// Whether a connection of this age is distrusted.
     pub(in crate::store) fn covers(&self, age: Duration) -> bool {
         let made = Instant::now().checked_sub(age);
-        self.0.borrow().is_some_and(|at| made.is_none_or(|made| made < at))
+        self.0.since.borrow().is_some_and(|at| made.is_none_or(|made| made < at))
     }
 
     /// Changes when distrust is declared.
     pub(in crate::store) fn watch(&self) -> watch::Receiver<Option<Instant>> {
-        self.0.subscribe()
+        self.0.since.subscribe()
     }
 }
 
-/// Whether the server is read-only, or the driver no longer knows what the connection will answer next: if a value
-/// cannot be encoded, the driver stops in the middle of a message.
-fn condemns(failure: &DbErr) -> bool {
+/// Whether the driver no longer knows what the connection will answer next: if a value cannot be encoded, the driver
+/// stops in the middle of a message.
+fn is_out_of_step(failure: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(source)) | DbErr::Query(RuntimeErr::SqlxError(source))) = failure else {
         return false;
     };
-    matches!(source.as_ref(), sqlx::Error::Encode(_) | sqlx::Error::Protocol(_)) || is_read_only(failure)
+    matches!(source.as_ref(), sqlx::Error::Encode(_) | sqlx::Error::Protocol(_))
 }

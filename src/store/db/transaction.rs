@@ -94,7 +94,11 @@ impl Transaction {
             return Err(failure.into());
         }
         end.is_known();
-        Ok(wrote.into_inner())
+        let wrote = wrote.into_inner();
+        if wrote {
+            distrust.wrote();
+        }
+        Ok(wrote)
     }
 
     /// Undoes everything. If the database does not confirm that, the connection is closed, which undoes it as well.

@@ -26,13 +26,30 @@ async fn demote(database: &Database) {
     database.execute(&format!("SELECT pg_terminate_backend(pid) {others}")).await;
 }
 
-/// Sessions that begin from now on may write. Those that there are stay as they are.
-async fn promote(database: &Database) {
+/// Sessions that begin from now on may write. Those that there are stay as they are. Returns the moment before.
+async fn promote(database: &Database) -> String {
+    let moment = database.value("SELECT CAST(clock_timestamp() AS text)").await;
     let name = database.value("SELECT current_database()").await;
     // This session may have begun in between.
     let sql =
         format!("SET default_transaction_read_only = off; ALTER DATABASE {name} RESET default_transaction_read_only");
     database.execute(&sql).await;
+    moment
+}
+
+/// Waits until no session holds the lock of a process that begun before the moment, and one does that begun since.
+async fn until_the_long_session_is_newer_than(moment: &str, database: &Database) {
+    let sessions = |begun: &str| {
+        format!(
+            "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = \
+             'lumo-bridge' AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory') \
+             AND backend_start {begun} '{moment}'"
+        )
+    };
+    let (old, new) = (sessions("<"), sessions(">="));
+    eventually!(PATIENCE, "the long session is new", {
+        database.number(&old).await == 0 && database.number(&new).await == 1
+    });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,26 +72,31 @@ async fn after_a_failover_every_session_is_made_anew_and_storing_goes_on() {
         let problem = client.get("/readyz").await.body["problem"].as_str().unwrap_or_default().to_owned();
         problem.contains("database is read-only, for this user or altogether")
     });
-    promote(&stage.database).await;
-    let promoted = stage.database.value("SELECT CAST(clock_timestamp() AS text)").await;
+    let promoted = promote(&stage.database).await;
 
     stage.until_mirrored().await;
     stage.until_delivered().await;
     eventually!(PATIENCE, "it is ready again", client.get("/readyz").await.status == 200);
-    // The session that holds the lock of the process, and listens. What lies in a pool is closed when it is needed.
-    let single = "pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')";
-    let sessions = |begun: &str| {
-        format!(
-            "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() \
-             AND application_name = 'lumo-bridge' AND {single} AND backend_start {begun} '{promoted}'"
-        )
-    };
-    eventually!(PATIENCE, "the long session is new", {
-        let (old, new) = (sessions("<"), sessions(">="));
-        stage.database.number(&old).await == 0 && stage.database.number(&new).await == 1
-    });
+    // What lies in a pool is closed when it is needed.
+    until_the_long_session_is_newer_than(&promoted, &stage.database).await;
     stage.assert_told_once_and_in_order(&Announced::default()).await;
     bridge.stop().await;
+}
+
+/// It begins between the last write that is refused and the first that succeeds, and writes nothing itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_begins_during_a_failover_is_made_anew_after_it() {
+    let database = Database::postgres().await;
+    drop(migrated(&database, &shop()).await);
+    demote(&database).await;
+    let store = Store::open(&config(&database), shop()).await.unwrap();
+    let refused = store.ingest(page(&[deposit("a")], at(1)), at(1)).await.unwrap_err();
+    assert!(refused.is_read_only(), "{refused:?}");
+    let locks = store.hold_process_lock(&config(&database)).await.unwrap();
+    let promoted = promote(&database).await;
+    assert_eq!(ingest(&store, &[deposit("a")], at(2)).await.appeared, 1);
+    until_the_long_session_is_newer_than(&promoted, &database).await;
+    drop(locks);
 }
 
 async fn a_session_that_became_read_only_is_not_used_again(database: Database) {
