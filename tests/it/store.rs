@@ -3,6 +3,7 @@
 
 mod ack;
 pub(crate) mod actions;
+mod ahead;
 mod backfill;
 mod commit;
 mod deliveries;

@@ -1,4 +1,5 @@
-//! Builds raw SQL that all three databases accept: `?` for a value, `"type"` for the one column whose name is a keyword.
+//! Builds raw SQL that all three databases accept: `?` for a value, `"type"` for the one column whose name is a keyword;
+//! and prepares the values of any statement for the driver.
 
 use sea_orm::{DbBackend, Statement, Value};
 
@@ -97,6 +98,19 @@ impl Sql {
     }
 }
 
+/// Prepares the values of a statement for the driver, which sends a `DateTime<Utc>` to MySQL as a TIMESTAMP. MariaDB turns
+/// one before 1970 or after 2038 into NULL, even if the column could store it, so times are sent there without a zone.
+pub(in crate::store) fn for_driver(mut statement: Statement) -> Statement {
+    if statement.db_backend == DbBackend::MySql {
+        for value in statement.values.iter_mut().flat_map(|values| values.0.iter_mut()) {
+            if let Value::ChronoDateTimeUtc(time) = value {
+                *value = Value::ChronoDateTime(time.map(|time| time.naive_utc()));
+            }
+        }
+    }
+    statement
+}
+
 fn list(numbers: &[i64]) -> Value {
     serde_json::Value::from(numbers.to_vec()).to_string().into()
 }
@@ -114,6 +128,8 @@ pub(in crate::store) fn padded<T: Clone>(values: impl IntoIterator<Item = T>) ->
 
 #[cfg(test)]
 mod tests {
+    use chrono::{DateTime, Utc};
+
     use super::*;
 
     #[test]
@@ -130,5 +146,19 @@ mod tests {
         assert!(mysql.sql.starts_with("SELECT `type` FROM t WHERE a = ? AND b = ? AND seq IN (?, ?"), "{}", mysql.sql);
         assert_eq!(mysql.values.unwrap().0.len(), 12);
         assert_eq!(sql(DbBackend::Sqlite).values.unwrap().0.len(), 3);
+    }
+
+    #[test]
+    fn times_go_to_mysql_without_a_zone() {
+        let time: DateTime<Utc> = "2066-05-04T10:11:12.345678Z".parse().unwrap();
+        let values = || [time.into(), Value::ChronoDateTimeUtc(None), "2066".into()];
+        let sent = |backend| for_driver(Statement::from_sql_and_values(backend, "SELECT ?, ?, ?", values())).values;
+        let plain = [time.naive_utc().into(), Value::ChronoDateTime(None), "2066".into()];
+        assert_eq!(sent(DbBackend::MySql).unwrap().0, plain);
+        for backend in [DbBackend::Postgres, DbBackend::Sqlite] {
+            assert_eq!(sent(backend).unwrap().0, values());
+        }
+        let bare = Statement::from_string(DbBackend::MySql, "SELECT 1");
+        assert_eq!(for_driver(bare.clone()), bare);
     }
 }

@@ -21,6 +21,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor as _};
 
 use crate::store::db::distrust::Distrust;
 use crate::store::db::search_path::quoted;
+use crate::store::db::statement::for_driver;
 
 /// The longest time for a transaction. It is shorter than any lease of an endpoint, so a leader that cannot write its
 /// results notices it while it still leads.
@@ -121,7 +122,7 @@ impl ConnectionTrait for TimedConnection {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.query(async |connection| connection.execute_raw(statement).await).await
+        self.query(async |connection| connection.execute_raw(for_driver(statement)).await).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
@@ -129,11 +130,11 @@ impl ConnectionTrait for TimedConnection {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.query(async |connection| connection.query_one_raw(statement).await).await
+        self.query(async |connection| connection.query_one_raw(for_driver(statement)).await).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.query(async |connection| connection.query_all_raw(statement).await).await
+        self.query(async |connection| connection.query_all_raw(for_driver(statement)).await).await
     }
 }
 

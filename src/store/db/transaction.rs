@@ -16,6 +16,7 @@ use sea_orm::{
 
 use crate::store::Error;
 use crate::store::db::distrust::Distrust;
+use crate::store::db::statement::for_driver;
 use crate::store::failpoint::Counter;
 
 /// An open transaction.
@@ -163,7 +164,7 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let done = self.run(self.inner.execute_raw(statement)).await?;
+        let done = self.run(self.inner.execute_raw(for_driver(statement))).await?;
         self.note_written(done.rows_affected() > 0);
         Ok(done)
     }
@@ -174,14 +175,14 @@ impl ConnectionTrait for Transaction {
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let changes = changes_rows(&statement);
-        let row = self.run(self.inner.query_one_raw(statement)).await?;
+        let row = self.run(self.inner.query_one_raw(for_driver(statement))).await?;
         self.note_written(changes && row.is_some());
         Ok(row)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let changes = changes_rows(&statement);
-        let rows = self.run(self.inner.query_all_raw(statement)).await?;
+        let rows = self.run(self.inner.query_all_raw(for_driver(statement))).await?;
         self.note_written(changes && !rows.is_empty());
         Ok(rows)
     }

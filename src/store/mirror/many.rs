@@ -86,16 +86,8 @@ pub(in crate::store) async fn insert_rows<A: ActiveModelTrait>(
     session: &Transaction,
     rows: Vec<A>,
 ) -> Result<(), DbErr> {
-    let backend = session.get_database_backend();
     let values = |mut row: A| {
-        let value = |column| match row.take(column).into_value() {
-            // A TIMESTAMP of MySQL ends in 2038; see `time`.
-            Some(Value::ChronoDateTimeUtc(time)) if backend == DbBackend::MySql => {
-                Value::ChronoDateTime(time.map(|time| time.naive_utc()))
-            }
-            Some(value) => value,
-            None => Value::String(None),
-        };
+        let value = |column| row.take(column).into_value().unwrap_or(Value::String(None));
         <A::Entity as EntityTrait>::Column::iter().map(value).collect()
     };
     insert::<A::Entity>(session, rows.into_iter().map(values).collect()).await
