@@ -232,12 +232,3 @@ pub(super) fn amount(amount: Option<Amount>, backend: DbBackend) -> Value {
         (amount, _) => amount.into(),
     }
 }
-
-/// A time from the upstream as a value for the driver. A `DateTime<Utc>` is sent to MySQL as a TIMESTAMP, and MariaDB
-/// turns one before 1970 or after 2038 into NULL, even if the column could store it.
-pub(super) fn time(time: Option<DateTime<Utc>>, backend: DbBackend) -> Value {
-    match backend {
-        DbBackend::MySql => Value::ChronoDateTime(time.map(|time| time.naive_utc())),
-        _ => time.into(),
-    }
-}

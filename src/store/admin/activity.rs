@@ -15,7 +15,6 @@ use super::deliveries::{Scope, held};
 use crate::model::delivery::{State, beyond, of_row};
 use crate::model::id::EndpointName;
 use crate::store::db::statement::Sql;
-use crate::store::mirror::time;
 use crate::store::{Error, Store};
 
 /// The name of the column with the number of the hour.
@@ -100,19 +99,18 @@ impl Store {
 
     async fn deposits_by_hour(&self, hours: &[Hour], until: DateTime<Utc>) -> Result<Vec<(i64, i64)>, Error> {
         let Some(first) = hours.first() else { return Ok(Vec::new()) };
-        let at = |moment| Expr::val(time(Some(moment), self.backend()));
         let created = || Expr::col(deposit::Column::CreatedAt);
         let numbered: Vec<_> = (0_i64..).zip(hours).collect();
         let case = numbered.into_iter().rev().fold(CaseStatement::new(), |case, (number, hour)| {
-            case.case(created().gte(at(hour.begins_at)), Expr::val(number))
+            case.case(created().gte(Expr::val(hour.begins_at)), Expr::val(number))
         });
         let hour: Expr = case.finally(Expr::val(NO_HOUR)).into();
         let counted = deposit::Entity::find()
             .select_only()
             .column_as(hour, HOUR)
             .column_as(deposit::Column::Id.count(), "counted")
-            .filter(created().gte(at(first.begins_at)))
-            .filter(created().lt(at(until)))
+            .filter(created().gte(Expr::val(first.begins_at)))
+            .filter(created().lt(Expr::val(until)))
             .filter(deposit::Column::FormerCompanyId.is_null())
             .group_by(Expr::col(Alias::new(HOUR)))
             .into_model::<HourCount>()

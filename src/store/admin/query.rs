@@ -5,7 +5,6 @@ use lumo_bridge_entity::{deposit, event, stream, wallet};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
-    Value,
 };
 
 pub use super::counts::Count;
@@ -14,7 +13,6 @@ use crate::model::Listing;
 use crate::model::delivery::State;
 use crate::model::id::{DepositId, EndpointName, EventId, ExternalId, WalletId};
 use crate::store::db::statement::padded;
-use crate::store::mirror::time;
 use crate::store::{Error, Store};
 
 /// Which wallets to list, newest first.
@@ -73,17 +71,16 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn list_wallets(&self, filter: &WalletFilter) -> Result<Vec<wallet::Model>, Error> {
-        let (since, until) = (self.bound(filter.since), self.bound(filter.until));
         let query = wallet::Entity::find()
             .apply_if(filter.external_id.clone(), |query, id| query.filter(wallet::Column::ExternalId.eq(id)))
             .apply_if(filter.address.as_deref(), |query, address| {
                 query.filter(indexed(wallet::Column::Address, [address.to_owned()]))
             })
             .apply_if(filter.blocked, |query, blocked| query.filter(wallet::Column::IsBlocked.eq(blocked)))
-            .apply_if(since, |query, since| query.filter(wallet::Column::CreatedAt.gte(since)))
-            .apply_if(until, |query, until| query.filter(wallet::Column::CreatedAt.lt(until)))
+            .apply_if(filter.since, |query, since| query.filter(wallet::Column::CreatedAt.gte(since)))
+            .apply_if(filter.until, |query, until| query.filter(wallet::Column::CreatedAt.lt(until)))
             .apply_if(filter.after.clone(), |query, (at, id)| {
-                query.filter(self.after(wallet::Column::CreatedAt, at, wallet::Column::Id.lt(id)))
+                query.filter(row_after(wallet::Column::CreatedAt, at, wallet::Column::Id.lt(id)))
             })
             .order_by_desc(wallet::Column::CreatedAt)
             .order_by_desc(wallet::Column::Id)
@@ -100,17 +97,16 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn list_deposits(&self, filter: &DepositFilter) -> Result<Vec<deposit::Model>, Error> {
-        let (since, until) = (self.bound(filter.since), self.bound(filter.until));
         let (at, after) = filter.after.clone().unzip();
         let mut rows = Vec::new();
         if at != Some(None) {
             // Two queries, so that each reads an index from where the page begins.
             let query = deposits(filter)
                 .filter(deposit::Column::CreatedAt.is_not_null())
-                .apply_if(since.clone(), |query, since| query.filter(deposit::Column::CreatedAt.gte(since)))
-                .apply_if(until.clone(), |query, until| query.filter(deposit::Column::CreatedAt.lt(until)))
+                .apply_if(filter.since, |query, since| query.filter(deposit::Column::CreatedAt.gte(since)))
+                .apply_if(filter.until, |query, until| query.filter(deposit::Column::CreatedAt.lt(until)))
                 .apply_if(at.flatten().zip(after.clone()), |query, (at, id)| {
-                    query.filter(self.after(deposit::Column::CreatedAt, at, deposit::Column::Id.lt(id)))
+                    query.filter(row_after(deposit::Column::CreatedAt, at, deposit::Column::Id.lt(id)))
                 })
                 .order_by_desc(deposit::Column::CreatedAt);
             rows = query.order_by_desc(deposit::Column::Id).limit(filter.limit).all(self.read()).await?;
@@ -119,8 +115,8 @@ impl Store {
         if found < filter.limit {
             let query = deposits(filter)
                 .filter(deposit::Column::CreatedAt.is_null())
-                .apply_if(since, |query, since| query.filter(deposit::Column::FirstSeenAt.gte(since)))
-                .apply_if(until, |query, until| query.filter(deposit::Column::FirstSeenAt.lt(until)))
+                .apply_if(filter.since, |query, since| query.filter(deposit::Column::FirstSeenAt.gte(since)))
+                .apply_if(filter.until, |query, until| query.filter(deposit::Column::FirstSeenAt.lt(until)))
                 .apply_if(after.filter(|_| at == Some(None)), |query, id| query.filter(deposit::Column::Id.lt(id)));
             let rest = query.order_by_desc(deposit::Column::Id).limit(filter.limit - found).all(self.read()).await?;
             rows.extend(rest);
@@ -140,7 +136,6 @@ impl Store {
         if filter.endpoint.is_some() || filter.state.is_some() {
             return self.list_events_by_delivery(filter).await;
         }
-        let (since, until) = (self.bound(filter.since), self.bound(filter.until));
         let newest = match filter.until {
             Some(until) => Some(self.last_seq_about(until).await?),
             None => None,
@@ -149,8 +144,8 @@ impl Store {
             .apply_if(filter.external_id.clone(), |query, id| query.filter(event::Column::ExternalId.eq(id)))
             .apply_if(filter.kind.clone(), |query, kind| query.filter(event::Column::Kind.eq(kind)))
             .apply_if(filter.object_id.clone(), |query, id| query.filter(event::Column::ObjectId.eq(id)))
-            .apply_if(since, |query, since| query.filter(event::Column::DetectedAt.gte(since)))
-            .apply_if(until, |query, until| query.filter(event::Column::DetectedAt.lt(until)))
+            .apply_if(filter.since, |query, since| query.filter(event::Column::DetectedAt.gte(since)))
+            .apply_if(filter.until, |query, until| query.filter(event::Column::DetectedAt.lt(until)))
             .apply_if(newest, |query, newest| query.filter(event::Column::Seq.lte(newest)))
             .apply_if(filter.before, |query, seq| query.filter(event::Column::Seq.lt(seq)))
             .order_by_desc(event::Column::Seq)
@@ -236,18 +231,12 @@ impl Store {
             deposit::Entity::find().filter(deposit::Column::FormerCompanyId.is_not_null()).count(self.read()).await?;
         Ok(deposit::Entity::find().count(self.read()).await?.saturating_sub(former))
     }
+}
 
-    /// A time as a value for the driver.
-    fn bound(&self, bound: Option<DateTime<Utc>>) -> Option<Value> {
-        bound.map(|bound| time(Some(bound), self.backend()))
-    }
-
-    /// The condition for the rows after this one in a list that is sorted by this time, newest first, and then by id.
-    fn after(&self, column: impl ColumnTrait, at: DateTime<Utc>, smaller_id: Expr) -> Expr {
-        let at = || Expr::val(time(Some(at), self.backend()));
-        // The first condition is implied by the second, but lets the database use an index.
-        Expr::col(column).lte(at()).and(Expr::col(column).lt(at()).or(smaller_id))
-    }
+/// The condition for the rows after this one in a list that is sorted by this time, newest first, and then by id.
+fn row_after(column: impl ColumnTrait, at: DateTime<Utc>, smaller_id: Expr) -> Expr {
+    // The first condition is implied by the second, but lets the database use an index.
+    Expr::col(column).lte(Expr::val(at)).and(Expr::col(column).lt(Expr::val(at)).or(smaller_id))
 }
 
 fn deposits(filter: &DepositFilter) -> Select<deposit::Entity> {

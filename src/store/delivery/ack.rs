@@ -17,7 +17,7 @@ use super::due::{COLUMNS, DueRow};
 use crate::model::id::{EndpointName, EventId};
 use crate::store::db::statement::{Sql, padded};
 use crate::store::log::LogEvent;
-use crate::store::mirror::{among, at_once, time};
+use crate::store::mirror::{among, at_once};
 use crate::store::{Error, Store, Tx};
 
 /// A row that was acknowledged, or was not acknowledged in time.
@@ -46,8 +46,7 @@ impl Store {
              OR x.state IN ('waiting', 'retrying') AND k.event_id IS NOT NULL \
              OR x.state = 'sending' AND x.next_attempt_at <= ? AND k.event_id IS NOT NULL) ORDER BY x.seq LIMIT {limit}"
         );
-        let at = || time(Some(now), self.backend());
-        let sql = Sql::new(self.backend(), &text, [endpoint.clone().into(), at(), at()]);
+        let sql = Sql::new(self.backend(), &text, [endpoint.clone().into(), now.into(), now.into()]);
         let rows = self.read().query_all_raw(sql.statement()).await?;
         let mut acknowledged: HashSet<i64> = HashSet::new();
         for row in &rows {

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::exception::{Reason, State};
-use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult};
+use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult, Value};
 
 use super::commit::KnownRow;
 use crate::model::id::{EndpointName, EventId};
 use crate::store::db::statement::Sql;
 use crate::store::log::LogEvent;
-use crate::store::mirror::time;
 use crate::store::{Error, Store};
 
 /// The columns of a [`DueRow`], without its event.
@@ -108,7 +107,7 @@ impl Store {
                 if *is_due { " AND x.next_attempt_at <= ?" } else { "" }
             );
             let mut values = vec![endpoint.clone().into(), state.as_str().into()];
-            values.extend(is_due.then(|| time(Some(now), self.backend())));
+            values.extend(is_due.then(|| Value::from(now)));
             let sql = Sql::new(self.backend(), &text, values);
             let rows = self.read().query_all_raw(sql.statement()).await?;
             if let Some(row) = self.due_rows(endpoint, rows).await?.pop() {
@@ -134,8 +133,7 @@ impl Store {
              AND x.state IN ('waiting', 'retrying', 'sending', 'awaiting_ack') LIMIT 1) AS unfinished \
              FROM lumo_positions n WHERE n.endpoint = ?"
         );
-        let at = || time(Some(now), self.backend());
-        let sql = Sql::new(self.backend(), &text, [at(), at(), at(), endpoint.clone().into()]);
+        let sql = Sql::new(self.backend(), &text, [now.into(), now.into(), now.into(), endpoint.clone().into()]);
         Ok(Outlook::find_by_statement(sql.statement()).one(self.read()).await?)
     }
 
@@ -150,7 +148,7 @@ impl Store {
             "SELECT {COLUMNS} FROM lumo_exceptions x WHERE x.endpoint = ? AND x.state = ? AND x.next_attempt_at <= ? \
              AND {NOT_ACKNOWLEDGED} ORDER BY x.next_attempt_at, x.seq LIMIT {limit}"
         );
-        let values = [endpoint.clone().into(), state.as_str().into(), time(Some(now), self.backend())];
+        let values = [endpoint.clone().into(), state.as_str().into(), now.into()];
         let rows = self.read().query_all_raw(Sql::new(self.backend(), &text, values).statement()).await?;
         self.due_rows(endpoint, rows).await
     }

@@ -9,7 +9,6 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use super::Delivery;
 use crate::model::id::EndpointName;
 use crate::store::Error;
-use crate::store::mirror::time;
 
 /// A failing endpoint waits for its next probe, whatever its retries.
 const LONGEST_PROBE: TimeDelta = TimeDelta::minutes(1);
@@ -35,13 +34,12 @@ impl Delivery<'_> {
     ) -> Result<u64, Error> {
         use exception::Column::{AckBy, HoldUntil, Lane, NextAttemptAt};
         const UNFINISHED: [State; 4] = [State::Waiting, State::Retrying, State::Sending, State::AwaitingAck];
-        let at = |ahead: TimeDelta| time(Some(now + ahead), self.tx.backend());
         let set = async |column: exception::Column, states: &[State], value: TimeDelta, most: TimeDelta| {
             let set = exception::Entity::update_many()
-                .col_expr(column, Expr::value(at(value)))
+                .col_expr(column, Expr::value(now + value))
                 .filter(exception::Column::Endpoint.eq(endpoint.clone()))
                 .filter(exception::Column::State.is_in(states.iter().copied()))
-                .filter(column.gt(at(most)))
+                .filter(column.gt(now + most))
                 .exec(self.tx.session());
             Ok::<u64, Error>(set.await?.rows_affected)
         };
@@ -55,15 +53,15 @@ impl Delivery<'_> {
             .filter(exception::Column::Endpoint.eq(endpoint.clone()))
             .filter(exception::Column::State.eq(State::Waiting))
             .filter(Lane.is_not_null())
-            .filter(NextAttemptAt.gt(at(longest.hold)));
+            .filter(NextAttemptAt.gt(now + longest.hold));
         let waiting: Vec<i64> = waiting.into_tuple().all(self.tx.session()).await?;
         self.place(endpoint, &waiting, now).await?;
         corrected += waiting.len() as u64;
         corrected += set(NextAttemptAt, &[State::Waiting], TimeDelta::zero(), longest.hold).await?;
         endpoint::Entity::update_many()
-            .col_expr(endpoint::Column::HoldUntil, Expr::value(time(None, self.tx.backend())))
+            .col_expr(endpoint::Column::HoldUntil, Expr::value(None::<DateTime<Utc>>))
             .filter(endpoint::Column::Name.eq(endpoint.clone()))
-            .filter(endpoint::Column::HoldUntil.gt(at(longest.retry.max(LONGEST_PROBE))))
+            .filter(endpoint::Column::HoldUntil.gt(now + longest.retry.max(LONGEST_PROBE)))
             .exec(self.tx.session())
             .await?;
         Ok(corrected)

@@ -14,7 +14,6 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 use super::Delivery;
 use crate::model::id::EndpointName;
 use crate::store::db::statement::Sql;
-use crate::store::mirror::time;
 use crate::store::{Error, Store};
 
 /// Rows in one statement.
@@ -83,10 +82,9 @@ impl Store {
         let mut blocked = Vec::new();
         for chunk in lanes.chunks(BATCH) {
             let text = "SELECT DISTINCT x.lane FROM lumo_exceptions x WHERE x.endpoint = ? AND ";
-            let now = time(Some(now), self.backend());
             let sql = Sql::new(self.backend(), text, [endpoint.clone().into()])
                 .and_texts("x.lane", chunk)
-                .and(" AND (x.hold_until IS NULL OR x.hold_until > ?)", [now]);
+                .and(" AND (x.hold_until IS NULL OR x.hold_until > ?)", [now.into()]);
             let lanes = Lane::find_by_statement(sql.statement()).all(self.read()).await?;
             blocked.extend(lanes.into_iter().map(|row| row.lane));
         }
@@ -135,9 +133,9 @@ impl Delivery<'_> {
         }
         for (at, seqs) in times {
             for chunk in seqs.chunks(BATCH) {
-                let at = time(at, self.tx.backend());
                 let text = "UPDATE lumo_exceptions SET next_attempt_at = ? WHERE endpoint = ? AND ";
-                let sql = Sql::new(self.tx.backend(), text, [at, endpoint.clone().into()]).and_numbers("seq", chunk);
+                let sql =
+                    Sql::new(self.tx.backend(), text, [at.into(), endpoint.clone().into()]).and_numbers("seq", chunk);
                 self.tx.session().execute_raw(sql.statement()).await?;
             }
         }

@@ -16,7 +16,6 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrde
 use super::Delivery;
 use crate::model::id::EndpointName;
 use crate::store::db::process_locks::instance;
-use crate::store::mirror::time;
 use crate::store::{Error, Store};
 
 impl Store {
@@ -161,7 +160,7 @@ impl Delivery<'_> {
     /// Makes due the requests that a process had in flight which is gone.
     async fn release_sending(&self, endpoint: &EndpointName, now: DateTime<Utc>) -> Result<(), Error> {
         exception::Entity::update_many()
-            .col_expr(exception::Column::NextAttemptAt, Expr::value(time(Some(now), self.tx.backend())))
+            .col_expr(exception::Column::NextAttemptAt, Expr::value(now))
             .filter(exception::Column::Endpoint.eq(endpoint.clone()))
             .filter(exception::Column::State.eq(State::Sending))
             .exec(self.tx.session())

@@ -20,7 +20,6 @@ use crate::model::actor::Actor;
 use crate::model::id::{EndpointName, EventId, ExternalId};
 use crate::model::pattern::Patterns;
 use crate::store::db::statement::padded;
-use crate::store::mirror::time;
 use crate::store::{Deed, Error, Store};
 
 /// Selects the events that match every condition given here.
@@ -131,7 +130,6 @@ impl Store {
     /// The next events, and the number of the last of them.
     async fn candidates(&self, replay: &Replay) -> Result<Option<(Vec<EventId>, i64)>, Error> {
         let ReplayFilter { ids, kinds, external_id, since, until } = &replay.filter;
-        let at = |moment: DateTime<Utc>| Expr::val(time(Some(moment), self.backend()));
         let names = |kinds: &Patterns| kinds.wanted().map(|kind| kind.as_str()).collect::<Vec<_>>();
         let rows: Vec<(EventId, i64)> = event::Entity::find()
             .select_only()
@@ -143,8 +141,8 @@ impl Store {
             })
             .apply_if(kinds.as_ref(), |query, kinds| query.filter(event::Column::Kind.is_in(names(kinds))))
             .apply_if(external_id.clone(), |query, user| query.filter(event::Column::ExternalId.eq(user)))
-            .apply_if(*since, |query, since| query.filter(Expr::col(event::Column::DetectedAt).gte(at(since))))
-            .apply_if(*until, |query, until| query.filter(Expr::col(event::Column::DetectedAt).lt(at(until))))
+            .apply_if(*since, |query, since| query.filter(Expr::col(event::Column::DetectedAt).gte(Expr::val(since))))
+            .apply_if(*until, |query, until| query.filter(Expr::col(event::Column::DetectedAt).lt(Expr::val(until))))
             .order_by_asc(event::Column::Seq)
             .limit(count(BATCH))
             .into_tuple()

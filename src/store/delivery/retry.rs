@@ -16,7 +16,6 @@ use crate::model::actor::Actor;
 use crate::model::delivery::{Reach, State};
 use crate::model::id::{DeliveryId, EndpointName, EventId};
 use crate::store::db::statement::padded;
-use crate::store::mirror::time;
 use crate::store::{Deed, Error, Store};
 
 /// The result of a request to retry a delivery.
@@ -102,7 +101,7 @@ impl Delivery<'_> {
         exception::Entity::update_many()
             .col_expr(exception::Column::State, Expr::value(Row::Waiting.as_str()))
             .col_expr(exception::Column::Tries, Expr::value(0))
-            .col_expr(exception::Column::NextAttemptAt, Expr::value(time(Some(now), self.tx.backend())))
+            .col_expr(exception::Column::NextAttemptAt, Expr::value(now))
             .col_expr(exception::Column::Touched, Expr::value(place.revision))
             .filter(exception::Column::Endpoint.eq(place.endpoint.name.clone()))
             .filter(exception::Column::Seq.is_in(padded(seqs.iter().copied())))

@@ -16,7 +16,6 @@ use crate::model::actor::Actor;
 use crate::model::delivery::State;
 use crate::model::id::{DeliveryId, EndpointName, EventId};
 use crate::store::db::statement::padded;
-use crate::store::mirror::time;
 use crate::store::{Deed, Error, Store};
 
 /// The result of a request to skip a delivery.
@@ -139,14 +138,14 @@ impl Delivery<'_> {
         if seqs.is_empty() {
             return Ok(());
         }
-        let never = || Expr::value(time(None, self.tx.backend()));
+        let never = || Expr::value(None::<DateTime<Utc>>);
         exception::Entity::update_many()
             .col_expr(exception::Column::State, Expr::value(Row::Skipped.as_str()))
             .col_expr(exception::Column::NextAttemptAt, never())
             .col_expr(exception::Column::AckBy, never())
             .col_expr(exception::Column::LastError, Expr::value(reason))
             .col_expr(exception::Column::Touched, Expr::value(place.revision))
-            .col_expr(exception::Column::EndedAt, Expr::value(time(Some(now), self.tx.backend())))
+            .col_expr(exception::Column::EndedAt, Expr::value(now))
             .filter(exception::Column::Endpoint.eq(place.endpoint.name.clone()))
             .filter(exception::Column::Seq.is_in(padded(seqs.iter().copied())))
             .exec(self.tx.session())

@@ -4,7 +4,7 @@ use lumo_bridge_entity::deposit::{Column, Entity, Model};
 use lumo_bridge_entity::stream;
 use sea_orm::{DbBackend, Value};
 
-use super::{Mirrored, amount, time};
+use super::{Mirrored, amount};
 use crate::model::diff::Stored;
 use crate::model::record::Deposit;
 
@@ -66,16 +66,16 @@ impl Mirrored for Deposit {
             deposit.status.into(),
             deposit.confirmations.into(),
             deposit.block_number.into(),
-            time(deposit.created_at, backend),
-            time(deposit.updated_at, backend),
-            time(deposit.status_since, backend),
-            time(deposit.settled_at, backend),
+            deposit.created_at.into(),
+            deposit.updated_at.into(),
+            deposit.status_since.into(),
+            deposit.settled_at.into(),
             (&*deposit.raw).into(),
             deposit.fingerprint.into(),
             stored.version.into(),
-            time(Some(stored.first_seen_at), backend),
-            time(Some(stored.changed_at), backend),
-            time(stored.missing_since, backend),
+            stored.first_seen_at.into(),
+            stored.changed_at.into(),
+            stored.missing_since.into(),
             stored.row_no.into(),
             // A listed row belongs to the company of the tables, not to a former one.
             Value::String(None),

@@ -4,7 +4,7 @@ use lumo_bridge_entity::stream;
 use lumo_bridge_entity::wallet::{Column, Entity, Model};
 use sea_orm::{DbBackend, Value};
 
-use super::{Mirrored, amount, time};
+use super::{Mirrored, amount};
 use crate::model::diff::Stored;
 use crate::model::record::Wallet;
 
@@ -55,13 +55,13 @@ impl Mirrored for Wallet {
             wallet.block_reason.into(),
             amount(wallet.last_usdt_balance, backend),
             amount(wallet.last_trx_balance, backend),
-            time(Some(wallet.created_at), backend),
+            wallet.created_at.into(),
             (&*wallet.raw).into(),
             wallet.fingerprint.into(),
             stored.version.into(),
-            time(Some(stored.first_seen_at), backend),
-            time(Some(stored.changed_at), backend),
-            time(stored.missing_since, backend),
+            stored.first_seen_at.into(),
+            stored.changed_at.into(),
+            stored.missing_since.into(),
             stored.row_no.into(),
             // A listed row belongs to the company of the tables, not to a former one.
             Value::String(None),

@@ -9,7 +9,6 @@ use sea_orm::{
 };
 
 use crate::model::id::ExternalId;
-use crate::store::mirror::time;
 use crate::store::{Error, Store, Tx};
 
 /// The longest watch, from when it is first read.
@@ -78,10 +77,10 @@ impl Store {
         if ids.is_empty() {
             return Ok(());
         }
-        let (ids, backend) = (&ids, self.backend());
+        let ids = &ids;
         self.tx("watch.cut", |tx| async move {
             watch::Entity::update_many()
-                .col_expr(watch::Column::Until, Expr::value(time(Some(end), backend)))
+                .col_expr(watch::Column::Until, Expr::value(end))
                 .filter(watch::Column::Id.is_in(ids.iter().copied()))
                 .exec(tx.session())
                 .await?;
@@ -108,9 +107,8 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn watch(&self, external_id: &ExternalId, until: DateTime<Utc>) -> Result<(), Error> {
-        let backend = self.backend();
         self.tx("watch.add", |tx| async move {
-            tx.unwatch(external_id, Some(time(Some(until), backend))).await?;
+            tx.unwatch(external_id, Some(until)).await?;
             let row = watch::ActiveModel {
                 external_id: Set(external_id.as_str().to_owned()),
                 until: Set(until),
@@ -127,9 +125,7 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn unwatch(&self, external_id: &ExternalId, until: Option<DateTime<Utc>>) -> Result<bool, Error> {
-        let until = until.map(|until| time(Some(until), self.backend()));
-        let until = &until;
-        let removed = self.tx("watch.remove", |tx| async move { tx.unwatch(external_id, until.clone()).await });
+        let removed = self.tx("watch.remove", |tx| async move { tx.unwatch(external_id, until).await });
         Ok(removed.await? > 0)
     }
 
@@ -160,13 +156,13 @@ impl Store {
     fn limit_for(&self, at: DateTime<Utc>) -> Value {
         match self.backend() {
             DbBackend::Sqlite => at.format("%Y-%m-%d").to_string().into(),
-            backend => time(Some(at), backend),
+            _ => at.into(),
         }
     }
 }
 
 impl Tx {
-    async fn unwatch(&self, external_id: &ExternalId, until: Option<Value>) -> Result<u64, Error> {
+    async fn unwatch(&self, external_id: &ExternalId, until: Option<DateTime<Utc>>) -> Result<u64, Error> {
         let watches =
             watch::Entity::delete_many().filter(watch::Column::ExternalId.eq(external_id.as_str().to_owned()));
         let watches = watches.apply_if(until, |watches, until| watches.filter(watch::Column::Until.eq(until)));

@@ -12,7 +12,6 @@ use super::parts::{Part, Passed};
 use super::scope::Scope;
 use crate::model::id::{EventId, ExternalId};
 use crate::store::db::statement::Sql;
-use crate::store::mirror::time;
 
 /// The event, its row, and the attempt that ended it.
 const COLUMNS: &str = r#"SELECT e.id AS event_id, e.seq, e."type" AS kind, e.stream, e.external_id, e.detected_at, e.audience,
@@ -92,7 +91,7 @@ pub(super) fn rows(
         }
     };
     let sql = sql.and(" AND x.seq >= ? AND x.seq <= ?", [bounds.oldest.into(), bounds.newest.into()]);
-    narrowed(sql, backend, filter).and(&format!(" ORDER BY x.seq DESC LIMIT {}", filter.limit), [])
+    narrowed(sql, filter).and(&format!(" ORDER BY x.seq DESC LIMIT {}", filter.limit), [])
 }
 
 /// Selects events without a row; none if no range can contain one.
@@ -124,11 +123,11 @@ pub(super) fn log(
         Part::Passed(Passed::Without(result)) => sql.and(" AND a.result = ?", [result.as_str().into()]),
         Part::Passed(Passed::AnyWay) | Part::Beyond | Part::Skipped => sql,
     };
-    Some(narrowed(sql, backend, filter).and(&format!(" ORDER BY e.seq DESC LIMIT {}", filter.limit), []))
+    Some(narrowed(sql, filter).and(&format!(" ORDER BY e.seq DESC LIMIT {}", filter.limit), []))
 }
 
 /// Adds the filter's conditions on the event.
-fn narrowed(sql: Sql, backend: DbBackend, filter: &DeliveryFilter) -> Sql {
+fn narrowed(sql: Sql, filter: &DeliveryFilter) -> Sql {
     let mut sql = sql;
     if let Some(kind) = &filter.kind {
         sql = sql.and(r#" AND e."type" = ?"#, [kind.clone().into()]);
@@ -142,11 +141,11 @@ fn narrowed(sql: Sql, backend: DbBackend, filter: &DeliveryFilter) -> Sql {
     if let Some(event) = &filter.event {
         sql = sql.and(" AND e.id = ?", [event.clone().into()]);
     }
-    if filter.since.is_some() {
-        sql = sql.and(" AND e.detected_at >= ?", [time(filter.since, backend)]);
+    if let Some(since) = filter.since {
+        sql = sql.and(" AND e.detected_at >= ?", [since.into()]);
     }
-    if filter.until.is_some() {
-        sql = sql.and(" AND e.detected_at < ?", [time(filter.until, backend)]);
+    if let Some(until) = filter.until {
+        sql = sql.and(" AND e.detected_at < ?", [until.into()]);
     }
     sql
 }

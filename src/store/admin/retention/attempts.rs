@@ -10,7 +10,6 @@ use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder
 
 use super::Pruned;
 use crate::model::id::EndpointName;
-use crate::store::mirror::time;
 use crate::store::{Error, Store};
 
 /// Attempts in one batch.
@@ -100,7 +99,7 @@ impl Store {
             let gone = attempt::Entity::delete_many()
                 .filter(attempt::Column::Endpoint.eq(endpoint.clone()))
                 .filter(attempt::Column::Seq.between(first, last))
-                .filter(Expr::col(attempt::Column::StartedAt).lt(Expr::val(time(Some(cutoff), tx.backend()))))
+                .filter(Expr::col(attempt::Column::StartedAt).lt(Expr::val(cutoff)))
                 .filter(attempt::Column::Result.is_in(MADE))
                 .exec(tx.session())
                 .await?;

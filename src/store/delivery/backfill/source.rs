@@ -15,7 +15,7 @@ use crate::model::id::EventId;
 use crate::model::record::{Deposit, Wallet};
 use crate::model::subscriber::Subscriber;
 use crate::store::log::Audience;
-use crate::store::mirror::{Mirrored, among, time};
+use crate::store::mirror::{Mirrored, among};
 use crate::store::{Error, Tx};
 
 /// Numbers of the log that one transaction reads. Publishers wait for it.
@@ -84,7 +84,7 @@ impl Source<'_> {
             .filter(event::Column::Seq.gt(place.seq))
             .filter(event::Column::Seq.lte(through))
             .filter(event::Column::Kind.is_in(wanted))
-            .filter(event::Column::OccurredAt.gte(time(Some(self.since), self.tx.backend())))
+            .filter(event::Column::OccurredAt.gte(self.since))
             .limit(BATCH)
             .into_model()
             .all(self.tx.session())
@@ -188,14 +188,13 @@ impl Source<'_> {
     }
 
     async fn created_after<R: Mirrored>(&self, mark: Option<&Mark>) -> Result<Vec<Stored<R>>, Error> {
-        let value = |at: DateTime<Utc>| time(Some(at), self.tx.backend());
         let from = mark.map_or(self.since, |(at, _)| *at);
         let mut query = R::Entity::find()
-            .filter(R::CREATED_AT.gte(value(from)))
+            .filter(R::CREATED_AT.gte(from))
             .filter(R::MISSING_SINCE.is_null())
             .filter(R::FORMER_COMPANY.is_null());
         if let Some((at, id)) = mark {
-            let after = Condition::any().add(R::CREATED_AT.gt(value(*at))).add(R::ID.gt(id.as_str()));
+            let after = Condition::any().add(R::CREATED_AT.gt(*at)).add(R::ID.gt(id.as_str()));
             query = query.filter(after);
         }
         let query = query.order_by_asc(R::CREATED_AT).order_by_asc(R::ID).limit(BATCH);
@@ -207,7 +206,7 @@ impl Source<'_> {
         type Deposits = <Deposit as Mirrored>::Entity;
         let mut query = <Deposits as EntityTrait>::find()
             .filter(Deposit::CREATED_AT.is_null())
-            .filter(Deposit::FIRST_SEEN_AT.gte(time(Some(self.since), self.tx.backend())))
+            .filter(Deposit::FIRST_SEEN_AT.gte(self.since))
             .filter(Deposit::MISSING_SINCE.is_null())
             .filter(Deposit::FORMER_COMPANY.is_null());
         if let Some(id) = mark {

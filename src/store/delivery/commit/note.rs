@@ -12,7 +12,6 @@ use crate::model::id::{DeliveryId, EndpointName};
 use crate::store::Error;
 use crate::store::delivery::Delivery;
 use crate::store::log::Audience;
-use crate::store::mirror::time;
 
 /// The changes of the endpoint's own row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,12 +101,11 @@ impl Delivery<'_> {
 
     /// Makes deliveries due that failed while the endpoint was failing. Returns how many.
     pub(in crate::store) async fn pull_forward(&self, name: &EndpointName, now: DateTime<Utc>) -> Result<u64, Error> {
-        let at = |at| time(Some(at), self.tx.backend());
         let pulled = exception::Entity::update_many()
-            .col_expr(exception::Column::NextAttemptAt, Expr::value(at(now)))
+            .col_expr(exception::Column::NextAttemptAt, Expr::value(now))
             .filter(exception::Column::Endpoint.eq(name.clone()))
             .filter(exception::Column::State.eq(State::Retrying))
-            .filter(exception::Column::NextAttemptAt.gt(at(now)))
+            .filter(exception::Column::NextAttemptAt.gt(now))
             .exec(self.tx.session())
             .await?;
         Ok(pulled.rows_affected)
