@@ -14,12 +14,12 @@ mod secret;
 mod shown_url;
 mod since;
 mod span;
+mod storable;
 mod text;
 mod url_source;
 mod whole;
 mod word;
 mod word_or_since;
-mod years;
 
 pub use cron_line::CronLine;
 pub use http_url::HttpUrl;
@@ -33,12 +33,12 @@ pub use shown_url::shown_url;
 pub(crate) use shown_url::{may_have_credentials, without_values};
 pub use since::Since;
 pub use span::Span;
+pub(crate) use storable::storable;
 pub use text::Text;
 pub use url_source::UrlSource;
 pub(crate) use whole::{optional_whole, whole};
 pub(crate) use word::{optional_word, word};
 pub(crate) use word_or_since::{WordOrSince, word_or_since};
-pub(crate) use years::within_years;
 
 /// Why a text is not a value of its type: a fragment that quotes the text, says what is wrong and how to write it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::setting::{Malformed, Span, within_years};
+use crate::setting::{Malformed, Span, storable};
 
 /// From when on: a time, the beginning of a day in UTC, or how long before now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -36,10 +36,10 @@ impl FromStr for Since {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-            return Ok(Self::At(within_years(time.to_utc())));
+            return Ok(Self::At(storable(time.to_utc())));
         }
         if let Some(day) = day(text) {
-            return Ok(Self::At(within_years(day.and_time(NaiveTime::MIN).and_utc())));
+            return Ok(Self::At(storable(day.and_time(NaiveTime::MIN).and_utc())));
         }
         text.parse().map(Self::Ago).map_err(|_| {
             Malformed::new(

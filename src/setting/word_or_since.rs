@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
-use super::{Text, within_years};
+use super::{Text, storable};
 
 /// What stands there.
 pub(crate) enum WordOrSince {
@@ -47,7 +47,7 @@ impl<'de> Visitor<'de> for Choice {
             return Err(de::Error::custom(format_args!("`{key}` is no {what}; write {form}")));
         }
         let text: Text = map.next_value()?;
-        let since = text.parse().map(within_years).map_err(|_| {
+        let since = text.parse().map(storable).map_err(|_| {
             de::Error::custom(format_args!("`{text}` is not a time; write for example `2026-01-01T00:00:00Z`"))
         })?;
         match map.next_key::<String>()? {

@@ -9,7 +9,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{NOT_AFTER, OneSource, REDACTED, SecretSource};
-use crate::setting::{Text, within_years};
+use crate::setting::{Text, storable};
 
 /// A source of a secret, and when the secret ends: `{ env: NAME, not_after: 2026-01-01T00:00:00Z }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl<'de> Deserialize<'de> for RotatingSource {
 /// Reads the time; nothing under the key is as good as no key.
 pub(super) fn end<E: de::Error>(text: Option<Text>) -> Result<Option<DateTime<Utc>>, E> {
     let parse = |text: &Text| {
-        text.parse().map(within_years).map_err(|_| {
+        text.parse().map(storable).map_err(|_| {
             E::custom(format_args!("`{NOT_AFTER}` is not a time; write for example `2026-01-01T00:00:00Z`"))
         })
     };
