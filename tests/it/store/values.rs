@@ -5,7 +5,7 @@ use lumo_bridge::model::Amount;
 use lumo_bridge::model::id::ExternalId;
 use lumo_bridge::model::record::{Deposit, Wallet};
 use lumo_bridge::store::Fate;
-use lumo_bridge::store::query::WalletFilter;
+use lumo_bridge::store::query::{EventFilter, WalletFilter};
 
 use lumo_bridge_entity::id::MAX_EXTERNAL_ID_CHARS;
 
@@ -276,6 +276,14 @@ async fn times_come_back_to_the_microsecond(database: Database) {
         assert_eq!((row.created_at, row.updated_at), (Some(*time), Some(*time)));
         assert_eq!((row.first_seen_at, row.changed_at), (now, now));
     }
+    let told = store.list_events(&EventFilter { limit: ALL, ..EventFilter::default() }).await.unwrap();
+    assert_eq!(told.len(), times.len());
+    for event in told {
+        let number: usize = event.object_id.parse().unwrap();
+        assert_eq!((event.occurred_at, event.detected_at), (times[number], now));
+    }
+    assert_eq!(ingest(&store, &deposits, now).await.changed, 0, "what was stored differs from what is listed");
+
     let rows = database.rows("SELECT id FROM lumo_user_deposits ORDER BY created_at").await;
     let mut sorted: Vec<_> = times.iter().enumerate().collect();
     sorted.sort_by_key(|(_, time)| **time);
