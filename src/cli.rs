@@ -51,6 +51,11 @@ use printer::Printer;
 
 use crate::lifecycle::{self, Stop};
 
+const STATUS_HELP: &str = "\
+Example: lumo-bridge status --json
+
+Exit code: 0 whatever it says, 1 if the database cannot be read. A monitor takes `lumo-bridge health --ready`.";
+
 /// Keeps a merchant's database in step with the Lumo B2B API, and tells the merchant's own systems about every change.
 #[derive(Debug, Parser)]
 #[command(
@@ -93,13 +98,16 @@ enum Command {
     #[command(after_help = "Example: lumo-bridge run --config /etc/lumo-bridge/config.yaml")]
     Run,
     /// Make one pass over the listings now
+    ///
+    /// Beside a running daemon, and before a first import, it reads the whole list. Where no daemon runs, it reads what is
+    /// new, as far as the order of the list is known.
     Sync(sync::Args),
     /// Examine the configuration, the database, the API key and every endpoint
     Check(check::Args),
     /// Say whether everything is synced and delivered, or what is wrong; show each listing and each endpoint
-    #[command(after_help = "Example: lumo-bridge status --json")]
+    #[command(after_help = STATUS_HELP)]
     Status,
-    /// Ask the daemon that runs here how it is; exit code 1 if it is not well
+    /// Ask the daemon that runs here how it is; exit code 1 if it does not answer or is not well
     Health(health::Args),
     /// Show whose data the tables hold; give them to another company or server
     #[command(subcommand)]

@@ -14,10 +14,15 @@ use crate::model::id::CompanyId;
 use crate::store::{Adopted, Belongs, Store};
 use crate::view;
 
+const SHOW_HELP: &str = "\
+Example: lumo-bridge account show
+
+Exit code: 0 whatever it says, 1 if the database cannot be read.";
+
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Show which company and server the tables belong to, and whose key is configured
-    #[command(after_help = "Example: lumo-bridge account show")]
+    #[command(after_help = SHOW_HELP)]
     Show,
     /// Give the tables to the company of the configured key, or to the configured server
     ///

@@ -15,7 +15,9 @@ pub(super) const NEW_SECRET: &str = "make one with: echo \"whsec_$(openssl rand 
 const VERIFY_HELP: &str = "\
 Example: lumo-bridge callback verify --secret \"$SHOP_WEBHOOK_SECRET\" < request.txt
 
-The input is the request as it came: its headers, an empty line, and its body, byte for byte.";
+The input is the request as it came: its headers, an empty line, and its body, byte for byte.
+The secret may come from the variable LUMO_CALLBACK_SECRET as well: on a command line other users of the machine can
+read it.";
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {

@@ -21,9 +21,15 @@ use crate::config::{Config, Loaded};
 use crate::model::draft::rfc3339;
 use finding::{Finding, Level, Report};
 
+const HELP: &str = "\
+Example: lumo-bridge check --send-test
+
+Exit code: 0 if nothing is wrong (a warning is not an error), 1 if a secret is missing or anything else fails,
+2 if the configuration cannot be used.";
+
 /// How thorough to be.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: lumo-bridge check --send-test")]
+#[command(after_help = HELP)]
 pub(super) struct Args {
     /// Send a signed `bridge.test` event to each endpoint, instead of only opening a connection
     #[arg(long)]

@@ -21,7 +21,7 @@ const MOST_BYTES: u64 = 16 * 1024;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: lumo-bridge health --ready")]
 pub(super) struct Args {
-    /// Whether it is ready, too: its database answers, and no listing has fallen behind
+    /// Ask whether the tables can be relied on, too, as `/readyz` says
     #[arg(long)]
     ready: bool,
 }

@@ -18,11 +18,18 @@ use crate::view::csv;
 /// Most differences that a table shows. Its columns are as wide as their widest cell, so it is held until the end.
 const MAX_SHOWN: usize = 1_000;
 
+const HELP: &str = "\
+Example: lumo-bridge reconcile --against 'SELECT deposit_id, amount FROM bookings'
+
+Exit code: 0 if nothing differs, 1 if anything differs or the work fails, 2 if the statement cannot be used or
+`lumo.settled_statuses` names no status.";
+
 /// What is compared.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: lumo-bridge reconcile --against 'SELECT deposit_id, amount FROM bookings'")]
+#[command(after_help = HELP)]
 pub(super) struct Args {
-    /// One SELECT in your own database that gives the columns `deposit_id` and `amount` of what is booked
+    /// One SELECT that gives the columns `deposit_id` and `amount` of what is booked; it runs in the database of
+    /// `database.url`, beside the lumo_ tables
     #[arg(long, value_name = "SELECT")]
     against: String,
     /// Print CSV: a header line, then a line for each difference

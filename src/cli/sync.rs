@@ -32,16 +32,16 @@ pub(super) struct Args {
     /// wallets, blocked, deposits or all
     #[arg(default_value = "all", value_parser = parse_listings, value_name = "LISTING")]
     listings: Listings,
-    /// Read every list from end to end, in pages of the configured size, whatever size the server was seen to keep to
+    /// Read the whole list, in pages of `lumo.page_size`, whatever size the server was seen to keep to
     #[arg(long)]
     full: bool,
-    /// Read every list from end to end, again if need be, until everything that is listed now is certain to be in the tables
+    /// Read the whole list, again if need be, until everything that is listed now is certain to be in the tables
     #[arg(long, conflicts_with = "dry_run")]
     until_complete: bool,
-    /// Read every list twice from end to end, and mark all rows as missing that it no longer has, however many they are
+    /// Read the whole list twice, and mark all rows as missing that are no longer in it, however many they are
     #[arg(long, conflicts_with = "dry_run")]
     accept_removals: bool,
-    /// Show what would change, and write nothing
+    /// Read the whole list, show what would change, and write nothing
     #[arg(long)]
     dry_run: bool,
 }

@@ -45,6 +45,35 @@ fn every_command_has_an_example_that_is_right() {
     }
 }
 
+/// What `--help` of a command says, on one line.
+fn help(path: &[&str]) -> String {
+    let mut root = Cli::command();
+    root.build();
+    let mut command = &mut root;
+    for name in path {
+        command = command.find_subcommand_mut(name).unwrap_or_else(|| panic!("no command `{name}`"));
+    }
+    command.render_long_help().to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_help_says_what_the_documents_say() {
+    for (command, words) in [
+        (&["reconcile"][..], "it runs in the database of `database.url`, beside the lumo_ tables"),
+        (&["reconcile"], "2 if the statement cannot be used or `lumo.settled_statuses` names no status"),
+        (&["sync"], "Beside a running daemon, and before a first import, it reads the whole list"),
+        (&["sync"], "Read the whole list twice, and mark all rows as missing that are no longer in it"),
+        (&["status"], "Exit code: 0 whatever it says, 1 if the database cannot be read"),
+        (&["account", "show"], "Exit code: 0 whatever it says, 1 if the database cannot be read"),
+        (&["check"], "1 if a secret is missing or anything else fails, 2 if the configuration cannot be used"),
+        (&["callback", "verify"], "The secret may come from the variable LUMO_CALLBACK_SECRET"),
+        (&["health"], "Ask whether the tables can be relied on, too, as `/readyz` says"),
+    ] {
+        let help = help(command);
+        assert!(help.contains(words), "{words:?} is not said: {help}");
+    }
+}
+
 #[test]
 fn the_definition_is_sound() {
     Cli::command().debug_assert();

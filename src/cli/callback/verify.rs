@@ -21,7 +21,7 @@ use crate::setting::{Secret, Span};
 /// What to verify with.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// A signing secret, whsec_…; several may be given, and one that fits is enough
+    /// A signing secret, whsec_…; of several, separated by blanks, one that fits is enough
     #[arg(
         long = "secret",
         value_name = "SECRET",

@@ -295,7 +295,7 @@ fn rules_name_the_key_and_the_fix() {
         (
             endpoint(("{ env: SHOP_WEBHOOK_SECRET }", "{ env: A, not_after: tomorrow }")),
             "callbacks.endpoints.shop.secrets[0]",
-            "write for example `2026-01-01T00:00:00Z`",
+            "write for example `2030-06-01T00:00:00Z`",
         ),
         (shop("headers: { webhook-id: x }"), "callbacks.endpoints.shop.headers.webhook-id", "is set by the bridge"),
         (

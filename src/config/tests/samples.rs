@@ -20,6 +20,15 @@ fn every_sample_loads() {
 }
 
 #[test]
+fn an_example_of_an_end_is_not_over_and_no_file_of_variables_is_promised() {
+    for sample in [DEFAULTS, STARTER] {
+        let ends: Vec<&str> = sample.split("not_after: ").skip(1).collect();
+        assert!(!ends.is_empty() && ends.iter().all(|end| end.starts_with("2030-06-01T00:00:00Z")), "{ends:?}");
+        assert!(sample.to_lowercase().contains("no `.env` file is read"), "{sample}");
+    }
+}
+
+#[test]
 fn the_defaults_are_those_of_the_documentation() {
     let mut defaults = json(&loaded("", &[]));
     let fields = defaults["lumo"].as_object_mut().unwrap().remove("deposit_fields").unwrap();

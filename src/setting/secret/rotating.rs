@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::{NOT_AFTER, OneSource, REDACTED, SecretSource};
 use crate::setting::{Text, storable};
 
-/// A source of a secret, and when the secret ends: `{ env: NAME, not_after: 2026-01-01T00:00:00Z }`.
+/// A source of a secret, and when the secret ends: `{ env: NAME, not_after: 2030-06-01T00:00:00Z }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RotatingSource {
     pub source: SecretSource,
@@ -30,7 +30,7 @@ impl<'de> Deserialize<'de> for RotatingSource {
 pub(super) fn end<E: de::Error>(text: Option<Text>) -> Result<Option<DateTime<Utc>>, E> {
     let parse = |text: &Text| {
         text.parse().map(storable).map_err(|_| {
-            E::custom(format_args!("`{NOT_AFTER}` is not a time; write for example `2026-01-01T00:00:00Z`"))
+            E::custom(format_args!("`{NOT_AFTER}` is not a time; write for example `2030-06-01T00:00:00Z`"))
         })
     };
     text.as_ref().map(parse).transpose()
