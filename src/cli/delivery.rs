@@ -125,7 +125,7 @@ fn print(context: &Context, lines: Vec<Done>) -> Result<(), Failure> {
     } else {
         for Done { id, message, is_as_wanted, .. } in &lines {
             let style = if *is_as_wanted { GREEN } else { YELLOW };
-            printer.line(format!("{}  {style}{message}{style:#}", safe::text(id)));
+            printer.line(format!("{}  {style}{}{style:#}", safe::text(id), safe::text(message)));
         }
     }
     if lines.iter().all(|line| line.is_as_wanted) { Ok(()) } else { Err(Failure::said()) }

@@ -15,7 +15,7 @@ pub struct Done {
     /// `due`, `skipped`, `unknown`, or the state that it was left in.
     pub result: &'static str,
     /// The same in words.
-    pub message: &'static str,
+    pub message: String,
     #[serde(skip)]
     pub is_as_wanted: bool,
 }
@@ -24,9 +24,9 @@ impl Done {
     #[must_use]
     pub fn retried(id: &DeliveryId, retried: Retried) -> Self {
         let (result, message) = match retried {
-            Retried::Due { reach } => ("due", due(reach)),
-            Retried::Unknown => ("unknown", UNKNOWN),
-            Retried::Unchanged(state) => (state.as_str(), not_retried(state)),
+            Retried::Due { reach } => ("due", due(id, reach)),
+            Retried::Unknown => ("unknown", UNKNOWN.to_owned()),
+            Retried::Unchanged(state) => (state.as_str(), not_retried(state).to_owned()),
         };
         // What is on its way is attempted, which is what was wanted.
         let is_on_its_way = matches!(retried, Retried::Unchanged(state) if !state.is_final());
@@ -42,17 +42,19 @@ impl Done {
             Skipped::Unknown => ("unknown", UNKNOWN, false),
             Skipped::Unchanged(state) => (state.as_str(), not_skipped(state), state.is_final()),
         };
-        Self { id: id.to_string(), result, message, is_as_wanted }
+        Self { id: id.to_string(), result, message: message.to_owned(), is_as_wanted }
     }
 }
 
 const UNKNOWN: &str = "no such delivery";
 
-const fn due(reach: Reach) -> &'static str {
+fn due(id: &DeliveryId, reach: Reach) -> String {
+    const SCHEDULE: &str = "with the whole schedule before it";
     match reach {
-        Reach::Called => "due in its turn, with the whole schedule before it",
-        Reach::Away => "due once its endpoint takes callbacks again, with the whole schedule before it",
-        Reach::Removed => "due once its endpoint is configured again, with the whole schedule before it",
+        Reach::Called => format!("due in its turn, {SCHEDULE}"),
+        Reach::Away => format!("due once its endpoint takes callbacks again, {SCHEDULE}"),
+        Reach::Stopped => format!("waits until `lumo-bridge endpoint resume {}`, {SCHEDULE}", id.endpoint),
+        Reach::Removed => format!("due once its endpoint is configured again, {SCHEDULE}"),
     }
 }
 
@@ -102,6 +104,21 @@ mod tests {
         assert!(!Done::skipped(&id, Skipped::Unchanged(State::Sending)).is_as_wanted);
         assert!(Done::skipped(&id, Skipped::Unchanged(State::Delivered)).is_as_wanted);
         let noted = Done::skipped(&id, Skipped::Skipped { is_certain: false });
-        assert_eq!((noted.result, noted.message), ("skipped", "noted; it may be on its way already"));
+        assert_eq!((noted.result, &*noted.message), ("skipped", "noted; it may be on its way already"));
+    }
+
+    #[test]
+    fn what_is_due_says_what_it_waits_for() {
+        let id = "evt_a@shop".parse().unwrap();
+        for (reach, when) in [
+            (Reach::Called, "due in its turn"),
+            (Reach::Away, "due once its endpoint takes callbacks again"),
+            (Reach::Stopped, "waits until `lumo-bridge endpoint resume shop`"),
+            (Reach::Removed, "due once its endpoint is configured again"),
+        ] {
+            let done = Done::retried(&id, Retried::Due { reach });
+            assert_eq!(done.message, format!("{when}, with the whole schedule before it"));
+            assert!(done.is_as_wanted && done.result == "due", "{done:?}");
+        }
     }
 }

@@ -8,6 +8,7 @@ mod reconcile;
 mod rejects;
 mod removals;
 mod replay;
+mod retry;
 mod settled;
 mod shapes;
 mod skip;

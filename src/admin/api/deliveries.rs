@@ -1,7 +1,7 @@
 //! What was sent, what waits, what failed; trying again, and giving up.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::page::{Limit, Page};
 use crate::admin::route::{Nothing, Route};
@@ -13,7 +13,7 @@ use crate::model::id::{DeliveryId, EndpointName, EventId, ExternalId};
 use crate::setting::Since;
 use crate::store::Ending;
 use crate::store::query::DeliveryFilter;
-use crate::view::{Delivery, Done};
+use crate::view::{Delivery, Done, RetriedAll};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -132,15 +132,6 @@ enum EndedName {
     Skipped,
 }
 
-/// What came of it.
-#[derive(Debug, Serialize, JsonSchema)]
-struct RetriedAll {
-    due: u64,
-    is_dry_run: bool,
-    /// False if the daemon was told to stop before the last one.
-    is_complete: bool,
-}
-
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Skip {
@@ -219,8 +210,8 @@ async fn retry_all(admin: Admin, by: Actor, again: Again) -> Result<RetriedAll, 
         return Err(Problem::bad_request("it is not said which deliveries to retry").with_hint(hint));
     }
     let ending = if again.dry_run { Ending::RollBack } else { Ending::Commit };
-    let (due, is_complete) = retry::to_the_end(&admin.store, &filter, ending, &by, &admin.clock, &admin.stop).await?;
-    Ok(RetriedAll { due, is_dry_run: again.dry_run, is_complete })
+    let made = retry::to_the_end(&admin.store, &filter, ending, &by, &admin.clock, &admin.stop).await?;
+    Ok(RetriedAll::load(&admin.store, made, again.dry_run, admin.clock.now()).await?)
 }
 
 /// The answer to a request about one delivery.

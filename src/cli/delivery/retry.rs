@@ -1,7 +1,6 @@
 //! `delivery retry`: single deliveries by their names, or whatever died or was given up, by filter.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde::Serialize;
 
 use super::print;
 use crate::cli::context::Context;
@@ -12,7 +11,7 @@ use crate::deliver::retry::{self, Ended, RetryFilter};
 use crate::model::id::{DeliveryId, EndpointName, ExternalId};
 use crate::setting::Since;
 use crate::store::Ending;
-use crate::view::Done;
+use crate::view::{Done, RetriedAll};
 
 /// Which deliveries.
 #[derive(Debug, clap::Args)]
@@ -41,14 +40,6 @@ pub(in crate::cli) struct Args {
     dry_run: bool,
 }
 
-#[derive(Serialize)]
-struct Document {
-    due: u64,
-    is_dry_run: bool,
-    /// False if a signal came before the last one.
-    is_complete: bool,
-}
-
 fn ended() -> impl TypedValueParser<Value = Ended> {
     let names = PossibleValuesParser::new(Ended::ALL.map(|ended| ended.state().as_str()));
     names.try_map(|name| Ended::ALL.into_iter().find(|ended| ended.state().as_str() == name).ok_or("is not retried"))
@@ -74,19 +65,20 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         return Err(Failure::usage("it is not said which deliveries to retry").with_hint(hint));
     }
     let ending = if args.dry_run { Ending::RollBack } else { Ending::Commit };
-    let done = context.with_store(async |_, store| {
-        Ok(retry::to_the_end(store, &filter, ending, &by, context.clock(), &context.stop().soft).await?)
+    let retried = context.with_store(async |_, store| {
+        let made = retry::to_the_end(store, &filter, ending, &by, context.clock(), &context.stop().soft).await?;
+        Ok(RetriedAll::load(store, made, args.dry_run, context.clock().now()).await?)
     });
-    let (due, is_complete) = done.await?;
+    let retried = retried.await?;
     let printer = context.printer();
     if printer.json() {
-        printer.document(&Document { due, is_dry_run: args.dry_run, is_complete })?;
+        printer.document(&retried)?;
     } else {
-        printer.say(match (due, args.dry_run) {
-            (0, _) => "no delivery matches; `lumo-bridge delivery list` shows what there is".to_owned(),
-            (_, true) => format!("deliveries that would be due: {due}"),
-            (_, false) => format!("deliveries that are due: {due}; they go out while the daemon runs"),
-        });
+        retried.lines().iter().for_each(|line| printer.say(line));
     }
-    if is_complete { Ok(()) } else { Err(Failure::work(anyhow::anyhow!("interrupted before the last delivery"))) }
+    if retried.is_complete {
+        Ok(())
+    } else {
+        Err(Failure::work(anyhow::anyhow!("interrupted before the last delivery")))
+    }
 }

@@ -1,6 +1,5 @@
 //! `event replay`: stored events are sent to an endpoint once more, by the daemon and in their order.
 
-use lumo_bridge_entity::endpoint::State;
 use serde::Serialize;
 
 use crate::cli::context::Context;
@@ -13,6 +12,7 @@ use crate::model::id::{EndpointName, EventId, ExternalId};
 use crate::setting::Since;
 use crate::store::Ending;
 use crate::store::replay::{ReplayFilter, Replayed};
+use crate::view::due::going_out;
 
 /// Which events, and to whom.
 #[derive(Debug, clap::Args)]
@@ -89,10 +89,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         }
         let replay = store.begin_replay(filter, args.endpoint.clone(), user::actor()).await?;
         let done = replay::to_the_end(store, replay, ending, context.clock(), &context.stop().soft).await?;
-        let row = store.endpoint(&args.endpoint).await?;
-        Ok((done, row.map(|row| row.state)))
+        Ok((done, going_out(store.endpoint(&args.endpoint).await?.as_ref(), context.clock().now())))
     });
-    let ((Replayed { queued, unfinished }, is_complete), state) = replayed.await?;
+    let ((Replayed { queued, unfinished }, is_complete), going_out) = replayed.await?;
     let (endpoint, printer) = (&args.endpoint, context.printer());
     if printer.json() {
         let is_dry_run = args.dry_run;
@@ -100,7 +99,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     } else {
         printer.say(match (queued, unfinished, args.dry_run) {
             (0, 0, _) => "no event matches; `lumo-bridge event list` shows what there is".to_owned(),
-            (_, _, false) => format!("events queued for {endpoint}: {queued}; {}", going_out(endpoint, state)),
+            (_, _, false) => format!("events queued for {endpoint}: {queued}; {going_out}"),
             (_, _, true) => format!("events that would be queued for {endpoint}: {queued}"),
         });
         if unfinished > 0 {
@@ -112,32 +111,4 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     let failure = Failure::work(anyhow::anyhow!("interrupted before the last event"));
     Err(failure.with_hint("give the command again: what is on its way by then is left out"))
-}
-
-/// When what is queued goes out.
-fn going_out(endpoint: &EndpointName, state: Option<State>) -> String {
-    match state {
-        Some(state @ (State::Paused | State::Suspended)) => {
-            format!("{endpoint} is {}: they wait until `lumo-bridge endpoint resume {endpoint}`", state.as_str())
-        }
-        _ => "they go out while the daemon runs".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_queued_for_an_endpoint_that_is_not_called_waits() {
-        let said = |state| going_out(&"shop".parse().unwrap(), state);
-        for state in [None, Some(State::Active), Some(State::Failing)] {
-            assert_eq!(said(state), "they go out while the daemon runs");
-        }
-        assert_eq!(said(Some(State::Paused)), "shop is paused: they wait until `lumo-bridge endpoint resume shop`");
-        assert_eq!(
-            said(Some(State::Suspended)),
-            "shop is suspended: they wait until `lumo-bridge endpoint resume shop`"
-        );
-    }
 }

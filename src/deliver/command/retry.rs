@@ -1,5 +1,7 @@
 //! Retries the deliveries that a filter selects, batch after batch, oldest first.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +39,21 @@ pub struct RetryFilter {
     pub since: Option<DateTime<Utc>>,
 }
 
+/// What a filter has made due.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MadeDue {
+    /// How many deliveries, at each endpoint that has any.
+    pub at: BTreeMap<EndpointName, u64>,
+    /// Whether the last one was reached.
+    pub is_complete: bool,
+}
+
+impl MadeDue {
+    fn add(&mut self, id: &DeliveryId) {
+        *self.at.entry(id.endpoint.clone()).or_default() += 1;
+    }
+}
+
 impl Ended {
     pub const ALL: [Self; 2] = [Self::Dead, Self::Skipped];
 
@@ -71,8 +88,8 @@ impl RetryFilter {
     }
 }
 
-/// Makes the selected deliveries due, batch after batch, until the last or until `stop`. Returns how many, and whether
-/// that was all. With a rollback, they are only counted. If the future is dropped, it ends between two batches.
+/// Makes the selected deliveries due, batch after batch, until the last or until `stop`. With a rollback, they are only
+/// counted. If the future is dropped, it ends between two batches.
 ///
 /// # Errors
 /// If the database fails; what was due by then stays due.
@@ -83,21 +100,22 @@ pub async fn to_the_end(
     by: &Actor,
     clock: &Clock,
     stop: &CancellationToken,
-) -> Result<(u64, bool), Error> {
+) -> Result<MadeDue, Error> {
     let ids = matching(store, filter).await?;
+    let mut due = MadeDue::default();
     if ending == Ending::RollBack {
-        return Ok((u64::try_from(ids.len()).unwrap_or(u64::MAX), true));
+        ids.iter().for_each(|id| due.add(id));
+        return Ok(MadeDue { is_complete: true, ..due });
     }
-    let mut due = 0;
     for batch in ids.chunks(BATCH) {
         if stop.is_cancelled() {
-            return Ok((due, false));
+            return Ok(due);
         }
         let retried = store.retry_deliveries(batch, by, clock.now()).await?;
-        let is_due = |retried: &&Retried| matches!(retried, Retried::Due { .. });
-        due += u64::try_from(retried.iter().filter(is_due).count()).unwrap_or(u64::MAX);
+        let done = batch.iter().zip(retried);
+        done.filter(|(_, retried)| matches!(retried, Retried::Due { .. })).for_each(|(id, _)| due.add(id));
     }
-    Ok((due, true))
+    Ok(MadeDue { is_complete: true, ..due })
 }
 
 /// The deliveries that match now, in the order of the log, so that those of one user go out in order.

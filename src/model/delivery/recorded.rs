@@ -10,8 +10,10 @@ use super::State;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     Called,
-    /// Paused, suspended or failing.
+    /// Failing: called again by itself.
     Away,
+    /// Paused or suspended: called again once an operator resumes it.
+    Stopped,
     /// No longer configured.
     Removed,
 }
@@ -36,7 +38,8 @@ impl Reach {
         match state {
             _ if is_removed => Self::Removed,
             endpoint::State::Active => Self::Called,
-            endpoint::State::Failing | endpoint::State::Suspended | endpoint::State::Paused => Self::Away,
+            endpoint::State::Failing => Self::Away,
+            endpoint::State::Suspended | endpoint::State::Paused => Self::Stopped,
         }
     }
 }
@@ -59,11 +62,11 @@ impl Recorded {
 #[must_use]
 pub const fn of_row(row: exception::State, reach: Reach) -> State {
     match (row, reach) {
-        (exception::State::Waiting | exception::State::Retrying, Reach::Away | Reach::Removed)
+        (exception::State::Waiting | exception::State::Retrying, Reach::Away | Reach::Stopped | Reach::Removed)
         | (exception::State::Sending, Reach::Removed) => State::Held,
         (exception::State::Waiting, Reach::Called) => State::Pending,
         (exception::State::Retrying, Reach::Called) => State::Retrying,
-        (exception::State::Sending, Reach::Called | Reach::Away) => State::Sending,
+        (exception::State::Sending, Reach::Called | Reach::Away | Reach::Stopped) => State::Sending,
         (exception::State::AwaitingAck, _) => State::AwaitingAck,
         (exception::State::Dead, _) => State::Dead,
         (exception::State::Skipped, _) => State::Skipped,
@@ -76,7 +79,7 @@ pub const fn of_row(row: exception::State, reach: Reach) -> State {
 pub const fn beyond(reach: Reach) -> State {
     match reach {
         Reach::Called => State::Pending,
-        Reach::Away | Reach::Removed => State::Held,
+        Reach::Away | Reach::Stopped | Reach::Removed => State::Held,
     }
 }
 
@@ -113,6 +116,9 @@ mod tests {
             (row(exception::State::Waiting), Some(State::Pending)),
             (Recorded { reach: Reach::Away, ..row(exception::State::Retrying) }, Some(State::Held)),
             (Recorded { reach: Reach::Away, ..row(exception::State::Sending) }, Some(State::Sending)),
+            (Recorded { reach: Reach::Stopped, ..beyond }, Some(State::Held)),
+            (Recorded { reach: Reach::Stopped, ..row(exception::State::Waiting) }, Some(State::Held)),
+            (Recorded { reach: Reach::Stopped, ..row(exception::State::Sending) }, Some(State::Sending)),
             (Recorded { reach: Reach::Removed, ..row(exception::State::Sending) }, Some(State::Held)),
             (Recorded { reach: Reach::Removed, ..row(exception::State::Dead) }, Some(State::Dead)),
         ] {

@@ -183,7 +183,7 @@ async fn what_an_endpoint_holds_says_until_when_and_by_whose_word() {
     let words = format!("shop is paused since {since}; `lumo-bridge endpoint resume shop`");
     assert_eq!(why(&stage, &id).await, words);
     let retried = done(&stage, &["delivery", "retry", &id]).await;
-    let words = "due once its endpoint takes callbacks again, with the whole schedule before it";
+    let words = "waits until `lumo-bridge endpoint resume shop`, with the whole schedule before it";
     assert_eq!(lines(&retried), [format!("{id}  {words}")]);
     let retried = done(&stage, &["delivery", "retry", &id]).await;
     let words = "not sent yet, and sent once its endpoint takes callbacks again; nothing was changed";

@@ -133,6 +133,6 @@ async fn a_retry_at_an_endpoint_that_is_away_waits_for_it(database: Database) {
     Leader::of(&store, "shop", at(1)).await.deliver_as(Came::Dead, at(1)).await;
     let id = deliveries(&store).await.remove(0).id;
     store.set_endpoint_state(&endpoint("shop"), endpoint::State::Paused, &Actor::API, at(2)).await.unwrap();
-    assert_eq!(retry(&store, &id, 3).await, Retried::Due { reach: Reach::Away });
+    assert_eq!(retry(&store, &id, 3).await, Retried::Due { reach: Reach::Stopped });
     assert_eq!(delivery(&store, &id).await.state, State::Held);
 }

@@ -1,0 +1,53 @@
+//! `delivery retry` by filter, where endpoints are not called.
+
+use serde_json::json;
+
+use super::{delivered, json};
+use crate::database::Database;
+use crate::world::{Finished, Stage};
+
+const WAIT: &str = "shop is paused: they wait until `lumo-bridge endpoint resume shop`";
+
+async fn done(stage: &Stage, arguments: &[&str]) -> Finished {
+    let finished = stage.command(arguments).await;
+    assert_eq!(finished.status.code(), Some(0), "{arguments:?}: {finished:?}");
+    finished
+}
+
+/// Queues all wallets for an endpoint once more, and gives that up.
+async fn give_up(stage: &Stage, endpoint: &str) {
+    done(stage, &["event", "replay", "--since", "1d", "--type", "wallet.*", "--endpoint", endpoint]).await;
+    let sql = format!("SELECT event_id FROM lumo_deliveries WHERE endpoint = '{endpoint}' AND reason = 'replay'");
+    let events = stage.database.rows(&sql).await.into_iter().flatten().flatten();
+    let ids: Vec<String> = events.map(|event| format!("{event}@{endpoint}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    done(stage, &[&["delivery", "skip", "--reason", "by hand"][..], &ids[..]].concat()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_at_a_paused_endpoint_says_that_it_waits() {
+    let mut stage = delivered(Database::sqlite().await, 2).await;
+    stage.add_endpoint("archive", "/archive", &["sync.*"]);
+    done(&stage, &["endpoint", "pause", "shop"]).await;
+    let retry = ["delivery", "retry", "--state", "skipped"];
+    give_up(&stage, "shop").await;
+    let counted = done(&stage, &[&retry[..], &["--dry-run", "--json"]].concat()).await;
+    assert_eq!(json(&counted), json!({ "due": 2, "is_dry_run": true, "is_complete": true }));
+    let retried = done(&stage, &retry).await;
+    assert_eq!(retried.stderr.trim(), format!("deliveries that are due: 2; {WAIT}"));
+
+    done(&stage, &["endpoint", "resume", "shop", "--skip-held", "--yes"]).await;
+    done(&stage, &["endpoint", "pause", "shop"]).await;
+    let retried = done(&stage, &[&retry[..], &["--json"]].concat()).await;
+    let held = json!([{ "endpoint": "shop", "due": 2, "message": WAIT }]);
+    assert_eq!(json(&retried), json!({ "due": 2, "is_dry_run": false, "is_complete": true, "held": held }));
+
+    done(&stage, &["endpoint", "resume", "shop", "--skip-held", "--yes"]).await;
+    done(&stage, &["endpoint", "pause", "shop"]).await;
+    give_up(&stage, "archive").await;
+    let retried = done(&stage, &retry).await;
+    let lines: Vec<&str> = retried.stderr.lines().collect();
+    let waiting = format!("for shop: 2; {WAIT}");
+    let expected = ["deliveries that are due: 4", &waiting, "for the others: 2; they go out while the daemon runs"];
+    assert_eq!(lines, expected);
+}
