@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, Front};
 use crate::backfill;
-use crate::callback::{self, Endpoint, Sender};
+use crate::callback::{self, Endpoint, EndpointConfig, Sender};
 use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -41,14 +41,30 @@ const STALLED_ROUNDS: i32 = 3;
 /// # Errors
 /// Everything that is wrong with them.
 pub fn endpoints(config: &callback::Config) -> Result<Vec<Arc<Endpoint>>, Vec<callback::ConfigError>> {
-    let (mut endpoints, mut errors) = (Vec::new(), Vec::new());
+    read_each(config, |name, endpoint| Endpoint::compile(name, endpoint, &config.defaults).map(Arc::new))
+}
+
+/// The endpoints of the configuration as the log sees them, for what publishes and sends nothing: no secret of theirs is
+/// loaded.
+///
+/// # Errors
+/// Everything that is wrong with that.
+pub fn configured_subscribers(config: &callback::Config) -> Result<Vec<Subscriber>, Vec<callback::ConfigError>> {
+    read_each(config, |name, endpoint| Endpoint::read_subscriber(name, endpoint, &config.defaults))
+}
+
+fn read_each<T>(
+    config: &callback::Config,
+    read: impl Fn(&str, &EndpointConfig) -> Result<T, callback::ConfigError>,
+) -> Result<Vec<T>, Vec<callback::ConfigError>> {
+    let (mut all, mut errors) = (Vec::new(), Vec::new());
     for (name, endpoint) in &config.endpoints {
-        match Endpoint::compile(name, endpoint, &config.defaults) {
-            Ok(endpoint) => endpoints.push(Arc::new(endpoint)),
+        match read(name, endpoint) {
+            Ok(one) => all.push(one),
             Err(error) => errors.push(error),
         }
     }
-    if errors.is_empty() { Ok(endpoints) } else { Err(errors) }
+    if errors.is_empty() { Ok(all) } else { Err(errors) }
 }
 
 /// Whether each endpoint has a secret that signs at this moment: for whoever is about to send.
@@ -63,15 +79,7 @@ pub fn check_signing(endpoints: &[Arc<Endpoint>], now: DateTime<Utc>) -> Result<
 /// What the log needs to know of the endpoints.
 #[must_use]
 pub fn subscribers(endpoints: &[Arc<Endpoint>]) -> Vec<Subscriber> {
-    let subscriber = |endpoint: &Arc<Endpoint>| Subscriber {
-        endpoint: endpoint.name().clone(),
-        patterns: endpoint.patterns().clone(),
-        order: endpoint.ordering().by.into(),
-        history: endpoint.history(),
-        fingerprint: endpoint.fingerprint(),
-        lease: endpoint.lease(),
-    };
-    endpoints.iter().map(subscriber).collect()
+    endpoints.iter().map(|endpoint| endpoint.subscriber().clone()).collect()
 }
 
 /// The statuses of deposits that mean that the money is there.

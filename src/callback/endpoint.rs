@@ -23,6 +23,7 @@ use crate::model::id::EndpointName;
 use crate::model::pattern::{PatternError, Patterns};
 use crate::model::retry::Policy;
 use crate::model::sink::{Sink, Statement};
+use crate::model::subscriber::Subscriber;
 use crate::setting::{Rate, Span, Text};
 
 /// The most attempts of a sink at once. Each takes a connection from the shared pool.
@@ -37,18 +38,15 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Where callbacks go, and how.
 #[derive(Clone)]
 pub struct Endpoint {
-    name: EndpointName,
+    subscriber: Subscriber,
     way: Way,
-    patterns: Patterns,
     timeout: Duration,
     concurrency: usize,
     rate: Option<Rate>,
     ordering: Ordering,
     policy: Policy,
-    history: Option<DateTime<Utc>>,
     ack_within: Option<Duration>,
     when: Option<Arc<Condition>>,
-    fingerprint: i64,
 }
 
 /// How an event is delivered.
@@ -82,15 +80,9 @@ impl Endpoint {
     /// Everything that is wrong with it, each under its key.
     pub fn compile(name: &str, config: &EndpointConfig, defaults: &Defaults) -> Result<Self, ConfigError> {
         let mut problems = Problems::under(format!("callbacks.endpoints.{name}"));
-        if !is_plain(name) {
-            let text =
-                format!("`{name}` is no name; take up to 64 of `a-z`, `0-9`, `_` and `-`, a letter or digit first");
-            problems.add_elsewhere("callbacks.endpoints".to_owned(), text);
-        }
         let limits = defaults.overridden_by(config);
-        check_limits(config, &limits, &mut problems);
-
-        let parsed_name = name.parse().ok();
+        let subscriber = subscriber(name, config, defaults, &limits, &mut problems);
+        let timeout = timeout(config, &limits);
         let policy = Policy {
             schedule: limits.retry.schedule.into_iter().map(Span::get).collect(),
             jitter: limits.retry.jitter,
@@ -107,30 +99,46 @@ impl Endpoint {
             Some(Way::Sink(_)) => config.concurrency.unwrap_or(SINK_CONCURRENCY),
             _ => limits.concurrency,
         };
-        let patterns = patterns(&config.events, &mut problems);
         let when = config.when.as_ref().and_then(|source| problems.take("when", Condition::parse(source)));
 
-        let endpoint = parsed_name.zip(way).zip(patterns).map(|((name, way), patterns)| Self {
-            name,
-            timeout: config.sink.as_ref().map_or(limits.timeout, |sink| sink.timeout).get(),
+        let endpoint = subscriber.zip(way).map(|(subscriber, way)| Self {
+            subscriber,
             way,
-            patterns,
+            timeout,
             concurrency: usize::try_from(concurrency).unwrap_or(usize::MAX),
             rate: limits.rate,
             ordering: limits.ordering,
             policy,
-            history: config.backfill.map(Backfill::since),
             ack_within: config.ack.as_ref().map(|ack| ack.within.get()),
             when: when.map(Arc::new),
-            fingerprint: fingerprint(config, defaults),
         });
         problems.finish(endpoint)
+    }
+
+    /// Reads what the log sees of the endpoint `name`, for what publishes and sends nothing: no secret is loaded.
+    ///
+    /// # Errors
+    /// Everything that is wrong with that, each under its key.
+    pub fn read_subscriber(
+        name: &str,
+        config: &EndpointConfig,
+        defaults: &Defaults,
+    ) -> Result<Subscriber, ConfigError> {
+        let mut problems = Problems::under(format!("callbacks.endpoints.{name}"));
+        let subscriber = subscriber(name, config, defaults, &defaults.overridden_by(config), &mut problems);
+        problems.finish(subscriber)
+    }
+
+    /// The endpoint as the log sees it.
+    #[must_use]
+    pub const fn subscriber(&self) -> &Subscriber {
+        &self.subscriber
     }
 
     /// Its name in the configuration.
     #[must_use]
     pub const fn name(&self) -> &EndpointName {
-        &self.name
+        &self.subscriber.endpoint
     }
 
     /// Scheme, host and port: the part of the address that may be shown. For a sink, a description.
@@ -170,7 +178,7 @@ impl Endpoint {
     /// # Errors
     /// If every signing secret has ended, under the key of the secrets.
     pub fn check_signing(&self, now: DateTime<Utc>) -> Result<(), ConfigError> {
-        let mut problems = Problems::under(format!("callbacks.endpoints.{}", self.name));
+        let mut problems = Problems::under(format!("callbacks.endpoints.{}", self.name()));
         let Some(http) = self.http() else { return Ok(()) };
         let signing = http.signing.keys.at(now);
         let signing = signing.map_err(|ended| format!("{ended}; add the next secret"));
@@ -181,13 +189,13 @@ impl Endpoint {
     /// Whether the endpoint receives events of this type.
     #[must_use]
     pub fn wants(&self, event: EventType) -> bool {
-        self.patterns.wants(event)
+        self.subscriber.wants(event)
     }
 
     /// The event types that the endpoint receives.
     #[must_use]
     pub const fn patterns(&self) -> &Patterns {
-        &self.patterns
+        &self.subscriber.patterns
     }
 
     /// Longest time for one attempt: connection, headers and body.
@@ -214,12 +222,6 @@ impl Endpoint {
         &self.ordering
     }
 
-    /// From which time on a new endpoint receives history; none if it receives none.
-    #[must_use]
-    pub const fn history(&self) -> Option<DateTime<Utc>> {
-        self.history
-    }
-
     /// When to try again, and when to give up.
     #[must_use]
     pub const fn policy(&self) -> &Policy {
@@ -229,14 +231,14 @@ impl Endpoint {
     /// Identifies these settings of the endpoint: processes with the same fingerprint may deliver for each other.
     #[must_use]
     pub const fn fingerprint(&self) -> i64 {
-        self.fingerprint
+        self.subscriber.fingerprint
     }
 
     /// How long the leader's heartbeat may be missing before another process takes over: longer than two attempts, one
     /// that was in flight and one of the new leader.
     #[must_use]
-    pub fn lease(&self) -> Duration {
-        self.timeout.saturating_mul(2).saturating_add(LEASE_MARGIN)
+    pub const fn lease(&self) -> Duration {
+        self.subscriber.lease
     }
 
     /// The condition that an event must meet to be sent; none for all events.
@@ -277,7 +279,7 @@ impl Http {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Endpoint");
-        debug.field("name", &self.name).field("origin", &self.origin());
+        debug.field("name", self.name()).field("origin", &self.origin());
         if let Some(Http { method, headers, signing, transport, template, .. }) = self.http() {
             debug
                 .field("method", method)
@@ -287,17 +289,45 @@ impl fmt::Debug for Endpoint {
                 .field("template", &template.is_some());
         }
         debug
-            .field("patterns", &self.patterns)
+            .field("patterns", self.patterns())
             .field("timeout", &self.timeout)
             .field("concurrency", &self.concurrency)
             .field("rate", &self.rate)
             .field("ordering", &self.ordering)
             .field("policy", &self.policy)
-            .field("history", &self.history)
+            .field("history", &self.subscriber.history)
             .field("ack_within", &self.ack_within)
             .field("when", &self.when)
             .finish()
     }
+}
+
+/// Loads no secret and reads no template. None only if something was found to be wrong.
+fn subscriber(
+    name: &str,
+    config: &EndpointConfig,
+    defaults: &Defaults,
+    limits: &Defaults,
+    problems: &mut Problems,
+) -> Option<Subscriber> {
+    if !is_plain(name) {
+        let text = format!("`{name}` is no name; take up to 64 of `a-z`, `0-9`, `_` and `-`, a letter or digit first");
+        problems.add_elsewhere("callbacks.endpoints".to_owned(), text);
+    }
+    check_limits(config, limits, problems);
+    let patterns = patterns(&config.events, problems);
+    Some(Subscriber {
+        endpoint: name.parse().ok()?,
+        patterns: patterns?,
+        order: limits.ordering.by.into(),
+        history: config.backfill.map(Backfill::since),
+        fingerprint: fingerprint(config, defaults),
+        lease: timeout(config, limits).saturating_mul(2).saturating_add(LEASE_MARGIN),
+    })
+}
+
+fn timeout(config: &EndpointConfig, limits: &Defaults) -> Duration {
+    config.sink.as_ref().map_or(limits.timeout, |sink| sink.timeout).get()
 }
 
 /// Covers all settings of the endpoint; of a secret, its source and not its value.

@@ -1,7 +1,6 @@
 //! What commands work with, made when first asked for.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 
@@ -9,11 +8,11 @@ use super::Global;
 use super::failure::Failure;
 use super::printer::Printer;
 use crate::app;
-use crate::callback::Endpoint;
 use crate::clock::Clock;
 use crate::config::{self, Config, Loaded};
 use crate::lifecycle::Stop;
 use crate::lumo::Client;
+use crate::model::subscriber::Subscriber;
 use crate::store::{self, Need, Store};
 use crate::telemetry;
 
@@ -91,7 +90,7 @@ impl Context {
 
     /// The database, without the endpoints: for commands that only look.
     pub(super) async fn store(&self, config: &Config) -> Result<Store, Failure> {
-        Ok(self.open(config, &[]).await?)
+        Ok(self.open(config, Vec::new()).await?)
     }
 
     /// Loads the configuration, opens the database, works with it and closes it: the whole of a command that looks.
@@ -100,21 +99,21 @@ impl Context {
         work: impl AsyncFnOnce(&Config, &Store) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let Loaded { config, path } = self.load_quietly()?;
-        let store = self.open(&config, &[]).await.map_err(|error| unopened(error, &config, path.as_deref()))?;
+        let store = self.open(&config, Vec::new()).await.map_err(|error| unopened(error, &config, path.as_deref()))?;
         let result = work(&config, &store).await;
         store.close().await;
         result
     }
 
-    /// The database and the endpoints: for commands that may cause events.
-    pub(super) async fn store_and_endpoints(&self, config: &Config) -> Result<(Store, Vec<Arc<Endpoint>>), Failure> {
-        let endpoints = app::endpoints(&config.callbacks)?;
-        let store = self.open(config, &endpoints).await?;
-        Ok((store, endpoints))
+    /// The database, with the endpoints as the log sees them: for commands that may cause events. The daemon sends these,
+    /// so no secret of an endpoint is needed.
+    pub(super) async fn store_to_publish(&self, config: &Config) -> Result<Store, Failure> {
+        let subscribers = app::configured_subscribers(&config.callbacks)?;
+        Ok(self.open(config, subscribers).await?)
     }
 
-    async fn open(&self, config: &Config, endpoints: &[Arc<Endpoint>]) -> anyhow::Result<Store> {
-        let store = Store::open_for(Need::Little, &config.database, app::subscribers(endpoints))
+    async fn open(&self, config: &Config, subscribers: Vec<Subscriber>) -> anyhow::Result<Store> {
+        let store = Store::open_for(Need::Little, &config.database, subscribers)
             .await
             .with_context(|| format!("{} not opened", config.database.url))?
             .with_settled_statuses(app::settled_statuses(config));

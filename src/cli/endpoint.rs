@@ -147,7 +147,7 @@ pub(super) async fn introduce(
     if store.endpoint(name).await?.is_some() {
         return Ok(());
     }
-    let (store, _) = context.store_and_endpoints(config).await?;
+    let store = context.store_to_publish(config).await?;
     let introduced = store.introduce_endpoints(context.clock().now()).await;
     store.close().await;
     Ok(introduced?)

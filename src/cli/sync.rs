@@ -78,7 +78,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     if !args.dry_run {
         context.migrate(&config).await?;
     }
-    let (store, _) = context.store_and_endpoints(&config).await?;
+    let store = context.store_to_publish(&config).await?;
     let syncer = app::syncer(&config, store.clone(), client, context.clock().clone());
     let lines = if args.dry_run {
         listings(context, &args, &syncer).await?

@@ -78,7 +78,7 @@ async fn change(
     let config = context.load_quietly()?.config;
     let client = context.client(&config)?;
     context.migrate(&config).await?;
-    let (store, _) = context.store_and_endpoints(&config).await?;
+    let store = context.store_to_publish(&config).await?;
     let wallets = Wallets::new(store.clone(), client, context.clock().clone());
     let written = match write(&wallets, &user::actor()).await {
         Ok(wallet) => Ok(wallet),

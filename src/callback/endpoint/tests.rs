@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::callback::config::OrderBy;
 use crate::callback::fixture::{OTHER_SECRET, SECRET, config, defaults, endpoint, now};
+use crate::model::subscriber::Order;
 
 const URL: &str = "https://example.com/hooks";
 
@@ -28,6 +29,27 @@ fn what_an_endpoint_leaves_out_is_the_default() {
     assert_eq!(endpoint.policy().schedule, [Duration::from_secs(60)]);
     assert_eq!(endpoint.policy().retry_after_cap, Duration::from_secs(12 * 3600));
     assert!(endpoint.wants(EventType::DepositCreated) && !endpoint.wants(EventType::SyncStalled));
+}
+
+#[test]
+fn what_the_log_sees_of_an_endpoint_takes_no_secret() {
+    let unset = json!([{ "env": "LUMO_BRIDGE_TEST_NEVER_SET" }]);
+    let bearer = json!({ "bearer": { "file": "/no/such/token" } });
+    let shop = config(URL, json!({ "secrets": unset, "auth": bearer, "timeout": "3s", "ordering": { "by": "none" } }));
+    assert_eq!(problems("shop", &shop).len(), 2);
+    let subscriber = Endpoint::read_subscriber("shop", &shop, &defaults()).unwrap();
+    assert_eq!((subscriber.endpoint.as_str(), subscriber.lease), ("shop", Duration::from_secs(21)));
+    assert_eq!(subscriber.order, Order::None);
+    assert!(subscriber.wants(EventType::DepositCreated) && !subscriber.wants(EventType::SyncStalled));
+
+    let whole = config(URL, json!({}));
+    let [read, compiled] = [
+        Endpoint::read_subscriber("shop", &whole, &defaults()).unwrap(),
+        Endpoint::compile("shop", &whole, &defaults()).unwrap().subscriber().clone(),
+    ];
+    assert_eq!(format!("{read:?}"), format!("{compiled:?}"));
+    let wrong = Endpoint::read_subscriber("shop", &config(URL, json!({ "events": ["deposit.create"] })), &defaults());
+    assert!(wrong.unwrap_err().to_string().starts_with("callbacks.endpoints.shop.events[0]: "));
 }
 
 #[test]

@@ -85,6 +85,40 @@ async fn a_user_that_is_named_in_the_place_of_a_wallet_is_recognised() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_sends_no_callback_needs_no_secret_of_an_endpoint() {
+    let mut stage = Stage::new(Database::sqlite().await, World::live(seed())).await;
+    let [bob, ann] = ["bob", "ann"].map(|user| stage.world.add_wallet(user).id.to_string());
+    stage.add_endpoint("crm", "/crm", &["wallet.*"]);
+    for endpoint in ["shop", "crm"] {
+        let unset = json!([{ "env": "SECRET_THAT_IS_NOT_SET" }]);
+        stage.settings.set(&format!("callbacks.endpoints.{endpoint}.secrets"), unset);
+    }
+    for command in [
+        &["sync"][..],
+        // The tables do not know the endpoint yet.
+        &["endpoint", "pause", "shop"],
+        &["wallet", "create", "eve"],
+        &["wallet", "block", &bob, "--reason", "stolen"],
+        &["wallet", "replace", &ann, "--reason", "leaked"],
+        &["event", "replay", "--endpoint", "crm", "--since", "1d"],
+        &["endpoint", "resume", "shop"],
+        &["endpoint", "list"],
+        &["delivery", "list"],
+        &["status"],
+    ] {
+        let finished = stage.command(command).await;
+        assert_eq!(finished.status.code(), Some(0), "{command:?}: {finished:?}");
+    }
+    for endpoint in ["shop", "crm"] {
+        let waiting = format!("endpoint = '{endpoint}' AND state = 'pending'");
+        let waiting = stage.database.count("lumo_deliveries", &waiting).await;
+        assert!(waiting >= 3, "created, blocked, replaced: {waiting} for {endpoint}");
+    }
+    let tested = stage.command(&["endpoint", "test", "shop"]).await;
+    assert_refused(&tested, 2, &["callbacks.endpoints.shop.secrets[0]", "`SECRET_THAT_IS_NOT_SET` is not set"]);
+}
+
 /// What a command makes of an API that answers everything with this wallet, but whose key it is.
 async fn answered(stage: &mut Stage, arguments: &[&str], wallet: &Value) -> Finished {
     let body = wallet.to_string().into_bytes();
