@@ -54,7 +54,7 @@ use cached::Cached;
 use problem::Problem;
 
 /// The answer of a process that lives.
-const ALIVE: &str = "ok\n";
+pub const ALIVE: &str = "ok\n";
 /// Largest body of a request.
 const LARGEST_BODY: usize = 64 * 1024;
 /// Counts of deliveries are at least this old before they are made again.

@@ -3,19 +3,23 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use serde::Serialize;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::context::Context;
 use super::failure::Failure;
 use super::safe;
+use crate::admin::ALIVE;
 
 /// Longest wait for the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// More than this of an answer is not read.
 const MOST_BYTES: u64 = 16 * 1024;
+/// What to do where no daemon is found.
+const NO_DAEMON: &str = "check that `lumo-bridge run` runs, with the same `server.listen`";
 
 /// What to ask.
 #[derive(Debug, clap::Args)]
@@ -44,15 +48,29 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let asked = asked.with_context(|| format!("no answer from {address} within {} s", PATIENCE.as_secs()))?;
     let (status, answer) = asked.map_err(|error| {
         let error = error.context(format!("the daemon on {address} does not answer"));
-        Failure::work(error).with_hint("check that `lumo-bridge run` runs, with the same `server.listen`")
+        Failure::work(error).with_hint(NO_DAEMON)
     })?;
-    let is_healthy = status == 200;
+    let judged = judge(args.ready, status, &answer);
+    let is_healthy = judged == Some(true);
     if context.printer().json() {
         context.printer().document(&Document { is_healthy, status, answer: &answer })?;
-    } else {
+    } else if judged.is_some() {
         context.printer().line(safe::lines(&answer));
     }
+    if judged.is_none() {
+        let problem = anyhow!("another program than lumo-bridge answers on {address}");
+        return Err(Failure::work(problem).with_hint(NO_DAEMON));
+    }
     if is_healthy { Ok(()) } else { Err(Failure::said()) }
+}
+
+/// Whether the daemon is well by its answer; none if it is no answer of a lumo-bridge.
+fn judge(ready: bool, status: u16, answer: &str) -> Option<bool> {
+    if !ready {
+        return (status == 200 && answer == ALIVE.trim_end()).then_some(true);
+    }
+    let readiness: Value = serde_json::from_str(answer).ok()?;
+    Some(readiness.get("ready")?.as_bool()? && status == 200)
 }
 
 /// Where an address that stands for every address of this machine is called from within.
@@ -78,4 +96,31 @@ async fn ask(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
         bail!("what listens there does not speak HTTP");
     };
     Ok((status, body.trim_end().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_answer_of_a_lumo_bridge_is_believed() {
+        for (ready, status, answer, judged) in [
+            (false, 200, "ok", Some(true)),
+            (false, 200, "OK", None),
+            (false, 200, "<html>", None),
+            (false, 404, "ok", None),
+            (true, 200, r#"{"ready":true}"#, Some(true)),
+            (true, 200, r#"{"ready":false}"#, Some(false)),
+            (true, 503, r#"{"ready":false,"problem":"starting"}"#, Some(false)),
+            (true, 503, r#"{"ready":true}"#, Some(false)),
+            (true, 200, r#"{"ready":"yes"}"#, None),
+            (true, 200, r#"{"status":"UP"}"#, None),
+            (true, 200, "[true]", None),
+            (true, 200, "true", None),
+            (true, 200, "ok", None),
+            (true, 200, "", None),
+        ] {
+            assert_eq!(judge(ready, status, answer), judged, "{ready} {status} {answer}");
+        }
+    }
 }

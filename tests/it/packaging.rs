@@ -13,7 +13,7 @@ use clap::error::ErrorKind::MissingRequiredArgument;
 use config::{FileFormat, Format, Value, ValueKind};
 use lumo_bridge::cli::Cli;
 use lumo_bridge::config::Config;
-use lumo_simulator::World;
+use lumo_simulator::{Answer, World};
 use serde_json::{Value as Json, json};
 
 use crate::admin::client::Client;
@@ -240,6 +240,31 @@ async fn a_health_check_says_how_the_daemon_is() {
     let mute = stage.command(&["health"]).await;
     assert_eq!(mute.status.code(), Some(2), "{mute:?}");
     assert!(mute.stderr.contains("`server.listen` is null"), "{}", mute.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_health_check_believes_no_other_program() {
+    let mut stage = Stage::new(Database::sqlite().await, World::new(1)).await;
+    let address = stage.receiver.url("").replace("http://", "");
+    stage.settings.set("server.listen", json!(address));
+    let answers = |body: &'static str| {
+        stage.receiver.script(move |_| Answer { body: body.into(), ..Answer::status(200) });
+    };
+    for arguments in [&["health"][..], &["health", "--ready"]] {
+        answers(r#"{"status":"UP"}"#);
+        let other = stage.command(arguments).await;
+        assert_eq!((other.status.code(), other.stdout.as_str()), (Some(1), ""), "{other:?}");
+        let words = format!("another program than lumo-bridge answers on {address}");
+        assert!(other.stderr.contains(&words) && other.stderr.contains("hint"), "{}", other.stderr);
+        let told = stage.command(&[arguments, &["--json"]].concat()).await;
+        let document: Json = serde_json::from_str(&told.stdout).unwrap();
+        assert_eq!((told.status.code(), &document["is_healthy"]), (Some(1), &json!(false)), "{told:?}");
+    }
+    for (arguments, body) in [(&["health"][..], "ok\n"), (&["health", "--ready"], r#"{"ready":true}"#)] {
+        answers(body);
+        let well = stage.command(arguments).await;
+        assert_eq!(well.status.code(), Some(0), "{well:?}");
+    }
 }
 
 /// A step that is no action can be run here just as it is run there.
