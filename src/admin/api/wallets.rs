@@ -1,5 +1,6 @@
 //! The wallets that are known; and the writes of the API of Lumo.
 
+use lumo_bridge_entity::wallet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -11,6 +12,7 @@ use crate::model::id::{ExternalId, WalletId};
 use crate::setting::Since;
 use crate::store::query::WalletFilter;
 use crate::view::Wallet;
+use crate::wallets;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -90,13 +92,27 @@ async fn show(admin: Admin, id: WalletId) -> Result<Wallet, Problem> {
 }
 
 async fn create(admin: Admin, by: Actor, create: Create) -> Result<Wallet, Problem> {
-    Ok(Wallet::full(&admin.wallets().create(&create.external_id, &by).await?))
+    answer(&admin, admin.wallets().create(&create.external_id, &by).await).await
 }
 
 async fn block(admin: Admin, by: Actor, id: WalletId, because: Because) -> Result<Wallet, Problem> {
-    Ok(Wallet::full(&admin.wallets().block(&id, &because.reason, &by).await?))
+    answer(&admin, admin.wallets().block(&id, &because.reason, &by).await).await
 }
 
 async fn replace(admin: Admin, by: Actor, id: WalletId, because: Because) -> Result<Wallet, Problem> {
-    Ok(Wallet::full(&admin.wallets().replace(&id, &because.reason, &by).await?))
+    answer(&admin, admin.wallets().replace(&id, &because.reason, &by).await).await
+}
+
+/// The wallet that came of a write, or why none did and what to do about it.
+async fn answer(admin: &Admin, written: Result<wallet::Model, wallets::Error>) -> Result<Wallet, Problem> {
+    let error = match written {
+        Ok(wallet) => return Ok(Wallet::full(&wallet)),
+        Err(error) => error,
+    };
+    let hint = admin.wallets().hint(&error).await;
+    let problem = Problem::from(error);
+    Err(match hint {
+        Some(hint) => problem.with_hint(hint),
+        None => problem,
+    })
 }

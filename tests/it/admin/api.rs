@@ -143,6 +143,14 @@ async fn what_is_done_by_command_is_done_over_http(database: Database) {
     let unknown = client.post("/api/wallets/none/block", &json!({ "reason": "x" })).await;
     assert_eq!((unknown.status, &unknown.body["error"]["code"]), (404, &json!("not_found")), "{unknown:?}");
 
+    let wallets = client.read("/api/wallets?external_id=user%202").await;
+    let newest = wallets["data"][0]["id"].as_str().unwrap();
+    for action in ["block", "replace"] {
+        let of_user = client.post(&format!("/api/wallets/user%202/{action}"), &json!({ "reason": "x" })).await;
+        let hint = format!("user 2 is a user; its wallet is {newest}");
+        assert_eq!((of_user.status, &of_user.body["error"]["hint"]), (404, &json!(hint)), "{of_user:?}");
+    }
+
     stage.world.add_deposit_for("user 2", "7").unwrap();
     let synced = client.post("/api/sync", &json!({ "listing": "deposits" })).await;
     assert_eq!((synced.status, &synced.body["rounds"][0]["outcome"]), (200, &json!("complete")), "{synced:?}");
