@@ -3,6 +3,7 @@
 use clap::{Command, CommandFactory, Parser};
 
 use super::Cli;
+use crate::model::delivery::State;
 
 /// The commands that have no others below them, with their names from the root.
 fn leaves(command: &Command, before: &str) -> Vec<(String, Command)> {
@@ -72,6 +73,18 @@ fn the_help_says_what_the_documents_say() {
         let help = help(command);
         assert!(help.contains(words), "{words:?} is not said: {help}");
     }
+}
+
+#[test]
+fn deliveries_are_listed_by_every_state_and_by_no_other() {
+    let list = |state: &str| Cli::try_parse_from(["lumo-bridge", "delivery", "list", "--state", state]);
+    for state in State::ALL {
+        assert!(list(state.as_str()).is_ok(), "{state}");
+    }
+    let refused = list("odd").unwrap_err().to_string();
+    let names = format!("[possible values: {}]", State::ALL.map(State::as_str).join(", "));
+    assert!(refused.contains("invalid value 'odd' for '--state <STATE>'") && refused.contains(&names), "{refused}");
+    assert!(help(&["delivery", "list"]).contains(&names));
 }
 
 #[test]

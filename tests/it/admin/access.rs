@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use lumo_bridge::model::delivery::State;
 use lumo_simulator::World;
 
 use super::client::{Answer, answer};
@@ -160,6 +161,12 @@ async fn what_cannot_be_answered_says_why() {
     {
         let refused = client.get(&format!("/api/deliveries?{query}")).await;
         assert_refused(&refused, 400, "bad_request");
+    }
+    let odd = client.get("/api/deliveries?state=odd").await;
+    let message = odd.body["error"]["message"].as_str().unwrap();
+    for state in State::ALL {
+        assert_eq!(client.get(&format!("/api/deliveries?state={state}")).await.status, 200, "{state}");
+        assert!(message.contains(&format!("`{state}`")), "{state}: {message}");
     }
     assert_refused(&client.get(&format!("/api/wallets/{}", "x".repeat(200))).await, 400, "bad_request");
     for (path, body) in [
