@@ -21,7 +21,7 @@ pub mod tail;
 mod tick;
 mod upstream;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex as Plain, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -49,6 +49,7 @@ use crate::model::{Listing, PerListing};
 use crate::store::{self, Ending, Store};
 use confirm::ask::Asks;
 use confirm::recently_seen::RecentlySeen;
+use confirm::recheck::Entry;
 use learn::skew::UpstreamClock;
 use log::RoundLog;
 use round::Round;
@@ -114,6 +115,8 @@ pub struct Syncer<U> {
     /// Held by the one large page that is read or being stored.
     large: Arc<Mutex<()>>,
     recently_seen: RecentlySeen,
+    /// Wallets that a round over the blocked ones left to the running round over all wallets, by id.
+    unlisted: Plain<BTreeMap<String, Entry>>,
     upstream_clock: UpstreamClock,
     /// Since when the rounds of this process over each listing have not been complete.
     incomplete_since: PerListing<Plain<Option<DateTime<Utc>>>>,
@@ -196,6 +199,7 @@ impl<U: Upstream> Syncer<U> {
             page_bytes: Default::default(),
             large: Arc::default(),
             recently_seen: RecentlySeen::default(),
+            unlisted: Plain::default(),
             upstream_clock: UpstreamClock::default(),
             incomplete_since: PerListing::default(),
             meters: Meters::default(),
@@ -297,6 +301,7 @@ impl<U: Upstream> Syncer<U> {
             Reach::Whole => round.whole::<R>(stop).await,
             Reach::Needed => round.tick::<R>(stop).await,
         };
+        round.take_unlisted().await;
         round.remember();
         let result = round.finish(ended).await;
         let unauthorized = matches!(&result, Err(error) if error.is_unauthorized());

@@ -6,7 +6,6 @@ use chrono::{DateTime, Utc};
 
 use crate::model::Listing;
 use crate::store::{Ending, HeldRemovals, Whereabouts};
-use crate::sync::Error;
 use crate::sync::confirm::recheck::{Entry, Reason, Verdict};
 use crate::sync::confirm::removals::Absent;
 use crate::sync::learn::memory::Memory;
@@ -14,6 +13,7 @@ use crate::sync::round::Round;
 use crate::sync::scan::bitmap::Seen as Bitmap;
 use crate::sync::scan::full::FullScan;
 use crate::sync::upstream::{Source, Upstream};
+use crate::sync::{Error, lock};
 
 /// Rows per database query.
 const ROWS_PER_QUERY: u64 = 500;
@@ -136,23 +136,59 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Hands wallets that are neither blocked nor listed elsewhere to the rounds over all wallets. Those rounds decide
-    /// whether a wallet is gone: they have the guard, and it is their count that changes. While such a round is
-    /// running, the wallets wait here.
+    /// whether a wallet is gone: they have the guard, and it is their count that changes.
     pub(in crate::sync) async fn hand_over_unlisted(&mut self) -> Result<(), Error> {
         let unlisted = std::mem::take(&mut self.unlisted);
         if unlisted.is_empty() {
             return Ok(());
         }
-        let Ok(_gate) = self.syncer.gate(Listing::Wallets).try_lock() else { return Ok(()) };
+        let Ok(_gate) = self.syncer.gate(Listing::Wallets).try_lock() else {
+            return self.leave_to_running_round(unlisted).await;
+        };
         let mut wallets = Round::begin(self.syncer, Listing::Wallets, self.options).await?;
         let absence_counts = wallets.counts_absence().await?;
         for entry in unlisted {
-            let first_seen_at = entry.first_seen_at.filter(|_| absence_counts);
-            if wallets.memory.rechecks.want(Entry { reason: Reason::Absent, first_seen_at, ..entry.clone() }) {
+            if wallets.want_absent(entry.clone(), absence_counts) {
                 self.memory.rechecks.done(&entry);
             }
         }
         wallets.save().await
+    }
+
+    /// Leaves wallets to the round over all wallets that is running, which takes them when it ends. Waiting for it here
+    /// would keep the blocked wallets from being read for as long. They wait in this memory as well until that round is
+    /// stored.
+    async fn leave_to_running_round(&mut self, unlisted: Vec<Entry>) -> Result<(), Error> {
+        let stored = Memory::of(&self.syncer.store.progress(Listing::Wallets).await?).rechecks;
+        for entry in unlisted {
+            if stored.waits(&entry.id, Reason::Absent) {
+                self.memory.rechecks.done(&entry);
+            } else {
+                lock(&self.syncer.unlisted).insert(entry.id.clone(), entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the wallets that a round over the blocked ones left to this round.
+    pub(in crate::sync) async fn take_unlisted(&mut self) {
+        if self.listing != Listing::Wallets || self.is_guest() || self.options.ending == Ending::RollBack {
+            return;
+        }
+        let unlisted = std::mem::take(&mut *lock(&self.syncer.unlisted));
+        if unlisted.is_empty() {
+            return;
+        }
+        let absence_counts = self.counts_absence().await.unwrap_or(false);
+        for entry in unlisted.into_values() {
+            self.want_absent(entry, absence_counts);
+        }
+    }
+
+    /// Has a wallet confirmed as absent that a round over the blocked ones did not find. False if there is no room.
+    fn want_absent(&mut self, entry: Entry, absence_counts: bool) -> bool {
+        let first_seen_at = entry.first_seen_at.filter(|_| absence_counts);
+        self.memory.rechecks.want(Entry { reason: Reason::Absent, first_seen_at, ..entry })
     }
 
     /// Stores how many rows are held back, if that has changed.

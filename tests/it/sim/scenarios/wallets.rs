@@ -1,11 +1,14 @@
 //! Wallets that are blocked and replaced, and lists that no longer show them.
 
 use lumo_bridge::model::Listing;
+use lumo_bridge::sync::Options;
+use tokio_util::sync::CancellationToken;
 
 use super::scene::Scene;
 use crate::sim::bridge::{Call, Ended};
 use crate::sim::model::{Kind, Place};
 use crate::sim::quirks::{Order, Plan};
+use crate::sim::server::Act;
 
 const WALLETS: Listing = Listing::Wallets;
 
@@ -68,6 +71,35 @@ async fn a_wallet_that_leaves_the_blocked_list_is_told_when_that_was_seen_twice(
         scene.rest(31);
     }
     assert_eq!(scene.told("w51").await, ["wallet.blocked", "wallet.unblocked"]);
+    scene.settles().await;
+}
+
+/// A round over all wallets, and one over the blocked ones that begins and ends while the first page of the other is read.
+async fn tick_blocked_within_wallets(scene: &Scene) {
+    scene.script(|_, nth, _| if nth == 1 { Act::Wait } else { Act::Answer });
+    let (server, syncer) = (scene.server(), scene.0.bridge.syncer());
+    let (options, stop) = (Options::default(), CancellationToken::new());
+    let blocked = async {
+        server.waits().await;
+        syncer.tick(Listing::Blocked, &options, &stop).await.unwrap();
+        server.go_on();
+    };
+    let (wallets, ()) = tokio::join!(Box::pin(syncer.tick(WALLETS, &options, &stop)), Box::pin(blocked));
+    wallets.unwrap();
+    server.drop_script();
+}
+
+#[tokio::test]
+async fn a_blocked_wallet_that_leaves_is_missing_although_all_wallets_are_read_all_the_time() {
+    let mut scene = Scene::imported(Plan::calm(Order::Newest, 3).with_wallets(400)).await;
+    scene.change(|world| world.change(Kind::Wallet, 50, |state| state.blocked = true));
+    tick_all(&mut scene).await;
+    scene.change(|world| world.remove(Kind::Wallet, 50));
+    for _ in 0..3 {
+        tick_blocked_within_wallets(&scene).await;
+        scene.rest(61);
+    }
+    assert_eq!(scene.told("w51").await, ["wallet.blocked", "wallet.missing"]);
     scene.settles().await;
 }
 
