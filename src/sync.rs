@@ -52,6 +52,7 @@ use confirm::recently_seen::RecentlySeen;
 use confirm::recheck::Entry;
 use learn::skew::UpstreamClock;
 use log::RoundLog;
+use right::is_key_accepted;
 use round::Round;
 use scan::reader::{PageBytes, Sizes};
 use scan::sweep::{Sweeping, Wanted};
@@ -161,6 +162,12 @@ impl Error {
     #[must_use]
     pub fn is_unauthorized(&self) -> bool {
         matches!(self, Self::Upstream(lumo::Error::Unauthorized))
+    }
+
+    /// Whether a failure that was stored as text is that the key was refused.
+    #[must_use]
+    pub fn says_unauthorized(text: &str) -> bool {
+        text.ends_with(&lumo::Error::Unauthorized.to_string())
     }
 
     /// Whether the key or the server is not the one that the tables belong to.
@@ -290,6 +297,7 @@ impl<U: Upstream> Syncer<U> {
     ) -> Result<Report, Error> {
         let mut gate = self.gate(listing).lock().await;
         let admitted = self.admit(options.ending, stop).await;
+        let is_accepted = is_key_accepted(&admitted);
         let mut round = Round::begin(self, listing, options).await?;
         let was_unauthorized = round.progress.unauthorized_since.is_some();
         let (fence, is_guest) = (round.fence(), round.is_guest());
@@ -308,10 +316,15 @@ impl<U: Upstream> Syncer<U> {
         *gate = unauthorized.then(|| self.probe_at());
         // The key of a guest may be another one.
         let tells = options.ending == Ending::Commit && !is_guest;
-        if tells && (unauthorized || (was_unauthorized && result.is_ok())) {
-            self.store.note_unauthorized(listing, unauthorized, fence, self.clock.now()).await?;
-        }
-        result
+        let noted = if tells && (unauthorized || (was_unauthorized && is_accepted)) {
+            self.note_key(listing, !unauthorized, fence).await
+        } else {
+            Ok(())
+        };
+        // The error that stopped the round is the one to report.
+        let report = result?;
+        noted?;
+        Ok(report)
     }
 
     fn probe_at(&self) -> Instant {

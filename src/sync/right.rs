@@ -5,8 +5,9 @@ use tokio_util::sync::CancellationToken;
 use super::{Error, Syncer, Upstream};
 use crate::account;
 use crate::lumo;
+use crate::model::Listing;
 use crate::model::account::Identity;
-use crate::store::{Ending, Fence, Noting};
+use crate::store::{self, Ending, Fence, Noting};
 
 /// By what right a process writes what it has read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,5 +47,31 @@ impl<U: Upstream> Syncer<U> {
         };
         let admitted = account::admit(&self.store, self.upstream.identify(), noting, self.clock.now());
         Ok(stop.run_until_cancelled(admitted).await.transpose()?.is_some())
+    }
+
+    /// Notes what a round over a listing has shown of the key: that it is accepted again, or that it was refused.
+    pub(super) async fn note_key(
+        &self,
+        listing: Listing,
+        is_accepted: bool,
+        fence: Option<Fence>,
+    ) -> Result<(), store::Error> {
+        let now = self.clock.now();
+        if !is_accepted {
+            return self.store.note_unauthorized(listing, true, fence, now).await.map(drop);
+        }
+        // The key is one for all listings.
+        for listing in Listing::ALL {
+            self.store.note_unauthorized(listing, false, fence, now).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether Lumo has accepted the key since it was last refused: whose key it is, is asked anew after each refusal.
+pub(super) fn is_key_accepted(admitted: &Result<bool, Error>) -> bool {
+    match admitted {
+        Ok(is_admitted) => *is_admitted,
+        Err(error) => error.is_wrong_account(),
     }
 }

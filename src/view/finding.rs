@@ -10,6 +10,7 @@ use super::{Account, Endpoint, Reader, Standing};
 use crate::account::Refusal;
 use crate::model::{Listing, PerListing};
 use crate::store::{Progress, WriteTrouble};
+use crate::sync;
 use crate::sync::learn::gap::counts_more;
 
 /// How bad it is; the worst comes first.
@@ -85,10 +86,11 @@ fn wait(callbacks: i64) -> String {
 /// `overdue_after` is how long each may go without the end of a round.
 #[must_use]
 pub fn of_listings(all: &[Progress], overdue_after: PerListing<TimeDelta>, now: DateTime<Utc>) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = key_refused(all).into_iter().collect();
+    let key = Key::of(all);
+    let mut findings: Vec<Finding> = key.finding().into_iter().collect();
     for progress in all {
         let overdue_after = progress.listing.parse().map_or(TimeDelta::MAX, |listing: Listing| overdue_after[listing]);
-        findings.extend(of_listing(progress, overdue_after, now));
+        findings.extend(of_listing(progress, &key, overdue_after, now));
         findings.extend(of_removals(progress));
     }
     findings
@@ -103,19 +105,61 @@ pub fn of_account(account: &Account) -> Option<Finding> {
     Some(Finding::new(Severity::Stopped, "wrong_account", message).hint(refusal.hint()).blocking())
 }
 
-/// The key is one for all listings, so this is one finding.
-fn key_refused(all: &[Progress]) -> Option<Finding> {
-    let since = all.iter().filter_map(|progress| progress.unauthorized_since).min()?;
-    let message = format!("Lumo refuses the API key since {}; nothing is read", at(since));
-    let hint = "put the current key in `lumo.api_key`, then reload or restart the daemon; a company login or a \
-                regenerated key makes the old key void";
-    Some(Finding::new(Severity::Stopped, "key_refused", message).hint(hint).blocking())
+/// What the rounds have shown of the API key. It is one for all listings, so the latest of them counts.
+enum Key<'a> {
+    Accepted,
+    Refused {
+        since: DateTime<Utc>,
+    },
+    /// It was refused, and the last round failed before Lumo said anything about the key.
+    Unknown {
+        since: DateTime<Utc>,
+        error: &'a str,
+    },
 }
 
-fn of_listing(progress: &Progress, overdue_after: TimeDelta, now: DateTime<Utc>) -> Option<Finding> {
+impl<'a> Key<'a> {
+    fn of(all: &'a [Progress]) -> Self {
+        let (refused, accepted): (Vec<_>, Vec<_>) = all.iter().partition(|one| one.unauthorized_since.is_some());
+        let since = refused.iter().filter_map(|one| one.unauthorized_since).min();
+        let last = refused.iter().copied().max_by_key(|one| one.last_run_at);
+        let (Some(since), Some(last)) = (since, last) else { return Self::Accepted };
+        // A complete round that began after the last one that was refused.
+        if accepted.iter().any(|one| one.complete_through > last.last_run_at) {
+            return Self::Accepted;
+        }
+        match last.last_error.as_deref() {
+            Some(error) if !sync::Error::says_unauthorized(error) => Self::Unknown { since, error },
+            _ => Self::Refused { since },
+        }
+    }
+
+    fn finding(&self) -> Option<Finding> {
+        let (message, hint) = match self {
+            Self::Accepted => return None,
+            Self::Refused { since } => (
+                format!("Lumo refuses the API key since {}; nothing is read", at(*since)),
+                "put the current key in `lumo.api_key`, then reload or restart the daemon; a company login or a \
+                 regenerated key makes the old key void",
+            ),
+            Self::Unknown { since, error } => (
+                format!(
+                    "The last round failed: {error}; Lumo refused the API key at {}, and whether it accepts the \
+                     present one is not known",
+                    at(*since)
+                ),
+                "it is read again on schedule; `lumo-bridge check` asks Lumo whether it accepts the key",
+            ),
+        };
+        Some(Finding::new(Severity::Stopped, "key_refused", message).hint(hint).blocking())
+    }
+}
+
+fn of_listing(progress: &Progress, key: &Key<'_>, overdue_after: TimeDelta, now: DateTime<Utc>) -> Option<Finding> {
     let listing = &progress.listing;
-    let is_refused = progress.unauthorized_since.is_some();
-    let error = progress.last_error.as_deref().filter(|_| !is_refused);
+    // What keeps all listings from being read is said once.
+    let is_said = progress.unauthorized_since.is_some() && !matches!(key, Key::Accepted);
+    let error = progress.last_error.as_deref().filter(|_| !is_said);
     let because = error.map(|error| format!(": {error}")).unwrap_or_default();
     let broken = |code, message| Finding::new(Severity::Broken, code, message).about(listing).blocking();
     if let Some(since) = progress.stalled_since {

@@ -1,6 +1,8 @@
 //! One sentence for each state.
 
 use super::*;
+use crate::chain::Chain;
+use crate::lumo;
 use crate::view::WrongAccount;
 
 fn time(second: u32) -> DateTime<Utc> {
@@ -112,6 +114,41 @@ fn a_refused_key_is_one_finding_for_all_listings() {
     let codes: Vec<_> =
         of_listings(&first, PerListing::of(|_| TimeDelta::minutes(10)), time(9)).iter().map(|one| one.code).collect();
     assert_eq!(codes, ["key_refused", "import_pending"]);
+}
+
+#[test]
+fn a_refusal_is_said_as_the_latest_round_has_left_it() {
+    let refusal = Chain(&sync::Error::Upstream(lumo::Error::Unauthorized)).to_string();
+    let round = |listing, since: Option<u32>, ended, error: Option<&str>| Progress {
+        unauthorized_since: since.map(time),
+        last_run_at: Some(time(ended)),
+        last_error: error.map(str::to_owned),
+        ..done(listing)
+    };
+    let refused = || [round("wallets", Some(5), 6, Some(&refusal)), round("blocked", Some(7), 8, Some(&refusal))];
+    let said = |all: &[Progress]| {
+        let all = of_listings(all, PerListing::of(|_| TimeDelta::minutes(10)), time(20));
+        all.into_iter().map(|finding| (finding.code, finding.blocks_ready, finding.message)).collect::<Vec<_>>()
+    };
+    let still = "Lumo refuses the API key since 2026-05-04T10:00:05Z; nothing is read".to_owned();
+    assert_eq!(said(&refused()), [("key_refused", true, still.clone())]);
+
+    // A round that began before the last refusal has shown nothing.
+    let before = Progress { complete_through: Some(time(8)), ..round("deposits", None, 9, None) };
+    let [wallets, blocked] = refused();
+    assert_eq!(said(&[wallets, blocked, before]), [("key_refused", true, still)]);
+
+    let [wallets, _] = refused();
+    let away = round("blocked", Some(7), 9, Some("page not read: Lumo is unavailable: no connection"));
+    let unknown = "The last round failed: page not read: Lumo is unavailable: no connection; Lumo refused the API key at \
+                   2026-05-04T10:00:05Z, and whether it accepts the present one is not known";
+    assert_eq!(said(&[wallets, away]), [("key_refused", true, unknown.to_owned())]);
+
+    // Another listing was read since: what is left is that this one was not.
+    let [wallets, _] = refused();
+    let after = Progress { complete_through: Some(time(7)), ..round("deposits", None, 9, None) };
+    let left = format!("wallets: the last round was not complete: {refusal}");
+    assert_eq!(said(&[wallets, after]), [("incomplete", false, left)]);
 }
 
 #[test]

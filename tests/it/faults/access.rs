@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use lumo_bridge::model::Listing;
-use lumo_simulator::{Operation, Quirks, World};
+use lumo_simulator::{Fault, Operation, Quirks, World};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::{Database, on_each_database};
 use crate::world::{PATIENCE, Stage, eventually, random_changes, seed};
 
-on_each_database!(a_key_that_is_rotated_in_mid_pass_loses_nothing);
+on_each_database!(
+    a_key_that_is_rotated_in_mid_pass_loses_nothing,
+    what_is_said_of_a_refused_key_is_what_the_last_round_has_shown,
+);
 
 const REFUSED: &str = "Lumo does not accept the API key";
 
@@ -82,6 +85,55 @@ async fn a_key_that_is_rotated_in_mid_pass_loses_nothing(database: Database) {
     stage.until_delivered().await;
     stage.assert_told_once_and_in_order(&announced).await;
     bridge.stop().await;
+}
+
+/// What `status` says, on one line.
+async fn status(stage: &Stage) -> String {
+    let finished = stage.command(&["status"]).await;
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+async fn what_is_said_of_a_refused_key_is_what_the_last_round_has_shown(database: Database) {
+    let world = World::live(seed());
+    world.seed(5, 5);
+    let mut stage = Stage::new(database, world.clone()).await;
+    let parts = stage.parts().await;
+    parts.sync().await;
+    let syncer = parts.syncer.with_probe_after(Duration::ZERO);
+    let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
+    stopped.cancel();
+    world.rotate_key();
+    for listing in Listing::ALL {
+        syncer.on_schedule(listing, &stop).await;
+    }
+    // A round that is stopped before it asks shows nothing.
+    syncer.on_schedule(Listing::Blocked, &stopped).await;
+    let said = status(&stage).await;
+    assert!(said.starts_with("Lumo refuses the API key since "), "{said}");
+    let flagged = "unauthorized_since IS NOT NULL";
+    assert_eq!(stage.database.count("lumo_sync_state", flagged).await, 3);
+
+    let away = Fault::Status { code: 503, retry_after: None };
+    stage.simulator.faults().at_random(1, 1.0, vec![away]);
+    syncer.on_schedule(Listing::Deposits, &stop).await;
+    let said = status(&stage).await;
+    assert!(said.starts_with("The last round failed: page not read: Lumo is unavailable: answer 503"), "{said}");
+    assert!(said.contains("; Lumo refused the API key at "), "{said}");
+    assert!(said.contains(", and whether it accepts the present one is not known."), "{said}");
+    assert_eq!(stage.database.count("lumo_sync_state", flagged).await, 3);
+
+    stage.simulator.faults().clear();
+    stage.settings.set("lumo.api_key", json!({ "value": world.api_key() }));
+    let parts = stage.parts().await;
+    let unknown = Fault::Status { code: 404, retry_after: None };
+    stage.simulator.faults().inject_on(Operation::ListDeposits, 1, unknown);
+    parts.syncer.on_schedule(Listing::Deposits, &stop).await;
+    assert_eq!(stage.simulator.faults().waiting(), 0, "the round has failed");
+    let said = status(&stage).await;
+    assert!(!said.contains("the API key since") && !said.contains("the API key at"), "{said}");
+    assert!(said.contains("deposits: the last round was not complete: page not read: Lumo does not know it"), "{said}");
+    assert_eq!(stage.database.count("lumo_sync_state", flagged).await, 0, "the key is one for all listings");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
