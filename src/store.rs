@@ -63,7 +63,7 @@ use db::process::Process;
 use db::timeouts::TimedConnection;
 use db::transaction::Transaction;
 use db::trouble::Troubles;
-use db::{connect, process, timeouts};
+use db::{connect, process, process_locks, timeouts};
 
 /// A handle on the database; cheap to clone.
 #[derive(Clone)]
@@ -166,7 +166,7 @@ impl Store {
             troubles: Troubles::default(),
             failpoint,
             generation: OnceCell::new(),
-            process: Process::new(has_session),
+            process: Process::new(has_session, process_locks::lock_file(config)),
             appended: watch::Sender::new(()),
             notifier: Notifier::default(),
             meters: Meters::default(),

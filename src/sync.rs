@@ -34,7 +34,7 @@ use tracing::Instrument;
 use twox_hash::XxHash3_64;
 
 pub use config::Config;
-pub use lead::{Lead, RESOURCE as LEASE};
+pub use lead::{LEASE as LEASE_TIME, Lead, RESOURCE as LEASE};
 pub use meters::Meters;
 pub use report::{Options, Preview, Report, Tally};
 pub use right::Right;

@@ -2,6 +2,7 @@
 
 pub mod config;
 pub(in crate::store) mod connect;
+pub(in crate::store) mod daemon;
 pub(in crate::store) mod deadline;
 pub(in crate::store) mod distrust;
 pub(in crate::store) mod doctor;

@@ -27,7 +27,7 @@ use rival::Rival;
 /// The name of the lease.
 pub const RESOURCE: &str = "sync";
 /// How long a lease lasts without being renewed.
-const LEASE: TimeDelta = TimeDelta::seconds(15);
+pub const LEASE: TimeDelta = TimeDelta::seconds(15);
 /// How often it is renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(4);
 /// How often a standby polls the lease, …

@@ -231,6 +231,13 @@ pub fn of_writing(trouble: &WriteTrouble) -> Finding {
 /// Whether anybody reads.
 #[must_use]
 pub fn of_reader(reader: &Reader, now: DateTime<Utc>) -> Option<Finding> {
+    if let Some(since) = reader.silent_since {
+        let message =
+            format!("A daemon is alive, but has written nothing since {}: nothing is read or delivered", at(since));
+        let hint = "its log says why, and so does `lumo-bridge health --ready` where it runs; if it works all the same, the \
+                    clocks of the machines differ";
+        return Some(Finding::new(Severity::Stopped, "daemon_silent", message).hint(hint));
+    }
     let message = match (reader.is_running, reader.lease_until) {
         (true, _) => return None,
         (false, Some(until)) if until > now => {

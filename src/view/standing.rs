@@ -10,7 +10,7 @@ use crate::lumo::DepositFields;
 use crate::model::{Listing, PerListing};
 use crate::store::{Error, Progress, Store};
 use crate::sync::tail::watch::Plan;
-use crate::sync::{LEASE, Report, Tally};
+use crate::sync::{LEASE, LEASE_TIME, Report, Tally};
 
 /// No lease ends later than this from now, even if clocks differ by some seconds.
 const LONGEST_LEASE: TimeDelta = TimeDelta::minutes(1);
@@ -46,6 +46,8 @@ pub struct Reader {
     pub is_running: bool,
     /// Until when its lease lasts, which it renews as long as it lives; or lasted. Null if nothing was ever read.
     pub lease_until: Option<DateTime<Utc>>,
+    /// Since when a process that is alive has written nothing. Null if there is none, or if nothing shows whether there is.
+    pub silent_since: Option<DateTime<Utc>>,
 }
 
 impl Reader {
@@ -53,7 +55,27 @@ impl Reader {
     #[must_use]
     pub fn of(lease_until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
         let is_running = lease_until.is_some_and(|until| until > now && until - now <= LONGEST_LEASE);
-        Self { is_running, lease_until }
+        Self { is_running, lease_until, silent_since: None }
+    }
+
+    /// What the lease says, and whether a process is alive that has not renewed it.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn load(store: &Store, now: DateTime<Utc>) -> Result<Self, Error> {
+        let Some(holder) = store.holder(LEASE).await? else { return Ok(Self::default()) };
+        let reader = Self::of(Some(holder.expires_at), now);
+        let has_ended = holder.expires_at <= now && !holder.is_given_up();
+        if !has_ended || !store.knows_living(holder.process).await? {
+            return Ok(reader);
+        }
+        Ok(Self { silent_since: Some(holder.expires_at - LEASE_TIME), ..reader })
+    }
+
+    /// Whether a daemon is known to be alive.
+    #[must_use]
+    pub const fn is_alive(&self) -> bool {
+        self.is_running || self.silent_since.is_some()
     }
 }
 
@@ -71,8 +93,7 @@ impl Status {
         plan: Plan,
         now: DateTime<Utc>,
     ) -> Result<Self, Error> {
-        let lease_until = store.holder(LEASE).await?.map(|holder| holder.expires_at);
-        let reader = Reader::of(lease_until, now);
+        let reader = Reader::load(store, now).await?;
         let (mut progresses, mut listings) = (Vec::new(), Vec::new());
         for listing in Listing::ALL {
             let (rows, progress) = (store.rows(listing).await?, store.progress(listing).await?);

@@ -1,5 +1,7 @@
 //! Who reads next: after a process that was killed, after a clock that was wrong, and after a reload.
 
+use chrono::TimeDelta;
+use lumo_bridge::clock::Clock;
 use lumo_simulator::World;
 use sea_orm::DbBackend;
 
@@ -10,6 +12,7 @@ on_each_database!(
     who_is_killed_and_started_again_reads_at_once_whatever_its_lease_says,
     a_lease_until_tomorrow_that_nobody_renews_is_taken,
     a_reload_hands_the_listings_over_within_the_process,
+    a_daemon_that_writes_nothing_is_told_from_one_that_is_gone,
 );
 
 const READS: &str = "this process reads the listings";
@@ -79,4 +82,31 @@ async fn a_reload_hands_the_listings_over_within_the_process(database: Database)
     stage.world.add_wallet("news");
     stage.until_mirrored().await;
     bridge.stop().await;
+}
+
+/// What `status` says, on one line.
+async fn status(stage: &Stage) -> String {
+    let finished = stage.command(&["status"]).await;
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// One that stands still writes as little as one whose disk is full.
+async fn a_daemon_that_writes_nothing_is_told_from_one_that_is_gone(database: Database) {
+    let stage = stage(database).await;
+    let mut bridge = stage.daemon();
+    stage.until_imported().await;
+    bridge.until_logged(READS, PATIENCE).await;
+    bridge.signal("STOP");
+    let stopped = Clock::system().now();
+    eventually!(PATIENCE, "its lease is over", Clock::system().now() - stopped > TimeDelta::seconds(16));
+    let said = status(&stage).await;
+    assert!(said.starts_with("A daemon is alive, but has written nothing since "), "{said}");
+    assert!(said.contains("A daemon is alive; its lease ended at "), "{said}");
+    let watched = stage.command(&["deposit", "watch", "bob", "--for", "1s"]).await;
+    assert_eq!(watched.status.code(), Some(1), "{watched:?}");
+    assert!(watched.stderr.contains("one is alive and writes nothing: its log says why"), "{watched:?}");
+
+    bridge.kill();
+    eventually!(PATIENCE, "it is gone", status(&stage).await.starts_with("No daemon runs since "));
 }

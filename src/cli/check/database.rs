@@ -10,7 +10,6 @@ use crate::chain::Chain;
 use crate::config::Config;
 use crate::store::config::Backend;
 use crate::store::{Allowed, Error, Need, Store, schema, survey};
-use crate::sync::LEASE;
 use crate::view::Reader;
 
 const SUBJECT: &str = "database";
@@ -42,12 +41,11 @@ pub(super) async fn check(report: &mut Report<'_>, config: &Config, now: DateTim
         Err(error) => failed(SUBJECT, &error),
     });
     tables(report, &store, config, now).await;
-    let holder = store.holder(LEASE).await.ok().flatten();
-    let reader = Reader::of(holder.map(|holder| holder.expires_at), now);
+    let reader = Reader::load(&store, now).await.unwrap_or_default();
     // The connections of this command would count as well.
     store.close().await;
     if url.backend() != Backend::Sqlite {
-        connections(report, config, reader.is_running).await;
+        connections(report, config, reader.is_alive()).await;
     }
 }
 

@@ -12,7 +12,6 @@ use crate::cli::safe;
 use crate::model::id::ExternalId;
 use crate::setting::Span;
 use crate::store::{LONGEST_WATCH, Store};
-use crate::sync::LEASE;
 use crate::sync::tail::watch::Plan;
 use crate::view::{Embedded, Event, Reader, Watching};
 
@@ -32,10 +31,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     context
         .with_store(async |config, store| {
             let now = context.clock().now();
-            let holder = store.holder(LEASE).await?;
-            if !Reader::of(holder.map(|holder| holder.expires_at), now).is_running {
+            let reader = Reader::load(store, now).await?;
+            if !reader.is_running {
                 let failure = Failure::work(anyhow!("no daemon reads the lists, so nobody would look"));
-                return Err(failure.with_hint("start one with `lumo-bridge run`"));
+                let hint = match reader.silent_since {
+                    Some(_) => "one is alive and writes nothing: its log says why",
+                    None => "start one with `lumo-bridge run`",
+                };
+                return Err(failure.with_hint(hint));
             }
             let (after, until) = (store.last_seq().await?, (now + time).trunc_subsecs(6));
             store.watch(&user, until).await?;

@@ -37,6 +37,9 @@ pub(in crate::cli) fn lines(status: &Status, room: Option<usize>, now: DateTime<
         (true, Some(until)) => {
             format!("A daemon reads the lists; its lease is renewed until {}.", until.format("%H:%M:%S"))
         }
+        (false, Some(until)) if status.reader.silent_since.is_some() => {
+            format!("A daemon is alive; its lease ended at {}.", until.format("%H:%M:%S"))
+        }
         _ => "No daemon is known to read the lists.".to_owned(),
     });
     if let Some(Account { company_id, environment, .. }) = &status.account {
@@ -208,7 +211,8 @@ mod tests {
         }
     }
 
-    const READING: fn() -> Reader = || Reader { is_running: true, lease_until: Some(now() + TimeDelta::seconds(11)) };
+    const READING: fn() -> Reader =
+        || Reader { is_running: true, lease_until: Some(now() + TimeDelta::seconds(11)), silent_since: None };
 
     #[test]
     fn all_is_well() {
@@ -309,7 +313,7 @@ mod tests {
             last_error: Some("page not read: Lumo is unavailable: answer 503: \u{1b}[2J".to_owned()),
             ..done(listing)
         };
-        let reader = Reader { is_running: false, lease_until: before(60) };
+        let reader = Reader { lease_until: before(60), ..Reader::default() };
         let [wallets, blocked, deposits] = Listing::ALL;
         let status = status(&[done(wallets), done(blocked), stale(deposits)], Outcome::Complete, reader, Vec::new());
         assert_eq!(
@@ -334,5 +338,24 @@ mod tests {
                 "",
             ]
         );
+    }
+
+    #[test]
+    fn a_daemon_that_is_alive_and_writes_nothing_is_told_from_one_that_is_gone() {
+        let reader = Reader { lease_until: before(60), silent_since: before(75), ..Reader::default() };
+        let status = status(&Listing::ALL.map(done), Outcome::Complete, reader, vec![shop()]);
+        assert_eq!(
+            shown(&status)[..7],
+            [
+                "A daemon is alive, but has written nothing since 2026-05-04T10:09:57Z: nothing",
+                "is read or delivered.",
+                "  hint: its log says why, and so does `lumo-bridge health --ready` where it",
+                "        runs; if it works all the same, the clocks of the machines differ",
+                "",
+                "A daemon is alive; its lease ended at 10:10:12.",
+                "",
+            ]
+        );
+        assert_eq!(serde_json::to_value(&status).unwrap()["reader"]["silent_since"], "2026-05-04T10:09:57Z");
     }
 }

@@ -4,6 +4,7 @@
 //! as long as it lives, in a [session](crate::store::db::session) of its own, and the server releases the lock at once
 //! when the process dies. Without such a session nobody can detect that, and leases only end by time.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub(in crate::store) struct Process {
     instance: u32,
     /// Whether a session can be kept.
     has_session: bool,
+    /// The file beside an SQLite database that processes lock.
+    lock_file: Option<PathBuf>,
     is_shown: AtomicBool,
     /// The session that is kept open while any guard exists.
     kept: Mutex<KeptSession>,
@@ -41,10 +44,14 @@ struct KeptSession {
 }
 
 impl Process {
-    pub(in crate::store) fn new(has_session: bool) -> Self {
+    pub(in crate::store) fn new(has_session: bool, lock_file: Option<PathBuf>) -> Self {
         let instance = rand::random::<u32>().max(UNKNOWN + 1);
         let (is_shown, kept, tasks) = (AtomicBool::new(false), Mutex::default(), TaskTracker::new());
-        Self { instance, has_session, is_shown, kept, tasks }
+        Self { instance, has_session, lock_file, is_shown, kept, tasks }
+    }
+
+    pub(in crate::store) fn lock_file(&self) -> Option<&Path> {
+        self.lock_file.as_deref()
     }
 
     pub(in crate::store) fn instance(&self) -> u32 {
@@ -93,17 +100,23 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn lives(&self, process: u32) -> Result<bool, Error> {
-        if process == UNKNOWN || process == self.inner.process.instance {
-            return Ok(true);
-        }
+        Ok(process == self.inner.process.instance || self.holds_lock(process).await?.unwrap_or(true))
+    }
+
+    /// Whether a process holds its lock. None if that cannot be determined.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub(in crate::store) async fn holds_lock(&self, process: u32) -> Result<Option<bool>, Error> {
         let sql = match self.backend() {
+            _ if process == UNKNOWN => return Ok(None),
             // A file lock does not show its holder.
-            DbBackend::Sqlite => return Ok(true),
+            DbBackend::Sqlite => return Ok(None),
             DbBackend::Postgres => format!("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE {})", held(process)),
             _ => format!("SELECT IS_USED_LOCK('{}') IS NOT NULL", name(process)),
         };
         let row = self.read().query_one_raw(Statement::from_string(self.backend(), sql)).await?;
-        Ok(row.map(|row| row.try_get_by_index::<bool>(0)).transpose()?.unwrap_or(true))
+        Ok(row.map(|row| row.try_get_by_index::<bool>(0)).transpose()?)
     }
 
     /// Whether a lease belongs to this process.

@@ -4,7 +4,9 @@
 //! beside it, `<file>-courier`. The system releases that lock when the process dies.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,9 @@ use crate::store::{Config, Error, Store, connect, process};
 /// Pause, and number of tries, while a process waits for another one that has just started on the same SQLite file.
 const RETRY_EVERY: Duration = Duration::from_millis(20);
 const MAX_TRIES: u32 = 500;
+/// How often a process tries to get the file's lock exclusively when it starts. A command that looks whether the file is
+/// locked holds the lock for a moment.
+const EXCLUSIVE_TRIES: u32 = 3;
 
 /// The lock of this process and its view of the others' locks. Other processes see this one as alive until this is dropped.
 pub struct ProcessLocks {
@@ -44,7 +49,12 @@ impl Store {
     /// If the database cannot be reached.
     pub async fn hold_process_lock(&self, config: &Config) -> Result<ProcessLocks, Error> {
         let session = self.keep_session(config).await?;
-        let file = lock_beside(config);
+        let mut file = lock_beside(config);
+        for _ in 1..EXCLUSIVE_TRIES {
+            let Some(file) = file.as_mut().filter(|file| !file.alone) else { break };
+            tokio::time::sleep(RETRY_EVERY).await;
+            file.alone = file.lock.try_lock().is_ok();
+        }
         let mut locks =
             ProcessLocks { store: self.clone(), file, _session: session, absent: HashSet::new(), has_checked: false };
         locks.take_file_lock();
@@ -117,12 +127,31 @@ pub(in crate::store) fn instance(process: i64) -> u32 {
     u32::try_from((process >> 32) & i64::from(u32::MAX)).unwrap_or(process::UNKNOWN)
 }
 
-/// The lock on a file beside an SQLite database; none if the file cannot be created or opened.
-fn lock_beside(config: &Config) -> Option<FileLock> {
+/// The file beside an SQLite database that processes lock.
+pub(in crate::store) fn lock_file(config: &Config) -> Option<PathBuf> {
     let path = connect::file_of(config)?;
     let mut name = path.file_name()?.to_owned();
     name.push("-courier");
-    let lock = open_private(&path.with_file_name(name)).ok()?;
+    Some(path.with_file_name(name))
+}
+
+/// Whether any process holds the lock on the file, which this takes for a moment to find out. None if that cannot be
+/// determined.
+pub(in crate::store) fn is_locked(file: &Path) -> Option<bool> {
+    let lock = match File::open(file) {
+        Ok(lock) => lock,
+        Err(error) => return (error.kind() == io::ErrorKind::NotFound).then_some(false),
+    };
+    match lock.try_lock() {
+        Ok(()) => Some(false),
+        Err(TryLockError::WouldBlock) => Some(true),
+        Err(TryLockError::Error(_)) => None,
+    }
+}
+
+/// The lock on a file beside an SQLite database; none if the file cannot be created or opened.
+fn lock_beside(config: &Config) -> Option<FileLock> {
+    let lock = open_private(&lock_file(config)?).ok()?;
     let alone = lock.try_lock().is_ok();
     Some(FileLock { lock, alone, shared: false })
 }

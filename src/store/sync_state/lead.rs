@@ -40,7 +40,13 @@ impl Holder {
     /// Whether the lease is held at this time.
     #[must_use]
     pub fn is_held(&self, now: DateTime<Utc>) -> bool {
-        self.owner != NOBODY && self.expires_at > now
+        !self.is_given_up() && self.expires_at > now
+    }
+
+    /// Whether its holder gave the lease up, or it was taken from it.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.owner == NOBODY
     }
 }
 

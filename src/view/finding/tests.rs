@@ -153,7 +153,7 @@ fn a_refusal_is_said_as_the_latest_round_has_left_it() {
 
 #[test]
 fn whether_a_daemon_runs_has_its_sentence() {
-    let reader = |is_running, lease_until| Reader { is_running, lease_until };
+    let reader = |is_running, lease_until| Reader { is_running, lease_until, silent_since: None };
     assert_eq!(of_reader(&reader(true, Some(time(9))), time(9)), None);
     let message = |reader| of_reader(&reader, time(9)).unwrap().message;
     assert_eq!(message(reader(false, None)), "No daemon has run yet: nothing is read or delivered");
@@ -161,6 +161,15 @@ fn whether_a_daemon_runs_has_its_sentence() {
         message(reader(false, Some(time(9)))),
         "No daemon runs since 2026-05-04T10:00:09Z: nothing is read or delivered"
     );
+    let silent = Reader { silent_since: Some(time(1)), ..reader(false, Some(time(9))) };
+    let finding = of_reader(&silent, time(9)).unwrap();
+    assert_eq!((finding.severity, finding.code), (Severity::Stopped, "daemon_silent"));
+    assert_eq!(
+        finding.message,
+        "A daemon is alive, but has written nothing since 2026-05-04T10:00:01Z: nothing is read or delivered"
+    );
+    assert!(finding.hint.unwrap().starts_with("its log says why"));
+    assert!(silent.is_alive() && !reader(false, Some(time(9))).is_alive());
 }
 
 #[test]

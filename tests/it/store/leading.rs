@@ -1,5 +1,8 @@
 //! Who delivers to an endpoint: one process at a time, and whoever no longer does writes nothing.
 
+use std::collections::HashSet;
+use std::fs::File;
+
 use lumo_bridge::store::Store;
 use lumo_bridge::store::delivery::{GroupCommit, Written};
 use tokio::task::JoinSet;
@@ -7,6 +10,7 @@ use tokio::task::JoinSet;
 use super::fixture::{at, config, endpoint, migrated, publish_in, shop};
 use super::leader::{Came, Leader, PROCESS};
 use crate::database::{Database, on_each_database};
+use crate::world::{PATIENCE, eventually};
 
 on_each_database!(
     of_many_that_reach_for_an_endpoint_one_gets_it,
@@ -15,6 +19,7 @@ on_each_database!(
     what_a_leader_had_under_way_is_due_at_its_time,
     whoever_gives_up_a_lead_lets_go_of_what_is_under_way,
     processes_are_seen_and_forgotten,
+    a_process_is_known_to_live_while_it_holds_its_lock,
 );
 
 async fn of_many_that_reach_for_an_endpoint_one_gets_it(database: Database) {
@@ -124,4 +129,33 @@ async fn processes_are_seen_and_forgotten(database: Database) {
     assert_eq!(seen, [(1, 2), (2, 1)]);
     store.forget_processes(&[1, 3]).await.unwrap();
     assert_eq!(store.processes().await.unwrap().len(), 1);
+}
+
+async fn a_process_is_known_to_live_while_it_holds_its_lock(database: Database) {
+    let store = migrated(&database, &shop()).await;
+    let config = config(&database);
+    assert!(!store.knows_living(None).await.unwrap());
+    let daemon = Store::open(&config, shop()).await.unwrap();
+    let mut locks = Box::pin(daemon.hold_process_lock(&config)).await.unwrap();
+    daemon.beat(daemon.new_process(), 1, "{}", at(0)).await.unwrap();
+    assert!(store.knows_living(None).await.unwrap());
+    locks.admit_others();
+    assert!(store.knows_living(None).await.unwrap());
+    drop(locks);
+    daemon.close().await;
+    eventually!(PATIENCE, "its lock is gone", !store.knows_living(None).await.unwrap());
+}
+
+/// To see whether the file is locked takes its lock for a moment.
+#[tokio::test]
+async fn a_look_at_the_lock_keeps_no_process_from_noticing_that_it_is_alone() {
+    let database = Database::sqlite().await;
+    let store = migrated(&database, &shop()).await;
+    let config = config(&database);
+    let looking = File::create(format!("{}-courier", database.url().trim_start_matches("sqlite://"))).unwrap();
+    looking.try_lock().unwrap();
+    let seen = async move { drop(looking) };
+    let (locks, ()) = tokio::join!(Box::pin(store.hold_process_lock(&config)), seen);
+    let dead = 7 << 32;
+    assert_eq!(locks.unwrap().dead(&[dead], at(0)).await.unwrap(), HashSet::from([dead]));
 }

@@ -1,0 +1,24 @@
+//! Finds out by the locks of processes whether a daemon is alive, whatever the tables say.
+
+use crate::store::db::process_locks::{instance, is_locked};
+use crate::store::{Error, Store};
+
+impl Store {
+    /// Whether the holder of a lease, or any process that delivers, is known to be alive. False if that cannot be
+    /// determined.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn knows_living(&self, holder: Option<u32>) -> Result<bool, Error> {
+        if let Some(file) = self.inner.process.lock_file() {
+            return Ok(is_locked(file).unwrap_or(false));
+        }
+        let processes = self.processes().await?.into_iter().map(|row| instance(row.process));
+        for process in holder.into_iter().chain(processes) {
+            if self.holds_lock(process).await? == Some(true) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
