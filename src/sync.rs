@@ -10,8 +10,6 @@ pub mod confirm;
 mod finish;
 mod lead;
 pub mod learn;
-mod log;
-mod meters;
 mod rejects;
 mod report;
 mod right;
@@ -35,8 +33,7 @@ use twox_hash::XxHash3_64;
 
 pub use config::Config;
 pub use lead::{LEASE as LEASE_TIME, Lead, RESOURCE as LEASE};
-pub use meters::Meters;
-pub use report::{Options, Preview, Report, Tally};
+pub use report::{Meters, Options, Preview, Report, Tally};
 pub use right::Right;
 pub use upstream::{Milestone, Upstream};
 
@@ -51,7 +48,7 @@ use confirm::ask::Asks;
 use confirm::recently_seen::RecentlySeen;
 use confirm::recheck::Entry;
 use learn::skew::UpstreamClock;
-use log::RoundLog;
+use report::RoundLog;
 use right::is_key_accepted;
 use round::Round;
 use scan::reader::{PageBytes, Sizes};

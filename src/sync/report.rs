@@ -1,10 +1,16 @@
-//! The options of a round, and its report.
+//! Defines the options of a round and its report; the log and the metrics of rounds are below.
+
+mod log;
+mod meters;
 
 use chrono::{DateTime, Utc};
 
 use lumo_bridge_entity::run::Outcome;
 use tracing::Span;
 use tracing::field::Empty;
+
+pub(super) use log::RoundLog;
+pub use meters::Meters;
 
 use super::Error;
 use crate::model::Listing;

@@ -74,18 +74,18 @@ impl Meters {
         );
     }
 
-    pub(super) fn count_watch(&self, requests: u64) {
+    pub(in crate::sync) fn count_watch(&self, requests: u64) {
         self.watch.inc_by(requests);
     }
 
-    pub(super) fn count(&self, report: &Report) {
+    pub(in crate::sync) fn count(&self, report: &Report) {
         let labels = PassLabels { listing: report.listing.as_str(), outcome: report.outcome.as_str() };
         let took = Duration::from_millis(u64::try_from(report.duration_ms()).unwrap_or_default());
         self.durations.get_or_create(&labels).observe(took.as_secs_f64());
         self.count_rows(report.listing, &report.tally);
     }
 
-    pub(super) fn count_rows(&self, listing: Listing, tally: &Tally) {
+    pub(in crate::sync) fn count_rows(&self, listing: Listing, tally: &Tally) {
         for (change, rows) in [
             ("read", tally.rows),
             ("appeared", tally.appeared),

@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 
 use lumo_bridge_entity::run::Outcome;
 
-use super::{Error, Report};
+use super::Report;
 use crate::chain::Chain;
 use crate::model::{Listing, PerListing};
 use crate::outage::{News, Outage};
+use crate::sync::Error;
 
 /// The least time between two summaries.
 const SUMMARY_EVERY: Duration = Duration::from_secs(60);
 
 /// The listings that fail at present.
 #[derive(Debug, Default)]
-pub(super) struct RoundLog(Mutex<State>);
+pub(in crate::sync) struct RoundLog(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -75,7 +76,7 @@ impl RoundLog {
     }
 
     /// Notes a round that ended, complete or not.
-    pub(super) fn ended(&self, report: &Report) {
+    pub(in crate::sync) fn ended(&self, report: &Report) {
         let listing = report.listing;
         let failed = match report.outcome {
             Outcome::Complete => false,
@@ -98,7 +99,7 @@ impl RoundLog {
     }
 
     /// Notes a round, or a slice of a sweep, that failed with this error.
-    pub(super) fn failed(&self, listing: Listing, error: &Error) {
+    pub(in crate::sync) fn failed(&self, listing: Listing, error: &Error) {
         match self.note(listing, true) {
             Line::Begun if error.is_unauthorized() => tracing::error!(
                 %listing,
