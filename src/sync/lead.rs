@@ -10,6 +10,7 @@
 //! that is mended. It loses the lease only to a standby that has the right key, so that the two do not alternate for
 //! ever.
 
+mod right;
 mod rival;
 
 use std::time::{Duration, Instant};
@@ -18,7 +19,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Right, Syncer, Upstream};
+pub use right::Right;
+pub(in crate::sync) use right::is_key_accepted;
+
+use super::{Syncer, Upstream};
 use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::store::{self, Belongs, Fence, Store};

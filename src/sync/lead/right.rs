@@ -2,12 +2,12 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Syncer, Upstream};
 use crate::account;
 use crate::lumo;
 use crate::model::Listing;
 use crate::model::account::Identity;
 use crate::store::{self, Ending, Fence, Noting};
+use crate::sync::{Error, Syncer, Upstream};
 
 /// By what right a process writes what it has read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum Right {
 }
 
 impl Right {
-    pub(super) fn fence(self) -> Option<Fence> {
+    pub(in crate::sync) fn fence(self) -> Option<Fence> {
         match self {
             Self::Lease(fence) => Some(fence),
             Self::Alone | Self::Guest => None,
@@ -33,12 +33,12 @@ impl Right {
 
 impl<U: Upstream> Syncer<U> {
     /// The company of this process's key, if Lumo says so.
-    pub(super) async fn identify(&self) -> Result<Option<Identity>, lumo::Error> {
+    pub(in crate::sync) async fn identify(&self) -> Result<Option<Identity>, lumo::Error> {
         self.upstream.identify().await
     }
 
     /// Waits until the key's company and server are those that the tables belong to. False if the process is to end first.
-    pub(super) async fn admit(&self, ending: Ending, stop: &CancellationToken) -> Result<bool, Error> {
+    pub(in crate::sync) async fn admit(&self, ending: Ending, stop: &CancellationToken) -> Result<bool, Error> {
         let noting = match self.right() {
             _ if ending == Ending::RollBack => Noting::Nothing,
             // The key of a guest may be another one.
@@ -50,7 +50,7 @@ impl<U: Upstream> Syncer<U> {
     }
 
     /// Notes what a round over a listing has shown of the key: that it is accepted again, or that it was refused.
-    pub(super) async fn note_key(
+    pub(in crate::sync) async fn note_key(
         &self,
         listing: Listing,
         is_accepted: bool,
@@ -69,7 +69,7 @@ impl<U: Upstream> Syncer<U> {
 }
 
 /// Whether Lumo has accepted the key since it was last refused: whose key it is, is asked anew after each refusal.
-pub(super) fn is_key_accepted(admitted: &Result<bool, Error>) -> bool {
+pub(in crate::sync) fn is_key_accepted(admitted: &Result<bool, Error>) -> bool {
     match admitted {
         Ok(is_admitted) => *is_admitted,
         Err(error) => error.is_wrong_account(),
