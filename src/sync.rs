@@ -7,15 +7,12 @@
 
 pub mod config;
 pub mod confirm;
-mod finish;
 mod lead;
 pub mod learn;
-mod rejects;
 mod report;
 mod round;
 pub mod scan;
 pub mod tail;
-mod tick;
 mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};

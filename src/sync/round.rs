@@ -1,5 +1,9 @@
 //! The state of one round over a listing, and how its pages are stored.
 
+mod finish;
+mod rejects;
+mod tick;
+
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};

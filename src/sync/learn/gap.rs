@@ -113,6 +113,12 @@ impl Gap {
     }
 }
 
+/// How many more rows `total` counts than are stored as listed.
+#[must_use]
+pub fn gap_of(total: Option<u64>, listed: i64) -> Option<i64> {
+    Some(i64::try_from(total?).ok()? - listed)
+}
+
 /// What to tell an operator about a `total` that counts rows which are never listed.
 #[must_use]
 pub fn counts_more(rows: u64) -> String {

@@ -4,13 +4,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::lumo::Priority;
 use crate::model::Listing;
-use crate::sync::learn::gap::counts_more;
+use crate::sync::learn::gap::{counts_more, gap_of};
 use crate::sync::round::Round;
 use crate::sync::scan::full::{FullScan, Purpose, Scanned};
 use crate::sync::scan::reader::Scope;
 use crate::sync::scan::walk::{Doubt, Walk};
 use crate::sync::tail::recent::Listed;
-use crate::sync::tick::gap_of;
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Ended, Error};
 

@@ -3,15 +3,15 @@
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::run::Outcome;
 
-use super::round::Round;
-use super::upstream::{Milestone, Upstream};
-use super::{Ended, Error, Report, lock};
+use super::Round;
 use crate::chain::Chain;
 use crate::store::{self, Advance, Ending, Remembered, Run};
+use crate::sync::upstream::{Milestone, Upstream};
+use crate::sync::{Ended, Error, Report, lock};
 
 impl<U: Upstream> Round<'_, U> {
     /// Stores watermarks, anchors and memory with the record of the round.
-    pub(super) async fn finish(mut self, ended: Result<Ended, Error>) -> Result<Report, Error> {
+    pub(in crate::sync) async fn finish(mut self, ended: Result<Ended, Error>) -> Result<Report, Error> {
         let finished_at = self.now();
         let (outcome, doubt) = match &ended {
             Ok(Ended::Stopped) => (Outcome::Cancelled, None),
@@ -80,7 +80,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Stores the memory outside of a round.
-    pub(super) async fn save(self) -> Result<(), Error> {
+    pub(in crate::sync) async fn save(self) -> Result<(), Error> {
         if self.is_guest() {
             return Ok(());
         }

@@ -6,13 +6,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::round::Round;
-use super::upstream::Upstream;
-use super::{Error, hash};
+use super::Round;
 use crate::model::Listing;
 use crate::model::diff::Record;
 use crate::model::record::Reject;
 use crate::store::{Ending, KnownReject, MAX_REJECTS};
+use crate::sync::upstream::Upstream;
+use crate::sync::{Error, hash};
 
 /// How often it is stored that a kept item was seen again.
 const STORE_SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
@@ -76,7 +76,7 @@ impl<U: Upstream> Round<'_, U> {
 
     /// Deletes the kept items that a full scan, which began at `started_at`, did not find. Raises the base of the gap
     /// by their number, except for those with a stored row: each counted as a listed row, and `total` stays the same.
-    pub(super) async fn forget_rejects(&mut self, started_at: DateTime<Utc>) -> Result<(), Error> {
+    pub(in crate::sync) async fn forget_rejects(&mut self, started_at: DateTime<Utc>) -> Result<(), Error> {
         let (listing, before) = (self.listing, started_at - STORE_SEEN_EVERY);
         let is_gone = |known: &KnownReject| known.last_seen_at < before;
         if self.rejects.iter().any(|((of, _), known)| *of == listing && is_gone(known)) {
@@ -90,7 +90,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Why a pass is incomplete that found items for which there was no room; none if there were none.
-    pub(super) fn too_many_rejects(unkept: u64) -> Option<String> {
+    pub(in crate::sync) fn too_many_rejects(unkept: u64) -> Option<String> {
         (unkept > 0).then(|| {
             format!("{unkept} items could not be read, and {MAX_REJECTS} others are kept already, which is the limit")
         })

@@ -3,24 +3,24 @@
 //! A list of one or two pages is read whole. A longer one is read at the ends where new rows join, if its order is
 //! known, and its `total` is compared with the table. If rows are missing after repeated reads, they are searched for
 //! by bisection, or the sweep becomes urgent. A list of a few pages is read whole as soon as the counts do not agree
-//! ([`super::tail::few`]).
+//! ([`crate::sync::tail::few`]).
 
 use tokio_util::sync::CancellationToken;
 
-use super::learn::gap::Comparison;
-use super::learn::memory::Urgent;
-use super::learn::order::Order;
-use super::round::Round;
-use super::scan::full::{FullScan, Purpose};
-use super::scan::reader::{Fetched, Reader, Scope};
-use super::scan::walk::{Doubt, Read};
-use super::tail::ends::{Edge, EndStep, HeadPass, Row, TailPass};
-use super::tail::further::{self, Look};
-use super::upstream::{Source, Upstream};
-use super::{Ended, Error, refuses_limit};
+use super::Round;
 use crate::lumo::Priority;
 use crate::model::Listing;
 use crate::store::Fate;
+use crate::sync::learn::gap::{Comparison, gap_of};
+use crate::sync::learn::memory::Urgent;
+use crate::sync::learn::order::Order;
+use crate::sync::scan::full::{FullScan, Purpose};
+use crate::sync::scan::reader::{Fetched, Reader, Scope};
+use crate::sync::scan::walk::{Doubt, Read};
+use crate::sync::tail::ends::{Edge, EndStep, HeadPass, Row, TailPass};
+use crate::sync::tail::further::{self, Look};
+use crate::sync::upstream::{Source, Upstream};
+use crate::sync::{Ended, Error, refuses_limit};
 
 /// A list of at most this number of pages is read whole: that takes no more requests than a quiet round may.
 const MAX_WHOLE_PAGES: u64 = 2;
@@ -38,7 +38,7 @@ struct Ends {
 }
 
 impl<U: Upstream> Round<'_, U> {
-    pub(super) async fn tick<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
+    pub(in crate::sync) async fn tick<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
         self.memory.rounds += 1;
         self.looks_behind = self.may_look_behind();
         self.is_round = true;
@@ -78,7 +78,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Whether the list has at most `pages` pages, as far as is known.
-    pub(super) fn has_at_most(&self, pages: u64) -> bool {
+    pub(in crate::sync) fn has_at_most(&self, pages: u64) -> bool {
         let total = self.progress.last_total.and_then(|total| u64::try_from(total).ok()).unwrap_or(0);
         let page = u64::from(self.known_cap().unwrap_or(self.syncer.settings.page_size));
         self.memory.length.max(total) <= pages * page
@@ -212,7 +212,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Reads the end where new rows join, of a list that has such an end. None if stopped.
-    pub(super) async fn joining_end<R: Source>(
+    pub(in crate::sync) async fn joining_end<R: Source>(
         &mut self,
         order: Order,
         stop: &CancellationToken,
@@ -302,10 +302,6 @@ impl<U: Upstream> Round<'_, U> {
     }
 }
 
-pub(super) fn gap_of(total: Option<u64>, listed: i64) -> Option<i64> {
-    Some(i64::try_from(total?).ok()? - listed)
-}
-
 /// One end of the list, while it is read.
 enum End<'a> {
     Head(&'a mut HeadPass, Order),
@@ -335,7 +331,7 @@ impl End<'_> {
         }
     }
 
-    fn absorb(&mut self, seen: &super::scan::walk::Seen, rows: &[Row]) -> EndStep {
+    fn absorb(&mut self, seen: &crate::sync::scan::walk::Seen, rows: &[Row]) -> EndStep {
         match self {
             Self::Head(pass, _) => pass.absorb(seen, rows),
             Self::Tail(pass) => pass.absorb(seen, rows),
