@@ -1,4 +1,4 @@
-//! Reads of a long list what a round needs: the ends where rows join, and rows that have probably changed.
+//! Reads what a round needs of a long list: the ends where rows join, and rows that have probably changed.
 //!
 //! Between the rounds, it reads the deposits of watched users.
 
@@ -6,5 +6,6 @@ pub mod ends;
 pub(in crate::sync) mod few;
 pub(in crate::sync) mod further;
 pub(in crate::sync) mod news;
+pub(in crate::sync) mod read_ends;
 pub(in crate::sync) mod recent;
 pub mod watch;

@@ -21,7 +21,7 @@ const MAX_LOGGED_ONE_BY_ONE: usize = 20;
 
 impl<U: Upstream> Round<'_, U> {
     /// Whether the item is kept with its present content.
-    pub(super) fn is_kept(&self, listing: Listing, reject: &Reject) -> bool {
+    pub(in crate::sync) fn is_kept(&self, listing: Listing, reject: &Reject) -> bool {
         let known = self.rejects.get(&(listing, reject.key.clone()));
         known.is_some_and(|known| known.fingerprint == reject.fingerprint)
     }
