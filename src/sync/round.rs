@@ -2,6 +2,7 @@
 
 mod finish;
 mod keep;
+mod read;
 mod rejects;
 mod tick;
 

@@ -71,10 +71,7 @@ impl<U: Upstream> Round<'_, U> {
         read: Read,
         stop: &CancellationToken,
     ) -> Result<Option<Seen>, Error> {
-        let taken = stop.run_until_cancelled(reader.take(read, &[])).await;
-        self.note_requests(reader);
-        let Some(page) = taken else { return Ok(None) };
-        let page = page?;
+        let Some(page) = self.take(reader, read, &[], stop).await? else { return Ok(None) };
         let seen = page.seen();
         self.keep(page).await?;
         Ok(Some(seen))

@@ -361,20 +361,4 @@ impl<U: Upstream> Round<'_, U> {
         }
         Ok(())
     }
-
-    /// A reader of this round's pages. An eager one requests more pages than may be in flight at a time.
-    pub(in crate::sync) fn reader<R: Source>(&self, scope: Scope, eager: bool) -> Reader<U, R> {
-        let settings = &self.syncer.settings;
-        // A configured concurrency of 1 is kept.
-        let window = if eager && settings.concurrency > 1 { settings.concurrency * 2 } else { settings.concurrency };
-        let sizes = self.syncer.sizes(scope.listing);
-        Reader::new(&self.syncer.upstream, &self.syncer.clock, scope, settings.first_wait, window.max(1), sizes)
-    }
-
-    /// Counts the requests that a reader has made.
-    pub(in crate::sync) fn note_requests<R: Source>(&mut self, reader: &Reader<U, R>) -> u64 {
-        let requests = reader.take_requests();
-        self.tally.requests += requests;
-        requests
-    }
 }

@@ -30,9 +30,7 @@ impl<U: Upstream> Round<'_, U> {
         let first = if self.memory.order.order().wants_head() { u64::from(limit) } else { 0 };
         let offset = self.memory.next_page.max(first);
         let mut reader: Reader<U, R> = self.reader(Scope::all(self.listing, Priority::Fresh), false);
-        let taken = stop.run_until_cancelled(reader.take(Read { offset, limit }, &[])).await;
-        self.note_requests(&reader);
-        let Some(page) = taken.transpose()? else { return Ok(()) };
+        let Some(page) = self.take(&mut reader, Read { offset, limit }, &[], stop).await? else { return Ok(()) };
         let seen = page.seen();
         let fates = self.keep(page).await?;
         self.tally.rows += seen.returned;

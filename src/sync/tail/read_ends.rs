@@ -77,13 +77,11 @@ impl<U: Upstream> Round<'_, U> {
         let mut reader: Reader<U, R> = self.reader(Scope::all(self.listing, Priority::Fresh), false);
         loop {
             let (read, ahead) = (end.next(), end.ahead(self.syncer.settings.concurrency));
-            let taken = stop.run_until_cancelled(reader.take(read, &ahead)).await;
-            self.note_requests(&reader);
-            let page = match taken {
-                None => return Ok(None),
-                Some(Ok(page)) => page,
-                Some(Err(error)) if refuses_limit(&error) && end.refused() => continue,
-                Some(Err(error)) => return Err(error.into()),
+            let page = match self.take(&mut reader, read, &ahead, stop).await {
+                Ok(Some(page)) => page,
+                Ok(None) => return Ok(None),
+                Err(error) if refuses_limit(&error) && end.refused() => continue,
+                Err(error) => return Err(error.into()),
             };
             let seen = page.seen();
             let rejects: Vec<bool> =

@@ -79,9 +79,7 @@ impl<U: Upstream> Round<'_, U> {
                 Order::Oldest if edge.offset > 0 => edge.offset.saturating_sub(u64::from(limit)),
                 _ => break,
             };
-            let Some(page) = stop.run_until_cancelled(reader.take(Read { offset, limit }, &[])).await else { break };
-            self.note_requests(&reader);
-            let page = page?;
+            let Some(page) = self.take(&mut reader, Read { offset, limit }, &[], stop).await? else { break };
             let returned = u64::try_from(page.page.returned).unwrap_or(u64::MAX);
             let dates = page.page.items.iter().filter_map(R::created_at);
             let (oldest, next) = match order {
@@ -133,17 +131,15 @@ impl<U: Upstream> Round<'_, U> {
     ) -> Result<Reached, Error> {
         for _ in 0..most {
             let ahead = walk.ahead(reader.window());
-            let taken = stop.run_until_cancelled(reader.take(walk.next(), &ahead)).await;
-            self.note_requests(&reader);
-            let page = match taken {
-                None => return Ok(Reached::Stopped),
-                Some(Ok(page)) => page,
-                Some(Err(error)) if refuses_limit(&error) && walk.refused().is_some() => continue,
+            let page = match self.take(&mut reader, walk.next(), &ahead, stop).await {
+                Ok(Some(page)) => page,
+                Ok(None) => return Ok(Reached::Stopped),
+                Err(error) if refuses_limit(&error) && walk.refused().is_some() => continue,
                 // A request for one user may be refused. That does not fail the round.
-                Some(Err(lumo::Error::Refused { .. })) if reader.is_of_user() => return Ok(Reached::Unproved),
+                Err(lumo::Error::Refused { .. }) if reader.is_of_user() => return Ok(Reached::Unproved),
                 // The server may refuse the filter itself.
-                Some(Err(error)) if refuses_limit(&error) => return Ok(Reached::NotFiltered),
-                Some(Err(error)) => return Err(error.into()),
+                Err(error) if refuses_limit(&error) => return Ok(Reached::NotFiltered),
+                Err(error) => return Err(error.into()),
             };
             let seen = page.seen();
             let filtered = !reader.is_filtered()

@@ -1,0 +1,40 @@
+//! Reads pages for a round: counts their requests, and waits no longer once the process is to end.
+
+use tokio_util::sync::CancellationToken;
+
+use super::Round;
+use crate::lumo;
+use crate::sync::scan::reader::{Fetched, Reader, Scope};
+use crate::sync::scan::walk::Read;
+use crate::sync::upstream::{Source, Upstream};
+
+impl<U: Upstream> Round<'_, U> {
+    /// A reader of this round's pages. An eager one requests more pages than may be in flight at a time.
+    pub(in crate::sync) fn reader<R: Source>(&self, scope: Scope, eager: bool) -> Reader<U, R> {
+        let settings = &self.syncer.settings;
+        // A configured concurrency of 1 is kept.
+        let window = if eager && settings.concurrency > 1 { settings.concurrency * 2 } else { settings.concurrency };
+        let sizes = self.syncer.sizes(scope.listing);
+        Reader::new(&self.syncer.upstream, &self.syncer.clock, scope, settings.first_wait, window.max(1), sizes)
+    }
+
+    /// Counts the requests that a reader has made.
+    pub(in crate::sync) fn note_requests<R: Source>(&mut self, reader: &Reader<U, R>) -> u64 {
+        let requests = reader.take_requests();
+        self.tally.requests += requests;
+        requests
+    }
+
+    /// Reads a page, requests those that will probably follow, and counts the requests. None if stopped.
+    pub(in crate::sync) async fn take<R: Source>(
+        &mut self,
+        reader: &mut Reader<U, R>,
+        read: Read,
+        ahead: &[Read],
+        stop: &CancellationToken,
+    ) -> Result<Option<Fetched<R>>, lumo::Error> {
+        let taken = stop.run_until_cancelled(reader.take(read, ahead)).await;
+        self.note_requests(reader);
+        taken.transpose()
+    }
+}
