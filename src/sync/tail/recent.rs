@@ -79,7 +79,8 @@ impl<U: Upstream> Round<'_, U> {
                 Order::Oldest if edge.offset > 0 => edge.offset.saturating_sub(u64::from(limit)),
                 _ => break,
             };
-            let Some(page) = self.take(&mut reader, Read { offset, limit }, &[], stop).await? else { break };
+            // What was not read to its end stays due.
+            let Some(page) = self.take(&mut reader, Read { offset, limit }, &[], stop).await? else { return Ok(()) };
             let returned = u64::try_from(page.page.returned).unwrap_or(u64::MAX);
             let dates = page.page.items.iter().filter_map(R::created_at);
             let (oldest, next) = match order {
