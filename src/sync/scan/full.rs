@@ -16,7 +16,7 @@ use crate::sync::round::{Heads, PageBatch, Round};
 use crate::sync::scan::bitmap::Seen as Bitmap;
 use crate::sync::scan::insert_hint::InsertHint;
 use crate::sync::scan::reader::{Fetched, Reader, Scope};
-use crate::sync::scan::walk::{self, Doubt, Step, Walk};
+use crate::sync::scan::walk::{Doubt, SavedWalk, Step, Walk};
 use crate::sync::tail::ends::Anchors;
 use crate::sync::upstream::{Milestone, Source, Upstream};
 use crate::sync::{Error, refuses_limit};
@@ -83,7 +83,7 @@ struct Kept {
 
 #[derive(Serialize, Deserialize)]
 struct Saved {
-    walk: walk::Checkpoint,
+    walk: SavedWalk,
     kept: Kept,
 }
 
@@ -223,7 +223,7 @@ impl FullScan {
     }
 
     fn state(&self, listing: Listing) -> Option<SweepState> {
-        let saved = Saved { walk: self.walk.checkpoint(), kept: self.kept.clone() };
+        let saved = Saved { walk: self.walk.save(), kept: self.kept.clone() };
         let state = serde_json::to_string(&saved).ok()?;
         Some(SweepState { listing, started_at: self.started_at, known_until: self.known_until, state })
     }

@@ -13,14 +13,14 @@
 
 mod bare;
 mod budget;
-mod checkpoint;
 mod only;
 mod same;
+mod saved;
 mod size;
 mod step;
 mod window;
 
-pub use checkpoint::Checkpoint;
+pub use saved::SavedWalk;
 pub use step::{Doubt, Read, Seen, Step};
 pub(in crate::sync) use window::Window;
 

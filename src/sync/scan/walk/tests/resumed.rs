@@ -3,7 +3,7 @@
 use super::*;
 
 fn laid_aside(walk: &Walk) -> Walk {
-    let text = serde_json::to_string(&walk.checkpoint()).unwrap();
+    let text = serde_json::to_string(&walk.save()).unwrap();
     Walk::resume(serde_json::from_str(&text).unwrap())
 }
 
@@ -42,13 +42,13 @@ fn a_walk_in_slices_asks_for_the_same_pages() {
 }
 
 #[test]
-fn a_checkpoint_is_small() {
+fn a_saved_walk_is_small() {
     let server = Server::of(100_000, 100);
     let mut walk = Walk::new(100, Some(100));
     while walk.requests() < 900 {
         walk.absorb(&server.page(walk.next()).unwrap());
     }
-    let text = serde_json::to_string(&walk.checkpoint()).unwrap();
+    let text = serde_json::to_string(&walk.save()).unwrap();
     assert!(text.len() < 6_000, "{} bytes", text.len());
 }
 

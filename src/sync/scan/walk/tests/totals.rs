@@ -101,7 +101,7 @@ fn the_same_rows_at_every_offset_are_recognised_with_the_third_request() {
 fn a_walk_in_slices_has_one_budget() {
     let (server, mut walk) = (Server::of(182, 22), Walk::new(22, None));
     let step = loop {
-        walk = Walk::resume(walk.checkpoint());
+        walk = Walk::resume(walk.save());
         let page = server.page(walk.next()).unwrap();
         match walk.absorb(&Seen { total: Some(183), ..page }) {
             Step::Read(_) => {}

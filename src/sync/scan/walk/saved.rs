@@ -18,7 +18,7 @@ const ANCHOR_PAGES: usize = 128;
 
 /// The state of a walk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checkpoint {
+pub struct SavedWalk {
     limit: u32,
     start: u64,
     offset: u64,
@@ -48,8 +48,8 @@ pub struct Checkpoint {
 impl Walk {
     /// The state from which [`Walk::resume`] continues. A page that was to be read twice will again be read twice.
     #[must_use]
-    pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint {
+    pub fn save(&self) -> SavedWalk {
+        SavedWalk {
             limit: self.limit,
             start: self.start,
             // A leap that has not found the chain yet is repeated from where it began.
@@ -74,46 +74,46 @@ impl Walk {
         }
     }
 
-    /// Continues a stored walk. Its next page must share an id with those in the checkpoint; otherwise it steps back as
-    /// usual. Rows that it reads again and no longer remembers count again in `rows`.
+    /// Continues a stored walk. Its next page must share an id with the saved ones; otherwise it steps back as usual.
+    /// Rows that it reads again and no longer remembers count again in `rows`.
     #[must_use]
-    pub fn resume(checkpoint: Checkpoint) -> Self {
+    pub fn resume(saved: SavedWalk) -> Self {
         let mut covered = Window::default();
-        for page in [&checkpoint.trail, &checkpoint.last_page] {
+        for page in [&saved.trail, &saved.last_page] {
             if !page.is_empty() {
                 covered.insert(page);
             }
         }
-        if u64::try_from(covered.len()).is_ok_and(|remembered| remembered < checkpoint.rows) {
+        if u64::try_from(covered.len()).is_ok_and(|remembered| remembered < saved.rows) {
             covered.forget_some();
         }
         Self {
-            limit: checkpoint.limit.max(1),
-            start: checkpoint.start,
-            offset: checkpoint.offset.max(checkpoint.start),
-            requests: checkpoint.requests,
-            rows: checkpoint.rows,
-            chains: checkpoint.chains,
+            limit: saved.limit.max(1),
+            start: saved.start,
+            offset: saved.offset.max(saved.start),
+            requests: saved.requests,
+            rows: saved.rows,
+            chains: saved.chains,
             covered,
-            retreat: checkpoint.retreat,
+            retreat: saved.retreat,
             leapt_from: None,
-            mid_page: checkpoint.mid_page,
-            mid_pages: checkpoint.mid_pages,
-            is_guess: checkpoint.is_guess,
-            went_on: checkpoint.went_on,
-            sizes_vary: checkpoint.sizes_vary,
+            mid_page: saved.mid_page,
+            mid_pages: saved.mid_pages,
+            is_guess: saved.is_guess,
+            went_on: saved.went_on,
+            sizes_vary: saved.sizes_vary,
             confirming: None,
-            total_missing: checkpoint.total_missing,
-            is_loose: checkpoint.is_loose,
-            last_total: checkpoint.last_total,
-            budget: checkpoint.budget,
+            total_missing: saved.total_missing,
+            is_loose: saved.is_loose,
+            last_total: saved.last_total,
+            budget: saved.budget,
             bare: Bare::default(),
             same: Same::default(),
             only: Only::default(),
             chain_end: 0,
             is_aside: false,
-            surplus: checkpoint.surplus,
-            proved_end: checkpoint.proved_end,
+            surplus: saved.surplus,
+            proved_end: saved.proved_end,
             ended_at: None,
         }
     }
