@@ -15,7 +15,7 @@ pub(super) use keep::{Heads, PageBatch};
 use super::confirm::recheck::{Entry, Reason};
 use super::learn::memory::Memory;
 use super::learn::order::Place;
-use super::scan::bitmap::Seen as Bitmap;
+use super::scan::bitmap::Bitmap;
 use super::tail::ends::Edge;
 use super::upstream::Upstream;
 use super::{Error, Options, Preview, Right, Syncer, Tally};

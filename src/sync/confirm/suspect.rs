@@ -10,7 +10,7 @@ use crate::sync::confirm::recheck::{Entry, Reason, Verdict};
 use crate::sync::confirm::removals::Absent;
 use crate::sync::learn::memory::Memory;
 use crate::sync::round::Round;
-use crate::sync::scan::bitmap::Seen as Bitmap;
+use crate::sync::scan::bitmap::Bitmap;
 use crate::sync::scan::full::FullScan;
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Error, lock};

@@ -14,7 +14,7 @@ const WORDS: usize = BYTES / size_of::<u64>();
 
 /// The row numbers that were seen. They begin with 1; 0 and negative numbers are never seen.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct Bitmap {
     chunks: BTreeMap<i32, Chunk>,
     count: u64,
 }
@@ -25,7 +25,7 @@ struct Chunk {
     is_dirty: bool,
 }
 
-impl Seen {
+impl Bitmap {
     /// Loads stored chunks. A chunk that is cut short is filled up with rows not seen.
     #[must_use]
     pub fn load(chunks: impl IntoIterator<Item = (i32, Vec<u8>)>) -> Self {
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_is_no_row_number_is_never_seen() {
-        let mut seen = Seen::default();
+        let mut seen = Bitmap::default();
         for number in [0, -1, i64::MIN, i64::MAX] {
             assert!(!seen.insert(number) && !seen.contains(number), "{number}");
         }
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn chunks_hold_65536_numbers_in_8_kib() {
-        let mut seen = Seen::default();
+        let mut seen = Bitmap::default();
         for number in [1, 65_536, 65_537, 200_000] {
             assert!(seen.insert(number));
         }
@@ -176,14 +176,14 @@ mod tests {
 
     #[test]
     fn a_chunk_cut_short_is_filled_up_and_one_too_long_cut() {
-        let seen = Seen::load([(0, vec![0xff; 9]), (1, vec![0xff; 9_000]), (-1, vec![0xff])]);
+        let seen = Bitmap::load([(0, vec![0xff; 9]), (1, vec![0xff; 9_000]), (-1, vec![0xff])]);
         assert_eq!(seen.len(), 72 + 65_536);
         assert!(seen.contains(72) && !seen.contains(73) && seen.contains(131_072) && !seen.contains(131_073));
     }
 
     #[test]
     fn a_few_absent_rows_among_many_are_told() {
-        let mut seen = Seen::default();
+        let mut seen = Bitmap::default();
         for number in (1..=500_000).filter(|number| number % 100_000 != 0) {
             assert!(seen.insert(number));
         }
@@ -196,13 +196,13 @@ mod tests {
 
         #[test]
         fn it_agrees_with_a_set(numbers in proptest::collection::vec(1..70_000_i64, 0..400), until in -3..70_100_i64) {
-            let mut seen = Seen::default();
+            let mut seen = Bitmap::default();
             let mut set = BTreeSet::new();
             for number in numbers {
                 prop_assert_eq!(seen.insert(number), set.insert(number));
             }
             let absent: Vec<i64> = (1..=until).filter(|number| !set.contains(number)).collect();
-            for seen in [seen.clone(), Seen::load(seen.take_dirty())] {
+            for seen in [seen.clone(), Bitmap::load(seen.take_dirty())] {
                 prop_assert_eq!(seen.len(), set.len() as u64);
                 prop_assert_eq!(seen.absent_count(until), absent.len() as u64);
                 prop_assert_eq!(seen.absent(until).collect::<Vec<_>>(), absent.clone());

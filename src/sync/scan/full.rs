@@ -13,7 +13,7 @@ use crate::model::Listing;
 use crate::store::{Checkpoint, SweepState};
 use crate::sync::learn::locate::{Blocks, Builder};
 use crate::sync::round::{Heads, PageBatch, Round};
-use crate::sync::scan::bitmap::Seen as Bitmap;
+use crate::sync::scan::bitmap::Bitmap;
 use crate::sync::scan::insert_hint::InsertHint;
 use crate::sync::scan::reader::{Fetched, Reader, Scope};
 use crate::sync::scan::walk::{Doubt, SavedWalk, Step, Walk};
