@@ -41,7 +41,7 @@ use crate::model::{Listing, PerListing};
 use crate::store::{self, Ending, Store};
 use confirm::ask::Asks;
 use confirm::recently_seen::RecentlySeen;
-use confirm::recheck::Entry;
+use confirm::recheck::Recheck;
 use lead::is_key_accepted;
 use learn::skew::UpstreamClock;
 use report::RoundLog;
@@ -109,7 +109,7 @@ pub struct Syncer<U> {
     large: Arc<Mutex<()>>,
     recently_seen: RecentlySeen,
     /// Wallets that a round over the blocked ones left to the running round over all wallets, by id.
-    unlisted: Plain<BTreeMap<String, Entry>>,
+    unlisted: Plain<BTreeMap<String, Recheck>>,
     upstream_clock: UpstreamClock,
     /// Since when the rounds of this process over each listing have not been complete.
     incomplete_since: PerListing<Plain<Option<DateTime<Utc>>>>,

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 
 pub(super) use keep::{Heads, PageBatch};
 
-use super::confirm::recheck::{Entry, Reason};
+use super::confirm::recheck::{Reason, Recheck};
 use super::learn::memory::Memory;
 use super::learn::order::Place;
 use super::scan::bitmap::Bitmap;
@@ -66,11 +66,11 @@ pub(super) struct Round<'a, U> {
     /// When removals were accepted in this round.
     pub(super) accepted_at: Option<DateTime<Utc>>,
     /// Wallets that are in neither list. The rounds over all wallets decide whether they are gone.
-    pub(super) unlisted: Vec<Entry>,
+    pub(super) unlisted: Vec<Recheck>,
     /// How many unreadable items could not be kept for lack of room.
     pub(super) unkept: u64,
-    /// Hashes of the unreadable items that are counted already, and of the rows that a dry run has shown. Neither is stored, and
-    /// the next page may contain them again.
+    /// Hashes of the unreadable items that are counted already, and of the rows that a dry run has shown. Neither is
+    /// stored, and the next page may contain them again.
     pub(super) shown: HashSet<u64>,
 }
 
@@ -163,7 +163,7 @@ impl<'a, U: Upstream> Round<'a, U> {
         }
         for Want { user, id, reason } in std::mem::take(&mut self.wants) {
             let regressed = (reason == Reason::Regression).then(|| id.clone());
-            self.memory.rechecks.want(Entry { external_id: user, id, reason, first_seen_at: None, due_at: now });
+            self.memory.rechecks.want(Recheck { external_id: user, id, reason, first_seen_at: None, due_at: now });
             if let Some(id) = regressed {
                 self.memory.rechecks.regressed(&id, now);
             }

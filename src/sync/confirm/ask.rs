@@ -16,7 +16,7 @@ use crate::model::Listing;
 use crate::model::id::ExternalId;
 use crate::model::record::{Deposit, Wallet};
 use crate::store::Ending;
-use crate::sync::confirm::recheck::{CONFIRM_AFTER, Entry, Reason, Verdict};
+use crate::sync::confirm::recheck::{CONFIRM_AFTER, Confirmation, Reason, Recheck};
 use crate::sync::round::{Round, Want};
 use crate::sync::scan::reader::{Reader, Scope};
 use crate::sync::scan::walk::Walk;
@@ -48,7 +48,7 @@ pub(in crate::sync) struct Asks {
 /// A user whose rows are re-read. The first page is already requested.
 pub(in crate::sync) struct Question<U, R> {
     user: ExternalId,
-    entries: Vec<Entry>,
+    entries: Vec<Recheck>,
     asked_at: DateTime<Utc>,
     walk: Walk,
     reader: Reader<U, R>,
@@ -178,10 +178,10 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// The users to re-read now, with the rows in question, the longest due first.
-    fn due(&self) -> VecDeque<(String, Vec<Entry>)> {
+    fn due(&self) -> VecDeque<(String, Vec<Recheck>)> {
         let due = self.memory.rechecks.due(self.now());
         let mut places = BTreeMap::new();
-        let mut users: VecDeque<(String, Vec<Entry>)> = VecDeque::new();
+        let mut users: VecDeque<(String, Vec<Recheck>)> = VecDeque::new();
         for entry in due {
             let place = *places.entry(entry.external_id.clone()).or_insert(users.len());
             match users.get_mut(place) {
@@ -192,7 +192,7 @@ impl<U: Upstream> Round<'_, U> {
         users
     }
 
-    pub(in crate::sync) fn question<R: Source>(&self, user: ExternalId, entries: Vec<Entry>) -> Question<U, R> {
+    pub(in crate::sync) fn question<R: Source>(&self, user: ExternalId, entries: Vec<Recheck>) -> Question<U, R> {
         let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
         let mut reader =
             self.reader(Scope { user: Some(user.clone()), ..Scope::all(R::HOME, Priority::Recent) }, false);
@@ -248,7 +248,7 @@ impl<U: Upstream> Round<'_, U> {
             if self.syncer.recently_seen.take(&entry.id) {
                 self.memory.rechecks.seen_since(&entry.id);
             }
-            if self.memory.rechecks.seen_absent(&entry.id, asked_at) == Verdict::Confirmed {
+            if self.memory.rechecks.seen_absent(&entry.id, asked_at) == Confirmation::Confirmed {
                 gone.push(entry.id.clone());
                 continue;
             }
@@ -265,17 +265,17 @@ impl<U: Upstream> Round<'_, U> {
 
     /// Leaves a row that was not listed to a round that may judge it: of a wallet, the rounds over all wallets; of a
     /// row whose absence does not count now, a later round.
-    fn leave_unlisted<R: Source>(&mut self, entry: &Entry, asked_at: DateTime<Utc>) {
+    fn leave_unlisted<R: Source>(&mut self, entry: &Recheck, asked_at: DateTime<Utc>) {
         self.memory.rechecks.put_off(entry, asked_at + RETRY_UNPROVED_AFTER);
         if R::HOME != self.listing {
             self.syncer.recently_seen.expect(&entry.id);
-            self.unlisted.push(Entry {
+            self.unlisted.push(Recheck {
                 first_seen_at: Some(asked_at),
                 due_at: asked_at + CONFIRM_AFTER,
                 ..entry.clone()
             });
         } else if entry.reason != Reason::Absent {
-            let absent = Entry {
+            let absent = Recheck {
                 reason: Reason::Absent,
                 first_seen_at: None,
                 due_at: asked_at + RETRY_UNPROVED_AFTER,
@@ -288,7 +288,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Notes that the row is listed. One that stepped back waits until that is confirmed, and leaves once stored.
-    fn note_listed(&mut self, entry: &Entry, now: DateTime<Utc>) {
+    fn note_listed(&mut self, entry: &Recheck, now: DateTime<Utc>) {
         if entry.reason == Reason::Regression {
             self.memory.rechecks.put_off(entry, now + RETRY_UNPROVED_AFTER);
         } else {

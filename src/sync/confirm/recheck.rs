@@ -35,7 +35,7 @@ const REASONS: [Reason; 5] = [Reason::Absent, Reason::Regression, Reason::LeftNe
 
 /// A row to re-read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct Recheck {
     /// The user whose rows to request. Empty if not known: then the row waits until some page or full scan answers.
     pub external_id: String,
     /// The row; empty if all rows of the user are to be read.
@@ -48,23 +48,23 @@ pub struct Entry {
 
 /// Whether a state is confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Wait,
+pub enum Confirmation {
+    Pending,
     Confirmed,
 }
 
 /// The rows to re-read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<Entry>", into = "Vec<Entry>")]
+#[serde(from = "Vec<Recheck>", into = "Vec<Recheck>")]
 pub struct Rechecks {
     /// The key is the row, or the user if no row is named.
-    entries: BTreeMap<(String, Reason), Entry>,
+    entries: BTreeMap<(String, Reason), Recheck>,
 }
 
 impl Rechecks {
     /// Adds a row. One that already waits for the same reason stays as it was. False if there is no room: users who
     /// were active make room for all other reasons.
-    pub fn want(&mut self, entry: Entry) -> bool {
+    pub fn want(&mut self, entry: Recheck) -> bool {
         if self.entries.contains_key(&key(&entry)) {
             return true;
         }
@@ -91,18 +91,18 @@ impl Rechecks {
     /// Notes that a full scan, which began and ended at these times, did not list a row that waits to be confirmed as
     /// absent. If the row has no user to ask for, that counts as an answer. It confirms the absence if the scan began
     /// long enough after the first answer.
-    pub fn missed(&mut self, id: &str, (began_at, ended_at): (DateTime<Utc>, DateTime<Utc>)) -> Verdict {
+    pub fn missed(&mut self, id: &str, (began_at, ended_at): (DateTime<Utc>, DateTime<Utc>)) -> Confirmation {
         let entry = self.entries.get_mut(&(id.to_owned(), Reason::Absent));
-        let Some(entry) = entry.filter(|entry| entry.external_id.is_empty()) else { return Verdict::Wait };
+        let Some(entry) = entry.filter(|entry| entry.external_id.is_empty()) else { return Confirmation::Pending };
         match entry.first_seen_at {
             Some(first) if began_at - first >= CONFIRM_AFTER => {
                 self.present(id);
-                return Verdict::Confirmed;
+                return Confirmation::Confirmed;
             }
             // If the clock was set back, the earlier time counts.
             first => entry.first_seen_at = Some(first.map_or(ended_at, |first| first.min(ended_at))),
         }
-        Verdict::Wait
+        Confirmation::Pending
     }
 
     fn make_room(&mut self) -> bool {
@@ -113,9 +113,9 @@ impl Rechecks {
 
     /// The rows to re-read now, the longest due first. They stay due until a result is noted.
     #[must_use]
-    pub fn due(&self, now: DateTime<Utc>) -> Vec<Entry> {
-        let may_ask = |entry: &&Entry| entry.due_at <= now && !entry.external_id.is_empty();
-        let mut due: Vec<Entry> = self.entries.values().filter(may_ask).cloned().collect();
+    pub fn due(&self, now: DateTime<Utc>) -> Vec<Recheck> {
+        let may_ask = |entry: &&Recheck| entry.due_at <= now && !entry.external_id.is_empty();
+        let mut due: Vec<Recheck> = self.entries.values().filter(may_ask).cloned().collect();
         due.sort_by_key(|entry| entry.due_at);
         due
     }
@@ -129,12 +129,12 @@ impl Rechecks {
 
     /// Notes that the row was asked for and is not listed. The second time confirms it; then the row no longer waits,
     /// for any reason.
-    pub fn seen_absent(&mut self, id: &str, now: DateTime<Utc>) -> Verdict {
-        let verdict = self.seen(id, Reason::Absent, now);
-        if verdict == Verdict::Confirmed {
+    pub fn seen_absent(&mut self, id: &str, now: DateTime<Utc>) -> Confirmation {
+        let confirmation = self.seen(id, Reason::Absent, now);
+        if confirmation == Confirmation::Confirmed {
             self.present(id);
         }
-        verdict
+        confirmation
     }
 
     /// Notes that the row was listed since it was seen absent: the next answer without it counts as the first.
@@ -157,19 +157,19 @@ impl Rechecks {
     }
 
     /// Removes an entry that is settled.
-    pub fn done(&mut self, entry: &Entry) {
+    pub fn done(&mut self, entry: &Recheck) {
         self.entries.remove(&key(entry));
     }
 
     /// Puts an entry off, because the answer proved nothing.
-    pub fn put_off(&mut self, entry: &Entry, until: DateTime<Utc>) {
+    pub fn put_off(&mut self, entry: &Recheck, until: DateTime<Utc>) {
         if let Some(entry) = self.entries.get_mut(&key(entry)) {
             entry.due_at = until;
         }
     }
 
     /// Leaves a row to the full scans, because the server does not filter by user.
-    pub fn cannot_ask(&mut self, entry: &Entry) {
+    pub fn cannot_ask(&mut self, entry: &Recheck) {
         if let Some(entry) = self.entries.get_mut(&key(entry)) {
             entry.external_id.clear();
         }
@@ -177,7 +177,7 @@ impl Rechecks {
 
     /// Notes that the row was seen in a state that it had left. If that is confirmed, it stays so until the row is
     /// called present.
-    pub fn regressed(&mut self, id: &str, now: DateTime<Utc>) -> Verdict {
+    pub fn regressed(&mut self, id: &str, now: DateTime<Utc>) -> Confirmation {
         self.seen(id, Reason::Regression, now)
     }
 
@@ -201,31 +201,31 @@ impl Rechecks {
         self.entries.is_empty()
     }
 
-    fn seen(&mut self, id: &str, reason: Reason, now: DateTime<Utc>) -> Verdict {
+    fn seen(&mut self, id: &str, reason: Reason, now: DateTime<Utc>) -> Confirmation {
         if !self.entries.contains_key(&(id.to_owned(), reason)) {
             let others = REASONS.iter().filter_map(|reason| self.entries.get(&(id.to_owned(), *reason)));
             let external_id =
                 others.map(|entry| entry.external_id.clone()).find(|id| !id.is_empty()).unwrap_or_default();
-            let entry = Entry { external_id, id: id.to_owned(), reason, first_seen_at: None, due_at: now };
+            let entry = Recheck { external_id, id: id.to_owned(), reason, first_seen_at: None, due_at: now };
             // If there is no room, each sighting counts as the first.
             self.want(entry);
         }
-        let Some(entry) = self.entries.get_mut(&(id.to_owned(), reason)) else { return Verdict::Wait };
+        let Some(entry) = self.entries.get_mut(&(id.to_owned(), reason)) else { return Confirmation::Pending };
         // If the clock was set back, the earlier time counts.
         let first = entry.first_seen_at.map_or(now, |first| first.min(now));
         entry.first_seen_at = Some(first);
         entry.due_at = first + CONFIRM_AFTER;
-        if now - first >= CONFIRM_AFTER { Verdict::Confirmed } else { Verdict::Wait }
+        if now - first >= CONFIRM_AFTER { Confirmation::Confirmed } else { Confirmation::Pending }
     }
 }
 
-fn key(entry: &Entry) -> (String, Reason) {
+fn key(entry: &Recheck) -> (String, Reason) {
     let id = if entry.id.is_empty() { format!("user {}", entry.external_id) } else { entry.id.clone() };
     (id, entry.reason)
 }
 
-impl From<Vec<Entry>> for Rechecks {
-    fn from(entries: Vec<Entry>) -> Self {
+impl From<Vec<Recheck>> for Rechecks {
+    fn from(entries: Vec<Recheck>) -> Self {
         let mut rechecks = Self::default();
         for entry in entries {
             rechecks.want(entry);
@@ -234,7 +234,7 @@ impl From<Vec<Entry>> for Rechecks {
     }
 }
 
-impl From<Rechecks> for Vec<Entry> {
+impl From<Rechecks> for Vec<Recheck> {
     fn from(rechecks: Rechecks) -> Self {
         rechecks.entries.into_values().collect()
     }
@@ -250,21 +250,21 @@ mod tests {
         DateTime::UNIX_EPOCH + TimeDelta::seconds(second)
     }
 
-    fn entry(id: &str, reason: Reason, due: i64) -> Entry {
-        Entry { external_id: format!("of {id}"), id: id.to_owned(), reason, first_seen_at: None, due_at: at(due) }
+    fn entry(id: &str, reason: Reason, due: i64) -> Recheck {
+        Recheck { external_id: format!("of {id}"), id: id.to_owned(), reason, first_seen_at: None, due_at: at(due) }
     }
 
-    fn ids(entries: Vec<Entry>) -> Vec<String> {
+    fn ids(entries: Vec<Recheck>) -> Vec<String> {
         entries.into_iter().map(|entry| entry.id).collect()
     }
 
     #[test]
     fn an_answer_that_was_refuted_is_not_confirmed_by_the_next() {
         let mut rechecks = Rechecks::default();
-        assert_eq!(rechecks.seen_absent("a", at(0)), Verdict::Wait);
+        assert_eq!(rechecks.seen_absent("a", at(0)), Confirmation::Pending);
         rechecks.seen_since("a");
-        assert_eq!(rechecks.seen_absent("a", at(31)), Verdict::Wait);
-        assert_eq!(rechecks.seen_absent("a", at(61)), Verdict::Confirmed);
+        assert_eq!(rechecks.seen_absent("a", at(31)), Confirmation::Pending);
+        assert_eq!(rechecks.seen_absent("a", at(61)), Confirmation::Confirmed);
         assert!(!rechecks.waits("a", Reason::Absent));
     }
 
@@ -293,38 +293,38 @@ mod tests {
     fn a_row_is_gone_when_two_answers_half_a_minute_apart_say_so() {
         let mut rechecks = Rechecks::default();
         rechecks.want(entry("a", Reason::Absent, 0));
-        assert_eq!(rechecks.seen_absent("a", at(1)), Verdict::Wait);
+        assert_eq!(rechecks.seen_absent("a", at(1)), Confirmation::Pending);
         assert!(rechecks.due(at(30)).is_empty());
-        assert_eq!(rechecks.seen_absent("a", at(30)), Verdict::Wait);
+        assert_eq!(rechecks.seen_absent("a", at(30)), Confirmation::Pending);
         assert_eq!(ids(rechecks.due(at(31))), ["a"]);
-        assert_eq!(rechecks.seen_absent("a", at(31)), Verdict::Confirmed);
+        assert_eq!(rechecks.seen_absent("a", at(31)), Confirmation::Confirmed);
         assert!(rechecks.is_empty());
     }
 
     #[test]
     fn a_row_that_cannot_be_asked_about_is_gone_when_two_full_scans_half_a_minute_apart_missed_it() {
         let mut rechecks = Rechecks::default();
-        assert_eq!(rechecks.missed("a", (at(0), at(9))), Verdict::Wait, "nobody asked");
+        assert_eq!(rechecks.missed("a", (at(0), at(9))), Confirmation::Pending, "nobody asked");
         rechecks.want(entry("a", Reason::Absent, 0));
         assert_eq!(
             [0, 99].map(|began| rechecks.missed("a", (at(began), at(began)))),
-            [Verdict::Wait; 2],
+            [Confirmation::Pending; 2],
             "it can be asked"
         );
         rechecks.cannot_ask(&entry("a", Reason::Absent, 0));
         assert!(rechecks.due(at(99)).is_empty());
-        assert_eq!(rechecks.missed("a", (at(0), at(9))), Verdict::Wait);
-        assert_eq!(rechecks.missed("a", (at(38), at(50))), Verdict::Wait, "it may have left at 9");
-        assert_eq!(rechecks.missed("a", (at(39), at(50))), Verdict::Confirmed);
+        assert_eq!(rechecks.missed("a", (at(0), at(9))), Confirmation::Pending);
+        assert_eq!(rechecks.missed("a", (at(38), at(50))), Confirmation::Pending, "it may have left at 9");
+        assert_eq!(rechecks.missed("a", (at(39), at(50))), Confirmation::Confirmed);
         assert!(rechecks.is_empty());
     }
 
     #[test]
     fn a_row_that_is_back_in_between_is_not_gone() {
         let mut rechecks = Rechecks::default();
-        assert_eq!(rechecks.seen_absent("a", at(0)), Verdict::Wait);
+        assert_eq!(rechecks.seen_absent("a", at(0)), Confirmation::Pending);
         rechecks.present("a");
-        assert_eq!(rechecks.seen_absent("a", at(40)), Verdict::Wait);
+        assert_eq!(rechecks.seen_absent("a", at(40)), Confirmation::Pending);
     }
 
     #[test]
@@ -340,13 +340,13 @@ mod tests {
     #[test]
     fn a_regression_holds_until_it_is_applied_or_taken_back() {
         let mut rechecks = Rechecks::default();
-        assert_eq!(rechecks.regressed("a", at(0)), Verdict::Wait);
+        assert_eq!(rechecks.regressed("a", at(0)), Confirmation::Pending);
         assert!(rechecks.confirmed_regressions(at(29)).is_empty());
         assert_eq!(rechecks.confirmed_regressions(at(30)), HashSet::from(["a".to_owned()]));
-        assert_eq!(rechecks.regressed("a", at(30)), Verdict::Confirmed);
-        assert_eq!(rechecks.regressed("a", at(31)), Verdict::Confirmed);
+        assert_eq!(rechecks.regressed("a", at(30)), Confirmation::Confirmed);
+        assert_eq!(rechecks.regressed("a", at(31)), Confirmation::Confirmed);
         rechecks.present("a");
-        assert_eq!(rechecks.regressed("a", at(32)), Verdict::Wait);
+        assert_eq!(rechecks.regressed("a", at(32)), Confirmation::Pending);
         // Nobody knows whom to ask for.
         assert!(rechecks.due(at(99)).is_empty());
     }
@@ -356,14 +356,14 @@ mod tests {
         let mut rechecks = Rechecks::default();
         rechecks.want(entry("a", Reason::Absent, 0));
         rechecks.seen_absent("a", at(1_000));
-        assert_eq!(rechecks.seen_absent("a", at(10)), Verdict::Wait);
+        assert_eq!(rechecks.seen_absent("a", at(10)), Confirmation::Pending);
         assert_eq!(ids(rechecks.due(at(40))), ["a"]);
-        assert_eq!(rechecks.seen_absent("a", at(40)), Verdict::Confirmed);
+        assert_eq!(rechecks.seen_absent("a", at(40)), Confirmation::Confirmed);
     }
 
     #[test]
     fn active_users_make_way_and_the_number_is_bounded() {
-        let user = |n: i64| Entry { id: String::new(), ..entry(&n.to_string(), Reason::Active, n) };
+        let user = |n: i64| Recheck { id: String::new(), ..entry(&n.to_string(), Reason::Active, n) };
         let mut rechecks = Rechecks::default();
         let most = i64::try_from(MAX_ENTRIES).unwrap();
         (0..most).for_each(|n| assert!(rechecks.want(user(n))));
@@ -385,7 +385,7 @@ mod tests {
             let mut rechecks = Rechecks::default();
             for (id, external_id, reason, was_seen) in entries {
                 let first_seen_at = was_seen.then(|| at(7));
-                rechecks.want(Entry { external_id, id, reason: REASONS[reason], first_seen_at, due_at: at(9) });
+                rechecks.want(Recheck { external_id, id, reason: REASONS[reason], first_seen_at, due_at: at(9) });
             }
             let text = serde_json::to_string(&rechecks).unwrap();
             prop_assert_eq!(serde_json::from_str::<Rechecks>(&text).unwrap(), rechecks);

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::model::Listing;
 use crate::store::{Ending, HeldRemovals, Whereabouts};
-use crate::sync::confirm::recheck::{Entry, Reason, Verdict};
+use crate::sync::confirm::recheck::{Confirmation, Reason, Recheck};
 use crate::sync::confirm::removals::Absent;
 use crate::sync::learn::memory::Memory;
 use crate::sync::round::Round;
@@ -72,7 +72,7 @@ impl<U: Upstream> Round<'_, U> {
         // single row.
         let is_kept = self.options.ending == Ending::Commit && !self.is_guest();
         if is_kept && !scan.disorder() && !self.memory.removals.is_suspended() {
-            gone.retain(|id| self.memory.rechecks.missed(id, times) == Verdict::Confirmed);
+            gone.retain(|id| self.memory.rechecks.missed(id, times) == Confirmation::Confirmed);
             absent -= self.mark_missing::<R>(gone, scan.started_at).await?;
         }
         self.admit_removals::<R>().await?;
@@ -158,7 +158,7 @@ impl<U: Upstream> Round<'_, U> {
     /// Leaves wallets to the round over all wallets that is running, which takes them when it ends. Waiting for it here
     /// would keep the blocked wallets from being read for as long. They wait in this memory as well until that round is
     /// stored.
-    async fn leave_to_running_round(&mut self, unlisted: Vec<Entry>) -> Result<(), Error> {
+    async fn leave_to_running_round(&mut self, unlisted: Vec<Recheck>) -> Result<(), Error> {
         let stored = Memory::of(&self.syncer.store.progress(Listing::Wallets).await?).rechecks;
         for entry in unlisted {
             if stored.waits(&entry.id, Reason::Absent) {
@@ -186,9 +186,9 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Has a wallet confirmed as absent that a round over the blocked ones did not find. False if there is no room.
-    fn want_absent(&mut self, entry: Entry, absence_counts: bool) -> bool {
+    fn want_absent(&mut self, entry: Recheck, absence_counts: bool) -> bool {
         let first_seen_at = entry.first_seen_at.filter(|_| absence_counts);
-        self.memory.rechecks.want(Entry { reason: Reason::Absent, first_seen_at, ..entry })
+        self.memory.rechecks.want(Recheck { reason: Reason::Absent, first_seen_at, ..entry })
     }
 
     /// Stores how many rows are held back, if that has changed.
