@@ -49,7 +49,7 @@ use round::Round;
 use scan::reader::{PageBytes, Sizes};
 use scan::sweep::{Sweeping, Wanted};
 use tail::further::Turns;
-use tail::news::News;
+use tail::new_deposits::NewDeposits;
 use upstream::Source;
 
 /// The settings of the engine.
@@ -97,7 +97,7 @@ pub struct Syncer<U> {
     /// What the last round over each listing left to be re-read.
     asks: PerListing<Plain<Asks>>,
     /// The list of new deposits.
-    news: Plain<News>,
+    new_deposits: Plain<NewDeposits>,
     /// The turns of reads that no round needs (see [`tail::further`]).
     turns: Plain<Turns>,
     /// Users whose wallets have changed: their deposits may have changed, too.
@@ -191,7 +191,7 @@ impl<U: Upstream> Syncer<U> {
             sweeps: Default::default(),
             wanted: Wanted::default(),
             asks: Default::default(),
-            news: Plain::default(),
+            new_deposits: Plain::default(),
             turns: Plain::default(),
             hints: Plain::default(),
             watching: Plain::default(),

@@ -5,7 +5,7 @@
 pub mod ends;
 pub(in crate::sync) mod few;
 pub(in crate::sync) mod further;
-pub(in crate::sync) mod news;
+pub(in crate::sync) mod new_deposits;
 pub(in crate::sync) mod read_ends;
 pub(in crate::sync) mod recent;
 pub mod watch;

@@ -12,7 +12,7 @@ use crate::store::{Batch, Checkpoint, Ending, Fate, Regressions};
 use crate::sync::confirm::recheck::Reason;
 use crate::sync::learn::skew::MAX_FUTURE;
 use crate::sync::scan::reader::{Fetched, Turn};
-use crate::sync::tail::news;
+use crate::sync::tail::new_deposits;
 use crate::sync::upstream::{Milestone, Source, Upstream};
 use crate::sync::{Error, hash};
 
@@ -97,7 +97,7 @@ impl<U: Upstream> Round<'_, U> {
         let names: Vec<_> = if is_stored && !watched { Vec::new() } else { records.iter().map(name).collect() };
         let unsettled = if is_stored { Vec::new() } else { self.deposits_of(&records) };
         let is_news = matches!(announce, Announce::News) && self.options.ending == Ending::Commit;
-        let new = news::made_at(&records, now);
+        let new = new_deposits::made_at(&records, now);
         let batch = Batch {
             records,
             heads: Some(heads),

@@ -2,8 +2,8 @@
 //!
 //! Lumo does not report that a row deep in the list has changed; a sweep notices it when it gets there. More important
 //! rows are read sooner: deposits of the last hour in every round, of the last day every 10 minutes, of the last week
-//! every hour; those in status `new` ([`crate::sync::tail::news`]); and all rows of a user of whom one was seen to
-//! change, to disappear, or to step back ([`crate::sync::confirm::ask`]).
+//! every hour; those in status `new` ([`crate::sync::tail::new_deposits`]); and all rows of a user of whom one was seen
+//! to change, to disappear, or to step back ([`crate::sync::confirm::ask`]).
 
 use std::collections::HashSet;
 
@@ -55,7 +55,7 @@ impl<U: Upstream> Round<'_, U> {
     pub(in crate::sync) async fn recent_rows<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         if self.listing == Listing::Deposits && !self.is_read_whole {
             self.young::<R>(stop).await?;
-            self.new_ones_in_turn::<R>(stop).await?;
+            self.new_deposits_in_turn::<R>(stop).await?;
         }
         self.ask_again::<R>(stop).await
     }

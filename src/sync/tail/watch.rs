@@ -162,7 +162,7 @@ impl<U: Upstream> Round<'_, U> {
         }
         let is_many = users.len() as u64 > most;
         if is_many {
-            self.new_ones::<R>(stop).await?;
+            self.new_deposits::<R>(stop).await?;
         }
         let left = most.saturating_sub(self.tally.requests);
         let asked = lock(&self.syncer.watching).next(users, usize::try_from(left).unwrap_or(usize::MAX));

@@ -29,7 +29,7 @@ const ROWS_PER_QUERY: u64 = 500;
 
 /// What is known of the list.
 #[derive(Debug, Default)]
-pub(in crate::sync) struct News {
+pub(in crate::sync) struct NewDeposits {
     /// The unfinished reading that the next round continues.
     reading: Option<Box<Reading>>,
     /// The length of the list when it was last read whole, if nothing in it has changed since.
@@ -49,7 +49,7 @@ struct Reading {
     oldest_before: Option<DateTime<Utc>>,
 }
 
-impl News {
+impl NewDeposits {
     /// Begins to read the list, or continues. From the beginning on, it notes which deposits are seen in this status.
     fn begin(&mut self, walk: Walk, known_until: i64) -> Box<Reading> {
         self.reading.take().unwrap_or_else(|| {
@@ -95,59 +95,64 @@ impl<U> Syncer<U> {
         let new = || made_at.iter().zip(fates).filter_map(|(made_at, fate)| Some(((*made_at)?, *fate)));
         if let Some(oldest) = new().map(|(made_at, _)| made_at).min() {
             let has_moved = new().any(|(_, fate)| fate != Fate::Known);
-            lock(&self.news).note(oldest, has_moved);
+            lock(&self.new_deposits).note(oldest, has_moved);
         }
     }
 }
 
 impl<U: Upstream> Round<'_, U> {
     /// Reads the list as far as is necessary.
-    pub(in crate::sync) async fn new_ones_in_turn<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+    pub(in crate::sync) async fn new_deposits_in_turn<R: Source>(
+        &mut self,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
         // A round in which nothing happens takes at most two requests.
         if self.looks_behind {
             return Ok(());
         }
         let read_to = self.edge.map(|edge| edge.created_at);
         let (is_still, is_covered) = {
-            let news = lock(&self.syncer.news);
-            (news.still.is_some(), news.is_covered(read_to))
+            let list = lock(&self.syncer.new_deposits);
+            (list.still.is_some(), list.is_covered(read_to))
         };
         match (is_still, is_covered) {
-            (false, _) => self.new_ones::<R>(stop).await,
+            (false, _) => self.new_deposits::<R>(stop).await,
             (true, true) if self.is_few() || !self.syncer.may_look(Look::New) => Ok(()),
-            (true, _) => self.look_at_new_ones::<R>(stop).await,
+            (true, _) => self.first_page_of_new_deposits::<R>(stop).await,
         }
     }
 
     /// Reads the first page of a list that had not changed, and the rest if it has.
-    async fn look_at_new_ones<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        let read = self.read_new_ones::<R>(1, stop).await;
-        let read = read.inspect_err(|_| lock(&self.syncer.news).still = None)?;
+    async fn first_page_of_new_deposits<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+        let read = self.read_new_deposits::<R>(1, stop).await;
+        let read = read.inspect_err(|_| lock(&self.syncer.new_deposits).still = None)?;
         let Some((look, reached)) = read else { return Ok(()) };
         if !matches!(reached, Reached::Paused) {
-            return self.end_new_ones(&look, reached).await;
+            return self.end_new_deposits(&look, reached).await;
         }
-        let lies_still = lock(&self.syncer.news).lies_still(look);
-        if lies_still { Ok(()) } else { self.new_ones::<R>(stop).await }
+        let lies_still = lock(&self.syncer.new_deposits).lies_still(look);
+        if lies_still { Ok(()) } else { self.new_deposits::<R>(stop).await }
     }
 
     /// Reads the list, and at its end notes the deposits to re-read because they have left it. What does not fit into
     /// one round is read in the next.
-    pub(in crate::sync) async fn new_ones<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        let Some((reading, reached)) = self.read_new_ones::<R>(MAX_PAGES_PER_ROUND, stop).await? else { return Ok(()) };
+    pub(in crate::sync) async fn new_deposits<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+        let Some((reading, reached)) = self.read_new_deposits::<R>(MAX_PAGES_PER_ROUND, stop).await? else {
+            return Ok(());
+        };
         if let Reached::Paused = reached {
             tracing::info!(
                 listing = %self.listing, read = reading.seen.len(),
                 "there are many deposits in status `new`; the next round reads on"
             );
-            lock(&self.syncer.news).reading = Some(reading);
+            lock(&self.syncer.new_deposits).reading = Some(reading);
             return Ok(());
         }
-        self.end_new_ones(&reading, reached).await
+        self.end_new_deposits(&reading, reached).await
     }
 
     /// Reads at most `most` further pages of the list; none if the server does not filter.
-    async fn read_new_ones<R: Source>(
+    async fn read_new_deposits<R: Source>(
         &mut self,
         most: u64,
         stop: &CancellationToken,
@@ -157,7 +162,7 @@ impl<U: Upstream> Round<'_, U> {
         }
         let known_until = self.syncer.store.row_counts(self.listing).await?.last_row_no;
         let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
-        let mut reading = lock(&self.syncer.news).begin(walk, known_until);
+        let mut reading = lock(&self.syncer.new_deposits).begin(walk, known_until);
         let scope = Scope { status: Some(NEW.to_owned()), ..Scope::all(self.listing, Priority::Recent) };
         let only = |record: &R| record.status().is_none_or(|status| status == NEW);
         let reader = self.reader(scope, false);
@@ -166,15 +171,15 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Evaluates a reading that has ended.
-    async fn end_new_ones(&mut self, reading: &Reading, reached: Reached) -> Result<(), Error> {
-        lock(&self.syncer.news).still = None;
+    async fn end_new_deposits(&mut self, reading: &Reading, reached: Reached) -> Result<(), Error> {
+        lock(&self.syncer.new_deposits).still = None;
         match reached {
             Reached::Ended => {
                 let has_left = self.note_left(reading).await?;
                 // A deposit that left the list during the reading was seen, and `total` no longer counts it.
                 let length = u64::try_from(reading.seen.len()).unwrap_or(u64::MAX);
                 let is_still = !has_left && reading.walk.total() == Some(length);
-                lock(&self.syncer.news).still = is_still.then_some(length);
+                lock(&self.syncer.new_deposits).still = is_still.then_some(length);
             }
             Reached::NotFiltered => {
                 tracing::warn!(
@@ -227,47 +232,47 @@ mod tests {
 
     #[test]
     fn a_deposit_is_covered_that_is_no_older_than_what_the_round_reads() {
-        let mut news = News::default();
-        assert!(news.is_covered(None), "there is none");
-        news.note(at(10), false);
-        news.note(at(20), false);
-        let covered = [9, 10, 11].map(|read_to| news.is_covered(Some(at(read_to))));
-        assert_eq!((covered, news.is_covered(None)), ([true, true, false], false));
+        let mut list = NewDeposits::default();
+        assert!(list.is_covered(None), "there is none");
+        list.note(at(10), false);
+        list.note(at(20), false);
+        let covered = [9, 10, 11].map(|read_to| list.is_covered(Some(at(read_to))));
+        assert_eq!((covered, list.is_covered(None)), ([true, true, false], false));
     }
 
     /// A reading of a page of two rows, with this `total`.
-    fn look(news: &mut News, total: u64) -> Box<Reading> {
-        let mut look = news.begin(Walk::new(2, None), 0);
+    fn look(list: &mut NewDeposits, total: u64) -> Box<Reading> {
+        let mut look = list.begin(Walk::new(2, None), 0);
         look.walk.absorb(&Seen { returned: 2, ids: vec![1, 2], total: Some(total) });
         look
     }
 
     #[test]
     fn a_look_that_tells_nothing_new_leaves_what_was_known() {
-        let mut news = News { still: Some(9), ..News::default() };
-        news.note(at(10), false);
-        let nothing_new = look(&mut news, 9);
-        news.note(at(20), false);
-        assert!(news.lies_still(nothing_new));
-        assert_eq!((news.still, news.oldest, news.reading.is_none()), (Some(9), Some(at(10)), true));
+        let mut list = NewDeposits { still: Some(9), ..NewDeposits::default() };
+        list.note(at(10), false);
+        let nothing_new = look(&mut list, 9);
+        list.note(at(20), false);
+        assert!(list.lies_still(nothing_new));
+        assert_eq!((list.still, list.oldest, list.reading.is_none()), (Some(9), Some(at(10)), true));
     }
 
     #[test]
     fn from_a_look_that_tells_of_fewer_a_reading_goes_on_and_counts_anew() {
-        let mut news = News { still: Some(9), ..News::default() };
-        news.note(at(10), false);
-        let one_less = look(&mut news, 8);
-        news.note(at(20), false);
-        assert!(!news.lies_still(one_less));
-        assert_eq!((news.still, news.oldest, news.reading.is_some()), (None, Some(at(20)), true));
+        let mut list = NewDeposits { still: Some(9), ..NewDeposits::default() };
+        list.note(at(10), false);
+        let one_less = look(&mut list, 8);
+        list.note(at(20), false);
+        assert!(!list.lies_still(one_less));
+        assert_eq!((list.still, list.oldest, list.reading.is_some()), (None, Some(at(20)), true));
     }
 
     #[test]
     fn a_list_in_which_something_has_moved_is_not_still() {
-        let mut news = News { still: Some(3), ..News::default() };
-        news.note(at(10), false);
-        assert_eq!(news.still, Some(3));
-        news.note(at(10), true);
-        assert_eq!(news.still, None);
+        let mut list = NewDeposits { still: Some(3), ..NewDeposits::default() };
+        list.note(at(10), false);
+        assert_eq!(list.still, Some(3));
+        list.note(at(10), true);
+        assert_eq!(list.still, None);
     }
 }
