@@ -4,6 +4,7 @@
 
 pub mod bitmap;
 pub(in crate::sync) mod conclude;
+pub(in crate::sync) mod filtered;
 pub(in crate::sync) mod full;
 pub(in crate::sync) mod insert_hint;
 pub(in crate::sync) mod reader;

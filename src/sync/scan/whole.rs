@@ -6,10 +6,10 @@ use crate::lumo::Priority;
 use crate::model::Listing;
 use crate::sync::learn::gap::{counts_more, gap_of};
 use crate::sync::round::Round;
+use crate::sync::scan::filtered::Listed;
 use crate::sync::scan::full::{FullScan, Purpose, Scanned};
 use crate::sync::scan::reader::Scope;
 use crate::sync::scan::walk::{Doubt, Walk};
-use crate::sync::tail::recent::Listed;
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Ended, Error};
 

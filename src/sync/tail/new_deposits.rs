@@ -13,10 +13,10 @@ use crate::lumo::Priority;
 use crate::store::{Fate, Whereabouts};
 use crate::sync::confirm::recheck::Reason;
 use crate::sync::round::Round;
+use crate::sync::scan::filtered::Reached;
 use crate::sync::scan::reader::Scope;
 use crate::sync::scan::walk::Walk;
 use crate::sync::tail::further::Look;
-use crate::sync::tail::recent::Reached;
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Error, Syncer, lock};
 

@@ -15,7 +15,7 @@ use crate::model::record::Deposit;
 use crate::store::{Fate, Progress};
 use crate::sync::learn::memory::Memory;
 use crate::sync::round::Round;
-use crate::sync::tail::recent::Listed;
+use crate::sync::scan::filtered::Listed;
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Error, Options, Running, Syncer, lock};
 
