@@ -131,12 +131,6 @@ impl<'a, U: Upstream> Round<'a, U> {
         self.right == Right::Guest
     }
 
-    /// The page size that the server is known to keep to.
-    pub(super) fn known_cap(&self) -> Option<u32> {
-        let cap = self.progress.page_limit.and_then(|cap| u32::try_from(cap).ok());
-        cap.or(self.memory.page)
-    }
-
     /// Notes where in the list new rows appeared: that shows its order.
     pub(super) fn note_places(&mut self, offset: u64, fates: &[Fate], total: Option<u64>) {
         let Some(total) = total.filter(|_| self.progress.import_done_at.is_some()) else { return };

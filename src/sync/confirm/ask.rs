@@ -193,7 +193,7 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     pub(in crate::sync) fn question<R: Source>(&self, user: ExternalId, entries: Vec<Recheck>) -> Question<U, R> {
-        let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
+        let walk = self.walk();
         let mut reader =
             self.reader(Scope { user: Some(user.clone()), ..Scope::all(R::HOME, Priority::Recent) }, false);
         let asked_at = self.now();
@@ -320,7 +320,7 @@ impl<U: Upstream> Round<'_, U> {
             Listing::Blocked => self.syncer.wallets_listed()?,
             _ => self.memory.length,
         };
-        let page = u64::from(self.known_cap().unwrap_or(self.syncer.settings.page_size));
+        let page = u64::from(self.page_limit());
         (rows > 0).then(|| rows / page.saturating_sub(4).max(1) + 1)
     }
 
@@ -330,7 +330,7 @@ impl<U: Upstream> Round<'_, U> {
         let now = self.now();
         let due = self.memory.rechecks.due(now);
         let pages = self.home_pages().unwrap_or(0) * 2;
-        let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
+        let walk = self.walk();
         let reader = self.reader(Scope::all(R::HOME, Priority::Recent), false);
         let Listed::Whole(found) = self.all_of::<R>(walk, reader, pages, &|_| true, stop).await? else {
             return Ok(false);
@@ -362,7 +362,7 @@ impl<U: Upstream> Round<'_, U> {
         }
         // A wallet that is unblocked between the two readings is in neither, but then it is in the first list.
         for listing in [Listing::Blocked, R::HOME] {
-            let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
+            let walk = self.walk();
             let reader =
                 self.reader(Scope { user: Some(user.clone()), ..Scope::all(listing, Priority::Recent) }, false);
             match self.all_of::<R>(walk, reader, MAX_PAGES_OF_A_USER, &only, stop).await? {

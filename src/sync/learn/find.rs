@@ -38,7 +38,7 @@ impl<U: Upstream> Round<'_, U> {
                 }
                 LocateStep::Stretch { from, until } => {
                     let page_size = self.syncer.settings.page_size;
-                    let mut stretch = Stretch::new(page_size, self.known_cap(), from, until);
+                    let mut stretch = Stretch::new(page_size, self.known_page_size(), from, until);
                     let mut next = Some(stretch.next());
                     while let Some(read) = next {
                         let Some(seen) = self.probe(&mut reader, read, stop).await? else { return Ok(false) };

@@ -1,14 +1,30 @@
-//! Reads pages for a round: counts their requests, and waits no longer once the process is to end.
+//! Reads pages for a round: in the size that the server takes, with their requests counted, until the process ends.
 
 use tokio_util::sync::CancellationToken;
 
 use super::Round;
 use crate::lumo;
 use crate::sync::scan::reader::{Fetched, Reader, Scope};
-use crate::sync::scan::walk::Read;
+use crate::sync::scan::walk::{Read, Walk};
 use crate::sync::upstream::{Source, Upstream};
 
 impl<U: Upstream> Round<'_, U> {
+    /// The page size that the server is known to keep to, as full scans have learned it.
+    pub(in crate::sync) fn known_page_size(&self) -> Option<u32> {
+        let limit = self.progress.page_limit.and_then(|limit| u32::try_from(limit).ok());
+        limit.or(self.memory.page)
+    }
+
+    /// The `limit` to request.
+    pub(in crate::sync) fn page_limit(&self) -> u32 {
+        self.known_page_size().unwrap_or(self.syncer.settings.page_size)
+    }
+
+    /// A walk from the first row on, in pages of the size that the server is known to keep to.
+    pub(in crate::sync) fn walk(&self) -> Walk {
+        Walk::new(self.syncer.settings.page_size, self.known_page_size())
+    }
+
     /// A reader of this round's pages. An eager one requests more pages than may be in flight at a time.
     pub(in crate::sync) fn reader<R: Source>(&self, scope: Scope, eager: bool) -> Reader<U, R> {
         let settings = &self.syncer.settings;

@@ -70,7 +70,7 @@ impl<U: Upstream> Round<'_, U> {
     /// Whether the list has at most `pages` pages, as far as is known.
     pub(in crate::sync) fn has_at_most(&self, pages: u64) -> bool {
         let total = self.progress.last_total.and_then(|total| u64::try_from(total).ok()).unwrap_or(0);
-        let page = u64::from(self.known_cap().unwrap_or(self.syncer.settings.page_size));
+        let page = u64::from(self.page_limit());
         self.memory.length.max(total) <= pages * page
     }
 

@@ -20,7 +20,8 @@ impl<U: Upstream> Round<'_, U> {
         ended: Result<(), Doubt>,
     ) -> Result<Option<String>, Error> {
         let settings = &self.syncer.settings;
-        self.progress.page_limit = scan.walk.learned_cap(settings.page_size).and_then(|cap| i32::try_from(cap).ok());
+        let limit = scan.walk.learned_limit(settings.page_size);
+        self.progress.page_limit = limit.and_then(|limit| i32::try_from(limit).ok());
         self.memory.page = scan.walk.page_size().or(self.memory.page);
         self.memory.only_page = scan.walk.only_page().filter(|_| ended.is_ok());
         self.progress.last_total = self.tally.total.and_then(|total| i64::try_from(total).ok());

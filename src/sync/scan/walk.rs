@@ -14,9 +14,9 @@
 mod bare;
 mod budget;
 mod only;
+mod page_size;
 mod same;
 mod saved;
-mod size;
 mod step;
 mod window;
 
@@ -80,17 +80,17 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// A walk from offset 0. `known_cap` is the page size that the server is known to give, if it is below `limit`.
+    /// A walk from offset 0. `known_page_size` is what the server is known to give, if it is below `limit`.
     #[must_use]
-    pub fn new(limit: u32, known_cap: Option<u32>) -> Self {
-        Self::starting_at(limit, known_cap, 0)
+    pub fn new(limit: u32, known_page_size: Option<u32>) -> Self {
+        Self::starting_at(limit, known_page_size, 0)
     }
 
     /// A walk from an offset inside the list. Its first page always begins the chain. When the end is proved, every row
     /// was seen that was listed throughout and lies after the first row of the chain.
     #[must_use]
-    pub fn starting_at(limit: u32, known_cap: Option<u32>, offset: u64) -> Self {
-        let limit = known_cap.map_or(limit, |cap| cap.min(limit)).max(1);
+    pub fn starting_at(limit: u32, known_page_size: Option<u32>, offset: u64) -> Self {
+        let limit = known_page_size.map_or(limit, |size| size.min(limit)).max(1);
         Self {
             limit,
             start: offset,
@@ -101,7 +101,7 @@ impl Walk {
             covered: Window::default(),
             retreat: 0,
             leapt_from: None,
-            mid_page: known_cap.map(u64::from),
+            mid_page: known_page_size.map(u64::from),
             mid_pages: 0,
             is_guess: false,
             went_on: false,

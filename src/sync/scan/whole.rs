@@ -31,7 +31,7 @@ impl<U: Upstream> Round<'_, U> {
             return Ok(first);
         }
         if self.listing == Listing::Wallets {
-            let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
+            let walk = self.walk();
             let reader = self.reader(Scope::all(Listing::Blocked, Priority::Fresh), false);
             match self.all_of::<R>(walk, reader, u64::MAX, &|_| true, stop).await? {
                 Listed::Whole(_) => {}
@@ -52,7 +52,7 @@ impl<U: Upstream> Round<'_, U> {
         if probe {
             self.memory.probed_at = Some(now);
         }
-        let walk = Walk::new(self.syncer.settings.page_size, self.known_cap().filter(|_| !probe));
+        let walk = Walk::new(self.syncer.settings.page_size, self.known_page_size().filter(|_| !probe));
         let walk = if self.memory.length > 0 { walk.ending_as_before_at(self.memory.length) } else { walk };
         let walk = walk.counting_surplus(self.memory.gap.surplus());
         // A round of the schedule may rely on an earlier proof. A scan that is to prove something may not.

@@ -58,10 +58,10 @@ pub struct HeadPass {
 }
 
 impl HeadPass {
-    /// `cap` as for [`Walk::new`].
+    /// `known_page_size` as for [`Walk::new`].
     #[must_use]
-    pub fn new(limit: u32, cap: Option<u32>, anchors: &Anchors) -> Self {
-        let (walk, run) = (Walk::new(limit, cap), Run::new(anchors));
+    pub fn new(limit: u32, known_page_size: Option<u32>, anchors: &Anchors) -> Self {
+        let (walk, run) = (Walk::new(limit, known_page_size), Run::new(anchors));
         Self { walk, run, known: anchors.clone(), first: Vec::with_capacity(MAX_ANCHORS), pages: 0 }
     }
 
@@ -143,11 +143,11 @@ pub struct TailPass {
 }
 
 impl TailPass {
-    /// `length` is the length of the list when its end was last read. `cap` is the page size that the server is known
+    /// `length` is the length of the list when its end was last read. `known_page_size` is what the server is known
     /// to give, even if it equals the limit. If it is not known, the walk reads on after the end.
     #[must_use]
-    pub fn new(limit: u32, cap: Option<u32>, anchors: &Anchors, length: u64) -> Self {
-        let page = u64::from(cap.map_or(limit, |cap| cap.min(limit)).max(1));
+    pub fn new(limit: u32, known_page_size: Option<u32>, anchors: &Anchors, length: u64) -> Self {
+        let page = u64::from(known_page_size.map_or(limit, |size| size.min(limit)).max(1));
         let reach = match page {
             // Half a page is left for new rows. The page must not be full, or it is not the last.
             60.. => TAIL_MARGIN_ROWS.max(page / 2),
@@ -156,7 +156,7 @@ impl TailPass {
         };
         // Without anchors the whole list is read.
         let start = if anchors.is_empty() { 0 } else { length.saturating_sub(reach) };
-        let walk = Walk::starting_at(limit, cap, start).ending_as_before_at(length);
+        let walk = Walk::starting_at(limit, known_page_size, start).ending_as_before_at(length);
         let (known, run) = (anchors.clone(), Run::new(anchors));
         Self { limit, known, walk, run, last: VecDeque::new(), reach, start, length, surplus: 0, requests: 0 }
     }

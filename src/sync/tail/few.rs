@@ -25,7 +25,7 @@ impl<U: Upstream> Round<'_, U> {
         if self.is_read_whole || !self.is_few() {
             return Ok(());
         }
-        let limit = self.known_cap().unwrap_or(self.syncer.settings.page_size);
+        let limit = self.page_limit();
         // The first page is read by the round itself where new rows join there.
         let first = if self.memory.order.order().wants_head() { u64::from(limit) } else { 0 };
         let offset = self.memory.next_page.max(first);

@@ -161,7 +161,7 @@ impl<U: Upstream> Round<'_, U> {
             return Ok(None);
         }
         let known_until = self.syncer.store.row_counts(self.listing).await?.last_row_no;
-        let walk = Walk::new(self.syncer.settings.page_size, self.known_cap());
+        let walk = self.walk();
         let mut reading = lock(&self.syncer.new_deposits).begin(walk, known_until);
         let scope = Scope { status: Some(NEW.to_owned()), ..Scope::all(self.listing, Priority::Recent) };
         let only = |record: &R| record.status().is_none_or(|status| status == NEW);

@@ -49,7 +49,7 @@ impl<U: Upstream> Round<'_, U> {
         order: Order,
         stop: &CancellationToken,
     ) -> Result<Option<Result<(), Doubt>>, Error> {
-        let pass = HeadPass::new(self.syncer.settings.page_size, self.known_cap(), &self.memory.head);
+        let pass = HeadPass::new(self.syncer.settings.page_size, self.known_page_size(), &self.memory.head);
         let mut pass = pass.counting_surplus(self.memory.gap.surplus());
         let Some(step) = self.end::<R>(&mut End::Head(&mut pass, order), stop).await? else { return Ok(None) };
         if let EndStep::Unproved(doubt) = step {
@@ -61,7 +61,7 @@ impl<U: Upstream> Round<'_, U> {
 
     async fn tail<R: Source>(&mut self, stop: &CancellationToken) -> Result<Option<Result<(), Doubt>>, Error> {
         let length = self.memory.length;
-        let pass = TailPass::new(self.syncer.settings.page_size, self.known_cap(), &self.memory.tail, length);
+        let pass = TailPass::new(self.syncer.settings.page_size, self.known_page_size(), &self.memory.tail, length);
         let mut pass = pass.counting_surplus(self.memory.gap.surplus());
         let Some(step) = self.end::<R>(&mut End::Tail(&mut pass), stop).await? else { return Ok(None) };
         if let EndStep::Unproved(doubt) = step {

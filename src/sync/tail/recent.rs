@@ -44,7 +44,7 @@ impl<U: Upstream> Round<'_, U> {
         let mut due = TIERS.into_iter().zip(read_at).filter(|((_, every, _), at)| is_past(*at, *every, now));
         let Some(((age, every, most), _)) = due.next_back() else { return Ok(()) };
         let mut reader: Reader<U, R> = self.reader(Scope::all(self.listing, Priority::Recent), false);
-        let limit = self.known_cap().unwrap_or(self.syncer.settings.page_size);
+        let limit = self.page_limit();
         for _ in 0..most {
             if now - edge.created_at > age {
                 break;

@@ -14,10 +14,10 @@ pub struct Stretch {
 }
 
 impl Stretch {
-    /// The rows from one offset up to another. `cap` as for [`Walk::new`].
+    /// The rows from one offset up to another. `known_page_size` as for [`Walk::new`].
     #[must_use]
-    pub fn new(limit: u32, cap: Option<u32>, from: u64, until: u64) -> Self {
-        Self { walk: Walk::starting_at(limit, cap, from), until, ids: Vec::new(), known: HashSet::new() }
+    pub fn new(limit: u32, known_page_size: Option<u32>, from: u64, until: u64) -> Self {
+        Self { walk: Walk::starting_at(limit, known_page_size, from), until, ids: Vec::new(), known: HashSet::new() }
     }
 
     /// The page to read.

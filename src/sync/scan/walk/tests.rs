@@ -132,7 +132,7 @@ fn a_clamped_limit_is_noticed_and_loses_nothing() {
         }
         server.rows.clear();
         assert_eq!(seen.len(), 500, "cap {cap}");
-        assert_eq!(state.learned_cap(100), Some(u32::try_from(cap).unwrap()));
+        assert_eq!(state.learned_limit(100), Some(u32::try_from(cap).unwrap()));
     }
 }
 

@@ -148,7 +148,7 @@ fn a_total_that_is_refuted_after_a_refusal_is_not_the_end() {
 fn a_short_list_with_a_total_that_is_refuted_teaches_no_page_size() {
     let mut state = Walk::new(100, None);
     assert_eq!(walk_told(&Server::of(10, 1_000), &mut state, |_| 5), (10, Step::End));
-    assert_eq!((state.page_size(), state.learned_cap(100), state.end_offset()), (None, None, Some(10)));
+    assert_eq!((state.page_size(), state.learned_limit(100), state.end_offset()), (None, None, Some(10)));
     assert_eq!(state.requests(), 2);
 }
 

@@ -1,4 +1,4 @@
-//! Learns the page size of the server.
+//! Learns the page size of the server: what it cuts pages to, or the limit that it does not refuse.
 
 use super::{OVERLAP_ROWS, Seen, Walk};
 
@@ -8,9 +8,9 @@ const CUT_AFTER_SHORT_PAGES: u64 = 10;
 impl Walk {
     /// The page size that the server gives, if it is smaller than `wished`, or the limit that it did not refuse.
     #[must_use]
-    pub fn learned_cap(&self, wished: u32) -> Option<u32> {
-        let cap = self.page_size().map_or(self.limit, |size| size.min(self.limit));
-        (cap < wished).then_some(cap)
+    pub fn learned_limit(&self, wished: u32) -> Option<u32> {
+        let limit = self.page_size().map_or(self.limit, |size| size.min(self.limit));
+        (limit < wished).then_some(limit)
     }
 
     /// The page size that the server gives, or was known to give before, even if it equals the limit.
