@@ -1,9 +1,9 @@
-//! The merchant's database: every statement of the bridge is below this module.
+//! Holds every statement of the bridge to the merchant's database, below this module.
 //!
 //! Writes exist only on a [`Tx`], and a `Tx` comes only from [`Store::tx`], which names it, retries it after a
 //! collision, and commits it as a whole. No network request is made while one is open: on SQLite it holds the only
-//! writer. A row, its events and their deliveries share one transaction, and the sync progress is stored with the last
-//! rows of a page. So a stored change never loses its callback.
+//! writer. A row and its events share one transaction, and the sync progress is stored with the last rows of a page. So
+//! a stored change never loses its callback.
 
 mod action;
 mod admin;

@@ -1,5 +1,6 @@
-//! The circuit breaker of an endpoint: closed, open with one probe at a time, or suspended until an operator resumes
-//! it. Pure.
+//! Opens and closes the circuit of an endpoint: its circuit breaker.
+//!
+//! Pure. A circuit is closed, open with one probe at a time, or suspended until an operator resumes it.
 //!
 //! `active` is the closed circuit. After [`FAILING_AFTER`] consecutive failures it opens: `failing`. Then only probes
 //! are sent, one a second at first and one a minute later on. The first success closes the circuit. A 410, or three

@@ -1,4 +1,4 @@
-//! Commands of operators beside the running deliveries: replays, retries and test events.
+//! Runs commands of operators beside the running deliveries: replays, retries and test events.
 
 pub mod replay;
 pub mod retry;

@@ -1,5 +1,4 @@
-//! Runs the machine: makes each read, request and write that the machine asks for as a task, and passes the result back
-//! to it.
+//! Runs the machine of an endpoint: makes a task of each of its actions, and passes the result back to it.
 
 pub(in crate::deliver) mod jobs;
 mod news;

@@ -1,4 +1,4 @@
-//! Rows for tests.
+//! Makes rows of endpoints for tests.
 
 use chrono::DateTime;
 use lumo_bridge_entity::endpoint::{self, State};

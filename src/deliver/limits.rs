@@ -1,4 +1,6 @@
-//! Limits an endpoint's concurrent requests (AIMD) and its requests per second (token bucket). Pure.
+//! Limits an endpoint's concurrent requests (AIMD) and its requests per second (token bucket).
+//!
+//! Pure.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
-//! Decides what to read, send and write for one endpoint, and when. Pure: no IO, no clock, no tasks.
+//! Decides what to read, send and write for one endpoint, and when.
+//!
+//! Pure: no IO, no clock, no tasks.
 //!
 //! [`Machine::step`] takes what happened and returns actions; [`Machine::next_wake`] returns when to call it again if
 //! nothing happens. The [dispatcher](super::dispatcher) reads, sends and writes. Only requests run in parallel; of

@@ -1,4 +1,4 @@
-//! The metrics of delivery.
+//! Counts and times attempts for the metrics.
 
 use std::time::Duration;
 

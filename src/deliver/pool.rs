@@ -1,5 +1,6 @@
-//! Decides which endpoints this process leads: it writes a heartbeat, claims endpoints without a leader, and runs a dispatcher
-//! for each.
+//! Decides which endpoints this process leads, and runs a dispatcher for each.
+//!
+//! It writes a heartbeat and claims endpoints without a leader.
 
 mod all_down;
 pub(in crate::deliver) mod rivals;
@@ -36,7 +37,8 @@ const POLL_EVERY: Duration = Duration::from_secs(1);
 const COMMAND_POLL: Duration = Duration::from_millis(50);
 /// How often the pool checks the locks of other processes.
 const LOCK_POLL: Duration = Duration::from_secs(5);
-/// The pause per endpoint that this process leads, before it claims another one: so endpoints spread over the processes.
+/// The pause per endpoint that this process leads, before it claims another one: so endpoints spread over the
+/// processes.
 const YIELD_DELAY: Duration = Duration::from_millis(50);
 /// Delivers to the endpoints of a configuration.
 pub struct Pool {

@@ -1,5 +1,7 @@
-//! Simulates machine and tables together, on SQLite, in one thread and in an order that a seed decides: the actions of
-//! a process, and their results, are interleaved and stopped at any point.
+//! Simulates machine and tables together, in an order that a seed decides.
+//!
+//! It runs on SQLite, each seed in one thread. The actions of a process, and their results, are interleaved and stopped
+//! at any point.
 //!
 //! What can happen here: events are published; receivers fail, are slow, send `Retry-After`, or refuse for good;
 //! acknowledgements come early, late or never; endpoints filter events, and cannot evaluate `when` for some; a database
@@ -104,7 +106,8 @@ fn add(all: &mut Situations, more: Situations) {
     }
 }
 
-/// As many at a time as there are cores. `LUMO_TEST_SEED` runs one seed, `LUMO_TEST_FIRST` and `LUMO_TEST_SEEDS` other ones.
+/// As many at a time as there are cores. `LUMO_TEST_SEED` runs one seed, `LUMO_TEST_FIRST` and `LUMO_TEST_SEEDS` other
+/// ones.
 #[test]
 fn whatever_happens_nothing_is_lost_and_the_order_is_kept() {
     let first = number("LUMO_TEST_SEED").or_else(|| number("LUMO_TEST_FIRST")).unwrap_or(1);

@@ -1,5 +1,6 @@
-//! Records what operators did (`lumo_operator_actions`). Each row is written by the transaction that does it or stores
-//! its result, so neither exists without the other.
+//! Records and lists what operators did (`lumo_operator_actions`).
+//!
+//! Each row is written by the transaction that does it or stores its result, so neither exists without the other.
 
 use std::fmt::Display;
 

@@ -1,5 +1,6 @@
-//! Queries for people, and the removal of old rows: lists, counts, `reconcile`, retention. Nothing here decides what is
-//! delivered.
+//! Queries what people ask for, and removes old rows: lists, counts, `reconcile`, retention.
+//!
+//! Nothing here decides what is delivered.
 
 pub mod activity;
 mod counts;

@@ -1,4 +1,4 @@
-//! Connections, transactions and their limits, the schema, and how processes see and wake each other.
+//! Opens connections, runs transactions, migrates the tables, and lets processes see and wake each other.
 
 pub mod config;
 pub(in crate::store) mod connect;

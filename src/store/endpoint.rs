@@ -1,4 +1,4 @@
-//! Endpoints and their states (`lumo_endpoints`).
+//! Reads endpoints and changes their states (`lumo_endpoints`).
 
 mod register;
 

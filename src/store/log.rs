@@ -1,4 +1,4 @@
-//! The log: every event once, in the order of commit, and which endpoint wants which part of it.
+//! Keeps the log: every event once, in the order of commit, and which endpoint wants which part of it.
 //!
 //! A transaction that appends locks the row `*` of `lumo_streams` until its commit. So `seq` has no gaps and is the
 //! order of commit, and a reader that has read up to a number has missed nothing before it. Nothing is written per

@@ -1,4 +1,4 @@
-//! The mirror: wallets and deposits as rows.
+//! Writes wallets and deposits as rows, and reads them back: the mirror.
 //!
 //! A page costs one query of ids and fingerprints. Whole rows are read and locked only if something differs. New rows
 //! are inserted without a check: if another process was faster, the key refuses them, and the transaction runs again

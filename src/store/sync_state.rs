@@ -1,4 +1,4 @@
-//! The sync engine's memory between two rounds, and which process syncs.
+//! Stores what the sync engine remembers between two rounds, and which process syncs.
 
 pub(in crate::store) mod account;
 pub(in crate::store) mod lead;

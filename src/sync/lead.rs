@@ -1,4 +1,4 @@
-//! The lease that makes exactly one process read, however many run.
+//! Keeps the lease that makes exactly one process read, however many run.
 //!
 //! The lease is a row in the merchant's database, and is renewed long before it ends. Its epoch is the fencing token:
 //! every transaction of a round checks it, so a process that was stopped, suspended or cut off and comes back late
@@ -144,8 +144,8 @@ impl Lead {
         Ok(None)
     }
 
-    /// Takes the lease from a holder that has the key of another company, or another server, if this process has the right
-    /// one.
+    /// Takes the lease from a holder that has the key of another company, or another server, if this process has the
+    /// right one.
     async fn relieve<U: Upstream>(
         &self,
         standby: &mut Standby,

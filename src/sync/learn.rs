@@ -1,5 +1,4 @@
-//! Learns from a list over time: its order, what its `total` counts, where a missing row must be, and how far the
-//! server's clock is off.
+//! Learns from a list over time: its order, what `total` counts, where a missing row must be, the server's clock.
 //!
 //! The result is remembered from one round to the next.
 

@@ -1,4 +1,4 @@
-//! Defines the options of a round and its report; the log and the metrics of rounds are below.
+//! Defines the options of a round and its report; what is logged and measured of rounds is below.
 
 mod log;
 mod meters;

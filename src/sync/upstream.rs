@@ -1,4 +1,4 @@
-//! The source of the listings, as the engine sees it.
+//! Defines the source of the listings, as the engine sees it.
 //!
 //! The client of the Lumo API is the one implementation. The other is the simulation, which drives the engine through
 //! histories that no server shows on request.

@@ -1,4 +1,4 @@
-//! Sends stored events again, batch after batch, oldest first.
+//! Queues stored events to be sent again, batch after batch, oldest first.
 
 use tokio_util::sync::CancellationToken;
 

@@ -1,4 +1,4 @@
-//! Retries the deliveries that a filter selects, batch after batch, oldest first.
+//! Makes the deliveries due that a filter selects, batch after batch, oldest first.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
-//! Sends one signed test event to an endpoint, stores nothing, and suggests what to do about the answer. For a sink,
-//! the statement is run and rolled back.
+//! Sends one signed test event to an endpoint, and suggests what to do about the answer.
+//!
+//! Nothing is stored. For a sink, the statement is run and rolled back.
 
 use std::time::Instant;
 

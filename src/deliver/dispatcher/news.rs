@@ -1,4 +1,6 @@
-//! Writes an endpoint's log lines: when it begins to fail, a summary once a minute, when it recovers, and when deliveries are
+//! Writes an endpoint's log lines.
+//!
+//! There is one when it begins to fail, a summary once a minute, one when it recovers, and one when deliveries are
 //! given up. Single attempts are not logged.
 
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! One event in hand, and its stage: queued, in flight, or decided.
+//! Tracks one event in hand through its stages: queued, in flight, decided.
 
 use std::sync::Arc;
 use std::time::Duration;

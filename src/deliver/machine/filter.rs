@@ -1,5 +1,6 @@
-//! Applies the endpoint's `when`: an event is tested just before it is sent, and filtered events are recorded without a
-//! request.
+//! Applies the endpoint's `when` to an event just before it is sent.
+//!
+//! A filtered event is recorded without a request.
 
 use std::time::Duration;
 

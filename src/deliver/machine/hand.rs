@@ -1,4 +1,4 @@
-//! The events that the machine holds in memory: those of the log after the position, and due rows, each in its lane.
+//! Holds the events in memory, each in its lane: those of the log after the position, and due rows.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The machine's inputs and actions.
+//! Defines the machine's inputs and actions.
 
 use std::sync::Arc;
 

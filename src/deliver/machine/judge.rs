@@ -1,4 +1,4 @@
-//! Evaluates an answer: the delivery's result, and the endpoint's health.
+//! Judges an answer: the delivery's result, for how long it holds its lane, and the endpoint's health.
 
 use std::time::Duration;
 

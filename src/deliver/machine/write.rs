@@ -1,4 +1,4 @@
-//! Decides what is written and when: group commits, each a prefix of the log.
+//! Decides what is written and when, in group commits that are each a prefix of the log.
 
 use std::time::Duration;
 

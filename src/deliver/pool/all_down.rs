@@ -1,4 +1,6 @@
-//! Notices when no endpoint takes callbacks any more: for the log, once per outage. Pure.
+//! Notices when no endpoint takes callbacks any more.
+//!
+//! Pure. It is for the log, once per outage.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::endpoint::{self, State};
@@ -26,8 +28,8 @@ enum Health {
 }
 
 impl AllDown {
-    /// Takes note of how the endpoints are. Returns those that are down when none is left that takes callbacks, and an empty list
-    /// from then on until one does.
+    /// Takes note of how the endpoints are. Returns those that are down when none is left that takes callbacks, and an
+    /// empty list from then on until one does.
     pub(super) fn note<'a>(&mut self, rows: &'a [endpoint::Model], now: DateTime<Utc>) -> Vec<&'a endpoint::Model> {
         let configured = || rows.iter().filter(|row| row.removed_at.is_none());
         let any = |wanted: Health| configured().any(|row| health(row, now) == wanted);

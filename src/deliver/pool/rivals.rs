@@ -1,4 +1,6 @@
-//! Tracks the heartbeats of other processes, and decides whose endpoints may be claimed. Pure.
+//! Tracks the heartbeats of other processes, and decides whose endpoints may be claimed.
+//!
+//! Pure.
 
 use std::collections::HashMap;
 use std::time::Duration;

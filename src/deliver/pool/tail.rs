@@ -1,5 +1,6 @@
-//! Follows the end of the log once for all idle endpoints, because most new events are not for them and each would query by
-//! itself.
+//! Follows the end of the log once for all idle endpoints.
+//!
+//! Most new events are not for them, and each would query by itself.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Simulated processes, each with the machines of the endpoints that it leads and their running actions.
+//! Runs simulated processes, each with the machines of the endpoints that it leads and their running actions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The endpoints that a simulation chooses from.
+//! Defines the endpoints that a simulation chooses from.
 
 use std::sync::Arc;
 use std::time::Duration;

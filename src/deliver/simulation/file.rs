@@ -1,4 +1,4 @@
-//! The database file of a seed: a copy of one with empty tables, in memory where there is a place for that.
+//! Makes the database file of a seed: a copy of one with empty tables, in memory if there is a place for that.
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,4 @@
-//! Simulated leadership: processes write heartbeats and claim endpoints without a leader.
+//! Simulates leadership: processes write heartbeats and claim endpoints without a leader.
 
 use std::collections::{BTreeMap, BTreeSet};
 

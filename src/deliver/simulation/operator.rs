@@ -1,4 +1,4 @@
-//! Simulated commands of operators, and acknowledgements by row.
+//! Simulates commands of operators, and acknowledgements by row.
 
 use std::collections::BTreeSet;
 

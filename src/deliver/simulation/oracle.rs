@@ -70,8 +70,8 @@ impl World {
         self.check_dead().await;
     }
 
-    /// Checks that nothing is dead that may have died of an outage: its receiver took another one since it first arrived,
-    /// or just before.
+    /// Checks that nothing is dead that may have died of an outage: its receiver took another one since it first
+    /// arrived, or just before.
     async fn check_dead(&self) {
         for (name, seq) in self.pairs("SELECT endpoint, seq FROM lumo_exceptions WHERE state = 'dead'").await {
             let receiver = &self.receivers[&name];
@@ -125,7 +125,8 @@ impl World {
         }
     }
 
-    /// Earlier events that the endpoint wants and that the tables do not show as finished, with their streams and bodies.
+    /// Earlier events that the endpoint wants and that the tables do not show as finished, with their streams and
+    /// bodies.
     async fn open_before(&self, name: &EndpointName, seq: i64) -> Vec<(i64, String, String)> {
         let sql = format!(
             r#"SELECT e.seq, e.stream, e.body FROM lumo_events e

@@ -1,4 +1,4 @@
-//! Simulated receivers, each in a mood, with what each has received.
+//! Simulates receivers, each in a mood, and keeps what each has received.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Simulated upkeep: retention, and changes of the configuration.
+//! Simulates upkeep: retention, and changes of the configuration.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The simulated world: a database, processes, receivers, and a clock.
+//! Holds the simulated world: a database, processes, receivers, and a clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -98,8 +98,8 @@ impl Store {
         self.note_who_goes_first(all).await
     }
 
-    /// The numbers of the newest events that have a delivery which the filter takes, whatever its endpoint; the newest first. With
-    /// `before`, only smaller ones.
+    /// The numbers of the newest events that have a delivery which the filter takes, whatever its endpoint; the newest
+    /// first. With `before`, only smaller ones.
     pub(super) async fn seqs_of_deliveries(
         &self,
         filter: &DeliveryFilter,

@@ -1,4 +1,4 @@
-//! Queries of lists, single rows and counts. Reads only.
+//! Reads lists, single rows and counts of wallets, deposits and events.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::{deposit, event, stream, wallet};

@@ -1,5 +1,6 @@
-//! Compares the settled deposits with the merchant's bookings: reads the deposits and the merchant's own statement,
-//! both sorted by id, and merges them.
+//! Compares the settled deposits with the merchant's bookings, deposit by deposit.
+//!
+//! The deposits and the rows of the merchant's own statement are both read sorted by id, and merged.
 //!
 //! The statement runs on a connection of its own that cannot write, as a subquery in parentheses, so only a statement
 //! that returns rows is accepted. Amounts are read as the database's text. A float is refused, because it has already

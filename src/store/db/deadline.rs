@@ -1,5 +1,6 @@
-//! Limits the time of statements on SQLite, which has no limit of its own: its progress handler checks a deadline every few
-//! thousand steps.
+//! Limits the time of statements on SQLite, which has no time limit of its own.
+//!
+//! Its progress handler checks a deadline every few thousand steps.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

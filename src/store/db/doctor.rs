@@ -1,4 +1,6 @@
-//! Reads the database's version and user, and checks whether the tables could be created. Leaves no trace.
+//! Reads the database's version, and checks where the tables are and whether they could be created.
+//!
+//! Leaves no trace.
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 

@@ -1,4 +1,4 @@
-//! The errors of the store, by what the caller does about them.
+//! Sorts the errors of the store by what the caller does about them, and says what an operator can do.
 
 use std::io;
 use std::path::PathBuf;

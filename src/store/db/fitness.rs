@@ -1,5 +1,6 @@
-//! Checks whether a daemon can work with the database: runs every kind of statement that a daemon runs, in transactions
-//! that are rolled back.
+//! Checks whether a daemon can work with the database, by running every kind of statement that it runs.
+//!
+//! All is rolled back.
 //!
 //! Otherwise a missing right, an encoding that lacks characters, or a binary log that refuses the isolation level would
 //! show only with the first row that needs it, and stop a listing for good.

@@ -1,4 +1,4 @@
-//! The metrics of the store.
+//! Counts transactions by name and result, and their retries, for the metrics.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;

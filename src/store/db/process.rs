@@ -1,4 +1,4 @@
-//! Holds the process lock, by which other processes see whether this one is alive.
+//! Numbers this process, keeps its session open, and finds out whether the process of a lease is alive.
 //!
 //! Every lease ends by itself. But its holder may be known to be dead long before. Each process holds a lock of its own
 //! as long as it lives, in a [session](crate::store::db::session) of its own, and the server releases the lock at once

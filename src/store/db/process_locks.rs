@@ -1,4 +1,4 @@
-//! Shows other processes that this one is alive, and detects which of the others are dead.
+//! Holds the lock of this process while it delivers, and detects which other processes are dead.
 //!
 //! A process that holds its [lock](crate::store::db::process) is alive. For an SQLite database the lock is on a file
 //! beside it, `<file>-courier`. The system releases that lock when the process dies.
@@ -23,7 +23,8 @@ const MAX_TRIES: u32 = 500;
 /// locked holds the lock for a moment.
 const EXCLUSIVE_TRIES: u32 = 3;
 
-/// The lock of this process and its view of the others' locks. Other processes see this one as alive until this is dropped.
+/// The lock of this process and its view of the others' locks. Other processes see this one as alive until this is
+/// dropped.
 pub struct ProcessLocks {
     store: Store,
     file: Option<FileLock>,
@@ -33,8 +34,8 @@ pub struct ProcessLocks {
     has_checked: bool,
 }
 
-/// The lock on a file beside an SQLite database, shared by all processes that deliver. A process that gets it exclusively when it
-/// starts is the only one. Later deaths of other processes cannot be detected.
+/// The lock on a file beside an SQLite database, shared by all processes that deliver. A process that gets it
+/// exclusively when it starts is the only one. Later deaths of other processes cannot be detected.
 struct FileLock {
     lock: File,
     alone: bool,
@@ -70,8 +71,8 @@ impl Store {
 }
 
 impl ProcessLocks {
-    /// The processes that are certainly dead: without a lock in two checks, or in the first check of this process. One check is
-    /// not enough later, because a living process can lose its session for a moment.
+    /// The processes that are certainly dead: without a lock in two checks, or in the first check of this process. One
+    /// check is not enough later, because a living process can lose its session for a moment.
     ///
     /// # Errors
     /// If the database fails.

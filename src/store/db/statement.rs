@@ -1,5 +1,6 @@
-//! Builds raw SQL that all three databases accept: `?` for a value, `"type"` for the one column whose name is a keyword;
-//! and prepares the values of any statement for the driver.
+//! Builds raw SQL that all three databases accept, and prepares the values of any statement for the driver.
+//!
+//! `?` stands for a value, `"type"` for the one column whose name is a keyword.
 
 use sea_orm::{DbBackend, Statement, Value};
 
@@ -115,8 +116,8 @@ fn list(numbers: &[i64]) -> Value {
     serde_json::Value::from(numbers.to_vec()).to_string().into()
 }
 
-/// The values, with the last one repeated until there are 1, 10, 100 or 500. So there are few statement texts: databases cache
-/// prepared statements by their text, and evicting one is expensive.
+/// The values, with the last one repeated until there are 1, 10, 100 or 500. So there are few statement texts:
+/// databases cache prepared statements by their text, and evicting one is expensive.
 pub(in crate::store) fn padded<T: Clone>(values: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut values: Vec<T> = values.into_iter().collect();
     let length = [1, 10, 100, 500].into_iter().find(|length| *length >= values.len());

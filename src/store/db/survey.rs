@@ -1,12 +1,12 @@
 //! Finds out how many connections a server accepts, and whether a pooler lends them per transaction.
 //!
-//! Plain connections are opened side by side and closed again. A pool would report only a timeout, without the reason; and a pool
-//! that expects more connections than the server accepts waits for connections that never come.
+//! Plain connections are opened side by side and closed again. A pool would report only a timeout, without the reason;
+//! and a pool that expects more connections than the server accepts waits for connections that never come.
 //!
 //! A pooler may lend connections for one transaction at a time (PgBouncer's `pool_mode = transaction`). Then session
-//! settings reach other clients, locks and LISTEN stay with a connection that was given back, and a prepared statement is missing
-//! when it is run, or another one has its name. Two connections show it: while one of them is in a transaction, the other one
-//! gets a different server process than before.
+//! settings reach other clients, locks and LISTEN stay with a connection that was given back, and a prepared statement
+//! is missing when it is run, or another one has its name. Two connections show it: while one of them is in a
+//! transaction, the other one gets a different server process than before.
 
 use std::io;
 use std::sync::Arc;
@@ -28,7 +28,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Transactions that are tried to find out whether connections are lent.
 const PROBES: u32 = 3;
-/// Longest time for a connection's first answer. A pooler accepts more clients than it has connections, and lets them wait.
+/// Longest time for a connection's first answer. A pooler accepts more clients than it has connections, and lets them
+/// wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pause before refused connections are tried again: the server may still count what was closed just before.
 const CLOSING_TIME: Duration = Duration::from_millis(300);
@@ -54,7 +55,8 @@ impl Survey {
         Self { wanted, given: wanted, refusal: None, is_lent: false, takes_search_path: true }
     }
 
-    /// Connections that a long-running process takes: when there are fewer than it wants, it leaves one to the commands.
+    /// Connections that a long-running process takes: when there are fewer than it wants, it leaves one to the
+    /// commands.
     #[must_use]
     pub fn usable(&self) -> u32 {
         if self.given < self.wanted && self.given > 2 { self.given - 1 } else { self.given }

@@ -1,8 +1,9 @@
 //! Bounds every wait for a database server.
 //!
-//! After a failover, or behind a firewall that drops its state, a connection can be silent for hours without an error. So
-//! every query and transaction has a timeout: it fails as if the server could not be reached, and its connection is closed
-//! instead of reused. The server in turn ends a transaction whose client is gone, because it holds locks that others need.
+//! After a failover, or behind a firewall that drops its state, a connection can be silent for hours without an error.
+//! So every query and transaction has a timeout: it fails as if the server could not be reached, and its connection is
+//! closed instead of reused. The server in turn ends a transaction whose client is gone, because it holds locks that
+//! others need.
 //!
 //! SQLite is a local file and has no timeouts here.
 
@@ -92,8 +93,8 @@ pub(in crate::store) async fn transaction<T, E: From<DbErr>>(
     bounded(TRANSACTION_TIMEOUT, backend, work).await
 }
 
-/// Closes connections, within [`CLOSE_TIMEOUT`] if the database is a server. The last connection to an SQLite file folds the
-/// write-ahead log into it, which may take longer.
+/// Closes connections, within [`CLOSE_TIMEOUT`] if the database is a server. The last connection to an SQLite file
+/// folds the write-ahead log into it, which may take longer.
 pub(in crate::store) async fn closing<T, E: From<DbErr>>(
     backend: DbBackend,
     work: impl Future<Output = Result<T, E>>,
@@ -162,8 +163,8 @@ pub(in crate::store) fn apply(options: &mut ConnectOptions, distrust: &Distrust)
     });
 }
 
-/// The statement that opens every transaction on PostgreSQL. Nothing in it outlives the transaction. The server ends the
-/// transaction if it waits for its next statement too long, because it holds locks that others need.
+/// The statement that opens every transaction on PostgreSQL. Nothing in it outlives the transaction. The server ends
+/// the transaction if it waits for its next statement too long, because it holds locks that others need.
 pub(in crate::store) fn transaction_settings(schema: Option<&str>) -> String {
     // Repeatable read would show a writer an outdated state. Rows that must not change are locked one by one.
     let mut settings = format!(
@@ -178,8 +179,8 @@ pub(in crate::store) fn transaction_settings(schema: Option<&str>) -> String {
 
 type Check<'a> = Pin<Box<dyn Future<Output = Result<bool, sqlx::Error>> + Send + 'a>>;
 
-/// Checks whether a connection may be used: it is not distrusted, it answers a ping, and no transaction is open on it. A silent
-/// connection is closed without a goodbye to the server.
+/// Checks whether a connection may be used: it is not distrusted, it answers a ping, and no transaction is open on it.
+/// A silent connection is closed without a goodbye to the server.
 pub(in crate::store) fn check_connection<C: Connection>(
     distrust: &Distrust,
 ) -> impl for<'a> Fn(&'a mut C, PoolConnectionMetadata) -> Check<'a> + Send + Sync + 'static + use<C> {

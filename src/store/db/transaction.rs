@@ -1,4 +1,4 @@
-//! A transaction that is either committed as a whole or leaves nothing behind.
+//! Runs a transaction that is either committed as a whole or leaves nothing behind.
 //!
 //! The driver counts open transactions by itself, and miscounts once a database has ended one on its own: SQLite rolls
 //! back when the disk is full, MySQL after a deadlock. A statement after that would be committed at once, and on SQLite

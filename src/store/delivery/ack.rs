@@ -1,4 +1,4 @@
-//! Acknowledgement by row: an answered delivery is done once its receiver inserts a row into `lumo_acks`.
+//! Reads acknowledgements: an answered delivery is done once its receiver inserts a row into `lumo_acks`.
 //!
 //! A receiver that inserts the row in the transaction of its own work commits both or neither. So an answer that was
 //! sent too early, or was lost, decides nothing. A row that comes late counts like one in time.

@@ -1,4 +1,4 @@
-//! Backfill: a new endpoint receives events for the wallets and deposits that the mirror already contains.
+//! Queues for a new endpoint the history that the mirror and the log already contain: a backfill.
 //!
 //! Each wallet and each deposit is one event: the one that announced it. A blocked wallet is a second one: the one that
 //! announced the block. First come the stored events, in the order of the log. Then come the rows of the mirror, in the

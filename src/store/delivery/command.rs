@@ -1,5 +1,7 @@
-//! Changes deliveries by command: raises the revision at the turnstile, sets the state of the rows that it names, and
-//! leaves the rest to the leader. The leader finishes it and writes the revision that it has seen.
+//! Does what all commands on deliveries share: passes the turnstile, replaces rows, waits for the leader.
+//!
+//! A command raises the revision at the turnstile, sets the state of the rows that it names, and leaves the rest to the
+//! leader, who finishes it and writes the revision that it has seen.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

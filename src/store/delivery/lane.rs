@@ -1,4 +1,4 @@
-//! Lanes: decides which rows of an endpoint are sent one after the other. All rules about lanes are in this file.
+//! Decides which rows of an endpoint are sent one after the other, and when each is due: all rules about lanes.
 //!
 //! Rows of one lane are in the order of the log. The first of them has a due time of its own. Each other one waits for
 //! every row before it: it becomes due when each of them has ended, or has failed and its hold is over. The row right

@@ -1,4 +1,4 @@
-//! Leadership: of all processes on one database, one at a time delivers to an endpoint.
+//! Writes heartbeats, and gives the lead of an endpoint to one process at a time.
 //!
 //! A process has one heartbeat, and an endpoint names the process that leads it. Clocks of processes are not compared.
 //! A process takes the lead from one whose heartbeat it has seen unchanged for the length of the lease, by its own

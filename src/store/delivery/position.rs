@@ -1,4 +1,4 @@
-//! Positions: one narrow row per endpoint that holds its position, its epoch, and its revision.
+//! Reads and locks positions: one narrow row per endpoint with its position, epoch and revision.
 
 use lumo_bridge_entity::position;
 use sea_orm::sea_query::{Expr, ExprTrait};

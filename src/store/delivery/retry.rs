@@ -1,4 +1,4 @@
-//! Retries by hand: a delivery that failed, died or was skipped becomes due, with a fresh retry schedule.
+//! Makes a delivery due again by command, with a fresh retry schedule: one that failed, died or was skipped.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,6 @@
-//! Skips everything that waits for an endpoint: one range covers what is beyond its position, and each row is ended by itself.
+//! Skips everything that waits for an endpoint.
+//!
+//! One range covers what is beyond its position, and each row is ended by itself.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::exception::{self, State as Row};

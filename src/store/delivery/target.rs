@@ -1,4 +1,4 @@
-//! The deliveries that a command acts on: events, with their rows at an endpoint.
+//! Loads the deliveries that a command acts on: events, with their rows at an endpoint.
 
 use std::collections::HashMap;
 

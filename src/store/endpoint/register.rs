@@ -1,4 +1,4 @@
-//! Registers the endpoints of the configuration, and what each wants from now on.
+//! Registers the endpoints of the configuration, with what each wants from now on, and removes the others.
 
 use std::collections::BTreeMap;
 

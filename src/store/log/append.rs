@@ -1,4 +1,4 @@
-//! Appends events to the log.
+//! Appends events to the log, each once, with its numbers and its body.
 
 use std::collections::{HashMap, HashSet};
 

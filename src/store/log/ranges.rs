@@ -1,4 +1,4 @@
-//! Ranges: between which numbers of the log an endpoint wants a type.
+//! Opens and closes ranges: between which numbers of the log an endpoint wants a type.
 //!
 //! They are opened and closed only at the end of the log and under its lock. So a process that knows that the log has
 //! reached a number may read the ranges later: for events up to that number they no longer change, except when an

@@ -1,4 +1,4 @@
-//! Supersedes an unsent balance event when a newer one of the same wallet exists.
+//! Finds the unsent balance events that a newer one of the same wallet supersedes.
 //!
 //! A balance is a state, not a fact to be kept: a receiver that was unreachable for an hour needs only the last of 60
 //! balances. An event is superseded only by one that the same endpoint also receives.

@@ -1,4 +1,4 @@
-//! Counters: the last number of each stream of events, and of the rows of the mirror.
+//! Keeps counters: the last number of each stream of events, and of the rows of the mirror.
 
 use lumo_bridge_entity::stream;
 use sea_orm::sea_query::{Expr, OnConflict, Query};

@@ -1,5 +1,6 @@
-//! Counts rows and finds them by number, at a cost that does not grow with the table: by counters, the unique index on
-//! numbers, and partial indexes on missing, blocked or new rows.
+//! Counts rows and finds them by number, at a cost that does not grow with the table.
+//!
+//! It uses counters, the unique index on numbers, and partial indexes on missing, blocked or new rows.
 //!
 //! The conditions of partial indexes are written out, because SQLite uses such an index only if the query has the same
 //! text as the index.

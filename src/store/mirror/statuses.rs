@@ -1,5 +1,6 @@
-//! Lists the statuses of deposits and their transitions. They show a merchant which statuses mean that the money
-//! arrived.
+//! Lists the statuses of deposits, and counts how often one followed another.
+//!
+//! They show a merchant which statuses mean that the money arrived.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Leases: one process at a time does a job, and its writes are fenced.
+//! Gives leases: one process at a time does a job, and its writes are fenced.
 //!
 //! A lease alone is not enough: a process that was suspended for longer than its lease does not know that another took
 //! over. So each new leader gets a number of its own, the epoch, and every transaction of the job checks under a lock
@@ -148,7 +148,8 @@ impl Store {
         .await
     }
 
-    /// Ends the leases of all other processes that had a lock: they are dead, because the caller holds the lock exclusively.
+    /// Ends the leases of all other processes that had a lock: they are dead, because the caller holds the lock
+    /// exclusively.
     ///
     /// # Errors
     /// If the database fails.

@@ -1,4 +1,4 @@
-//! The progress of each listing, and the history of full scans.
+//! Stores the progress of each listing, and a record of each round and sweep.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::progress;
@@ -18,8 +18,8 @@ pub type Progress = progress::Model;
 /// What a round changes of its listing's progress.
 #[derive(Clone, Debug)]
 pub struct Advance<'a> {
-    /// The watermarks only grow, and the start of the first import is set once. Its `memory` is not written, nor the end of the
-    /// first import, which [`Store::end_import`] stores.
+    /// The watermarks only grow, and the start of the first import is set once. Its `memory` is not written, nor the
+    /// end of the first import, which [`Store::end_import`] stores.
     pub progress: &'a Progress,
     pub memory: Remembered,
 }

@@ -1,7 +1,7 @@
-//! Rejects: keeps items that could not be read with their problem, so that the sync goes on without them.
+//! Keeps items that could not be read with their problem, so that the sync goes on without them: rejects.
 //!
-//! A kept item counts as listed until it can be read, or until a full scan proves that it is no longer listed. Its event is
-//! published in the transaction that keeps it.
+//! A kept item counts as listed until it can be read, or until a full scan proves that it is no longer listed. Its
+//! event is published in the transaction that keeps it.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,7 @@
-//! Reads `lumo_watches`: users who are about to pay. The merchant writes these rows in transactions of its own, so they
-//! are foreign input: rows that cannot be read are skipped, and no watch lasts longer than a day.
+//! Reads and writes `lumo_watches`: the users who are about to pay.
+//!
+//! The merchant writes rows in transactions of its own, so they are foreign input: rows that cannot be read are
+//! skipped, and no watch lasts longer than a day.
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use lumo_bridge_entity::watch;

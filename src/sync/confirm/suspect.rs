@@ -1,4 +1,4 @@
-//! Sorts the rows that a full scan did not list: which are to be confirmed, which are held back, and which are gone.
+//! Sorts the rows that a full scan did not list into held back, to be confirmed, and gone; marks the gone ones.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! The right by which a process reads and writes: its lease, and a key of the company that the tables belong to.
+//! Decides by which right a process reads and writes: its lease, and a key of the company of the tables.
 
 use tokio_util::sync::CancellationToken;
 
@@ -37,7 +37,8 @@ impl<U: Upstream> Syncer<U> {
         self.upstream.identify().await
     }
 
-    /// Waits until the key's company and server are those that the tables belong to. False if the process is to end first.
+    /// Waits until the key's company and server are those that the tables belong to. False if the process is to end
+    /// first.
     pub(in crate::sync) async fn admit(&self, ending: Ending, stop: &CancellationToken) -> Result<bool, Error> {
         let noting = match self.right() {
             _ if ending == Ending::RollBack => Noting::Nothing,

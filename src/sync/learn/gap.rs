@@ -1,4 +1,4 @@
-//! The count check: compares `total` with the number of rows that are stored as listed.
+//! Compares `total` with the number of rows that are stored as listed: the count check.
 //!
 //! The difference is the gap. It stays the same while every new row is found: 0, or negative while rows that left
 //! upstream are not known to be gone. If it rises, a row was missed. It proves something only if `total` is true.

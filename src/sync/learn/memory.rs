@@ -1,5 +1,6 @@
-//! What the engine remembers of a listing from one round to the next: its ends, its order, how its `total` compares
-//! with the table, and which rows are to be read again.
+//! Holds what the engine remembers of a listing from one round to the next.
+//!
+//! That is its ends, its order, how its `total` compares with the table, and which rows are to be read again.
 //!
 //! It is stored with the watermarks of the round that learned it, as one JSON text that only the engine reads. What
 //! cannot be read (an older or a newer version wrote it) is forgotten: all of it can be learned again.

@@ -1,4 +1,4 @@
-//! The metrics of rounds and sweeps.
+//! Counts and times rounds and sweeps for the metrics.
 
 use std::time::Duration;
 

@@ -148,7 +148,8 @@ impl<U: Upstream> Round<'_, U> {
         all.collect()
     }
 
-    /// Whether new rows are news or belong to the first import. If the import begins now, the checkpoint gets its start.
+    /// Whether new rows are news or belong to the first import. If the import begins now, the checkpoint gets its
+    /// start.
     async fn announce(
         &mut self,
         served_at: DateTime<Utc>,

@@ -1,4 +1,4 @@
-//! One round of the schedule: reads what is new, compares the counts, and re-reads what has probably changed.
+//! Decides what a round of the schedule reads, and whether it was complete.
 //!
 //! A list of one or two pages is read whole. A longer one is read at the ends where new rows join, if its order is
 //! known, and its `total` is compared with the table. If rows are missing after repeated reads, they are searched for
@@ -176,8 +176,8 @@ impl<U: Upstream> Round<'_, U> {
         }
     }
 
-    /// Whether a wallet is blocked that no full scan has seen since. Until one has, it is not known whether the plain list
-    /// contains it, and in the count it may stand in for a wallet that was missed.
+    /// Whether a wallet is blocked that no full scan has seen since. Until one has, it is not known whether the plain
+    /// list contains it, and in the count it may stand in for a wallet that was missed.
     async fn is_count_blurred(&self) -> Result<bool, Error> {
         if self.listing != Listing::Wallets || self.memory.order.order().is_known_end() {
             return Ok(false);

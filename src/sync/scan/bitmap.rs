@@ -1,5 +1,6 @@
-//! Records which rows a full scan has seen: one bit for each row number, in chunks that are loaded and stored one by
-//! one.
+//! Records which rows a full scan has seen: one bit for each row number.
+//!
+//! It has chunks that are loaded and stored one by one.
 //!
 //! Chunk `n` holds the 65,536 numbers from `n * 65,536 + 1` on, the lowest bit of the first byte first. Ten million
 //! rows take 1.25 MB.

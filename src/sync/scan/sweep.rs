@@ -1,7 +1,7 @@
 //! Runs the rolling sweep: a full scan in slices, at its own share of the rate, beside the rounds of the schedule.
 //!
-//! A slice takes no lock that a round needs. At its end it hands over what it has learned, and waits for that until no round is
-//! running.
+//! A slice takes no lock that a round needs. At its end it hands over what it has learned, and waits for that until no
+//! round is running.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -27,8 +27,8 @@ pub(in crate::sync) struct Sweeping {
     fence: Option<Fence>,
 }
 
-/// The sweeps that the schedule has requested and that are not done. One runner at a time serves them, so a sweep that is
-/// requested for two reasons runs once.
+/// The sweeps that the schedule has requested and that are not done. One runner at a time serves them, so a sweep that
+/// is requested for two reasons runs once.
 #[derive(Debug, Default)]
 pub(in crate::sync) struct Wanted {
     listings: PerListing<AtomicBool>,

@@ -1,5 +1,4 @@
-//! The walk over an offset-paged list that moves while it is read: decides which page to read next, and when the end is
-//! proved.
+//! Walks an offset-paged list that moves meanwhile: decides which page comes next, and when the end is proved.
 //!
 //! Pure: it takes the content of each page and returns the next step. The pages form a chain from offset 0: each shares
 //! a row with those before it. So a row that was listed throughout lies on one of them, even if others are inserted or

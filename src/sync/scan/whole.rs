@@ -23,8 +23,8 @@ impl<U: Upstream> Round<'_, U> {
         self.all_of_it::<R>(&mut scan, stop).await
     }
 
-    /// Reads the whole list twice. Rows that neither reading lists are accepted as gone. A server may leave blocked wallets out of
-    /// the plain list, so the list of blocked wallets is read in between.
+    /// Reads the whole list twice. Rows that neither reading lists are accepted as gone. A server may leave blocked
+    /// wallets out of the plain list, so the list of blocked wallets is read in between.
     pub(in crate::sync) async fn twice<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
         let first = self.whole::<R>(stop).await?;
         if first != Ended::Complete {

@@ -1,5 +1,7 @@
-//! Shares the reads for which nothing asks: the end of a list where no rows are expected, a second page of a list that
-//! fits into one, the deposits in status `new` while none of them changes.
+//! Takes turns among the reads for which nothing asks.
+//!
+//! These are the end of a list where no rows are expected, a second page of a list that fits into one, and the deposits
+//! in status `new` while none of them changes.
 //!
 //! Each finds what the rounds would otherwise leave to the sweep. Together they take at most one request a minute, so
 //! that a minute in which nothing happens costs little more than one request per round.

@@ -1,4 +1,4 @@
-//! Looks between the rounds for deposits of users who are about to pay.
+//! Reads between the rounds the deposits of users who are about to pay.
 //!
 //! Where new rows join the list at a known end, one page of that end shows the deposits of all users. Where they join
 //! anywhere, a few users are asked for one by one. If there are more, the list of deposits in status `new` is read, and

@@ -1,4 +1,4 @@
-//! Decides which tables are read for which states.
+//! Decides which tables are read for deliveries in which states.
 
 use lumo_bridge_entity::attempt::AttemptResult;
 use lumo_bridge_entity::exception::State as Row;

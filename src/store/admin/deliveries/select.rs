@@ -1,5 +1,6 @@
-//! Builds the statements that find deliveries. Raw SQL, because the query builder cannot join a table twice in readable
-//! form.
+//! Builds the statements that find deliveries.
+//!
+//! Raw SQL, because the query builder cannot join a table twice in readable form.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::attempt::AttemptResult;

@@ -1,5 +1,4 @@
-//! Runs the merchant's statement on a connection of its own, in a read-only transaction that is never committed, within
-//! a time limit.
+//! Runs the merchant's statement in a read-only transaction that is never committed, within a time limit.
 //!
 //! The connection belongs to no pool: its session settings end with it.
 

@@ -1,4 +1,4 @@
-//! Decides whether an old event is still needed.
+//! Decides which old events are still needed, and removes the others with what belongs to them.
 //!
 //! The order of the queries matters. A group commit moves a position, ends rows and adds attempts in one transaction,
 //! and a row that ends leaves an attempt. So a reader that reads positions first, then rows, then attempts sees at

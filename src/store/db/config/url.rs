@@ -1,4 +1,4 @@
-//! The url of the database: parsed as its driver parses it, and never shown with its password or a parameter.
+//! Parses the url of the database as its driver does, and never shows its password or a parameter.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The result of one event at an endpoint, and its rows in the tables.
+//! Describes the result of one event at an endpoint, and makes its rows in the tables.
 
 use std::time::Duration;
 

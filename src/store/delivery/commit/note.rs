@@ -1,4 +1,4 @@
-//! Writes the part of a group commit about the endpoint's own state, and the resulting events.
+//! Writes the endpoint's own state in a group commit, and publishes the events about it.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::endpoint;

@@ -1,4 +1,4 @@
-//! An index of a list: where each block of about one page begins, and how many of its rows are known.
+//! Indexes a list: where each block of about one page begins, and how many of its rows are known.
 //!
 //! It is stored in chunks. Only chunks that changed are written again.
 

@@ -1,4 +1,4 @@
-//! The search against a model of a list in a random but fixed order.
+//! Tests the search against a model of a list in a random but fixed order.
 
 use std::collections::HashSet;
 
@@ -219,8 +219,8 @@ proptest! {
         prop_assert!(requests <= bound(rows, page, new), "{requests} pages for {new} among {rows}, {page} a page");
     }
 
-    /// Done means that no part is suspected: once the list stands still, searching on finds all there is, or leaves it to
-    /// a sweep. And no search costs more than half of one, give or take what moved meanwhile.
+    /// Done means that no part is suspected: once the list stands still, searching on finds all there is, or leaves it
+    /// to a sweep. And no search costs more than half of one, give or take what moved meanwhile.
     #[test]
     fn nothing_untrue_is_claimed_while_the_list_moves(
         rows in 500..5_000_u64,

@@ -1,4 +1,4 @@
-//! Stores a walk, so that another process can continue it, or the same one on another day.
+//! Makes a walk storable, so that another process can continue it, or the same one on another day.
 //!
 //! The chain does not depend on when its pages were read, so a walk may rest for any time. It must keep its position
 //! and a few ids that the next page can share: those of the last page, and one of each of the pages before, as far as

@@ -1,4 +1,4 @@
-//! The values that a walk takes and returns: a page to read, its content, and the next step.
+//! Defines the values that a walk takes and returns: a page to read, its content, and the next step.
 
 /// A page to request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The walk against a model of a list that changes between requests.
+//! Tests the walk against a model of a list that changes between requests.
 
 use proptest::prelude::*;
 

@@ -1,5 +1,4 @@
-//! A run of consecutive known rows, by which a pass over one end of a list detects that it has reached what was read
-//! before.
+//! Recognises a run of known rows, by which a pass over one end detects what was read before.
 //!
 //! A single known row proves nothing: it may have been learned elsewhere, with unknown rows after it. So a run must be
 //! contiguous and contain enough of the rows that were at the end when the pass before completed, its anchors. A row

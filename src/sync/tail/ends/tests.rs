@@ -1,4 +1,4 @@
-//! Passes over the ends against a model of a list that changes between requests.
+//! Tests passes over the ends against a model of a list that changes between requests.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! A list of one page that is read again and again.
+//! Tests a list of one page that is read again and again.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What the walk remembers is bounded, and what it cannot prove it does not claim.
+//! Tests that what the walk remembers is bounded, and that it claims nothing that it cannot prove.
 
 use super::window::CAPACITY;
 use super::*;

@@ -1,11 +1,11 @@
-//! Pages read early: what the walk asks for next, and that old answers do no harm.
+//! Tests pages that are read early: which ones the walk names, and that old answers do no harm.
 
 use std::collections::VecDeque;
 
 use super::*;
 
-/// Walks as a reader does that keeps `window` requests under way: an early answer is used if the walk asks for just that
-/// page, else all of them are thrown away. Returns the server's answers that were used, and how many were not.
+/// Walks as a reader does that keeps `window` requests under way: an early answer is used if the walk asks for just
+/// that page, else all of them are thrown away. Returns the server's answers that were used, and how many were not.
 fn walk_ahead(
     server: &mut Server,
     mut walk: Walk,
@@ -97,7 +97,8 @@ proptest! {
         }
     }
 
-    /// Pages that were read early show older states of the list than those before them do; nothing is lost all the same.
+    /// Pages that were read early show older states of the list than those before them do; nothing is lost all the
+    /// same.
     #[test]
     fn no_row_is_lost_to_pages_that_were_read_early(
         rows in 0..600_u64,

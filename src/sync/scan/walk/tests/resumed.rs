@@ -1,4 +1,4 @@
-//! Walks that are laid aside and taken up again, and walks that begin in the middle.
+//! Tests walks that are laid aside and taken up again, and walks that begin in the middle.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Totals that are untrue: what they may cost, and that no row is lost to them.
+//! Tests totals that are untrue: what they may cost, and that no row is lost to them.
 
 use super::*;
 

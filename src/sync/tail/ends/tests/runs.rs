@@ -1,4 +1,4 @@
-//! Runs of known rows, and the anchors in them.
+//! Tests runs of known rows, and the anchors in them.
 
 use super::*;
 
