@@ -97,9 +97,9 @@ struct Inner {
 }
 
 /// Proof of being inside a named transaction.
-pub struct Tx(Arc<Session>);
+pub struct Tx(Arc<OpenTx>);
 
-struct Session {
+struct OpenTx {
     session: Transaction,
     store: Store,
     wakes: AtomicBool,

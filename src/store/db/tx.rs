@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::RngExt;
 
 use crate::store::db::transaction::Transaction;
-use crate::store::{Ending, Error, Inner, Session, Store, Tx, TxAttempt, timeouts};
+use crate::store::{Ending, Error, Inner, OpenTx, Store, Tx, TxAttempt, timeouts};
 
 /// How often a transaction that collides with another is tried.
 const TRIES: u32 = 8;
@@ -92,10 +92,10 @@ impl Store {
     {
         let Inner { write, settings, distrust, failpoint, .. } = &*self.inner;
         let session = Transaction::begin(write, settings.as_deref(), distrust, failpoint.counter(name)).await?;
-        let session = Arc::new(Session { session, store: self.clone(), wakes: AtomicBool::new(false), attempt });
+        let session = Arc::new(OpenTx { session, store: self.clone(), wakes: AtomicBool::new(false), attempt });
         let result = work(Tx(Arc::clone(&session))).await;
         // The work has ended, so no other handle should exist. If one was kept, the transaction is not committed.
-        let Some(Session { session, wakes, attempt, .. }) = Arc::into_inner(session) else {
+        let Some(OpenTx { session, wakes, attempt, .. }) = Arc::into_inner(session) else {
             return result.and(Err(Error::Leaked));
         };
         match (&result, ending) {
