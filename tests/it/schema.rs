@@ -49,7 +49,8 @@ async fn ours(database: &Database) -> Vec<String> {
 /// How many steps there are.
 const STEPS: usize = 1;
 
-const TABLES: [&str; 25] = [
+/// Our tables and views.
+pub(crate) const TABLES: [&str; 25] = [
     "lumo_account",
     "lumo_acks",
     "lumo_deliveries",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use lumo_bridge::model::Listing;
 use lumo_bridge::model::diff::Record;
 use lumo_bridge::model::draft::{Draft, Origin, once, rfc3339};
 use lumo_bridge::model::event::EventType;
@@ -13,7 +14,8 @@ use lumo_bridge::model::pattern::Patterns;
 use lumo_bridge::model::record::{Deposit, Wallet};
 use lumo_bridge::model::subscriber::{Order, Subscriber};
 use lumo_bridge::store::query::{DeliveryFilter, DeliveryRow};
-use lumo_bridge::store::{Batch, Checkpoint, Config, Ending, Ingested, Publishes, Regressions, Store, schema};
+use lumo_bridge::store::{Batch, Checkpoint, Config, Ending, Ingested, Publishes, Regressions, Run, Store, schema};
+use lumo_bridge_entity::run::Outcome;
 use serde_json::value::RawValue;
 
 use super::leader::PROCESS;
@@ -141,6 +143,22 @@ pub(crate) fn page<R: Record>(records: &[R], now: DateTime<Utc>) -> Batch<R> {
 /// Stores a page of news.
 pub(crate) async fn ingest<R: Publishes>(store: &Store, records: &[R], now: DateTime<Utc>) -> Ingested {
     store.ingest(page(records, now), now).await.unwrap()
+}
+
+/// The record of a round that was complete.
+pub(crate) fn round(listing: Listing, started_at: DateTime<Utc>, finished_at: DateTime<Utc>) -> Run {
+    Run {
+        listing,
+        started_at,
+        finished_at,
+        outcome: Outcome::Complete,
+        requests: 1,
+        rows: 1,
+        appeared: 0,
+        changed: 0,
+        rejected: 0,
+        error: None,
+    }
 }
 
 /// A draft of an event that happens once for its object.

@@ -4,10 +4,9 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use lumo_bridge::model::Listing;
 use lumo_bridge::model::record::Wallet;
-use lumo_bridge::store::{Advance, Batch, Checkpoint, Error, Fence, Remembered, Run, Store, SweepState};
-use lumo_bridge_entity::run::Outcome;
+use lumo_bridge::store::{Advance, Batch, Checkpoint, Error, Fence, Remembered, Store, SweepState};
 
-use super::fixture::{at, config, ingest, kinds, listed, migrated, page, shop, wallet};
+use super::fixture::{at, config, ingest, kinds, listed, migrated, page, round, shop, wallet};
 use super::ingest::everything;
 use crate::database::{Database, on_each_database};
 
@@ -97,18 +96,7 @@ async fn a_stale_leader_can_commit_nothing(database: Database) {
     let before = everything(&database).await;
     let progress = store.progress(Listing::Wallets).await.unwrap();
     let advance = Advance { progress: &progress, memory: Remembered::Keep };
-    let run = Run {
-        listing: Listing::Wallets,
-        started_at: at(1),
-        finished_at: at(2),
-        outcome: Outcome::Complete,
-        requests: 1,
-        rows: 1,
-        appeared: 0,
-        changed: 0,
-        rejected: 0,
-        error: None,
-    };
+    let run = round(Listing::Wallets, at(1), at(2));
     let state = SweepState { listing: Listing::Wallets, started_at: at(1), known_until: 1, state: "{}".to_owned() };
     let changed = [wallet("new", "eve"), listed(Wallet { is_blocked: true, ..wallet("w", "bob") })];
     let batch = |fence| Batch { fence, ..page(&changed, at(41)) };

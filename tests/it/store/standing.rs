@@ -6,7 +6,7 @@ use lumo_bridge::store::{Advance, Progress, Remembered, Run};
 use lumo_bridge_entity::run::Outcome;
 use serde_json::{Value, json};
 
-use super::fixture::{at, kinds, migrated, shop, subscriber};
+use super::fixture::{at, kinds, migrated, round, shop, subscriber};
 use crate::database::{Database, on_each_database};
 
 on_each_database!(
@@ -23,18 +23,7 @@ fn operator() -> Vec<Subscriber> {
 }
 
 fn run(now: i64) -> Run {
-    Run {
-        listing: Listing::Wallets,
-        started_at: at(now),
-        finished_at: at(now),
-        outcome: Outcome::Complete,
-        requests: 1,
-        rows: 1,
-        appeared: 0,
-        changed: 0,
-        rejected: 0,
-        error: None,
-    }
+    round(Listing::Wallets, at(now), at(now))
 }
 
 /// The progress as a round writes it, with nothing to say about the memory.

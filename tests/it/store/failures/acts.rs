@@ -20,12 +20,11 @@ use lumo_bridge::store::replay::ReplayFilter;
 use lumo_bridge::store::retention::Cutoffs;
 use lumo_bridge::store::{Advance, Error, Fence, HeldRemovals, Noting, Remembered, Run, Store, SweepState};
 use lumo_bridge_entity::endpoint::State as Health;
-use lumo_bridge_entity::run::Outcome;
 
 use crate::database::Database;
 use crate::store::backfill::{dated, import, imported};
 use crate::store::fixture::{
-    at, deliveries, draft, endpoint, ingest, migrated, page, publish, publish_in, subscriber, wallet,
+    at, deliveries, draft, endpoint, ingest, migrated, page, publish, publish_in, round, subscriber, wallet,
 };
 use crate::store::leader::{Came, Leader, PROCESS};
 use crate::store::rejects::reject;
@@ -182,18 +181,7 @@ fn identity(company: &str) -> Identity {
 }
 
 fn run(number: i64) -> Run {
-    Run {
-        listing: Listing::Blocked,
-        started_at: at(number),
-        finished_at: at(number + 1),
-        outcome: Outcome::Complete,
-        requests: 1,
-        rows: 1,
-        appeared: 0,
-        changed: 0,
-        rejected: 0,
-        error: None,
-    }
+    round(Listing::Blocked, at(number), at(number + 1))
 }
 
 pub(super) fn subscribers() -> Vec<Subscriber> {
