@@ -10,7 +10,7 @@ mod breaker;
 mod command;
 mod dispatcher;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod limits;
 mod machine;
 mod meters;

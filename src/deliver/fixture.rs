@@ -4,7 +4,7 @@ use chrono::DateTime;
 use lumo_bridge_entity::endpoint::{self, State};
 
 /// An endpoint that nothing was sent to since it came into this state.
-pub(super) fn row(name: &str, state: State) -> endpoint::Model {
+pub(crate) fn row(name: &str, state: State) -> endpoint::Model {
     endpoint::Model {
         name: name.parse().unwrap(),
         state,

@@ -51,28 +51,13 @@ mod tests {
 
     use super::*;
     use crate::cli::check::finding::Level;
+    use crate::deliver::fixture;
 
     #[test]
     fn what_is_given_and_what_is_asked_for_too_late_are_told_apart() {
         let since = "2026-01-01T00:00:00Z".parse().unwrap();
         let asked = Backfill::Since(since);
-        let row = |backfill_since| Model {
-            name: "crm".parse().unwrap(),
-            state: State::Active,
-            since,
-            consecutive_failures: 0,
-            last_success_at: None,
-            last_error: None,
-            hold_until: None,
-            removed_at: None,
-            ordering: "user".to_owned(),
-            fingerprint: 0,
-            process: None,
-            lease_ms: 0,
-            backfill_since,
-            backfill_place: None,
-            backfill_done_at: None,
-        };
+        let row = |backfill_since| Model { backfill_since, ..fixture::row("crm", State::Active) };
         let given = Some(since);
         let begun = Some(r#"{"seq":1}"#.to_owned());
         let place = Some(r#"{"seq":1,"deposits":["2026-02-01T00:00:00Z","d"]}"#.to_owned());

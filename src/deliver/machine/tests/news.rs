@@ -2,6 +2,23 @@
 
 use super::*;
 
+fn refreshes(actions: &[Action]) -> bool {
+    actions.iter().any(|action| matches!(action, Action::Refresh { .. }))
+}
+
+/// What the leader reads after so many commands since the commit of the first event: the second is still wanted.
+fn refreshed(commit: &GroupCommit, commands: i64) -> Input {
+    let position = position::Model { revision: commit.revision + commands, commits: commit.commits + 1, ..position(1) };
+    Input::Refreshed(Some(Some(Refreshed {
+        endpoint: row(State::Active),
+        position,
+        touched: vec![],
+        wanted: vec![2],
+        last_seq: 2,
+        corrected: 0,
+    })))
+}
+
 #[test]
 fn what_others_have_found_spares_a_read_and_never_an_event() {
     let reads_after = |actions: &[Action]| {
@@ -37,7 +54,6 @@ fn what_others_have_found_spares_a_read_and_never_an_event() {
 #[test]
 fn nothing_is_written_while_what_a_command_left_is_still_to_be_finished() {
     let commits = |actions: &[Action]| actions.iter().any(|one| matches!(one, Action::Commit(_)));
-    let refreshes = |actions: &[Action]| actions.iter().any(|one| matches!(one, Action::Refresh { .. }));
     let mut bench = Bench::new(State::Active, 8);
     bench.read(vec![event(1, "bob"), event(2, "eve")]);
     bench.due(vec![]);
@@ -52,21 +68,11 @@ fn nothing_is_written_while_what_a_command_left_is_still_to_be_finished() {
     assert!(!commits(&bench.step(Input::Drain)));
     let actions = bench.step(Input::Read(Some(Read::default())));
     assert!(refreshes(&actions) && !commits(&actions));
-    let position = position::Model { revision: commit.revision + 4, commits: commit.commits + 1, ..position(1) };
-    let refreshed = Refreshed {
-        endpoint: row(State::Active),
-        position,
-        touched: vec![],
-        wanted: vec![2],
-        last_seq: 2,
-        corrected: 0,
-    };
-    assert!(commits(&bench.step(Input::Refreshed(Some(Some(refreshed))))), "and then what came meanwhile");
+    assert!(commits(&bench.step(refreshed(&commit, 4))), "and then what came meanwhile");
 }
 
 #[test]
 fn a_lease_that_had_ended_is_of_use_once_the_lead_is_known() {
-    let refreshes = |actions: &[Action]| actions.iter().any(|one| matches!(one, Action::Refresh { .. }));
     let mut bench = Bench::new(State::Active, 1);
     assert_eq!(Bench::sent(&bench.read(vec![event(1, "bob"), event(2, "eve")])), [1]);
     bench.due(vec![]);
@@ -85,16 +91,7 @@ fn a_lease_that_had_ended_is_of_use_once_the_lead_is_known() {
     bench.step(Input::Acknowledged(Some(vec![])));
     let actions = bench.committed(&commit);
     assert!(refreshes(&actions) && Bench::sent(&actions).is_empty(), "{actions:?}");
-    let position = position::Model { revision: commit.revision + 1, commits: commit.commits + 1, ..position(1) };
-    let refreshed = Refreshed {
-        endpoint: row(State::Active),
-        position,
-        touched: vec![],
-        wanted: vec![2],
-        last_seq: 2,
-        corrected: 0,
-    };
-    let actions = bench.step(Input::Refreshed(Some(Some(refreshed))));
+    let actions = bench.step(refreshed(&commit, 1));
     assert_eq!(Bench::sent(&actions), [2], "nobody else has taken the lead");
     // One that is renewed in time is as good as before.
     bench.now.instant += Duration::from_secs(50);
