@@ -94,9 +94,9 @@ impl Failure {
 
 impl Store {
     /// Runs a sink for the items of a group commit, in order, and writes the commit in the same transaction, so effect
-    /// and record are one. It stops at the first failure, or when `budget` is used up. Items that did not run are left
-    /// out of the commit, and its position is then the one before them. An item without a body is only recorded. On a
-    /// database that ends the whole transaction after a failed statement, each run has one item.
+    /// and record are one. It stops at the first failure, or once the runs have taken the sink's timeout. Items that
+    /// did not run are left out of the commit, and its position is then the one before them. An item without a body is
+    /// only recorded. If the database ends the whole transaction after a failed statement, the first item is run alone.
     ///
     /// # Errors
     /// If the database fails otherwise.
@@ -107,24 +107,14 @@ impl Store {
         bodies: &[Option<String>],
         now: DateTime<Utc>,
     ) -> Result<SinkRun, Error> {
-        match self.run_sink_for(sink, commit, bodies, now).await {
-            Ok(run) => Ok(run),
+        let ran = match self.run_sink_for(sink, commit, bodies, now).await {
             Err(error) if bodies.len() > 1 && !error.is_outage() => {
                 let first = bodies.get(..1).unwrap_or(bodies);
-                self.run_sink_for_first(sink, commit, first, now).await
+                self.run_sink_for(sink, commit, first, now).await
             }
-            Err(error) => self.failed(sink, error),
-        }
-    }
-
-    async fn run_sink_for_first(
-        &self,
-        sink: &Sink,
-        commit: &GroupCommit,
-        bodies: &[Option<String>],
-        now: DateTime<Utc>,
-    ) -> Result<SinkRun, Error> {
-        self.run_sink_for(sink, commit, bodies, now).await.or_else(|error| self.failed(sink, error))
+            ran => ran,
+        };
+        ran.or_else(|error| self.failed(sink, error))
     }
 
     /// The result if nothing was run and the first item has failed.
