@@ -90,10 +90,9 @@ impl Endpoint {
         };
         let way = match &config.sink {
             None => Http::compile(config, &mut problems).map(|http| Way::Http(Box::new(http))),
-            Some(sink) => problems.take("sink.sql", Statement::parse(&sink.sql)).map(|statement| {
-                let (policy, max_hold) = (policy.clone(), limits.ordering.max_hold.get());
-                Way::Sink(Arc::new(Sink { statement, timeout: sink.timeout.get(), policy, max_hold }))
-            }),
+            Some(sink) => problems
+                .take("sink.sql", Statement::parse(&sink.sql))
+                .map(|statement| Way::Sink(Arc::new(Sink { statement, timeout: sink.timeout.get() }))),
         };
         let concurrency = match way {
             Some(Way::Sink(_)) => config.concurrency.unwrap_or(SINK_CONCURRENCY),

@@ -8,19 +8,15 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::model::Amount;
-use crate::model::retry::Policy;
 
 pub use statement::{Parameter, Statement, StatementError};
 
-/// What is run, and what follows if it fails.
+/// What is run.
 #[derive(Clone, Debug)]
 pub struct Sink {
     pub statement: Statement,
     /// Longest time for one run.
     pub timeout: Duration,
-    pub policy: Policy,
-    /// For how long a failing delivery holds its lane, from its first failure.
-    pub max_hold: Duration,
 }
 
 /// What the parameters of a statement stand for, as the event's body says.

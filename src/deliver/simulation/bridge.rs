@@ -14,7 +14,7 @@ use crate::deliver::dispatcher::jobs;
 use crate::deliver::machine::{Action, Input, Machine, Report, Sending};
 use crate::deliver::pool::rivals::Rivals;
 use crate::model::id::EndpointName;
-use crate::model::retry::{Outcome, Policy, Unreachable};
+use crate::model::retry::{Outcome, Unreachable};
 use crate::model::sink::{Sink, Statement};
 
 /// The percentage of operations that fail before they begin; as many lose their answer.
@@ -312,9 +312,8 @@ impl World {
 
 /// A sink that records each event.
 fn ledger() -> Sink {
-    let policy = Policy { schedule: Vec::new(), jitter: 0.0, retry_after_cap: Duration::ZERO };
     let statement = Statement::parse("INSERT INTO ledger (event_id) VALUES (:event_id)").unwrap();
-    Sink { statement, timeout: TIMEOUT, policy, max_hold: Duration::ZERO }
+    Sink { statement, timeout: TIMEOUT }
 }
 
 /// The input that the machine gets if the database fails.

@@ -12,7 +12,6 @@ use lumo_bridge::model::draft::{Draft, repeated};
 use lumo_bridge::model::event::EventType;
 use lumo_bridge::model::id::{DeliveryId, WalletId};
 use lumo_bridge::model::record::Wallet;
-use lumo_bridge::model::retry::Policy;
 use lumo_bridge::model::sink::{Sink, Statement};
 use lumo_bridge::model::subscriber::{Order, Subscriber};
 use lumo_bridge::store::delivery::{EndpointNote, GroupCommit, LongestWaits, StateTransition};
@@ -242,10 +241,8 @@ pub(super) async fn prepare(database: &Database) -> Things {
     let next = leader.look().await.remove(0);
     let sink_commit = leader.group(vec![next.item(Came::Delivered, at(4))], next.event.seq);
     let bodies = vec![Some(next.event.body)];
-    let long = Duration::from_secs(3600);
-    let policy = Policy { schedule: vec![long], jitter: 0.0, retry_after_cap: long };
     let statement = Statement::parse("INSERT INTO ledger (event_id) VALUES (:event_id)").unwrap();
-    let sink = Arc::new(Sink { statement, timeout: Duration::from_secs(5), policy, max_hold: long });
+    let sink = Arc::new(Sink { statement, timeout: Duration::from_secs(5) });
 
     let fence = store.lead("sync", "me", chrono::TimeDelta::seconds(90), at(0)).await.unwrap().unwrap();
     store.finish_pass(&run(1), None, Some(fence)).await.unwrap();
