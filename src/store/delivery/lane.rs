@@ -1,10 +1,11 @@
 //! Decides which rows of an endpoint are sent one after the other, and when each is due: all rules about lanes.
 //!
 //! Rows of one lane are in the order of the log. The first of them has a due time of its own. Each other one waits for
-//! every row before it: it becomes due when each of them has ended, or has failed and its hold is over. The row right
-//! before it does not decide alone, because a command may have had that one sent out of turn. So a due time is written
-//! at four moments: a row joins the lane, a row before it ends, a row before it fails for the first time, or a row
-//! between the two is given up. [`Delivery::place`] handles all four.
+//! every row before it: it becomes due when each of them has ended, or has failed and its hold is over (`hold_until`:
+//! `max_hold` after its first failure, as the leader sets it). The row right before it does not decide alone, because a
+//! command may have had that one sent out of turn. So a due time is written at four moments: a row joins the lane, a
+//! row before it ends, a row before it fails for the first time, or a row between the two is given up.
+//! [`Delivery::place`] handles all four.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,7 @@
 //! Reads and locks positions: one narrow row per endpoint with its position, epoch and revision.
+//!
+//! A position moves in a group commit ([`super::commit`]), and back to the end of the log when an operator resumes an
+//! endpoint after a restore.
 
 use lumo_bridge_entity::position;
 use sea_orm::sea_query::{Expr, ExprTrait};
