@@ -48,7 +48,7 @@ use report::RoundLog;
 use round::Round;
 use scan::reader::{PageBytes, Sizes};
 use scan::sweep::{Sweeping, Wanted};
-use tail::further::Turns;
+use tail::extra_reads::Turns;
 use tail::new_deposits::NewDeposits;
 use upstream::Source;
 
@@ -98,7 +98,7 @@ pub struct Syncer<U> {
     asks: PerListing<Plain<Asks>>,
     /// The list of new deposits.
     new_deposits: Plain<NewDeposits>,
-    /// The turns of reads that no round needs (see [`tail::further`]).
+    /// The turns of extra reads (see [`tail::extra_reads`]).
     turns: Plain<Turns>,
     /// Users whose wallets have changed: their deposits may have changed, too.
     hints: Plain<BTreeSet<String>>,

@@ -3,8 +3,8 @@
 //! Between the rounds, it reads the deposits of watched users.
 
 pub mod ends;
+pub(in crate::sync) mod extra_reads;
 pub(in crate::sync) mod few;
-pub(in crate::sync) mod further;
 pub(in crate::sync) mod new_deposits;
 pub(in crate::sync) mod read_ends;
 pub(in crate::sync) mod recent;

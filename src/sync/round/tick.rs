@@ -14,7 +14,7 @@ use crate::sync::learn::memory::Urgent;
 use crate::sync::learn::order::Order;
 use crate::sync::scan::full::{FullScan, Purpose};
 use crate::sync::scan::walk::Doubt;
-use crate::sync::tail::further::{self, Look};
+use crate::sync::tail::extra_reads::{self, ExtraRead};
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Ended, Error};
 
@@ -53,8 +53,8 @@ impl<U: Upstream> Round<'_, U> {
         let has_such = self.memory.only_page.is_some()
             || (!self.is_few()
                 && matches!(self.memory.order.order(), Order::Newest | Order::Oldest | Order::Scattered));
-        let is_due = self.memory.rounds.saturating_sub(self.memory.looked_behind) >= further::ROUNDS_BETWEEN;
-        let may = has_such && is_due && self.syncer.may_look(Look::Behind(self.listing));
+        let is_due = self.memory.rounds.saturating_sub(self.memory.looked_behind) >= extra_reads::ROUNDS_BETWEEN;
+        let may = has_such && is_due && self.syncer.may_read_extra(ExtraRead::Behind(self.listing));
         if may {
             self.memory.looked_behind = self.memory.rounds;
         }

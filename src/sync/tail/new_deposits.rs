@@ -2,7 +2,7 @@
 //!
 //! The list is read whole with each round while something in it changes. While nothing does, its first page is enough:
 //! its `total` is compared with the number of rows that were read. Where the rounds read all of those deposits anyway,
-//! even that is done only in turn ([`super::further`]).
+//! even that is done only in turn ([`super::extra_reads`]).
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ use crate::sync::round::Round;
 use crate::sync::scan::filtered::Reached;
 use crate::sync::scan::reader::Scope;
 use crate::sync::scan::walk::Walk;
-use crate::sync::tail::further::Look;
+use crate::sync::tail::extra_reads::ExtraRead;
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Error, Syncer, lock};
 
@@ -117,7 +117,7 @@ impl<U: Upstream> Round<'_, U> {
         };
         match (is_still, is_covered) {
             (false, _) => self.new_deposits::<R>(stop).await,
-            (true, true) if self.is_few() || !self.syncer.may_look(Look::New) => Ok(()),
+            (true, true) if self.is_few() || !self.syncer.may_read_extra(ExtraRead::New) => Ok(()),
             (true, _) => self.first_page_of_new_deposits::<R>(stop).await,
         }
     }

@@ -1,10 +1,8 @@
-//! Takes turns among the reads for which nothing asks.
+//! Gives turns to extra reads, which no round needs and which find what would otherwise be left to the sweep.
 //!
 //! These are the end of a list where no rows are expected, a second page of a list that fits into one, and the deposits
-//! in status `new` while none of them changes.
-//!
-//! Each finds what the rounds would otherwise leave to the sweep. Together they take at most one request a minute, so
-//! that a minute in which nothing happens costs little more than one request per round.
+//! in status `new` while none of them changes. Together they take at most one request a minute, so a minute in which
+//! nothing happens costs little more than one request per round.
 
 use std::collections::HashMap;
 
@@ -22,29 +20,29 @@ const FORGOTTEN_AFTER: TimeDelta = TimeDelta::seconds(90);
 /// A read that has waited this long is made in any case.
 const MAX_WAIT: TimeDelta = TimeDelta::minutes(15);
 
-/// A kind of such a read.
+/// A kind of extra read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::sync) enum Look {
+pub(in crate::sync) enum ExtraRead {
     /// The end of the list where no rows are expected, or what follows the only page of a list.
     Behind(Listing),
     /// The deposits in status `new`.
     New,
 }
 
-/// Which read is next.
+/// Which extra read is next.
 #[derive(Debug, Default)]
 pub(in crate::sync) struct Turns {
     taken_at: Option<DateTime<Utc>>,
     /// The reads that wait: since when, and when each was last requested.
-    waiting: HashMap<Look, (DateTime<Utc>, DateTime<Utc>)>,
+    waiting: HashMap<ExtraRead, (DateTime<Utc>, DateTime<Utc>)>,
 }
 
 impl Turns {
     /// Whether this read may be made now. If not, the next round requests it again.
-    fn take(&mut self, look: Look, now: DateTime<Utc>) -> bool {
+    fn take(&mut self, read: ExtraRead, now: DateTime<Utc>) -> bool {
         // A clock that was set back must not make for a longer wait.
         self.waiting.retain(|_, (since, asked_at)| *since <= now && *asked_at <= now);
-        let (since, asked_at) = self.waiting.entry(look).or_insert((now, now));
+        let (since, asked_at) = self.waiting.entry(read).or_insert((now, now));
         *asked_at = now;
         let since = *since;
         let is_free = self.taken_at.is_none_or(|taken_at| now < taken_at || now - taken_at >= MIN_INTERVAL);
@@ -53,7 +51,7 @@ impl Turns {
         let is_first = !self.waiting.values().any(is_before);
         let may = (is_free && is_first) || now - since >= MAX_WAIT;
         if may {
-            self.waiting.remove(&look);
+            self.waiting.remove(&read);
             self.taken_at = Some(now);
         }
         may
@@ -62,8 +60,8 @@ impl Turns {
 
 impl<U> Syncer<U> {
     /// Whether a round may make this read now.
-    pub(in crate::sync) fn may_look(&self, look: Look) -> bool {
-        lock(&self.turns).take(look, self.clock.now())
+    pub(in crate::sync) fn may_read_extra(&self, read: ExtraRead) -> bool {
+        lock(&self.turns).take(read, self.clock.now())
     }
 }
 
@@ -71,60 +69,64 @@ impl<U> Syncer<U> {
 mod tests {
     use super::*;
 
-    const LOOKS: [Look; 4] =
-        [Look::New, Look::Behind(Listing::Deposits), Look::Behind(Listing::Wallets), Look::Behind(Listing::Blocked)];
+    const READS: [ExtraRead; 4] = [
+        ExtraRead::New,
+        ExtraRead::Behind(Listing::Deposits),
+        ExtraRead::Behind(Listing::Wallets),
+        ExtraRead::Behind(Listing::Blocked),
+    ];
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::seconds(second)
     }
 
     #[test]
-    fn there_is_one_look_a_minute_and_everybody_has_a_turn() {
+    fn there_is_one_read_a_minute_and_everybody_has_a_turn() {
         // The schedules as configured, each requesting its read as often as it can.
-        let schedules = [(Look::New, 10), (LOOKS[1], 10), (LOOKS[2], 60), (LOOKS[3], 30)];
+        let schedules = [(ExtraRead::New, 10), (READS[1], 10), (READS[2], 60), (READS[3], 30)];
         let (mut turns, mut taken) = (Turns::default(), Vec::new());
         for second in 0..3600 {
-            for (look, every) in schedules {
-                if second % every == 0 && turns.take(look, at(second)) {
-                    taken.push((look, second));
+            for (read, every) in schedules {
+                if second % every == 0 && turns.take(read, at(second)) {
+                    taken.push((read, second));
                 }
             }
         }
         assert!(taken.windows(2).all(|pair| pair[1].1 - pair[0].1 >= 60), "{taken:?}");
-        for look in LOOKS {
-            let count = taken.iter().filter(|(taken, _)| *taken == look).count();
-            assert!(count >= 12, "{count} looks of {look:?} in an hour: {taken:?}");
+        for read in READS {
+            let count = taken.iter().filter(|(taken, _)| *taken == read).count();
+            assert!(count >= 12, "{count} reads of {read:?} in an hour: {taken:?}");
         }
     }
 
     #[test]
     fn who_is_not_there_keeps_nobody_waiting() {
         let mut turns = Turns::default();
-        assert!(turns.take(Look::New, at(0)));
+        assert!(turns.take(ExtraRead::New, at(0)));
         // It does not come back.
-        assert!(!turns.take(LOOKS[2], at(1)));
-        assert!(!turns.take(Look::New, at(70)), "it may come back yet");
-        assert!(turns.take(Look::New, at(91)));
+        assert!(!turns.take(READS[2], at(1)));
+        assert!(!turns.take(ExtraRead::New, at(70)), "it may come back yet");
+        assert!(turns.take(ExtraRead::New, at(91)));
     }
 
     #[test]
     fn who_comes_rarely_is_not_turned_away_for_ever() {
-        let (mut turns, mut looks) = (Turns::default(), 0);
+        let (mut turns, mut reads) = (Turns::default(), 0);
         for second in 0..36_000 {
             if second % 10 == 0 {
-                turns.take(Look::New, at(second));
+                turns.take(ExtraRead::New, at(second));
             }
-            looks += usize::from(second % 3_600 == 5 && turns.take(LOOKS[2], at(second)));
+            reads += usize::from(second % 3_600 == 5 && turns.take(READS[2], at(second)));
         }
-        assert!(looks >= 5, "{looks} looks in ten hours");
+        assert!(reads >= 5, "{reads} reads in ten hours");
     }
 
     #[test]
     fn a_clock_that_is_set_back_stops_nothing() {
         let mut turns = Turns::default();
-        assert!(turns.take(Look::New, at(100_000)));
-        assert!(!turns.take(LOOKS[1], at(100_001)));
-        assert!(turns.take(LOOKS[1], at(50)));
-        assert!(turns.take(LOOKS[1], at(110)));
+        assert!(turns.take(ExtraRead::New, at(100_000)));
+        assert!(!turns.take(READS[1], at(100_001)));
+        assert!(turns.take(READS[1], at(50)));
+        assert!(turns.take(READS[1], at(110)));
     }
 }
