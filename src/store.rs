@@ -58,6 +58,7 @@ use crate::model::subscriber::Subscriber;
 use db::deadline::Deadline;
 use db::distrust::Distrust;
 use db::failpoint::Failpoint;
+use db::file::OpenFile;
 use db::notifier::Notifier;
 use db::process::Process;
 use db::timeouts::TimedConnection;
@@ -85,6 +86,8 @@ struct Inner {
     settings: Option<String>,
     /// The time limit of statements on SQLite's one write connection.
     deadline: Deadline,
+    /// The file of an SQLite database.
+    file: Option<OpenFile>,
     /// The connections that must not be used again.
     distrust: Distrust,
     troubles: Troubles,
@@ -152,7 +155,8 @@ impl Store {
         failpoint: Failpoint,
     ) -> Result<Self, Error> {
         let distrust = Distrust::default();
-        let connect::Pools { write, read, deadline, has_session } = connect::pools(config, need, &distrust).await?;
+        let pools = connect::pools(config, need, &distrust).await?;
+        let connect::Pools { write, read, deadline, file, has_session } = pools;
         let backend = write.get_database_backend();
         let settings =
             (backend == DbBackend::Postgres).then(|| timeouts::transaction_settings(config.schema.as_deref()));
@@ -162,6 +166,7 @@ impl Store {
             backend,
             settings,
             deadline,
+            file,
             distrust,
             troubles: Troubles::default(),
             failpoint,

@@ -11,6 +11,7 @@ pub(in crate::store) mod error;
 pub(crate) mod eye;
 #[doc(hidden)]
 pub mod failpoint;
+pub(in crate::store) mod file;
 pub(in crate::store) mod fitness;
 pub(in crate::store) mod meters;
 pub(in crate::store) mod notifier;

@@ -13,6 +13,7 @@ use crate::setting::create_private;
 use crate::store::config::Backend;
 use crate::store::db::deadline::Deadline;
 use crate::store::db::distrust::Distrust;
+use crate::store::db::file::OpenFile;
 use crate::store::db::search_path::with_search_path;
 use crate::store::db::survey::{Survey, survey};
 use crate::store::db::timeouts::{self, TimedConnection};
@@ -23,6 +24,8 @@ pub(in crate::store) struct Pools {
     pub(in crate::store) read: TimedConnection,
     /// The time limit of writes on SQLite.
     pub(in crate::store) deadline: Deadline,
+    /// The file of an SQLite database.
+    pub(in crate::store) file: Option<OpenFile>,
     /// Whether there is a spare connection for a session of its own.
     pub(in crate::store) has_session: bool,
 }
@@ -176,7 +179,8 @@ pub(in crate::store) async fn pools(config: &Config, need: Need, distrust: &Dist
     if config.url.backend() == Backend::Sqlite {
         let write = writer(config, &deadline, distrust).await?;
         let read = TimedConnection::new(connect(readers(config, distrust)).await?, distrust);
-        return Ok(Pools { write, read, deadline, has_session: true });
+        let file = file_of(config).and_then(|path| OpenFile::at(&path));
+        return Ok(Pools { write, read, deadline, file, has_session: true });
     }
     let wanted = match need {
         Need::Everything => config.max_connections,
@@ -210,6 +214,7 @@ pub(in crate::store) async fn pools(config: &Config, need: Need, distrust: &Dist
         write: pool.clone(),
         read: TimedConnection::with_search_path(pool, path, distrust),
         deadline,
+        file: None,
         has_session,
     })
 }

@@ -49,6 +49,9 @@ pub enum Error {
     /// There is no such SQLite file, and making one is not what was asked for.
     #[error("there is no SQLite file {}; {}", file.display(), no_file(*is_relative))]
     NoFile { file: PathBuf, is_relative: bool },
+    /// The SQLite file is no longer at its path, or another one is.
+    #[error("the SQLite file {} was removed or replaced while it was open", file.display())]
+    FileGone { file: PathBuf },
     /// A new SQLite file cannot be made.
     #[error("the SQLite file {} cannot be made", file.display())]
     NotMade {
@@ -95,7 +98,7 @@ impl Error {
     /// Whether the cause is the database and not the statement: the same may succeed later.
     #[must_use]
     pub const fn is_outage(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Unwritable(_) | Self::Conflict { .. })
+        matches!(self, Self::Unavailable(_) | Self::Unwritable(_) | Self::FileGone { .. } | Self::Conflict { .. })
     }
 
     /// A remedy, if the error message does not name one.
@@ -103,6 +106,9 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NotMade { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Some(FILE_ACCESS),
+            Self::FileGone { .. } => {
+                Some("put that file back, or restart the daemon to work with the one that is there")
+            }
             // Read-only, cannot be opened.
             Self::Unavailable(error) | Self::Unwritable(error) if matches!(sqlite_code(error), Some(8 | 14)) => {
                 Some(FILE_ACCESS)

@@ -46,7 +46,7 @@ struct FailingTransaction {
     last: Instant,
     reason: String,
     hint: Option<&'static str>,
-    /// Whether the server was away or read-only, which concerns all transactions.
+    /// Whether the server or the file was away or read-only, which concerns all transactions.
     is_of_server: bool,
 }
 
@@ -80,7 +80,7 @@ impl Failing {
             tracing::error!(tx = transaction, error = reason, "the database cannot be written to; trying again");
         }
         let since = self.transactions.get(transaction).map_or(now, |failing| failing.since);
-        let is_of_server = matches!(error, Error::Unavailable(_)) || error.is_read_only();
+        let is_of_server = matches!(error, Error::Unavailable(_) | Error::FileGone { .. }) || error.is_read_only();
         let failing = FailingTransaction { since, last: now, reason, hint: error.hint(), is_of_server };
         self.transactions.insert(transaction, failing);
     }

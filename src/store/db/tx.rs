@@ -90,7 +90,10 @@ impl Store {
     where
         Work: Future<Output = Result<T, Error>>,
     {
-        let Inner { write, settings, distrust, failpoint, .. } = &*self.inner;
+        let Inner { write, settings, file, distrust, failpoint, .. } = &*self.inner;
+        if let Some(file) = file {
+            file.check()?;
+        }
         let session = Transaction::begin(write, settings.as_deref(), distrust, failpoint.counter(name)).await?;
         let session = Arc::new(OpenTx { session, store: self.clone(), wakes: AtomicBool::new(false), attempt });
         let result = work(Tx(Arc::clone(&session))).await;

@@ -1,4 +1,4 @@
-//! A disk that is full for a while: nothing is lost, nothing is made up, and the process says so.
+//! A disk that is full for a while, and a file that is moved away: nothing is lost, nothing is made up, and the process says so.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -107,5 +107,46 @@ async fn a_disk_that_is_full_for_a_while_loses_nothing_and_makes_nothing_up() {
     stage.until_delivered().await;
     stage.assert_told_once_and_in_order(&Announced::default()).await;
     assert_eq!(stage.receiver.count(), received, "a restart sends nothing again");
+    bridge.stop().await;
+}
+
+/// What is written to a file without a name nobody sees, and it is gone with the process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_moved_away_is_not_written_to_until_it_is_back() {
+    let world = World::live(seed());
+    world.seed(20, 50);
+    let mut stage = Stage::new(Database::sqlite().await, world.clone()).await;
+    stage.announce_history();
+    stage.settings.set("server.listen", json!("127.0.0.1:0"));
+    let mut bridge = stage.daemon();
+    let client = Client::of(&mut bridge).await;
+    stage.until_imported().await;
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    eventually!(PATIENCE, "it is ready", client.get("/readyz").await.status == 200);
+
+    let path = stage.database.url().trim_start_matches("sqlite://").to_owned();
+    let aside = format!("{path}.aside");
+    fs::rename(&path, &aside).unwrap();
+    let sent = stage.receiver.count();
+    for user in 0..20 {
+        world.add_deposit_for(&format!("later {user}"), "1.5").expect("a deposit");
+    }
+    let gone = format!("the SQLite file {path} was removed or replaced while it was open");
+    eventually!(PATIENCE, "it says that it is not ready, and why", {
+        let answer = client.get("/readyz").await;
+        let problem = answer.body["problem"].as_str().unwrap_or_default().to_owned();
+        answer.status == 503 && problem.contains(&gone)
+    });
+    assert!(client.text("/metrics").await.contains("lumo_bridge_ready 0\n"));
+    assert!(bridge.log().contains("the database cannot be written to"), "{}", bridge.log());
+    bridge.until_logged("page not stored", PATIENCE).await;
+    assert_eq!(stage.receiver.count(), sent, "what is not stored is not sent");
+
+    fs::rename(&aside, &path).unwrap();
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    eventually!(PATIENCE, "it is ready again", client.get("/readyz").await.status == 200);
+    stage.assert_told_once_and_in_order(&Announced::default()).await;
     bridge.stop().await;
 }
