@@ -5,6 +5,7 @@ use std::time::Duration;
 use lumo_simulator::{Answer, World};
 use sea_orm::DbBackend;
 use serde_json::json;
+use url::Url;
 
 use crate::admin::client::Client;
 use crate::database::Database;
@@ -36,6 +37,7 @@ macro_rules! on_each_server {
 on_each_server!(
     two_processes_whose_sessions_are_ended_over_and_over_lose_nothing,
     a_database_that_falls_silent_is_connected_to_anew,
+    a_database_that_is_gone_is_told_and_gone_on_with_once_it_is_back,
     who_is_cut_off_in_silence_is_replaced_by_another,
     what_cannot_be_written_for_a_while_is_not_sent_again,
     a_server_far_away_is_worked_with_and_left_promptly,
@@ -111,6 +113,53 @@ async fn a_database_that_falls_silent_is_connected_to_anew(database: Database) {
     assert!(gate.silent() > 0, "nothing was connected when it fell silent");
     stage.assert_told_once_and_in_order(&Announced::default()).await;
     assert!(bridge.is_running());
+    bridge.stop().await;
+}
+
+/// As while it is restarted: the sessions end, and nobody answers new ones.
+async fn a_database_that_is_gone_is_told_and_gone_on_with_once_it_is_back(database: Database) {
+    let world = World::live(seed());
+    world.seed(20, 40);
+    let mut stage = Stage::new(database, world.clone()).await;
+    let server = Url::parse(stage.database.url()).unwrap().socket_addrs(|| None).unwrap()[0];
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (gate, url) = Gate::to_database(stage.database.url()).await;
+    stage.settings.set("database.url", json!(url));
+    stage.settings.set("server.listen", json!("127.0.0.1:0"));
+    stage.announce_history();
+    let mut bridge = stage.daemon();
+    let client = Client::of(&mut bridge).await;
+    stage.until_imported().await;
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    eventually!(PATIENCE, "it is ready", client.get("/readyz").await.status == 200);
+
+    let sent = stage.receiver.count();
+    gate.lead_to(nobody);
+    gate.cut();
+    random_changes(&world, 20);
+    eventually!(PATIENCE, "it is not ready, and says why and what to do", {
+        let answer = client.get("/readyz").await;
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let (problem, hint) = (text(&answer.body["problem"]), text(&answer.body["findings"][0]["hint"]));
+        let says_why =
+            ["database not reachable", "the database does not answer"].iter().any(|why| problem.contains(why));
+        answer.status == 503 && says_why && hint.contains("`database.url`")
+    });
+    assert!(client.text("/metrics").await.contains("lumo_bridge_ready 0\n"));
+    assert_eq!(client.text("/healthz").await, "ok\n");
+    let looked = stage.command(&["status"]).await;
+    assert_eq!(looked.status.code(), Some(1), "{looked:?}");
+    assert!(looked.stderr.contains("database not reachable"), "{looked:?}");
+    assert!(bridge.is_running(), "a database that is gone is no reason to end");
+    assert_eq!(stage.receiver.count(), sent, "nothing is sent that is not stored");
+
+    gate.lead_to(server);
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    eventually!(PATIENCE, "it is ready again", client.get("/readyz").await.status == 200);
+    stage.assert_told_once_and_in_order(&Announced::default()).await;
+    assert_eq!(stage.receiver.duplicates(), 0);
     bridge.stop().await;
 }
 
