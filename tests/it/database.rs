@@ -98,6 +98,11 @@ impl Database {
         Self::created(format!("mysql://root@{server}/mysql").parse().unwrap(), "").await
     }
 
+    /// A database on the PostgreSQL of one test, which trusts everybody.
+    pub(crate) async fn on_postgres(server: SocketAddr) -> Self {
+        Self::created(format!("postgres://postgres@{server}/postgres").parse().unwrap(), "").await
+    }
+
     async fn created(admin: Url, options: &str) -> Self {
         let name = format!("lumo_test_{:016x}", rand::random::<u64>());
         let server = connect(admin.as_str()).await.unwrap_or_else(|error| panic!("no server for tests: {error}"));

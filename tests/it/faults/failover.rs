@@ -1,6 +1,7 @@
 //! A failover: the server that was written to goes on answering, and takes no writes any more.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use lumo_bridge::model::Listing;
 use lumo_bridge::model::record::Deposit;
@@ -17,6 +18,9 @@ use crate::store::fixture::{at, config, deposit, ingest, migrated, page, shop};
 use crate::world::{Announced, PATIENCE, Stage, eventually, seed};
 
 on_each_database!(a_session_that_became_read_only_is_not_used_again);
+
+/// How soon rows are stored once they can be, on a busy machine.
+const SOON: Duration = Duration::from_secs(30);
 
 /// Every session is read-only that begins while this holds, for as long as it lasts, as those of a demoted server are.
 async fn demote(database: &Database) {
@@ -74,6 +78,10 @@ async fn after_a_failover_every_session_is_made_anew_and_storing_goes_on() {
     });
     let promoted = promote(&stage.database).await;
 
+    let since = Instant::now();
+    let stored = "SELECT COUNT(*) FROM lumo_user_deposits WHERE external_id LIKE 'later %'";
+    stage.database.until_at_least(20, PATIENCE, stored).await;
+    assert!(since.elapsed() < SOON, "stored after {:?}", since.elapsed());
     stage.until_mirrored().await;
     stage.until_delivered().await;
     eventually!(PATIENCE, "it is ready again", client.get("/readyz").await.status == 200);

@@ -1,7 +1,10 @@
-//! Servers of one test's own: a MariaDB that is set up in an odd way, a PgBouncer in front of the PostgreSQL of all tests.
+//! Servers of one test's own: a MariaDB that is set up in an odd way, a PgBouncer in front of the PostgreSQL of all tests, two
+//! of PostgreSQL.
 //!
-//! `tests/run` installs the programs, and names those of MariaDB in the environment; a test that finds none says so in
-//! the closing lines.
+//! `tests/run` installs the programs, and names those of the databases in the environment; a test that finds none says so
+//! in the closing lines.
+
+mod postgres;
 
 use std::fs::{self, File, Permissions};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -15,6 +18,8 @@ use tempfile::TempDir;
 use url::Url;
 
 use super::{PATIENCE, not_run};
+
+pub(crate) use postgres::postgres_pair;
 
 /// How often a server is started on another port, where somebody else has taken the one it was to have.
 const STARTS: u32 = 5;
