@@ -92,19 +92,61 @@ mod tests {
 
     #[test]
     fn each_state_has_a_sentence_of_its_own() {
+        const UNCHANGED: &str = "nothing was changed";
+        const IN_ITS_TURN: &str = "not sent yet, and sent in its turn; nothing was changed";
         let id = "evt_a@shop".parse().unwrap();
-        for state in State::ALL {
+        let sentences = [
+            (State::Pending, IN_ITS_TURN, UNCHANGED),
+            (State::Retrying, IN_ITS_TURN, UNCHANGED),
+            (
+                State::Sending,
+                "its request is under way; nothing was changed",
+                "its request is under way; nothing was changed, skip it when that is over",
+            ),
+            (
+                State::AwaitingAck,
+                "answered, and waiting for the receiver's row in `lumo_acks`; nothing was changed",
+                UNCHANGED,
+            ),
+            (
+                State::Held,
+                "not sent yet, and sent once its endpoint takes callbacks again; nothing was changed",
+                "its request was under way when its endpoint was removed; nothing was changed",
+            ),
+            (
+                State::Delivered,
+                "delivered already; nothing was changed, `lumo-bridge event replay` sends it once more",
+                "delivered already; nothing was changed",
+            ),
+            (State::Dead, UNCHANGED, "dead already, and not attempted again by itself; nothing was changed"),
+            (State::Skipped, UNCHANGED, "skipped already; nothing was changed"),
+            (
+                State::Filtered,
+                "left out by `when` of its endpoint; nothing was changed",
+                "left out already by `when` of its endpoint; nothing was changed",
+            ),
+            (
+                State::Superseded,
+                "a newer balance took its place; nothing was changed",
+                "a newer balance took its place already; nothing was changed",
+            ),
+        ];
+        assert_eq!(sentences.len(), State::ALL.len());
+        for (state, of_retry, of_skip) in sentences {
             let retried = Done::retried(&id, Retried::Unchanged(state));
             let skipped = Done::skipped(&id, Skipped::Unchanged(state));
-            assert_eq!((retried.result, skipped.result), (state.as_str(), state.as_str()));
-            assert!(retried.message.contains("nothing was changed"), "{}", retried.message);
-            assert!(skipped.message.contains("nothing was changed"), "{}", skipped.message);
+            assert_eq!((retried.result, &*retried.message), (state.as_str(), of_retry));
+            assert_eq!((skipped.result, &*skipped.message), (state.as_str(), of_skip));
+            assert_eq!(retried.is_as_wanted, !state.is_final(), "{state:?}");
+            assert_eq!(skipped.is_as_wanted, state.is_final(), "{state:?}");
+            let document = serde_json::to_value(&retried).unwrap();
+            assert_eq!((&document["result"], &document["message"]), (&state.as_str().into(), &of_retry.into()));
         }
-        assert!(!Done::retried(&id, Retried::Unchanged(State::Delivered)).is_as_wanted);
-        assert!(!Done::skipped(&id, Skipped::Unchanged(State::Sending)).is_as_wanted);
-        assert!(Done::skipped(&id, Skipped::Unchanged(State::Delivered)).is_as_wanted);
         let noted = Done::skipped(&id, Skipped::Skipped { is_certain: false });
         assert_eq!((noted.result, &*noted.message), ("skipped", "noted; it may be on its way already"));
+        for unknown in [Done::retried(&id, Retried::Unknown), Done::skipped(&id, Skipped::Unknown)] {
+            assert_eq!((&*unknown.message, unknown.is_as_wanted), ("no such delivery", false));
+        }
     }
 
     #[test]

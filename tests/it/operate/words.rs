@@ -7,12 +7,14 @@ use sea_orm::DbBackend;
 use serde_json::{Value, json};
 
 use super::json;
+use crate::admin::Client;
 use crate::database::{Database, on_each_database};
 use crate::world::{Finished, PATIENCE, Stage, eventually, seed};
 
 on_each_database!(
     a_delivery_that_fails_and_those_behind_it_say_what_they_wait_for,
     who_delivers_is_said_as_far_as_it_is_known,
+    a_hold_is_said_everywhere_and_a_resume_alone_ends_it,
 );
 
 /// A company whose users have a wallet and a deposit each; what `shop` answers is up to the test. Nothing was read yet.
@@ -102,6 +104,14 @@ async fn a_delivery_that_fails_and_those_behind_it_say_what_they_wait_for(databa
         format!("{second}  not sent yet, and sent in its turn; nothing was changed"),
     ];
     assert_eq!(lines(&retried), expected);
+    // Nothing changes for these two any more, so they are the same in either form.
+    let ids = [of_ann[0].as_str(), second.as_str()];
+    let text = stage.command(&[&["delivery", "retry"][..], &ids[..]].concat()).await;
+    let document = json(&stage.command(&[&["delivery", "retry", "--json"][..], &ids[..]].concat()).await);
+    let form = |one: &Value| format!("{}  {}", one["id"].as_str().unwrap(), one["message"].as_str().unwrap());
+    assert_eq!(lines(&text), document.as_array().unwrap().iter().map(form).collect::<Vec<_>>());
+    let shown = json(&done(&stage, &["delivery", "show", &of_ann[0], "--json"]).await);
+    assert_eq!(shown["why"], why(&stage, &of_ann[0]).await);
     stage.database.until_at_least(2, PATIENCE, "SELECT COUNT(*) FROM lumo_delivery_attempts WHERE status = 500").await;
     eventually!(
         PATIENCE,
@@ -182,6 +192,13 @@ async fn what_an_endpoint_holds_says_until_when_and_by_whose_word() {
     let since = since(&stage).await;
     let words = format!("shop is paused since {since}; `lumo-bridge endpoint resume shop`");
     assert_eq!(why(&stage, &id).await, words);
+    let held = done(&stage, &["delivery", "list", "--state", "held"]).await;
+    assert_eq!(held.stdout.matches(words.as_str()).count(), 2, "{held:?}");
+    let status = done(&stage, &["status"]).await.stdout;
+    let table: Vec<&str> = status.lines().skip_while(|line| !line.starts_with("ENDPOINT")).collect();
+    let row = table.iter().find(|line| line.starts_with("shop ")).unwrap_or_else(|| panic!("no endpoint: {status}"));
+    let cells: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!(cells[1], "paused", "{status}");
     let retried = done(&stage, &["delivery", "retry", &id]).await;
     let words = "waits until `lumo-bridge endpoint resume shop`, with the whole schedule before it";
     assert_eq!(lines(&retried), [format!("{id}  {words}")]);
@@ -298,4 +315,53 @@ async fn what_is_under_way_or_answered_says_what_is_waited_for() {
     ];
     assert_eq!(lines(&retried), expected);
     bridge.kill();
+}
+
+/// The time until which `shop` is held by its own word, in the sentences about it.
+async fn until_held(stage: &Stage) -> String {
+    let held = "SELECT COUNT(*) FROM lumo_endpoints WHERE hold_until IS NOT NULL AND state = 'active'";
+    stage.database.until_at_least(1, PATIENCE, held).await;
+    let listed = json(&done(stage, &["endpoint", "list", "--json"]).await);
+    format!("{}Z", &listed[0]["hold_until"].as_str().unwrap()[..19])
+}
+
+async fn a_hold_is_said_everywhere_and_a_resume_alone_ends_it(database: Database) {
+    let mut stage = with_users(database, &["ann"]).await;
+    stage.settings.set("server.listen", json!("127.0.0.1:0"));
+    let away = || Answer::status(503).with_header("retry-after", "7200");
+    stage.receiver.script(move |_| away());
+    let mut bridge = stage.daemon();
+    let client = Client::of(&mut bridge).await;
+    let until_then = until_held(&stage).await;
+    until(&stage, "retrying", 1).await;
+    let id = deliveries(&stage, "ann").await.remove(0);
+    let held = format!("held until {until_then} (Retry-After)");
+    assert!(why(&stage, &id).await.ends_with(&format!("; shop is {held}")), "{held}");
+    let words = |finished: Finished| finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let status = words(done(&stage, &["status"]).await);
+    let finding = format!("shop is {held}; 2 callbacks wait for it");
+    let hint = "hint: `lumo-bridge endpoint resume shop` ends the hold";
+    assert!(status.contains(&finding) && status.contains(hint), "{status}");
+    let brief = format!("shop held until {} (Retry-After)", &until_then[11..19]);
+    assert!(status.contains(&brief), "{status}");
+    let listed = words(done(&stage, &["endpoint", "list"]).await);
+    assert!(listed.contains(&brief), "{listed}");
+
+    // A test goes past the queue, and says nothing of what waits.
+    stage.receiver.unscript();
+    done(&stage, &["endpoint", "test", "shop"]).await;
+    assert_eq!(until_held(&stage).await, until_then);
+    let resumed = done(&stage, &["endpoint", "resume", "shop"]).await;
+    assert_eq!(resumed.stderr.trim(), "shop is active; what waits for it goes out while the daemon runs");
+    until(&stage, "delivered", 2).await;
+    assert_eq!(stage.database.count("lumo_endpoints", "hold_until IS NOT NULL").await, 0);
+
+    stage.receiver.script(move |_| away());
+    stage.world.add_deposit_for("ann", "2").unwrap();
+    until_held(&stage).await;
+    stage.receiver.unscript();
+    let resumed = client.post("/api/endpoints/shop/resume", &json!({})).await;
+    assert_eq!((resumed.status, &resumed.body["state"]), (200, &json!("active")), "{resumed:?}");
+    until(&stage, "delivered", 3).await;
+    bridge.stop().await;
 }

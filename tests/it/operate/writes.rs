@@ -6,6 +6,7 @@ use lumo_simulator::{Answer, Fault, Operation, World};
 use serde_json::{Value, json};
 
 use super::assert_refused;
+use crate::admin::Client;
 use crate::database::Database;
 use crate::world::{Finished, Stage, seed};
 
@@ -53,6 +54,35 @@ async fn a_replacement_whose_answer_was_lost_is_not_said_to_be_undone_and_can_be
         assert_eq!(synced.status.code(), Some(0), "{synced:?}");
         assert_eq!(wallets(&stage, "bob").await.len(), 2, "{fault:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_over_http_whose_answer_was_lost_is_not_said_to_be_undone() {
+    let (mut stage, _) = with_a_wallet().await;
+    stage.settings.set("server.listen", json!("127.0.0.1:0"));
+    let mut bridge = stage.daemon();
+    let client = Client::of(&mut bridge).await;
+    for (write, operation, look) in [
+        ("block", Operation::BlockWallet, "shows whether it is blocked; look before you ask again"),
+        ("replace", Operation::ReplaceWallet, "repeating this command replaces it again"),
+    ] {
+        for fault in [Fault::CutBody, Fault::CutJson, Fault::Disconnect, Fault::Hang { time: Duration::from_secs(3) }] {
+            let user = format!("{write} {fault:?}");
+            let id = stage.world.add_wallet(&user).id;
+            stage.simulator.faults().inject_on(operation, 1, fault);
+            let lost = client.post(&format!("/api/wallets/{id}/{write}"), &json!({ "reason": "leaked" })).await;
+            let error = &lost.body["error"];
+            // No 503, which would invite to ask again.
+            assert_eq!((lost.status, &error["code"]), (502, &json!("outcome_unknown")), "{user}: {lost:?}");
+            let words = format!("it is not known whether the API carried out the request to {write} wallet {id}");
+            assert!(error["message"].as_str().unwrap().starts_with(&words), "{user}: {lost:?}");
+            assert!(error["hint"].as_str().unwrap().contains(look), "{user}: {lost:?}");
+            let now = stage.world.wallet_of(&user).unwrap();
+            let is_done = if write == "block" { now.block_reason.is_some() } else { now.id != id };
+            assert!(is_done, "{user}: the API did it");
+        }
+    }
+    bridge.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
