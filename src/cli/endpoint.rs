@@ -25,7 +25,7 @@ pub(super) enum Command {
         /// Its name in the configuration
         name: EndpointName,
     },
-    /// Call an endpoint again that is paused, suspended or failing; what waits goes out, in order
+    /// Call an endpoint again that is paused, suspended, failing or held; what waits goes out, in order
     #[command(after_help = "Example: lumo-bridge endpoint resume shop --skip-held --yes")]
     Resume {
         /// Its name in the configuration

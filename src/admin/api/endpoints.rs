@@ -22,7 +22,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::act_on("/api/endpoints/{name}/pause", "Stop calling an endpoint; what is for it waits", pause),
         Route::act_on(
             "/api/endpoints/{name}/resume",
-            "Call an endpoint again that is paused, suspended or failing; what waits goes out, in order",
+            "Call an endpoint again that is paused, suspended, failing or held; what waits goes out, in order",
             resume,
         ),
         Route::act_on(

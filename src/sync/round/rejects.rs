@@ -92,7 +92,23 @@ impl<U: Upstream> Round<'_, U> {
     /// Why a pass is incomplete that found items for which there was no room; none if there were none.
     pub(in crate::sync) fn too_many_rejects(unkept: u64) -> Option<String> {
         (unkept > 0).then(|| {
-            format!("{unkept} items could not be read, and {MAX_REJECTS} others are kept already, which is the limit")
+            let items = if unkept == 1 { "1 item".to_owned() } else { format!("{unkept} items") };
+            format!("{items} could not be read, and {MAX_REJECTS} others are kept already, which is the limit")
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lumo::Client;
+
+    #[test]
+    fn more_items_than_there_is_room_for_are_counted() {
+        let limit = format!("could not be read, and {MAX_REJECTS} others are kept already, which is the limit");
+        let said = Round::<Client>::too_many_rejects;
+        assert_eq!(said(0), None);
+        assert_eq!(said(1), Some(format!("1 item {limit}")));
+        assert_eq!(said(3), Some(format!("3 items {limit}")));
     }
 }

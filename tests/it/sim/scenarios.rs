@@ -18,6 +18,7 @@ mod rejects;
 mod removals;
 mod scale;
 mod scene;
+mod sentences;
 mod sweeps;
 mod totals;
 mod walks;
