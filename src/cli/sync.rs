@@ -79,6 +79,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         context.migrate(&config).await?;
     }
     let store = context.store_to_publish(&config).await?;
+    if !args.dry_run {
+        store.introduce_endpoints(context.clock().now()).await?;
+    }
     let syncer = app::syncer(&config, store.clone(), client, context.clock().clone());
     let lines = if args.dry_run {
         listings(context, &args, &syncer).await?

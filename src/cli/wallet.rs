@@ -79,6 +79,7 @@ async fn change(
     let client = context.client(&config)?;
     context.migrate(&config).await?;
     let store = context.store_to_publish(&config).await?;
+    store.introduce_endpoints(context.clock().now()).await?;
     let wallets = Wallets::new(store.clone(), client, context.clock().clone());
     let written = match write(&wallets, &user::actor()).await {
         Ok(wallet) => Ok(wallet),

@@ -7,12 +7,13 @@ use lumo_simulator::{Answer, Received, Verdict, World};
 use serde_json::{Value, json};
 
 use crate::database::{Database, on_each_database};
-use crate::world::{PATIENCE, Stage, seed};
+use crate::world::{Announced, PATIENCE, Stage, seed};
 
 on_each_database!(
     what_waits_for_a_removed_endpoint_is_held_and_goes_out_in_order_once_it_is_put_back,
     what_waits_goes_to_the_new_address_with_the_new_secret_and_new_patterns_hold_from_now_on,
     a_renamed_endpoint_is_a_new_one_and_what_waited_for_the_old_one_can_be_given_up,
+    what_commands_publish_before_any_daemon_has_run_is_delivered_by_the_first,
 );
 
 const OTHER_SECRET: &str = "whsec_YW5vdGhlciBzZWNyZXQgdGhhdCBub2JvZHkga25vd3M=";
@@ -168,5 +169,24 @@ async fn a_renamed_endpoint_is_a_new_one_and_what_waited_for_the_old_one_can_be_
     assert!(given_up.stderr.contains("deliveries to crm that were skipped: 5"), "{}", given_up.stderr);
     assert!(given_up.stderr.contains("crm is not configured"), "{}", given_up.stderr);
     assert_eq!(held(&stage, "crm").await, 0);
+    bridge.stop().await;
+}
+
+/// Whoever publishes makes the endpoints known that are to receive it.
+async fn what_commands_publish_before_any_daemon_has_run_is_delivered_by_the_first(database: Database) {
+    let mut stage = Stage::new(database, World::live(seed())).await;
+    stage.announce_history();
+    stage.world.add_wallet("ann");
+    stage.world.add_deposit_for("ann", "1").unwrap();
+    for command in [&["wallet", "create", "bob"][..], &["sync"]] {
+        let finished = stage.command(command).await;
+        assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    }
+    assert_eq!(stage.events().await.len(), 3, "two wallets and a deposit");
+    let bridge = stage.daemon();
+    assert!(stage.receiver.wait_for(3, PATIENCE).await, "they are told to nobody");
+    stage.until_imported().await;
+    stage.until_delivered().await;
+    stage.assert_told_once_and_in_order(&Announced::default()).await;
     bridge.stop().await;
 }

@@ -18,7 +18,9 @@ mod trial;
 mod words;
 mod writes;
 
-use lumo_simulator::World;
+use std::sync::Arc;
+
+use lumo_simulator::{Received, World};
 use serde_json::Value;
 
 use crate::database::Database;
@@ -39,6 +41,16 @@ async fn delivered(database: Database, users: usize) -> Stage {
     delivering.stop().await;
     parts.store.close().await;
     stage
+}
+
+/// Waits until `ops` has received an event of this type. Returns what it is about.
+async fn until_told(stage: &Stage, kind: &str) -> Value {
+    let is_it = |request: &Received| request.path == "/ops" && request.event_type.as_deref() == Some(kind);
+    let has_come = |all: &[Arc<Received>]| all.iter().any(|request| is_it(request));
+    assert!(stage.receiver.wait_until(PATIENCE, has_come).await, "{kind} is not told");
+    let received = stage.receiver.received();
+    let request = received.iter().find(|request| is_it(request)).expect("it has come");
+    request.json().expect("a body of JSON")["data"]["object"].clone()
 }
 
 /// What a command printed, which is one JSON document.

@@ -3,7 +3,7 @@
 use lumo_simulator::World;
 use serde_json::Value;
 
-use super::json;
+use super::{json, until_told};
 use crate::admin::Client;
 use crate::database::Database;
 use crate::world::{Stage, seed};
@@ -49,6 +49,9 @@ async fn an_item_that_cannot_be_read_is_listed_and_hinders_nothing() {
     let client = Client::of(&mut bridge).await;
     stage.until_imported().await;
     stage.until_read_again().await;
+    let object = until_told(&stage, "sync.item_rejected").await;
+    assert_eq!((&object["id"], &object["listing"]), (&id.as_str().into(), &"wallets".into()));
+    assert!(object["reason"].as_str().unwrap().contains("externalId contains a control character"), "{object}");
     let answered = client.read("/api/rejects?limit=1").await;
     assert_eq!((&answered["data"][0]["id"], &answered["next"]), (&id.as_str().into(), &Value::Null));
     let refused = client.get("/api/rejects?listing=walets").await;
@@ -61,4 +64,6 @@ async fn an_item_that_cannot_be_read_is_listed_and_hinders_nothing() {
     assert!(!log.contains("cannot be read"), "it was logged when it was first seen: {log}");
     bridge.stop().await;
     assert_eq!(stage.database.count("lumo_events", "object_kind = 'reject'").await, 1);
+    let told = stage.receiver.received().iter().filter(|request| request.path == "/ops").count();
+    assert_eq!(told, 1, "it is told once, however often it is listed");
 }

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use lumo_simulator::World;
 use serde_json::{Value, json};
 
-use super::json;
+use super::{json, until_told};
+use crate::admin::Client;
 use crate::database::{Database, on_each_database};
-use crate::world::{Finished, PATIENCE, Stage, seed};
+use crate::world::{Finished, PATIENCE, Stage, eventually, seed};
 
 const ACCEPT: [&str; 3] = ["sync", "deposits", "--accept-removals"];
 const MARKED: &str = "rows that are no longer listed, and marked as missing now:";
@@ -109,11 +110,23 @@ async fn accepting_where_nothing_left_marks_nothing_and_succeeds() {
 on_each_database!(a_daemon_takes_note_of_removals_that_were_accepted_beside_it);
 
 async fn a_daemon_takes_note_of_removals_that_were_accepted_beside_it(database: Database) {
-    let stage = imported(database, 60).await;
-    let daemon = stage.daemon();
+    let mut stage = imported(database, 60).await;
+    stage.add_endpoint("ops", "/ops", &["sync.*"]);
+    stage.settings.set("server.listen", json!("127.0.0.1:0"));
+    let mut daemon = stage.daemon();
+    let client = Client::of(&mut daemon).await;
     stage.until_read_again().await;
     remove(&stage, 50);
     until(&stage, |listing| listing["removals_held"] == 50).await;
+    // Everybody is told, and how to let them through.
+    let remedy = "or `lumo-bridge sync deposits --accept-removals` says that they are gone";
+    let object = until_told(&stage, "sync.removals_held").await;
+    assert!(object["error"].as_str().is_some_and(|why| why.ends_with(remedy)), "{object}");
+    let log = daemon.log();
+    assert!(log.contains("rows left the list at once") && log.contains(remedy), "{log}");
+    let metric = "lumo_bridge_sync_removals_held{listing=\"deposits\"} 50\n";
+    eventually!(PATIENCE, "the metric shows them", client.text("/metrics").await.contains(metric));
+    assert_eq!(client.get("/readyz").await.status, 200, "what is listed is stored all the same");
     let accepted = words(&stage.command(&ACCEPT).await);
     assert!(accepted.contains(&format!("{MARKED} 50")), "{accepted}");
     // The daemon has begun another round since, and knows nothing of them any more.
