@@ -5,6 +5,7 @@
 //! environment are ignored, because a variable that was set for other programs must not decide where the key travels.
 //! There are no retries here: only the caller knows whether the answer is still wanted.
 
+use std::error::Error as StdError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,14 @@ const MAX_HEADERS: usize = 2_000;
 const REFUSAL_CAP: usize = 4 * 1024;
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The server to which no connection was made, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{server} cannot be reached")]
+struct Unreached {
+    server: String,
+    source: Box<dyn StdError + Send + Sync>,
+}
+
 /// A success, read to its end.
 pub(super) struct Answer<'a> {
     pub(super) body: Vec<u8>,
@@ -57,6 +66,8 @@ pub(super) struct Answer<'a> {
 #[derive(Debug)]
 pub(super) struct Http {
     client: Renewable<reqwest::Client>,
+    /// Scheme, host and port of the API.
+    server: String,
     api_key: Secret,
     pace: Pace,
     budget: Budget,
@@ -86,6 +97,7 @@ impl Http {
         })?;
         Ok(Self {
             client: Renewable::new(first, move || build().ok()),
+            server: config.base_url.get().origin().ascii_serialization(),
             api_key,
             pace: Pace::new(config.rate.per_second(), concurrency),
             budget: Budget::new(),
@@ -148,6 +160,7 @@ impl Http {
         let listing_name = listing.map(Listing::as_str);
         let span = tracing::debug_span!("lumo.request", priority, listing = listing_name, "error.type" = Empty);
         let result = self.exchange(request, cap, &mut room, estimate).instrument(span.clone()).await;
+        let result = result.map_err(|error| self.name_server(error));
         let result = result.map(|(body, served_at)| Answer { body, _room: room, served_at });
         let leaves_connections = match &result {
             // A connection that failed was made to an address that was resolved just now.
@@ -168,6 +181,17 @@ impl Http {
         self.meters.count(priority, meters::outcome(&result), start.elapsed());
         permit.settle(listing, feedback(&result));
         result
+    }
+
+    /// Adds which server was not reached.
+    fn name_server(&self, error: Error) -> Error {
+        match error {
+            Error::Unavailable { outage: Outage::Connect, source: Some(source) } => {
+                let unreached = Unreached { server: self.server.clone(), source };
+                Error::Unavailable { outage: Outage::Connect, source: Some(Box::new(unreached)) }
+            }
+            error => error,
+        }
     }
 
     async fn exchange(

@@ -64,7 +64,7 @@ async fn what_is_wrong_with_the_api_is_found() {
     stage.settings.set("lumo.base_url", json!(closed()));
     assert_found(&found(&stage, &[], 1).await, "API key", "fail", "no connection", "check that lumo.base_url");
     let text = stage.command(&["check"]).await.stdout;
-    assert!(text.contains("fail API key: http://127.0.0.1:"), "{text}");
+    assert!(text.contains("fail API key: Lumo is unavailable: no connection: http://127.0.0.1:"), "{text}");
 
     let mut late = mockito::Server::new_async().await;
     let list = json!({ "wallets": [], "total": 0 }).to_string();

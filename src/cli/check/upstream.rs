@@ -7,7 +7,7 @@ use crate::account::Refusal;
 use crate::chain::Chain;
 use crate::cli::context::Context;
 use crate::config::Config;
-use crate::lumo::{Client, Error, ListQuery, Priority, Profile};
+use crate::lumo::{Client, Error, ListQuery, Outage, Priority, Profile};
 use crate::model::account::{Identity, environment};
 use crate::model::record::{Page, Reject, Wallet};
 use crate::store::{self, Account, Belongs, Need, Store};
@@ -208,7 +208,12 @@ fn clock(theirs: DateTime<Utc>, ours: DateTime<Utc>) -> Finding {
 }
 
 fn failed(subject: &str, config: &Config, error: &Error) -> Finding {
-    Finding::fail(subject, format_args!("{}: {}", config.lumo.base_url, Chain(error))).maybe_hint(error.hint())
+    let problem = match error {
+        // It names the server itself.
+        Error::Unavailable { outage: Outage::Connect, .. } => Chain(error).to_string(),
+        _ => format!("{}: {}", config.lumo.base_url, Chain(error)),
+    };
+    Finding::fail(subject, problem).maybe_hint(error.hint())
 }
 
 #[cfg(test)]

@@ -99,6 +99,8 @@ async fn an_error_shows_neither_key_nor_query_nor_a_whole_body() {
     let secretive = ListQuery { external_id: Some("somebody".parse().unwrap()), ..query(1, 0) };
     let error = client(&address).list_wallets(Priority::Fresh, &secretive).await.unwrap_err();
     assert!(matches!(&error, Error::Unavailable { outage: Outage::Connect, .. }), "{error:?}");
+    let named = format!("Lumo is unavailable: no connection: {address} cannot be reached: ");
+    assert!(Chain(&error).to_string().starts_with(&named), "{error:?}");
     let shown = format!("{} {error:?}", Chain(&error));
     assert!(!shown.contains("somebody") && !shown.contains(KEY), "{shown}");
 }

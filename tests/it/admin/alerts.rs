@@ -180,6 +180,7 @@ async fn a_start_without_an_api_is_told_everywhere_and_after_a_restart(database:
         .await;
     let said = problem(&client).await;
     assert!(said.contains("not complete since 2026-01-01T00:00:00Z: page not read: Lumo is unavailable"), "{said}");
+    assert!(said.contains(&format!("no connection: http://{closed} cannot be reached")), "{said}");
     let line = first_line(&stage).await;
     assert!(line.contains("not complete since 2026-01-01T00:00:00Z"), "{line}");
     bridge.stop().await;
