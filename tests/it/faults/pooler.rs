@@ -1,4 +1,4 @@
-//! PostgreSQL behind a pooler, or with fewer connections than the configuration wants.
+//! PostgreSQL behind a pooler, and databases with fewer connections than the configuration wants.
 
 use std::time::Duration;
 
@@ -14,9 +14,13 @@ use crate::world::{Announced, PATIENCE, Stage, random_changes, seed};
 const FEWER: &str = "the database gives fewer connections than `database.max_connections`; working with those";
 
 async fn stage() -> (World, Stage) {
+    stage_on(Database::postgres().await).await
+}
+
+async fn stage_on(database: Database) -> (World, Stage) {
     let world = World::live(seed());
     world.seed(20, 40);
-    let mut stage = Stage::new(Database::postgres().await, world.clone()).await;
+    let mut stage = Stage::new(database, world.clone()).await;
     stage.announce_history();
     (world, stage)
 }
@@ -216,4 +220,46 @@ async fn no_more_connections_are_open_than_the_configuration_allows() {
     }
     assert!((2..=8).contains(&most), "{most} connections were open at once");
     drop_role(&stage.database, &role).await;
+}
+
+/// What MySQL and MariaDB count for each user.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_of_mariadb_with_fewer_connections_than_wanted_works_with_those() {
+    let (world, mut stage) = stage_on(Database::mariadb().await).await;
+    let create = "CREATE USER NAME@'%' IDENTIFIED BY 'hush' WITH MAX_USER_CONNECTIONS 3; GRANT ALL ON *.* TO NAME@'%'";
+    let user = Nobody::new(&stage.database, create).await;
+    let (url, name) = (user.url(), user.name.clone());
+    stage.settings.set("database.url", url);
+    let words = "3 of the 8 of `database.max_connections` were given, of which a daemon takes 2: ";
+    let findings = found(&stage, &[], 0).await;
+    assert_found(&findings, "connections", "warn", words, "raise the limit of the server");
+    assert_found(&findings, "connections", "warn", "max_user_connections", "");
+    let log = work(&world, &stage).await;
+    assert!(log.contains(FEWER) && log.contains("given=3") && log.contains("max_user_connections"), "{log}");
+    assert!(!log.contains("pool timed out"), "{log}");
+
+    stage.database.execute(&format!("ALTER USER {name}@'%' WITH MAX_USER_CONNECTIONS 0")).await;
+    let open = format!("SELECT COUNT(*) FROM information_schema.processlist WHERE user = '{name}'");
+    let bridge = stage.daemon();
+    stage.until_read_again().await;
+    random_changes(&world, 20);
+    let mut most = 0;
+    let watch = async {
+        loop {
+            most = most.max(stage.database.number(&open).await);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let goes_on = async {
+        stage.until_read_again().await;
+        stage.until_mirrored().await;
+        stage.until_delivered().await;
+    };
+    tokio::select! {
+        () = goes_on => {}
+        () = watch => {}
+    }
+    bridge.stop().await;
+    assert!((2..=8).contains(&most), "{most} connections were open at once");
+    stage.database.execute(&format!("DROP USER {name}@'%'")).await;
 }
