@@ -74,6 +74,60 @@ async fn what_is_wrong_with_the_api_is_found() {
     assert_found(&found(&stage, &[], 0).await, "clock", "warn", "this machine is ", "NTP");
 }
 
+/// What a mock of the vendor's documentation answers: the same row whatever the offset, beside a total of 0.
+fn mocked(path: &str) -> Answer {
+    let time = "2026-05-04T10:11:12.345Z";
+    let wallet = json!({
+        "id": "739896b0-4cb3-40bd-9e5c-eed603333b73",
+        "companyId": "61644a25-da5a-4317-94e2-3bc1eca8c766",
+        "externalId": "42",
+        "address": "TUHwiU8GCgN9nKAqUzTuRiyUZizzjMjWpc",
+        "isBlocked": false,
+        "lastUsdtBalance": 0,
+        "lastTrxBalance": 0,
+        "createdAt": time,
+    });
+    let page = match path {
+        "/user-wallets" | "/user-wallets/blocked" => json!({ "wallets": [wallet], "total": 0 }),
+        "/user-wallets/deposits" => {
+            let deposit = json!({ "id": "d-1", "externalId": "42", "amount": 5, "status": "new", "createdAt": time });
+            json!({ "deposits": [deposit], "total": 0 })
+        }
+        _ => return Answer::status(404),
+    };
+    Answer { body: page.to_string().into_bytes(), ..Answer::status(200) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mock_is_recognised_and_asked_once_a_schedule() {
+    let sentence = "the server answers the same rows at every offset, as the vendor's documentation mock does; they are \
+                    stored, and nothing is called complete";
+    let mut stage = healthy().await;
+    stage.receiver.script(|request| mocked(&request.path));
+    let base_url = stage.receiver.url("");
+    stage.settings.set("lumo.base_url", json!(base_url));
+    stage.settings.set("sync.sweep.schedule", json!("@yearly"));
+    assert_found(&found(&stage, &[], 0).await, "wallets", "warn", sentence, "");
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let synced = stage.command(&["sync"]).await;
+    assert_eq!(synced.status.code(), Some(1), "{synced:?}");
+    assert_eq!(words(&synced.stdout).matches(&format!("not complete: {sentence}")).count(), 3, "{synced:?}");
+
+    let asked = || stage.receiver.received().iter().filter(|one| one.path == "/user-wallets/deposits").count();
+    let (before, runs) = (asked(), stage.database.count("lumo_sync_runs", "listing = 'deposits'").await);
+    let bridge = stage.daemon();
+    stage.until_read_again().await;
+    let status = stage.command(&["status"]).await.stdout;
+    assert!(words(&status).contains(&format!("deposits: the first import is not done: {sentence}")), "{status}");
+    bridge.stop().await;
+    let runs = stage.database.count("lumo_sync_runs", "listing = 'deposits'").await - runs;
+    let requests = i64::try_from(asked() - before).unwrap();
+    assert!(requests <= 3 * (runs + 1), "{requests} requests in {runs} rounds");
+    assert_eq!(stage.database.count("lumo_user_deposits", "1 = 1").await, 1);
+    let complete = "complete_through IS NOT NULL OR proved_through IS NOT NULL";
+    assert_eq!(stage.database.count("lumo_sync_state", complete).await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_wrong_with_an_endpoint_is_found() {
     let mut stage = healthy().await;
