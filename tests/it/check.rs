@@ -71,7 +71,8 @@ async fn what_is_wrong_with_the_api_is_found() {
     let page = late.mock("GET", mockito::Matcher::Any).with_header("date", "Mon, 04 May 2026 10:11:12 GMT");
     page.with_body(list).create_async().await;
     stage.settings.set("lumo.base_url", json!(late.url()));
-    assert_found(&found(&stage, &[], 0).await, "clock", "warn", "this machine is ", "NTP");
+    let remedy = "the bridge goes by this machine's: if that is right, tell Lumo; if not, set it, for example with NTP";
+    assert_found(&found(&stage, &[], 0).await, "clock", "warn", "this machine is ", remedy);
 }
 
 /// What a mock of the vendor's documentation answers: the same row whatever the offset, beside a total of 0.
