@@ -1,4 +1,4 @@
-//! `status` while Lumo wants to be left alone.
+//! Lumo wants to be left alone: what `status` says meanwhile, and how soon reading goes on.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::json;
 use crate::database::{Database, on_each_database};
-use crate::world::{PATIENCE, Stage, seed};
+use crate::world::{PATIENCE, Stage, eventually, seed};
 
 on_each_database!(status_says_how_fast_the_daemon_reads_and_until_when_it_waits);
 
@@ -33,5 +33,34 @@ async fn status_says_how_fast_the_daemon_reads_and_until_when_it_waits(database:
     let speed = &document["speed"];
     assert_eq!((&speed["rate"], &speed["ceiling"]), (&json!(10.0), &json!(20.0)), "{document}");
     assert!(speed["waits_until"].is_string(), "{document}");
+    daemon.stop().await;
+}
+
+/// How soon a deposit is stored that came while requests were refused, on a busy machine: after the longest wait that is kept
+/// without a word from the server, and a round.
+const SOON: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_while_requests_were_refused_is_stored_soon_after() {
+    let world = World::live(seed());
+    world.seed(20, 200);
+    let mut stage = Stage::new(Database::sqlite().await, world.clone()).await;
+    stage.settings.set("lumo.rate", json!("20/s"));
+    let mut daemon = stage.daemon();
+    stage.until_imported().await;
+    let refusals = vec![
+        Fault::Status { code: 503, retry_after: Some(RetryAfter::Seconds(1)) },
+        Fault::Status { code: 503, retry_after: None },
+        Fault::Status { code: 429, retry_after: None },
+    ];
+    stage.simulator.faults().at_random(1, 1.0, refusals);
+    eventually!(PATIENCE, "some requests were refused", stage.simulator.faults().injected() >= 10);
+    world.add_deposit_for("later", "1.5").expect("a deposit");
+    stage.simulator.faults().clear();
+    let over = Instant::now();
+    let stored = "SELECT COUNT(*) FROM lumo_user_deposits WHERE external_id = 'later'";
+    stage.database.until_at_least(1, PATIENCE, stored).await;
+    assert!(over.elapsed() < SOON, "stored after {:?}", over.elapsed());
+    daemon.until_logged("reading at 20 requests a second again", PATIENCE).await;
     daemon.stop().await;
 }
