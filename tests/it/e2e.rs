@@ -1,16 +1,20 @@
 //! The whole way: a company lives, the tables follow, the shop hears of every change once and in order.
 
-use lumo_simulator::World;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lumo_simulator::{Answer, World};
 use serde_json::json;
 
 use crate::database::{Database, on_each_database};
 use crate::generated::assert_published;
-use crate::world::{Announced, PATIENCE, Stage, awkward_changes, random_changes, seed};
+use crate::world::{Announced, PATIENCE, Stage, awkward_changes, eventually, random_changes, seed};
 
 on_each_database!(
     the_tables_equal_the_world_and_every_change_is_told_once,
     history_is_announced_when_asked_for,
     balances_are_events_only_where_they_are_named,
+    a_block_is_told_whatever_its_reason_looks_like,
 );
 
 async fn the_tables_equal_the_world_and_every_change_is_told_once(database: Database) {
@@ -78,4 +82,66 @@ async fn balances_are_events_only_where_they_are_named(database: Database) {
     assert_eq!(kinds, ["wallet.blocked"]);
     assert!(stage.receiver.wait_for(1, PATIENCE).await);
     bridge.stop().await;
+}
+
+/// Reasons as a server may list them, and as they are told.
+const REASONS: [(&str, Option<&str>); 5] = [
+    (r#""ticket \ud83d""#, Some("ticket \u{fffd}")),
+    (r#"{"code":7}"#, Some(r#"{"code":7}"#)),
+    ("4711", Some("4711")),
+    ("[]", Some("[]")),
+    ("null", None),
+];
+
+/// A server that lists a wallet for each of the reasons, all of them blocked or none.
+fn listed(path: &str, are_blocked: bool) -> Answer {
+    let wallet = |(number, (reason, _)): (usize, &(&str, Option<&str>))| {
+        let reason = if are_blocked { *reason } else { "null" };
+        format!(
+            r#"{{"id":"739896b0-4cb3-40bd-9e5c-eed60333{number:04}","companyId":"61644a25-da5a-4317-94e2-3bc1eca8c766",
+                "externalId":"user {number}","address":"T{number}HwiU8GCgN9nKAqUzTuRiyUZizzjMjWpc",
+                "isBlocked":{are_blocked},"blockReason":{reason},"lastUsdtBalance":0,"lastTrxBalance":0,
+                "createdAt":"2025-05-04T10:11:12.345Z"}}"#
+        )
+    };
+    let wallets: Vec<String> = REASONS.iter().enumerate().map(wallet).collect();
+    let page = |wallets: &[String]| format!(r#"{{"wallets":[{}],"total":{}}}"#, wallets.join(","), wallets.len());
+    let body = match path {
+        "/user-wallets" => page(&wallets),
+        "/user-wallets/blocked" if are_blocked => page(&wallets),
+        "/user-wallets/blocked" => page(&[]),
+        "/user-wallets/deposits" => r#"{"deposits":[],"total":0}"#.to_owned(),
+        "/shop" => return Answer::status(200),
+        _ => return Answer::status(404),
+    };
+    Answer { body: body.into_bytes(), ..Answer::status(200) }
+}
+
+async fn a_block_is_told_whatever_its_reason_looks_like(database: Database) {
+    let mut stage = Stage::new(database, World::new(1)).await;
+    let are_blocked = Arc::new(AtomicBool::new(false));
+    let shown = Arc::clone(&are_blocked);
+    stage.receiver.script(move |request| listed(&request.path, shown.load(Ordering::Relaxed)));
+    let base_url = stage.receiver.url("");
+    stage.settings.set("lumo.base_url", json!(base_url));
+    let bridge = stage.daemon();
+    stage.until_imported().await;
+    assert_eq!(stage.database.count("lumo_user_wallets", "1 = 1").await, 5);
+
+    are_blocked.store(true, Ordering::Relaxed);
+    eventually!(PATIENCE, "each block is told", stage.events().await.len() == REASONS.len());
+    stage.until_delivered().await;
+    bridge.stop().await;
+    assert_eq!(stage.database.count("lumo_user_wallets", "is_blocked").await, 5);
+    let mut events = stage.events().await;
+    events.sort_by(|one, other| one.stream.cmp(&other.stream));
+    for ((number, (_, told)), event) in REASONS.iter().enumerate().zip(&events) {
+        assert_eq!((event.kind.as_str(), event.stream.as_str()), ("wallet.blocked", &*format!("user:user {number}")));
+        let body = event.json();
+        let object = &body["data"]["object"];
+        assert_eq!((object["is_blocked"].as_bool(), object["block_reason"].as_str()), (Some(true), *told), "{object}");
+        let sent = stage.receiver.received();
+        let sent = sent.iter().filter(|request| request.id.as_ref() == Some(&event.id) && request.succeeded());
+        assert_eq!(sent.count(), 1, "{object}");
+    }
 }
