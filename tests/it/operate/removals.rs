@@ -134,6 +134,7 @@ async fn a_daemon_takes_note_of_removals_that_were_accepted_beside_it(database: 
     until(&stage, |listing| listing["removals_held"].is_null() && listing["last_error"].is_null()).await;
     daemon.stop().await;
     assert_eq!(missing(&stage).await, 50);
+    assert_eq!(stage.database.count("lumo_sync_state", "memory IS NULL").await, 0, "the command erases nothing");
     let events = |kind: &str| format!("type = '{kind}' AND object_id = 'deposits'");
     assert_eq!(stage.database.count("lumo_events", &events("sync.removals_held")).await, 1);
     assert_eq!(stage.database.count("lumo_events", &events("sync.recovered")).await, 1);
