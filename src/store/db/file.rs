@@ -1,7 +1,7 @@
 //! Detects that an SQLite file is no longer the one that is open.
 //!
-//! A file that was removed, moved or replaced while it is open can still be read and written. But nobody else sees what is
-//! written, and the next start finds another file. SQLite itself checks this, except with a write-ahead log.
+//! A file that was removed, moved or replaced while it is open can still be read and written. But nobody else sees what
+//! is written, and the next start finds another file. SQLite itself checks this, except with a write-ahead log.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

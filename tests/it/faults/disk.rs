@@ -1,4 +1,5 @@
-//! A disk that is full for a while, and a file that is moved away: nothing is lost, nothing is made up, and the process says so.
+//! A disk that is full for a while, and a file that is moved away: nothing is lost, nothing is made up, and the process
+//! says so.
 
 use std::fs::{self, File};
 use std::io::Write;

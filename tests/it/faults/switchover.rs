@@ -1,5 +1,5 @@
-//! A planned switchover: the old primary becomes read-only and goes on answering, and the name leads to the replica that was
-//! promoted.
+//! A planned switchover: the old primary becomes read-only and goes on answering, and the name leads to the replica that
+//! was promoted.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -106,7 +106,7 @@ async fn after_a_switchover_of_mariadb_storing_goes_on_at_the_new_server() {
     bridge.stop().await;
 }
 
-/// The sessions end with the old primary, and those that the bridge makes next are to what the name still leads to: a follower.
+/// The sessions end with the old primary. The next ones are to what the name still leads to, which is a follower now.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_switchover_of_postgres_storing_goes_on_at_the_new_server() {
     let Some(mut pair) = servers::postgres_pair().await else { return };

@@ -36,8 +36,8 @@ async fn status_says_how_fast_the_daemon_reads_and_until_when_it_waits(database:
     daemon.stop().await;
 }
 
-/// How soon a deposit is stored that came while requests were refused, on a busy machine: after the longest wait that is kept
-/// without a word from the server, and a round.
+/// How soon a deposit is stored that came while requests were refused, on a busy machine: after the longest wait that is
+/// kept without a word from the server, and a round.
 const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

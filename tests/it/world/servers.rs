@@ -1,8 +1,8 @@
-//! Servers of one test's own: a MariaDB that is set up in an odd way, a PgBouncer in front of the PostgreSQL of all tests, two
-//! of PostgreSQL.
+//! Servers of one test's own: a MariaDB that is set up in an odd way, a PgBouncer in front of the PostgreSQL of all
+//! tests, two of PostgreSQL.
 //!
-//! `tests/run` installs the programs, and names those of the databases in the environment; a test that finds none says so
-//! in the closing lines.
+//! `tests/run` installs the programs, and names those of the databases in the environment; a test that finds none says
+//! so in the closing lines.
 
 mod postgres;
 

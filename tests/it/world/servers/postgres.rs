@@ -120,8 +120,8 @@ impl Pair {
         self.new.addr()
     }
 
-    /// The old primary ends and the other server is promoted. The old one comes back as its follower, which answers and takes
-    /// no writes.
+    /// The old primary ends and the other server is promoted. The old one comes back as its follower, which answers and
+    /// takes no writes.
     pub(crate) async fn switch_over(&mut self) {
         let ended = Command::new("kill").arg("-INT").arg(self.old.child.id().to_string()).status();
         assert!(ended.expect("`kill` not found").success());
