@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lumo_simulator::{Answer, World};
+use lumo_simulator::{Answer, Received, World};
 use serde_json::json;
 
 use crate::database::{Database, on_each_database};
 use crate::generated::assert_published;
-use crate::world::{Announced, PATIENCE, Stage, awkward_changes, eventually, random_changes, seed};
+use crate::world::{Announced, PATIENCE, Stage, awkward_changes, eventually, is_first_page, random_changes, seed};
 
 on_each_database!(
     the_tables_equal_the_world_and_every_change_is_told_once,
@@ -94,7 +94,7 @@ const REASONS: [(&str, Option<&str>); 5] = [
 ];
 
 /// A server that lists a wallet for each of the reasons, all of them blocked or none.
-fn listed(path: &str, are_blocked: bool) -> Answer {
+fn listed(request: &Received, are_blocked: bool) -> Answer {
     let wallet = |(number, (reason, _)): (usize, &(&str, Option<&str>))| {
         let reason = if are_blocked { *reason } else { "null" };
         format!(
@@ -105,8 +105,11 @@ fn listed(path: &str, are_blocked: bool) -> Answer {
         )
     };
     let wallets: Vec<String> = REASONS.iter().enumerate().map(wallet).collect();
-    let page = |wallets: &[String]| format!(r#"{{"wallets":[{}],"total":{}}}"#, wallets.join(","), wallets.len());
-    let body = match path {
+    let page = |wallets: &[String]| {
+        let listed = if is_first_page(request) { wallets.join(",") } else { String::new() };
+        format!(r#"{{"wallets":[{listed}],"total":{}}}"#, wallets.len())
+    };
+    let body = match request.path.as_str() {
         "/user-wallets" => page(&wallets),
         "/user-wallets/blocked" if are_blocked => page(&wallets),
         "/user-wallets/blocked" => page(&[]),
@@ -121,7 +124,7 @@ async fn a_block_is_told_whatever_its_reason_looks_like(database: Database) {
     let mut stage = Stage::new(database, World::new(1)).await;
     let are_blocked = Arc::new(AtomicBool::new(false));
     let shown = Arc::clone(&are_blocked);
-    stage.receiver.script(move |request| listed(&request.path, shown.load(Ordering::Relaxed)));
+    stage.receiver.script(move |request| listed(request, shown.load(Ordering::Relaxed)));
     let base_url = stage.receiver.url("");
     stage.settings.set("lumo.base_url", json!(base_url));
     let bridge = stage.daemon();

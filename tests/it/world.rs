@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use lumo_bridge::clock::Clock;
-use lumo_simulator::{Quirks, Receiver, ReceiverConfig, Simulator, SimulatorConfig, Visibility, World};
+use lumo_simulator::{Quirks, Received, Receiver, ReceiverConfig, Simulator, SimulatorConfig, Visibility, World};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -63,6 +63,11 @@ pub(crate) fn not_run(what: &str) {
         let list = std::fs::File::options().append(true).open(list);
         writeln!(list.expect("no list of what cannot run"), "{what}").expect("not written");
     }
+}
+
+/// Whether a request for a list asks for its first page, where a receiver stands in for Lumo.
+pub(crate) fn is_first_page(request: &Received) -> bool {
+    request.query.split('&').filter_map(|part| part.strip_prefix("offset=")).all(|offset| offset == "0")
 }
 
 /// Everything around the bridge.

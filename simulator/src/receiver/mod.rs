@@ -226,6 +226,7 @@ async fn receive(State(desk): State<Arc<Desk>>, request: Request) -> Response {
     let mut request = Received {
         at: clock::now(),
         path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
         id: received::first(&headers, "webhook-id").map(str::to_owned),
         attempt: received::first(&headers, "lumo-attempt").and_then(|attempt| attempt.parse().ok()),
         event_type: event.event_type(),

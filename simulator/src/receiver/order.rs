@@ -65,6 +65,7 @@ mod tests {
         Received {
             at: clock::now(),
             path: path.to_owned(),
+            query: String::new(),
             headers: Vec::new(),
             id: Some(id.to_owned()),
             attempt: Some(1),

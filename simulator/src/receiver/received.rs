@@ -17,6 +17,8 @@ pub struct Received {
     /// When its body had arrived.
     pub at: DateTime<Utc>,
     pub path: String,
+    /// What stands after the `?`; empty if nothing does.
+    pub query: String,
     /// With names in lower case, in the order they came.
     pub headers: Vec<(String, String)>,
     /// The `webhook-id` header.

@@ -64,6 +64,7 @@ mod tests {
         Received {
             at: noon(),
             path: "/".to_owned(),
+            query: String::new(),
             headers: Vec::new(),
             id: None,
             attempt: None,

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use lumo_simulator::{Answer, World};
+use lumo_simulator::{Answer, Received, World};
 use serde_json::{Value, json};
 
 use crate::database::{Database, on_each_database};
-use crate::world::{Announced, PATIENCE, Stage, eventually, seed};
+use crate::world::{Announced, PATIENCE, Stage, eventually, is_first_page, seed};
 
 on_each_database!(a_clock_that_jumps_ahead_loses_nothing, a_clock_that_goes_back_loses_nothing);
 
@@ -65,7 +65,7 @@ async fn a_clock_that_goes_back_loses_nothing(database: Database) {
 }
 
 /// What a server lists whose clock shows 1970: three wallets, none of them blocked, and so many deposits.
-fn listed_in_1970(path: &str, deposits: usize) -> Answer {
+fn listed_in_1970(request: &Received, deposits: usize) -> Answer {
     let created_at = "2025-05-04T10:11:12.345Z";
     let wallet = |number: usize| {
         json!({
@@ -81,11 +81,12 @@ fn listed_in_1970(path: &str, deposits: usize) -> Answer {
     };
     let deposit =
         |number: usize| json!({ "id": format!("d-{number}"), "externalId": "user 1", "createdAt": created_at });
-    let page = match path {
-        "/user-wallets" => json!({ "wallets": (1..=3).map(wallet).collect::<Vec<Value>>(), "total": 3 }),
+    let listed = |all: Vec<Value>| if is_first_page(request) { all } else { Vec::new() };
+    let page = match request.path.as_str() {
+        "/user-wallets" => json!({ "wallets": listed((1..=3).map(wallet).collect()), "total": 3 }),
         "/user-wallets/blocked" => json!({ "wallets": [], "total": 0 }),
         "/user-wallets/deposits" => {
-            json!({ "deposits": (1..=deposits).map(deposit).collect::<Vec<Value>>(), "total": deposits })
+            json!({ "deposits": listed((1..=deposits).map(deposit).collect()), "total": deposits })
         }
         "/shop" => return Answer::status(200),
         _ => return Answer::status(404),
@@ -100,7 +101,7 @@ async fn a_server_whose_clock_shows_1970_makes_no_news_of_history_and_is_named_o
     let mut stage = Stage::new(Database::sqlite().await, World::new(1)).await;
     let deposits = Arc::new(AtomicUsize::new(3));
     let listed = Arc::clone(&deposits);
-    stage.receiver.script(move |request| listed_in_1970(&request.path, listed.load(Ordering::Relaxed)));
+    stage.receiver.script(move |request| listed_in_1970(request, listed.load(Ordering::Relaxed)));
     let base_url = stage.receiver.url("");
     stage.settings.set("lumo.base_url", json!(base_url));
     let mut bridge = stage.daemon();

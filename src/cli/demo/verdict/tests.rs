@@ -88,6 +88,7 @@ fn callback(id: &str, answered: u16, at: DateTime<Utc>) -> Arc<Received> {
     Arc::new(Received {
         at,
         path: "/".to_owned(),
+        query: String::new(),
         headers: Vec::new(),
         id: Some(id.to_owned()),
         attempt: Some(1),
