@@ -55,7 +55,7 @@ FAINT = """(() => {
 # Buttons that are not told apart by those who listen.
 NAMELESS = """(() => {
   const names = [...document.querySelectorAll("button")].filter((one) => one.checkVisibility()).map((one) => one.getAttribute("aria-label") ?? "");
-  return names.filter((name, index) => !name || (names.indexOf(name) !== index && !name.startsWith("Copy ")));
+  return names.filter((name, index) => !name || names.indexOf(name) !== index);
 })()"""
 # What is to be hit and is less than 44 pixels high, or wide.
 CROWDED = """[...document.querySelectorAll("button, input, select, a.button, nav a")].filter((one) => one.checkVisibility())
@@ -149,11 +149,11 @@ class Browser:
 
 
 class Page:
-    """One tab. `answer` is what is typed into a prompt."""
+    """One tab."""
 
     def __init__(self, browser):
         self.browser = browser
-        self.requests, self.problems, self.answer = [], [], None
+        self.requests, self.problems = [], []
         browser.on_event = self.note
         target = browser.call("Target.createTarget", {"url": "about:blank"})["targetId"]
         self.session = browser.call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
@@ -173,9 +173,6 @@ class Page:
             self.problems.append(f"console.{params['type']}: {json.dumps(params['args'])}")
         elif method == "Log.entryAdded":
             self.problems.append(f"{params['entry']['text']} ({params['entry'].get('url')})")
-        elif method == "Page.javascriptDialogOpening":
-            words = {"accept": self.answer is not None, "promptText": self.answer or ""}
-            self.browser.send("Page.handleJavaScriptDialog", words, self.session)
 
     def size(self, width, height):
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)

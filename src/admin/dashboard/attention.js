@@ -1,7 +1,7 @@
 // What needs a hand: one row for each finding, with why it is so and the button or the command that helps.
 
 import { act, look, query, read } from "./client.js";
-import { address, ago, copy, cut, doing, link, make, section, sentence, sync } from "./page.js";
+import { address, ago, cut, doing, link, make, section, sentence, sync } from "./page.js";
 
 /** How many callbacks, actions or items are looked at to say why. */
 const LOOKED_AT = 50;
@@ -18,9 +18,9 @@ export async function attention({ findings, endpoints, listings }) {
 const row = (finding, index, { why, buttons = [], isHintNeeded = index > 0 }) =>
   make("li", { "data-key": `${finding.code} ${finding.about ?? ""}`, class: finding.severity },
     make("div", { class: "what" },
-      make("strong", {}, sentence(finding.message)),
+      make("strong", {}, sentence(finding.message, `, of finding ${index + 1}`)),
       why ? make("p", { class: "why" }, why) : null,
-      isHintNeeded && finding.hint ? make("p", { class: "soft" }, sentence(finding.hint)) : null),
+      isHintNeeded && finding.hint ? make("p", { class: "soft" }, sentence(finding.hint, `, for finding ${index + 1}`)) : null),
     buttons.length > 0 ? make("div", { class: "buttons" }, buttons) : null);
 
 /** What more is known of a finding, and what can be done about it here. */
@@ -29,17 +29,18 @@ async function helpWith({ code, about }, subject) {
     case "dead_deliveries":
       return dead(about);
     case "endpoint_failing":
+      return { buttons: [test(about, ", which fails"), resume(about, ", which fails", "main")] };
     case "endpoint_suspended":
-      return { buttons: [test(about), resume(about, "main")] };
+      return { buttons: [test(about, ", which is suspended"), resume(about, ", which is suspended", "main")] };
     case "endpoint_held":
-      return { why: lastAnswer(subject), buttons: [resume(about, "main")], isHintNeeded: false };
+      return { why: lastAnswer(subject), buttons: [resume(about, ", which is held", "main")], isHintNeeded: false };
     case "endpoint_paused":
-      return { why: await whoPaused(about), buttons: [resume(about, "main")], isHintNeeded: false };
+      return { why: await whoPaused(about), buttons: [resume(about, ", which is paused", "main")], isHintNeeded: false };
     case "stalled":
     case "incomplete":
     case "overdue":
     case "import_pending":
-      return { buttons: [sync(about)] };
+      return { buttons: [sync(about, ", which is not up to date")] };
     case "items_rejected":
       return rejected(about, subject);
     default:
@@ -49,14 +50,15 @@ async function helpWith({ code, about }, subject) {
 
 const lastAnswer = (endpoint) => (endpoint?.last_error ? ["Last answer: ", make("q", {}, endpoint.last_error)] : null);
 
-export const resume = (name, kind) =>
-  doing("Resume", `Resume ${name}`, async () => `${name} is ${(await act(`endpoints/${encodeURIComponent(name)}/resume`)).state}`, { class: kind });
+// `more` tells two buttons apart that act on the same: one beside a finding, one in the table.
+export const resume = (name, more = "", kind) =>
+  doing("Resume", `Resume ${name}${more}`, async () => `${name} is ${(await act(`endpoints/${encodeURIComponent(name)}/resume`)).state}`, { class: kind });
 
 export const pause = (name) =>
   doing("Pause", `Pause ${name}`, async () => `${name} is ${(await act(`endpoints/${encodeURIComponent(name)}/pause`)).state}`);
 
-export const test = (name) =>
-  doing("Test", `Send a test to ${name}`, async () => {
+export const test = (name, more = "") =>
+  doing("Test", `Test ${name}${more}`, async () => {
     const tried = await act(`endpoints/${encodeURIComponent(name)}/test`);
     return `${name}: ${tried.is_accepted ? "accepted" : "not accepted"}, ${tried.error ?? tried.status}, ${tried.duration_ms} ms`;
   });
@@ -99,9 +101,7 @@ async function whoPaused(endpoint) {
 async function rejected(listing, standing) {
   const { data } = await read("rejects", { listing, limit: 3 });
   const told = data.map((one) => make("li", {}, cut(one.id ?? "an item without an id", 24), ": ", make("q", {}, one.reason)));
-  const command = "lumo-bridge sync rejects";
   const show = make("a", { class: "button", href: query("#/rejects", { listing }), "aria-label": `Show the items of ${listing} that cannot be read` }, "Show");
   const more = (standing?.rejects ?? 0) > data.length ? make("li", {}, `and ${standing.rejects - data.length} more`) : null;
-  return { why: [make("ul", {}, told, more), "It goes by itself once Lumo lists the item in a form that can be read. ",
-    make("span", { class: "id" }, make("code", {}, command), copy(command, `Copy ${command}`))], buttons: [show], isHintNeeded: false };
+  return { why: [make("ul", {}, told, more), "It goes by itself once Lumo lists the item in a form that can be read."], buttons: [show], isHintNeeded: false };
 }

@@ -2,7 +2,7 @@
 
 import { act, readExactly } from "./client.js";
 import { canBeTried, tryNow, why } from "./lists.js";
-import { about, age, ago, cell, doing, facts, id, json, link, make, section, state, table } from "./page.js";
+import { about, age, ago, cell, doing, facts, id, json, link, make, reasonFor, section, state, table } from "./page.js";
 
 const isFinished = (one) => ["delivered", "dead", "skipped", "filtered", "superseded"].includes(one.state);
 const canBeGivenUp = (one) => ["pending", "retrying", "held", "awaiting_ack"].includes(one.state);
@@ -26,7 +26,7 @@ export async function event({ id: name }) {
       ]), sendAgain(one)),
       section("deliveries", "Callbacks",
         one.deliveries.length === 0 ? make("p", { class: "soft" }, "No endpoint wanted it when it happened.") : null,
-        one.deliveries.map(delivery)),
+        one.deliveries.map((each) => delivery(each, about(one)))),
       one.actions.length > 0 ? section("by-hand", "By hand", facts(one.actions.map(done))) : null,
       section("body", "Body", json(exact.body)),
     ].filter(Boolean),
@@ -47,11 +47,19 @@ function sendAgain({ id: name, type, wanted_by }) {
 
 const done = (one) => [ago(one.at), `${one.action} ${one.object.split("@").pop()} – ${one.actor}${one.reason ? `: ${one.reason}` : ""}`];
 
-function delivery(one) {
-  const skip = doing("Give up…", `Give up: ${one.type} to ${one.endpoint}`, async () => {
-    const reason = prompt("Why is this callback not to be sent? The reason is kept.");
+function giveUp(one, what) {
+  const told = [
+    [`1 callback to ${one.endpoint} is given up: `, what, ` (${one.type}).`],
+    `It is not sent to ${one.endpoint} any more. Other endpoints still get theirs, and what waits behind it goes on.`,
+    "The event stays here. To undo this, press “Try now” on this page.",
+  ];
+  return doing("Give up…", `Give up…: ${one.type} to ${one.endpoint}`, async () => {
+    const reason = await reasonFor("Give up this callback?", told, "Give up 1 callback");
     if (reason) return `${one.endpoint}: ${(await act(`deliveries/${encodeURIComponent(one.id)}/skip`, { reason })).message}`;
   });
+}
+
+function delivery(one, what) {
   const attempt = (row) =>
     make("tr", { "data-key": row.attempt },
       cell("Try", row.attempt, "n"), cell("Started", ago(row.started_at), "s"), cell("Took", `${row.duration_ms} ms`, "s"),
@@ -63,7 +71,7 @@ function delivery(one) {
   return make("div", { class: "delivery", "data-key": one.id },
     make("div", { class: "head" },
       make("h3", {}, one.endpoint, " ", state(one.state), one.reason === "live" ? null : [" ", make("span", { class: "tag" }, one.reason)]),
-      make("div", { class: "buttons" }, canBeTried(one) ? tryNow(one) : null, canBeGivenUp(one) ? skip : null)),
+      make("div", { class: "buttons" }, canBeTried(one) ? tryNow(one) : null, canBeGivenUp(one) ? giveUp(one, what) : null)),
     make("p", { class: "why" }, why(one), make("span", { class: "soft" }, " · since ", ago(one.since))),
     history);
 }

@@ -8,7 +8,7 @@ import { about, ago, cell, cut, doing, id, json, link, make, sentence, state, ta
 export const canBeTried = (one) => ["retrying", "held", "dead", "skipped"].includes(one.state);
 
 /** Why a delivery is in its state. The command that tries it again is left out: there is a button for it. */
-export const why = (one) => sentence(one.why.replace(/; `lumo-bridge delivery retry [^`]+` begins anew$/, ""));
+export const why = (one) => sentence(one.why.replace(/; `lumo-bridge delivery retry [^`]+` begins anew$/, ""), null);
 
 export const eventTable = (name, all, none = "Nothing has happened yet.") =>
   table(name, ["What", "Type", "When", "Event"], all.map(eventRow), none, "compact");

@@ -29,7 +29,7 @@ export async function overview(_, status) {
 
 function listings({ listings }) {
   const row = (one) => make("tr", { "data-key": one.listing },
-    cell("Listing", [make("strong", {}, one.listing), one.last_error ? make("p", { class: "why warn" }, sentence(one.last_error)) : null]),
+    cell("Listing", [make("strong", {}, one.listing), one.last_error ? make("p", { class: "why warn" }, sentence(one.last_error, `, of ${one.listing}`)) : null]),
     cell("State", state(one.state), one.state === "fresh" ? "calm" : ""),
     cell("Rows", one.rows.toLocaleString(), "n"),
     cell("Complete through", ago(one.complete_through), age(one.complete_through) > LATE || one.stalled_since ? "warn" : ""),

@@ -119,12 +119,14 @@ function clock(time) {
   return date.toLocaleString([], { ...day, hour: "2-digit", minute: "2-digit", second: "2-digit" });
 }
 
-/** A sentence of the API: its times as clocks show them here, its commands to be copied, its ids cut. */
-export function sentence(text) {
+/** A sentence of the API: its times as clocks show them here, its ids cut, its commands to be copied. `place` tells equal
+ * commands of several sentences apart; where it is null, none is to be copied. */
+export function sentence(text, place = "") {
   const parts = text.split(/(`[^`]+`|\d{4}-\d\d-\d\dT[\d:.]+Z|evt_[a-z2-7]{26})/);
   return parts.map((part) => {
-    if (/^`lumo-bridge /.test(part)) return make("span", { class: "id" }, make("code", {}, part.slice(1, -1)), copy(part.slice(1, -1), `Copy ${part.slice(1, -1)}`));
-    if (part.startsWith("`")) return make("code", {}, part.slice(1, -1));
+    const code = part.startsWith("`") ? make("code", {}, part.slice(1, -1)) : null;
+    if (code && place != null && part.startsWith("`lumo-bridge ")) return make("span", { class: "id" }, code, copy(code.textContent, `Copy ${code.textContent}${place}`));
+    if (code) return code;
     if (/^\d{4}-.*Z$/.test(part)) return make("time", { datetime: part, title: part }, clock(part));
     return /^evt_[a-z2-7]{26}$/.test(part) ? link("event", part) : part;
   });
@@ -151,12 +153,36 @@ export function doing(text, label, what, attributes) {
     } finally {
       pressed.disabled = false;
       delete pressed.dataset.busy;
+      // What is disabled loses the keyboard.
+      if (document.activeElement === document.body) pressed.focus();
       afterwards();
     }
   } }, text);
 }
 
-export const sync = (listing) => doing("Sync now", `Sync ${listing} now`, async () => {
+/** Says what will happen, and asks why. Returns the reason, or null if it is not to happen; `act` names the button that does it. */
+export function reasonFor(title, told, act) {
+  return new Promise((resolve) => {
+    const reason = make("input", { id: "reason", required: true, pattern: ".*\\S.*", maxlength: 1000, autocomplete: "off" });
+    const dialog = make("dialog", { "aria-labelledby": "asked", onclose: () => {
+      dialog.remove();
+      resolve(dialog.returnValue || null);
+    } },
+    make("form", { onsubmit: (event) => {
+      event.preventDefault();
+      dialog.close(reason.value.trim());
+    } },
+    make("h2", { id: "asked" }, title), told.map((one) => make("p", {}, one)),
+    make("label", { for: "reason" }, "Why? The reason is kept with it."), reason,
+    make("p", { class: "buttons" }, make("button", { class: "main", "aria-label": act }, act),
+      make("button", { type: "button", "aria-label": "Cancel: change nothing", onclick: () => dialog.close() }, "Cancel"))));
+    document.body.append(dialog);
+    dialog.showModal();
+    reason.focus();
+  });
+}
+
+export const sync = (listing, more = "") => doing("Sync now", `Sync now: ${listing}${more}`, async () => {
   const { rounds: [round] } = await act("sync", { listing });
   return `${round.listing}: ${round.outcome}, ${round.appeared} new, ${round.changed} changed`;
 });

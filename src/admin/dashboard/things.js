@@ -35,7 +35,7 @@ const money = (one) => [make("strong", {}, one.amount ?? "no amount"), one.curre
 const depositTable = (all) =>
   table("deposit-list", ["Amount", "Status", "Made", "Deposit", "Transaction"], all.map((one) => make("tr", { "data-key": one.id },
     cell("Amount", link("deposit", one.id, money(one)), "what"), cell("Status", [one.status, " ", one.settled_at ? make("span", { class: "chip good" }, "settled") : null]),
-    cell("Made", ago(one.created_at), "s"), cell("Deposit", id(one.id, "deposit"), "s"), cell("Transaction", id(one.tx_hash, "transaction"), "s"))), "There are none.");
+    cell("Made", ago(one.created_at), "s"), cell("Deposit", id(one.id, "deposit"), "s"), cell("Transaction", id(one.tx_hash, `the transaction of deposit ${one.id},`), "s"))), "There are none.");
 
 const walletTable = (all) =>
   table("wallet-list", ["Address", "State", "Created", "Wallet", "USDT"], all.map((one) => make("tr", { "data-key": one.id },
