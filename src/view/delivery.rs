@@ -3,10 +3,11 @@
 mod why;
 
 use chrono::{DateTime, Utc};
-use lumo_bridge_entity::attempt;
+use lumo_bridge_entity::{attempt, event};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::event::Object;
 use crate::store::query::DeliveryRow;
 
 pub use why::{hold, why};
@@ -35,6 +36,9 @@ pub struct Delivery {
     pub since: DateTime<Utc>,
     /// The event whose delivery goes first.
     pub is_behind: Option<String>,
+    /// What its event says of the wallet or the deposit, in short; only in lists of the API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<Object>,
     /// Its attempts, oldest first; not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history: Option<Vec<Attempt>>,
@@ -74,8 +78,15 @@ impl Delivery {
             reason: row.reason.as_str(),
             since: row.since,
             is_behind: row.is_behind.as_ref().map(ToString::to_string),
+            object: None,
             history: None,
         }
+    }
+
+    /// As a list shows it that knows its event.
+    #[must_use]
+    pub fn listed(row: &DeliveryRow, event: Option<&event::Model>, now: DateTime<Utc>) -> Self {
+        Self { object: event.map(|event| Object::of(&event.body)), ..Self::brief(row, now) }
     }
 
     #[must_use]

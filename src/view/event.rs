@@ -25,7 +25,7 @@ pub struct Object {
 
 impl Object {
     /// That of a stored body. Whatever is not as events have it says nothing.
-    fn of(body: &str) -> Self {
+    pub(super) fn of(body: &str) -> Self {
         #[derive(Deserialize)]
         struct Body {
             data: Data,

@@ -1,5 +1,8 @@
 //! What was sent, what waits, what failed; trying again, and giving up.
 
+use std::collections::HashMap;
+
+use lumo_bridge_entity::event;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -12,7 +15,7 @@ use crate::model::delivery::State;
 use crate::model::id::{DeliveryId, EndpointName, EventId, ExternalId};
 use crate::setting::Since;
 use crate::store::Ending;
-use crate::store::query::DeliveryFilter;
+use crate::store::query::{DeliveryFilter, DeliveryRow};
 use crate::view::{Delivery, Done, RetriedAll};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -50,6 +53,9 @@ struct Which {
     /// Only what is not delivered, dead and skipped ones too.
     #[serde(default)]
     undelivered: bool,
+    /// Only what is not finished: neither delivered, dead, given up nor left out.
+    #[serde(default)]
+    waiting: bool,
     /// Only to this endpoint.
     #[schemars(with = "Option<String>")]
     endpoint: Option<EndpointName>,
@@ -142,8 +148,9 @@ struct Skip {
 
 async fn list(admin: Admin, which: Which) -> Result<Page<Delivery>, Problem> {
     let now = admin.clock.now();
-    if which.undelivered && which.state.is_some() {
-        return Err(Problem::bad_request("take either `state` or `undelivered`"));
+    let chosen = [which.state.is_some(), which.undelivered, which.waiting];
+    if chosen.into_iter().filter(|is_chosen| *is_chosen).count() > 1 {
+        return Err(Problem::bad_request("take one of `state`, `undelivered` and `waiting`"));
     }
     let before = match which.after {
         Some(id) => match admin.store.event(&id.event).await? {
@@ -155,6 +162,7 @@ async fn list(admin: Admin, which: Which) -> Result<Page<Delivery>, Problem> {
     let filter = DeliveryFilter {
         state: which.state.map(State::from),
         undelivered: which.undelivered,
+        waiting: which.waiting,
         endpoint: which.endpoint,
         kind: which.kind,
         external_id: which.external_id,
@@ -166,7 +174,10 @@ async fn list(admin: Admin, which: Which) -> Result<Page<Delivery>, Problem> {
         ..DeliveryFilter::default()
     };
     let rows = admin.store.list_deliveries(&filter).await?;
-    Ok(which.limit.page(rows, |row| Delivery::brief(row, now), |row| row.id.to_string()))
+    let events = admin.store.events_numbered(rows.iter().map(|row| row.seq)).await?;
+    let events: HashMap<i64, event::Model> = events.into_iter().map(|event| (event.seq, event)).collect();
+    let show = |row: &DeliveryRow| Delivery::listed(row, events.get(&row.seq), now);
+    Ok(which.limit.page(rows, show, |row| row.id.to_string()))
 }
 
 async fn show(admin: Admin, id: DeliveryId) -> Result<Delivery, Problem> {

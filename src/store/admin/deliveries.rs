@@ -10,7 +10,7 @@ mod parts;
 mod scope;
 mod select;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::attempt;
@@ -35,6 +35,8 @@ pub struct DeliveryFilter {
     pub state: Option<State>,
     /// Only undelivered ones, including dead and skipped ones.
     pub undelivered: bool,
+    /// Only unfinished ones: those that an endpoint's count of what waits counts.
+    pub waiting: bool,
     pub endpoint: Option<EndpointName>,
     /// Only of events of this type.
     pub kind: Option<String>,
@@ -172,6 +174,12 @@ impl Store {
     /// The newest of an endpoint's deliveries that match the filter, from each place where they may be.
     async fn found(&self, scope: &Scope, filter: &DeliveryFilter, bounds: &SeqBounds) -> Result<Vec<Found>, Error> {
         let asked = Asked::of(filter);
+        // A row that is removed meanwhile hid its event from the log, and is not among the rows any more. In a long
+        // list nobody notices that. Where one event is shown, its delivery would vanish for a moment.
+        let earlier = match filter.event {
+            Some(_) => self.found_rows(scope, filter, bounds, &asked).await?,
+            None => Vec::new(),
+        };
         let mut found: Vec<Found> = Vec::new();
         // The log is read before the rows, so an event that gets a row meanwhile is found twice rather than not at all.
         for part in asked.log(scope.to.reach()) {
@@ -179,10 +187,29 @@ impl Store {
                 found.extend(Found::find_by_statement(sql.statement()).all(self.read()).await?);
             }
         }
+        let rows = self.found_rows(scope, filter, bounds, &asked).await?;
+        let with_row: HashSet<i64> = rows.iter().map(|row| row.seq).collect();
+        found.retain(|event| !with_row.contains(&event.seq));
+        found.extend(rows);
+        let seen: HashSet<i64> = found.iter().map(|found| found.seq).collect();
+        found.extend(earlier.into_iter().filter(|row| !seen.contains(&row.seq)));
+        Ok(found)
+    }
+
+    /// The newest rows that match the filter.
+    async fn found_rows(
+        &self,
+        scope: &Scope,
+        filter: &DeliveryFilter,
+        bounds: &SeqBounds,
+        asked: &Asked<'_>,
+    ) -> Result<Vec<Found>, Error> {
+        let mut found: Vec<Found> = Vec::new();
         for states in asked.rows(scope.to.reach()) {
             let sql = select::rows(self.backend(), scope, &states, filter, bounds);
             let rows = Found::find_by_statement(sql.statement()).all(self.read()).await?;
-            found.retain(|event| rows.iter().all(|row| row.seq != event.seq));
+            // Its state may have changed between two statements.
+            found.retain(|earlier| rows.iter().all(|row| row.seq != earlier.seq));
             found.extend(rows);
         }
         Ok(found)

@@ -1,5 +1,8 @@
 //! Reads lists, single rows and counts of wallets, deposits and events.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::{deposit, event, stream, wallet};
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -167,18 +170,28 @@ impl Store {
             limit: filter.limit,
             ..DeliveryFilter::default()
         };
-        let seqs = self.seqs_of_deliveries(&deliveries, filter.before).await?;
-        if seqs.is_empty() {
-            return Ok(Vec::new());
-        }
-        let query = event::Entity::find().filter(event::Column::Seq.is_in(padded(seqs)));
-        Ok(query.order_by_desc(event::Column::Seq).all(self.read()).await?)
+        let mut events = self.events_numbered(self.seqs_of_deliveries(&deliveries, filter.before).await?).await?;
+        events.sort_by_key(|event| Reverse(event.seq));
+        Ok(events)
     }
 
     /// # Errors
     /// If the database fails.
     pub async fn event(&self, id: &EventId) -> Result<Option<event::Model>, Error> {
         Ok(event::Entity::find_by_id(id.clone()).one(self.read()).await?)
+    }
+
+    /// The events with these numbers, in no order.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn events_numbered(&self, seqs: impl IntoIterator<Item = i64>) -> Result<Vec<event::Model>, Error> {
+        let seqs: BTreeSet<i64> = seqs.into_iter().collect();
+        if seqs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let query = event::Entity::find().filter(event::Column::Seq.is_in(padded(seqs)));
+        Ok(query.all(self.read()).await?)
     }
 
     /// The events after this number, in order.

@@ -102,6 +102,17 @@ async fn events_are_found_by_their_deliveries_and_times(database: Database) {
         let expected: Vec<_> = expected.into_iter().filter(|event| event["object_id"] == object.as_str()).collect();
         assert_eq!(about, expected, "{which}, about {object}");
     }
+    let deliveries = all(&client, "/api/deliveries", 500).await;
+    let held: Vec<_> = deliveries.iter().filter(|one| one["state"] == "held").cloned().collect();
+    assert_eq!(all(&client, "/api/deliveries?waiting=true", 1).await, held);
+    assert!(!held.is_empty() && held.len() < deliveries.len(), "{deliveries:?}");
+    for both in ["waiting=true&state=dead", "waiting=true&undelivered=true"] {
+        assert_eq!(client.get(&format!("/api/deliveries?{both}")).await.status, 400, "{both}");
+    }
+    for delivery in &deliveries {
+        let event = whole.iter().find(|event| event["id"] == delivery["event_id"]).unwrap();
+        assert_eq!(delivery["object"], event["object"], "{delivery}");
+    }
     let time = |item: &Value| text(item, "detected_at").parse::<chrono::DateTime<chrono::Utc>>().unwrap();
     for event in &whole {
         let until = text(event, "detected_at");

@@ -186,6 +186,8 @@ async fn the_filters_combine(database: Database) {
         DeliveryFilter { event: Some(created("later", "later", 7).id), ..none() },
         DeliveryFilter { since: Some(at(5)), endpoint: Some(endpoint("shop")), ..none() },
         DeliveryFilter { until: Some(at(5)), ..none() },
+        DeliveryFilter { waiting: true, ..none() },
+        DeliveryFilter { waiting: true, endpoint: Some(endpoint("shop")), until: Some(at(5)), ..none() },
         DeliveryFilter { until: Some(at(5)), state: Some(State::Retrying), ..none() },
         DeliveryFilter { since: Some(at(5)), external_id: user("retrying"), state: Some(State::Pending), ..none() },
     ] {
@@ -196,6 +198,7 @@ async fn the_filters_combine(database: Database) {
                 && filter.event.as_ref().is_none_or(|event| row.id.event == *event)
                 && filter.state.is_none_or(|state| row.state == state)
                 && (!filter.undelivered || !matches!(row.state, State::Delivered | State::Filtered | State::Superseded))
+                && (!filter.waiting || !row.state.is_final())
                 // Every event was noticed a second before it has its number, so to say.
                 && filter.since.is_none_or(|_| row.seq > 8)
                 && filter.until.is_none_or(|_| row.seq <= 8)

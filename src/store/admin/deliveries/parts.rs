@@ -11,7 +11,7 @@ const ROWS: [Row; 7] =
 
 /// If more states than this are requested, rows are read in the order of the log whatever their state. Otherwise each
 /// state is read by its index.
-const BY_STATE: usize = 3;
+const BY_STATE: usize = 4;
 
 /// Events that have no row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +45,9 @@ impl<'a> Asked<'a> {
     }
 
     fn takes(&self, state: State) -> bool {
-        let is_undelivered = !matches!(state, State::Delivered | State::Filtered | State::Superseded);
-        self.0.state.is_none_or(|asked| asked == state) && (is_undelivered || !self.0.undelivered)
+        self.0.state.is_none_or(|asked| asked == state)
+            && (state.is_undelivered() || !self.0.undelivered)
+            && (!state.is_final() || !self.0.waiting)
     }
 
     pub(super) fn log(&self, reach: Reach) -> Vec<Part> {
@@ -110,5 +111,16 @@ mod tests {
         assert_eq!(undelivered.1.len(), 1, "one statement: {undelivered:?}");
         assert!(!undelivered.1[0].contains(&Row::Delivered), "{undelivered:?}");
         assert_eq!(parts(Some(State::Delivered), true, Reach::Called), (vec![], vec![]));
+    }
+
+    #[test]
+    fn what_waits_is_read_state_by_state_beside_what_is_dead() {
+        let filter = DeliveryFilter { waiting: true, ..DeliveryFilter::default() };
+        let asked = Asked::of(&filter);
+        let waiting = [Row::Waiting, Row::Retrying, Row::Sending, Row::AwaitingAck];
+        for reach in [Reach::Called, Reach::Away, Reach::Removed] {
+            assert_eq!(asked.log(reach), [Part::Beyond], "{reach:?}");
+            assert_eq!(asked.rows(reach), waiting.map(|row| vec![row]), "{reach:?}");
+        }
     }
 }
