@@ -27,7 +27,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use chrono::TimeDelta;
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -137,13 +137,19 @@ impl Admin {
 
     /// The last day, hour by hour.
     async fn activity(&self) -> Result<Arc<Vec<Hour>>, store::Error> {
-        self.0.activity.get(ACTIVITY_KEPT, self.store.activity(self.clock.now(), HOURS)).await
+        self.0.activity.get(ACTIVITY_KEPT, self.store.activity(end_of_hour(self.clock.now()), HOURS)).await
     }
 
     /// Undelivered deliveries by endpoint and state: a count over a large table, so not made at everybody's whim.
     async fn counts(&self) -> Result<Arc<Vec<Count>>, store::Error> {
         self.0.counts.get(COUNTS_KEPT, self.store.undelivered()).await
     }
+}
+
+/// When the hour ends that a time is in.
+fn end_of_hour(time: DateTime<Utc>) -> DateTime<Utc> {
+    let hour = TimeDelta::hours(1);
+    time.duration_trunc(hour).unwrap_or(time) + hour
 }
 
 fn router(admin: Admin) -> Router {

@@ -1,21 +1,28 @@
-//! Counts deposits and deliveries per hour, for the last hours.
+//! Counts deposits, deliveries and requests to Lumo per hour, for the last hours.
 //!
 //! Only the rows of these hours are read, however many are stored: deposits by the index on their times, deliveries by
 //! the numbers of their events. The first event of each hour is found by bisection. Of the events themselves, only
-//! those that an endpoint has not reached are read.
+//! those that an endpoint has not reached are read, and those of a sample of what was delivered.
+
+mod latency;
+mod requests;
+mod volume;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::{deposit, exception, subscription};
 use sea_orm::sea_query::{Alias, CaseStatement, Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Value};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Select, Value};
 
 use super::deliveries::{Scope, held};
 use crate::model::delivery::{State, beyond, of_row};
 use crate::model::id::EndpointName;
 use crate::store::db::statement::Sql;
 use crate::store::{Error, Store};
+
+pub use latency::Latency;
+pub use volume::Volume;
 
 /// The name of the column with the number of the hour.
 const HOUR: &str = "hour_no";
@@ -27,8 +34,14 @@ const NO_HOUR: i64 = -1;
 pub struct Hour {
     pub begins_at: DateTime<Utc>,
     pub deposits: i64,
+    /// The sums of its deposits, by currency; none if there are too many to add up.
+    pub volume: Option<Vec<Volume>>,
     /// Deliveries of events that were noticed in it, by endpoint and present state.
     pub deliveries: Vec<(EndpointName, State, i64)>,
+    /// How long those took that were delivered; none if there are none.
+    pub latency: Option<Latency>,
+    /// Requests to Lumo of the rounds and full scans that began in it.
+    pub requests: i64,
 }
 
 #[derive(FromQueryResult)]
@@ -54,12 +67,23 @@ impl HourBounds {
 
     /// SQL for the number of the hour in which an event falls: the last hour that begins at or before the event.
     fn hour(&self, column: &str) -> (String, Vec<Value>) {
+        let (case, values) = self.case(column, |hour| i64::try_from(hour).unwrap_or(NO_HOUR), NO_HOUR);
+        (format!("{case} AS {HOUR}"), values)
+    }
+
+    /// SQL for a number by the hour in which an event falls.
+    fn case(&self, column: &str, of: impl Fn(usize) -> i64, otherwise: i64) -> (String, Vec<Value>) {
         let cases: String = self.0.iter().map(|_| format!("WHEN {column} >= ? THEN ? ")).collect();
-        let numbered: Vec<(i64, &i64)> = (0..).zip(&self.0).collect();
-        let numbered = numbered.into_iter().rev();
-        let mut values: Vec<Value> = numbered.flat_map(|(hour, first)| [(*first).into(), hour.into()]).collect();
-        values.push(NO_HOUR.into());
-        (format!("CASE {cases}ELSE ? END AS {HOUR}"), values)
+        let firsts = self.0.iter().enumerate().rev();
+        let mut values: Vec<Value> =
+            firsts.flat_map(|(hour, first)| [Value::from(*first), Value::from(of(hour))]).collect();
+        values.push(otherwise.into());
+        (format!("CASE {cases}ELSE ? END"), values)
+    }
+
+    /// The hour in which an event falls.
+    fn hour_of(&self, seq: i64) -> Option<usize> {
+        self.0.partition_point(|first| *first <= seq).checked_sub(1)
     }
 }
 
@@ -70,20 +94,30 @@ impl Store {
     /// If the database fails.
     pub async fn activity(&self, until: DateTime<Utc>, hours: i32) -> Result<Vec<Hour>, Error> {
         let begin = |ago: i32| until - TimeDelta::hours(ago.into());
-        let hour = |ago| Hour { begins_at: begin(ago), deposits: 0, deliveries: Vec::new() };
+        let hour = |ago| Hour {
+            begins_at: begin(ago),
+            deposits: 0,
+            volume: None,
+            deliveries: Vec::new(),
+            latency: None,
+            requests: 0,
+        };
         let mut all: Vec<Hour> = (1..=hours).rev().map(hour).collect();
         for (hour, counted) in self.deposits_by_hour(&all, until).await? {
             if let Some(hour) = place(&mut all, hour) {
                 hour.deposits = counted;
             }
         }
+        self.add_volumes(&mut all, until).await?;
+        self.add_requests(&mut all, until).await?;
         let mut bounds = Vec::with_capacity(all.len());
         for hour in &all {
             let from = bounds.last().copied().unwrap_or(1);
             bounds.push(self.first_event_since(hour.begins_at, from).await?);
         }
-        let bounds = HourBounds(bounds);
-        for scope in self.scopes(None).await? {
+        let (bounds, scopes) = (HourBounds(bounds), self.scopes(None).await?);
+        self.add_latencies(&mut all, &scopes, &bounds).await?;
+        for scope in scopes {
             let mut counts: BTreeMap<(i64, &str), (State, i64)> = BTreeMap::new();
             for (hour, state, counted) in self.deliveries_by_hour(&scope, &bounds).await? {
                 counts.entry((hour, state.as_str())).or_insert((state, 0)).1 += counted;
@@ -98,25 +132,35 @@ impl Store {
     }
 
     async fn deposits_by_hour(&self, hours: &[Hour], until: DateTime<Utc>) -> Result<Vec<(i64, i64)>, Error> {
-        let Some(first) = hours.first() else { return Ok(Vec::new()) };
-        let created = || Expr::col(deposit::Column::CreatedAt);
-        let numbered: Vec<_> = (0_i64..).zip(hours).collect();
-        let case = numbered.into_iter().rev().fold(CaseStatement::new(), |case, (number, hour)| {
-            case.case(created().gte(Expr::val(hour.begins_at)), Expr::val(number))
-        });
-        let hour: Expr = case.finally(Expr::val(NO_HOUR)).into();
-        let counted = deposit::Entity::find()
-            .select_only()
-            .column_as(hour, HOUR)
+        let Some(deposits) = Self::deposits_in(hours, until) else { return Ok(Vec::new()) };
+        let counted = deposits
             .column_as(deposit::Column::Id.count(), "counted")
-            .filter(created().gte(Expr::val(first.begins_at)))
-            .filter(created().lt(Expr::val(until)))
-            .filter(deposit::Column::FormerCompanyId.is_null())
             .group_by(Expr::col(Alias::new(HOUR)))
             .into_model::<HourCount>()
             .all(self.read())
             .await?;
         Ok(counted.into_iter().map(|row| (row.hour_no, row.counted)).collect())
+    }
+
+    /// The deposits of these hours; the first column is the number of the hour. None if there is no hour.
+    fn deposits_in(hours: &[Hour], until: DateTime<Utc>) -> Option<Select<deposit::Entity>> {
+        let created = || Expr::col(deposit::Column::CreatedAt);
+        let deposits = deposit::Entity::find()
+            .select_only()
+            .column_as(Self::hour_in(deposit::Column::CreatedAt, hours), HOUR)
+            .filter(created().gte(Expr::val(hours.first()?.begins_at)))
+            .filter(created().lt(Expr::val(until)))
+            .filter(deposit::Column::FormerCompanyId.is_null());
+        Some(deposits)
+    }
+
+    /// The number of the hour in which a time falls: the last hour that begins at or before it.
+    fn hour_in(column: impl ColumnTrait, hours: &[Hour]) -> Expr {
+        let numbered: Vec<_> = (0_i64..).zip(hours).collect();
+        let case = numbered.into_iter().rev().fold(CaseStatement::new(), |case, (number, hour)| {
+            case.case(Expr::col(column).gte(Expr::val(hour.begins_at)), Expr::val(number))
+        });
+        case.finally(Expr::val(NO_HOUR)).into()
     }
 
     /// Counts the deliveries of each hour's events by state. If there is a row, its state counts, so no delivery is
@@ -192,5 +236,8 @@ mod tests {
         let (sql, values) = HourBounds(vec![10, 20]).hour("e.seq");
         assert_eq!(sql, "CASE WHEN e.seq >= ? THEN ? WHEN e.seq >= ? THEN ? ELSE ? END AS hour_no");
         assert_eq!(values, [20_i64, 1, 10, 0, NO_HOUR].map(Value::from));
+        // The second hour is empty, as the third begins with the same event.
+        let bounds = HourBounds(vec![10, 20, 20]);
+        assert_eq!([9, 10, 19, 20, 99].map(|seq| bounds.hour_of(seq)), [None, Some(0), Some(0), Some(2), Some(2)]);
     }
 }

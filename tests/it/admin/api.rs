@@ -78,6 +78,22 @@ async fn lists_come_page_by_page(database: Database) {
     assert_eq!(hours.len(), 24);
     let delivered: i64 = hours.iter().filter_map(|hour| hour["deliveries"]["shop"]["delivered"].as_i64()).sum();
     assert_eq!(delivered, stage.database.count("lumo_deliveries", "1 = 1").await, "{activity}");
+    for hour in hours {
+        assert!(hour["begins_at"].as_str().unwrap().ends_with(":00:00Z"), "{activity}");
+        // Each deposit is one of 12.345678.
+        let micros = hour["deposits"].as_i64().unwrap() * 12_345_678;
+        let sum = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+        let sum = sum.trim_end_matches('0').trim_end_matches('.');
+        let volume = if micros == 0 { json!([]) } else { json!([{ "currency": "USDT", "amount": sum }]) };
+        assert_eq!(hour["volume"], volume, "{activity}");
+        let latency = &hour["latency"];
+        assert_eq!(
+            latency["deliveries"].as_i64().unwrap_or(0),
+            hour["deliveries"]["shop"]["delivered"].as_i64().unwrap_or(0)
+        );
+        assert!(latency["p50_ms"].as_i64() <= latency["p99_ms"].as_i64(), "{activity}");
+    }
+    assert!(hours.iter().filter_map(|hour| hour["requests"].as_i64()).sum::<i64>() > 0, "{activity}");
     bridge.stop().await;
 }
 
