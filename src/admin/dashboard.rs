@@ -17,13 +17,14 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
 /// Where each file is, what it is, and the file.
-const FILES: [(&str, &str, &str); 13] = [
+const FILES: [(&str, &str, &str); 14] = [
     ("/dashboard/", HTML, include_str!("dashboard/index.html")),
     ("/dashboard/style.css", CSS, include_str!("dashboard/style.css")),
     ("/dashboard/main.js", JS, include_str!("dashboard/main.js")),
     ("/dashboard/attention.js", JS, include_str!("dashboard/attention.js")),
     ("/dashboard/charts.js", JS, include_str!("dashboard/charts.js")),
     ("/dashboard/client.js", JS, include_str!("dashboard/client.js")),
+    ("/dashboard/day.js", JS, include_str!("dashboard/day.js")),
     ("/dashboard/event.js", JS, include_str!("dashboard/event.js")),
     ("/dashboard/filters.js", JS, include_str!("dashboard/filters.js")),
     ("/dashboard/lists.js", JS, include_str!("dashboard/lists.js")),

@@ -1,44 +1,61 @@
-// Bars per hour, as plain SVG. Every bar tells its numbers where one points; the whole is summed up for those who listen.
+// Bars per hour, as plain SVG. Every hour tells its numbers where one points; the whole is summed up for those who listen.
 
-import { make } from "./page.js";
+import { make, span } from "./page.js";
 
-const [WIDTH, HEIGHT, BASE, LEFT] = [480, 130, 108, 38];
+const [WIDTH, HEIGHT, TOP, BASE, LEFT] = [360, 120, 10, 96, 42];
 const shape = (tag, attributes, ...children) => make(`svg:${tag}`, attributes, ...children);
 
 /** The next number that is round enough to stand at the top of an axis. */
 function roundUp(number) {
-  const power = 10 ** Math.floor(Math.log10(Math.max(1, number)));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= number);
+  const power = 10 ** Math.floor(Math.log10(number));
+  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= number) ?? 10 * power;
 }
 
-/** `hours`: `{ at, parts: { kind: count } }`, the oldest first. `what` is counted. */
-export function bars(hours, kinds, what) {
-  const sum = (parts) => kinds.reduce((total, kind) => total + (parts[kind] ?? 0), 0);
-  const top = roundUp(Math.max(1, ...hours.map(({ parts }) => sum(parts))));
+/** The same for milliseconds. */
+function roundUpTime(time) {
+  const seconds = [1, 2, 5, 10, 20, 60, 120, 300, 600, 1200, 3600].map((length) => length * 1000);
+  return time <= 500 ? roundUp(time) : seconds.find((length) => length >= time) ?? roundUp(time / 3_600_000) * 3_600_000;
+}
+
+/** Milliseconds, in words. */
+export const took = (time) => (time < 1000 ? `${time} ms` : time < 10_000 ? `${(time / 1000).toFixed(1)} s` : span(time / 1000));
+
+/** `15:00`, or `3 PM`: the minutes only where a zone shifts whole hours. */
+export function clock(time) {
+  const date = new Date(time);
+  const minute = date.getMinutes() === 0 ? {} : { minute: "2-digit" };
+  return date.toLocaleTimeString([], { hour: "numeric", ...minute });
+}
+
+/**
+ * A bar for each hour. `hours` are the oldest first: `{ at, heights: [[kind, number]], told }`, the lowest part of a bar first.
+ * With `isNested` a part stands in the one behind it instead of on top. `name` sums up the whole, `unit` is `time` or nothing.
+ */
+export function bars(hours, { name, unit, isNested = false }) {
+  const total = ({ heights }) => heights.reduce((sum, [, number]) => (isNested ? Math.max(sum, number) : sum + number), 0);
+  const most = Math.max(...hours.map(total), 0);
+  const top = most === 0 ? 1 : unit === "time" ? roundUpTime(most) : roundUp(most);
+  const label = unit === "time" ? took(top) : top.toLocaleString([], { notation: "compact" });
   const step = (WIDTH - LEFT) / Math.max(1, hours.length);
-  const clock = (time) => new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  const all = hours.reduce((total, { parts }) => total + sum(parts), 0);
-  const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${all} ${what} in 24 hours` });
-  svg.append(
+  const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": name },
     shape("line", { x1: LEFT, x2: WIDTH, y1: BASE, y2: BASE }),
-    shape("line", { x1: LEFT, x2: WIDTH, y1: 8, y2: 8, "stroke-dasharray": "2 4" }),
-    shape("text", { x: LEFT - 5, y: 12, "text-anchor": "end" }, top.toLocaleString([], { notation: "compact" })),
-    shape("text", { x: LEFT - 5, y: BASE, "text-anchor": "end" }, "0"),
-  );
-  hours.forEach(({ at, parts }, index) => {
-    const x = LEFT + index * step + step * 0.12;
-    const told = kinds.filter((kind) => parts[kind]).map((kind) => (kinds.length > 1 ? `${parts[kind]} ${kind}` : parts[kind]));
-    const group = shape("g", {}, shape("title", {}, `from ${clock(at)}: ${told.join(", ") || "none"}`));
+    shape("line", { x1: LEFT, x2: WIDTH, y1: TOP, y2: TOP, "stroke-dasharray": "2 4" }),
+    most > 0 ? shape("text", { x: LEFT - 6, y: TOP + 4, "text-anchor": "end" }, label) : null,
+    shape("text", { x: LEFT - 6, y: BASE, "text-anchor": "end" }, "0"));
+  hours.forEach(({ at, heights, told }, index) => {
+    const x = LEFT + index * step;
+    const isOver = index < hours.length - 1;
+    const group = shape("g", isOver ? {} : { class: "now" }, shape("title", {}, `from ${clock(at)}${isOver ? "" : ", not over yet"}: ${told}`));
     let y = BASE;
-    for (const kind of kinds) {
-      if (!parts[kind]) continue;
-      const height = Math.max(1, (parts[kind] / top) * (BASE - 8));
-      y -= height;
-      group.append(shape("rect", { class: kind, x, y, width: step * 0.76, height, rx: 1 }));
+    for (const [kind, number] of heights) {
+      if (!number) continue;
+      const height = Math.max(1.5, (number / top) * (BASE - TOP));
+      y = isNested ? BASE - height : y - height;
+      group.append(shape("rect", { class: kind, x: x + step * 0.14, y, width: step * 0.72, height, rx: 1 }));
     }
-    group.append(shape("rect", { x: LEFT + index * step, y: 8, width: step, height: BASE - 8, fill: "transparent" }));
+    group.append(shape("rect", { x, y: TOP, width: step, height: BASE - TOP, fill: "transparent" }));
     svg.append(group);
-    if (index % 6 === 0) svg.append(shape("text", { x, y: HEIGHT - 6 }, clock(at)));
+    if (new Date(at).getHours() % 6 === 0) svg.append(shape("text", { x, y: HEIGHT - 6 }, clock(at)));
   });
   return svg;
 }

@@ -49,9 +49,9 @@ export function query(path, params = {}) {
 
 /** Longer than this nothing that is only read may take. */
 const PATIENCE = 10_000;
-const get = (path) => ask(path, { signal: AbortSignal.timeout(PATIENCE) });
+const get = (path, patience = PATIENCE) => ask(path, { signal: AbortSignal.timeout(patience) });
 
-export const read = async (path, params) => (await get(query(path, params))).json();
+export const read = async (path, params, patience) => (await get(query(path, params), patience)).json();
 
 /** The same, or null if there is no such thing. */
 export async function look(path, params) {

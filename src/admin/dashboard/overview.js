@@ -1,27 +1,26 @@
 // The first view: what needs a hand, how current the copy is, how the endpoints do, the last day, the last events.
 
 import { attention, pause, resume, test } from "./attention.js";
-import { bars } from "./charts.js";
 import { read } from "./client.js";
+import { deliveredTo, lastDay, lastDayPart } from "./day.js";
 import { eventTable } from "./lists.js";
-import { address, age, ago, cell, cut, link, make, section, sentence, span, state, sync, table } from "./page.js";
+import { address, age, ago, cell, cut, facts, link, make, section, sentence, span, state, sync, table } from "./page.js";
 
 const LATE = 300;
 const LAST_EVENTS = 15;
-/** The program itself counts no more often. */
-const ACTIVITY_KEPT = 15;
 
 export async function overview(_, status) {
   const now = await status;
-  const [needed, { data }, activity] = await Promise.all([attention(now), read("events", { limit: LAST_EVENTS }), lastDay()]);
+  const [needed, { data }, day] = await Promise.all([attention(now), read("events", { limit: LAST_EVENTS }), lastDay()]);
   return {
     title: "Overview",
+    isMoving: day.isCounting,
     content: [
       make("h1", { class: "unseen", tabindex: -1 }, "Overview"),
       needed,
-      section("endpoints-part", "Is everything delivered?", endpoints(now, activity)),
-      section("listings-part", "Is everything synced?", listings(now)),
-      section("day", "The last day", charts(activity)),
+      section("endpoints-part", "Is everything delivered?", endpoints(now, day)),
+      section("listings-part", "Is everything synced?", listings(now), columnsExplained()),
+      lastDayPart(day),
       section("feed-part", "Last events", eventTable("feed", data), make("p", {}, link("events", null, "All events"))),
     ].filter(Boolean),
   };
@@ -40,43 +39,31 @@ function listings({ listings }) {
   return table("listings", ["Listing", "State", ["Rows", "n"], "Complete through", "Proved through", ["Gap", "n"], "Last round", ["", "actions"]], listings.map(row), "Nothing was read yet.");
 }
 
-function endpoints({ endpoints }, activity) {
-  const last = activity.hours.at(-1)?.deliveries ?? {};
+/** What the head of the table cannot say in two words. */
+const columnsExplained = () =>
+  make("details", {}, make("summary", {}, "What the columns say"), facts([
+    ["complete through", "every row that Lumo listed before this time is in your tables, judged by counts and order"],
+    ["proved through", "the same, proved by a full re-read"],
+    ["gap", "how many more rows Lumo counts than are stored"],
+    ["last round", "how the last reading on schedule ended"],
+  ]));
+
+function endpoints({ endpoints }, day) {
   const row = (one) => make("tr", { "data-key": one.name },
     cell("Endpoint", [make("strong", {}, one.name), make("p", { class: "soft" }, one.is_configured ? one.origin ?? "" : "no longer configured")]),
     cell("State", [state(one.state), one.last_error && one.state !== "active" ? make("p", { class: "why" }, cut(one.last_error, 120)) : null]),
-    cell("Delivered, last hour", (last[one.name]?.delivered ?? 0).toLocaleString(), "n"),
+    cell("Delivered, 24 h", deliveredTo(one.name, day)?.toLocaleString() ?? "…", "n"),
     cell("Waiting", waiting(one), "n"),
     cell("Oldest wait", one.oldest_waiting_at ? span(age(one.oldest_waiting_at)) : null, age(one.oldest_waiting_at ?? new Date()) > LATE ? "warn" : ""),
     cell("Dead", one.dead ? count(one, "dead", one.dead) : "0", one.dead ? "n bad" : "n"),
-    cell("Last success", ago(one.last_success_at)),
+    cell("Last success", ago(one.last_success_at), "s"),
     make("td", { class: "actions" }, one.is_configured ? [test(one.name), " ", one.state === "active" ? pause(one.name) : resume(one.name)] : null));
-  return table("endpoints", ["Endpoint", "State", ["Delivered, last hour", "n"], ["Waiting", "n"], "Oldest wait", ["Dead", "n"], "Last success", ["", "actions"]], endpoints.map(row),
+  return table("endpoints", ["Endpoint", "State", ["Delivered, 24 h", "n"], ["Waiting", "n"], "Oldest wait", ["Dead", "n"], "Last success", ["", "actions"]], endpoints.map(row),
     "No endpoint is configured: changes are stored, nobody is told.");
 }
 
-const waiting = (one) => (one.waiting ? count(one, "undelivered", one.waiting) : "0");
+const waiting = (one) => (one.waiting ? count(one, "waiting", one.waiting) : "0");
 
 /** A number that leads to what it counts. */
 const count = (one, which, number) =>
   make("a", { href: address("callbacks", { state: which, endpoint: one.name }), "aria-label": `${number} callbacks of ${one.name}, ${which}` }, number.toLocaleString());
-
-let kept = null;
-async function lastDay() {
-  if (!kept || age(kept.at) > ACTIVITY_KEPT) kept = { at: new Date(), ...(await read("activity")) };
-  return kept;
-}
-
-function charts({ hours }) {
-  const kinds = ["delivered", "waiting", "dead"];
-  const callbacks = hours.map(({ begins_at, deliveries }) => {
-    const parts = Object.fromEntries(kinds.map((kind) => [kind, 0]));
-    for (const fates of Object.values(deliveries)) for (const kind of kinds) parts[kind] += fates[kind];
-    return { at: begins_at, parts };
-  });
-  const deposits = hours.map((hour) => ({ at: hour.begins_at, parts: { deposits: hour.deposits } }));
-  const keys = kinds.map((kind) => make("span", { class: `key ${kind}` }, kind));
-  return make("div", { class: "charts" },
-    make("figure", {}, make("figcaption", {}, "Deposits per hour"), bars(deposits, ["deposits"], "deposits")),
-    make("figure", {}, make("figcaption", {}, "Callbacks queued per hour ", keys), bars(callbacks, kinds, "callbacks")));
-}

@@ -56,6 +56,7 @@ async fn the_page_is_whole_and_fetches_nothing_from_elsewhere() {
         "attention.js",
         "charts.js",
         "client.js",
+        "day.js",
         "event.js",
         "filters.js",
         "lists.js",
