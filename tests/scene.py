@@ -252,6 +252,9 @@ class Operator:
     def needs_a_hand(self, words, why):
         self.page.until(f"finding('{words}')?.textContent.includes('{why}')", f"“{words}” needs a hand: “{why}”")
 
+    def to_do(self, words):
+        self.page.until(f"find('hint').innerText.includes('{words}')", f"it says what to do: “{words}”")
+
     def help_with(self, words, button):
         self.page.click(f"buttons(finding('{words}'), '{button}')[0]", f"{button} beside “{words}”")
 

@@ -6,6 +6,18 @@ import { address, ago, cut, doing, link, make, section, sentence, sync } from ".
 /** How many callbacks, actions or items are looked at to say why. */
 const LOOKED_AT = 50;
 
+/** What to do on this page. The API's own hints name commands. */
+const HINTS = {
+  dead_deliveries: "Repair what refuses them, then press “Retry all”: they are sent again under the same ids.",
+  endpoint_failing: "Repair the receiver. It is tried at least once a minute, and what waits goes out in order once it answers; “Test” tries it at once.",
+  endpoint_suspended: "Repair the receiver, press “Test”, then “Resume”: what waits goes out in order.",
+  endpoint_paused: "“Resume” sends what waits, in order.",
+  endpoint_held: "The receiver asked for this pause by Retry-After. It ends by itself; “Resume” ends it now.",
+  items_rejected: "Everything else goes on without them. “Show” lists them, and why each cannot be read.",
+};
+
+export const hint = (finding) => HINTS[finding.code] ?? finding.hint;
+
 /** The part of the page, or null if nothing is wrong. */
 export async function attention({ findings, endpoints, listings }) {
   if (findings.length === 0) return null;
@@ -15,12 +27,12 @@ export async function attention({ findings, endpoints, listings }) {
 }
 
 // The hint of the worst one stands at the head of the page.
-const row = (finding, index, { why, buttons = [], isHintNeeded = index > 0 }) =>
+const row = (finding, index, { why, buttons = [] }) =>
   make("li", { "data-key": `${finding.code} ${finding.about ?? ""}`, class: finding.severity },
     make("div", { class: "what" },
       make("strong", {}, sentence(finding.message, `, of finding ${index + 1}`)),
       why ? make("p", { class: "why" }, why) : null,
-      isHintNeeded && finding.hint ? make("p", { class: "soft" }, sentence(finding.hint, `, for finding ${index + 1}`)) : null),
+      index > 0 && hint(finding) ? make("p", { class: "soft" }, sentence(hint(finding), `, for finding ${index + 1}`)) : null),
     buttons.length > 0 ? make("div", { class: "buttons" }, buttons) : null);
 
 /** What more is known of a finding, and what can be done about it here. */
@@ -33,9 +45,9 @@ async function helpWith({ code, about }, subject) {
     case "endpoint_suspended":
       return { buttons: [test(about, ", which is suspended"), resume(about, ", which is suspended", "main")] };
     case "endpoint_held":
-      return { why: lastAnswer(subject), buttons: [resume(about, ", which is held", "main")], isHintNeeded: false };
+      return { why: lastAnswer(subject), buttons: [resume(about, ", which is held", "main")] };
     case "endpoint_paused":
-      return { why: await whoPaused(about), buttons: [resume(about, ", which is paused", "main")], isHintNeeded: false };
+      return { why: await whoPaused(about), buttons: [resume(about, ", which is paused", "main")] };
     case "stalled":
     case "incomplete":
     case "overdue":
@@ -51,8 +63,8 @@ async function helpWith({ code, about }, subject) {
 const lastAnswer = (endpoint) => (endpoint?.last_error ? ["Last answer: ", make("q", {}, endpoint.last_error)] : null);
 
 // `more` tells two buttons apart that act on the same: one beside a finding, one in the table.
-export const resume = (name, more = "", kind) =>
-  doing("Resume", `Resume ${name}${more}`, async () => `${name} is ${(await act(`endpoints/${encodeURIComponent(name)}/resume`)).state}`, { class: kind });
+export const resume = (name, more = "", kind = "", text = "Resume") =>
+  doing(text, `Resume ${name}${more}`, async () => `${name} is ${(await act(`endpoints/${encodeURIComponent(name)}/resume`)).state}`, { class: kind });
 
 export const pause = (name) =>
   doing("Pause", `Pause ${name}`, async () => `${name} is ${(await act(`endpoints/${encodeURIComponent(name)}/pause`)).state}`);
@@ -74,7 +86,7 @@ async function dead(endpoint) {
   const filter = { state: "dead", endpoint };
   const { data, next } = await read("deliveries", { ...filter, limit: LOOKED_AT });
   const show = make("a", { class: "button", href: address("callbacks", filter), "aria-label": `Show the dead callbacks of ${endpoint}` }, "Show");
-  return { why: data.length > 0 ? await whyDead(data, next != null) : null, buttons: [show, retryAll(`Retry all dead callbacks of ${endpoint}`, filter)], isHintNeeded: false };
+  return { why: data.length > 0 ? await whyDead(data, next != null) : null, buttons: [show, retryAll(`Retry all dead callbacks of ${endpoint}`, filter)] };
 }
 
 /** The answers by which callbacks died, the most frequent first, and whose they are. */
@@ -103,5 +115,5 @@ async function rejected(listing, standing) {
   const told = data.map((one) => make("li", {}, cut(one.id ?? "an item without an id", 24), ": ", make("q", {}, one.reason)));
   const show = make("a", { class: "button", href: query("#/rejects", { listing }), "aria-label": `Show the items of ${listing} that cannot be read` }, "Show");
   const more = (standing?.rejects ?? 0) > data.length ? make("li", {}, `and ${standing.rejects - data.length} more`) : null;
-  return { why: [make("ul", {}, told, more), "It goes by itself once Lumo lists the item in a form that can be read."], buttons: [show], isHintNeeded: false };
+  return { why: [make("ul", {}, told, more), "It goes by itself once Lumo lists the item in a form that can be read."], buttons: [show] };
 }

@@ -1,16 +1,17 @@
 // An event in full: what it says, every delivery with every attempt, and what operators did to those.
 
 import { act, readExactly } from "./client.js";
-import { canBeTried, tryNow, why } from "./lists.js";
-import { about, age, ago, cell, doing, facts, id, json, link, make, reasonFor, section, state, table } from "./page.js";
+import { helpWith, why } from "./lists.js";
+import { about, age, ago, cell, copy, doing, facts, id, json, link, make, moment, reasonFor, section, state, table, text } from "./page.js";
 
 const isFinished = (one) => ["delivered", "dead", "skipped", "filtered", "superseded"].includes(one.state);
 const canBeGivenUp = (one) => ["pending", "retrying", "held", "awaiting_ack"].includes(one.state);
 const isDue = (one) => !isFinished(one) && (one.state === "sending" || (one.next_attempt_at && age(one.next_attempt_at) > -2));
 
-export async function event({ id: name }) {
+export async function event({ id: name }, status) {
   // A delivery is an event and an endpoint: `evt_…@shop`.
   const [one, exact] = await readExactly(`events/${encodeURIComponent(name.split("@")[0])}`);
+  const { endpoints } = await status;
   return {
     title: `${one.type} ${one.object.user ?? one.object_id}`,
     // What is on its way is looked at more often, so that what came of it appears by itself.
@@ -21,14 +22,15 @@ export async function event({ id: name }) {
         ["event", id(one.id, "event", 40)],
         ["user", one.external_id && link("user", one.external_id)],
         [one.object_kind, ["deposit", "wallet"].includes(one.object_kind) ? [link(one.object_kind, one.object_id), " "] : one.object_id],
-        ["occurred", ago(one.occurred_at)], ["detected", ago(one.detected_at)],
-        ["stream", `${one.stream} #${one.stream_seq}`], ["origin", one.origin],
+        ["occurred", moment(one.occurred_at)], ["noticed", moment(one.detected_at)],
+        ["stream", `${one.stream}, number ${one.stream_seq}`], ["origin", one.origin],
       ]), sendAgain(one)),
       section("deliveries", "Callbacks",
         one.deliveries.length === 0 ? make("p", { class: "soft" }, "No endpoint wanted it when it happened.") : null,
-        one.deliveries.map((each) => delivery(each, about(one)))),
+        one.deliveries.map((each) => delivery(each, about(one), endpoints))),
       one.actions.length > 0 ? section("by-hand", "By hand", facts(one.actions.map(done))) : null,
-      section("body", "Body", json(exact.body)),
+      make("section", { "data-key": "body", "aria-labelledby": "body-title" },
+        make("div", { class: "head" }, make("h2", { id: "body-title" }, "Body"), copy(text(exact.body), "Copy the body")), json(exact.body)),
     ].filter(Boolean),
   };
 }
@@ -50,7 +52,7 @@ const done = (one) => [ago(one.at), `${one.action} ${one.object.split("@").pop()
 function giveUp(one, what) {
   const told = [
     [`1 callback to ${one.endpoint} is given up: `, what, ` (${one.type}).`],
-    `It is not sent to ${one.endpoint} any more. Other endpoints still get theirs, and what waits behind it goes on.`,
+    `It is not sent to ${one.endpoint} any more. Other endpoints still get theirs, and callbacks that wait behind it go on.`,
     "The event stays here. To undo this, press “Try now” on this page.",
   ];
   return doing("Give up…", `Give up…: ${one.type} to ${one.endpoint}`, async () => {
@@ -59,19 +61,21 @@ function giveUp(one, what) {
   });
 }
 
-function delivery(one, what) {
-  const attempt = (row) =>
-    make("tr", { "data-key": row.attempt },
+function delivery(one, what, endpoints) {
+  const attempt = (row) => {
+    const said = [row.error, row.response_body].filter(Boolean).join(" – ");
+    return make("tr", { "data-key": row.attempt },
       cell("Try", row.attempt, "n"), cell("Started", ago(row.started_at), "s"), cell("Took", `${row.duration_ms} ms`, "s"),
       cell("Answer", row.status, row.status >= 200 && row.status < 300 ? "good" : "bad"),
-      cell("Said", [row.error, row.response_body].filter(Boolean).join(" – ") || null, "why"));
+      cell("Said", said || null, said ? "why" : "why none"));
+  };
   const history = one.history.length > 0
     ? table(`attempts-${one.endpoint}`, [["Try", "n"], "Started", "Took", "Answer", "Said"], one.history.map(attempt))
     : make("p", { class: "soft" }, "Not attempted, or too long ago.");
   return make("div", { class: "delivery", "data-key": one.id },
     make("div", { class: "head" },
       make("h3", {}, one.endpoint, " ", state(one.state), one.reason === "live" ? null : [" ", make("span", { class: "tag" }, one.reason)]),
-      make("div", { class: "buttons" }, canBeTried(one) ? tryNow(one) : null, canBeGivenUp(one) ? giveUp(one, what) : null)),
-    make("p", { class: "why" }, why(one), make("span", { class: "soft" }, " · since ", ago(one.since))),
+      make("div", { class: "buttons" }, helpWith(one, endpoints), canBeGivenUp(one) ? giveUp(one, what) : null)),
+    make("p", { class: "why" }, why(one), isFinished(one) ? null : make("span", { class: "soft" }, " · noticed ", ago(one.since))),
     history);
 }

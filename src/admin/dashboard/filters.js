@@ -23,7 +23,7 @@ export function filters(view, { params, hash }, endpoints, states = []) {
     } },
     choice("type", "Type", [["", "Any type"], ...TYPES.map((type) => [type, type])], params.type),
     make("label", {}, make("span", {}, "User"), make("input", { type: "search", name: "user", value: params.user, autocomplete: "off", spellcheck: "false", placeholder: "Anybody" })),
-    choice("state", "Callbacks", [["", "Any state"], ...states, ...STATES.map((state) => [state, state.replace("_", " ")])], params.state),
+    choice("state", view === "callbacks" ? "State" : "Callbacks", [["", "Any state"], ...states, ...STATES.map((state) => [state, state.replace("_", " ")])], params.state),
     choice("endpoint", "Endpoint", [["", "Any endpoint"], ...endpoints.map(({ name }) => [name, name])], params.endpoint),
     choice("time", "When", TIMES, time),
     time === "between" ? [moment("since", "From", params.since), moment("until", "Until", params.until)] : null,

@@ -1,14 +1,14 @@
 // Lists: events, callbacks, and items that could not be read.
 
-import { retryAll } from "./attention.js";
+import { resume, retryAll } from "./attention.js";
 import { act, read } from "./client.js";
 import { asked, filters, pages } from "./filters.js";
 import { about, ago, cell, cut, doing, id, json, link, make, sentence, state, table } from "./page.js";
 
-export const canBeTried = (one) => ["retrying", "held", "dead", "skipped"].includes(one.state);
+const canBeTried = (one) => ["retrying", "dead", "skipped"].includes(one.state);
 
-/** Why a delivery is in its state. The command that tries it again is left out: there is a button for it. */
-export const why = (one) => sentence(one.why.replace(/; `lumo-bridge delivery retry [^`]+` begins anew$/, ""), null);
+/** Why a delivery is in its state. The commands that help are left out: there are buttons for them. */
+export const why = (one) => sentence(one.why.replace(/(;|, then) `lumo-bridge (delivery retry|endpoint resume) [^`]+`( begins anew)?$/, ""), null);
 
 export const eventTable = (name, all, none = "Nothing has happened yet.") =>
   table(name, ["What", "Type", "When", "Event"], all.map(eventRow), none, "compact");
@@ -36,11 +36,11 @@ export async function events(where, status) {
   };
 }
 
-const UNDELIVERED = ["undelivered", "not delivered"];
+const NOT_DELIVERED = [["waiting", "waiting"], ["undelivered", "not delivered"]];
 
 export async function callbacks(where, status) {
   const { state: fate = "", ...others } = asked(where.params);
-  const which = fate === "undelivered" ? { undelivered: true } : { state: fate };
+  const which = ["waiting", "undelivered"].includes(fate) ? { [fate]: true } : { state: fate };
   const { data, next } = await read("deliveries", { ...others, ...which, limit: 50 });
   const { endpoints } = await status;
   const isAll = Object.keys(where.params).length === 0;
@@ -48,9 +48,9 @@ export async function callbacks(where, status) {
     title: title("Callbacks", where.params),
     content: [
       make("div", { class: "head" }, make("h1", { tabindex: -1 }, "Callbacks"), data.length > 0 ? allOfThem(fate, others) : null),
-      filters("callbacks", where, endpoints, [UNDELIVERED]),
+      filters("callbacks", where, endpoints, NOT_DELIVERED),
       make("section", { "data-key": "list" },
-        table("callbacks", ["Callback", "Endpoint", "State", "Why", "Since", ["", "actions"]], data.map(callbackRow), isAll ? "No event was to be sent yet." : "No callback is like that."),
+        table("callbacks", CALLBACK, data.map((one) => callbackRow(one, endpoints)), isAll ? "No event was to be sent yet." : "No callback is like that."),
         pages("callbacks", where, next)),
     ],
   };
@@ -63,13 +63,25 @@ function allOfThem(fate, { type, external_id, endpoint, since, until }) {
   return retryAll(`Retry all ${fate} callbacks that are listed`, filter);
 }
 
-const callbackRow = (one) => make("tr", { "data-key": one.id },
-  cell("Callback", [link("event", one.event_id, one.type), one.external_id ? make("p", { class: "soft" }, "user ", cut(one.external_id, 24)) : null], "what s"),
+export const CALLBACK = ["Callback", "Endpoint", "State", "Why", "Since", ["", "actions"]];
+
+export const callbackRow = (one, endpoints) => make("tr", { "data-key": one.id },
+  cell("Callback", [link("event", one.event_id, aboutCallback(one)), make("p", { class: "soft" }, one.type)], "what"),
   cell("Endpoint", one.endpoint, "s"),
   cell("State", state(one.state), "s"),
   cell("Why", why(one), "why"),
   cell("Since", ago(one.since), "s"),
-  make("td", { class: "actions" }, canBeTried(one) ? tryNow(one) : null));
+  make("td", { class: "actions" }, helpWith(one, endpoints)));
+
+const aboutCallback = ({ type, object, external_id: user, event_id }) =>
+  about({ object: object ?? { user }, object_kind: type.split(".")[0], object_id: event_id });
+
+/** The button that helps: an endpoint that takes no callbacks is resumed; what else failed is tried again. */
+export function helpWith(one, endpoints) {
+  if (one.state !== "held") return canBeTried(one) ? tryNow(one) : null;
+  const isThere = endpoints.some(({ name, is_configured }) => name === one.endpoint && is_configured);
+  return isThere ? resume(one.endpoint, `, which ${one.type} waits for, ${one.event_id}`, "", `Resume ${cut(one.endpoint, 16)}`) : null;
+}
 
 export const tryNow = (one) =>
   doing("Try now", `Try now: ${one.type} to ${one.endpoint}, ${one.event_id}`, async () => `${one.endpoint}: ${(await act(`deliveries/${encodeURIComponent(one.id)}/retry`)).message}`);

@@ -1,12 +1,13 @@
 // The page: asks for the token if one is wanted, shows the view that the address names, and looks again every few seconds and
 // whenever something happens.
 
+import { hint } from "./attention.js";
 import { follow, isReadOnly, keepToken, query, read, whenRefused } from "./client.js";
 import { event } from "./event.js";
 import { callbacks, events, rejects } from "./lists.js";
 import { morph } from "./morph.js";
 import { overview } from "./overview.js";
-import { find, grow, here, id, make, sentence, whenDone } from "./page.js";
+import { find, grow, here, id, link, make, sentence, whenDone } from "./page.js";
 import { deposit, search, user, wallet } from "./things.js";
 
 const VIEWS = { overview, events, callbacks, rejects, event, user, deposit, wallet, search };
@@ -67,7 +68,7 @@ async function turn() {
   status.catch(() => {});
   const drawn = (Object.hasOwn(VIEWS, where.view) ? VIEWS[where.view] : overview)(where, status).catch(nothingThere);
   drawn.catch(() => {});
-  head(await status);
+  head(await status, where.view);
   const { title, content, instead, isMoving = false } = await drawn;
   if (where.hash !== location.hash) {
     isWanted = true;
@@ -116,22 +117,22 @@ function goOn(view, filter) {
 
 // The head: one sentence, what to do, and whose bridge this is.
 
-function head({ summary, findings, account, version, database }) {
+function head({ summary, findings, account, version, database }, view) {
   isGone = false;
   live();
   const worst = findings[0];
   const kind = !worst ? "good" : worst.severity === "notice" ? "warn" : "bad";
-  say(kind, summary, worst?.hint);
+  say(kind, summary, worst && hint(worst), worst && view !== "overview" ? [" ", link("", null, "Go to what needs a hand")] : []);
   morph(find("about"), about(account, version, database));
   document.body.classList.remove("stale");
 }
 
-function say(kind, summary, hint) {
+function say(kind, summary, hint, more = []) {
   const said = make("p", {}, sentence(summary));
   // Said only when it is another: those who listen need not hear it every few seconds.
   if (find("summary").textContent !== said.textContent) find("summary").replaceChildren(...said.childNodes);
-  morph(find("hint"), hint ? sentence(hint).map((part) => (typeof part === "string" ? document.createTextNode(part) : part)) : []);
-  find("hint").hidden = !hint;
+  morph(find("hint"), [...make("p", {}, hint ? sentence(hint) : null, more).childNodes]);
+  find("hint").hidden = !hint && more.length === 0;
   find("verdict").className = kind;
 }
 

@@ -19,14 +19,14 @@ export const find = (id) => document.getElementById(id);
 /** A cell that names its column, for screens too narrow for a head. */
 export const cell = (label, content, kind) => make("td", { "data-label": label, class: kind }, content ?? "–");
 
-/** A table with a head. An empty name is a column of buttons. */
+/** A table with a head. An empty name is a column of buttons. On a phone a row is a card, unless it is all numbers: `dense`. */
 export function table(name, columns, rows, none, kind) {
   if (rows.length === 0) return make("p", { class: "soft" }, none);
   const head = columns.map((column) => {
     const [text, kind] = [column].flat();
     return make("th", { class: kind, scope: "col" }, text || make("span", { class: "unseen" }, "Actions"));
   });
-  return make("table", { "data-key": name, id: name, class: kind }, make("thead", {}, make("tr", {}, head)), make("tbody", {}, rows));
+  return make("table", { "data-key": name, id: name, class: kind === "dense" ? kind : `cards ${kind ?? ""}` }, make("thead", {}, make("tr", {}, head)), make("tbody", {}, rows));
 }
 
 /** A part of the page under a heading. */
@@ -36,7 +36,9 @@ export const section = (key, title, ...content) =>
 export const facts = (pairs) =>
   make("dl", {}, pairs.filter(([, value]) => value != null && value !== "").map(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
 
-export const json = (value) => make("pre", { tabindex: 0 }, typeof value === "string" ? value : JSON.stringify(value, null, 2));
+export const text = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
+
+export const json = (value) => make("pre", { tabindex: 0 }, text(value));
 
 // Where things are.
 
@@ -107,6 +109,10 @@ const since = (time) => (age(time) < 0 ? `in ${span(-age(time))}` : `${span(age(
 /** How long ago, with the time itself where one points. */
 export const ago = (time) =>
   time ? make("time", { class: "ago", datetime: time, title: new Date(time).toLocaleString() }, since(time)) : "never";
+
+/** The time itself, and how long ago that is. */
+export const moment = (time) =>
+  time ? make("span", {}, new Date(time).toLocaleString([], { dateStyle: "medium", timeStyle: "medium" }), " ", make("span", { class: "soft" }, "(", ago(time), ")")) : null;
 
 /** Lets every age that is shown grow. */
 export function grow() {
@@ -208,7 +214,8 @@ export const state = (name) => make("span", { class: `chip ${STATES[name] ?? (CA
 export function about({ object, object_kind, object_id }) {
   const { amount, currency, status, user } = object;
   const money = amount == null ? null : [amount, currency].filter(Boolean).join(" ");
-  const parts = [money && make("strong", {}, money), status && cut(status, 30), user && `user ${cut(user, 24)}`].filter(Boolean);
-  if (parts.length === 0) parts.push(`${object_kind} ${cut(object_id)}`);
+  const who = user && `${money || status ? "" : `${object_kind} of `}user ${cut(user, 24)}`;
+  const parts = [money && make("strong", {}, money), status && cut(status, 30), who].filter(Boolean);
+  if (parts.length === 0) parts.push(object_kind === "delivery" ? `callback to ${object_id.split("@").pop()}` : `${object_kind} ${cut(object_id)}`);
   return parts.flatMap((part, index) => (index === 0 ? [part] : [" · ", part]));
 }

@@ -1,15 +1,16 @@
 // Users, deposits and wallets; and the search, which finds whatever has a name.
 
 import { look, read, readExactly } from "./client.js";
-import { eventTable, why } from "./lists.js";
-import { address, ago, cell, facts, id, json, link, make, section, state, table } from "./page.js";
+import { CALLBACK, callbackRow, eventTable } from "./lists.js";
+import { address, ago, cell, facts, id, json, link, make, moment, section, table } from "./page.js";
 
 const SHOWN = 20;
 
-export async function user({ id: name }) {
+export async function user({ id: name }, status) {
   const mine = (path, more) => read(path, { external_id: name, limit: SHOWN, ...more });
   const [owned, paid, open, told] = await Promise.all([mine("wallets"), mine("deposits"), mine("deliveries", { undelivered: true }), mine("events")]);
   const all = (view, text, { next }, params) => (next ? make("p", {}, make("a", { href: address(view, { user: name, ...params }) }, text)) : null);
+  const { endpoints } = await status;
   const isKnown = [owned, paid, told].some(({ data }) => data.length > 0);
   return {
     title: `User ${name}`,
@@ -17,8 +18,8 @@ export async function user({ id: name }) {
       make("div", { class: "head" }, make("h1", { tabindex: -1 }, "User ", id(name, "user", 60))),
       isKnown ? null : make("p", { class: "soft" }, "Nothing is known of this user."),
       open.data.length > 0
-        ? section("open", "Callbacks that are not delivered", table("open-list", ["Callback", "Endpoint", "State", "Why"], open.data.map(callbackRow)),
-          make("p", {}, make("a", { href: address("callbacks", { user: name, state: "undelivered" }) }, "All of them, with buttons")))
+        ? section("open", "Callbacks that are not delivered", table("open-list", CALLBACK, open.data.map((one) => callbackRow(one, endpoints))),
+          all("callbacks", "All callbacks of this user that are not delivered", open, { state: "undelivered" }))
         : null,
       section("deposits", "Deposits", depositTable(paid.data)),
       section("wallets", "Wallets", walletTable(owned.data)),
@@ -26,9 +27,6 @@ export async function user({ id: name }) {
     ].filter(Boolean),
   };
 }
-
-const callbackRow = (one) => make("tr", { "data-key": one.id },
-  cell("Callback", link("event", one.event_id, one.type), "what s"), cell("Endpoint", one.endpoint, "s"), cell("State", state(one.state), "s"), cell("Why", why(one), "why"));
 
 const money = (one) => [make("strong", {}, one.amount ?? "no amount"), one.currency ? ` ${one.currency}` : null];
 
@@ -43,17 +41,21 @@ const walletTable = (all) =>
     cell("Created", ago(one.created_at), "s"), cell("Wallet", id(one.id, "wallet"), "s"), cell("USDT", one.last_usdt_balance, "n"))), "There are none.");
 
 const NAMES = /^id$|_id$|hash$|address$/;
+const CALLED = { wallet_id: "wallet", tx_hash: "transaction", is_blocked: "blocked", last_usdt_balance: "USDT", last_trx_balance: "TRX", external_id: "user" };
+const called = (column, kind) => (column === "id" ? kind : CALLED[column] ?? column.replace(/_at$/, "").replaceAll("_", " "));
 
-function shownAs(column, value) {
+function shownAs(column, value, kind) {
   if (column === "wallet_id") return link("wallet", value);
-  if (NAMES.test(column)) return id(value, column.replaceAll("_", " "), 70);
-  return /_(at|since)$/.test(column) ? ago(value) : String(value);
+  if (NAMES.test(column)) return id(value, called(column, kind), 70);
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return /_(at|since)$/.test(column) ? moment(value) : String(value);
 }
 
 async function thing(kind, { id: name }, title) {
   const [[row, exact], told] = await Promise.all([readExactly(`${kind}s/${encodeURIComponent(name)}`), read("events", { object_id: name, limit: SHOWN })]);
-  const { raw, external_id, ...columns } = row;
-  const shown = Object.entries(columns).map(([column, value]) => [column.replaceAll("_", " "), value == null ? null : shownAs(column, value)]);
+  // The company stands at the head of the page.
+  const { raw, external_id, company_id, ...columns } = row;
+  const shown = Object.entries(columns).map(([column, value]) => [called(column, kind), value == null ? null : shownAs(column, value, kind)]);
   return {
     title: title(row),
     content: [
@@ -65,7 +67,7 @@ async function thing(kind, { id: name }, title) {
   };
 }
 
-export const deposit = (where) => thing("deposit", where, (one) => `Deposit of ${one.amount ?? "no amount"} ${one.currency ?? ""} – ${one.status}`);
+export const deposit = (where) => thing("deposit", where, (one) => `Deposit of ${[one.amount ?? "no amount", one.currency].filter(Boolean).join(" ")} – ${one.status}`);
 export const wallet = (where) => thing("wallet", where, (one) => `Wallet ${one.address ?? one.id}${one.is_blocked ? " – blocked" : ""}`);
 
 /** Whatever the text names: an event, a delivery, a transaction, an address, a user, a deposit or a wallet. */
