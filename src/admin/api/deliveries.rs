@@ -174,7 +174,7 @@ async fn list(admin: Admin, which: Which) -> Result<Page<Delivery>, Problem> {
         ..DeliveryFilter::default()
     };
     let rows = admin.store.list_deliveries(&filter).await?;
-    let events = admin.store.events_numbered(rows.iter().map(|row| row.seq)).await?;
+    let events = admin.store.events_numbered(rows.iter().map(|row| row.seq).collect()).await?;
     let events: HashMap<i64, event::Model> = events.into_iter().map(|event| (event.seq, event)).collect();
     let show = |row: &DeliveryRow| Delivery::listed(row, events.get(&row.seq), now);
     Ok(which.limit.page(rows, show, |row| row.id.to_string()))

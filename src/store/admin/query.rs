@@ -185,7 +185,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn events_numbered(&self, seqs: impl IntoIterator<Item = i64>) -> Result<Vec<event::Model>, Error> {
+    pub async fn events_numbered(&self, seqs: Vec<i64>) -> Result<Vec<event::Model>, Error> {
         let seqs: BTreeSet<i64> = seqs.into_iter().collect();
         if seqs.is_empty() {
             return Ok(Vec::new());
