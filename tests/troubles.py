@@ -147,6 +147,7 @@ class Troubles(Operator):
         self.verdict("shop is held until", "warn")
         self.needs_a_hand("shop is held until", "answered 429")
         self.to_do("It ends by itself; “Resume” ends it now.")
+        self.shown("shop", "held")
         self.receiver.take_everything()
         self.help_with("shop is held until", "Resume")
         self.scene.until_delivered("judy")

@@ -1,7 +1,7 @@
 // What needs a hand: one row for each finding, with why it is so and the button or the command that helps.
 
 import { act, look, query, read } from "./client.js";
-import { address, ago, cut, doing, link, make, section, sentence, sync } from "./page.js";
+import { address, age, ago, cut, doing, link, make, section, sentence, sync } from "./page.js";
 
 /** How many callbacks, actions or items are looked at to say why. */
 const LOOKED_AT = 50;
@@ -59,6 +59,9 @@ async function helpWith({ code, about }, subject) {
       return {};
   }
 }
+
+/** Whether an active endpoint is not called for now, as it has asked for. */
+export const isHeld = ({ state, hold_until }) => state === "active" && hold_until != null && age(hold_until) < 0;
 
 const lastAnswer = (endpoint) => (endpoint?.last_error ? ["Last answer: ", make("q", {}, endpoint.last_error)] : null);
 

@@ -1,6 +1,6 @@
 // Lists: events, callbacks, and items that could not be read.
 
-import { resume, retryAll } from "./attention.js";
+import { isHeld, resume, retryAll } from "./attention.js";
 import { act, read } from "./client.js";
 import { asked, filters, pages } from "./filters.js";
 import { about, ago, cell, cut, doing, id, json, link, make, sentence, state, table } from "./page.js";
@@ -78,9 +78,10 @@ const aboutCallback = ({ type, object, external_id: user, event_id }) =>
 
 /** The button that helps: an endpoint that takes no callbacks is resumed; what else failed is tried again. */
 export function helpWith(one, endpoints) {
-  if (one.state !== "held") return canBeTried(one) ? tryNow(one) : null;
-  const isThere = endpoints.some(({ name, is_configured }) => name === one.endpoint && is_configured);
-  return isThere ? resume(one.endpoint, `, which ${one.type} waits for, ${one.event_id}`, "", `Resume ${cut(one.endpoint, 16)}`) : null;
+  const to = endpoints.find(({ name }) => name === one.endpoint);
+  const waitsForIt = one.state === "held" || (["pending", "retrying"].includes(one.state) && to && isHeld(to));
+  if (!waitsForIt) return canBeTried(one) ? tryNow(one) : null;
+  return to?.is_configured ? resume(one.endpoint, `, which ${one.type} waits for, ${one.event_id}`, "", `Resume ${cut(one.endpoint, 16)}`) : null;
 }
 
 export const tryNow = (one) =>

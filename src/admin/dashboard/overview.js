@@ -1,6 +1,6 @@
 // The first view: what needs a hand, how current the copy is, how the endpoints do, the last day, the last events.
 
-import { attention, pause, resume, test } from "./attention.js";
+import { attention, isHeld, pause, resume, test } from "./attention.js";
 import { read } from "./client.js";
 import { deliveredTo, lastDay, lastDayPart } from "./day.js";
 import { eventTable } from "./lists.js";
@@ -51,15 +51,20 @@ const columnsExplained = () =>
 function endpoints({ endpoints }, day) {
   const row = (one) => make("tr", { "data-key": one.name },
     cell("Endpoint", [make("strong", {}, one.name), make("p", { class: "soft" }, one.is_configured ? one.origin ?? "" : "no longer configured")]),
-    cell("State", [state(one.state), one.last_error && one.state !== "active" ? make("p", { class: "why" }, cut(one.last_error, 120)) : null]),
+    cell("State", [state(isHeld(one) ? "held" : one.state), stateExplained(one)]),
     cell("Delivered, 24 h", deliveredTo(one.name, day)?.toLocaleString() ?? "…", "n"),
     cell("Waiting", waiting(one), "n"),
     cell("Oldest wait", one.oldest_waiting_at ? span(age(one.oldest_waiting_at)) : null, age(one.oldest_waiting_at ?? new Date()) > LATE ? "warn" : ""),
     cell("Dead", one.dead ? count(one, "dead", one.dead) : "0", one.dead ? "n bad" : "n"),
     cell("Last success", ago(one.last_success_at), "s"),
-    make("td", { class: "actions" }, one.is_configured ? [test(one.name), " ", one.state === "active" ? pause(one.name) : resume(one.name)] : null));
+    make("td", { class: "actions" }, one.is_configured ? [test(one.name), " ", one.state === "active" && !isHeld(one) ? pause(one.name) : resume(one.name)] : null));
   return table("endpoints", ["Endpoint", "State", ["Delivered, 24 h", "n"], ["Waiting", "n"], "Oldest wait", ["Dead", "n"], "Last success", ["", "actions"]], endpoints.map(row),
     "No endpoint is configured: changes are stored, nobody is told.");
+}
+
+function stateExplained(one) {
+  const why = isHeld(one) ? sentence(`until ${one.hold_until}, as it asked for (Retry-After)`) : one.state !== "active" && one.last_error ? cut(one.last_error, 120) : null;
+  return why ? make("p", { class: "why" }, why) : null;
 }
 
 const waiting = (one) => (one.waiting ? count(one, "waiting", one.waiting) : "0");
