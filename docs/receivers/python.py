@@ -56,7 +56,7 @@ INBOX = os.environ.get("INBOX", "inbox.db")
 
 TABLES = """
     CREATE TABLE IF NOT EXISTS webhook_inbox
-        (webhook_id TEXT PRIMARY KEY, stream TEXT, sequence INTEGER, body TEXT NOT NULL, done_at TEXT);
+        (webhook_id TEXT PRIMARY KEY, stream TEXT NOT NULL, sequence INTEGER NOT NULL, body TEXT NOT NULL, done_at TEXT);
     CREATE TABLE IF NOT EXISTS bookings
         (deposit_id TEXT PRIMARY KEY, user_id TEXT NOT NULL, amount TEXT NOT NULL, currency TEXT NOT NULL);
 """

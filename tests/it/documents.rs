@@ -154,7 +154,8 @@ async fn every_query_of_the_documents_finds_what_it_says(database: Database) {
             } else if !statement.is_empty() {
                 stage.database.execute(&statement).await;
                 if statement.contains("TABLE bookings") {
-                    stage.database.execute(&format!("INSERT INTO bookings VALUES ('{booked}', '42', '8')")).await;
+                    let booking = format!("INSERT INTO bookings VALUES ('{booked}', '42', '8', 'USDT')");
+                    stage.database.execute(&booking).await;
                 }
                 if statement.contains("TABLE users") {
                     let users = "INSERT INTO users VALUES ('42', 'bob@example.com'), ('43', 'eve@example.com')";
@@ -222,7 +223,7 @@ async fn the_page_on_crediting_books_each_deposit_once(database: Database) {
     let found = stage.command(&reconcile).await;
     assert_eq!((found.status.code(), found.stdout.lines().count()), (Some(1), 1), "{found:?}");
     assert!(found.stdout.contains(&old.to_string()) && found.stdout.contains("not_booked"), "{found:?}");
-    let by_the_old_system = "INSERT INTO bookings SELECT id, external_id, amount FROM lumo_user_deposits";
+    let by_the_old_system = "INSERT INTO bookings SELECT id, external_id, amount, currency FROM lumo_user_deposits";
     stage.database.execute(&format!("{by_the_old_system} WHERE id = '{old}'")).await;
     let before = stage.database.rows(&booked).await;
 
