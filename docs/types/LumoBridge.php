@@ -518,11 +518,11 @@ final class Event
         public readonly ?string $environment,
         /** The event's id, the same on every attempt and replay: keep each once. Also the header `webhook-id`. */
         public readonly string $id,
-        /** Why it is told: noticed as it happened, there before the first import, or a test. */
+        /** How the bridge came to know of it. `live`: noticed as it happened; `import`: there before the first import; `backfill`: history that an endpoint asked for; `test`: an operator tries the endpoint. */
         public readonly string $origin,
         /** The version of this contract. */
         public readonly int $schema,
-        /** 1, 2, 3 … within the stream, without holes. */
+        /** 1, 2, 3 … within the stream, without holes; 0 in a test. */
         public readonly int $sequence,
         /** Whom it concerns. The events of one stream are numbered and sent in order. */
         public readonly string $stream,

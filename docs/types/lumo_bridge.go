@@ -16,7 +16,7 @@ const (
 	// A wallet was blocked, or is blocked when it is first seen: then `changes` has nothing before, and it follows `wallet.created` or `wallet.replaced`.
 	TypeWalletBlocked = "wallet.blocked"
 
-	// A wallet is no longer blocked. It is told once that was seen twice.
+	// A wallet is no longer blocked. It is sent after two reads have shown it.
 	TypeWalletUnblocked = "wallet.unblocked"
 
 	// A user has another wallet; `changes` names the one before. If it is blocked already, `wallet.blocked` follows.
@@ -34,7 +34,7 @@ const (
 	// A user has paid something in.
 	TypeDepositCreated = "deposit.created"
 
-	// The money is there: the deposit has one of `lumo.settled_statuses` for the first time, as it appears or later. Once, whatever its status does afterwards; never for what was stored without a word.
+	// The money is there: the deposit has one of `lumo.settled_statuses` for the first time, as it appears or later. Once, whatever its status does afterwards; never for what was stored in silence.
 	TypeDepositSettled = "deposit.settled"
 
 	// A deposit has come further.
@@ -97,13 +97,13 @@ type Envelope struct {
 	// The event's id, the same on every attempt and replay: keep each once. Also the header `webhook-id`.
 	ID string `json:"id"`
 
-	// Why it is told: noticed as it happened, there before the first import, or a test.
+	// How the bridge came to know of it. `live`: noticed as it happened; `import`: there before the first import; `backfill`: history that an endpoint asked for; `test`: an operator tries the endpoint.
 	Origin string `json:"origin"`
 
 	// The version of this contract.
 	Schema int64 `json:"schema"`
 
-	// 1, 2, 3 … within the stream, without holes.
+	// 1, 2, 3 … within the stream, without holes; 0 in a test.
 	Sequence int64 `json:"sequence"`
 
 	// Whom it concerns. The events of one stream are numbered and sent in order.

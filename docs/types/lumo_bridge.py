@@ -286,11 +286,11 @@ class Envelope(Model):
     environment: Optional[str] = None
     #: The event's id, the same on every attempt and replay: keep each once. Also the header `webhook-id`.
     id: str
-    #: Why it is told: noticed as it happened, there before the first import, or a test.
+    #: How the bridge came to know of it. `live`: noticed as it happened; `import`: there before the first import; `backfill`: history that an endpoint asked for; `test`: an operator tries the endpoint.
     origin: Literal["live", "import", "backfill", "test"]
     #: The version of this contract.
     schema: Literal[1]
-    #: 1, 2, 3 … within the stream, without holes.
+    #: 1, 2, 3 … within the stream, without holes; 0 in a test.
     sequence: int
     #: Whom it concerns. The events of one stream are numbered and sent in order.
     stream: str
@@ -313,7 +313,7 @@ class WalletBlocked(Envelope):
 
 
 class WalletUnblocked(Envelope):
-    """A wallet is no longer blocked. It is told once that was seen twice."""
+    """A wallet is no longer blocked. It is sent after two reads have shown it."""
 
     type: Literal["wallet.unblocked"]
     data: WalletData
@@ -355,7 +355,7 @@ class DepositCreated(Envelope):
 
 
 class DepositSettled(Envelope):
-    """The money is there: the deposit has one of `lumo.settled_statuses` for the first time, as it appears or later. Once, whatever its status does afterwards; never for what was stored without a word."""
+    """The money is there: the deposit has one of `lumo.settled_statuses` for the first time, as it appears or later. Once, whatever its status does afterwards; never for what was stored in silence."""
 
     type: Literal["deposit.settled"]
     data: DepositData

@@ -170,11 +170,11 @@ export interface Envelope {
   environment?: string;
   /** The event's id, the same on every attempt and replay: keep each once. Also the header `webhook-id`. */
   id: string;
-  /** Why it is told: noticed as it happened, there before the first import, or a test. */
+  /** How the bridge came to know of it. `live`: noticed as it happened; `import`: there before the first import; `backfill`: history that an endpoint asked for; `test`: an operator tries the endpoint. */
   origin: "live" | "import" | "backfill" | "test";
   /** The version of this contract. */
   schema: 1;
-  /** 1, 2, 3 … within the stream, without holes. */
+  /** 1, 2, 3 … within the stream, without holes; 0 in a test. */
   sequence: number;
   /** Whom it concerns. The events of one stream are numbered and sent in order. */
   stream: string;
@@ -280,7 +280,7 @@ export interface WalletBlocked extends Envelope {
   data: WalletData;
 }
 
-/** A wallet is no longer blocked. It is told once that was seen twice. */
+/** A wallet is no longer blocked. It is sent after two reads have shown it. */
 export interface WalletUnblocked extends Envelope {
   type: "wallet.unblocked";
   data: WalletData;
@@ -316,7 +316,7 @@ export interface DepositCreated extends Envelope {
   data: DepositData;
 }
 
-/** The money is there: the deposit has one of `lumo.settled_statuses` for the first time, as it appears or later. Once, whatever its status does afterwards; never for what was stored without a word. */
+/** The money is there: the deposit has one of `lumo.settled_statuses` for the first time, as it appears or later. Once, whatever its status does afterwards; never for what was stored in silence. */
 export interface DepositSettled extends Envelope {
   type: "deposit.settled";
   data: DepositData;

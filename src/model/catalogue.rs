@@ -36,7 +36,7 @@ pub const fn meaning(kind: EventType) -> &'static str {
             "A wallet was blocked, or is blocked when it is first seen: then `changes` has nothing before, and it follows \
              `wallet.created` or `wallet.replaced`."
         }
-        EventType::WalletUnblocked => "A wallet is no longer blocked. It is told once that was seen twice.",
+        EventType::WalletUnblocked => "A wallet is no longer blocked. It is sent after two reads have shown it.",
         EventType::WalletReplaced => {
             "A user has another wallet; `changes` names the one before. If it is blocked already, `wallet.blocked` follows."
         }
@@ -49,7 +49,7 @@ pub const fn meaning(kind: EventType) -> &'static str {
         EventType::DepositCreated => "A user has paid something in.",
         EventType::DepositSettled => {
             "The money is there: the deposit has one of `lumo.settled_statuses` for the first time, as it appears or later. Once, \
-             whatever its status does afterwards; never for what was stored without a word."
+             whatever its status does afterwards; never for what was stored in silence."
         }
         EventType::DepositStatusChanged => "A deposit has come further.",
         EventType::DepositUpdated => "Something else about a deposit has changed, or a missing one is listed again.",

@@ -28,7 +28,7 @@ pub enum Origin {
     Live,
     /// Already there when the first import began.
     Import,
-    /// Told later, to an endpoint that asked for history.
+    /// History that an endpoint asked for.
     Backfill,
     /// Made by the operator to try an endpoint.
     Test,
@@ -179,7 +179,8 @@ pub(super) struct Body<'a> {
     /// When the bridge noticed.
     #[schemars(extend("format" = "date-time"))]
     detected_at: String,
-    /// Why it is told: noticed as it happened, there before the first import, or a test.
+    /// How the bridge came to know of it. `live`: noticed as it happened; `import`: there before the first import; `backfill`:
+    /// history that an endpoint asked for; `test`: an operator tries the endpoint.
     origin: Origin,
     /// The company whose key reads; absent until it is known.
     #[schemars(with = "String")]
@@ -191,7 +192,7 @@ pub(super) struct Body<'a> {
     environment: Option<&'a str>,
     /// Whom it concerns. The events of one stream are numbered and sent in order.
     stream: &'a str,
-    /// 1, 2, 3 … within the stream, without holes.
+    /// 1, 2, 3 … within the stream, without holes; 0 in a test.
     sequence: i64,
     /// What it is about.
     data: Data<'a>,

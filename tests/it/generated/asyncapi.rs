@@ -61,7 +61,7 @@ fn headers() -> Value {
             "webhook-signature": text("v1, and the base64 of a signature, one for each active secret, with blanks between."),
             "lumo-event-type": text("A copy of `type`, for routing."),
             "lumo-attempt": text("1, 2, 3 …"),
-            "lumo-reason": text("live, replay or test."),
+            "lumo-reason": text("live, replay, backfill or test."),
         },
         "required": ["webhook-id", "webhook-timestamp", "webhook-signature"],
     })

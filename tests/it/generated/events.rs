@@ -18,7 +18,7 @@ Each callback carries one event, as JSON. [events.schema.json](events.schema.jso
 added, so ignore what you do not know; what is here keeps its name and its meaning while `schema` is 1.
 
 An endpoint's `events` names the types that it wants: `deposit.created`, `\"deposit.*\"`, `\"*\"` (everything about wallets and
-deposits but `wallet.balance_changed`); a leading `!` excludes.
+deposits); a leading `!` excludes. `\"*\"` and `\"wallet.*\"` do not include `wallet.balance_changed`: name it.
 ";
 
 /// The members of an object of the schema, as a table.
@@ -37,7 +37,8 @@ fn members(text: &mut String, schema: &Value) {
             _ => "string".to_owned(),
         };
         let optional = if required.iter().any(|known| known == name) { "" } else { ", may be absent" };
-        let words = member["description"].as_str().unwrap_or_else(|| panic!("{name} is not described"));
+        let words =
+            member["description"].as_str().unwrap_or_else(|| panic!("{name} is not described")).replace('\n', " ");
         writeln!(text, "| `{name}` | {kind}{optional} | {words} |").unwrap();
     }
 }
