@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Dict, List, Literal, Optional, Union
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 
 class Model(BaseModel):
@@ -289,7 +289,7 @@ class Envelope(Model):
     #: How the bridge came to know of it. `live`: noticed as it happened; `import`: there before the first import; `backfill`: history that an endpoint asked for; `test`: an operator tries the endpoint.
     origin: Literal["live", "import", "backfill", "test"]
     #: The version of this contract.
-    schema: Literal[1]
+    schema_: Literal[1] = Field(alias="schema")
     #: 1, 2, 3 … within the stream, without holes; 0 in a test.
     sequence: int
     #: Whom it concerns. The events of one stream are numbered and sent in order.
@@ -488,5 +488,15 @@ Event = Annotated[
     Field(discriminator="type"),
 ]
 
-#: Reads the body of a callback: `event.validate_json(body)`. Types may be added: answer 2xx to one that it does not know.
+#: Reads the body of a callback: `event.validate_json(body)`. It refuses a type that was added later; `parse` does not.
 event: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def parse(body: Union[str, bytes]) -> Optional[Event]:
+    """Reads a body whose signature was verified. None for a type that was added later: answer 2xx."""
+    try:
+        return event.validate_json(body)
+    except ValidationError as error:
+        if error.errors()[0]["type"] == "union_tag_invalid":
+            return None
+        raise

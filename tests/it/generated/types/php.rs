@@ -27,9 +27,11 @@ pub(super) fn document(types: &Types) -> String {
     // The class ends with what only it has.
     text.truncate(text.trim_end().trim_end_matches('}').trim_end().len());
     text.push_str(
-        "\n\n    /** Reads a body whose signature was verified. Types may be added: answer 2xx to one that you do not know. */\n    \
-         public static function parse(string $body): self\n    {\n        \
-         return self::from(json_decode($body, true, 512, JSON_THROW_ON_ERROR | JSON_BIGINT_AS_STRING));\n    }\n\n    \
+        "\n\n    /** Reads a body whose signature was verified. Null for a type that was added later: answer 2xx. */\n    \
+         public static function parse(string $body): ?self\n    {\n        \
+         $read = json_decode($body, true, 512, JSON_THROW_ON_ERROR | JSON_BIGINT_AS_STRING);\n        \
+         try {\n            return self::from($read);\n        \
+         } catch (\\UnhandledMatchError) {\n            return null;\n        }\n    }\n\n    \
          private static function data(array $body): ",
     );
     writeln!(text, "{all}\n    {{\n        return match ($body['type']) {{").unwrap();

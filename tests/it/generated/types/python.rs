@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Dict, List, Literal, Optional, Union
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 
 class Model(BaseModel):
@@ -21,8 +21,18 @@ class Model(BaseModel):
 ";
 
 const CLOSING: &str = "
-#: Reads the body of a callback: `event.validate_json(body)`. Types may be added: answer 2xx to one that it does not know.
+#: Reads the body of a callback: `event.validate_json(body)`. It refuses a type that was added later; `parse` does not.
 event: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def parse(body: Union[str, bytes]) -> Optional[Event]:
+    \"\"\"Reads a body whose signature was verified. None for a type that was added later: answer 2xx.\"\"\"
+    try:
+        return event.validate_json(body)
+    except ValidationError as error:
+        if error.errors()[0][\"type\"] == \"union_tag_invalid\":
+            return None
+        raise
 ";
 
 pub(super) fn document(types: &Types) -> String {
@@ -59,9 +69,10 @@ fn class(text: &mut String, of: &Type, is_wanted: impl Fn(&str) -> bool) {
         let kind = spelled(&member.kind);
         let kind = if *is_optional || *is_nullable { format!("Optional[{kind}]") } else { kind };
         let default = if *is_optional { " = None" } else { "" };
-        // `from` is a word of the language.
+        // `from` is a word of the language, and `schema` a method of Pydantic's models.
         let (name, default) = match name.as_str() {
             "from" => ("from_".to_owned(), " = Field(alias=\"from\")"),
+            "schema" => ("schema_".to_owned(), " = Field(alias=\"schema\")"),
             _ => (name.clone(), default),
         };
         writeln!(text, "    #: {words}\n    {name}: {kind}{default}").unwrap();
