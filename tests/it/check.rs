@@ -14,7 +14,9 @@ use crate::world::{SECRET, Stage, seed};
 async fn healthy() -> Stage {
     let world = World::live(seed());
     world.seed(5, 5);
-    Stage::new(Database::sqlite().await, world).await
+    let mut stage = Stage::new(Database::sqlite().await, world).await;
+    stage.settings.set("lumo.settled_statuses", json!(["confirmed"]));
+    stage
 }
 
 /// What was found, after the expected exit code.
@@ -53,6 +55,25 @@ async fn where_all_is_well_nothing_is_found_and_nothing_is_stored() {
     }
     assert_found(&findings, "schedule deposits", "ok", "next ", "");
     assert_eq!(stage.database.number("SELECT COUNT(*) FROM sqlite_master").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn that_no_status_counts_as_settled_is_found_before_there_are_tables() {
+    let words = "shop: `deposit.settled` is wanted and never sent, as `lumo.settled_statuses` names no status";
+    let remedy = "`lumo-bridge deposit statuses` will show which there are";
+    let mut stage = healthy().await;
+    stage.settings.set("lumo.settled_statuses", json!([]));
+    let warned = |findings: &[Value]| findings.iter().filter(|finding| finding["subject"] == "settled").count();
+    for url in [stage.database.url().to_owned(), "sqlite://not-there.db".to_owned()] {
+        stage.settings.set("database.url", json!(url));
+        let findings = found(&stage, &[], 0).await;
+        assert_found(&findings, "settled", "warn", words, remedy);
+        assert_eq!(warned(&findings), 1, "{findings:#?}");
+    }
+    stage.settings.set("database.url", json!("sqlite:///no/such/directory/shop.db"));
+    assert_found(&found(&stage, &[], 1).await, "settled", "warn", words, remedy);
+    stage.settings.set("callbacks.endpoints.shop.events", json!(["deposit.created"]));
+    assert_eq!(warned(&found(&stage, &[], 1).await), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

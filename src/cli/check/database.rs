@@ -17,14 +17,31 @@ const TABLES: &str = "tables";
 const CONNECTIONS: &str = "connections";
 
 pub(super) async fn check(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>) {
+    if look(report, config, now).await == Tables::Unread {
+        settled::check_without_tables(report, config);
+    }
+}
+
+/// Whether rows were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tables {
+    Read,
+    Unread,
+}
+
+async fn look(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>) -> Tables {
     let url = &config.database.url;
     if let Some(folder) = url.missing_folder() {
         let problem = format_args!("{url}: the folder {} does not exist", folder.display());
-        return report.add(Finding::fail(SUBJECT, problem).hint("make the folder, or correct `database.url`"));
+        report.add(Finding::fail(SUBJECT, problem).hint("make the folder, or correct `database.url`"));
+        return Tables::Unread;
     }
     let store = match Store::open_for(Need::Little, &config.database, Vec::new()).await {
         Ok(store) => store,
-        Err(Error::NoFile { .. }) => return report.add(no_file(config)),
+        Err(Error::NoFile { .. }) => {
+            report.add(no_file(config));
+            return Tables::Unread;
+        }
         Err(error) => {
             let hint = match error {
                 Error::Unavailable(_) if url.backend() != Backend::Sqlite => Some(
@@ -33,20 +50,21 @@ pub(super) async fn check(report: &mut Report<'_>, config: &Config, now: DateTim
                 _ => error.hint(),
             };
             report.add(Finding::fail(SUBJECT, format_args!("{url}: {}", Chain(&error))).maybe_hint(hint));
-            return;
+            return Tables::Unread;
         }
     };
     report.add(match store.server_version().await {
         Ok(version) => Finding::ok(SUBJECT, format_args!("{url}, {version}")),
         Err(error) => failed(SUBJECT, &error),
     });
-    tables(report, &store, config, now).await;
+    let read = tables(report, &store, config, now).await;
     let reader = Reader::load(&store, now).await.unwrap_or_default();
     // The connections of this command would count as well.
     store.close().await;
     if url.backend() != Backend::Sqlite {
         connections(report, config, reader.is_alive()).await;
     }
+    read
 }
 
 /// What becomes of an SQLite file that does not exist.
@@ -93,10 +111,13 @@ async fn connections(report: &mut Report<'_>, config: &Config, daemon_runs: bool
     });
 }
 
-async fn tables(report: &mut Report<'_>, store: &Store, config: &Config, now: DateTime<Utc>) {
+async fn tables(report: &mut Report<'_>, store: &Store, config: &Config, now: DateTime<Utc>) -> Tables {
     let steps = match schema::status(&config.database).await {
         Ok(steps) => steps,
-        Err(error) => return report.add(failed(TABLES, &error)),
+        Err(error) => {
+            report.add(failed(TABLES, &error));
+            return Tables::Unread;
+        }
     };
     let pending = steps.iter().filter(|step| !step.applied).count();
     if pending == 0 {
@@ -108,11 +129,15 @@ async fn tables(report: &mut Report<'_>, store: &Store, config: &Config, now: Da
             Ok(()) => {
                 report.add(Finding::ok(TABLES, "up to date; all that a daemon does to them was tried and undone"))
             }
-            Err(error) => return report.add(failed(TABLES, &error)),
+            Err(error) => {
+                report.add(failed(TABLES, &error));
+                return Tables::Unread;
+            }
         }
         columns::check(report, store, config).await;
         settled::check(report, store, config).await;
-        return history::check(report, store, config).await;
+        history::check(report, store, config).await;
+        return Tables::Read;
     }
     if pending == steps.len()
         && let Ok(elsewhere) = store.tables_elsewhere().await
@@ -135,6 +160,7 @@ async fn tables(report: &mut Report<'_>, store: &Store, config: &Config, now: Da
         }
         Err(error) => failed(TABLES, &error),
     });
+    Tables::Unread
 }
 
 fn failed(subject: &str, error: &Error) -> Finding {

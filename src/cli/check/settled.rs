@@ -21,6 +21,12 @@ pub(super) async fn check(report: &mut Report<'_>, store: &Store, config: &Confi
     }
 }
 
+/// What the configuration alone shows, where there are no tables yet or they cannot be read.
+pub(super) fn check_without_tables(report: &mut Report<'_>, config: &Config) {
+    let named = app::settled_statuses(config);
+    findings(&wanting(config), &named, &[], 0).into_iter().for_each(|one| report.add(one));
+}
+
 async fn look(store: &Store, named: &[String]) -> Result<(Vec<StatusCount>, i64), Error> {
     let before = if named.is_empty() { 0 } else { store.settled_before(named).await? };
     Ok((store.deposit_statuses().await?, before))
@@ -98,6 +104,13 @@ mod tests {
             [
                 "warn: shop, books: `deposit.settled` is wanted and never sent, as `lumo.settled_statuses` names no status | name those \
               that mean that the money is there; deposits have: confirmed (80), new (3)"
+            ]
+        );
+        assert_eq!(
+            said(&["shop"], &[], &[], 0),
+            [
+                "warn: shop: `deposit.settled` is wanted and never sent, as `lumo.settled_statuses` names no status | name the \
+                 statuses that mean that the money is there; `lumo-bridge deposit statuses` will show which there are"
             ]
         );
         assert_eq!(
