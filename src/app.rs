@@ -242,13 +242,16 @@ impl Daemon {
         }
         let noting = speed::keep_noted(noted_client, store.clone(), Arc::clone(&lead), clock.clone(), stop.clone());
         parts.push(supervise(&tasks, stop, "speed", noting));
-        tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
-            database = %config.database.url,
-            upstream = %config.lumo.base_url,
-            endpoints = endpoints.len(),
-            "started"
-        );
+        // A reload says by itself that it is in force.
+        if before.is_none() {
+            tracing::info!(
+                version = env!("CARGO_PKG_VERSION"),
+                database = %config.database.url,
+                upstream = %config.lumo.base_url,
+                endpoints = endpoints.len(),
+                "started"
+            );
+        }
         let deliveries = deliver(pool, locks, store.clone(), clock.clone(), stop.clone());
         parts.push(supervise(&tasks, stop, "deliveries", deliveries));
         let in_step = listings::keep_in_step(config, syncer, lead, store.clone(), clock, stop.clone());

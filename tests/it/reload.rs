@@ -184,6 +184,29 @@ async fn a_file_that_could_end_the_process_is_refused_and_callbacks_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_is_not_taken_for_another_process() {
+    const DIFFERS: &str = "another process has this endpoint in another form; the last one that started counts";
+    let mut stage = stage(Database::sqlite().await).await;
+    let file = stage.config_file();
+    let mut bridge = stage.daemon_on(&file);
+    stage.until_imported().await;
+    for concurrency in [1, 2, 3] {
+        stage.database.until_at_least(1, PATIENCE, "SELECT COUNT(*) FROM lumo_processes").await;
+        stage.settings.set("callbacks.endpoints.shop.concurrency", json!(concurrency));
+        reload(&mut bridge, &file, &stage.settings.to_string(), IN_FORCE).await;
+    }
+    let log = bridge.log();
+    assert!(!log.contains(DIFFERS), "{log}");
+    assert_eq!(log.matches("INFO started").count(), 1, "a reload says that it is in force: {log}");
+
+    stage.settings.set("callbacks.endpoints.shop.concurrency", json!(4));
+    let mut second = stage.daemon();
+    second.until_logged(DIFFERS, PATIENCE).await;
+    second.stop().await;
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn schedules_the_key_and_the_level_of_the_log_change_with_the_file() {
     let mut stage = stage(Database::sqlite().await).await;
     stage.settings.set("sync.deposits.schedule", json!("@yearly"));

@@ -4,6 +4,7 @@
 //! as long as it lives, in a [session](crate::store::db::session) of its own, and the server releases the lock at once
 //! when the process dies. Without such a session nobody can detect that, and leases only end by time.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -32,6 +33,8 @@ pub(in crate::store) struct Process {
     /// The file beside an SQLite database that processes lock.
     lock_file: Option<PathBuf>,
     is_shown: AtomicBool,
+    /// The numbers under which it has delivered: a reload begins with a new one.
+    numbers: Mutex<HashSet<i64>>,
     /// The session that is kept open while any guard exists.
     kept: Mutex<KeptSession>,
     tasks: TaskTracker,
@@ -47,7 +50,7 @@ impl Process {
     pub(in crate::store) fn new(has_session: bool, lock_file: Option<PathBuf>) -> Self {
         let instance = rand::random::<u32>().max(UNKNOWN + 1);
         let (is_shown, kept, tasks) = (AtomicBool::new(false), Mutex::default(), TaskTracker::new());
-        Self { instance, has_session, lock_file, is_shown, kept, tasks }
+        Self { instance, has_session, lock_file, is_shown, numbers: Mutex::default(), kept, tasks }
     }
 
     pub(in crate::store) fn lock_file(&self) -> Option<&Path> {
@@ -65,6 +68,16 @@ impl Process {
 
     pub(in crate::store) fn show(&self, is_shown: bool) {
         self.is_shown.store(is_shown, Ordering::Relaxed);
+    }
+
+    /// Notes a number under which it will deliver.
+    pub(in crate::store) fn note_number(&self, number: i64) {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
+    }
+
+    /// Whether it delivers, or has delivered, under this number.
+    pub(in crate::store) fn has_number(&self, number: i64) -> bool {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner).contains(&number)
     }
 
     /// Ends the session, if there is one.

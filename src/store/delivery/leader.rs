@@ -22,7 +22,9 @@ impl Store {
     /// A new number for a process that will deliver. It tells others which lock shows that the process is alive.
     #[must_use]
     pub fn new_process(&self) -> i64 {
-        self.new_token()
+        let process = self.new_token();
+        self.inner.process.note_number(process);
+        process
     }
 
     /// Writes the heartbeat of the process, and the endpoints in its configuration.

@@ -40,7 +40,7 @@ impl Store {
             let others = tx.others(process).await?;
             for subscriber in tx.store().subscribers() {
                 let name = &subscriber.endpoint;
-                if others.iter().any(|other| other.get(name).is_some_and(|known| *known != subscriber.fingerprint)) {
+                if others.iter().any(|other| other.differs_in(subscriber)) {
                     registered.differing.push(name.clone());
                 }
                 tx.delivery().turnstile(name).await?;
@@ -104,11 +104,30 @@ impl Store {
 /// The endpoints of a process, with the fingerprints of their settings.
 type Known = BTreeMap<EndpointName, i64>;
 
+/// What the tables say of a process under another number.
+struct Other {
+    endpoints: Known,
+    /// It is this process, which has reloaded its configuration since.
+    is_former_self: bool,
+}
+
+impl Other {
+    /// Whether it is another process that has the endpoint with other settings.
+    fn differs_in(&self, subscriber: &Subscriber) -> bool {
+        let form = self.endpoints.get(&subscriber.endpoint);
+        !self.is_former_self && form.is_some_and(|form| *form != subscriber.fingerprint)
+    }
+}
+
 impl Tx {
-    /// The endpoints of the other processes.
-    async fn others(&self, process: i64) -> Result<Vec<Known>, Error> {
+    /// The other processes, and what this one was before it reloaded its configuration.
+    async fn others(&self, process: i64) -> Result<Vec<Other>, Error> {
         let rows = process::Entity::find().filter(process::Column::Process.ne(process)).all(self.session()).await?;
-        Ok(rows.into_iter().map(|row| serde_json::from_str(&row.endpoints).unwrap_or_default()).collect())
+        let other = |row: process::Model| Other {
+            endpoints: serde_json::from_str(&row.endpoints).unwrap_or_default(),
+            is_former_self: self.store().inner.process.has_number(row.process),
+        };
+        Ok(rows.into_iter().map(other).collect())
     }
 
     /// Adds the endpoints of the configuration that are not in the tables, and puts back those that were removed.
@@ -152,7 +171,7 @@ impl Tx {
 
     async fn remove_endpoints(
         &self,
-        others: &[Known],
+        others: &[Other],
         last: i64,
         now: DateTime<Utc>,
     ) -> Result<Vec<EndpointName>, Error> {
@@ -164,7 +183,7 @@ impl Tx {
         let subscribers = self.store().subscribers();
         let is_known = |name: &EndpointName| {
             subscribers.iter().any(|known| known.endpoint == *name)
-                || others.iter().any(|other| other.contains_key(name))
+                || others.iter().any(|other| other.endpoints.contains_key(name))
         };
         let mut removed = Vec::new();
         for row in configured.into_iter().filter(|row| !is_known(&row.name)) {
