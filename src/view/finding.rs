@@ -297,7 +297,10 @@ fn of_endpoint(endpoint: &Endpoint, now: DateTime<Utc>) -> Vec<Finding> {
         _ if !endpoint.is_configured => (*waiting > 0).then(|| {
             let message = format!("{name} is not configured any more; {waits} for it");
             finding(Severity::Notice, "endpoint_removed", message)
-                .hint("put it back into the configuration to deliver them")
+                .hint(format!(
+                    "put it back into the configuration to deliver them; `lumo-bridge endpoint resume {name} --skip-held --yes` \
+                     gives them up"
+                ))
         }),
         Some("suspended") => {
             let message = format!("{name} is suspended{since}{because}; {waits} for it");

@@ -21,7 +21,7 @@ LEFT JOIN lumo_delivery_attempts l ON l.endpoint = n.name AND l.seq = e.seq AND 
 
 /// A delivery is held by its endpoint's state; nothing is written for that.
 const SHOWN_STATE: &str = r"
-CASE WHEN x.state IN ('waiting', 'retrying', 'sending') AND n.removed_at IS NOT NULL THEN 'held'
+CASE WHEN x.state IN ('waiting', 'retrying', 'sending', 'awaiting_ack') AND n.removed_at IS NOT NULL THEN 'held'
      WHEN x.state IN ('waiting', 'retrying') AND n.state <> 'active' THEN 'held'
      WHEN x.state = 'waiting' THEN 'pending'
      WHEN x.state IS NOT NULL THEN x.state

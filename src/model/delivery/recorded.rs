@@ -63,11 +63,11 @@ impl Recorded {
 pub const fn of_row(row: exception::State, reach: Reach) -> State {
     match (row, reach) {
         (exception::State::Waiting | exception::State::Retrying, Reach::Away | Reach::Stopped | Reach::Removed)
-        | (exception::State::Sending, Reach::Removed) => State::Held,
+        | (exception::State::Sending | exception::State::AwaitingAck, Reach::Removed) => State::Held,
         (exception::State::Waiting, Reach::Called) => State::Pending,
         (exception::State::Retrying, Reach::Called) => State::Retrying,
         (exception::State::Sending, Reach::Called | Reach::Away | Reach::Stopped) => State::Sending,
-        (exception::State::AwaitingAck, _) => State::AwaitingAck,
+        (exception::State::AwaitingAck, Reach::Called | Reach::Away | Reach::Stopped) => State::AwaitingAck,
         (exception::State::Dead, _) => State::Dead,
         (exception::State::Skipped, _) => State::Skipped,
         (exception::State::Delivered, _) => State::Delivered,
@@ -120,6 +120,8 @@ mod tests {
             (Recorded { reach: Reach::Stopped, ..row(exception::State::Waiting) }, Some(State::Held)),
             (Recorded { reach: Reach::Stopped, ..row(exception::State::Sending) }, Some(State::Sending)),
             (Recorded { reach: Reach::Removed, ..row(exception::State::Sending) }, Some(State::Held)),
+            (Recorded { reach: Reach::Stopped, ..row(exception::State::AwaitingAck) }, Some(State::AwaitingAck)),
+            (Recorded { reach: Reach::Removed, ..row(exception::State::AwaitingAck) }, Some(State::Held)),
             (Recorded { reach: Reach::Removed, ..row(exception::State::Dead) }, Some(State::Dead)),
         ] {
             assert_eq!(recorded.state(), state, "{recorded:?}");

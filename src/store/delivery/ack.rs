@@ -8,12 +8,13 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::ack;
 use lumo_bridge_entity::attempt::AttemptResult;
-use lumo_bridge_entity::exception::State;
+use lumo_bridge_entity::exception::{self, State};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use super::Delivery;
-use super::commit::{Amend, Fate, Item};
+use super::commit::{Amend, Fate, GroupCommit, Item, KnownRow};
 use super::due::{COLUMNS, DueRow};
+use super::target::LockedEndpoint;
 use crate::model::id::{EndpointName, EventId};
 use crate::store::db::statement::{Sql, padded};
 use crate::store::log::LogEvent;
@@ -96,16 +97,7 @@ impl Delivery<'_> {
     pub(super) async fn acknowledge(&self, endpoint: &EndpointName, items: &mut [Item]) -> Result<Vec<i64>, Error> {
         let is_open = |item: &&Item| matches!(item.fate, Fate::RetryAt(_) | Fate::AwaitAck { .. } | Fate::Dead);
         let asked: Vec<EventId> = items.iter().filter(is_open).map(|item| item.event.clone()).collect();
-        let mut noted: HashSet<EventId> = HashSet::new();
-        let backend = self.tx.backend();
-        for chunk in asked.chunks(at_once(backend)) {
-            let rows = ack::Entity::find()
-                .filter(among(backend, ack::Column::EventId, chunk.iter().cloned()))
-                .filter(ack::Column::Endpoint.eq(endpoint.clone()))
-                .all(self.tx.session())
-                .await?;
-            noted.extend(rows.into_iter().map(|row| row.event_id));
-        }
+        let noted = self.noted(endpoint, &asked).await?;
         let mut acknowledged = Vec::new();
         for item in items.iter_mut().filter(|item| noted.contains(&item.event)) {
             item.fate = Fate::Done;
@@ -118,6 +110,72 @@ impl Delivery<'_> {
             acknowledged.push(item.seq);
         }
         Ok(acknowledged)
+    }
+
+    /// Which of these events the receiver has acknowledged by row.
+    async fn noted(&self, endpoint: &EndpointName, events: &[EventId]) -> Result<HashSet<EventId>, Error> {
+        let mut noted: HashSet<EventId> = HashSet::new();
+        let backend = self.tx.backend();
+        for chunk in events.chunks(at_once(backend)) {
+            let rows = ack::Entity::find()
+                .filter(among(backend, ack::Column::EventId, chunk.iter().cloned()))
+                .filter(ack::Column::Endpoint.eq(endpoint.clone()))
+                .all(self.tx.session())
+                .await?;
+            noted.extend(rows.into_iter().map(|row| row.event_id));
+        }
+        Ok(noted)
+    }
+
+    /// Finishes the rows among these that the receiver has acknowledged, for an endpoint that no leader serves. Returns
+    /// their numbers.
+    pub(super) async fn finish_acknowledged(
+        &self,
+        place: &LockedEndpoint,
+        rows: &[exception::Model],
+        now: DateTime<Utc>,
+    ) -> Result<HashSet<i64>, Error> {
+        let endpoint = &place.endpoint.name;
+        let events: Vec<EventId> = rows.iter().map(|row| row.event_id.clone()).collect();
+        let noted = self.noted(endpoint, &events).await?;
+        let rows: Vec<&exception::Model> = rows.iter().filter(|row| noted.contains(&row.event_id)).collect();
+        let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
+        if seqs.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let wanted: HashSet<i64> = self.tx.log().wanted_among(endpoint, &seqs).await?.into_iter().collect();
+        let items: Vec<Item> = rows.iter().map(|row| finished(row, wanted.contains(&row.seq))).collect();
+        let commit = GroupCommit {
+            endpoint: endpoint.clone(),
+            epoch: 0,
+            revision: place.revision,
+            commits: 0,
+            position: place.position,
+            items: Vec::new(),
+            note: None,
+            asks_acks: true,
+        };
+        self.write_items(&commit, &items, now).await?;
+        Ok(seqs.into_iter().collect())
+    }
+}
+
+/// The end of a row that was acknowledged.
+fn finished(row: &exception::Model, is_wanted: bool) -> Item {
+    // The acknowledgement shows that an attempt was made; that of a process which is gone was not recorded.
+    let unrecorded = i32::from(row.state == State::Sending || row.attempts == 0);
+    Item {
+        seq: row.seq,
+        event: row.event_id.clone(),
+        lane: row.lane.clone(),
+        reason: row.reason,
+        row: Some(KnownRow { touched: row.touched, is_wanted }),
+        tries: row.tries.saturating_add(unrecorded),
+        attempts: row.attempts.saturating_add(unrecorded),
+        attempt: None,
+        amend: Some(Amend { result: AttemptResult::Delivered, error: None }),
+        fate: Fate::Done,
+        hold_until: None,
     }
 }
 

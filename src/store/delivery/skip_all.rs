@@ -6,10 +6,12 @@ use chrono::{DateTime, Utc};
 use lumo_bridge_entity::exception::{self, State as Row};
 use lumo_bridge_entity::operator_action::Action;
 use lumo_bridge_entity::subscription::{self, State};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+};
 
 use super::Delivery;
-use super::target::BATCH;
+use super::target::{BATCH, LockedEndpoint};
 use crate::model::actor::Actor;
 use crate::model::id::EndpointName;
 use crate::store::db::statement::Sql;
@@ -25,7 +27,10 @@ struct SkipCount {
 }
 
 impl Store {
-    /// Skips everything that waits now for an endpoint that is about to be resumed. Requests in flight are left alone.
+    /// Skips everything that waits now for an endpoint that is about to be resumed. Requests in flight are left alone,
+    /// and so is what was answered and waits for its acknowledgement. If the endpoint is no longer configured, no leader
+    /// will finish these: they are skipped as well, and what was acknowledged is finished as delivered.
+    ///
     /// Returns how many deliveries were skipped. They count as one action of the operator, which the transaction that
     /// skips the first one records.
     ///
@@ -112,7 +117,7 @@ LEFT JOIN lumo_exceptions x ON x.endpoint = ? AND x.seq = e.seq WHERE e.seq > ? 
         Ok(counted.map_or(0, |counted| counted.events))
     }
 
-    /// Ends the next few hundred waiting rows, up to this event. Returns how many, and the last of them.
+    /// Ends the next few hundred waiting rows, up to this event. Returns how many were skipped, and the last one read.
     async fn skip_rows(
         &self,
         endpoint: &EndpointName,
@@ -121,21 +126,36 @@ LEFT JOIN lumo_exceptions x ON x.endpoint = ? AND x.seq = e.seq WHERE e.seq > ? 
         now: DateTime<Utc>,
     ) -> Result<(u64, Option<i64>), Error> {
         let Some(place) = self.enter(endpoint).await? else { return Ok((0, None)) };
-        let seqs: Vec<i64> = exception::Entity::find()
-            .select_only()
-            .column(exception::Column::Seq)
+        let mut rows = exception::Entity::find()
             .filter(exception::Column::Endpoint.eq(endpoint.clone()))
-            .filter(exception::Column::State.is_in([Row::Waiting, Row::Retrying]))
+            .filter(waits(&place, now))
             .filter(exception::Column::Seq.gt(after))
             .filter(exception::Column::Seq.lte(last))
             .order_by_asc(exception::Column::Seq)
             .limit(u64::try_from(BATCH).unwrap_or(u64::MAX))
-            .into_tuple()
             .all(self.tx.session())
             .await?;
+        let through = rows.last().map(|row| row.seq);
+        if place.endpoint.removed_at.is_some() {
+            let finished = self.finish_acknowledged(&place, &rows, now).await?;
+            rows.retain(|row| !finished.contains(&row.seq));
+        }
+        let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
         self.end_rows(&place, &seqs, RESUMED, now).await?;
-        Ok((u64::try_from(seqs.len()).unwrap_or(u64::MAX), seqs.last().copied()))
+        Ok((u64::try_from(seqs.len()).unwrap_or(u64::MAX), through))
     }
+}
+
+/// The condition on rows that are skipped. A leader finishes the others. A removed endpoint has none, and its requests
+/// are over once they count as lost.
+fn waits(place: &LockedEndpoint, now: DateTime<Utc>) -> Condition {
+    let waits = Condition::any().add(exception::Column::State.is_in([Row::Waiting, Row::Retrying]));
+    if place.endpoint.removed_at.is_none() {
+        return waits;
+    }
+    let is_lost =
+        Condition::all().add(exception::Column::State.eq(Row::Sending)).add(exception::Column::NextAttemptAt.lte(now));
+    waits.add(exception::Column::State.eq(Row::AwaitingAck)).add(is_lost)
 }
 
 /// Splits a wanted range into the passed part, the skipped part, and the part after the end of the log. Empty parts are

@@ -111,6 +111,12 @@ fn retrying(row: &DeliveryRow, now: DateTime<Utc>) -> String {
 
 fn held(row: &DeliveryRow) -> String {
     let name = &row.id.endpoint;
+    if row.to.is_removed && row.ack_by.is_some() {
+        return format!(
+            "{name} is not configured any more; it was answered, and the receiver's row in `lumo_acks` is looked for once \
+             {name} is configured again"
+        );
+    }
     if row.to.is_removed {
         return format!("{name} is not configured any more; it is sent once it is");
     }
@@ -267,6 +273,15 @@ mod tests {
             (
                 DeliveryRow { to: Addressee { is_removed: true, ..row(State::Held).to }, ..row(State::Held) },
                 "shop is not configured any more; it is sent once it is",
+            ),
+            (
+                DeliveryRow {
+                    to: Addressee { is_removed: true, ..row(State::Held).to },
+                    ack_by: later(60),
+                    ..row(State::Held)
+                },
+                "shop is not configured any more; it was answered, and the receiver's row in `lumo_acks` is looked for once \
+                 shop is configured again",
             ),
             (
                 row(State::Dead),

@@ -249,6 +249,13 @@ fn endpoints_that_are_not_configured_are_named_while_something_waits_for_them() 
     assert_eq!(messages(&[]), [nobody]);
     assert_eq!(messages(&[removed(2)]), ["shop is not configured any more; 2 callbacks wait for it", nobody]);
     assert_eq!(
+        of_endpoints(&[removed(2)], time(5))[0].hint.as_deref(),
+        Some(
+            "put it back into the configuration to deliver them; `lumo-bridge endpoint resume shop --skip-held --yes` gives \
+             them up"
+        )
+    );
+    assert_eq!(
         messages(&[removed(0), Endpoint { name: "crm".to_owned(), ..endpoint("active") }]),
         Vec::<String>::new()
     );

@@ -78,3 +78,40 @@ async fn an_endpoint_is_resumed_without_what_it_missed() {
     let nameless = stage.command(&["delivery", "skip", "evt_strange", "--reason", "x"]).await;
     assert_refused(&nameless, 2, &["is no delivery; write an event and an endpoint, as in `evt_…@shop`"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_answered_is_given_up_with_the_rest_once_its_endpoint_is_not_configured() {
+    let mut stage = Stage::new(Database::sqlite().await, World::live(seed())).await;
+    stage.announce_history();
+    stage.settings.set("callbacks.endpoints.shop.ack", json!({ "mode": "row", "within": "10m" }));
+    stage.world.add_wallet("bob");
+    stage.world.add_deposit_for("bob", "1").unwrap();
+    let bridge = stage.daemon();
+    let answered = "SELECT COUNT(*) FROM lumo_deliveries WHERE state = 'awaiting_ack'";
+    stage.database.until_at_least(1, PATIENCE, answered).await;
+    stage.database.until_at_least(2, PATIENCE, "SELECT COUNT(*) FROM lumo_deliveries").await;
+    bridge.stop().await;
+
+    stage.settings.remove("callbacks.endpoints.shop");
+    stage.add_endpoint("crm", "/crm", &["sync.*"]);
+    let bridge = stage.daemon();
+    let removed = "SELECT COUNT(*) FROM lumo_endpoints WHERE removed_at IS NOT NULL";
+    stage.database.until_at_least(1, PATIENCE, removed).await;
+    let said = async |arguments: &[&str]| {
+        let finished = stage.command(arguments).await;
+        let text = format!("{} {}", finished.stdout, finished.stderr);
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let status = said(&["status"]).await;
+    assert!(status.contains("shop is not configured any more; 2 callbacks wait for it"), "{status}");
+    assert!(status.contains("`lumo-bridge endpoint resume shop --skip-held --yes` gives them up"), "{status}");
+    assert_eq!(stage.database.number(answered).await, 0, "nobody waits for its row");
+    let listed = said(&["delivery", "list", "--state", "held"]).await;
+    let why = "it was answered, and the receiver's row in `lumo_acks` is looked for once shop is configured again";
+    assert!(listed.contains(why), "{listed}");
+    let resumed = said(&["endpoint", "resume", "shop", "--skip-held", "--yes"]).await;
+    assert!(resumed.contains("deliveries to shop that were skipped: 2"), "{resumed}");
+    let status = said(&["status"]).await;
+    assert!(!status.contains("not configured any more"), "{status}");
+    bridge.stop().await;
+}

@@ -1,12 +1,13 @@
 //! Acknowledgement by row: what finishes a delivery, what does not, and what waits behind it.
 
+use lumo_bridge::model::actor::Actor;
 use lumo_bridge::model::subscriber::Order;
 use lumo_bridge::store::Store;
 use lumo_bridge::store::delivery::{Amend, Fate, Item};
 use lumo_bridge_entity::attempt::AttemptResult;
 
 use super::fixture::{at, deliveries, endpoint, migrated, publish_in, shop, subscriber};
-use super::leader::{Came, Leader};
+use super::leader::{Came, Leader, PROCESS};
 use crate::database::{Database, on_each_database};
 
 on_each_database!(
@@ -17,6 +18,7 @@ on_each_database!(
     a_row_finishes_the_delivery_of_its_endpoint_and_no_other,
     a_takeover_does_not_send_again_what_was_answered,
     a_takeover_does_not_send_again_what_was_acknowledged_while_nobody_led,
+    what_was_answered_is_held_and_can_be_given_up_once_its_endpoint_is_removed,
 );
 
 /// Numbers of the rows that were acknowledged, and of those that should have been.
@@ -161,7 +163,7 @@ async fn a_takeover_does_not_send_again_what_was_answered(database: Database) {
     let came = |seq| if seq == 1 { Came::Answered(at(31)) } else { Came::Sending(at(31)) };
     first.pass(9, at(1), |next| came(next.event.seq)).await;
     drop(first);
-    let mut second = Leader::after(&store, "shop", Some(super::leader::PROCESS), at(2)).await;
+    let mut second = Leader::after(&store, "shop", Some(PROCESS), at(2)).await;
     second.asks_acks = true;
     let sent = second.pass(9, at(2), |_| Came::Delivered).await;
     assert_eq!(sent.iter().map(|next| next.event.seq).collect::<Vec<_>>(), [2]);
@@ -187,7 +189,7 @@ async fn a_takeover_does_not_send_again_what_was_acknowledged_while_nobody_led(d
         "until then its process may be at work on the other"
     );
 
-    let mut second = Leader::after(&store, "shop", Some(super::leader::PROCESS), at(3)).await;
+    let mut second = Leader::after(&store, "shop", Some(PROCESS), at(3)).await;
     second.asks_acks = true;
     let probe = store.probe_row(&endpoint("shop"), true, at(3)).await.unwrap();
     assert_eq!(probe.map(|row| row.event.seq), Some(2), "nor is an endpoint tried with it");
@@ -206,4 +208,46 @@ async fn a_takeover_does_not_send_again_what_was_acknowledged_while_nobody_led(d
         .collect();
     assert_eq!(attempts, ["1 1 delivered", "2 1 answered", "4 1 delivered"]);
     assert_eq!(second.pass(9, at(4), |_| Came::Delivered).await.len(), 1, "the lane of what was acknowledged is free");
+}
+
+async fn what_was_answered_is_held_and_can_be_given_up_once_its_endpoint_is_removed(database: Database) {
+    let store = migrated(&database, &shop()).await;
+    publish_in(&store, &["user:a", "user:b", "user:c", "user:d", "user:e"], at(0)).await;
+    let mut first = Leader::of(&store, "shop", at(1)).await;
+    let came = |seq| match seq {
+        4 => Came::Sending(at(20)),
+        5 => Came::RetryAt(at(90)),
+        _ => Came::Answered(at(31)),
+    };
+    first.pass(9, at(1), |next| came(next.event.seq)).await;
+    drop(first);
+    let states = async || deliveries(&store).await.into_iter().map(|row| row.state.as_str()).collect::<Vec<_>>();
+    let skip = async |seconds: i64| store.skip_all_waiting(&endpoint("shop"), &Actor::API, at(seconds)).await.unwrap();
+    let removed = store.with_subscribers(Vec::new()).register_endpoints(PROCESS, at(10)).await.unwrap().removed;
+    assert_eq!(removed, [endpoint("shop")]);
+    assert_eq!(states().await, ["held"; 5], "nobody is there who waits for a row");
+    assert_eq!(database.count("lumo_deliveries", "state = 'held'").await, 5);
+
+    let acknowledged = |seq: i64| {
+        format!("INSERT INTO lumo_acks (event_id, endpoint) SELECT id, 'shop' FROM lumo_events WHERE seq = {seq}")
+    };
+    database.execute(&acknowledged(1)).await;
+    assert_eq!(skip(19).await, 3);
+    assert_eq!(states().await, ["delivered", "skipped", "skipped", "held", "skipped"]);
+    assert_eq!(skip(20).await, 1, "its request counts as lost now");
+    assert_eq!(skip(21).await, 0);
+    let given_up = ["delivered", "skipped", "skipped", "skipped", "skipped"];
+    assert_eq!(states().await, given_up);
+    assert_eq!(database.count("lumo_undelivered", "state <> 'skipped'").await, 0);
+    let results = database.rows("SELECT result FROM lumo_delivery_attempts WHERE seq = 1").await;
+    assert_eq!(results, [[Some("delivered".to_owned())]]);
+
+    // A row that comes later, and the endpoint that comes back, change nothing about that.
+    database.execute(&acknowledged(2)).await;
+    store.register_endpoints(PROCESS, at(40)).await.unwrap();
+    let mut second = Leader::after(&store, "shop", Some(PROCESS), at(41)).await;
+    second.asks_acks = true;
+    assert_eq!(looked(&store, "shop", 41).await, (vec![], vec![]));
+    assert!(second.deliver(at(999)).await.is_empty());
+    assert_eq!(states().await, given_up);
 }
