@@ -65,6 +65,33 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    /// The type of the test event, unless the operator names one: `bridge.test` if it suits. A statement is tried with
+    /// the first type that is wanted, and so is an address or a header that needs what `bridge.test` does not have. An
+    /// endpoint with a body of its own is not: nothing in that may tell the receiver that it is a test.
+    #[must_use]
+    pub fn test_kind(&self) -> EventType {
+        let is_tried_with_sample = match self.http() {
+            None => true,
+            Some(http) => http.template.is_none() && !self.suits(EventType::BridgeTest),
+        };
+        let sample = if is_tried_with_sample { self.first_suiting() } else { None };
+        sample.unwrap_or(EventType::BridgeTest)
+    }
+
+    /// The first type that is wanted and has all that the templates ask for.
+    #[must_use]
+    pub fn first_suiting(&self) -> Option<EventType> {
+        self.patterns().wanted().find(|kind| self.suits(*kind))
+    }
+
+    /// Whether an event of this type has all that the templates ask for.
+    #[must_use]
+    pub fn suits(&self, kind: EventType) -> bool {
+        self.http().is_none_or(|http| render(http, &sample::body(kind)).is_ok())
+    }
+}
+
 /// The members that `when` uses and the sample lacks. If there are none, why `when` cannot be evaluated.
 fn misjudged(when: &Condition, sample: &str) -> Vec<String> {
     let lacking = match when.lacking(sample) {
@@ -96,6 +123,24 @@ mod tests {
             events: vec![EventType::WalletBlocked, EventType::WalletMissing],
         };
         assert_eq!(endpoint("https://x/{{ data.object.external_id }}", more).rehearse(), [expected]);
+    }
+
+    #[test]
+    fn a_test_has_what_the_endpoint_asks_for_unless_it_could_look_real() {
+        let kind = |url: &str, more| endpoint(url, more).test_kind();
+        let events = json!(["wallet.*", "deposit.settled"]);
+        assert_eq!(kind("https://x/", json!({ "events": events })), EventType::BridgeTest);
+        assert_eq!(kind("https://x/{{ data.object.kind }}", json!({ "events": events })), EventType::BridgeTest);
+        let of_deposits = "https://x/{{ data.object.amount }}";
+        assert_eq!(
+            kind(of_deposits, json!({ "events": events })),
+            EventType::DepositSettled,
+            "no wallet has an amount"
+        );
+        assert_eq!(kind(of_deposits, json!({ "events": ["wallet.created"] })), EventType::BridgeTest, "nothing suits");
+        let own = endpoint("https://x/", json!({ "events": events, "body": "{{ data.object.amount }}" }));
+        assert_eq!((own.test_kind(), own.suits(EventType::BridgeTest)), (EventType::BridgeTest, false));
+        assert_eq!(own.first_suiting(), Some(EventType::DepositSettled));
     }
 
     #[test]

@@ -31,7 +31,7 @@ Exit code: 0 if nothing is wrong (a warning is not an error), 1 if a secret is m
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(super) struct Args {
-    /// Send a signed `bridge.test` event to each endpoint, instead of only opening a connection
+    /// Send each endpoint a signed test event, instead of only opening a connection
     #[arg(long)]
     send_test: bool,
 }

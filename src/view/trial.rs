@@ -20,7 +20,7 @@ pub struct Test {
     pub duration_ms: u64,
     pub error: Option<String>,
     pub response_body: Option<String>,
-    /// Why the endpoint would not get such an event, if it would not.
+    /// What would become of a real event like it, if the endpoint would not get that.
     pub left_out: Option<String>,
 }
 

@@ -57,7 +57,8 @@ struct Resume {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Ask {
-    /// The type of the event; `bridge.test` unless told. Other types only where the server has a `token`.
+    /// The type of the event. Left out, `bridge.test`, or, where the server has a `token`, a sample of the first wanted type
+    /// that suits, if a statement or a template in the address or a header needs one. Other types only with a `token`.
     event: Option<String>,
     /// Members of its data that get another value, such as `"object.amount": "5"`.
     #[serde(default)]
@@ -117,7 +118,8 @@ async fn set(admin: &Admin, name: &EndpointName, state: State, by: &Actor) -> Re
 
 async fn test(admin: Admin, by: Actor, name: EndpointName, ask: Ask) -> Result<Test, Problem> {
     let endpoint = admin.endpoint(&name)?;
-    let kind = ask.event.as_deref().map_or(Ok(EventType::BridgeTest), str::parse);
+    let by_itself = || if admin.0.access.has_token() { endpoint.test_kind() } else { EventType::BridgeTest };
+    let kind = ask.event.as_deref().map_or_else(|| Ok(by_itself()), str::parse);
     let kind = kind.map_err(|error: UnknownEvent| Problem::bad_request(format!("body: event: {error}")))?;
     if (kind != EventType::BridgeTest || !ask.set.is_empty()) && !admin.0.access.has_token() {
         return Err(Problem::token_required());

@@ -65,7 +65,7 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
                     .into_iter()
                     .for_each(|finding| report.add(finding));
                 if send_test {
-                    let findings = tested(subject, context, config, &compiled).await;
+                    let findings = tested(subject, context, config, &compiled, &endpoint.url).await;
                     findings.into_iter().for_each(|finding| report.add(finding));
                     continue;
                 }
@@ -74,16 +74,21 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
                 } else if let Err(error) = Sender::new(&callbacks.egress, [&compiled]) {
                     Finding::fail(subject, Chain(&error))
                 } else {
-                    match reach(&callbacks.egress, &endpoint.url).await {
-                        Ok(words) => Finding::ok(subject, format_args!("{} {words}", compiled.origin())),
-                        Err(error) => {
-                            let hint = if error.is::<Denied>() { ALLOW } else { REACH };
-                            Finding::fail(subject, format_args!("{}: {}", compiled.origin(), Chain(error.as_ref())))
-                                .hint(hint)
-                        }
-                    }
+                    reached(subject, &callbacks.egress, &compiled, &endpoint.url).await
                 });
             }
+        }
+    }
+}
+
+/// Whether a connection to it can be opened.
+async fn reached(subject: String, egress: &Egress, endpoint: &Endpoint, url: &str) -> Finding {
+    let origin = endpoint.origin();
+    match reach(egress, url).await {
+        Ok(words) => Finding::ok(subject, format_args!("{origin} {words}")),
+        Err(error) => {
+            let hint = if error.is::<Denied>() { ALLOW } else { REACH };
+            Finding::fail(subject, format_args!("{origin}: {}", Chain(error.as_ref()))).hint(hint)
         }
     }
 }
@@ -106,11 +111,16 @@ fn standing(subject: &str, endpoint: &Endpoint, now: DateTime<Utc>) -> Vec<Findi
 }
 
 /// Sends a test, and records that it was sent.
-async fn tested(subject: String, context: &Context, config: &Config, endpoint: &Endpoint) -> Vec<Finding> {
-    let trial = match try_out(context, config, endpoint, EventType::BridgeTest, &[]).await {
+async fn tested(subject: String, context: &Context, config: &Config, endpoint: &Endpoint, url: &str) -> Vec<Finding> {
+    let trial = match try_out(context, config, endpoint, endpoint.test_kind(), &[]).await {
         Ok(trial) => trial,
         Err(error) => return vec![Finding::fail(subject, Chain(error.as_ref()))],
     };
+    if trial.is_unsuited() {
+        let untested = Finding::warn(subject.as_str(), format_args!("no test was sent: {}", trial.problem()));
+        let untested = untested.maybe_hint(trial.hint());
+        return vec![reached(subject, &config.callbacks.egress, endpoint, url).await, untested];
+    }
     let unrecorded = match record(context, config, endpoint.name()).await {
         // That there are no tables yet is said of the database.
         Ok(()) | Err(store::Error::NoFile { .. } | store::Error::NotMigrated) => None,
@@ -177,10 +187,14 @@ async fn connect(host: &str, port: u16, egress: &Egress) -> anyhow::Result<()> {
 fn answered(subject: String, endpoint: &Endpoint, trial: &Trial) -> Finding {
     let (origin, took) = (endpoint.origin(), trial.attempt.duration.as_millis());
     let Some(hint) = trial.hint() else {
-        let Some(status) = trial.status() else {
-            return Finding::ok(subject, format_args!("{origin} took the test, {took} ms, and was rolled back"));
+        let test = match trial.kind {
+            EventType::BridgeTest => "the test".to_owned(),
+            kind => format!("the test, a sample of {kind}"),
         };
-        return Finding::ok(subject, format_args!("{origin} took the test, answer {status}, {took} ms"));
+        let Some(status) = trial.status() else {
+            return Finding::ok(subject, format_args!("{origin} took {test}, {took} ms, and was rolled back"));
+        };
+        return Finding::ok(subject, format_args!("{origin} took {test}, answer {status}, {took} ms"));
     };
     let answer = trial.answer().map(|answer| format!(" ({answer})")).unwrap_or_default();
     Finding::fail(subject, format_args!("{origin}: {}{answer}, {took} ms", trial.problem())).hint(hint)

@@ -11,7 +11,7 @@ use crate::cli::style::{GREEN, RED};
 use crate::cli::table::Cell;
 use crate::cli::trial::{record, try_out};
 use crate::deliver::trial::Trial;
-use crate::model::event::UnknownEvent;
+use crate::model::event::{EventType, UnknownEvent};
 use crate::model::id::EndpointName;
 use crate::model::sample::{self, Setting};
 use crate::view::Test;
@@ -21,9 +21,10 @@ use crate::view::Test;
 pub(in crate::cli) struct Args {
     /// Its name in the configuration
     name: EndpointName,
-    /// The type of the event; a sample of it is sent whose objects do not exist
-    #[arg(long, value_name = "TYPE", value_parser = types(), hide_possible_values = true, default_value = "bridge.test")]
-    event: String,
+    /// The type of the event; a sample of it is sent whose objects do not exist. Left out, `bridge.test`, or the first
+    /// wanted type that suits, where a statement or a template in the address or a header needs one
+    #[arg(long, value_name = "TYPE", value_parser = types(), hide_possible_values = true)]
+    event: Option<String>,
     /// Give a member of its data another value, such as object.amount=5
     #[arg(long = "set", value_name = "MEMBER=VALUE", num_args = 1..)]
     settings: Vec<Setting>,
@@ -31,11 +32,13 @@ pub(in crate::cli) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let Args { name, event, settings } = args;
-    let kind = event.parse().map_err(|error: UnknownEvent| Failure::usage(error.to_string()))?;
+    let named = event.as_deref().map(str::parse::<EventType>).transpose();
+    let named = named.map_err(|error: UnknownEvent| Failure::usage(error.to_string()))?;
     let config = context.load_quietly()?.config;
     let callbacks = &config.callbacks;
     let endpoint = callbacks.endpoints.get(name.as_str()).ok_or_else(|| unknown(&config, &name))?;
     let endpoint = Endpoint::compile(name.as_str(), endpoint, &callbacks.defaults).map_err(|error| vec![error])?;
+    let kind = named.unwrap_or_else(|| endpoint.test_kind());
     // Before anything is opened.
     if let Err(refused) = sample::test(kind, &name, None, &settings, context.clock().now()) {
         return Err(Failure::usage(refused.to_string()));
@@ -67,13 +70,14 @@ fn print(context: &Context, endpoint: &Endpoint, trial: &Trial) -> Result<(), Fa
         .text("endpoint", name)
         .text("origin", origin)
         .text("event", event_id)
+        .text("type", trial.kind)
         .cell("test", Cell::new(word).styled(style))
         .maybe("status", *status)
         .text("took", format_args!("{duration_ms} ms"))
         .maybe("error", error.as_deref())
         .maybe("answer", trial.answer())
-        .maybe("left out", left_out.as_deref())
-        .maybe("effect", test.is_undone.then_some("rolled back"));
+        .maybe("effect", test.is_undone.then_some("rolled back"))
+        .maybe("note", left_out.as_deref());
     printer.fields(&fields);
     Ok(())
 }

@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::exception::Reason;
+use serde_json::Value;
 
 use crate::callback::{Attempt, Callback, Endpoint, Sender};
 use crate::clock::Clock;
-use crate::model::draft::Account;
+use crate::model::draft::{Account, Origin};
 use crate::model::event::EventType;
 use crate::model::id::EventId;
 use crate::model::insecure::NO_TLS;
@@ -28,11 +29,22 @@ pub const REACH: &str = "check that the receiver runs, can be reached from here,
 pub struct Trial {
     /// The event id that the receiver got.
     pub event: EventId,
+    pub kind: EventType,
     pub attempt: Attempt,
     /// Whether it was a sink's statement, which has no status and was rolled back.
     pub is_undone: bool,
-    /// Why the endpoint does not receive such events; none if it does.
+    /// What would become of a real event like it that the endpoint does not receive; none if it does.
     pub left_out: Option<String>,
+    /// The test that suits the endpoint, where this one does not.
+    better: Option<Better>,
+}
+
+/// A test that has what the endpoint asks for.
+#[derive(Debug)]
+struct Better {
+    hint: String,
+    /// Whether the first one was not sent.
+    is_unsent: bool,
 }
 
 /// Makes a test event. It names the company whose events the endpoint receives, if the tables can be read and contain
@@ -86,7 +98,14 @@ impl Trial {
 
     fn of(endpoint: &Endpoint, test: Test, attempt: Attempt, is_undone: bool) -> Self {
         let left_out = if test.kind == EventType::BridgeTest { None } else { left_out(endpoint, &test) };
-        Self { event: test.id, attempt, is_undone, left_out }
+        let better = if test.kind == EventType::BridgeTest { better(endpoint, &attempt.outcome) } else { None };
+        Self { event: test.id, kind: test.kind, attempt, is_undone, left_out, better }
+    }
+
+    /// Whether nothing was sent, as `bridge.test` does not have what the templates ask for and other types do.
+    #[must_use]
+    pub fn is_unsuited(&self) -> bool {
+        self.better.as_ref().is_some_and(|better| better.is_unsent)
     }
 
     /// The status that was answered, if anything was.
@@ -101,7 +120,10 @@ impl Trial {
 
     /// A suggestion for the operator; none if the test was accepted.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&str> {
+        if let Some(Better { hint, .. }) = &self.better {
+            return Some(hint);
+        }
         Some(match self.attempt.outcome {
             Outcome::Accepted { .. } => return None,
             Outcome::Refused { status: 401 | 403, .. } => {
@@ -116,10 +138,7 @@ impl Trial {
             Outcome::Refused { .. } => {
                 "the log of the receiver may tell more; it must answer 2xx to events that it does not know"
             }
-            Outcome::Unreachable(Unreachable::Statement) => {
-                "try the statement in the database; `bridge.test` has no `:external_id`, `:amount` and the like, other types \
-                 have them"
-            }
+            Outcome::Unreachable(Unreachable::Statement) => "try the statement in the database",
             Outcome::Unreachable(Unreachable::Timeout) if self.is_undone => {
                 "make the statement quicker, or give it more time in `sink.timeout`"
             }
@@ -150,14 +169,44 @@ impl Trial {
     }
 }
 
-/// Why an endpoint does not get such events.
+/// What to try instead of `bridge.test`, if that failed for what it does not have.
+fn better(endpoint: &Endpoint, outcome: &Outcome) -> Option<Better> {
+    let Outcome::Unreachable(why) = *outcome else { return None };
+    let (name, kind) = (endpoint.name(), endpoint.first_suiting().filter(|kind| *kind != EventType::BridgeTest)?);
+    let command = format!("`lumo-bridge endpoint test {name} --event {kind}`");
+    match why {
+        Unreachable::Request if !endpoint.suits(EventType::BridgeTest) => Some(Better {
+            hint: format!(
+                "`bridge.test` does not have all that its templates ask for; {command} sends a sample that has"
+            ),
+            is_unsent: true,
+        }),
+        Unreachable::Statement => Some(Better {
+            hint: format!(
+                "`bridge.test` has no `:external_id`, `:amount` and the like; {command} runs the statement with a sample \
+                 that has"
+            ),
+            is_unsent: false,
+        }),
+        _ => None,
+    }
+}
+
+/// What would become of a real event of this kind that the endpoint does not get.
 fn left_out(endpoint: &Endpoint, test: &Test) -> Option<String> {
     if !endpoint.wants(test.kind) {
-        return Some(format!("its `events` do not name {}", test.kind));
+        return Some(format!("a real one would be left out, as `events` do not name {}", test.kind));
     }
-    match endpoint.when()?.holds(&test.body) {
+    match endpoint.when()?.holds(&as_live(&test.body)) {
         Ok(true) => None,
-        Ok(false) => Some("its `when` is false for this event".to_owned()),
-        Err(failure) => Some(format!("its `when` has no value for this event: {failure}")),
+        Ok(false) => Some("a real one would be left out, as `when` is false for it".to_owned()),
+        Err(failure) => Some(format!("a real one would fail, as `when` has no value for it: {failure}")),
     }
+}
+
+/// The body as a real event has it: a `when` that leaves tests out says nothing of real ones.
+fn as_live(body: &str) -> String {
+    let Ok(mut event) = serde_json::from_str::<Value>(body) else { return body.to_owned() };
+    event["origin"] = Origin::Live.as_str().into();
+    event.to_string()
 }

@@ -78,7 +78,11 @@ async fn a_test_that_is_not_accepted_fails_and_says_what_to_do() {
     assert_refused(
         &unfit,
         1,
-        &["the template failed in line 1", "what the endpoint makes of this event does not fit it"],
+        &[
+            "the template failed in line 1",
+            "`bridge.test` does not have all that its templates ask for; `lumo-bridge endpoint test shop --event \
+             deposit.created` sends a sample that has",
+        ],
     );
     let unknown = stage.command(&["endpoint", "test", "shpo"]).await;
     assert_refused(&unknown, 1, &["no such endpoint: shpo", "did you mean `shop`?"]);
@@ -91,7 +95,7 @@ async fn a_test_of_any_type_has_what_is_set_and_passes_for_no_real_event() {
     let settled = ["endpoint", "test", "shop", "--event", "deposit.settled"];
     let tested = stage.command(&[&settled[..], &["--set", "object.amount=12.000000000000000001"]].concat()).await;
     assert_eq!(tested.status.code(), Some(0), "{tested:?}");
-    assert!(tested.stdout.contains("evt_test_") && !tested.stdout.contains("left out"), "{tested:?}");
+    assert!(tested.stdout.contains("evt_test_") && !tested.stdout.contains("\nnote "), "{tested:?}");
     let request = stage.receiver.received()[0].clone();
     let headers = (request.header("lumo-event-type"), request.header("lumo-reason"));
     assert_eq!(headers, (Some("deposit.settled"), Some("test")));
@@ -103,7 +107,8 @@ async fn a_test_of_any_type_has_what_is_set_and_passes_for_no_real_event() {
     assert_eq!(body["data"]["object"]["id"], "00000000-0000-0000-0000-000000000000");
 
     let few = stage.command(&[&settled[..], &["--set", "object.amount=1"]].concat()).await;
-    assert!(few.stdout.contains("its `when` is false for this event"), "{few:?}");
+    let note = few.stdout.lines().find_map(|line| line.strip_prefix("note ")).map(str::trim);
+    assert_eq!(note, Some("a real one would be left out, as `when` is false for it"), "{few:?}");
     assert_eq!(few.status.code(), Some(0), "a test is sent all the same");
     for (setting, words) in [
         ("object.amuont=1", "did you mean `object.amount`?"),
@@ -128,7 +133,7 @@ async fn a_statement_is_tried_with_a_sample_of_what_it_books(database: Database)
     let mut stage = Stage::new(database, World::new(seed())).await;
     stage
         .database
-        .execute("CREATE TABLE bookings (deposit_id varchar(64), amount varchar(40), user_id varchar(200))")
+        .execute("CREATE TABLE bookings (deposit_id varchar(64), amount varchar(40), user_id varchar(200) NOT NULL)")
         .await;
     let sql = "INSERT INTO bookings VALUES (:object_id, :amount, :external_id)";
     stage.settings.set(
@@ -136,8 +141,53 @@ async fn a_statement_is_tried_with_a_sample_of_what_it_books(database: Database)
         json!({ "ledger": { "sink": { "sql": sql, "timeout": "5s" }, "events": ["deposit.settled"] } }),
     );
     stage.settings.set("lumo.settled_statuses", json!(["confirmed"]));
-    let tested = stage.command(&["endpoint", "test", "ledger", "--event", "deposit.settled"]).await;
-    assert_eq!(tested.status.code(), Some(0), "{tested:?}");
-    assert!(tested.stdout.contains("rolled back"), "{tested:?}");
+    // A real one is not of the origin `test`.
+    stage.settings.set("callbacks.endpoints.ledger.when", json!("origin == 'live'"));
+    for arguments in
+        [&["endpoint", "test", "ledger", "--event", "deposit.settled"][..], &["endpoint", "test", "ledger"]]
+    {
+        let tested = stage.command(arguments).await;
+        assert_eq!(tested.status.code(), Some(0), "{tested:?}");
+        assert!(tested.stdout.contains("rolled back") && tested.stdout.contains("deposit.settled"), "{tested:?}");
+        assert!(!tested.stdout.contains("\nnote "), "{tested:?}");
+    }
+    let checked = stage.command(&["check", "--send-test"]).await;
+    assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+    let took = "a statement in the database took the test, a sample of deposit.settled, ";
+    assert!(checked.stdout.contains(took), "{checked:?}");
+    let unsuited = stage.command(&["endpoint", "test", "ledger", "--event", "bridge.test"]).await;
+    let remedy = "`bridge.test` has no `:external_id`, `:amount` and the like; `lumo-bridge endpoint test ledger --event \
+                  deposit.settled` runs the statement with a sample that has";
+    assert_refused(&unsuited, 1, &[remedy]);
     assert_eq!(stage.database.count("bookings", "1 = 1").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn templates_are_tried_with_a_sample_unless_it_could_look_real() {
+    let mut stage = Stage::new(Database::sqlite().await, World::new(seed())).await;
+    let url = stage.receiver.url("/users/{{ data.object.external_id }}");
+    stage.add_endpoint("shop", "/shop", &["deposit.settled"]);
+    stage.settings.set("lumo.settled_statuses", json!(["confirmed"]));
+    stage.settings.set("callbacks.endpoints.shop.url", json!(url));
+    for command in [&["check", "--send-test"][..], &["endpoint", "test", "shop"]] {
+        let finished = stage.command(command).await;
+        assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    }
+    let told = stage.receiver.received();
+    let told: Vec<_> = told.iter().map(|one| (one.path.as_str(), one.header("lumo-event-type"))).collect();
+    assert_eq!(told, [("/users/lumo-bridge-test", Some("deposit.settled")); 2]);
+
+    // In a body of its own nothing need say that it is a test.
+    stage.settings.set("callbacks.endpoints.shop.body", json!("{{ data.object.amount }}"));
+    let checked = stage.command(&["check", "--send-test"]).await;
+    assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+    assert!(checked.stdout.contains("accepts connections"), "{checked:?}");
+    let untested = "warn endpoint shop: no test was sent: `body`: the template failed in line 1";
+    assert!(checked.stdout.contains(untested), "{checked:?}");
+    let remedy = "`lumo-bridge endpoint test shop --event deposit.settled` sends a sample that has";
+    assert!(checked.stdout.contains(remedy), "{checked:?}");
+    assert_refused(&stage.command(&["endpoint", "test", "shop"]).await, 1, &[remedy]);
+    assert_eq!(stage.receiver.count(), 2, "nothing more is sent");
+    let named = stage.command(&["endpoint", "test", "shop", "--event", "deposit.settled"]).await;
+    assert_eq!((named.status.code(), stage.receiver.count()), (Some(0), 3), "{named:?}");
 }
