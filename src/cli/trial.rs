@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use lumo_bridge_entity::endpoint;
 use tokio::time::timeout;
 
 use super::context::Context;
@@ -46,10 +47,17 @@ pub(super) async fn try_out(
     trial
 }
 
-/// Records that a test was sent.
-pub(super) async fn record(context: &Context, config: &Config, name: &EndpointName) -> Result<(), store::Error> {
+/// Records that a test was sent. Returns what the tables know of the endpoint.
+pub(super) async fn record(
+    context: &Context,
+    config: &Config,
+    name: &EndpointName,
+) -> Result<Option<endpoint::Model>, store::Error> {
     let store = Store::open_for(Need::Little, &config.database, Vec::new()).await?;
-    let recorded = store.record_test(name, &user::actor(), context.clock().now()).await;
+    let recorded = match store.record_test(name, &user::actor(), context.clock().now()).await {
+        Ok(()) => store.endpoint(name).await,
+        Err(error) => Err(error),
+    };
     store.close().await;
     recorded
 }

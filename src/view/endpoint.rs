@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use lumo_bridge_entity::endpoint::Model;
+use lumo_bridge_entity::endpoint::{self, Model};
 use schemars::JsonSchema;
 use serde::Serialize;
 use url::Url;
@@ -153,6 +153,21 @@ impl Endpoint {
             }
         }
     }
+}
+
+/// That nothing else is sent to an endpoint, although a test is, and what ends that; none if it is called.
+#[must_use]
+pub fn kept_back(row: &Model) -> Option<String> {
+    let name = &row.name;
+    let is = match row.state {
+        endpoint::State::Active => return None,
+        endpoint::State::Failing => {
+            return Some(format!("{name} fails: one delivery at a time is tried, and the rest follows in order"));
+        }
+        endpoint::State::Suspended => "suspended",
+        endpoint::State::Paused => "paused",
+    };
+    Some(format!("{name} is {is}: nothing else is sent until `lumo-bridge endpoint resume {name}`"))
 }
 
 /// Whether what is in this state goes when an endpoint is resumed without what waits.

@@ -21,6 +21,8 @@ use crate::model::draft::rfc3339;
 use crate::model::event::EventType;
 use crate::model::sink::Sink;
 use crate::store::{self, Need, Store};
+use crate::view;
+use crate::view::finding::of_endpoints;
 
 /// Longest wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -43,8 +45,12 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
                 .hint("add one under `callbacks.endpoints`"),
         );
     }
+    let not_called = not_called(config, context.clock().now()).await;
     for (name, endpoint) in &callbacks.endpoints {
         let subject = format!("endpoint {name}");
+        for trouble in not_called.iter().filter(|trouble| trouble.about.as_deref() == Some(name.as_str())) {
+            report.add(Finding::warn(subject.as_str(), &trouble.message).maybe_hint(trouble.hint.clone()));
+        }
         match Endpoint::compile(name, endpoint, &callbacks.defaults) {
             Err(error) => {
                 let (secrets, others): (Vec<_>, Vec<_>) =
@@ -79,6 +85,16 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
             }
         }
     }
+}
+
+/// The endpoints that the daemon does not call as usual, by the tables. That these cannot be read is said of the database.
+async fn not_called(config: &Config, now: DateTime<Utc>) -> Vec<view::Finding> {
+    let Ok(store) = Store::open_for(Need::Little, &config.database, Vec::new()).await else { return Vec::new() };
+    let known = view::Endpoint::load(&store, &config.callbacks.endpoints).await;
+    store.close().await;
+    let mut troubles = of_endpoints(&known.unwrap_or_default(), now);
+    troubles.retain(|trouble| matches!(trouble.code, "endpoint_suspended" | "endpoint_failing" | "endpoint_paused"));
+    troubles
 }
 
 /// Whether a connection to it can be opened.
@@ -123,7 +139,7 @@ async fn tested(subject: String, context: &Context, config: &Config, endpoint: &
     }
     let unrecorded = match record(context, config, endpoint.name()).await {
         // That there are no tables yet is said of the database.
-        Ok(()) | Err(store::Error::NoFile { .. } | store::Error::NotMigrated) => None,
+        Ok(_) | Err(store::Error::NoFile { .. } | store::Error::NotMigrated) => None,
         Err(error) => {
             Some(Finding::warn(subject.as_str(), format_args!("the test is not recorded: {}", Chain(&error))))
         }

@@ -1,5 +1,7 @@
 //! `endpoint test`: one signed event now, past the queue, and what came back.
 
+use lumo_bridge_entity::endpoint::Model;
+
 use super::unknown;
 use crate::callback::Endpoint;
 use crate::chain::Chain;
@@ -15,6 +17,7 @@ use crate::model::event::{EventType, UnknownEvent};
 use crate::model::id::EndpointName;
 use crate::model::sample::{self, Setting};
 use crate::view::Test;
+use crate::view::endpoint::kept_back;
 
 /// Which endpoint, and what with.
 #[derive(Debug, clap::Args)]
@@ -45,10 +48,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     let trial = try_out(context, &config, &endpoint, kind, &settings).await?;
     // A test needs no database; its record does.
-    if let Err(error) = record(context, &config, &name).await {
-        context.printer().say(format!("the test is not recorded: {}", Chain(&error)));
-    }
-    print(context, &endpoint, &trial)?;
+    let known = match record(context, &config, &name).await {
+        Ok(known) => known,
+        Err(error) => {
+            context.printer().say(format!("the test is not recorded: {}", Chain(&error)));
+            None
+        }
+    };
+    print(context, &endpoint, &trial, known.as_ref())?;
     match trial.hint() {
         None => Ok(()),
         Some(hint) => {
@@ -58,7 +65,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
 }
 
-fn print(context: &Context, endpoint: &Endpoint, trial: &Trial) -> Result<(), Failure> {
+fn print(context: &Context, endpoint: &Endpoint, trial: &Trial, known: Option<&Model>) -> Result<(), Failure> {
     let test = Test::of(endpoint, trial);
     let printer = context.printer();
     let Test { endpoint: name, origin, event_id, is_accepted, status, duration_ms, error, left_out, .. } = &test;
@@ -77,7 +84,8 @@ fn print(context: &Context, endpoint: &Endpoint, trial: &Trial) -> Result<(), Fa
         .maybe("error", error.as_deref())
         .maybe("answer", trial.answer())
         .maybe("effect", test.is_undone.then_some("rolled back"))
-        .maybe("note", left_out.as_deref());
+        .maybe("note", left_out.as_deref())
+        .maybe("note", known.and_then(kept_back));
     printer.fields(&fields);
     Ok(())
 }

@@ -191,3 +191,35 @@ async fn templates_are_tried_with_a_sample_unless_it_could_look_real() {
     let named = stage.command(&["endpoint", "test", "shop", "--event", "deposit.settled"]).await;
     assert_eq!((named.status.code(), stage.receiver.count()), (Some(0), 3), "{named:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_that_is_accepted_says_what_keeps_the_others_back() {
+    let stage = Stage::new(Database::sqlite().await, World::new(seed())).await;
+    for command in [&["migrate", "up"][..], &["endpoint", "pause", "shop"]] {
+        let finished = stage.command(command).await;
+        assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    }
+    for state in ["paused", "suspended", "failing"] {
+        stage.database.execute(&format!("UPDATE lumo_endpoints SET state = '{state}'")).await;
+        let (found, note) = match state {
+            "failing" => ("fails", "fails: one delivery at a time is tried, and the rest follows in order".to_owned()),
+            _ => (state, format!("is {state}: nothing else is sent until `lumo-bridge endpoint resume shop`")),
+        };
+        let tested = stage.command(&["endpoint", "test", "shop"]).await;
+        assert_eq!(tested.status.code(), Some(0), "{tested:?}");
+        assert!(tested.stdout.contains("accepted") && tested.stdout.contains(&format!("shop {note}")), "{tested:?}");
+        for arguments in [&["check"][..], &["check", "--send-test"]] {
+            let checked = stage.command(arguments).await;
+            assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+            let mut lines = checked.stdout.lines();
+            let line = lines.find(|line| line.starts_with("warn endpoint shop: ")).unwrap_or_default().to_owned();
+            assert!(line.contains(found) && line.contains("0 callbacks wait for it"), "{checked:?}");
+            let hint = lines.next().unwrap_or_default();
+            let remedy = if state == "failing" { "endpoint test shop" } else { "endpoint resume shop" };
+            assert!(hint.contains("hint: ") && hint.contains(remedy), "{checked:?}");
+        }
+    }
+    stage.database.execute("UPDATE lumo_endpoints SET state = 'active'").await;
+    let tested = stage.command(&["endpoint", "test", "shop"]).await;
+    assert!(!tested.stdout.contains("\nnote "), "{tested:?}");
+}
