@@ -1,4 +1,4 @@
-//! One thing in full: a name and a value on each line.
+//! One thing in full: a name and its value, on as many lines as it takes.
 
 use std::fmt::Display;
 
@@ -9,11 +9,22 @@ use super::table::Cell;
 use super::time::ago;
 use crate::model::draft::rfc3339;
 
+/// Between the names and the values.
+const GAP: usize = 2;
+
 /// The facts of one thing, in the order in which they are told.
 #[derive(Clone, Debug)]
 pub(super) struct Fields {
     now: DateTime<Utc>,
-    fields: Vec<(&'static str, Cell)>,
+    fields: Vec<Field>,
+}
+
+#[derive(Clone, Debug)]
+struct Field {
+    name: &'static str,
+    cell: Cell,
+    /// Whether a long value is wrapped.
+    is_wrapped: bool,
 }
 
 impl Fields {
@@ -23,7 +34,7 @@ impl Fields {
     }
 
     pub(super) fn cell(mut self, name: &'static str, cell: Cell) -> Self {
-        self.fields.push((name, cell));
+        self.fields.push(Field { name, cell, is_wrapped: true });
         self
     }
 
@@ -32,8 +43,9 @@ impl Fields {
     }
 
     /// A JSON document, which stays one.
-    pub(super) fn json(self, name: &'static str, document: &str) -> Self {
-        self.cell(name, Cell::json(document))
+    pub(super) fn json(mut self, name: &'static str, document: &str) -> Self {
+        self.fields.push(Field { name, cell: Cell::json(document), is_wrapped: false });
+        self
     }
 
     /// Left out if there is nothing to tell.
@@ -55,10 +67,46 @@ impl Fields {
         }
     }
 
-    /// One line for each.
-    pub(super) fn lines(&self) -> Vec<String> {
-        let width = self.fields.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-        let line = |(name, cell): &(&str, Cell)| format!("{DIM}{name:<width$}{DIM:#}  {}", cell.shown());
-        self.fields.iter().map(line).collect()
+    /// One line for each, and more for what is longer than `room`; those are broken between words.
+    pub(super) fn lines(&self, room: Option<usize>) -> Vec<String> {
+        let width = self.fields.iter().map(|field| field.name.len()).max().unwrap_or_default();
+        let lines = |Field { name, cell, is_wrapped }: &Field| {
+            let values = match room.filter(|_| *is_wrapped) {
+                Some(room) => cell.wrapped(room.saturating_sub(width + GAP)),
+                None => vec![cell.shown()],
+            };
+            let mut lines = vec![format!("{DIM}{name:<width$}{DIM:#}  {}", values.first().map_or("", String::as_str))];
+            lines.extend(values.iter().skip(1).map(|value| format!("{:width$}  {value}", "")));
+            lines
+        };
+        self.fields.iter().flat_map(lines).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_value_is_broken_between_words_and_a_document_is_not() {
+        let fields = Fields::new(DateTime::UNIX_EPOCH)
+            .text("id", "evt_ibk3j2m7zq4cy5e6w7r2t3u4v5@shop")
+            .maybe("status", None::<u16>)
+            .text("why", "failed once (answered 500 Internal Server Error); the next attempt is at ten")
+            .json("body", r#"{"note": "two  words, and more of them than a line has room for"}"#);
+        let plain = |room| {
+            let lines = fields.lines(room);
+            lines.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            plain(Some(50)),
+            [
+                "id    evt_ibk3j2m7zq4cy5e6w7r2t3u4v5@shop",
+                "why   failed once (answered 500 Internal Server",
+                "      Error); the next attempt is at ten",
+                r#"body  {"note": "two  words, and more of them than a line has room for"}"#,
+            ]
+        );
+        assert_eq!(plain(None).len(), 3);
     }
 }

@@ -5,6 +5,8 @@
 
 use std::fmt;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use console::Term;
 use serde::Serialize;
@@ -14,16 +16,20 @@ use super::safe;
 use super::style::{BOLD, CYAN, RED};
 use super::table::Table;
 
+/// What is said once below tables that do not fit.
+pub(super) const CUT: &str = "columns are cut; `--json` shows all";
+
 /// Where a command's output goes.
 #[derive(Clone, Debug)]
 pub(super) struct Printer {
     json: bool,
     quiet: bool,
+    has_said_cut: Arc<AtomicBool>,
 }
 
 impl Printer {
     pub(super) fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet }
+        Self { json, quiet, has_said_cut: Arc::default() }
     }
 
     /// Whether data is wanted as JSON.
@@ -58,9 +64,13 @@ impl Printer {
         }
     }
 
-    /// A table, fitted to the terminal if there is one.
+    /// A table, fitted to the terminal if there is one. That something of it was cut or left out is said once.
     pub(super) fn table(&self, table: &Table) {
-        table.lines(self.width()).iter().for_each(|line| self.line(line));
+        let room = self.width();
+        table.lines(room).iter().for_each(|line| self.line(line));
+        if table.is_cut(room) && !self.has_said_cut.swap(true, Ordering::Relaxed) {
+            self.say(CUT);
+        }
     }
 
     /// The width of the terminal that data goes to; none if it goes elsewhere.
@@ -69,9 +79,9 @@ impl Printer {
         width.filter(|_| stdout_is_terminal())
     }
 
-    /// One thing in full.
+    /// One thing in full, with longer texts wrapped at the width of the terminal if there is one.
     pub(super) fn fields(&self, fields: &Fields) {
-        fields.lines().iter().for_each(|line| self.line(line));
+        fields.lines(self.width()).iter().for_each(|line| self.line(line));
     }
 
     /// Data as one JSON document.

@@ -2,7 +2,8 @@
 
 use super::context::Context;
 use super::failure::Failure;
-use super::view::status::lines;
+use super::printer::CUT;
+use super::view::status::{is_cut, lines};
 use crate::app;
 use crate::view::{Endpoint, Status};
 
@@ -20,5 +21,8 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
         return Ok(printer.document(&status)?);
     }
     lines(&status, printer.width(), now).iter().for_each(|line| printer.line(line));
+    if is_cut(&status, printer.width(), now) {
+        printer.say(CUT);
+    }
     Ok(())
 }

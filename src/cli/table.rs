@@ -1,8 +1,8 @@
 //! Tables for people: aligned columns, fitted to the terminal if there is one.
 //!
-//! Piped, nothing is cut. On a terminal the widest of the flexible columns give way first; then optional columns are left
-//! out, the last first; only when that is not enough are the others cut. Widths are those of the characters as a terminal
-//! draws them.
+//! Piped, nothing is cut. Where a terminal has too little room, sentences go below their rows first; then the widest of the
+//! flexible columns give way; then optional columns are left out, the last first; only when that is not enough are the
+//! others cut. Ids, numbers and sentences are never cut. Widths are those of the characters as a terminal draws them.
 
 use std::fmt::Display;
 
@@ -11,19 +11,36 @@ use unicode_width::UnicodeWidthStr;
 
 use super::safe;
 use super::style::{BOLD, DIM};
-use super::text::fit;
+use super::text::{fit, wrap};
 
 const GAP: usize = 2;
+/// How far what is below a row is indented.
+const INDENT: usize = 4;
+/// No flexible column is cut below this while what is in another column can go below its row.
+const ROOMY: usize = 20;
 /// No flexible column is cut below this while something else can give way.
 const NARROW: usize = 12;
 /// Nothing is ever cut below this.
 const NARROWEST: usize = 3;
 
+/// What becomes of a column where there is too little room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fit {
+    /// It is cut at last.
+    Firm,
+    /// It is cut first.
+    Flexible,
+    /// It is never cut.
+    Whole,
+    /// What does not fit is shown below its row, in full.
+    Below,
+}
+
 /// A column of a table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Column {
     title: &'static str,
-    is_flexible: bool,
+    fit: Fit,
     is_optional: bool,
     is_right: bool,
 }
@@ -31,12 +48,22 @@ pub(super) struct Column {
 impl Column {
     /// A column that is shown in full as long as that is possible.
     pub(super) const fn new(title: &'static str) -> Self {
-        Self { title, is_flexible: false, is_optional: false, is_right: false }
+        Self { title, fit: Fit::Firm, is_optional: false, is_right: false }
     }
 
     /// May be cut to fit.
     pub(super) const fn flexible(self) -> Self {
-        Self { is_flexible: true, ..self }
+        Self { fit: Fit::Flexible, ..self }
+    }
+
+    /// Never cut, as half an id is none.
+    pub(super) const fn whole(self) -> Self {
+        Self { fit: Fit::Whole, ..self }
+    }
+
+    /// Never cut: what does not fit in the line is shown below it, wrapped. Such columns are the last ones.
+    pub(super) const fn below(self) -> Self {
+        Self { fit: Fit::Below, ..self }
     }
 
     /// May be left out to fit.
@@ -44,9 +71,14 @@ impl Column {
         Self { is_optional: true, ..self }
     }
 
-    /// Aligned to the right, as numbers are.
+    /// Aligned to the right, as numbers are, and never cut: it would be another number.
     pub(super) const fn right(self) -> Self {
         Self { is_right: true, ..self }
+    }
+
+    /// Whether a cell is in the line of its row, where the column is so wide.
+    fn has_room_for(&self, cell: &Cell, width: Option<usize>) -> bool {
+        width.is_some_and(|width| self.fit != Fit::Below || cell.width() <= width)
     }
 }
 
@@ -55,21 +87,22 @@ impl Column {
 pub(super) struct Cell {
     text: String,
     style: Style,
+    is_absent: bool,
 }
 
 impl Cell {
     pub(super) fn new(text: impl Display) -> Self {
-        Self { text: safe::text(&text.to_string()).into_owned(), style: Style::new() }
+        Self { text: safe::text(&text.to_string()).into_owned(), style: Style::new(), is_absent: false }
     }
 
     /// A JSON document, made safe in JSON's own way.
     pub(super) fn json(document: &str) -> Self {
-        Self { text: safe::json(document).into_owned(), style: Style::new() }
+        Self { text: safe::json(document).into_owned(), style: Style::new(), is_absent: false }
     }
 
     /// A value that may be absent; a dash keeps the columns of piped output countable.
     pub(super) fn maybe(text: Option<impl Display>) -> Self {
-        text.map_or_else(|| Self::new("-").styled(DIM), Self::new)
+        text.map_or_else(|| Self { is_absent: true, ..Self::new("-").styled(DIM) }, Self::new)
     }
 
     pub(super) fn styled(self, style: Style) -> Self {
@@ -78,8 +111,14 @@ impl Cell {
 
     /// The text with its style, at its full length.
     pub(super) fn shown(&self) -> String {
-        let Self { text, style } = self;
+        let Self { text, style, .. } = self;
         format!("{style}{text}{style:#}")
+    }
+
+    /// The text with its style, in lines of at most `width` columns that are broken between words.
+    pub(super) fn wrapped(&self, width: usize) -> Vec<String> {
+        let style = self.style;
+        wrap(&self.text, width).iter().map(|line| format!("{style}{line}{style:#}")).collect()
     }
 
     fn width(&self) -> usize {
@@ -118,57 +157,131 @@ impl Table {
     /// The lines of the table, none longer than `room` if that can be helped.
     pub(super) fn lines(&self, room: Option<usize>) -> Vec<String> {
         let header: Vec<_> = self.columns.iter().map(|column| Cell::new(column.title).styled(BOLD)).collect();
-        let widths = self.widths(&header, room);
-        let last = widths.iter().rposition(Option::is_some);
-        let line = |cells: &Vec<Cell>| {
-            let fitted =
-                cells.iter().zip(&self.columns).zip(&widths).enumerate().filter_map(|(at, ((cell, column), width))| {
-                    width.map(|width| cell.fitted(width, *column, Some(at) == last))
-                });
-            fitted.collect::<Vec<_>>().join(&" ".repeat(GAP))
-        };
-        std::iter::once(&header).chain(&self.rows).map(line).collect()
+        let widths = self.widths(room);
+        let mut lines = vec![self.line(&header, &widths)];
+        for row in &self.rows {
+            lines.push(self.line(row, &widths));
+            let width = room.unwrap_or(usize::MAX).saturating_sub(INDENT);
+            let below = self.columns.iter().zip(row).zip(&widths).filter(|((column, cell), width)| {
+                column.fit == Fit::Below && !cell.is_absent && !column.has_room_for(cell, **width)
+            });
+            let wrapped = below.flat_map(|((_, cell), _)| cell.wrapped(width));
+            lines.extend(wrapped.map(|line| format!("{:INDENT$}{line}", "")));
+        }
+        lines
     }
 
-    /// The width of each column; none if it is left out.
-    fn widths(&self, header: &[Cell], room: Option<usize>) -> Vec<Option<usize>> {
-        let full: Vec<_> = header
+    /// Whether something is not shown in full where there is this much room.
+    pub(super) fn is_cut(&self, room: Option<usize>) -> bool {
+        let widths = self.widths(room);
+        let cut = |((column, full), width): ((&Column, usize), &Option<usize>)| {
+            column.fit != Fit::Below && width.is_none_or(|width| width < full)
+        };
+        self.columns.iter().zip(self.full()).zip(&widths).any(cut)
+    }
+
+    /// What is in the line of a row: all columns but those that are left out, and what goes below.
+    fn line(&self, cells: &[Cell], widths: &[Option<usize>]) -> String {
+        let columns = self.columns.iter().zip(cells).zip(widths);
+        let shown: Vec<_> = columns
+            .filter(|((column, cell), width)| column.has_room_for(cell, **width))
+            .filter_map(|((column, cell), width)| width.map(|width| (column, cell, width)))
+            .collect();
+        let fitted = shown
             .iter()
             .enumerate()
-            .map(|(at, title)| {
-                let cells = self.rows.iter().filter_map(|row| row.get(at));
-                cells.map(Cell::width).fold(title.width(), usize::max)
-            })
-            .collect();
-        let mut shown = vec![true; full.len()];
-        let kept = |shown: &[bool]| -> Vec<_> {
-            full.iter().zip(shown).map(|(width, is_shown)| is_shown.then_some(*width)).collect()
+            .map(|(at, (column, cell, width))| cell.fitted(*width, **column, at + 1 == shown.len()));
+        fitted.collect::<Vec<_>>().join(&" ".repeat(GAP))
+    }
+
+    /// The width of each column that shows all of it.
+    fn full(&self) -> Vec<usize> {
+        let width = |(at, column): (usize, &Column)| {
+            let cells = self.rows.iter().filter_map(|row| row.get(at));
+            cells.map(Cell::width).fold(column.title.width(), usize::max)
         };
-        let Some(room) = room else { return kept(&shown) };
+        self.columns.iter().enumerate().map(width).collect()
+    }
+
+    /// The width of each column; none if it is not in the line.
+    fn widths(&self, room: Option<usize>) -> Vec<Option<usize>> {
+        let mut shown: Vec<_> = self.full().into_iter().map(Some).collect();
+        let Some(room) = room else { return shown };
+        let is = |at: usize, fit: Fit| self.columns.get(at).is_some_and(|column| column.fit == fit);
         loop {
-            let mut widths = kept(&shown);
-            if squeeze(&mut widths, room, NARROW, |at| self.columns.get(at).is_some_and(|column| column.is_flexible)) {
-                return widths;
-            }
-            let optional =
-                self.columns.iter().zip(&shown).rposition(|(column, is_shown)| column.is_optional && *is_shown);
-            match optional.and_then(|at| shown.get_mut(at)) {
-                Some(is_shown) => *is_shown = false,
-                None => {
-                    squeeze(&mut widths, room, NARROWEST, |_| true);
-                    return widths;
+            let mut arrangements = self.arrangements(&shown);
+            for least in [usize::MAX, ROOMY, NARROW] {
+                for arrangement in &arrangements {
+                    let mut widths = arrangement.clone();
+                    if squeeze(&mut widths, room, least, |at| is(at, Fit::Flexible)) {
+                        return self.stretched(widths, room);
+                    }
                 }
             }
+            let is_optional = |(column, width): (&Column, &Option<usize>)| column.is_optional && width.is_some();
+            let optional = self.columns.iter().zip(&shown).rposition(is_optional);
+            if let Some(width) = optional.and_then(|at| shown.get_mut(at)) {
+                *width = None;
+                continue;
+            }
+            let mut narrow = arrangements.pop().unwrap_or(shown);
+            squeeze(&mut narrow, room, NARROW, |at| is(at, Fit::Flexible));
+            let may_give = |at: usize| {
+                let is_number = self.columns.get(at).is_some_and(|column| column.is_right);
+                !is_number && (is(at, Fit::Firm) || is(at, Fit::Flexible))
+            };
+            let mut narrowest = narrow.clone();
+            // Where even that does not help, nothing is won by it.
+            return if squeeze(&mut narrowest, room, NARROWEST, may_give) { narrowest } else { narrow };
         }
     }
+
+    /// The ways to place what may go below its row: all of it in the line, then less and less, the last column first. Of the
+    /// last column in a line, what is short may stay there while the rest goes below.
+    fn arrangements(&self, shown: &[Option<usize>]) -> Vec<Vec<Option<usize>>> {
+        let mut widths = shown.to_vec();
+        let mut all = vec![widths.clone()];
+        for (at, column) in self.columns.iter().enumerate().rev().filter(|(_, column)| column.fit == Fit::Below) {
+            if widths.iter().skip(at + 1).all(Option::is_none) {
+                all.push(with(&widths, at, Some(column.title.width())));
+            }
+            widths = with(&widths, at, None);
+            all.push(widths.clone());
+        }
+        all
+    }
+
+    /// The same widths, with what is left of the line for a last column of which only what is short is in the line.
+    fn stretched(&self, mut widths: Vec<Option<usize>>, room: usize) -> Vec<Option<usize>> {
+        let left = room.saturating_sub(length(&widths));
+        let last = self
+            .columns
+            .iter()
+            .zip(&mut widths)
+            .filter_map(|(column, width)| Some((column, width.as_mut()?)))
+            .next_back();
+        if let Some((_, width)) = last.filter(|(column, _)| column.fit == Fit::Below) {
+            *width += left;
+        }
+        widths
+    }
+}
+
+/// The widths with another one in one place.
+fn with(widths: &[Option<usize>], place: usize, width: Option<usize>) -> Vec<Option<usize>> {
+    widths.iter().enumerate().map(|(at, other)| if at == place { width } else { *other }).collect()
+}
+
+/// The length of a line of columns that are so wide.
+fn length(widths: &[Option<usize>]) -> usize {
+    let shown = widths.iter().flatten().count();
+    widths.iter().flatten().sum::<usize>() + GAP * shown.saturating_sub(1)
 }
 
 /// Narrows those columns that may be, the widest first, until the line fits. Returns whether it does.
 fn squeeze(widths: &mut [Option<usize>], room: usize, least: usize, may_give: impl Fn(usize) -> bool) -> bool {
     loop {
-        let shown = widths.iter().flatten().count();
-        let line = widths.iter().flatten().sum::<usize>() + GAP * shown.saturating_sub(1);
-        if line <= room {
+        if length(widths) <= room {
             return true;
         }
         let candidates =
@@ -181,88 +294,4 @@ fn squeeze(widths: &mut [Option<usize>], room: usize, least: usize, may_give: im
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plain(table: &Table, room: Option<usize>) -> Vec<String> {
-        table.lines(room).iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect()
-    }
-
-    fn table() -> Table {
-        let mut table = Table::new([
-            Column::new("ID"),
-            Column::new("USER").flexible(),
-            Column::new("AMOUNT").right(),
-            Column::new("NOTE").flexible().optional(),
-        ]);
-        table.row([Cell::new("w-1"), Cell::new("a rather long name"), Cell::new("12.5"), Cell::new("nothing")]);
-        table.row([Cell::new("w-22"), Cell::new("ж"), Cell::maybe(None::<&str>), Cell::new("x")]);
-        table
-    }
-
-    #[test]
-    fn piped_it_is_aligned_and_uncut() {
-        assert_eq!(
-            plain(&table(), None),
-            [
-                "ID    USER                AMOUNT  NOTE",
-                "w-1   a rather long name    12.5  nothing",
-                "w-22  ж                        -  x",
-            ]
-        );
-    }
-
-    #[test]
-    fn on_a_terminal_the_widest_flexible_column_gives_way() {
-        assert_eq!(
-            plain(&table(), Some(36)),
-            [
-                "ID    USER           AMOUNT  NOTE",
-                "w-1   a rather lon…    12.5  nothing",
-                "w-22  ж                   -  x"
-            ]
-        );
-    }
-
-    #[test]
-    fn then_optional_columns_are_left_out() {
-        assert_eq!(
-            plain(&table(), Some(32)),
-            [
-                "ID    USER                AMOUNT",
-                "w-1   a rather long name    12.5",
-                "w-22  ж                        -"
-            ]
-        );
-        assert_eq!(
-            plain(&table(), Some(26)),
-            ["ID    USER          AMOUNT", "w-1   a rather lo…    12.5", "w-22  ж                  -"]
-        );
-    }
-
-    #[test]
-    fn no_line_is_longer_than_the_room() {
-        for room in 13..60 {
-            for line in plain(&table(), Some(room)) {
-                assert!(line.width() <= room, "{room}: {line}");
-            }
-        }
-        // Three columns of three and their gaps are the least.
-        assert_eq!(plain(&table(), Some(1)), ["ID   US…  AM…", "w-1  a …  12…", "w-…  ж      -"]);
-    }
-
-    #[test]
-    fn width_is_counted_as_a_terminal_draws() {
-        let mut table = Table::new([Column::new("USER").flexible(), Column::new("N")]);
-        table.row([Cell::new("漢字漢字漢字"), Cell::new(1)]);
-        table.row([Cell::new("👩‍💻"), Cell::new(2)]);
-        assert_eq!(plain(&table, Some(12)), ["USER       N", "漢字漢字…  1", "👩‍💻         2"]);
-    }
-
-    #[test]
-    fn data_cannot_act_on_the_terminal() {
-        let mut table = Table::new([Column::new("USER")]);
-        table.row([Cell::new("\x1b[2J\u{202e}evil\n")]);
-        assert_eq!(plain(&table, None), ["USER", r"\u{1b}[2J\u{202e}evil\u{a}"]);
-    }
-}
+mod tests;

@@ -23,19 +23,22 @@ pub(super) fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(missing))
 }
 
-/// The text in lines of at most `width` columns, broken between words; a longer word has a line of its own.
+/// The text in lines of at most `width` columns, broken between words; a longer word has a line of its own. Spaces within a
+/// line stay as they are.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
+    for word in text.split(' ') {
         match lines.last_mut().filter(|line| line.width() + 1 + word.width() <= width) {
             Some(line) => {
                 line.push(' ');
                 line.push_str(word);
             }
+            // Where a line is broken, none are left.
+            None if word.is_empty() => {}
             None => lines.push(word.to_owned()),
         }
     }
-    lines
+    lines.iter().map(|line| line.trim_end_matches(' ').to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -47,6 +50,7 @@ mod tests {
         assert_eq!(wrap("one two  three", 7), ["one two", "three"]);
         assert_eq!(wrap("漢字 漢字 averylongword x", 9), ["漢字 漢字", "averylongword", "x"]);
         assert_eq!(wrap("", 7), Vec::<String>::new());
+        assert_eq!(wrap("a  b   c d", 5), ["a  b", "c d"], "spaces stay, but for those where it is broken");
     }
 
     #[test]

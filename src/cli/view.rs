@@ -90,3 +90,6 @@ pub(super) fn table<T: Listed>(items: &[T], now: DateTime<Utc>) -> Table {
     items.iter().for_each(|item| table.row(item.cells(now)));
     table
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,8 +17,8 @@ impl Listed for Model {
             Column::new("ACTION"),
             Column::new("BY"),
             Column::new("WHEN"),
-            Column::new("OBJECT").flexible(),
-            Column::new("REASON").flexible().optional(),
+            Column::new("OBJECT").whole(),
+            Column::new("REASON").below(),
         ]
     }
 

@@ -38,12 +38,12 @@ impl Listed for Sent {
 
     fn columns() -> Vec<Column> {
         vec![
-            Column::new("DELIVERY"),
+            Column::new("DELIVERY").whole(),
             Column::new("TYPE").flexible(),
             Column::new("STATE"),
             Column::new("TRIES").right(),
-            Column::new("AGE").right(),
-            Column::new("WHY").flexible(),
+            Column::new("AGE").right().optional(),
+            Column::new("WHY").below(),
         ]
     }
 
@@ -74,8 +74,8 @@ impl Listed for attempt::Model {
             Column::new("STARTED"),
             Column::new("TOOK").right(),
             Column::new("RESULT"),
-            Column::new("ANSWER").flexible(),
-            Column::new("BODY").flexible().optional(),
+            Column::new("ANSWER").below(),
+            Column::new("BODY").below(),
         ]
     }
 

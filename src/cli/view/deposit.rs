@@ -16,7 +16,7 @@ impl Listed for Model {
 
     fn columns() -> Vec<Column> {
         vec![
-            Column::new("DEPOSIT"),
+            Column::new("DEPOSIT").whole(),
             Column::new("USER").flexible(),
             Column::new("AMOUNT").right(),
             Column::new("STATUS"),

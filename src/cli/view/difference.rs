@@ -14,11 +14,11 @@ impl Listed for Found {
 
     fn columns() -> Vec<Column> {
         vec![
-            Column::new("DEPOSIT"),
+            Column::new("DEPOSIT").whole(),
             Column::new("USER").flexible().optional(),
             Column::new("AMOUNT").right(),
             Column::new("BOOKED").right(),
-            Column::new("WHAT").flexible(),
+            Column::new("WHAT").below(),
         ]
     }
 

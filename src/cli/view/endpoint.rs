@@ -14,13 +14,13 @@ impl Listed for Endpoint {
 
     fn columns() -> Vec<Column> {
         vec![
-            Column::new("ENDPOINT").flexible(),
+            Column::new("ENDPOINT").whole(),
             Column::new("STATE"),
             Column::new("WAITING").right(),
             Column::new("OLDEST").right(),
             Column::new("DEAD").right(),
             Column::new("FAILURES").right(),
-            Column::new("LAST SUCCESS"),
+            Column::new("LAST SUCCESS").optional(),
             Column::new("WHERE").flexible().optional(),
         ]
     }

@@ -24,12 +24,12 @@ impl Listed for Model {
 
     fn columns() -> Vec<Column> {
         vec![
-            Column::new("EVENT"),
+            Column::new("EVENT").whole(),
             Column::new("SEQ").right(),
             Column::new("TYPE"),
             Column::new("STREAM").flexible(),
             Column::new("AGE").right().optional(),
-            Column::new("OBJECT").flexible().optional(),
+            Column::new("OBJECT").whole().optional(),
         ]
     }
 

@@ -15,10 +15,10 @@ impl Listed for Model {
     fn columns() -> Vec<Column> {
         vec![
             Column::new("LISTING"),
-            Column::new("ITEM").flexible(),
-            Column::new("WHY").flexible(),
+            Column::new("ITEM").whole(),
             Column::new("SINCE"),
             Column::new("LAST SEEN").optional(),
+            Column::new("WHY").below(),
         ]
     }
 
@@ -26,9 +26,9 @@ impl Listed for Model {
         vec![
             Cell::new(&self.listing),
             Cell::maybe(self.id.as_deref()),
-            Cell::new(&self.reason),
             Cell::new(ago(self.first_seen_at, now)),
             Cell::new(ago(self.last_seen_at, now)),
+            Cell::new(&self.reason),
         ]
     }
 

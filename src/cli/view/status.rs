@@ -64,6 +64,12 @@ pub(in crate::cli) fn lines(status: &Status, room: Option<usize>, now: DateTime<
     lines
 }
 
+/// Whether something of the tables is not shown in full where there is this much room.
+pub(in crate::cli) fn is_cut(status: &Status, room: Option<usize>, now: DateTime<Utc>) -> bool {
+    let has_endpoints = !status.endpoints.is_empty();
+    listings(&status.listings, now).is_cut(room) || has_endpoints && endpoints(&status.endpoints, now).is_cut(room)
+}
+
 fn hint(finding: &Finding) -> Vec<String> {
     let hint = finding.hint.as_deref().map(|hint| indented(&format!("  {CYAN}hint{CYAN:#}: "), hint));
     hint.unwrap_or_default()
@@ -110,13 +116,13 @@ fn listings(all: &[Standing], now: DateTime<Utc>) -> Table {
 
 fn endpoints(all: &[Endpoint], now: DateTime<Utc>) -> Table {
     let mut table = Table::new([
-        Column::new("ENDPOINT").flexible(),
+        Column::new("ENDPOINT").whole(),
         Column::new("STATE"),
-        Column::new("SINCE"),
+        Column::new("SINCE").optional(),
         Column::new("WAITING").right(),
         Column::new("OLDEST").right(),
         Column::new("DEAD").right(),
-        Column::new("LAST SUCCESS"),
+        Column::new("LAST SUCCESS").optional(),
     ]);
     for one in all {
         let dead = Cell::new(one.dead);
@@ -233,6 +239,7 @@ mod tests {
                 "shop      active  2 h ago        0       -     0  5 s ago",
             ]
         );
+        assert!(!is_cut(&status, None, now()) && !is_cut(&status, Some(80), now()) && is_cut(&status, Some(50), now()));
         let document = serde_json::to_value(&status).unwrap();
         assert_eq!(document["summary"], "Everything is synced and delivered.");
         assert_eq!(document["findings"], serde_json::json!([]));

@@ -17,12 +17,12 @@ impl Listed for Model {
 
     fn columns() -> Vec<Column> {
         vec![
-            Column::new("WALLET"),
+            Column::new("WALLET").whole(),
             Column::new("USER").flexible(),
             Column::new("STATE"),
             Column::new("USDT").right(),
             Column::new("AGE").right().optional(),
-            Column::new("ADDRESS").flexible().optional(),
+            Column::new("ADDRESS").below(),
         ]
     }
 

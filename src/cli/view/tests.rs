@@ -1,0 +1,189 @@
+//! Lists as people read them on a terminal of 80 columns.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use lumo_bridge_entity::attempt::{self, AttemptResult};
+use lumo_bridge_entity::exception::Reason;
+use lumo_bridge_entity::{endpoint, wallet};
+
+use super::delivery::Sent;
+use super::{Listed, table};
+use crate::model::delivery::State;
+use crate::model::reconcile::{Deposit, Difference, Kind};
+use crate::store::query::{Addressee, DeliveryRow};
+
+const UUID: &str = "8d5f4f0e-94f0-4a0e-8a53-7b9d2c1e0f36";
+const COLUMNS: usize = 80;
+
+fn now() -> DateTime<Utc> {
+    "2026-05-04T10:11:12Z".parse().unwrap()
+}
+
+fn before(seconds: i64) -> DateTime<Utc> {
+    now() - TimeDelta::seconds(seconds)
+}
+
+/// The lines, and whether something is not in them.
+fn shown<T: Listed>(items: &[T]) -> (Vec<String>, bool) {
+    let table = table(items, now());
+    let lines = table.lines(Some(COLUMNS));
+    let plain: Vec<String> = lines.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect();
+    for line in &plain {
+        assert!(console::measure_text_width(line) <= COLUMNS, "{line}");
+    }
+    (plain, table.is_cut(Some(COLUMNS)))
+}
+
+#[test]
+fn a_list_of_deliveries_says_which_and_why() {
+    let row = DeliveryRow {
+        id: "evt_ibk3j2m7zq4cy5e6w7r2t3u4v5@shop".parse().unwrap(),
+        seq: 7,
+        kind: "deposit.settled".to_owned(),
+        stream: "user:42".to_owned(),
+        external_id: None,
+        state: State::Dead,
+        reason: Reason::Live,
+        attempts: 3,
+        tries: 3,
+        next_attempt_at: None,
+        hold_until: None,
+        ack_by: None,
+        delivered_at: None,
+        last_status: Some(422),
+        last_error: Some("answered 422 Unprocessable Entity".to_owned()),
+        since: before(10),
+        is_behind: None,
+        to: Addressee {
+            state: endpoint::State::Active,
+            since: before(10),
+            hold_until: None,
+            is_removed: false,
+            is_led: true,
+            order: None,
+        },
+    };
+    let (lines, is_cut) = shown(&Sent::all(vec![row], now()));
+    assert_eq!(
+        lines,
+        [
+            "DELIVERY                             TYPE             STATE  TRIES   AGE  WHY",
+            "evt_ibk3j2m7zq4cy5e6w7r2t3u4v5@shop  deposit.settled  dead       3  10 s",
+            "    given up after 3 attempts (answered 422 Unprocessable Entity); `lumo-bridge",
+            "    delivery retry evt_ibk3j2m7zq4cy5e6w7r2t3u4v5@shop` begins anew",
+        ]
+    );
+    assert!(!is_cut);
+}
+
+#[test]
+fn the_answer_to_an_attempt_is_shown_in_full() {
+    let failed = attempt::Model {
+        endpoint: "shop".parse().unwrap(),
+        seq: 7,
+        attempt: 1,
+        event_id: "evt_ibk3j2m7zq4cy5e6w7r2t3u4v5".parse().unwrap(),
+        started_at: before(10),
+        duration_ms: 6,
+        status: Some(422),
+        error: Some("answered 422 Unprocessable Entity".to_owned()),
+        response_body: Some(r#"{"error": "there is no such user as user-42", "code": "unknown_user"} "#.repeat(2)),
+        result: AttemptResult::Failed,
+        reason: Reason::Live,
+    };
+    let delivered = attempt::Model {
+        attempt: 2,
+        started_at: before(4),
+        status: Some(200),
+        error: None,
+        response_body: None,
+        result: AttemptResult::Delivered,
+        ..failed.clone()
+    };
+    let (lines, is_cut) = shown(&[failed, delivered]);
+    assert_eq!(
+        lines,
+        [
+            "TRY  STARTED   TOOK  RESULT     ANSWER                             BODY",
+            "  1  10 s ago  6 ms  failed     answered 422 Unprocessable Entity",
+            r#"    {"error": "there is no such user as user-42", "code": "unknown_user"}"#,
+            r#"    {"error": "there is no such user as user-42", "code": "unknown_user"}"#,
+            "  2  4 s ago   6 ms  delivered  200                                -",
+        ]
+    );
+    assert!(!is_cut);
+}
+
+#[test]
+fn a_long_user_hides_nothing_of_what_differs() {
+    let deposit = |user: &str, amount: &str| Deposit {
+        id: UUID.to_owned(),
+        external_id: Some(user.to_owned()),
+        amount: amount.parse().ok(),
+        status: "confirmed".to_owned(),
+        created_at: None,
+        first_seen_at: now(),
+        settled_at: None,
+        is_former: false,
+    };
+    let not_booked = Difference {
+        kind: Kind::NotBooked,
+        what: "settled, not booked".to_owned(),
+        deposit_id: Some(UUID.to_owned()),
+        deposit: Some(deposit(&"u".repeat(200), "1250.75")),
+        booked: None,
+        bookings: 0,
+    };
+    let other = Difference {
+        kind: Kind::OtherAmount,
+        what: "booked with another amount".to_owned(),
+        deposit: Some(deposit("ann", "10")),
+        booked: "20".parse().ok(),
+        bookings: 1,
+        ..not_booked.clone()
+    };
+    let (lines, is_cut) = shown(&[not_booked, other]);
+    assert_eq!(
+        lines,
+        [
+            "DEPOSIT                               USER                        AMOUNT  BOOKED",
+            "8d5f4f0e-94f0-4a0e-8a53-7b9d2c1e0f36  uuuuuuuuuuuuuuuuuuuuuuuu…  1250.75       -",
+            "    settled, not booked",
+            "8d5f4f0e-94f0-4a0e-8a53-7b9d2c1e0f36  ann                             10      20",
+            "    booked with another amount",
+        ]
+    );
+    assert!(is_cut, "the user was");
+}
+
+#[test]
+fn a_wallet_keeps_its_address() {
+    let wallet = wallet::Model {
+        id: UUID.parse().unwrap(),
+        company_id: "7".parse().unwrap(),
+        external_id: "user-42".parse().unwrap(),
+        address: Some("TXqb4Kt7mv8hGYz5cQdNwLr3JpEeXuRa9s".to_owned()),
+        is_blocked: true,
+        block_reason: None,
+        last_usdt_balance: "12.5".parse().ok(),
+        last_trx_balance: None,
+        created_at: before(10),
+        raw: "{}".to_owned(),
+        fingerprint: 0,
+        version: 1,
+        first_seen_at: before(10),
+        changed_at: before(10),
+        missing_since: None,
+        row_no: 1,
+        former_company_id: None,
+    };
+    let (lines, is_cut) = shown(&[wallet]);
+    assert_eq!(
+        lines,
+        [
+            "WALLET                                USER     STATE    USDT   AGE  ADDRESS",
+            "8d5f4f0e-94f0-4a0e-8a53-7b9d2c1e0f36  user-42  blocked  12.5  10 s",
+            "    TXqb4Kt7mv8hGYz5cQdNwLr3JpEeXuRa9s",
+        ]
+    );
+    assert!(!is_cut);
+}
