@@ -30,6 +30,7 @@ mod signing;
 mod template;
 mod transport;
 
+pub use answer::says_unauthorized;
 pub use config::{Config, Defaults, Egress, EndpointConfig};
 pub use endpoint::Endpoint;
 pub use problem::{ConfigError, Problem};

@@ -92,3 +92,9 @@ impl Answer {
         (!text.is_empty()).then_some(text)
     }
 }
+
+/// Whether the error of an attempt, as it is stored, says that the receiver let nobody in: it answered 401 or 403.
+#[must_use]
+pub fn says_unauthorized(error: &str) -> bool {
+    ["answered 401", "answered 403"].iter().any(|answer| error.starts_with(answer))
+}

@@ -2,16 +2,22 @@
 //!
 //! Every function here is pure. A new kind of trouble is one more function that gives findings.
 
+mod overall;
+
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Account, Endpoint, Reader, Standing};
 use crate::account::Refusal;
+use crate::callback::says_unauthorized;
+use crate::deliver::trial::COMPARE_SECRET;
 use crate::model::{Listing, PerListing};
 use crate::store::{Progress, WriteTrouble};
 use crate::sync;
 use crate::sync::learn::gap::counts_more;
+
+pub use overall::summary;
 
 /// How bad it is; the worst comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -292,6 +298,8 @@ fn of_endpoint(endpoint: &Endpoint, now: DateTime<Utc>) -> Vec<Finding> {
     let since = endpoint.since.map(|since| format!(" since {}", at(since))).unwrap_or_default();
     let waits = wait(*waiting);
     let because = endpoint.last_error.as_deref().map(|error| format!(" ({error})")).unwrap_or_default();
+    let is_refused = endpoint.last_error.as_deref().is_some_and(says_unauthorized);
+    let repair = if is_refused { format!("{COMPARE_SECRET};") } else { "repair the receiver,".to_owned() };
     let finding = |severity, code, message| Finding::new(severity, code, message).about(name);
     let state = match endpoint.state {
         _ if !endpoint.is_configured => (*waiting > 0).then(|| {
@@ -304,16 +312,14 @@ fn of_endpoint(endpoint: &Endpoint, now: DateTime<Utc>) -> Vec<Finding> {
         }),
         Some("suspended") => {
             let message = format!("{name} is suspended{since}{because}; {waits} for it");
-            let hint = format!(
-                "repair the receiver, then `lumo-bridge endpoint test {name}` and `lumo-bridge endpoint resume {name}`"
-            );
+            let hint =
+                format!("{repair} then `lumo-bridge endpoint test {name}` and `lumo-bridge endpoint resume {name}`");
             Some(finding(Severity::Broken, "endpoint_suspended", message).hint(hint))
         }
         Some("failing") => {
             let message = format!("{name} fails{since}{because}; {waits} for it");
             let hint = format!(
-                "repair the receiver, what waits goes out in order once it answers; `lumo-bridge endpoint test {name}` \
-                 tries it"
+                "{repair} what waits goes out in order once it answers; `lumo-bridge endpoint test {name}` tries it"
             );
             Some(finding(Severity::Broken, "endpoint_failing", message).hint(hint))
         }
@@ -337,41 +343,6 @@ fn of_endpoint(endpoint: &Endpoint, now: DateTime<Utc>) -> Vec<Finding> {
         finding(Severity::Broken, "dead_deliveries", message).hint(hint)
     });
     state.into_iter().chain(dead).collect()
-}
-
-/// The one sentence for all of it; the worst finding comes first in `findings`.
-#[must_use]
-pub fn summary(findings: &[Finding], endpoints: &[Endpoint]) -> String {
-    if let Some(worst) = findings.first() {
-        return match findings.len() - 1 {
-            0 => format!("{}.", worst.message),
-            1 => format!("{}. There is 1 more finding.", worst.message),
-            more => format!("{}. There are {more} more findings.", worst.message),
-        };
-    }
-    let sum = |count: fn(&Endpoint) -> i64| endpoints.iter().map(count).sum::<i64>();
-    let (waiting, failed) = (sum(|endpoint| endpoint.waiting), sum(|endpoint| endpoint.retrying));
-    match endpoints.iter().filter_map(|endpoint| endpoint.oldest_waiting_at).min() {
-        Some(oldest) if (waiting, failed) == (1, 1) => {
-            format!("Everything is synced; 1 callback has failed and is tried again; it waits since {}.", at(oldest))
-        }
-        Some(oldest) if waiting == 1 => format!("Everything is synced; 1 callback is on its way since {}.", at(oldest)),
-        Some(oldest) => format!(
-            "Everything is synced; {waiting} callbacks are on their way, the oldest since {}{}.",
-            at(oldest),
-            tried_again(failed)
-        ),
-        None => "Everything is synced and delivered.".to_owned(),
-    }
-}
-
-/// How many of several callbacks have failed.
-fn tried_again(failed: i64) -> String {
-    match failed {
-        0 => String::new(),
-        1 => "; 1 of them has failed and is tried again".to_owned(),
-        _ => format!("; {failed} of them have failed and are tried again"),
-    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ use crate::store::{self, Store};
 
 /// What to do about a network that callbacks may not go to.
 pub const ALLOW: &str = "take the network out of `callbacks.egress.deny`, if this is meant";
+/// What to do about a receiver that refuses a signed request.
+pub const COMPARE_SECRET: &str = "compare the secret of the receiver; `lumo-bridge callback verify` says what is wrong with a \
+                                  captured request";
 /// What to do about a receiver that is not reached.
 pub const REACH: &str = "check that the receiver runs, can be reached from here, and answers in time";
 
@@ -126,10 +129,7 @@ impl Trial {
         }
         Some(match self.attempt.outcome {
             Outcome::Accepted { .. } => return None,
-            Outcome::Refused { status: 401 | 403, .. } => {
-                "compare the secret of the receiver; `lumo-bridge callback verify` says what is wrong with a captured \
-                 request"
-            }
+            Outcome::Refused { status: 401 | 403, .. } => COMPARE_SECRET,
             Outcome::Refused { status: 404 | 405, .. } => "compare the path and the method of the receiver",
             Outcome::Refused { status: 410, .. } => {
                 "410 asks for no more callbacks; a real one would suspend the endpoint"

@@ -240,6 +240,33 @@ fn each_state_of_an_endpoint_has_its_sentence() {
 }
 
 #[test]
+fn a_receiver_that_lets_nobody_in_has_another_secret() {
+    let refused = Some("answered 401 Unauthorized".to_owned());
+    let hint = |state| {
+        let findings = of_endpoints(&[Endpoint { last_error: refused.clone(), ..endpoint(state) }], time(5));
+        findings.into_iter().find_map(|finding| finding.hint).unwrap()
+    };
+    let compare =
+        "compare the secret of the receiver; `lumo-bridge callback verify` says what is wrong with a captured request";
+    assert_eq!(
+        hint("failing"),
+        format!("{compare}; what waits goes out in order once it answers; `lumo-bridge endpoint test shop` tries it")
+    );
+    assert_eq!(
+        hint("suspended"),
+        format!("{compare}; then `lumo-bridge endpoint test shop` and `lumo-bridge endpoint resume shop`")
+    );
+    let once = Endpoint { waiting: 1, retrying: 1, last_error: refused.clone(), ..endpoint("active") };
+    assert_eq!(
+        summary(&[], &[once]),
+        format!(
+            "Everything is synced; 1 callback, on its way since 2026-05-04T10:00:02Z, has failed and is tried again (shop: \
+             answered 401 Unauthorized); {compare}."
+        )
+    );
+}
+
+#[test]
 fn endpoints_that_are_not_configured_are_named_while_something_waits_for_them() {
     let removed = |waiting| Endpoint { is_configured: false, waiting, ..endpoint("active") };
     let messages = |endpoints: &[Endpoint]| -> Vec<String> {
@@ -276,14 +303,17 @@ fn the_summary_is_one_sentence_about_the_worst_or_about_all() {
     );
     assert_eq!(
         summary(&[], &[Endpoint { retrying: 1, ..one }]),
-        "Everything is synced; 1 callback has failed and is tried again; it waits since 2026-05-04T10:00:02Z."
+        "Everything is synced; 1 callback, on its way since 2026-05-04T10:00:02Z, has failed and is tried again (shop); \
+         `lumo-bridge delivery list --undelivered` says why."
     );
     for (retrying, words) in [(1, "1 of them has failed and is"), (2, "2 of them have failed and are")] {
+        let crm = Endpoint { name: "crm".to_owned(), waiting: 0, ..endpoint("active") };
+        let last_error = Some("answered 422 Unprocessable Entity".to_owned());
         assert_eq!(
-            summary(&[], &[Endpoint { retrying, ..endpoint("active") }]),
+            summary(&[], &[crm, Endpoint { retrying, last_error, ..endpoint("active") }]),
             format!(
                 "Everything is synced; 2 callbacks are on their way, the oldest since 2026-05-04T10:00:02Z; {words} tried \
-                 again."
+                 again (shop: answered 422 Unprocessable Entity); `lumo-bridge delivery list --undelivered` says why."
             )
         );
     }

@@ -1,0 +1,54 @@
+//! The one sentence for all that is wrong, or for what is still on its way.
+
+use super::{Finding, at};
+use crate::callback::says_unauthorized;
+use crate::deliver::trial::COMPARE_SECRET;
+use crate::view::Endpoint;
+
+/// The sentence; the worst finding comes first in `findings`.
+#[must_use]
+pub fn summary(findings: &[Finding], endpoints: &[Endpoint]) -> String {
+    if let Some(worst) = findings.first() {
+        return match findings.len() - 1 {
+            0 => format!("{}.", worst.message),
+            1 => format!("{}. There is 1 more finding.", worst.message),
+            more => format!("{}. There are {more} more findings.", worst.message),
+        };
+    }
+    let sum = |count: fn(&Endpoint) -> i64| endpoints.iter().map(count).sum::<i64>();
+    let (waiting, failed) = (sum(|endpoint| endpoint.waiting), sum(|endpoint| endpoint.retrying));
+    let failing = failing(endpoints);
+    match endpoints.iter().filter_map(|endpoint| endpoint.oldest_waiting_at).min() {
+        Some(oldest) if (waiting, failed) == (1, 1) => format!(
+            "Everything is synced; 1 callback, on its way since {}, has failed and is tried again{failing}.",
+            at(oldest)
+        ),
+        Some(oldest) if waiting == 1 => format!("Everything is synced; 1 callback is on its way since {}.", at(oldest)),
+        Some(oldest) => {
+            let tried_again = match failed {
+                0 => String::new(),
+                1 => format!("; 1 of them has failed and is tried again{failing}"),
+                _ => format!("; {failed} of them have failed and are tried again{failing}"),
+            };
+            let oldest = at(oldest);
+            format!(
+                "Everything is synced; {waiting} callbacks are on their way, the oldest since {oldest}{tried_again}."
+            )
+        }
+        None => "Everything is synced and delivered.".to_owned(),
+    }
+}
+
+/// Which endpoints callbacks have failed at, why as far as it is known, and what says more.
+fn failing(endpoints: &[Endpoint]) -> String {
+    let failing = || endpoints.iter().filter(|endpoint| endpoint.retrying > 0);
+    let names: Vec<String> = failing()
+        .map(|endpoint| match &endpoint.last_error {
+            Some(error) => format!("{}: {error}", endpoint.name),
+            None => endpoint.name.clone(),
+        })
+        .collect();
+    let is_refused = failing().filter_map(|endpoint| endpoint.last_error.as_deref()).any(says_unauthorized);
+    let hint = if is_refused { COMPARE_SECRET } else { "`lumo-bridge delivery list --undelivered` says why" };
+    format!(" ({}); {hint}", names.join("; "))
+}
