@@ -126,10 +126,11 @@ fn endpoints(all: &[Endpoint], now: DateTime<Utc>) -> Table {
     ]);
     for one in all {
         let dead = Cell::new(one.dead);
+        let since = if one.is_configured { one.since } else { one.removed_at };
         table.row([
             Cell::new(&one.name),
             state(one, now),
-            Cell::maybe(one.since.map(|since| ago(since, now))),
+            Cell::maybe(since.map(|since| ago(since, now))),
             Cell::new(one.waiting),
             Cell::maybe(one.oldest_waiting_at.map(|oldest| age(oldest, now))),
             if one.dead > 0 { dead.styled(RED) } else { dead },
@@ -262,6 +263,24 @@ mod tests {
                 "note: `block_number` is empty in all of the newest 1000 deposits, and nothing",
                 "      that Lumo lists looks like it; nothing has to be done unless you want the",
                 "      column",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_endpoint_is_removed_since_it_was_taken_out() {
+        let removed =
+            |name: &str, removed_at| Endpoint { name: name.to_owned(), is_configured: false, removed_at, ..shop() };
+        let endpoints = vec![removed("crm", before(8)), removed("erp", None), shop()];
+        let status = status(&Listing::ALL.map(done), Outcome::Complete, READING(), endpoints);
+        let shown = shown(&status);
+        assert_eq!(
+            shown[shown.len() - 4..],
+            [
+                "ENDPOINT  STATE    SINCE    WAITING  OLDEST  DEAD  LAST SUCCESS",
+                "crm       removed  8 s ago        0       -     0  5 s ago",
+                "erp       removed  -              0       -     0  5 s ago",
+                "shop      active   2 h ago        0       -     0  5 s ago",
             ]
         );
     }
