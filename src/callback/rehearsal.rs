@@ -8,7 +8,7 @@ use crate::callback::endpoint::Endpoint;
 use crate::callback::problem::{ConfigError, Problem};
 use crate::callback::request::{RequestError, render};
 use crate::chain::Chain;
-use crate::model::condition::Condition;
+use crate::model::condition::{Condition, Failure};
 use crate::model::event::EventType;
 use crate::model::sample;
 
@@ -17,12 +17,19 @@ use crate::model::sample;
 pub struct Misfit {
     /// Which of them failed, and how.
     pub problem: String,
+    /// What to write instead, where that can be told.
+    pub hint: Option<&'static str>,
     /// The event types for which it failed.
     pub events: Vec<EventType>,
 }
 
+const ABSENT: &str = "ask for what an event may not have with `x is defined` or `x | default(…)`";
+
 /// Longest time for all templates of an endpoint and all samples.
 const LONGEST_TRIAL: Duration = Duration::from_secs(10);
+
+/// What is wrong, and what to write instead.
+type Slip = (String, Option<&'static str>);
 
 impl Endpoint {
     /// Checks with samples that the templates stay within their time and memory limits. [`Endpoint::rehearse`] reports
@@ -51,17 +58,19 @@ impl Endpoint {
     /// is sent.
     #[must_use]
     pub fn rehearse(&self) -> Vec<Misfit> {
-        let mut found: BTreeMap<String, Vec<EventType>> = BTreeMap::new();
+        let mut found: BTreeMap<Slip, Vec<EventType>> = BTreeMap::new();
         for event in self.patterns().wanted() {
             let body = sample::body(event);
             for problem in self.when().map(|when| misjudged(when, &body)).unwrap_or_default() {
                 found.entry(problem).or_default().push(event);
             }
             if let Some(Err(error)) = self.http().map(|http| render(http, &body)) {
-                found.entry(Chain(&error).to_string()).or_default().push(event);
+                let problem = Chain(&error).to_string();
+                let hint = problem.ends_with("undefined value").then_some(ABSENT);
+                found.entry((problem, hint)).or_default().push(event);
             }
         }
-        found.into_iter().map(|(problem, events)| Misfit { problem, events }).collect()
+        found.into_iter().map(|((problem, hint), events)| Misfit { problem, hint, events }).collect()
     }
 }
 
@@ -93,16 +102,15 @@ impl Endpoint {
 }
 
 /// The members that `when` uses and the sample lacks. If there are none, why `when` cannot be evaluated.
-fn misjudged(when: &Condition, sample: &str) -> Vec<String> {
-    let lacking = match when.lacking(sample) {
-        Ok(lacking) => lacking,
-        Err(failure) => return vec![format!("`when`: {}", Chain(&failure))],
-    };
-    if lacking.is_empty() {
-        let failure = when.holds(sample).err();
-        return failure.map(|failure| format!("`when`: {}", Chain(&failure))).into_iter().collect();
+fn misjudged(when: &Condition, sample: &str) -> Vec<Slip> {
+    let slip = |failure: Failure| (format!("`when`: {}", Chain(&failure)), failure.hint());
+    match when.lacking(sample) {
+        Ok(lacking) if lacking.is_empty() => when.holds(sample).err().map(slip).into_iter().collect(),
+        Ok(lacking) => {
+            lacking.into_iter().map(|path| (format!("`when`: `{path}` is not there"), Some(ABSENT))).collect()
+        }
+        Err(failure) => vec![slip(failure)],
     }
-    lacking.into_iter().map(|path| format!("`when`: `{path}` is not there")).collect()
 }
 
 #[cfg(test)]
@@ -120,6 +128,7 @@ mod tests {
         });
         let expected = Misfit {
             problem: "`headers.x-amount`: the template failed in line 1: undefined value".to_owned(),
+            hint: Some(ABSENT),
             events: vec![EventType::WalletBlocked, EventType::WalletMissing],
         };
         assert_eq!(endpoint("https://x/{{ data.object.external_id }}", more).rehearse(), [expected]);
@@ -151,6 +160,7 @@ mod tests {
         });
         let misfit = |member: &str| Misfit {
             problem: format!("`when`: `data.object.{member}` is not there"),
+            hint: Some(ABSENT),
             events: vec![EventType::WalletBlocked],
         };
         assert_eq!(endpoint("https://x/", more).rehearse(), [misfit("amount"), misfit("status")]);
@@ -162,6 +172,7 @@ mod tests {
         let more = json!({ "events": ["deposit.created"], "when": "data.object.amount > '10'" });
         let expected = Misfit {
             problem: "`when`: a number and a text cannot be compared".to_owned(),
+            hint: Some("write a number without quotes, and a text in quotes"),
             events: vec![EventType::DepositCreated],
         };
         assert_eq!(endpoint("https://x/", more).rehearse(), [expected]);
@@ -186,5 +197,6 @@ mod tests {
         let more = json!({ "events": ["deposit.created"], "headers": { "X-A": "{{ stream }}\u{e9}" } });
         let [misfit] = endpoint("https://x/", more).rehearse().try_into().unwrap();
         assert!(misfit.problem.starts_with("`x-a` would have a value that no header can carry"), "{misfit:?}");
+        assert_eq!(misfit.hint, None, "the member is there");
     }
 }

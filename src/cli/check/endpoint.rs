@@ -30,8 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long before its end the last signing secret is worth a word.
 const ENDS_SOON: TimeDelta = TimeDelta::days(7);
 
-const ABSENT: &str = "ask for what an event may not have with `x is defined` or `x | default(…)`";
-
 /// Where no callback may go.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} is in a network that `callbacks.egress.deny` lists")]
@@ -119,9 +117,9 @@ fn standing(subject: &str, endpoint: &Endpoint, now: DateTime<Utc>) -> Vec<Findi
         let hint = format!("add the next one to `callbacks.endpoints.{}.secrets`", endpoint.name());
         findings.push(Finding::warn(subject, text).hint(hint));
     }
-    for Misfit { problem, events } in endpoint.rehearse() {
+    for Misfit { problem, hint, events } in endpoint.rehearse() {
         let events = events.iter().map(|event| event.as_str()).collect::<Vec<_>>().join(", ");
-        findings.push(Finding::fail(subject, format_args!("{problem}, with a sample of {events}")).hint(ABSENT));
+        findings.push(Finding::fail(subject, format_args!("{problem}, with a sample of {events}")).maybe_hint(hint));
     }
     findings
 }

@@ -32,6 +32,19 @@ pub enum Failure {
     NotIn(&'static str),
 }
 
+impl Failure {
+    /// What to write instead, where that can be told.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Incomparable("a number", "a text") | Self::Incomparable("a text", "a number") => {
+                Some("write a number without quotes, and a text in quotes")
+            }
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     None,
