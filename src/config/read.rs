@@ -70,7 +70,7 @@ fn parse(origin: &str, text: &str) -> Result<Table, Problem> {
             let place = Place::File { path: PathBuf::new(), line: Some(line) };
             Problem { place, ..Problem::new("", problem) }
         }
-        Unreadable::Malformed(message) => wording::syntax(&message),
+        Unreadable::Malformed(message) => wording::syntax(&message, text),
     })
 }
 

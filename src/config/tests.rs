@@ -1,5 +1,6 @@
 //! Loading, from samples to everything that can be wrong.
 
+mod cures;
 mod problems;
 mod samples;
 

@@ -72,11 +72,20 @@ fn mismatch(unexpected: &str, expected: &str) -> String {
 
 /// A file that is no YAML: the scanner ends its messages with `at byte 10 line 2 column 3`. Other messages quote what
 /// they found, which is left out.
-pub(super) fn syntax(message: &str) -> Problem {
+pub(super) fn syntax(message: &str, text: &str) -> Problem {
     let scanned = message.rsplit_once(" at byte ").and_then(|(what, place)| {
         let (_, line) = place.split_once(" line ")?;
-        Some((what, line.split(' ').next()?.parse().ok()?))
+        Some((what, line.split(' ').next()?.parse::<usize>().ok()?))
     });
+    let template = template(text);
+    // The scanner stops in the line of a template, or in the next; the reader of maps says no line.
+    let is_template =
+        |line: usize| scanned.map_or(message.contains("hash key"), |(_, at)| at == line || at == line + 1);
+    if let Some(line) = template.filter(|line| is_template(*line)) {
+        let text = "has a value that begins with `{{`, which YAML takes for a map; put it in quotes, for example \
+                    \"{{ data.object.id }}\"";
+        return Problem { place: Place::File { path: PathBuf::new(), line: Some(line) }, ..Problem::new("", text) };
+    }
     let Some((what, line)) = scanned else {
         return Problem::new(
             "",
@@ -102,4 +111,24 @@ pub(super) fn syntax(message: &str) -> Problem {
         |key| format!("has the key `{key}` twice; take one out"),
     );
     Problem { place: Place::File { path: PathBuf::new(), line: Some(line) }, ..Problem::new("", text) }
+}
+
+/// The first line in which a value begins with `{{` and is not in quotes. What is in a block of text is passed over.
+fn template(text: &str) -> Option<usize> {
+    let mut block = None;
+    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+        let indent = line.len() - line.trim_start().len();
+        if block.is_some_and(|key| indent > key) {
+            continue;
+        }
+        let is_block = line.rsplit_once(": ").is_some_and(|(_, value)| value.starts_with(['|', '>']));
+        block = is_block.then_some(indent);
+        let begins = |(before, _): (&str, &str)| {
+            before.trim_end().ends_with([':', '-', ',', '[']) && !before.contains(['#', '\'', '"'])
+        };
+        if line.split_once("{{").is_some_and(begins) {
+            return Some(number);
+        }
+    }
+    None
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Rules;
 use crate::callback::config::{EndpointConfig, Method, SinkConfig};
+use crate::model::condition::Condition;
 use crate::model::pattern::{PatternError, Patterns};
 use crate::model::sink::Statement;
 use crate::setting::Text;
@@ -40,6 +41,9 @@ impl Rules {
         match &endpoint.sink {
             Some(sink) => self.sink(&base, sink, endpoint),
             None => self.receiver(&base, endpoint),
+        }
+        if let Some(Err(error)) = endpoint.when.as_ref().map(|source| Condition::parse(source)) {
+            self.add(format!("{base}.when"), error.to_string());
         }
         for (header, value) in &endpoint.headers {
             self.header(&format!("{base}.headers.{header}"), header, value);

@@ -54,7 +54,7 @@ pub(super) fn parse(source: &str) -> Result<Expr, SyntaxError> {
     let failed = || refused("there is no thread to read the expression in");
     std::thread::scope(|scope| {
         let work = || {
-            let read = parse_expr(source).map_err(|error| syntax(&error))?;
+            let read = parse_expr(source).map_err(|error| syntax(&error, source))?;
             Reader { source, members: 0 }.expr(&read)
         };
         let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
@@ -62,9 +62,37 @@ pub(super) fn parse(source: &str) -> Result<Expr, SyntaxError> {
     })
 }
 
-fn syntax(error: &Error) -> SyntaxError {
+fn syntax(error: &Error, source: &str) -> SyntaxError {
     let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-    refused(format!("the expression is wrong: {detail}"))
+    refused(format!("the expression is wrong: {detail}; {}", cure(source)))
+}
+
+/// What to write instead: of what cannot be read, the usual slip if there is one.
+fn cure(source: &str) -> &'static str {
+    let mut quote = None;
+    let is_bare = |letter: &char| match quote {
+        Some(open) => {
+            if *letter == open {
+                quote = None;
+            }
+            false
+        }
+        None if matches!(letter, '\'' | '"') => {
+            quote = Some(*letter);
+            false
+        }
+        None => true,
+    };
+    let bare: String = source.chars().filter(is_bare).collect();
+    let is_assignment =
+        |three: &[u8]| matches!(three, [before, b'=', after] if !b"=!<>".contains(before) && *after != b'=');
+    if format!(" {bare} ").as_bytes().windows(3).any(is_assignment) {
+        "compare with `==`"
+    } else if bare.split_whitespace().any(|word| matches!(word, "AND" | "OR" | "NOT" | "&&" | "||")) {
+        "write `and`, `or` and `not`"
+    } else {
+        "write for example `data.object.amount >= 10`"
+    }
 }
 
 fn refused(problem: impl Into<String>) -> SyntaxError {

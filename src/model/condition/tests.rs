@@ -119,7 +119,12 @@ fn what_is_no_expression_is_refused_in_a_sentence() {
         ("data.object.amount >", "the expression is wrong: unexpected end of input, expected expression"),
         ("{{ type }}", "it is an expression, and no template: write it without `{{` and `}}`"),
         ("{'a': 1} == 2", "`{}` is not available"),
-        ("type == 'a' b", "the expression is wrong: "),
+        ("type == 'a' b", "the expression is wrong: unexpected input after expression; write for example `data."),
+        ("data.object.amount = 10", "the expression is wrong: unexpected input after expression; compare with `==`"),
+        (
+            "type == 'a=b' AND sequence > 1",
+            "the expression is wrong: unexpected input after expression; write `and`, `or` and `not`",
+        ),
         ("dta.object.amount > 1", "an event has no member `dta`; did you mean `data`?"),
         ("x > 1", "an event has no member `x`; there are id, type, "),
         ("data.object.amount + 1 > 2", "arithmetic is not available"),
