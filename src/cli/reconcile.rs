@@ -124,8 +124,9 @@ fn failed(error: ReconcileError) -> Failure {
 /// What the comparison came to, the most important first.
 fn summary(counts: &Counts, through: DateTime<Utc>, now: DateTime<Utc>) -> Vec<String> {
     let judged = format!("judged through {} ({})", rfc3339(through), ago(through, now));
-    let Counts { settled, bookings, newer, former, .. } = counts;
-    let compared = format!("settled deposits: {settled}, bookings: {bookings}");
+    let Counts { settled, bookings, newer, newer_bookings, former, former_bookings, .. } = counts;
+    let compared =
+        format!("settled deposits: {settled}, bookings: {bookings}{}", of_others(*newer_bookings, *former_bookings));
     let kinds = Kind::ALL.into_iter().filter(|kind| counts.of(*kind) > 0);
     let kinds: Vec<String> = kinds.map(|kind| format!("{} {}", words(kind), counts.of(kind))).collect();
     let mut lines = vec![match kinds.as_slice() {
@@ -141,6 +142,18 @@ fn summary(counts: &Counts, through: DateTime<Utc>, now: DateTime<Utc>) -> Vec<S
     lines
 }
 
+/// How many of the bookings are about deposits that were not judged, so that the numbers of both sides can be compared.
+fn of_others(newer: u64, former: u64) -> String {
+    let newer = match newer {
+        0 => None,
+        1 => Some("1 of a newer deposit".to_owned()),
+        _ => Some(format!("{newer} of newer deposits")),
+    };
+    let former = (former > 0).then(|| format!("{former} of a former company"));
+    let others: Vec<String> = newer.into_iter().chain(former).collect();
+    if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) }
+}
+
 const fn words(kind: Kind) -> &'static str {
     match kind {
         Kind::NotBooked => "settled and not booked",
@@ -148,5 +161,29 @@ const fn words(kind: Kind) -> &'static str {
         Kind::NotSettled => "booked and not settled",
         Kind::OtherAmount => "booked with another amount",
         Kind::Unreadable => "not comparable",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bookings_of_what_was_not_judged_are_set_apart() {
+        let now = "2026-05-04T10:11:12Z".parse().unwrap();
+        let said = |bookings, newer, former| {
+            let mut counts = Counts::default();
+            (counts.settled, counts.bookings) = (1, bookings);
+            (counts.newer_bookings, counts.former_bookings) = (newer, former);
+            summary(&counts, now, now).remove(0)
+        };
+        for (said, bookings) in [
+            (said(1, 0, 0), "1"),
+            (said(2, 1, 0), "2 (1 of a newer deposit)"),
+            (said(9, 5, 3), "9 (5 of newer deposits, 3 of a former company)"),
+        ] {
+            let judged = "judged through 2026-05-04T10:11:12Z (just now)";
+            assert_eq!(said, format!("nothing differs; settled deposits: 1, bookings: {bookings}; {judged}"));
+        }
     }
 }

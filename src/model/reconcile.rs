@@ -124,8 +124,12 @@ pub struct Counts {
     pub bookings: u64,
     /// Deposits that were not judged because they are too new.
     pub newer: u64,
+    /// Rows of the statement that are about those.
+    pub newer_bookings: u64,
     /// Deposits of a former company that are booked; they were not judged either.
     pub former: u64,
+    /// Rows of the statement that are about those.
+    pub former_bookings: u64,
     differences: [u64; Kind::ALL.len()],
 }
 
@@ -316,10 +320,12 @@ impl Merge {
         let is_settled = match self.rule.standing(&deposit) {
             Standing::Newer => {
                 self.counts.newer += 1;
+                self.counts.newer_bookings += booked.map_or(0, |booked| booked.bookings);
                 return None;
             }
             Standing::Former => {
                 self.counts.former += u64::from(booked.is_some());
+                self.counts.former_bookings += booked.map_or(0, |booked| booked.bookings);
                 return None;
             }
             Standing::Settled => true,

@@ -129,14 +129,15 @@ fn what_is_newer_than_the_tables_are_complete_is_not_judged() {
         said(&deposits, &[booking("b", "7")]),
         ["c", "e", "g"].map(|id| format!("not_booked {id} 0: settled, not booked"))
     );
-    assert_eq!(compared(&deposits, &[]).unwrap().1.newer, 4);
+    let (_, counts) = compared(&deposits, &[booking("b", "7"), booking("b", "7"), booking("c", "1")]).unwrap();
+    assert_eq!((counts.newer, counts.newer_bookings, counts.bookings), (4, 2, 3));
 }
 
 #[test]
 fn rows_of_a_former_company_are_left_out() {
     let former = |id: &str| Deposit { is_former: true, ..deposit(id, "done", "1") };
     let (found, counts) = compared(&[former("a"), former("b")], &[booking("b", "7")]).unwrap();
-    assert_eq!((found, counts.former, counts.settled), (vec![], 1, 0));
+    assert_eq!((found, counts.former, counts.former_bookings, counts.settled), (vec![], 1, 1, 0));
 }
 
 #[test]
