@@ -11,6 +11,8 @@ use crate::store::{Error, Store};
 
 /// How often to look whether something has happened.
 pub(super) const LOOK: Duration = Duration::from_millis(250);
+/// How far is indented what does not fit into the line of an event: the time stands alone.
+pub(super) const INDENT: usize = "18:30:02  ".len();
 /// Events that are read at a time.
 const AT_ONCE: u64 = 500;
 

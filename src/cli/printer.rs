@@ -12,9 +12,9 @@ use console::Term;
 use serde::Serialize;
 
 use super::fields::Fields;
-use super::safe;
 use super::style::{BOLD, CYAN, RED};
 use super::table::Table;
+use super::{safe, text};
 
 /// What is said once below tables that do not fit.
 pub(super) const CUT: &str = "columns are cut; `--json` shows all";
@@ -50,6 +50,14 @@ impl Printer {
     /// A line of data. What came from elsewhere must have gone through [`safe`].
     pub(super) fn line(&self, text: impl AsRef<str>) {
         self.write(anstream::stdout(), format_args!("{}\n", text.as_ref()));
+    }
+
+    /// A line of data that may be long: on a terminal it is broken between words, and what is below its beginning is indented.
+    pub(super) fn hanging(&self, text: &str, indent: usize) {
+        match self.width() {
+            Some(width) => text::hanging(text, width, indent).iter().for_each(|line| self.line(line)),
+            None => self.line(text),
+        }
     }
 
     fn write(&self, mut stream: impl Write, text: fmt::Arguments<'_>) {
@@ -116,27 +124,58 @@ impl Printer {
     /// A line of words.
     pub(super) fn say(&self, text: impl AsRef<str>) {
         if !self.quiet {
-            raise(text.as_ref());
+            raise("", text.as_ref());
         }
     }
 
     /// What went wrong.
     pub(super) fn error(&self, text: &str) {
-        raise(&format!("{RED}{BOLD}error{BOLD:#}{RED:#}: {}", safe::lines(text)));
+        raise(&format!("{RED}{BOLD}error{BOLD:#}{RED:#}: "), &safe::lines(text));
     }
 
     /// What to do about it.
     pub(super) fn hint(&self, text: &str) {
-        raise(&format!("{CYAN}hint{CYAN:#}: {}", safe::lines(text)));
+        raise(&format!("{CYAN}hint{CYAN:#}: "), &safe::lines(text));
     }
 }
 
-/// Words that nobody reads are no reason to stop working.
-fn raise(text: &str) {
+/// Words on standard error behind a mark. Those that nobody reads are no reason to stop working.
+fn raise(mark: &str, words: &str) {
+    let width = Term::stderr().size_checked().map(|(_, columns)| usize::from(columns));
+    let text = words_in(width.filter(|_| std::io::stderr().is_terminal()), mark, words);
     writeln!(anstream::stderr(), "{text}").ok();
+}
+
+/// The words behind the mark, each of their lines broken between words where there is a width.
+fn words_in(width: Option<usize>, mark: &str, words: &str) -> String {
+    let Some(width) = width else { return format!("{mark}{words}") };
+    let indent = console::measure_text_width(mark);
+    let lines = format!("{mark}{words}");
+    let broken = lines.lines().map(|line| match text::hanging(line, width, indent) {
+        broken if broken.len() > 1 => broken.join("\n"),
+        _ => line.to_owned(),
+    });
+    broken.collect::<Vec<_>>().join("\n")
 }
 
 /// Whether data is read by a person.
 fn stdout_is_terminal() -> bool {
     std::io::stdout().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_broken_between_words_on_a_terminal() {
+        let problem =
+            "endpoint shop did not accept the test: answered 500 Internal Server Error, after a long time\nsecond";
+        assert_eq!(words_in(None, "error: ", problem), format!("error: {problem}"));
+        assert_eq!(
+            words_in(Some(80), "error: ", problem),
+            "error: endpoint shop did not accept the test: answered 500 Internal Server\n       \
+             Error, after a long time\nsecond"
+        );
+    }
 }

@@ -24,21 +24,40 @@ pub(super) fn pad(text: &str, width: usize) -> String {
 }
 
 /// The text in lines of at most `width` columns, broken between words; a longer word has a line of its own. Spaces within a
-/// line stay as they are.
+/// line stay as they are, and styles take no room.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    broken(text, width, width)
+}
+
+/// As [`wrap`], with all lines but the first indented.
+pub(super) fn hanging(text: &str, width: usize, indent: usize) -> Vec<String> {
+    let lines = broken(text, width, width.saturating_sub(indent));
+    let line = |(at, line): (usize, String)| if at == 0 { line } else { format!("{:indent$}{line}", "") };
+    lines.into_iter().enumerate().map(line).collect()
+}
+
+/// The lines of a text, of which the first has room for `first` columns, and the others for `rest`.
+fn broken(text: &str, first: usize, rest: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
+    if text.is_empty() {
+        return lines;
+    }
     for word in text.split(' ') {
-        match lines.last_mut().filter(|line| line.width() + 1 + word.width() <= width) {
-            Some(line) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            // Where a line is broken, none are left.
-            None if word.is_empty() => {}
-            None => lines.push(word.to_owned()),
+        let width = if lines.len() > 1 { rest } else { first };
+        let has_room = |line: &&mut String| shown_width(line) + 1 + shown_width(word) <= width;
+        if let Some(line) = lines.last_mut().filter(has_room) {
+            line.push(' ');
+            line.push_str(word);
+        } else if !word.is_empty() || lines.is_empty() {
+            // Where a line is broken, no spaces are left.
+            lines.push(word.to_owned());
         }
     }
     lines.iter().map(|line| line.trim_end_matches(' ').to_owned()).collect()
+}
+
+fn shown_width(text: &str) -> usize {
+    anstream::adapter::strip_str(text).to_string().width()
 }
 
 #[cfg(test)]
@@ -51,6 +70,16 @@ mod tests {
         assert_eq!(wrap("漢字 漢字 averylongword x", 9), ["漢字 漢字", "averylongword", "x"]);
         assert_eq!(wrap("", 7), Vec::<String>::new());
         assert_eq!(wrap("a  b   c d", 5), ["a  b", "c d"], "spaces stay, but for those where it is broken");
+    }
+
+    #[test]
+    fn what_does_not_fit_hangs_below() {
+        let text = "  hint: repair  the receiver";
+        assert_eq!(hanging(text, 17, 8), ["  hint: repair", "        the", "        receiver"]);
+        assert_eq!(hanging(text, 80, 8), [text], "spaces before it stay");
+        let styled = "\u{1b}[31mone two\u{1b}[0m three";
+        assert_eq!(hanging(styled, 13, 2), [styled], "styles take no room");
+        assert_eq!(hanging("", 13, 2), Vec::<String>::new());
     }
 
     #[test]

@@ -19,6 +19,9 @@ use crate::view::Embedded;
 /// What to do where the port is taken.
 const TAKEN: &str = "another process listens there; choose another port with `--port`";
 
+/// How far is indented what does not fit into the line of a callback: the time stands alone.
+const INDENT: usize = "18:30:02.123  ".len();
+
 /// Where to listen, and what to show.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -122,12 +125,13 @@ fn print(context: &Context, received: &Received, with_body: bool) {
     let sequence = received.sequence.map(|sequence| format!(" #{sequence}")).unwrap_or_default();
     let attempt = received.attempt.map(|attempt| format!("  attempt {attempt}")).unwrap_or_default();
     let reason = received.header("lumo-reason").map(|reason| format!(", {}", safe::text(reason))).unwrap_or_default();
-    printer.line(format!(
+    let line = format!(
         "{DIM}{}{DIM:#}  {BOLD}{:<22}{BOLD:#}  {}{sequence}  {verdict}{DIM}{attempt}{reason}{DIM:#}",
         received.at.format("%H:%M:%S%.3f"),
         or_dash(received.event_type.as_deref()),
         or_dash(received.stream.as_deref()),
-    ));
+    );
+    printer.hanging(&line, INDENT);
     if with_body {
         printer.line(format!("  {}", safe::lines(&String::from_utf8_lossy(&received.body))));
     }

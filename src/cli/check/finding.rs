@@ -8,6 +8,11 @@ use crate::cli::printer::Printer;
 use crate::cli::safe;
 use crate::cli::style::{BOLD, CYAN, GREEN, RED, YELLOW};
 
+/// How far is indented what does not fit into the line of a finding: below its text where signs are shown.
+const INDENT: usize = 2;
+/// The same of a hint.
+const HINT_INDENT: usize = "  hint: ".len();
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Level {
@@ -96,9 +101,10 @@ impl<'a> Report<'a> {
         };
         let mark = if self.printer.shows_colour() { format!("{style}{sign}{style:#}") } else { format!("{word:<4}") };
         let Finding { subject, message, hint, .. } = finding;
-        self.printer.line(format!("{mark} {BOLD}{}{BOLD:#}: {}", safe::text(subject), safe::text(message)));
+        let line = format!("{mark} {BOLD}{}{BOLD:#}: {}", safe::text(subject), safe::text(message));
+        self.printer.hanging(&line, INDENT);
         if let Some(hint) = hint {
-            self.printer.line(format!("  {CYAN}hint{CYAN:#}: {}", safe::text(hint)));
+            self.printer.hanging(&format!("  {CYAN}hint{CYAN:#}: {}", safe::text(hint)), HINT_INDENT);
         }
     }
 }

@@ -7,7 +7,7 @@ use lumo_bridge_entity::event;
 use crate::app;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::news::{LOOK, News, line};
+use crate::cli::news::{INDENT, LOOK, News, line};
 use crate::cli::safe;
 use crate::model::id::ExternalId;
 use crate::setting::Span;
@@ -88,7 +88,7 @@ async fn show(
                 let body = Some(Embedded::new(&event.body));
                 printer.record(&Event { body, ..Event::brief(&event) })?;
             } else {
-                printer.line(line(&event));
+                printer.hanging(&line(&event), INDENT);
             }
         }
     }

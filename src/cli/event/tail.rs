@@ -13,7 +13,7 @@ use crate::cli::context::Context;
 use crate::cli::event::patterns;
 use crate::cli::failure::Failure;
 use crate::cli::filter::User;
-use crate::cli::news::{LOOK, News, line};
+use crate::cli::news::{INDENT, LOOK, News, line};
 use crate::cli::safe;
 use crate::cli::style::{GREEN, RED};
 use crate::config::Config;
@@ -151,7 +151,7 @@ async fn follow(
                 printer.record(&Line { event, forwarded })?;
             } else {
                 let words = forwarded.map(|forwarded| format!("  {}", forwarded.words())).unwrap_or_default();
-                printer.line(format!("{}{words}", line(event)));
+                printer.hanging(&format!("{}{words}", line(event)), INDENT);
             }
         }
     }

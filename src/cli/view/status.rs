@@ -77,11 +77,7 @@ fn hint(finding: &Finding) -> Vec<String> {
 
 /// The text after a mark, and below the mark's end what does not fit on the line.
 fn indented(mark: &str, message: &str) -> Vec<String> {
-    let width = console::measure_text_width(mark);
-    let broken = text::wrap(&safe::text(message), COLUMNS - width);
-    let line =
-        |(at, line): (usize, &String)| if at == 0 { format!("{mark}{line}") } else { format!("{:width$}{line}", "") };
-    broken.iter().enumerate().map(line).collect()
+    text::hanging(&format!("{mark}{}", safe::text(message)), COLUMNS, console::measure_text_width(mark))
 }
 
 fn listings(all: &[Standing], now: DateTime<Utc>) -> Table {
