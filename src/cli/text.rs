@@ -56,7 +56,8 @@ fn broken(text: &str, first: usize, rest: usize) -> Vec<String> {
     lines.iter().map(|line| line.trim_end_matches(' ').to_owned()).collect()
 }
 
-fn shown_width(text: &str) -> usize {
+/// How many columns a terminal takes for it; styles take none.
+pub(super) fn shown_width(text: &str) -> usize {
     anstream::adapter::strip_str(text).to_string().width()
 }
 

@@ -12,11 +12,17 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::sync::{Report, Tally};
 
-/// Columns for a user, and for what is told of them; with the rest of a line they fit into 100.
+/// Columns for a user, and for what is told of them.
 const USER: usize = 14;
 const WHAT: usize = 24;
-/// Columns for a sentence about the world.
+/// Columns that lines about callbacks need with these; where there are fewer, they say the same in fewer words.
+const WIDE: usize = 106;
+/// Columns for a user, and for what is told of them, where there are fewer.
+const NARROW_USER: usize = 11;
+const NARROW_WHAT: usize = 11;
+/// Columns for a sentence about the world, and for what stands before it.
 const SENTENCE: usize = 78;
+const BEFORE_SENTENCE: usize = "  18:30:02 upstream  ".len();
 
 /// Differing values that are shown.
 const DIFFERENCES: usize = 20;
@@ -61,7 +67,8 @@ impl Show {
 
     /// Something happened upstream.
     pub(super) fn change(&self, step: &Step) {
-        let sentence = text::fit(&safe::text(&step.to_string()), SENTENCE);
+        let room = self.printer.width().map_or(SENTENCE, |width| width.saturating_sub(BEFORE_SENTENCE));
+        let sentence = text::fit(&safe::text(&step.to_string()), SENTENCE.min(room));
         self.line(format!("  {DIM}{} upstream  {sentence}{DIM:#}", clock_time(Clock::system().now())));
     }
 
@@ -73,34 +80,7 @@ impl Show {
 
     /// A callback arrived.
     pub(super) fn callback(&self, callback: &Received) {
-        let json: serde_json::Value = serde_json::from_slice(&callback.body).unwrap_or_default();
-        let object = &json["data"]["object"];
-        let field =
-            |name: &str| object[name].as_str().map(|value| text::fit(&safe::text(value), WHAT)).unwrap_or_default();
-        let user = field("external_id");
-        let what = match object["kind"].as_str() {
-            Some("deposit") if json["type"] == "deposit.created" || json["type"] == "deposit.settled" => {
-                format!("{} {}", field("amount"), field("currency"))
-            }
-            Some("deposit") => field("status"),
-            _ if object["is_blocked"] == true => field("block_reason"),
-            _ => String::new(),
-        };
-        let kind = callback.event_type.as_deref().unwrap_or("?");
-        let sequence = callback.sequence.unwrap_or_default();
-        let attempt = callback.attempt.unwrap_or(1);
-        let user = text::pad(&text::fit(&user, USER), USER);
-        let what = text::pad(&what, WHAT);
-        let outcome = if callback.succeeded() {
-            let again = if attempt > 1 { format!(", try {attempt}") } else { String::new() };
-            good(&format!("✓ {}{again}", callback.verdict))
-        } else {
-            warn(&format!("✗ {}, will retry", callback.answered))
-        };
-        self.line(format!(
-            "  {} {CYAN}callback{CYAN:#}  {BOLD}{kind:<22}{BOLD:#} {user} {what} {DIM}#{sequence:<3}{DIM:#} {outcome}",
-            clock_time(callback.at)
-        ));
+        self.line(callback_line(callback, self.printer.width()));
     }
 
     pub(super) fn summary(&self, verdict: &Verdict) -> anyhow::Result<()> {
@@ -160,6 +140,49 @@ impl Show {
     }
 }
 
+/// The line about a callback, where there are so many columns; as many as it takes if that is not known.
+fn callback_line(callback: &Received, room: Option<usize>) -> String {
+    let json: serde_json::Value = serde_json::from_slice(&callback.body).unwrap_or_default();
+    let object = &json["data"]["object"];
+    let field = |name: &str| object[name].as_str().map(|value| safe::text(value).into_owned()).unwrap_or_default();
+    let (what, more) = match object["kind"].as_str() {
+        Some("deposit") if json["type"] == "deposit.created" || json["type"] == "deposit.settled" => {
+            (field("amount"), format!(" {}", field("currency")))
+        }
+        Some("deposit") => (field("status"), String::new()),
+        _ if object["is_blocked"] == true => (field("block_reason"), String::new()),
+        _ => (String::new(), String::new()),
+    };
+    let kind = callback.event_type.as_deref().unwrap_or("?");
+    let sequence = callback.sequence.unwrap_or_default();
+    let attempt = callback.attempt.unwrap_or(1);
+    let (time, user) = (clock_time(callback.at), field("external_id"));
+    let narrow = room.filter(|room| *room < WIDE);
+    let outcome = match (callback.succeeded(), narrow.is_some()) {
+        (true, true) if attempt > 1 => format!("✓ try {attempt}"),
+        (true, false) if attempt > 1 => format!("✓ {}, try {attempt}", callback.verdict),
+        (true, _) => format!("✓ {}", callback.verdict),
+        (false, true) => format!("✗ {}, retry", callback.answered),
+        (false, false) => format!("✗ {}, will retry", callback.answered),
+    };
+    let told = if callback.succeeded() { good(&outcome) } else { warn(&outcome) };
+    let Some(room) = narrow else {
+        let user = text::pad(&text::fit(&user, USER), USER);
+        let what = text::pad(&format!("{}{more}", text::fit(&what, WHAT)), WHAT);
+        return format!(
+            "  {time} {CYAN}callback{CYAN:#}  {BOLD}{kind:<22}{BOLD:#} {user} {what} {DIM}#{sequence:<3}{DIM:#} {told}"
+        );
+    };
+    let user = text::pad(&text::fit(&user, NARROW_USER), NARROW_USER);
+    let others = text::shown_width(&format!("  {time} callback {kind:<22} {user}  #{sequence} {outcome}"));
+    let left = room.saturating_sub(others);
+    let whole = format!("{what}{more}");
+    // The upstream's line has said the currency.
+    let what = if text::shown_width(&whole) <= left { whole } else { text::fit(&what, left) };
+    let what = text::pad(&what, NARROW_WHAT.min(left));
+    format!("  {time} {CYAN}callback{CYAN:#} {BOLD}{kind:<22}{BOLD:#} {user} {what} {DIM}#{sequence}{DIM:#} {told}")
+}
+
 /// What the receiver has credited.
 fn credited_sentence(Verdict { credited, credited_usdt, .. }: &Verdict) -> String {
     let Some(usdt) = credited_usdt else { return "credited no deposit, as none was settled".to_owned() };
@@ -209,6 +232,60 @@ mod tests {
         assert_eq!(said(1, "3"), "credited 1 deposit, 3 USDT: each once, on deposit.settled");
         assert_eq!(said(0, ""), "credited no deposit, as none was settled");
         assert!(said(9_999, "99999999999.123456").len() + 2 <= 80);
+    }
+
+    fn received(kind: &str, sequence: u64, (attempt, answered): (u32, u16), object: &serde_json::Value) -> Received {
+        Received {
+            at: "2026-05-04T09:06:35Z".parse().unwrap(),
+            path: "/hooks/lumo".to_owned(),
+            query: String::new(),
+            headers: Vec::new(),
+            id: None,
+            attempt: Some(attempt),
+            event_type: Some(kind.to_owned()),
+            stream: None,
+            sequence: Some(sequence),
+            body: serde_json::json!({ "type": kind, "data": { "object": object } }).to_string().into_bytes(),
+            verdict: lumo_simulator::Verdict::Verified,
+            answered,
+        }
+    }
+
+    #[test]
+    fn a_callback_is_a_line_of_eighty_columns() {
+        let deposit = |amount: &str| {
+            serde_json::json!({
+                "kind": "deposit", "external_id": "user-000151", "amount": amount, "currency": "USDT", "status": "confirmed",
+            })
+        };
+        let all = [
+            received("deposit.created", 1, (1, 204), &deposit("17.787")),
+            received("deposit.created", 12, (1, 204), &deposit("1336162.163565")),
+            received("deposit.status_changed", 2, (1, 503), &deposit("17.787")),
+            received("deposit.status_changed", 2, (2, 204), &deposit("17.787")),
+        ];
+        let shown = |room| {
+            let line = |one| anstream::adapter::strip_str(&callback_line(one, room)).to_string();
+            all.iter().map(line).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            shown(Some(80)),
+            [
+                "  09:06:35 callback deposit.created        user-000151 17.787 USDT #1 ✓ verified",
+                "  09:06:35 callback deposit.created        user-000151 1336162.1… #12 ✓ verified",
+                "  09:06:35 callback deposit.status_changed user-000151 confirmed #2 ✗ 503, retry",
+                "  09:06:35 callback deposit.status_changed user-000151 confirmed   #2 ✓ try 2",
+            ]
+        );
+        assert!(shown(Some(80)).iter().all(|line| line.chars().count() <= 80));
+        assert_eq!(shown(None), shown(Some(WIDE)));
+        assert_eq!(
+            shown(None)[1..3],
+            [
+                "  09:06:35 callback  deposit.created        user-000151    1336162.163565 USDT      #12  ✓ verified",
+                "  09:06:35 callback  deposit.status_changed user-000151    confirmed                #2   ✗ 503, will retry",
+            ]
+        );
     }
 
     #[test]
