@@ -264,6 +264,23 @@ mod tests {
     }
 
     #[test]
+    fn callbacks_that_fail_say_where_and_what_says_more() {
+        let last_error = Some("answered 422 Unprocessable Entity".to_owned());
+        let failing = Endpoint { waiting: 16, retrying: 16, oldest_waiting_at: before(90), last_error, ..shop() };
+        let status = status(&Listing::ALL.map(done), Outcome::Complete, READING(), vec![failing]);
+        assert_eq!(
+            shown(&status)[..5],
+            [
+                "Everything is synced; 16 callbacks are on their way, the oldest since",
+                "2026-05-04T10:09:42Z; 16 of them have failed and are tried again (shop: answered",
+                "422 Unprocessable Entity); `lumo-bridge delivery list --undelivered` says why.",
+                "",
+                "A daemon reads the lists; its lease is renewed until 10:11:23.",
+            ]
+        );
+    }
+
+    #[test]
     fn an_endpoint_is_removed_since_it_was_taken_out() {
         let removed =
             |name: &str, removed_at| Endpoint { name: name.to_owned(), is_configured: false, removed_at, ..shop() };

@@ -12,8 +12,8 @@ fn a_template_outside_quotes_is_told_with_its_line() {
         (10, format!("{SHOP}{block}      headers: {{ X-Id: {{{{ id }}}} }}\n")),
     ] {
         let expected = format!(
-            "bridge.yaml:{line}: has a value that begins with `{{{{`, which YAML takes for a map; put it in quotes, for example \
-             \"{{{{ data.object.id }}}}\""
+            "bridge.yaml:{line}: has a value that begins with `{{{{`, which YAML takes for a map; put it in quotes, for \
+             example \"{{{{ data.object.id }}}}\""
         );
         assert_eq!(problems(&text, &[]), [expected], "{text}");
     }
