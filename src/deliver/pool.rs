@@ -40,6 +40,10 @@ const LOCK_POLL: Duration = Duration::from_secs(5);
 /// The pause per endpoint that this process leads, before it claims another one: so endpoints spread over the
 /// processes.
 const YIELD_DELAY: Duration = Duration::from_millis(50);
+/// How long no live process must have had the settings of an endpoint that are in the table, before this one's count
+/// again: the one that has them may be about to start again.
+const RECLAIM_AFTER: Duration = Duration::from_secs(20);
+
 /// Delivers to the endpoints of a configuration.
 pub struct Pool {
     store: Store,
@@ -86,6 +90,7 @@ impl Pool {
             dispatchers: JoinSet::new(),
             rivals: Rivals::new(self.process),
             free_since: HashMap::new(),
+            orphaned_since: HashMap::new(),
             all_down: AllDown::default(),
             beat: 0,
             beat_at: Instant::now(),
@@ -119,6 +124,8 @@ struct PoolRun<'a> {
     rivals: Rivals,
     /// Since when endpoints are known to have no leader.
     free_since: HashMap<EndpointName, Instant>,
+    /// Since when no live process has the settings of endpoints that are in the table.
+    orphaned_since: HashMap<EndpointName, Instant>,
     all_down: AllDown,
     beat: i64,
     /// When the last heartbeat that was written began.
@@ -230,6 +237,7 @@ impl PoolRun<'_> {
         if !gone.is_empty() {
             store.forget_processes(&gone).await?;
         }
+        self.reclaim(&rows, &processes).await?;
         for row in free {
             let Some(endpoint) = self.endpoint(&row.name).map(Arc::clone) else { continue };
             match self.rivals.duty(&row, endpoint.fingerprint(), &processes, &dead, Instant::now()) {
@@ -240,6 +248,29 @@ impl PoolRun<'_> {
         }
         for removed in store.remove_endpoints(self.pool.process, self.pool.clock.now()).await? {
             tracing::warn!(endpoint = %removed, "endpoint is in no configuration any more; what is for it is held");
+        }
+        Ok(())
+    }
+
+    /// Has the settings of this process count again for endpoints whose settings were those of a process that is gone.
+    async fn reclaim(&mut self, rows: &[endpoint::Model], processes: &[process::Model]) -> Result<(), Error> {
+        let now = Instant::now();
+        let is_orphaned = |row: &&endpoint::Model| {
+            let own = self.endpoint(&row.name);
+            own.is_some_and(|own| self.rivals.is_orphaned(row, own.fingerprint(), processes, now))
+        };
+        let orphaned: Vec<endpoint::Model> = rows.iter().filter(is_orphaned).cloned().collect();
+        self.orphaned_since.retain(|name, _| orphaned.iter().any(|row| row.name == *name));
+        let mut due = orphaned;
+        due.retain(|row| now - *self.orphaned_since.entry(row.name.clone()).or_insert(now) >= RECLAIM_AFTER);
+        if due.is_empty() {
+            return Ok(());
+        }
+        for endpoint in self.pool.store.reclaim_endpoints(&due).await? {
+            tracing::warn!(
+                %endpoint,
+                "the process whose settings of this endpoint counted is gone; those of this process count again"
+            );
         }
         Ok(())
     }

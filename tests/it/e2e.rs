@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::database::{Database, on_each_database};
 use crate::generated::assert_published;
-use crate::world::{Announced, PATIENCE, Stage, awkward_changes, eventually, is_first_page, random_changes, seed};
+use crate::world::{Announced, PATIENCE, Stage, awkward_changes, eventually, page, random_changes, seed};
 
 on_each_database!(
     the_tables_equal_the_world_and_every_change_is_told_once,
@@ -106,7 +106,7 @@ fn listed(request: &Received, are_blocked: bool) -> Answer {
     };
     let wallets: Vec<String> = REASONS.iter().enumerate().map(wallet).collect();
     let page = |wallets: &[String]| {
-        let listed = if is_first_page(request) { wallets.join(",") } else { String::new() };
+        let listed = page(request, wallets.to_vec()).join(",");
         format!(r#"{{"wallets":[{listed}],"total":{}}}"#, wallets.len())
     };
     let body = match request.path.as_str() {

@@ -7,7 +7,7 @@ use lumo_simulator::{Answer, Received, Verdict, World};
 use serde_json::{Value, json};
 
 use crate::database::{Database, on_each_database};
-use crate::world::{Announced, PATIENCE, Stage, seed};
+use crate::world::{Announced, PATIENCE, Stage, eventually, seed};
 
 on_each_database!(
     what_waits_for_a_removed_endpoint_is_held_and_goes_out_in_order_once_it_is_put_back,
@@ -15,6 +15,8 @@ on_each_database!(
     a_renamed_endpoint_is_a_new_one_and_what_waited_for_the_old_one_can_be_given_up,
     what_commands_publish_before_any_daemon_has_run_is_delivered_by_the_first,
 );
+
+const RECLAIMED: &str = "those of this process count again";
 
 const OTHER_SECRET: &str = "whsec_YW5vdGhlciBzZWNyZXQgdGhhdCBub2JvZHkga25vd3M=";
 
@@ -189,4 +191,24 @@ async fn what_commands_publish_before_any_daemon_has_run_is_delivered_by_the_fir
     stage.until_delivered().await;
     stage.assert_told_once_and_in_order(&Announced::default()).await;
     bridge.stop().await;
+}
+
+/// As where a new version is rolled out beside the old one, and taken back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_endpoint_wants_is_decided_anew_once_the_process_that_decided_is_gone() {
+    let world = World::new(seed());
+    world.add_wallet("user");
+    let mut stage = Stage::new(Database::postgres().await, world.clone()).await;
+    let mut first = stage.daemon();
+    stage.until_imported().await;
+    stage.settings.set("callbacks.endpoints.shop.events", json!(["deposit.settled"]));
+    let second = stage.daemon();
+    let narrow = "endpoint = 'shop' AND through_seq IS NULL";
+    eventually!(PATIENCE, "the second one decides", stage.database.count("lumo_subscriptions", narrow).await == 1);
+    second.stop().await;
+
+    first.until_logged(RECLAIMED, PATIENCE).await;
+    world.add_deposit_for("user", "1").expect("a deposit");
+    until_told(&stage, "shop", 1).await;
+    first.stop().await;
 }

@@ -65,9 +65,13 @@ pub(crate) fn not_run(what: &str) {
     }
 }
 
-/// Whether a request for a list asks for its first page, where a receiver stands in for Lumo.
-pub(crate) fn is_first_page(request: &Received) -> bool {
-    request.query.split('&').filter_map(|part| part.strip_prefix("offset=")).all(|offset| offset == "0")
+/// What a request for a list gets, where a receiver stands in for Lumo.
+pub(crate) fn page<T>(request: &Received, all: Vec<T>) -> Vec<T> {
+    let number = |name: &str, or: usize| {
+        let value = request.query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+        value.map_or(or, |text| text.parse().expect("a number"))
+    };
+    all.into_iter().skip(number("offset", 0)).take(number("limit", usize::MAX)).collect()
 }
 
 /// Everything around the bridge.

@@ -102,6 +102,17 @@ impl Rivals {
         row.fingerprint != fingerprint && self.have(row, processes, now)
     }
 
+    /// Whether the settings in the table are not those of this process, and no live process has them any more.
+    pub(in crate::deliver) fn is_orphaned(
+        &self,
+        row: &endpoint::Model,
+        fingerprint: i64,
+        processes: &[process::Model],
+        now: Instant,
+    ) -> bool {
+        row.removed_at.is_none() && row.fingerprint != fingerprint && !self.have(row, processes, now)
+    }
+
     /// Whether another live process has the endpoint with the settings in the table.
     fn have(&self, row: &endpoint::Model, processes: &[process::Model], now: Instant) -> bool {
         let has = |text: &str| {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lumo_bridge_entity::endpoint;
 use rand::RngExt;
 
 use super::Situation;
@@ -56,7 +57,8 @@ impl World {
         process.rivals.observe(&processes, now.instant);
         let dead: Vec<i64> = self.processes.iter().filter(|other| !other.is_alive).map(|other| other.id).collect();
         let dead = if self.is_calm || self.chance(50) { dead } else { Vec::new() };
-        for row in self.store.endpoints().await.unwrap() {
+        let rows = self.store.endpoints().await.unwrap();
+        for row in rows.clone() {
             let process = &mut self.processes[at];
             if !process.configured.contains(&row.name) {
                 continue;
@@ -94,8 +96,17 @@ impl World {
             self.processes[at].machines.insert(row.name, Running { machine, jobs });
             self.check().await;
         }
-        let subscribers = self.subscribers(form, &self.processes[at].configured);
-        let removed = self.store.with_subscribers(subscribers).remove_endpoints(own, now.utc).await.unwrap();
+        let process = &self.processes[at];
+        let is_orphaned = |row: &&endpoint::Model| {
+            process.configured.contains(&row.name) && process.rivals.is_orphaned(row, form, &processes, now.instant)
+        };
+        let orphaned: Vec<endpoint::Model> = rows.iter().filter(is_orphaned).cloned().collect();
+        let store = self.store.with_subscribers(self.subscribers(form, &process.configured));
+        if !orphaned.is_empty() {
+            let reclaimed = store.reclaim_endpoints(&orphaned).await.unwrap();
+            self.note(format!("process {own} has its settings count again: {reclaimed:?}"));
+        }
+        let removed = store.remove_endpoints(own, now.utc).await.unwrap();
         if !removed.is_empty() {
             self.note(format!("removed: {removed:?}"));
         }

@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 /// Every transaction that the program runs.
-const NAMES: [&str; 52] = [
+const NAMES: [&str; 53] = [
     "account.admit",
     "account.adopt",
     "blocks.replace",
@@ -22,6 +22,7 @@ const NAMES: [&str; 52] = [
     "endpoint.backfill",
     "endpoint.introduce",
     "endpoint.probe",
+    "endpoint.reclaim",
     "endpoint.register",
     "endpoint.remove",
     "endpoint.skip",

@@ -43,18 +43,37 @@ impl Store {
                 if others.iter().any(|other| other.differs_in(subscriber)) {
                     registered.differing.push(name.clone());
                 }
-                tx.delivery().turnstile(name).await?;
-                let form = endpoint::ActiveModel {
-                    ordering: Set(subscriber.order.as_str().to_owned()),
-                    fingerprint: Set(subscriber.fingerprint),
-                    lease_ms: Set(lease_ms(subscriber)),
-                    ..Default::default()
-                };
-                tx.set_endpoint(name, form).await?;
-                tx.log().subscribe(name, &subscriber.patterns.wanted().collect(), last).await?;
+                tx.settle_endpoint(subscriber, last).await?;
             }
             registered.removed = tx.remove_endpoints(&others, last, now).await?;
             Ok(registered)
+        })
+        .await
+    }
+
+    /// Gives endpoints the settings that they have in this process, unless another process has registered others than
+    /// those in these rows since. Returns the endpoints that have them now.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn reclaim_endpoints(&self, orphaned: &[endpoint::Model]) -> Result<Vec<EndpointName>, Error> {
+        self.tx("endpoint.reclaim", |tx| async move {
+            let last = tx.log().lock().await?;
+            let mut reclaimed = Vec::new();
+            for seen in orphaned {
+                let unchanged = endpoint::Entity::find()
+                    .filter(endpoint::Column::Name.eq(seen.name.clone()))
+                    .filter(endpoint::Column::Fingerprint.eq(seen.fingerprint))
+                    .filter(endpoint::Column::RemovedAt.is_null())
+                    .one(tx.session())
+                    .await?;
+                let own = tx.store().subscribers().iter().find(|own| own.endpoint == seen.name);
+                if let (Some(_), Some(own)) = (unchanged, own) {
+                    tx.settle_endpoint(own, last).await?;
+                    reclaimed.push(seen.name.clone());
+                }
+            }
+            Ok(reclaimed)
         })
         .await
     }
@@ -128,6 +147,20 @@ impl Tx {
             is_former_self: self.store().inner.process.has_number(row.process),
         };
         Ok(rows.into_iter().map(other).collect())
+    }
+
+    /// Gives an endpoint the settings of this process, and the ranges of what it wants after `last`.
+    async fn settle_endpoint(&self, subscriber: &Subscriber, last: i64) -> Result<(), Error> {
+        let name = &subscriber.endpoint;
+        self.delivery().turnstile(name).await?;
+        let form = endpoint::ActiveModel {
+            ordering: Set(subscriber.order.as_str().to_owned()),
+            fingerprint: Set(subscriber.fingerprint),
+            lease_ms: Set(lease_ms(subscriber)),
+            ..Default::default()
+        };
+        self.set_endpoint(name, form).await?;
+        self.log().subscribe(name, &subscriber.patterns.wanted().collect(), last).await
     }
 
     /// Adds the endpoints of the configuration that are not in the tables, and puts back those that were removed.

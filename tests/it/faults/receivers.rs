@@ -77,6 +77,7 @@ async fn a_receiver_does_no_harm_beyond_its_own_events() {
     }
     let bridge = stage.daemon();
 
+    assert!(stage.receiver.wait_for(1, PATIENCE).await);
     stage.until_delivered().await;
     // Those that answer were not kept by those that do not.
     let ended = "julianday(started_at) * 86400000 + duration_ms";

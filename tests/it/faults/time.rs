@@ -9,7 +9,7 @@ use lumo_simulator::{Answer, Received, World};
 use serde_json::{Value, json};
 
 use crate::database::{Database, on_each_database};
-use crate::world::{Announced, PATIENCE, Stage, eventually, is_first_page, seed};
+use crate::world::{Announced, PATIENCE, Stage, eventually, page, seed};
 
 on_each_database!(a_clock_that_jumps_ahead_loses_nothing, a_clock_that_goes_back_loses_nothing);
 
@@ -81,8 +81,8 @@ fn listed_in_1970(request: &Received, deposits: usize) -> Answer {
     };
     let deposit =
         |number: usize| json!({ "id": format!("d-{number}"), "externalId": "user 1", "createdAt": created_at });
-    let listed = |all: Vec<Value>| if is_first_page(request) { all } else { Vec::new() };
-    let page = match request.path.as_str() {
+    let listed = |all: Vec<Value>| page(request, all);
+    let answered = match request.path.as_str() {
         "/user-wallets" => json!({ "wallets": listed((1..=3).map(wallet).collect()), "total": 3 }),
         "/user-wallets/blocked" => json!({ "wallets": [], "total": 0 }),
         "/user-wallets/deposits" => {
@@ -91,7 +91,7 @@ fn listed_in_1970(request: &Received, deposits: usize) -> Answer {
         "/shop" => return Answer::status(200),
         _ => return Answer::status(404),
     };
-    let answer = Answer { body: page.to_string().into_bytes(), ..Answer::status(200) };
+    let answer = Answer { body: answered.to_string().into_bytes(), ..Answer::status(200) };
     answer.with_header("date", "Thu, 01 Jan 1970 00:00:00 GMT")
 }
 

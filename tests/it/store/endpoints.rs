@@ -1,17 +1,19 @@
 //! Which endpoints there are, and what becomes of one that is configured, resumed or put back.
 
 use lumo_bridge::model::actor::Actor;
+use lumo_bridge::model::subscriber::{Order, Subscriber};
 use lumo_bridge::store::delivery::{EndpointNote, StateTransition};
 use lumo_bridge::store::{Registered, Store};
 use lumo_bridge_entity::endpoint::{Model, State};
 
-use super::fixture::{at, config, draft, endpoint, migrated, publish, shop};
+use super::fixture::{at, config, draft, endpoint, migrated, publish, shop, subscriber};
 use super::leader::{Came, Leader, PROCESS};
 use crate::database::{Database, on_each_database};
 
 on_each_database!(
     endpoints_that_come_and_go_are_noted_once,
     an_endpoint_that_another_process_knows_is_not_removed,
+    the_settings_of_a_process_that_is_gone_can_be_replaced_unless_others_came_since,
     whoever_publishes_first_introduces_endpoints_and_removes_none,
     an_endpoint_that_is_resumed_is_judged_anew,
     a_position_beyond_the_log_is_set_right_by_a_resume,
@@ -70,6 +72,27 @@ async fn an_endpoint_that_another_process_knows_is_not_removed(database: Databas
     assert_eq!(without.remove_endpoints(8, at(4)).await.unwrap(), [endpoint("shop")]);
     assert!(without.remove_endpoints(8, at(5)).await.unwrap().is_empty());
     assert_eq!(database.count("lumo_subscriptions", "through_seq IS NULL").await, 0);
+}
+
+async fn the_settings_of_a_process_that_is_gone_can_be_replaced_unless_others_came_since(database: Database) {
+    let wide = migrated(&database, &shop()).await;
+    let other =
+        |patterns: &[&str], fingerprint| vec![Subscriber { fingerprint, ..subscriber("shop", patterns, Order::User) }];
+    let narrow = wide.with_subscribers(other(&["deposit.settled"], 2));
+    wide.register_endpoints(PROCESS, at(1)).await.unwrap();
+    narrow.register_endpoints(8, at(2)).await.unwrap();
+    let left_behind = vec![row(&wide).await];
+    publish(&wide, &[draft("user:a", "1")], at(3)).await;
+    assert_eq!(wide.reclaim_endpoints(&left_behind).await.unwrap(), [endpoint("shop")]);
+    publish(&wide, &[draft("user:a", "2")], at(4)).await;
+    let slice = wide.read_log(&endpoint("shop"), 0, 9, 1 << 20).await.unwrap();
+    assert_eq!(slice.events.len(), 1, "what was published since");
+
+    assert!(wide.reclaim_endpoints(&left_behind).await.unwrap().is_empty(), "it has them already");
+    let third = wide.with_subscribers(other(&["wallet.*"], 3));
+    third.register_endpoints(9, at(5)).await.unwrap();
+    assert!(narrow.reclaim_endpoints(&left_behind).await.unwrap().is_empty(), "another process came first");
+    assert_eq!(row(&wide).await.fingerprint, 3);
 }
 
 async fn whoever_publishes_first_introduces_endpoints_and_removes_none(database: Database) {

@@ -56,7 +56,7 @@ macro_rules! acts {
 }
 
 /// Each transaction by its name. Those that change what others need come last.
-pub(super) fn acts() -> [(&'static str, Act); 52] {
+pub(super) fn acts() -> [(&'static str, Act); 53] {
     acts! {
         "doctor.create" => |store, things| store.may_create_tables(None);
         "fitness" => |store, things| store.try_everything(at(30));
@@ -156,6 +156,9 @@ pub(super) fn acts() -> [(&'static str, Act); 52] {
         };
         "endpoint.introduce" => |store, things| store.introduce_endpoints(at(56));
         "endpoint.remove" => |store, things| store.remove_endpoints(PROCESS, at(57));
+        "endpoint.reclaim" => |store, things| async {
+            store.reclaim_endpoints(&store.endpoints().await?).await
+        };
         "endpoint.register" => |store, things| store.register_endpoints(PROCESS, at(58));
         "account.admit" => |store, things| async {
             store.admit(&identity("own"), Noting::All { fence: Some(things.fence) }, at(60)).await
