@@ -12,6 +12,7 @@
 
 mod right;
 mod rival;
+mod standby;
 
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,7 @@ use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::store::{self, Belongs, Fence, Store};
 use rival::Rival;
+use standby::{Answer, Standby};
 
 /// The name of the lease.
 pub const RESOURCE: &str = "sync";
@@ -34,14 +36,6 @@ pub const RESOURCE: &str = "sync";
 pub const LEASE: TimeDelta = TimeDelta::seconds(15);
 /// How often it is renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(4);
-/// How often a standby polls the lease, …
-const POLL_EVERY: Duration = Duration::from_secs(1);
-/// … and how often in the beginning, …
-const FIRST_POLL_EVERY: Duration = Duration::from_millis(100);
-/// … which lasts this long: a process that was killed and started again finds its own old lease.
-const FIRST_POLLS_FOR: Duration = Duration::from_secs(3);
-/// How often a standby asks whose key it has, while Lumo does not answer that.
-const IDENTIFY_EVERY: Duration = Duration::from_secs(10);
 
 /// This process's claim to be the one that reads.
 pub struct Lead {
@@ -115,6 +109,7 @@ impl Lead {
             Ok(None) => self.relieve(standby, syncer, stop).await,
             asked => asked.map(|fence| fence.map(|fence| (fence, now + LEASE))),
         };
+        standby.answer = Answer::of(&asked);
         match asked {
             Ok(held) => held,
             Err(error) => {
@@ -172,48 +167,5 @@ impl Lead {
             );
         }
         Ok(fence.map(|fence| (fence, now + LEASE)))
-    }
-}
-
-/// What a standby knows.
-struct Standby {
-    began: Instant,
-    rival: Option<Rival>,
-    announced: Option<bool>,
-    /// When Lumo last failed to say whose key this process has.
-    unidentified: Option<Instant>,
-}
-
-impl Standby {
-    fn new() -> Self {
-        Self { began: Instant::now(), rival: None, announced: None, unidentified: None }
-    }
-
-    fn is_beginning(&self) -> bool {
-        self.began.elapsed() < FIRST_POLLS_FOR
-    }
-
-    fn may_identify(&self) -> bool {
-        self.unidentified.is_none_or(|asked| asked.elapsed() >= IDENTIFY_EVERY)
-    }
-
-    fn pause(&self) -> Duration {
-        if self.is_beginning() { FIRST_POLL_EVERY } else { POLL_EVERY }
-    }
-
-    /// Logs who reads, when that changes. Not at the start: the holder may be dead, or be this process before the
-    /// configuration was reloaded.
-    fn announce(&mut self, store: &Store, leads: bool) {
-        let is_own = |rival: &Rival| rival.holder().process.is_some_and(|process| store.is_own_process(process));
-        if self.announced == Some(leads) || (!leads && (self.is_beginning() || self.rival.as_ref().is_some_and(is_own)))
-        {
-            return;
-        }
-        self.announced = Some(leads);
-        if leads {
-            tracing::info!("this process reads the listings");
-        } else {
-            tracing::info!("another process reads the listings; this one stands by");
-        }
     }
 }
