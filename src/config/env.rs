@@ -5,7 +5,7 @@
 
 use config::{Value, ValueKind};
 
-use crate::config::tree::{self, Table};
+use crate::config::tree::{self, Step, Table, Way};
 use crate::config::{Problem, variables, yaml_limits};
 
 const PREFIX: &str = "LUMO_BRIDGE__";
@@ -19,23 +19,34 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
 }
 
-/// The variables that are meant for us, as a tree, and what is wrong with those that almost are. The origin of each value
-/// is the variable's name.
-pub(super) fn layer(env: impl IntoIterator<Item = (String, String)>) -> (Table, Vec<Problem>) {
+/// The variables that are meant for us, and what is wrong with those that almost are.
+pub(super) struct Layer {
+    /// As a tree. The origin of each value is the variable's name.
+    pub(super) variables: Table,
+    pub(super) problems: Vec<Problem>,
+    /// The settings of the variables that have a problem.
+    pub(super) unread: Vec<Way>,
+}
+
+pub(super) fn layer(env: impl IntoIterator<Item = (String, String)>) -> Layer {
     let mut set: Vec<_> = env.into_iter().filter(|(_, value)| !value.is_empty()).collect();
     // Whatever order they come in, `A__B` is laid over `A`.
     set.sort();
-    let (mut layer, mut problems) = (Table::new(), Vec::new());
+    let (mut layer, mut problems, mut unread) = (Table::new(), Vec::new(), Vec::new());
     for (name, text) in set {
-        problems.extend(variables::stray(&name));
+        if let Some((problem, meant)) = variables::stray(&name) {
+            problems.push(problem);
+            unread.extend(meant);
+        }
         if !name.starts_with(PREFIX) || name.matches(SEPARATOR).count() > MAX_LEVELS {
             continue;
         }
+        let path = name.get(PREFIX.len()..).unwrap_or_default().to_lowercase();
         if let Some(problem) = variables::spoiled(&name, &text) {
             problems.push(problem);
+            unread.push(Way(path.split(SEPARATOR).map(|key| Step::Key(key.to_owned())).collect()));
             continue;
         }
-        let path = name.get(PREFIX.len()..).unwrap_or_default().to_lowercase();
         let mut keys: Vec<_> = path.split(SEPARATOR).collect();
         let Some(last) = keys.pop() else { continue };
         let leaf = value(&name, last, text);
@@ -44,7 +55,7 @@ pub(super) fn layer(env: impl IntoIterator<Item = (String, String)>) -> (Table, 
         });
         tree::overlay(&mut layer, branch);
     }
-    (layer, problems)
+    Layer { variables: layer, problems, unread }
 }
 
 /// Whether an origin is one of our variables.

@@ -16,12 +16,14 @@ use crate::config::yaml_limits::{self, Unreadable};
 use crate::config::{Config, DEFAULTS, File, Place, Problem, Problems, env, line, rule, schema, variables};
 use crate::model::suggest::nearest;
 
+/// What the values of the defaults remember as their origin.
+const DEFAULT_ORIGIN: &str = "default.yaml";
 /// Problems that are told at once; whoever has more has enough to do.
 const MAX_PROBLEMS: usize = 100;
 
 /// Reads defaults, file and environment into one configuration.
 pub(super) fn config(file: Option<&File>, env: impl IntoIterator<Item = (String, String)>) -> Result<Config, Problems> {
-    let defaults = parse("default.yaml", DEFAULTS).map_err(|problem| Problems(vec![problem]))?;
+    let defaults = parse(DEFAULT_ORIGIN, DEFAULTS).map_err(|problem| Problems(vec![problem]))?;
     let mut merged = defaults.clone();
     if let Some(file) = file {
         let layer = parse(&file.origin(), &file.text).map_err(|mut problem| {
@@ -31,16 +33,11 @@ pub(super) fn config(file: Option<&File>, env: impl IntoIterator<Item = (String,
         })?;
         tree::overlay(&mut merged, layer);
     }
-    let (variables, mut problems) = env::layer(env);
+    let env::Layer { variables, mut problems, unread } = env::layer(env);
     tree::overlay(&mut merged, variables);
 
-    let mut reading = Reading {
-        tree: merged.clone(),
-        defaults: &defaults,
-        found: Vec::new(),
-        removed: Vec::new(),
-        mistyped: Vec::new(),
-    };
+    let mut reading =
+        Reading { tree: merged.clone(), defaults: &defaults, found: Vec::new(), removed: Vec::new(), unread };
     for (way, text) in variables::placeholders(&merged) {
         reading.note(way, text);
     }
@@ -112,8 +109,8 @@ struct Reading<'a> {
     /// The elements that were taken out of lists, by their original ways; in one list from first to last, because a list
     /// is read in order.
     removed: Vec<Way>,
-    /// The settings that are missing because their keys are mistyped.
-    mistyped: Vec<Way>,
+    /// The settings that are missing, or have their defaults, because their keys are mistyped or their variables spoiled.
+    unread: Vec<Way>,
 }
 
 impl Reading<'_> {
@@ -159,14 +156,14 @@ impl Reading<'_> {
     fn note_unknown(&mut self, way: Way) {
         let (found, meant) = unknown_key(way);
         self.found.push(found);
-        let is_missing = meant.as_ref().is_some_and(|meant| tree::find(&self.tree, meant).is_none());
-        self.mistyped.extend(meant.filter(|_| is_missing));
+        let is_unset = meant.as_ref().is_some_and(|meant| tree::find(&self.tree, meant).is_none_or(is_default));
+        self.unread.extend(meant.filter(|_| is_unset));
     }
 
-    /// What breaks a rule only because it was mended, or mistyped, is left out.
+    /// What breaks a rule only because it, or what the rule compares it with, was mended or mistyped is left out.
     fn try_rules(&mut self, config: &Config) {
-        let known: Vec<_> = self.found.iter().map(|found| &found.way).chain(&self.mistyped).cloned().collect();
-        for mut problem in rule::check(config) {
+        let known: Vec<_> = self.found.iter().map(|found| &found.way).chain(&self.unread).cloned().collect();
+        for mut problem in rule::check(config, &known) {
             let mended = Way::parse(&problem.key);
             let way = self.original(&mended);
             if way != mended {
@@ -193,6 +190,11 @@ impl Reading<'_> {
             before.step(Step::Index(index))
         })
     }
+}
+
+/// Whether nobody has set it. A section may come from the defaults and still hold what somebody has set.
+fn is_default(value: &Value) -> bool {
+    value.origin() == Some(DEFAULT_ORIGIN) && !matches!(value.kind, ValueKind::Table(_))
 }
 
 fn once(tree: Table, unknown: &mut Vec<Way>) -> Result<Config, (Way, Wording)> {

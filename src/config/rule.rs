@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::admin;
 use crate::callback::{PROXY, Proxy};
+use crate::config::tree::Way;
 use crate::config::{Config, Problem};
 use crate::model::suggest::nearest;
 use crate::setting::{SecretSource, Span, Text, may_have_credentials};
@@ -27,9 +28,10 @@ const MOST_STATUSES: usize = 50;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// What is wrong with a configuration whose values are all of their types.
-pub(super) fn check(config: &Config) -> Vec<Problem> {
-    let mut rules = Rules::default();
+/// What is wrong with a configuration whose values are all of their types. `unread` are the settings that have their
+/// defaults only because what was set could not be read.
+pub(super) fn check(config: &Config, unread: &[Way]) -> Vec<Problem> {
+    let mut rules = Rules { unread: unread.to_vec(), ..Rules::default() };
     rules.database(config);
     rules.lumo(config);
     rules.sync(config);
@@ -68,6 +70,7 @@ pub(super) fn secrets(config: &Config) -> Vec<Problem> {
 #[derive(Default)]
 struct Rules {
     problems: Vec<Problem>,
+    unread: Vec<Way>,
 }
 
 impl Rules {
@@ -152,10 +155,17 @@ impl Rules {
         self.within("sync.watch.most", watch.most, 1..=MAX_WATCHED);
     }
 
+    /// Whether a rule about another setting can rely on this one.
+    fn is_read(&self, key: &str) -> bool {
+        let way = Way::parse(key);
+        !self.unread.iter().any(|unread| unread.overlaps(&way))
+    }
+
     fn database(&mut self, config: &Config) {
         let database = &config.database;
+        let backend = self.is_read("database.url").then(|| database.url.backend());
         if let Some(schema) = &database.schema {
-            if database.url.backend() != Backend::Postgres {
+            if backend.is_some_and(|backend| backend != Backend::Postgres) {
                 self.add("database.schema", "is for PostgreSQL, but database.url is not; take it out");
             } else if schema.is_empty() {
                 self.add("database.schema", "is an empty name; name a schema, or write null");
@@ -163,7 +173,7 @@ impl Rules {
         }
         self.within("database.max_connections", database.max_connections, 1..=1_000);
         let has_sink = config.callbacks.endpoints.values().any(|endpoint| endpoint.sink.is_some());
-        if has_sink && database.url.backend() == Backend::MySql && database.max_connections == 1 {
+        if has_sink && backend == Some(Backend::MySql) && database.max_connections == 1 {
             let text = "is too low for a sink, whose statement is ended from a second connection; write at least 2";
             self.add("database.max_connections", text);
         }

@@ -3,6 +3,7 @@
 mod cures;
 mod problems;
 mod samples;
+mod silence;
 
 use super::*;
 

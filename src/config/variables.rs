@@ -18,26 +18,23 @@ const SEPARATOR: &str = "__";
 /// Where a `${NAME}` may be meant as it stands.
 const VERBATIM: [&str; 2] = ["body", "sql"];
 
-/// What is wrong with a variable that begins like a setting and is none.
-pub(super) fn stray(name: &str) -> Option<Problem> {
+/// What is wrong with a variable that begins like a setting and is none, and the setting that it is most like.
+pub(super) fn stray(name: &str) -> Option<(Problem, Option<Way>)> {
     let rest = name.strip_prefix(NAME)?;
     if rest.starts_with(SEPARATOR) || name == OURS || THEIRS.iter().any(|theirs| name.starts_with(theirs)) {
         return None;
     }
     let plain = |text: &str| text.to_ascii_uppercase().replace(SEPARATOR, "_").trim_matches('_').to_owned();
-    let known: Vec<(String, String)> = schema::settings()
-        .into_iter()
-        .map(|way| variable_of(&way))
-        .map(|variable| (plain(variable.trim_start_matches(NAME)), variable))
-        .collect();
+    let known: Vec<(String, Way)> =
+        schema::settings().into_iter().map(|way| (plain(variable_of(&way).trim_start_matches(NAME)), way)).collect();
     let rest = plain(rest);
     let meant = nearest(&rest, known.iter().map(|(plain, _)| plain.as_str()));
-    let meant = meant.and_then(|meant| known.iter().find(|(plain, _)| plain == meant));
+    let meant = meant.and_then(|meant| known.iter().find(|(plain, _)| plain == meant)).map(|(_, way)| way);
     let fix = match meant {
-        Some((_, variable)) => format!("did you mean `{variable}`?"),
+        Some(way) => format!("did you mean `{}`?", variable_of(way)),
         None => "write two underscores for each level, as in `LUMO_BRIDGE__DATABASE__URL`, or unset it".to_owned(),
     };
-    Some(told(name, format!("is no setting; {fix}")))
+    Some((told(name, format!("is no setting; {fix}")), meant.cloned()))
 }
 
 /// What is wrong with the value of a variable that is a setting.

@@ -7,7 +7,7 @@
 mod rotating;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -21,6 +21,8 @@ pub use rotating::RotatingSource;
 /// What stands for a secret where something is shown.
 pub(crate) const REDACTED: &str = "[redacted]";
 const NOT_AFTER: &str = "not_after";
+/// Where systemd shows a service its credentials.
+const CREDENTIALS: &str = "/run/credentials";
 const FORM: &str = "exactly one of `{ env: NAME }`, `{ file: PATH }` and `{ value: … }`";
 
 /// A key, token or password in memory. `Debug` shows nothing of it.
@@ -67,7 +69,7 @@ pub enum SettingError {
     Unset { key: String, name: String },
     #[error("{key}: the environment variable `{name}` is not UTF-8; set it to plain text")]
     NotText { key: String, name: String },
-    #[error("{key}: the file `{}` cannot be read; check the path and its permissions", path.display())]
+    #[error("{key}: the file `{}` cannot be read; {}", path.display(), unreadable(path))]
     Unreadable {
         key: String,
         path: PathBuf,
@@ -134,6 +136,15 @@ impl SecretSource {
             Self::Value(secret) => secret.clone(),
         };
         if secret.0.is_empty() { Err(SettingError::Empty { key: key.to_owned() }) } else { Ok(secret) }
+    }
+}
+
+/// What to do about a file that cannot be read.
+fn unreadable(path: &Path) -> &'static str {
+    if path.starts_with(CREDENTIALS) {
+        "systemd gives this file only while the service runs"
+    } else {
+        "check the path and its permissions"
     }
 }
 
@@ -271,6 +282,11 @@ mod tests {
             (
                 json!({ "file": "/no/such/file" }),
                 "lumo.api_key: the file `/no/such/file` cannot be read; check the path and its permissions",
+            ),
+            (
+                json!({ "file": "/run/credentials/no-such.service/key" }),
+                "lumo.api_key: the file `/run/credentials/no-such.service/key` cannot be read; \
+                 systemd gives this file only while the service runs",
             ),
             (json!({ "file": empty.path() }), "lumo.api_key: the secret is empty; give it a value"),
             (json!({ "value": "" }), "lumo.api_key: the secret is empty; give it a value"),
