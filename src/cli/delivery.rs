@@ -27,7 +27,7 @@ pub(super) enum Command {
         /// Only in this state
         #[arg(long, value_parser = states(&State::ALL))]
         state: Option<State>,
-        /// Only what is not delivered, dead and skipped ones too
+        /// Only what is not delivered: dead ones too, but none that were skipped
         #[arg(long, conflicts_with = "state")]
         undelivered: bool,
         /// Only to this endpoint

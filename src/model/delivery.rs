@@ -72,6 +72,12 @@ impl State {
     pub const fn is_undelivered(self) -> bool {
         !matches!(self, Self::Delivered | Self::Filtered | Self::Superseded)
     }
+
+    /// Whether the receiver does not have it, and nobody has given it up.
+    #[must_use]
+    pub const fn is_still_to_deliver(self) -> bool {
+        self.is_undelivered() && !matches!(self, Self::Skipped)
+    }
 }
 
 impl fmt::Display for State {

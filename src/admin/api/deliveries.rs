@@ -50,7 +50,7 @@ struct Which {
     after: Option<DeliveryId>,
     /// Only in this state.
     state: Option<StateName>,
-    /// Only what is not delivered, dead and skipped ones too.
+    /// Only what is not delivered: dead ones too, but none that were skipped.
     #[serde(default)]
     undelivered: bool,
     /// Only what is not finished: neither delivered, dead, given up nor left out.

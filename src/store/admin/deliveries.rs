@@ -33,7 +33,7 @@ pub(super) use select::held;
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryFilter {
     pub state: Option<State>,
-    /// Only undelivered ones, including dead and skipped ones.
+    /// Only undelivered ones: dead ones too, but none that were skipped.
     pub undelivered: bool,
     /// Only unfinished ones: those that an endpoint's count of what waits counts.
     pub waiting: bool,
