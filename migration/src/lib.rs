@@ -8,7 +8,7 @@ mod dialect;
 mod m20261201_000001_initial;
 
 use sea_orm_migration::prelude::*;
-pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
+pub use sea_orm_migration::{Migration, MigrationStatus, MigratorTrait};
 
 /// All migrations, oldest first.
 pub struct Migrator;

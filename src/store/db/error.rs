@@ -46,6 +46,9 @@ pub enum Error {
     /// The tables are missing or older than this program.
     #[error("the lumo_ tables are missing or out of date; run `lumo-bridge migrate up`")]
     NotMigrated,
+    /// The tables have a step that this program does not know.
+    #[error("the tables are of a newer lumo-bridge (step {step}); start that one")]
+    Newer { step: String },
     /// There is no such SQLite file, and making one is not what was asked for.
     #[error("there is no SQLite file {}; {}", file.display(), no_file(*is_relative))]
     NoFile { file: PathBuf, is_relative: bool },

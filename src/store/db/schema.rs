@@ -46,7 +46,7 @@ pub async fn up(config: &Config) -> Result<usize, Error> {
         if let Some(schema) = &config.schema {
             make_schema(&tables, schema).await?;
         }
-        let pending = Migrator::get_pending_migrations(&tables).await?.len();
+        let pending = known(&tables, Migrator::get_pending_migrations(&tables).await).await?.len();
         Migrator::up(place.executor(), None).await?;
         name_generation(&tables).await?;
         Ok(pending)
@@ -85,7 +85,7 @@ pub async fn down(config: &Config, steps: u32) -> Result<usize, Error> {
     let connection = connect::single(config, Absent::Refuse, &Distrust::default()).await?;
     let result = locked(&connection, config, async |place| {
         let tables = place.executor();
-        let applied = Migrator::get_applied_migrations(&tables).await?.len();
+        let applied = known(&tables, Migrator::get_applied_migrations(&tables).await).await?.len();
         Migrator::down(place.executor(), Some(steps)).await?;
         let left = Migrator::get_applied_migrations(&tables).await?.len();
         Ok(applied - left)
@@ -107,7 +107,7 @@ pub async fn status(config: &Config) -> Result<Vec<Migration>, Error> {
         }
         connection => connection?,
     };
-    let result = Migrator::get_migration_with_status_read_only(&reader(&connection, config)).await;
+    let result = steps(&reader(&connection, config)).await;
     close(connection).await;
     let state = |status| status == MigrationStatus::Applied;
     Ok(result?.iter().map(|step| Migration { name: step.name().to_owned(), applied: state(step.status()) }).collect())
@@ -116,9 +116,33 @@ pub async fn status(config: &Config) -> Result<Vec<Migration>, Error> {
 /// Whether nothing is pending. A user without the right to create tables can check that, too.
 async fn is_up_to_date(connection: &DatabaseConnection, config: &Config) -> Result<bool, Error> {
     let reader = reader(connection, config);
-    let steps = Migrator::get_migration_with_status_read_only(&reader).await?;
+    let steps = steps(&reader).await?;
     let are_applied = steps.iter().all(|step| step.status() == MigrationStatus::Applied);
     Ok(are_applied && meta::Entity::find_by_id(meta::GENERATION).one(&reader).await?.is_some())
+}
+
+/// Every step of this program with its status. Changes nothing.
+async fn steps(reader: &impl ConnectionTrait) -> Result<Vec<lumo_bridge_migration::Migration>, Error> {
+    known(reader, Migrator::get_migration_with_status_read_only(reader).await).await
+}
+
+/// What the migrator says of a history. If it refuses the history because of steps that this program does not know, the
+/// last of them is named.
+async fn known<T>(tables: &impl ConnectionTrait, result: Result<T, DbErr>) -> Result<T, Error> {
+    let refusal = match result {
+        Err(refusal @ DbErr::Custom(_)) => refusal,
+        result => return Ok(result?),
+    };
+    let sql = "SELECT version FROM lumo_migrations ORDER BY version DESC";
+    let rows = tables.query_all_raw(Statement::from_string(tables.get_database_backend(), sql)).await?;
+    let own = Migrator::get_migration_files();
+    for row in rows {
+        let step: String = row.try_get_by_index(0)?;
+        if !own.iter().any(|own| own.name() == step) {
+            return Err(Error::Newer { step });
+        }
+    }
+    Err(refusal.into())
 }
 
 /// A connection that finds the tables in the configured schema.
