@@ -10,7 +10,8 @@ fn a_url_that_cannot_be_read_is_the_only_problem() {
     let found = problems(&format!("database:\n  url: {{ file: {file} }}\n  schema: lumo\n"), &[]);
     assert_eq!(found.len(), 1, "{found:?}");
     let expected = format!(
-        "bridge.yaml:2: database.url: the file `{file}` cannot be read; systemd gives this file only while the service runs"
+        "bridge.yaml:2: database.url: the file `{file}` cannot be read; systemd gives this file only while the \
+         service runs"
     );
     assert!(found[0].starts_with(&expected), "{found:?}");
 
