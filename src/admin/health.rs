@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 
-use super::Admin;
+use super::{Admin, Problem};
 use crate::chain::Chain;
 use crate::model::Listing;
 use crate::store;
@@ -18,6 +18,10 @@ use crate::view::{Account, Finding, finding};
 
 /// Longest wait for the tables. Probes and scrapers give up after some seconds.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
+/// What is wrong when they take longer, …
+const SILENT: &str = "the database does not answer";
+/// … and what to do about it.
+const SILENT_HINT: &str = "check that the database of `database.url` runs and can be reached from here";
 
 #[derive(Serialize)]
 pub(super) struct Readiness {
@@ -50,10 +54,19 @@ pub(super) async fn blocking(admin: &Admin) -> Result<Vec<Finding>, Finding> {
     match tokio::time::timeout(DATABASE_TIMEOUT, by_the_tables(admin)).await {
         Ok(Ok(findings)) => Ok(findings),
         Ok(Err(error)) => Err(unknown(Chain(&error).to_string(), error.hint())),
-        Err(_) => {
-            let hint = "check that the database of `database.url` runs and can be reached from here";
-            Err(unknown("the database does not answer".to_owned(), Some(hint)))
-        }
+        Err(_) => Err(unknown(SILENT.to_owned(), Some(SILENT_HINT))),
+    }
+}
+
+/// Checks that the database answers, so that a request need not wait until a connection is given up. Only this is limited in
+/// time: a count over large tables may take longer.
+///
+/// # Errors
+/// If it fails, or does not answer within [`DATABASE_TIMEOUT`].
+pub(super) async fn database_answers(admin: &Admin) -> Result<(), Problem> {
+    match tokio::time::timeout(DATABASE_TIMEOUT, admin.store.ping()).await {
+        Ok(answered) => answered.map_err(Problem::from),
+        Err(_) => Err(Problem::database_silent(SILENT, SILENT_HINT)),
     }
 }
 

@@ -13,6 +13,9 @@ use serde::Serialize;
 use crate::chain::Chain;
 use crate::{account, lumo, store, sync, wallets};
 
+/// The code where the database is away, read-only or silent.
+const DATABASE_UNAVAILABLE: &str = "database_unavailable";
+
 /// A refusal; its text may quote what the caller has sent, and nothing else that is secret.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -146,6 +149,11 @@ impl Problem {
             .with_hint("wait until a watch ends, watch for a shorter time, or raise `sync.watch.most`")
     }
 
+    pub(super) fn database_silent(message: &str, hint: &str) -> Self {
+        tracing::warn!(code = DATABASE_UNAVAILABLE, "request to the admin HTTP failed: {message}");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, DATABASE_UNAVAILABLE, message).with_hint(hint)
+    }
+
     /// It failed for a reason of ours, or of what we rest on.
     fn failed(status: StatusCode, code: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::warn!(code, error = %Chain(error), "request to the admin HTTP failed");
@@ -188,7 +196,7 @@ impl From<BytesRejection> for Problem {
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         match error {
-            error if error.is_outage() => Self::failed(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", &error)
+            error if error.is_outage() => Self::failed(StatusCode::SERVICE_UNAVAILABLE, DATABASE_UNAVAILABLE, &error)
                 .with_hint("ask again in a moment; if it stays like that, look after the database"),
             _ => Self::failed(StatusCode::INTERNAL_SERVER_ERROR, "database_failed", &error),
         }

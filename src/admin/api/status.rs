@@ -1,7 +1,7 @@
 //! Everything at a glance.
 
 use crate::admin::route::{Nothing, Route};
-use crate::admin::{Admin, Problem};
+use crate::admin::{Admin, Problem, health};
 use crate::view::Status;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -9,6 +9,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn status(admin: Admin, _: Nothing) -> Result<Status, Problem> {
+    health::database_answers(&admin).await?;
     let endpoints = admin.endpoint_views().await?;
     let fields = admin.client.deposit_fields();
     Ok(Status::load(&admin.store, endpoints, admin.overdue_after, fields, admin.watch, admin.clock.now()).await?)

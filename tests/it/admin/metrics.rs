@@ -116,8 +116,14 @@ async fn a_database_that_is_silent_is_not_waited_for() {
     let ready = client.get("/readyz").await;
     assert_eq!((ready.status, &ready.body["problem"]), (503, &json!("the database does not answer")));
     assert!(ready.body["findings"][0]["hint"].as_str().unwrap().contains("`database.url`"), "{ready:?}");
+    let status = client.get("/api/status").await;
+    let error = &status.body["error"];
+    assert_eq!((status.status, &error["code"]), (503, &json!("database_unavailable")), "{status:?}");
+    assert_eq!((&error["message"], &error["hint"]), (&ready.body["problem"], &ready.body["findings"][0]["hint"]));
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?} for both", asked.elapsed());
+    let asked = Instant::now();
     let samples = samples(&client.text("/metrics").await);
-    assert!(asked.elapsed() < Duration::from_secs(9), "{:?} for both", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(7), "{:?} for the metrics", asked.elapsed());
     assert_eq!(samples.get("lumo_bridge_ready"), Some(&0.0));
     assert!(samples.contains_key("lumo_bridge_sync_leads"), "{samples:#?}");
     assert!(!samples.keys().any(|name| name.starts_with("lumo_bridge_deliveries{")), "{samples:#?}");
