@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::style::DIM;
 use super::table::Cell;
-use super::time::ago;
+use super::time::{ago, past};
 use crate::model::draft::rfc3339;
 
 /// Between the names and the values.
@@ -56,15 +56,17 @@ impl Fields {
         }
     }
 
-    /// A time and its age; left out if there is none.
+    /// When something happened, and how long ago that is; left out if there is no such time.
     pub(super) fn time(self, name: &'static str, time: impl Into<Option<DateTime<Utc>>>) -> Self {
-        match time.into() {
-            Some(time) => {
-                let age = ago(time, self.now);
-                self.text(name, format_args!("{} ({age})", rfc3339(time)))
-            }
-            None => self,
-        }
+        let time: Option<DateTime<Utc>> = time.into();
+        let shown = time.map(|time| format!("{} ({})", rfc3339(time), past(time, self.now)));
+        self.maybe(name, shown)
+    }
+
+    /// When something will happen, and how long from now that is; left out if there is no such time.
+    pub(super) fn due(self, name: &'static str, time: Option<DateTime<Utc>>) -> Self {
+        let shown = time.map(|time| format!("{} ({})", rfc3339(time), ago(time, self.now)));
+        self.maybe(name, shown)
     }
 
     /// One line for each, and more for what is longer than `room`; those are broken between words.
@@ -85,6 +87,8 @@ impl Fields {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
 
     #[test]
@@ -108,5 +112,14 @@ mod tests {
             ]
         );
         assert_eq!(plain(None).len(), 3);
+    }
+
+    #[test]
+    fn only_what_is_due_lies_in_the_future() {
+        let soon = DateTime::UNIX_EPOCH + TimeDelta::seconds(5);
+        let fields = Fields::new(DateTime::UNIX_EPOCH).time("since", soon).due("next", Some(soon)).due("end", None);
+        let lines = fields.lines(None);
+        let plain: Vec<String> = lines.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect();
+        assert_eq!(plain, ["since  1970-01-01T00:00:05Z (just now)", "next   1970-01-01T00:00:05Z (in 5 s)"]);
     }
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::context::Context;
 use super::deposit::list::named;
 use super::failure::Failure;
-use super::time::ago;
+use super::time::past;
 use super::view;
 use crate::model::Listing;
 use crate::model::draft::rfc3339;
@@ -123,7 +123,7 @@ fn failed(error: ReconcileError) -> Failure {
 
 /// What the comparison came to, the most important first.
 fn summary(counts: &Counts, through: DateTime<Utc>, now: DateTime<Utc>) -> Vec<String> {
-    let judged = format!("judged through {} ({})", rfc3339(through), ago(through, now));
+    let judged = format!("judged through {} ({})", rfc3339(through), past(through, now));
     let Counts { settled, bookings, newer, newer_bookings, former, former_bookings, .. } = counts;
     let compared =
         format!("settled deposits: {settled}, bookings: {bookings}{}", of_others(*newer_bookings, *former_bookings));

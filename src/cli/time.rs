@@ -2,6 +2,14 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::view::finding::CLOCK_TOLERANCE;
+
+/// How long ago something happened. The clock of another machine may be slightly ahead: what it has just noted happened now.
+pub(super) fn past(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let is_ahead = time > now && time - now <= CLOCK_TOLERANCE;
+    ago(if is_ahead { now } else { time }, now)
+}
+
 /// How long ago, or how long from now, in its largest unit.
 pub(super) fn ago(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let past = now - time;
@@ -51,5 +59,19 @@ mod tests {
             assert_eq!(ago(now() - TimeDelta::seconds(seconds), now()), told);
         }
         assert_eq!(age(now() + TimeDelta::hours(1), now()), "0 s");
+    }
+
+    #[test]
+    fn what_happened_is_in_the_future_only_where_a_clock_is_wrong() {
+        for (ahead, told) in [
+            (TimeDelta::seconds(-5), "5 s ago"),
+            (TimeDelta::zero(), "just now"),
+            (TimeDelta::milliseconds(200), "just now"),
+            (TimeDelta::seconds(1), "just now"),
+            (CLOCK_TOLERANCE, "just now"),
+            (CLOCK_TOLERANCE + TimeDelta::hours(1), "in 62 min"),
+        ] {
+            assert_eq!(past(now() + ahead, now()), told);
+        }
     }
 }

@@ -263,7 +263,7 @@ pub fn of_reader(reader: &Reader, now: DateTime<Utc>) -> Option<Finding> {
 }
 
 /// A clock may be this far off before it is called wrong.
-const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(2);
+pub const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(2);
 
 /// Times that are stored and have not come yet: some clock is wrong, or was.
 #[must_use]

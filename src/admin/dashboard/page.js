@@ -104,7 +104,9 @@ export function span(seconds) {
 
 export const age = (time) => (time ? (Date.now() - new Date(time)) / 1000 : Infinity);
 
-const since = (time) => (age(time) < 0 ? `in ${span(-age(time))}` : `${span(age(time))} ago`);
+/** Seconds by which the clocks of the bridge and of the browser may differ: what has just happened is not in the future. */
+const CLOCK_TOLERANCE = 120;
+const since = (time) => (age(time) < -CLOCK_TOLERANCE ? `in ${span(-age(time))}` : `${span(age(time))} ago`);
 
 /** How long ago, with the time itself where one points. */
 export const ago = (time) =>

@@ -7,7 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::style::GREEN;
 use crate::cli::table::{Cell, Column, Table};
-use crate::cli::time::ago;
+use crate::cli::time::past;
 use crate::model::draft::rfc3339;
 use crate::setting::Span;
 use crate::view::Statuses;
@@ -64,7 +64,7 @@ fn transitions(context: &Context, statuses: &Statuses) -> Table {
             Cell::new(&one.to),
             Cell::new(one.times),
             Cell::new(after),
-            Cell::new(ago(one.last_at, now)),
+            Cell::new(past(one.last_at, now)),
         ]);
     }
     table

@@ -5,7 +5,7 @@ use lumo_bridge_entity::operator_action::Model;
 
 use super::Listed;
 use crate::cli::table::{Cell, Column};
-use crate::cli::time::ago;
+use crate::cli::time::past;
 use crate::view::Action;
 
 impl Listed for Model {
@@ -26,7 +26,7 @@ impl Listed for Model {
         vec![
             Cell::new(self.action.as_str()),
             Cell::new(&self.actor),
-            Cell::new(ago(self.at, now)),
+            Cell::new(past(self.at, now)),
             Cell::new(&self.object),
             Cell::maybe(self.reason.as_deref()),
         ]

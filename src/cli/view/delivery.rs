@@ -8,7 +8,7 @@ use super::{Detailed, Listed};
 use crate::cli::fields::Fields;
 use crate::cli::style::{CYAN, DIM, GREEN, RED, YELLOW};
 use crate::cli::table::{Cell, Column};
-use crate::cli::time::{age, ago};
+use crate::cli::time::{age, past};
 use crate::model::delivery::State;
 use crate::store::query::DeliveryRow;
 use crate::view::{Attempt, Delivery, delivery};
@@ -82,7 +82,7 @@ impl Listed for attempt::Model {
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
         vec![
             Cell::new(self.attempt),
-            Cell::new(ago(self.started_at, now)),
+            Cell::new(past(self.started_at, now)),
             Cell::new(format_args!("{} ms", self.duration_ms)),
             Cell::new(self.result.as_str()),
             answer(self.status, self.error.as_deref()),
@@ -126,8 +126,8 @@ impl Detailed for Tried {
             .text("reason", row.reason.as_str())
             .time("since", row.since)
             .text("attempts", row.attempts)
-            .time("next attempt", next)
-            .time("lets others pass", row.hold_until.filter(|_| !row.state.is_final()))
+            .due("next attempt", next)
+            .due("lets others pass", row.hold_until.filter(|_| !row.state.is_final()))
             .time("delivered", row.delivered_at)
             .maybe("last status", row.last_status)
             .maybe("last error", row.last_error.as_deref())

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::Listed;
 use crate::cli::style::{DIM, GREEN, RED, YELLOW};
 use crate::cli::table::{Cell, Column};
-use crate::cli::time::{age, ago};
+use crate::cli::time::{age, past};
 use crate::view::Endpoint;
 
 impl Listed for Endpoint {
@@ -34,7 +34,7 @@ impl Listed for Endpoint {
             Cell::maybe(self.oldest_waiting_at.map(|oldest| age(oldest, now))),
             if self.dead > 0 { dead.styled(RED) } else { dead },
             Cell::new(self.consecutive_failures.unwrap_or_default()),
-            Cell::maybe(self.last_success_at.map(|at| ago(at, now))),
+            Cell::maybe(self.last_success_at.map(|at| past(at, now))),
             Cell::maybe(self.origin.as_deref()),
         ]
     }

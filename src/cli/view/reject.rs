@@ -5,7 +5,7 @@ use lumo_bridge_entity::reject::Model;
 
 use super::Listed;
 use crate::cli::table::{Cell, Column};
-use crate::cli::time::ago;
+use crate::cli::time::past;
 use crate::view::Reject;
 
 impl Listed for Model {
@@ -26,8 +26,8 @@ impl Listed for Model {
         vec![
             Cell::new(&self.listing),
             Cell::maybe(self.id.as_deref()),
-            Cell::new(ago(self.first_seen_at, now)),
-            Cell::new(ago(self.last_seen_at, now)),
+            Cell::new(past(self.first_seen_at, now)),
+            Cell::new(past(self.last_seen_at, now)),
             Cell::new(&self.reason),
         ]
     }

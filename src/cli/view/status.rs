@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::endpoint::state;
 use crate::cli::style::{BOLD, CYAN, GREEN, RED, YELLOW};
 use crate::cli::table::{Cell, Column, Table};
-use crate::cli::time::{age, ago};
+use crate::cli::time::{age, past};
 use crate::cli::{safe, text};
 use crate::view::empty::unlisted;
 use crate::view::finding::Severity;
@@ -96,14 +96,14 @@ fn listings(all: &[Standing], now: DateTime<Utc>) -> Table {
             "stalled" | "key_refused" => RED,
             _ => YELLOW,
         };
-        let round = one.last_pass.as_ref().map(|pass| format!("{}, {}", pass.outcome, ago(pass.finished_at, now)));
+        let round = one.last_pass.as_ref().map(|pass| format!("{}, {}", pass.outcome, past(pass.finished_at, now)));
         table.row([
             Cell::new(one.listing),
             Cell::new(one.state.replace('_', " ")).styled(style),
             Cell::new(one.rows),
             Cell::maybe(one.last_total),
             Cell::maybe(one.complete_through.map(|through| age(through, now))),
-            Cell::maybe(one.proved_through.map(|through| ago(through, now))),
+            Cell::maybe(one.proved_through.map(|through| past(through, now))),
             Cell::maybe(round),
         ]);
     }
@@ -126,11 +126,11 @@ fn endpoints(all: &[Endpoint], now: DateTime<Utc>) -> Table {
         table.row([
             Cell::new(&one.name),
             state(one, now),
-            Cell::maybe(since.map(|since| ago(since, now))),
+            Cell::maybe(since.map(|since| past(since, now))),
             Cell::new(one.waiting),
             Cell::maybe(one.oldest_waiting_at.map(|oldest| age(oldest, now))),
             if one.dead > 0 { dead.styled(RED) } else { dead },
-            Cell::maybe(one.last_success_at.map(|at| ago(at, now))),
+            Cell::maybe(one.last_success_at.map(|at| past(at, now))),
         ]);
     }
     table
