@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use reqwest::header::{CONTENT_ENCODING, DATE, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 
-use crate::callback::fault::Fault;
+use crate::callback::fault::{Fault, Limit};
 use crate::model::retry::Outcome;
 use crate::model::retry_after::{http_date, retry_after};
 use crate::setting::Redactor;
@@ -36,7 +36,7 @@ pub(super) struct Answer {
 impl Answer {
     /// Reads the answer. If a body is longer than [`READ_BYTES`], the rest is not read, and the connection cannot be
     /// reused.
-    pub(super) async fn read(mut response: Response, now: DateTime<Utc>) -> Self {
+    pub(super) async fn read(mut response: Response, limit: Limit, now: DateTime<Utc>) -> Self {
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let served_at = header(DATE).and_then(http_date);
         let retry_after = header(RETRY_AFTER).and_then(|hint| retry_after(hint, served_at, now));
@@ -48,7 +48,7 @@ impl Answer {
                 Ok(Some(chunk)) => answer.body.extend_from_slice(&chunk),
                 Ok(None) => break,
                 Err(error) => {
-                    answer.fault = Some(error.into());
+                    answer.fault = Some(Fault::of(error, limit));
                     break;
                 }
             }

@@ -19,7 +19,7 @@ use crate::callback::clients::Clients;
 use crate::callback::config::Egress;
 use crate::callback::echo::Sent;
 use crate::callback::endpoint::{Endpoint, Http};
-use crate::callback::fault::Fault;
+use crate::callback::fault::{Fault, Limit};
 use crate::callback::guard::Guard;
 use crate::callback::problem::{ConfigError, Problem};
 use crate::callback::proxy::{PROXY, Proxy};
@@ -143,15 +143,16 @@ impl Sender {
             .headers(prepared.headers)
             .body(prepared.body)
             .timeout(endpoint.timeout());
+        let limit = Limit { began: Instant::now(), timeout: endpoint.timeout() };
         match request.send().await {
             Ok(response) => {
-                let answer = Answer::read(response, now).await;
+                let answer = Answer::read(response, limit, now).await;
                 // Most answers are empty and need no redactor.
                 let redactor = if answer.says_something() { self.redactor(&sent, http) } else { Redactor::default() };
                 Ok((answer, redactor))
             }
             Err(error) => {
-                let fault = Fault::from(error);
+                let fault = Fault::of(error, limit);
                 let text = self.redactor(&sent, http).redact(&fault.text).into_owned();
                 Err(Fault { text, ..fault })
             }

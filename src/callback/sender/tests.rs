@@ -233,7 +233,8 @@ async fn silence_ends_with_the_timeout() {
     ] {
         let attempt = attempt(&url, json!({ "timeout": "300ms" })).await;
         assert_eq!(unreachable(&attempt), Some(Unreachable::Timeout), "{attempt:?}");
-        assert!(attempt.error.as_deref().unwrap().ends_with("no complete answer in time"), "{attempt:?}");
+        let error = attempt.error.as_deref().unwrap();
+        assert!(error.ends_with("no complete answer within 300ms (`timeout`)"), "{attempt:?}");
         assert!(attempt.duration >= Duration::from_millis(300) && attempt.duration < Duration::from_secs(3));
     }
 }

@@ -28,7 +28,7 @@ const MEMORY: u64 = 300 << 20;
 
 #[rustfmt::skip]
 const RECEIVERS: &[(&str, Manner, Made)] = &[
-    ("interim", Hangs("HTTP/1.1 100 Continue\r\n\r\n"), Broken("no complete answer in time")),
+    ("interim", Hangs("HTTP/1.1 100 Continue\r\n\r\n"), Broken("no complete answer within 8s (`timeout`)")),
     ("switching", Says("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"), Refused(101)),
     ("created", Says("HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n"), Delivered(201)),
     ("old", Says("HTTP/1.0 200 OK\r\n\r\nuntil the end of the connection"), Delivered(200)),
@@ -51,9 +51,9 @@ const RECEIVERS: &[(&str, Manner, Made)] = &[
     ("reset", Resets(""), Broken("the connection broke")),
     ("cut", Resets("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"), Broken("answered 200 OK, but not to its end")),
     ("hasty", Resets("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone"), Delivered(200)),
-    ("silent", Hangs(""), Broken("no complete answer in time")),
+    ("silent", Hangs(""), Broken("no complete answer within 8s (`timeout`)")),
     ("halting", Hangs("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"), Broken("answered 200 OK, but not to its end")),
-    ("hesitant", Drips("HTTP/1.1 200 OK\r\nx-so: ", b's'), Broken("no complete answer in time")),
+    ("hesitant", Drips("HTTP/1.1 200 OK\r\nx-so: ", b's'), Broken("no complete answer within 8s (`timeout`)")),
     ("dripping", Drips("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n", b'x'), Broken("answered 200 OK, but not to its end")),
     ("endless", Floods("HTTP/1.1 200 OK\r\n\r\n", b"and so on "), Delivered(200)),
     ("chunks", Floods("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"4\r\nmore\r\n"), Delivered(200)),
