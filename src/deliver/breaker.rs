@@ -161,10 +161,6 @@ impl Breaker {
     pub(super) const fn failures(&self) -> i32 {
         self.failures
     }
-
-    pub(super) const fn hold_until(&self) -> Option<DateTime<Utc>> {
-        self.hold_until
-    }
 }
 
 #[cfg(test)]

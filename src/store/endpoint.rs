@@ -95,35 +95,6 @@ impl Store {
         })
         .await
     }
-
-    /// Records when a failing endpoint is probed next, and why it failed last.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn note_probe(
-        &self,
-        name: &EndpointName,
-        next_at: DateTime<Utc>,
-        failures: i32,
-        error: Option<&str>,
-    ) -> Result<(), Error> {
-        self.tx("endpoint.probe", |tx| async move {
-            let row = endpoint::ActiveModel {
-                hold_until: Set(Some(next_at)),
-                consecutive_failures: Set(failures),
-                last_error: Set(error.map(str::to_owned)),
-                ..Default::default()
-            };
-            endpoint::Entity::update_many()
-                .set(row)
-                .filter(endpoint::Column::Name.eq(name.clone()))
-                .filter(endpoint::Column::State.eq(State::Failing))
-                .exec(tx.session())
-                .await?;
-            Ok(())
-        })
-        .await
-    }
 }
 
 impl Tx {

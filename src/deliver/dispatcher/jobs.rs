@@ -53,11 +53,6 @@ pub(in crate::deliver) async fn run(
             let rows = store.acknowledged(name, limit, due_by).await;
             Input::Acknowledged(said("acknowledgements not looked for; trying again", rows))
         }
-        Action::NoteProbe { next_at, failures, error } => {
-            let noted = store.note_probe(name, next_at, failures, error.as_deref()).await;
-            said("failed probe not noted", noted);
-            Input::Tick
-        }
         Action::Send(_) | Action::RunSink { .. } | Action::Notify(_) | Action::Stop => Input::Tick,
     }
 }

@@ -365,15 +365,6 @@ impl Hand {
         (self.cursor, self.floor) = (position, position);
     }
 
-    /// Forgets a probe that failed, as if it had not been sent.
-    pub(super) fn untake_probe(&mut self, seq: i64) {
-        let Some(entry) = self.entries.get(&seq) else { return };
-        if entry.row.is_none() {
-            self.cursor = self.cursor.min(seq - 1).max(self.floor);
-        }
-        self.remove(seq);
-    }
-
     /// Forgets entries that commands have changed, once they are no longer in flight.
     pub(super) fn drop_overruled(&mut self) {
         let is_over = |entry: &Entry| entry.is_overruled && matches!(entry.stage, Stage::Decided(_));

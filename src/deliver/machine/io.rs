@@ -111,11 +111,6 @@ pub(in crate::deliver) enum Action {
         limit: usize,
         due_by: DateTime<Utc>,
     },
-    NoteProbe {
-        next_at: DateTime<Utc>,
-        failures: i32,
-        error: Option<String>,
-    },
     Notify(Notice),
     /// Another process leads the endpoint.
     Stop,

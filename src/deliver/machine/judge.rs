@@ -69,6 +69,7 @@ impl Machine {
         let may_die = report.is_ours() || self.breaker.took_the_last();
         let spent = if may_die { made } else { made.min(policy.retries()) };
         let verdict = if is_probe && !is_success {
+            // Due at once, and after all that were tried before: the next probe takes another delivery.
             Verdict::RetryAt(now.utc)
         } else {
             policy.judge(spent, &report.outcome, now.utc, &mut self.rng)
@@ -82,16 +83,6 @@ impl Machine {
         self.judge_endpoint(&sign, &report, now, actions);
         let attempt = u32::try_from(attempts).unwrap_or(u32::MAX);
         actions.push(Action::Notify(Notice::Attempt { kind, noticed_at, attempt, report: report.clone(), verdict }));
-        if is_probe && !is_success {
-            self.hand.untake_probe(seq);
-            if self.breaker.is_failing()
-                && let Some(next_at) = self.breaker.hold_until()
-            {
-                let (failures, error) = (self.breaker.failures(), sign.error);
-                actions.push(Action::NoteProbe { next_at, failures, error });
-            }
-            return;
-        }
         self.record_attempt(seq, &report, verdict, (tries, attempts, counts), now);
     }
 

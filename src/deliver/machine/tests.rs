@@ -289,9 +289,12 @@ fn an_endpoint_that_fails_is_tried_with_one_request_at_a_time() {
     let actions = bench.step(Input::ProbeFound(Some(Some(Candidate::Row(row)))));
     assert_eq!(Bench::sent(&actions), [1]);
     assert_eq!(bench.wait(Duration::from_secs(1)).len(), 0, "and waited for");
-    let actions = bench.answer(1, 500);
-    assert!(actions.iter().any(|action| matches!(action, Action::NoteProbe { .. })), "{actions:?}");
-    assert_eq!(bench.machine.hand.len(), 0, "it is as if it had never been sent");
+    bench.answer(1, 500);
+    let commit = bench.commit();
+    let item = &commit.items[0];
+    assert_eq!((item.tries, item.attempts, item.hold_until), (0, 0, None), "it is as if it had never been sent");
+    assert!(matches!(item.fate, Fate::RetryAt(_)) && item.attempt.as_ref().is_some_and(|attempt| !attempt.counts));
+    bench.committed(&commit);
     // A tenth of the time for which it has failed.
     let actions = bench.wait(Duration::from_secs(11));
     assert!(actions.iter().any(|action| matches!(action, Action::FindProbe { tried: true, .. })), "{actions:?}");

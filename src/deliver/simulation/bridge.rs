@@ -326,7 +326,6 @@ fn failure_of(action: &Action) -> Option<Input> {
         Action::FindOut => Some(Input::FoundOut(None)),
         Action::Refresh { .. } => Some(Input::Refreshed(None)),
         Action::LoadAcks { .. } => Some(Input::Acknowledged(None)),
-        Action::NoteProbe { .. } => Some(Input::Tick),
         Action::RunSink { .. } => Some(Input::SinkRan(None)),
         Action::Send(_) | Action::Notify(_) | Action::Stop => None,
     }

@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 /// Every transaction that the program runs.
-const NAMES: [&str; 53] = [
+const NAMES: [&str; 52] = [
     "account.admit",
     "account.adopt",
     "blocks.replace",
@@ -21,7 +21,6 @@ const NAMES: [&str; 53] = [
     "doctor.create",
     "endpoint.backfill",
     "endpoint.introduce",
-    "endpoint.probe",
     "endpoint.reclaim",
     "endpoint.register",
     "endpoint.remove",

@@ -12,6 +12,7 @@ use crate::world::{PATIENCE, Stage, seed};
 
 on_each_database!(
     nothing_dies_of_an_outage_however_short_the_schedule,
+    a_receiver_that_refuses_some_for_good_gets_the_others,
     no_wait_that_a_clock_ahead_has_made_is_believed,
 );
 
@@ -42,6 +43,30 @@ async fn nothing_dies_of_an_outage_however_short_the_schedule(database: Database
     stage.until_delivered().await;
     bridge.stop().await;
     assert_eq!(stage.database.count("lumo_deliveries", "state = 'delivered'").await, 12);
+}
+
+/// The oldest are those that it refuses, so whatever is tried first fails.
+async fn a_receiver_that_refuses_some_for_good_gets_the_others(database: Database) {
+    const REFUSED: usize = 8;
+    let mut stage = Stage::new(database, World::new(1)).await;
+    stage.announce_history();
+    stage.settings.set("callbacks.defaults.concurrency", json!(1));
+    let users: Vec<String> = (0..12).map(|number| format!("user {number:02}")).collect();
+    for user in &users {
+        stage.world.add_wallet(user);
+    }
+    let refused: Vec<String> = users.iter().take(REFUSED).map(|user| format!("user:{user}")).collect();
+    stage.receiver.script(move |request| {
+        let is_refused = request.stream.as_ref().is_some_and(|stream| refused.contains(stream));
+        Answer::status(if is_refused { 400 } else { 204 })
+    });
+    let bridge = stage.daemon();
+    let delivered = "SELECT COUNT(*) FROM lumo_deliveries WHERE state = 'delivered'";
+    stage.database.until_at_least(4, PATIENCE, delivered).await;
+    bridge.stop().await;
+    let tried = "state = 'retrying' AND last_status = 400";
+    let tried = stage.database.count("lumo_exceptions", tried).await;
+    assert!(tried >= 5, "{tried} of the others were tried");
 }
 
 async fn no_wait_that_a_clock_ahead_has_made_is_believed(database: Database) {

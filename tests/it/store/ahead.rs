@@ -171,8 +171,6 @@ async fn deliveries_and_their_endpoint_are_stored(database: Database) {
     let row = async || store.endpoint(&endpoint("shop")).await.unwrap().unwrap();
     let found = row().await;
     assert_eq!((found.since, found.last_success_at, found.hold_until), (far(2002), Some(far(2001)), Some(far(2500))));
-    store.note_probe(&endpoint("shop"), far(2600), 6, None).await.unwrap();
-    assert_eq!(row().await.hold_until, Some(far(2600)));
     store.set_endpoint_state(&endpoint("shop"), State::Active, &Actor::API, far(2700)).await.unwrap();
     assert_eq!((row().await.since, row().await.hold_until), (far(2700), None));
     let without = Store::open(&config(&database), Vec::new()).await.unwrap();

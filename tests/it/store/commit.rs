@@ -199,7 +199,6 @@ async fn a_state_that_was_left_meanwhile_is_not_changed(database: Database) {
     store.set_endpoint_state(&endpoint("shop"), Health::Paused, &Actor::API, at(1)).await.unwrap();
     leader.note = Some(note(Some((Health::Active, Health::Failing))));
     leader.commit(Vec::new(), 0, at(2)).await;
-    store.note_probe(&endpoint("shop"), at(9), 6, Some("answered 500")).await.unwrap();
     let row = store.endpoint(&endpoint("shop")).await.unwrap().unwrap();
     assert_eq!((row.state, row.since, row.hold_until), (Health::Paused, at(1), None));
     assert!(kinds(&database).await.is_empty());

@@ -17,7 +17,6 @@ on_each_database!(
     whoever_publishes_first_introduces_endpoints_and_removes_none,
     an_endpoint_that_is_resumed_is_judged_anew,
     a_position_beyond_the_log_is_set_right_by_a_resume,
-    a_failed_probe_leaves_only_the_endpoints_error,
     an_endpoint_that_is_put_back_is_judged_anew_unless_somebody_decided_about_it,
 );
 
@@ -131,21 +130,6 @@ async fn a_position_beyond_the_log_is_set_right_by_a_resume(database: Database) 
     assert_eq!(store.position(&endpoint("shop")).await.unwrap().unwrap().position, 1);
     publish(&store, &[draft("user:a", "2")], at(2)).await;
     assert_eq!(Leader::of(&store, "shop", at(2)).await.deliver(at(2)).await.len(), 1);
-}
-
-async fn a_failed_probe_leaves_only_the_endpoints_error(database: Database) {
-    let store = migrated(&database, &shop()).await;
-    publish(&store, &[draft("user:a", "1")], at(0)).await;
-    let mut leader = Leader::of(&store, "shop", at(1)).await;
-    leader.pass(9, at(1), |_| Came::RetryAt(at(99))).await;
-    fails(&mut leader, 2).await;
-    let before = database.rows("SELECT * FROM lumo_exceptions").await;
-    store.note_probe(&endpoint("shop"), at(600), 6, Some("still no")).await.unwrap();
-    let shown = row(&store).await;
-    assert_eq!((shown.state, shown.since, shown.hold_until), (State::Failing, at(2), Some(at(600))));
-    assert_eq!((shown.consecutive_failures, shown.last_error.as_deref()), (6, Some("still no")));
-    assert_eq!(database.rows("SELECT * FROM lumo_exceptions").await, before);
-    assert_eq!(database.count("lumo_delivery_attempts", "1 = 1").await, 1);
 }
 
 async fn an_endpoint_that_is_put_back_is_judged_anew_unless_somebody_decided_about_it(database: Database) {

@@ -56,7 +56,7 @@ macro_rules! acts {
 }
 
 /// Each transaction by its name. Those that change what others need come last.
-pub(super) fn acts() -> [(&'static str, Act); 53] {
+pub(super) fn acts() -> [(&'static str, Act); 52] {
     acts! {
         "doctor.create" => |store, things| store.may_create_tables(None);
         "fitness" => |store, things| store.try_everything(at(30));
@@ -141,9 +141,6 @@ pub(super) fn acts() -> [(&'static str, Act); 53] {
         "event.replay" => |store, things| async {
             let mut replay = store.begin_replay(ReplayFilter::default(), endpoint("late"), Actor::API).await?;
             store.replay(&mut replay, at(52)).await
-        };
-        "endpoint.probe" => |store, things| async {
-            store.note_probe(&endpoint("weak"), at(99), 6, Some("still no")).await
         };
         "endpoint.state" => |store, things| async {
             store.set_endpoint_state(&endpoint("ledger"), Health::Paused, &Actor::API, at(53)).await
