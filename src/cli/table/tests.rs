@@ -1,3 +1,5 @@
+//! What a table shows at widths that are too small for it.
+
 use super::*;
 
 fn plain(table: &Table, room: Option<usize>) -> Vec<String> {
