@@ -146,6 +146,7 @@ impl Breaker {
         }
         self.is_changed = false;
         Some(EndpointNote {
+            state: self.state,
             consecutive_failures: self.failures,
             last_success_at: self.last_success_at,
             last_error: self.last_error.clone(),

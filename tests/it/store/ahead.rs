@@ -161,6 +161,7 @@ async fn deliveries_and_their_endpoint_are_stored(database: Database) {
     assert!(deliveries(&store).await.iter().all(|row| row.ack_by == Some(far(3000))));
 
     leader.note = Some(EndpointNote {
+        state: State::Failing,
         consecutive_failures: 5,
         last_success_at: Some(far(2001)),
         last_error: None,

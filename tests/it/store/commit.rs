@@ -40,6 +40,7 @@ async fn last_event(store: &Store) -> Value {
 
 fn note(transition: Option<(Health, Health)>) -> EndpointNote {
     EndpointNote {
+        state: Health::Failing,
         consecutive_failures: 5,
         last_success_at: None,
         last_error: Some("answered 500".to_owned()),
@@ -202,6 +203,17 @@ async fn a_state_that_was_left_meanwhile_is_not_changed(database: Database) {
     let row = store.endpoint(&endpoint("shop")).await.unwrap().unwrap();
     assert_eq!((row.state, row.since, row.hold_until), (Health::Paused, at(1), None));
     assert!(kinds(&database).await.is_empty());
+
+    // A probe that was under way when an operator resumed the endpoint holds nothing.
+    store.set_endpoint_state(&endpoint("shop"), Health::Active, &Actor::API, at(3)).await.unwrap();
+    leader.note = Some(note(None));
+    leader.commit(Vec::new(), 0, at(4)).await;
+    let row = store.endpoint(&endpoint("shop")).await.unwrap().unwrap();
+    assert_eq!((row.state, row.consecutive_failures, row.hold_until), (Health::Active, 0, None));
+    leader.note = Some(EndpointNote { state: Health::Active, ..note(None) });
+    leader.commit(Vec::new(), 0, at(5)).await;
+    let row = store.endpoint(&endpoint("shop")).await.unwrap().unwrap();
+    assert_eq!((row.state, row.consecutive_failures, row.hold_until), (Health::Active, 5, Some(at(11))));
 }
 
 async fn whoever_recovers_gets_what_failed_at_once(database: Database) {
@@ -213,6 +225,7 @@ async fn whoever_recovers_gets_what_failed_at_once(database: Database) {
     leader.commit(Vec::new(), 1, at(2)).await;
     let transition = Some(StateTransition { from: Health::Failing, to: Health::Active });
     leader.note = Some(EndpointNote {
+        state: Health::Active,
         consecutive_failures: 0,
         last_success_at: Some(at(3)),
         last_error: None,

@@ -34,7 +34,14 @@ async fn fails(leader: &mut Leader, seconds: i64) {
     let (last_success_at, last_error) = (None, Some("no".to_owned()));
     let hold_until = Some(at(500));
     leader.refresh(at(seconds)).await;
-    leader.note = Some(EndpointNote { consecutive_failures: 5, last_success_at, last_error, hold_until, transition });
+    leader.note = Some(EndpointNote {
+        state: State::Failing,
+        consecutive_failures: 5,
+        last_success_at,
+        last_error,
+        hold_until,
+        transition,
+    });
     leader.commit(Vec::new(), 1, at(seconds)).await;
 }
 

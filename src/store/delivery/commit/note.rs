@@ -16,6 +16,8 @@ use crate::store::log::Audience;
 /// The changes of the endpoint's own row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointNote {
+    /// The state that the endpoint is in, or turns to.
+    pub state: endpoint::State,
     pub consecutive_failures: i32,
     pub last_success_at: Option<DateTime<Utc>>,
     /// The error of the last attempt; none if it succeeded.
@@ -51,8 +53,8 @@ impl Delivery<'_> {
         self.tx.log().append(vec![draft], Audience::AllBut(endpoint), now).await.map(drop)
     }
 
-    /// Writes the changes of the endpoint's row. A transition applies only if the endpoint is in the state that it
-    /// leaves. Returns whether rows have become due.
+    /// Writes the changes of the endpoint's row, unless an operator has changed its state meanwhile: a transition applies
+    /// only in the state that it leaves, and anything else only in the state that it was noted in. Returns whether rows have become due.
     pub(super) async fn write_note(
         &self,
         name: &EndpointName,
@@ -74,8 +76,7 @@ impl Delivery<'_> {
             update.filter(endpoint::Column::Name.eq(name.clone()))
         };
         let Some(StateTransition { from, to }) = note.transition else {
-            // If an operator resumes the endpoint at this moment, its hold stays as the operator set it.
-            update(row).exec(self.tx.session()).await?;
+            update(row).filter(endpoint::Column::State.eq(note.state)).exec(self.tx.session()).await?;
             return Ok(false);
         };
         let before = endpoint::Entity::find_by_id(name.clone()).one(self.tx.session()).await?;

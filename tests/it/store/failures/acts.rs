@@ -219,6 +219,7 @@ pub(super) async fn prepare(database: &Database) -> Things {
     let position = items.last().unwrap().seq;
     let transition = Some(StateTransition { from: Health::Active, to: Health::Failing });
     let note = |transition| EndpointNote {
+        state: Health::Failing,
         consecutive_failures: 5,
         last_success_at: None,
         last_error: Some("no".to_owned()),
