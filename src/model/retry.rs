@@ -60,6 +60,10 @@ pub enum Verdict {
     Dead,
 }
 
+/// Tries up to which a delivery is due at once when its endpoint recovers. One that failed more often keeps to its own
+/// schedule: it may be refused for a reason of its own, and would use up its attempts where the endpoint recovers often.
+pub const EARLY_TRIES: i32 = 5;
+
 /// No wait is longer, so that every time can be stored.
 const LONGEST_WAIT: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 

@@ -76,7 +76,7 @@ impl Store {
             tx.set_endpoint(name, set).await?;
             let mut is_changed = row.state != state;
             if state == State::Active {
-                let pulled = tx.delivery().pull_forward(name, now).await?;
+                let pulled = tx.delivery().pull_forward(name, i32::MAX, now).await?;
                 is_changed |= pulled > 0 || row.consecutive_failures > 0 || row.hold_until.is_some();
             }
             if let Some(last) = last.filter(|last| *last < position.position) {

@@ -9,7 +9,7 @@ use super::entry::Decided;
 use super::{ACK_POLL, Action, Candidate, LONGEST, MAX_ACKS, Machine, Notice, Now, RARE_ACK_POLL, Read};
 use crate::deliver::breaker::Sign;
 use crate::model::id::EventId;
-use crate::model::retry::{Outcome, Unreachable, Verdict};
+use crate::model::retry::{EARLY_TRIES, Outcome, Unreachable, Verdict};
 use crate::setting::Span;
 use crate::store::delivery::{Acknowledged, Amend, Attempted, DueRow, Fate};
 
@@ -66,10 +66,11 @@ impl Machine {
         let made = u32::try_from(tries).unwrap_or(u32::MAX).max(1);
         let policy = &self.settings.policy;
         // Nothing dies of an outage: while the endpoint takes nothing else, the last wait of the schedule is repeated.
-        let may_die = report.is_ours() || self.breaker.took_the_last();
+        let may_die = !is_probe && (report.is_ours() || self.breaker.took_the_last());
         let spent = if may_die { made } else { made.min(policy.retries()) };
-        let verdict = if is_probe && !is_success {
-            // Due at once, and after all that were tried before: the next probe takes another delivery.
+        // The next probe takes another delivery: those that are due at a recovery anyway are due after all that were
+        // tried before, the others wait as after an attempt.
+        let verdict = if is_probe && !is_success && tries <= EARLY_TRIES {
             Verdict::RetryAt(now.utc)
         } else {
             policy.judge(spent, &report.outcome, now.utc, &mut self.rng)

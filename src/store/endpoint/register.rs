@@ -197,7 +197,7 @@ impl Tx {
         }
         self.set_endpoint(&row.name, back).await?;
         if row.state == State::Active {
-            self.delivery().pull_forward(&row.name, now).await?;
+            self.delivery().pull_forward(&row.name, i32::MAX, now).await?;
         }
         Ok(())
     }

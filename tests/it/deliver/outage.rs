@@ -1,5 +1,7 @@
 //! A receiver that is down, and a clock that was ahead: what waits comes through.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -13,6 +15,7 @@ use crate::world::{PATIENCE, Stage, seed};
 on_each_database!(
     nothing_dies_of_an_outage_however_short_the_schedule,
     a_receiver_that_refuses_some_for_good_gets_the_others,
+    what_is_refused_for_good_keeps_its_attempts_however_often_others_succeed,
     no_wait_that_a_clock_ahead_has_made_is_believed,
 );
 
@@ -67,6 +70,52 @@ async fn a_receiver_that_refuses_some_for_good_gets_the_others(database: Databas
     let tried = "state = 'retrying' AND last_status = 400";
     let tried = stage.database.count("lumo_exceptions", tried).await;
     assert!(tried >= 5, "{tried} of the others were tried");
+}
+
+/// Each success in between ends the failing, and what failed is tried again.
+async fn what_is_refused_for_good_keeps_its_attempts_however_often_others_succeed(database: Database) {
+    const REFUSED: i64 = 6;
+    let mut stage = Stage::new(database, World::new(1)).await;
+    stage.announce_history();
+    let schedule = ["10ms", "10ms", "10ms", "10ms", "10ms", "1h", "1h", "1h"];
+    stage.settings.set("callbacks.defaults.retry", json!({ "schedule": schedule, "jitter": 0.0 }));
+    stage.settings.set("callbacks.defaults.concurrency", json!(1));
+    for user in 0..REFUSED {
+        stage.world.add_wallet(&format!("refused {user}"));
+    }
+    let is_down = Arc::new(AtomicBool::new(false));
+    let down = Arc::clone(&is_down);
+    stage.receiver.script(move |request| {
+        let is_refused = request.stream.as_ref().is_some_and(|stream| stream.starts_with("user:refused"));
+        Answer::status(if down.load(Ordering::Relaxed) {
+            503
+        } else if is_refused {
+            400
+        } else {
+            204
+        })
+    });
+    let bridge = stage.daemon();
+    let delivered = "SELECT COUNT(*) FROM lumo_deliveries WHERE state = 'delivered'";
+    let mut taken = 0;
+    loop {
+        taken += 1;
+        stage.world.add_wallet(&format!("taken {taken}"));
+        stage.database.until_at_least(taken, PATIENCE, delivered).await;
+        if stage.database.count("lumo_exceptions", "tries > 5").await == REFUSED {
+            break;
+        }
+    }
+    is_down.store(true, Ordering::Relaxed);
+    stage.world.add_wallet("before the repair");
+    let failing = "SELECT COUNT(*) FROM lumo_endpoints WHERE state = 'failing'";
+    stage.database.until_at_least(1, PATIENCE, failing).await;
+    is_down.store(false, Ordering::Relaxed);
+    stage.database.until_at_least(taken + 1, PATIENCE, delivered).await;
+    stage.world.add_wallet("after the repair");
+    stage.database.until_at_least(taken + 2, PATIENCE, delivered).await;
+    bridge.stop().await;
+    assert_eq!(stage.database.count("lumo_exceptions", "state = 'retrying' AND tries = 6").await, REFUSED);
 }
 
 async fn no_wait_that_a_clock_ahead_has_made_is_believed(database: Database) {

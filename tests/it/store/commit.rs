@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lumo_bridge::model::actor::Actor;
 use lumo_bridge::model::id::EndpointName;
+use lumo_bridge::model::retry::EARLY_TRIES;
 use lumo_bridge::model::subscriber::{Order, Subscriber};
 use lumo_bridge::store::Store;
 use lumo_bridge::store::delivery::{Attempted, EndpointNote, GroupCommit, StateTransition, Written};
@@ -24,7 +25,7 @@ on_each_database!(
     what_a_command_has_decided_is_not_overwritten,
     a_change_of_state_is_told_once_and_only_to_the_others,
     a_state_that_was_left_meanwhile_is_not_changed,
-    whoever_recovers_gets_what_failed_at_once,
+    whoever_recovers_gets_what_failed_at_once_unless_it_failed_often,
     a_death_is_told_to_the_others,
 );
 
@@ -216,13 +217,15 @@ async fn a_state_that_was_left_meanwhile_is_not_changed(database: Database) {
     assert_eq!((row.state, row.consecutive_failures, row.hold_until), (Health::Active, 5, Some(at(11))));
 }
 
-async fn whoever_recovers_gets_what_failed_at_once(database: Database) {
+async fn whoever_recovers_gets_what_failed_at_once_unless_it_failed_often(database: Database) {
     let store = migrated(&database, &two()).await;
-    publish_in(&store, &["user:a"], at(0)).await;
+    publish_in(&store, &["user:a", "user:b"], at(0)).await;
     let mut leader = Leader::of(&store, "shop", at(1)).await;
-    leader.pass(9, at(1), |_| Came::RetryAt(at(1000))).await;
+    let mut items: Vec<_> = leader.look().await.iter().map(|next| next.item(Came::RetryAt(at(1000)), at(1))).collect();
+    (items[0].tries, items[1].tries) = (EARLY_TRIES, EARLY_TRIES + 1);
+    leader.commit(items, 2, at(1)).await;
     leader.note = Some(note(Some((Health::Active, Health::Failing))));
-    leader.commit(Vec::new(), 1, at(2)).await;
+    leader.commit(Vec::new(), 2, at(2)).await;
     let transition = Some(StateTransition { from: Health::Failing, to: Health::Active });
     leader.note = Some(EndpointNote {
         state: Health::Active,
@@ -232,7 +235,7 @@ async fn whoever_recovers_gets_what_failed_at_once(database: Database) {
         hold_until: None,
         transition,
     });
-    leader.commit(Vec::new(), 1, at(3)).await;
+    leader.commit(Vec::new(), 2, at(3)).await;
     let row = store.endpoint(&endpoint("shop")).await.unwrap().unwrap();
     assert_eq!((row.state, row.consecutive_failures, row.hold_until), (Health::Active, 0, None));
     assert_eq!((row.last_success_at, row.last_error), (Some(at(3)), None));

@@ -1,6 +1,7 @@
 //! Tests what a receiver that is down costs a delivery, and a clock that is set back.
 
 use super::*;
+use crate::model::retry::EARLY_TRIES;
 
 /// A row that has made every attempt but its last.
 fn on_its_last(seq: i64, user: &str) -> DueRow {
@@ -53,4 +54,17 @@ fn a_clock_that_is_set_back_has_the_times_corrected() {
     assert_eq!(corrects(&bench.step(Input::Tick)), None, "by less than a minute");
     bench.now.utc -= TimeDelta::seconds(70);
     assert_eq!(corrects(&bench.step(Input::Tick)), Some(true));
+}
+
+#[test]
+fn a_probe_that_fails_gives_nothing_up_and_brings_nothing_nearer_that_failed_often() {
+    for (tries, due) in [(EARLY_TRIES, at(100)), (EARLY_TRIES + 1, at(130))] {
+        let mut bench = Bench::new(State::Failing, 8);
+        bench.step(Input::Tick);
+        let row = DueRow { tries, attempts: tries, ..super::due(1, "a", Reason::Live) };
+        bench.step(Input::ProbeFound(Some(Some(Candidate::Row(Box::new(row))))));
+        bench.answer(1, 500);
+        let commit = bench.commit();
+        assert_eq!((commit.items[0].tries, commit.items[0].fate), (tries, Fate::RetryAt(due)));
+    }
 }

@@ -9,6 +9,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use super::Item;
 use crate::model::facts::{Died, Turned, dead_event, endpoint_event};
 use crate::model::id::{DeliveryId, EndpointName};
+use crate::model::retry::EARLY_TRIES;
 use crate::store::Error;
 use crate::store::delivery::Delivery;
 use crate::store::log::Audience;
@@ -95,17 +96,23 @@ impl Delivery<'_> {
         let draft = endpoint_event(&turned, generation, now)?;
         self.tx.log().append(vec![draft], Audience::AllBut(name), now).await?;
         if to == endpoint::State::Active {
-            self.pull_forward(name, now).await?;
+            self.pull_forward(name, EARLY_TRIES, now).await?;
         }
         Ok(to == endpoint::State::Active)
     }
 
-    /// Makes deliveries due that failed while the endpoint was failing. Returns how many.
-    pub(in crate::store) async fn pull_forward(&self, name: &EndpointName, now: DateTime<Utc>) -> Result<u64, Error> {
+    /// Makes the failed deliveries of at most so many tries due. Returns how many.
+    pub(in crate::store) async fn pull_forward(
+        &self,
+        name: &EndpointName,
+        tries: i32,
+        now: DateTime<Utc>,
+    ) -> Result<u64, Error> {
         let pulled = exception::Entity::update_many()
             .col_expr(exception::Column::NextAttemptAt, Expr::value(now))
             .filter(exception::Column::Endpoint.eq(name.clone()))
             .filter(exception::Column::State.eq(State::Retrying))
+            .filter(exception::Column::Tries.lte(tries))
             .filter(exception::Column::NextAttemptAt.gt(now))
             .exec(self.tx.session())
             .await?;
