@@ -117,12 +117,6 @@ impl HeadPass {
     pub fn anchors(&self) -> Anchors {
         Anchors::from_head(&self.first).before(&self.known)
     }
-
-    /// The underlying walk, for what it has learned and counted.
-    #[must_use]
-    pub fn walk(&self) -> &Walk {
-        &self.walk
-    }
 }
 
 /// A pass over the last rows.
@@ -138,8 +132,6 @@ pub struct TailPass {
     start: u64,
     length: u64,
     surplus: u64,
-    /// Requests of earlier walks, which began too near to the end.
-    requests: u64,
 }
 
 impl TailPass {
@@ -158,7 +150,7 @@ impl TailPass {
         let start = if anchors.is_empty() { 0 } else { length.saturating_sub(reach) };
         let walk = Walk::starting_at(limit, known_page_size, start).ending_as_before_at(length);
         let (known, run) = (anchors.clone(), Run::new(anchors));
-        Self { limit, known, walk, run, last: VecDeque::new(), reach, start, length, surplus: 0, requests: 0 }
+        Self { limit, known, walk, run, last: VecDeque::new(), reach, start, length, surplus: 0 }
     }
 
     /// As for [`Walk::counting_surplus`].
@@ -215,7 +207,6 @@ impl TailPass {
     fn start_further_back(&mut self) -> EndStep {
         self.reach = self.reach.saturating_mul(2);
         self.start = self.start.min(self.length).min(self.length.saturating_sub(self.reach));
-        self.requests += self.walk.requests();
         self.walk = Walk::starting_at(self.limit, self.walk.page_size(), self.start)
             .ending_as_before_at(self.length)
             .counting_surplus(self.surplus);
@@ -236,18 +227,6 @@ impl TailPass {
     #[must_use]
     pub fn length(&self) -> u64 {
         self.length
-    }
-
-    /// How many pages were requested, including the refused ones.
-    #[must_use]
-    pub fn requests(&self) -> u64 {
-        self.requests + self.walk.requests()
-    }
-
-    /// The underlying walk, for what it has learned.
-    #[must_use]
-    pub fn walk(&self) -> &Walk {
-        &self.walk
     }
 }
 

@@ -26,11 +26,6 @@ impl Stretch {
         self.walk.next()
     }
 
-    /// The server refused the limit. Returns the page to read instead; none if a single row is too much.
-    pub fn refused(&mut self) -> Option<Read> {
-        self.walk.refused()
-    }
-
     /// Takes the page that was read. Returns the next one; none at the end.
     pub fn absorb(&mut self, seen: &Seen) -> Option<Read> {
         let read = self.walk.next();

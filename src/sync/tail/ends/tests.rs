@@ -159,7 +159,7 @@ fn without_anchors_or_with_all_of_them_gone_the_whole_list_is_read() {
         assert_eq!(end, EndStep::WholeList);
         let mut pass = TailPass::new(100, Some(100), &tail, 1_000);
         let (end, requests) = run(&mut pass, &mut server, &mut mirror, quiet);
-        assert_eq!((end, pass.requests()), (EndStep::WholeList, requests));
+        assert_eq!(end, EndStep::WholeList);
         assert!(requests <= 40, "{requests}");
     }
 }
