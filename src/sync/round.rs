@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 
 pub(super) use keep::{Heads, PageBatch};
+pub(super) use read::Taken;
 
 use super::confirm::recheck::{Reason, Recheck};
 use super::learn::memory::Memory;

@@ -20,7 +20,7 @@ use crate::sync::confirm::recheck::{CONFIRM_AFTER, Confirmation, Reason, Recheck
 use crate::sync::round::{Round, Want};
 use crate::sync::scan::filtered::Listed;
 use crate::sync::scan::reader::{Reader, Scope};
-use crate::sync::scan::walk::Walk;
+use crate::sync::scan::walk::{Paging, Walk};
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Error, Options, Running, Syncer, lock};
 

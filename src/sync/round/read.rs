@@ -4,9 +4,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::Round;
 use crate::lumo;
+use crate::sync::refuses_limit;
 use crate::sync::scan::reader::{Fetched, Reader, Scope};
-use crate::sync::scan::walk::{Read, Walk};
+use crate::sync::scan::walk::{Paging, Read, Walk};
 use crate::sync::upstream::{Source, Upstream};
+
+/// What came of the request for the next page of a reading.
+pub(in crate::sync) enum Taken<R> {
+    Page(Fetched<R>),
+    /// The server refused the limit. The next page is smaller.
+    Refused,
+    Stopped,
+}
 
 impl<U: Upstream> Round<'_, U> {
     /// The page size that the server is known to keep to, as full scans have learned it.
@@ -34,11 +43,20 @@ impl<U: Upstream> Round<'_, U> {
         Reader::new(&self.syncer.upstream, &self.syncer.clock, scope, settings.first_wait, window.max(1), sizes)
     }
 
-    /// Counts the requests that a reader has made.
-    pub(in crate::sync) fn note_requests<R: Source>(&mut self, reader: &Reader<U, R>) -> u64 {
-        let requests = reader.take_requests();
-        self.tally.requests += requests;
-        requests
+    /// Reads the next page of a reading, in a smaller size after the server has refused it, and requests those that
+    /// will probably follow.
+    pub(in crate::sync) async fn page<R: Source>(
+        &mut self,
+        reader: &mut Reader<U, R>,
+        reading: &mut impl Paging,
+        stop: &CancellationToken,
+    ) -> Result<Taken<R>, lumo::Error> {
+        let ahead = reading.ahead(reader.window());
+        match self.take(reader, reading.next(), &ahead, stop).await {
+            Ok(page) => Ok(page.map_or(Taken::Stopped, Taken::Page)),
+            Err(error) if refuses_limit(&error) && reading.refused().is_some() => Ok(Taken::Refused),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads a page, requests those that will probably follow, and counts the requests. None if stopped.
@@ -50,7 +68,7 @@ impl<U: Upstream> Round<'_, U> {
         stop: &CancellationToken,
     ) -> Result<Option<Fetched<R>>, lumo::Error> {
         let taken = stop.run_until_cancelled(reader.take(read, ahead)).await;
-        self.note_requests(reader);
+        self.tally.requests += reader.take_requests();
         taken.transpose()
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::lumo;
-use crate::sync::round::Round;
+use crate::sync::round::{Round, Taken};
 use crate::sync::scan::reader::Reader;
 use crate::sync::scan::walk::{Step, Walk};
 use crate::sync::upstream::{Source, Upstream};
@@ -66,11 +66,10 @@ impl<U: Upstream> Round<'_, U> {
         stop: &CancellationToken,
     ) -> Result<Reached, Error> {
         for _ in 0..most {
-            let ahead = walk.ahead(reader.window());
-            let page = match self.take(&mut reader, walk.next(), &ahead, stop).await {
-                Ok(Some(page)) => page,
-                Ok(None) => return Ok(Reached::Stopped),
-                Err(error) if refuses_limit(&error) && walk.refused().is_some() => continue,
+            let page = match self.page(&mut reader, walk, stop).await {
+                Ok(Taken::Page(page)) => page,
+                Ok(Taken::Refused) => continue,
+                Ok(Taken::Stopped) => return Ok(Reached::Stopped),
                 // A request for one user may be refused. That does not fail the round.
                 Err(lumo::Error::Refused { .. }) if reader.is_of_user() => return Ok(Reached::Unproved),
                 // The server may refuse the filter itself.

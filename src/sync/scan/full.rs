@@ -12,11 +12,11 @@ use crate::lumo::Priority;
 use crate::model::Listing;
 use crate::store::{Checkpoint, SweepState};
 use crate::sync::learn::locate::{Blocks, Builder};
-use crate::sync::round::{Heads, PageBatch, Round};
+use crate::sync::round::{Heads, PageBatch, Round, Taken};
 use crate::sync::scan::bitmap::Bitmap;
 use crate::sync::scan::insert_hint::InsertHint;
 use crate::sync::scan::reader::{Fetched, Reader, Scope};
-use crate::sync::scan::walk::{Doubt, SavedWalk, Step, Walk};
+use crate::sync::scan::walk::{Doubt, Paging, SavedWalk, Step, Walk};
 use crate::sync::tail::ends::Anchors;
 use crate::sync::upstream::{Milestone, Source, Upstream};
 use crate::sync::{Error, refuses_limit};
@@ -245,23 +245,16 @@ impl<U: Upstream> Round<'_, U> {
         let mut reader: Reader<U, R> = self.reader(scope, scan.is_kept());
         let mut left = most;
         while left > 0 {
-            let read = scan.walk.next();
-            let ahead = scan.walk.ahead(reader.window());
-            let taken = stop.run_until_cancelled(reader.take(read, &ahead)).await;
-            scan.kept.requests += self.note_requests(&reader);
+            let before = self.tally.requests;
+            let taken = self.page(&mut reader, &mut scan.walk, stop).await;
+            scan.kept.requests += self.tally.requests - before;
             let page = match taken {
-                None => {
+                Ok(Taken::Page(page)) => page,
+                Ok(Taken::Refused) => continue,
+                Err(error) if refuses_limit(&error) => return Err(error.into()),
+                stopped => {
                     self.put_down(scan).await?;
-                    return Ok(Scanned::Stopped);
-                }
-                Some(Ok(page)) => page,
-                Some(Err(error)) if refuses_limit(&error) => match scan.walk.refused() {
-                    Some(_) => continue,
-                    None => return Err(error.into()),
-                },
-                Some(Err(error)) => {
-                    self.put_down(scan).await?;
-                    return Err(error.into());
+                    return Ok(stopped.map(|_| Scanned::Stopped)?);
                 }
             };
             let mut step = scan.absorb(&page);

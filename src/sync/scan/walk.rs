@@ -20,7 +20,7 @@ mod step;
 mod window;
 
 pub use saved::SavedWalk;
-pub use step::{Doubt, Read, Seen, Step};
+pub use step::{Doubt, Paging, Read, Seen, Step};
 pub(in crate::sync) use window::Window;
 
 use bare::Bare;
@@ -135,41 +135,6 @@ impl Walk {
     pub fn counting_surplus(mut self, surplus: u64) -> Self {
         self.surplus = surplus;
         self
-    }
-
-    /// The page to read.
-    #[must_use]
-    pub fn next(&self) -> Read {
-        Read { offset: self.offset, limit: self.limit }
-    }
-
-    /// The `n` pages that the walk will request after [`Walk::next`] if nothing moves. None while it does not know the
-    /// length of the list, searches for the chain, or confirms the end: a page that is read again must be requested
-    /// anew.
-    #[must_use]
-    pub fn ahead(&self, n: usize) -> Vec<Read> {
-        let is_looking = self.bare.is_looking() || self.same.is_looking();
-        let is_steady = !(self.is_broken() || is_looking) && self.confirming.is_none() && self.ended_at.is_none();
-        let total = self.last_total.filter(|_| is_steady).unwrap_or(0).saturating_sub(self.surplus);
-        let page = self.limit_in_force();
-        let mut read = self.next();
-        let following = std::iter::from_fn(|| {
-            // Nothing follows a page that is not full.
-            let is_full = read.offset.saturating_add(page) <= total;
-            read.offset = read.offset.saturating_add(stride(page, OVERLAP_ROWS));
-            (is_full && read.offset < total).then_some(read)
-        });
-        following.take(n).collect()
-    }
-
-    /// The server refused the limit. Returns the page to read instead; none if a single row is too much.
-    pub fn refused(&mut self) -> Option<Read> {
-        self.limit = (self.limit > 1).then_some(self.limit / 2)?;
-        self.mid_page = None;
-        (self.mid_pages, self.is_guess, self.went_on) = (0, false, false);
-        self.confirming = None;
-        self.requests += 1;
-        Some(self.next())
     }
 
     /// How many distinct ids the chain holds. An id counts again when it comes back after tens of thousands of others.
@@ -359,6 +324,38 @@ impl Walk {
         let read = if self.rows > 0 { self.start.saturating_add(self.rows) } else { 0 };
         let end = if seen.returned == 0 { seen.total.map_or(end, |total| total.max(read).min(end)) } else { end };
         self.ended_at = Some(end);
+    }
+}
+
+impl Paging for Walk {
+    fn next(&self) -> Read {
+        Read { offset: self.offset, limit: self.limit }
+    }
+
+    /// The pages that the walk will request if nothing moves. None while it does not know the length of the list,
+    /// searches for the chain, or confirms the end: a page that is read again must be requested anew.
+    fn ahead(&self, n: usize) -> Vec<Read> {
+        let is_looking = self.bare.is_looking() || self.same.is_looking();
+        let is_steady = !(self.is_broken() || is_looking) && self.confirming.is_none() && self.ended_at.is_none();
+        let total = self.last_total.filter(|_| is_steady).unwrap_or(0).saturating_sub(self.surplus);
+        let page = self.limit_in_force();
+        let mut read = self.next();
+        let following = std::iter::from_fn(|| {
+            // Nothing follows a page that is not full.
+            let is_full = read.offset.saturating_add(page) <= total;
+            read.offset = read.offset.saturating_add(stride(page, OVERLAP_ROWS));
+            (is_full && read.offset < total).then_some(read)
+        });
+        following.take(n).collect()
+    }
+
+    fn refused(&mut self) -> Option<Read> {
+        self.limit = (self.limit > 1).then_some(self.limit / 2)?;
+        self.mid_page = None;
+        (self.mid_pages, self.is_guess, self.went_on) = (0, false, false);
+        self.confirming = None;
+        self.requests += 1;
+        Some(self.next())
     }
 }
 

@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 use chrono::{DateTime, Utc};
 pub use run::{Anchors, MAX_ANCHORS, RUN_ROWS, Row, Run};
 
-use crate::sync::scan::walk::{Doubt, Read, Seen, Step, Walk};
+use crate::sync::scan::walk::{Doubt, Paging, Read, Seen, Step, Walk};
 
 /// How many rows before the end a tail pass begins, at least: room for the anchors, some of which may be gone.
 const TAIL_MARGIN_ROWS: u64 = 48;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::sync::scan::walk::{Read, Seen, Step, Walk};
+use crate::sync::scan::walk::{Paging, Read, Seen, Step, Walk};
 
 /// The reading of a part.
 #[derive(Debug)]

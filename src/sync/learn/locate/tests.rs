@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::sync::scan::walk::tests::Server;
-use crate::sync::scan::walk::{Step, Walk};
+use crate::sync::scan::walk::{Paging, Step, Walk};
 
 /// A list and what is known of it.
 struct World {

@@ -4,7 +4,7 @@
 //! rows that follow it, even if its `total` is wrong. If `total` exceeds what that page could hold, offsets up to
 //! `total` are read as well.
 
-use super::{Doubt, Read, Seen, Step, Walk};
+use super::{Doubt, Paging, Read, Seen, Step, Walk};
 
 /// How often the last row must be the only row of its page.
 const READS_OF_THE_LAST_ROW: u8 = 3;

@@ -3,7 +3,7 @@
 //! Two pages at different offsets with the same rows prove nothing: rows may have joined before them, as many as lie
 //! between the two. So a third page is read, far after the end of the list.
 
-use super::{Doubt, Seen, Step, Walk};
+use super::{Doubt, Paging, Seen, Step, Walk};
 
 /// How many pages after the end the third page lies.
 const PAGES_BEHIND_THE_END: u64 = 4;

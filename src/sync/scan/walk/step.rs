@@ -1,10 +1,22 @@
-//! Defines the values that a walk takes and returns: a page to read, its content, and the next step.
+//! Defines what a walk takes and returns: a page to read, its content, and the next step.
 
 /// A page to request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Read {
     pub offset: u64,
     pub limit: u32,
+}
+
+/// A reading that decides which page comes next.
+pub trait Paging {
+    /// The page to read.
+    fn next(&self) -> Read;
+
+    /// At most `n` pages that will probably be needed after it.
+    fn ahead(&self, n: usize) -> Vec<Read>;
+
+    /// The server refused the limit. Returns the page to read instead; none if a single row is too much.
+    fn refused(&mut self) -> Option<Read>;
 }
 
 /// The content of a page.
