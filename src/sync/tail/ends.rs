@@ -47,6 +47,12 @@ pub enum EndStep {
     Unproved(Doubt),
 }
 
+/// A pass over the rows at one end.
+pub trait EndPass: Paging {
+    /// Takes the page that was read. `rows` as for [`Run::absorb`].
+    fn absorb(&mut self, seen: &Seen, rows: &[Row]) -> EndStep;
+}
+
 /// A pass over the first rows.
 #[derive(Debug)]
 pub struct HeadPass {
@@ -72,25 +78,31 @@ impl HeadPass {
         self
     }
 
-    /// The page to read.
+    /// The rows that the next pass must reach. Valid once this one has returned [`EndStep::Met`] or
+    /// [`EndStep::WholeList`].
     #[must_use]
-    pub fn next(&self) -> Read {
+    pub fn anchors(&self) -> Anchors {
+        Anchors::from_head(&self.first).before(&self.known)
+    }
+}
+
+impl Paging for HeadPass {
+    fn next(&self) -> Read {
         self.walk.next()
     }
 
-    /// At most `n` pages that may be needed after it: more, the further the pass had to read.
-    #[must_use]
-    pub fn ahead(&self, n: usize) -> Vec<Read> {
+    /// More pages, the further the pass had to read.
+    fn ahead(&self, n: usize) -> Vec<Read> {
         if self.run.is_met() { Vec::new() } else { self.walk.ahead(n.min(self.pages)) }
     }
 
-    /// The server refused the limit. Returns the page to read instead; none if a single row is too much.
-    pub fn refused(&mut self) -> Option<Read> {
+    fn refused(&mut self) -> Option<Read> {
         self.walk.refused()
     }
+}
 
-    /// Takes the page that was read. `rows` as for [`Run::absorb`].
-    pub fn absorb(&mut self, seen: &Seen, rows: &[Row]) -> EndStep {
+impl EndPass for HeadPass {
+    fn absorb(&mut self, seen: &Seen, rows: &[Row]) -> EndStep {
         self.pages += 1;
         let room = MAX_ANCHORS - self.first.len().min(MAX_ANCHORS);
         let fresh: Vec<u64> = fresh(&self.walk, rows).take(room).collect();
@@ -109,13 +121,6 @@ impl HeadPass {
             Step::Read(read) => EndStep::Read(read),
             Step::Unproved(doubt) => EndStep::Unproved(doubt),
         }
-    }
-
-    /// The rows that the next pass must reach. Valid once this one has returned [`EndStep::Met`] or
-    /// [`EndStep::WholeList`].
-    #[must_use]
-    pub fn anchors(&self) -> Anchors {
-        Anchors::from_head(&self.first).before(&self.known)
     }
 }
 
@@ -161,49 +166,6 @@ impl TailPass {
         self
     }
 
-    /// The page to read.
-    #[must_use]
-    pub fn next(&self) -> Read {
-        self.walk.next()
-    }
-
-    /// At most `n` pages that will be needed after it if nothing moves.
-    #[must_use]
-    pub fn ahead(&self, n: usize) -> Vec<Read> {
-        self.walk.ahead(n)
-    }
-
-    /// The server refused the limit. Returns the page to read instead; none if a single row is too much.
-    pub fn refused(&mut self) -> Option<Read> {
-        let read = self.walk.refused()?;
-        self.limit = read.limit;
-        Some(read)
-    }
-
-    /// Takes the page that was read. `rows` as for [`Run::absorb`].
-    pub fn absorb(&mut self, seen: &Seen, rows: &[Row]) -> EndStep {
-        let fresh: Vec<u64> = fresh(&self.walk, rows).collect();
-        let chains = self.walk.chains_lost();
-        let step = self.walk.absorb(seen);
-        if self.walk.chains_lost() > chains {
-            self.run = Run::new(&self.known);
-            self.last.clear();
-        }
-        if is_chained(&self.walk, step) {
-            self.last.extend(fresh);
-            note(&mut self.run, seen, rows);
-        }
-        self.last.drain(..self.last.len().saturating_sub(MAX_ANCHORS));
-        self.length = self.walk.end_offset().unwrap_or(self.length);
-        match step {
-            Step::Read(read) => EndStep::Read(read),
-            Step::Unproved(doubt) => EndStep::Unproved(doubt),
-            Step::End if self.start == 0 => EndStep::WholeList,
-            Step::End if self.run.is_met() => EndStep::Met,
-            Step::End => self.start_further_back(),
-        }
-    }
-
     fn start_further_back(&mut self) -> EndStep {
         self.reach = self.reach.saturating_mul(2);
         self.start = self.start.min(self.length).min(self.length.saturating_sub(self.reach));
@@ -227,6 +189,47 @@ impl TailPass {
     #[must_use]
     pub fn length(&self) -> u64 {
         self.length
+    }
+}
+
+impl Paging for TailPass {
+    fn next(&self) -> Read {
+        self.walk.next()
+    }
+
+    fn ahead(&self, n: usize) -> Vec<Read> {
+        self.walk.ahead(n)
+    }
+
+    fn refused(&mut self) -> Option<Read> {
+        let read = self.walk.refused()?;
+        self.limit = read.limit;
+        Some(read)
+    }
+}
+
+impl EndPass for TailPass {
+    fn absorb(&mut self, seen: &Seen, rows: &[Row]) -> EndStep {
+        let fresh: Vec<u64> = fresh(&self.walk, rows).collect();
+        let chains = self.walk.chains_lost();
+        let step = self.walk.absorb(seen);
+        if self.walk.chains_lost() > chains {
+            self.run = Run::new(&self.known);
+            self.last.clear();
+        }
+        if is_chained(&self.walk, step) {
+            self.last.extend(fresh);
+            note(&mut self.run, seen, rows);
+        }
+        self.last.drain(..self.last.len().saturating_sub(MAX_ANCHORS));
+        self.length = self.walk.end_offset().unwrap_or(self.length);
+        match step {
+            Step::Read(read) => EndStep::Read(read),
+            Step::Unproved(doubt) => EndStep::Unproved(doubt),
+            Step::End if self.start == 0 => EndStep::WholeList,
+            Step::End if self.run.is_met() => EndStep::Met,
+            Step::End => self.start_further_back(),
+        }
     }
 }
 

@@ -4,13 +4,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::lumo::Priority;
 use crate::store::Fate;
-use crate::sync::learn::order::Order;
-use crate::sync::round::Round;
+use crate::sync::Error;
+use crate::sync::learn::order::{Order, Place};
+use crate::sync::round::{Round, Taken};
 use crate::sync::scan::reader::{Fetched, Reader, Scope};
-use crate::sync::scan::walk::{Doubt, Read, Seen};
-use crate::sync::tail::ends::{Edge, EndStep, HeadPass, Row, TailPass};
+use crate::sync::scan::walk::Doubt;
+use crate::sync::tail::ends::{Edge, EndPass, EndStep, HeadPass, Row, TailPass};
 use crate::sync::upstream::{Source, Upstream};
-use crate::sync::{Error, refuses_limit};
 
 /// What reading the ends has shown.
 pub(in crate::sync) struct Ends {
@@ -24,7 +24,7 @@ impl<U: Upstream> Round<'_, U> {
         let order = self.memory.order.order();
         let mut ends = Ends { certified: Ok(()), total: None };
         if order.wants_head() || self.looks_behind {
-            let Some(certified) = self.head::<R>(order, stop).await? else { return Ok(None) };
+            let Some(certified) = self.head::<R>(stop).await? else { return Ok(None) };
             ends = Ends { certified, total: self.tally.total };
         }
         // In a list without an order, only the count proves anything.
@@ -38,125 +38,86 @@ impl<U: Upstream> Round<'_, U> {
     /// Reads the end where new rows join, of a list that has such an end. None if stopped.
     pub(in crate::sync) async fn joining_end<R: Source>(
         &mut self,
-        order: Order,
         stop: &CancellationToken,
     ) -> Result<Option<Result<(), Doubt>>, Error> {
-        if order == Order::Oldest { self.tail::<R>(stop).await } else { self.head::<R>(order, stop).await }
+        let order = self.memory.order.order();
+        if order == Order::Oldest { self.tail::<R>(stop).await } else { self.head::<R>(stop).await }
     }
 
-    async fn head<R: Source>(
-        &mut self,
-        order: Order,
-        stop: &CancellationToken,
-    ) -> Result<Option<Result<(), Doubt>>, Error> {
+    async fn head<R: Source>(&mut self, stop: &CancellationToken) -> Result<Option<Result<(), Doubt>>, Error> {
         let pass = HeadPass::new(self.syncer.settings.page_size, self.known_page_size(), &self.memory.head);
         let mut pass = pass.counting_surplus(self.memory.gap.surplus());
-        let Some(step) = self.end::<R>(&mut End::Head(&mut pass, order), stop).await? else { return Ok(None) };
-        if let EndStep::Unproved(doubt) = step {
-            return Ok(Some(Err(doubt)));
+        let read = self.end::<R>(Place::Head, &mut pass, stop).await?;
+        if let Some(Ok(())) = read {
+            self.memory.head = pass.anchors();
         }
-        self.memory.head = pass.anchors();
-        Ok(Some(Ok(())))
+        Ok(read)
     }
 
     async fn tail<R: Source>(&mut self, stop: &CancellationToken) -> Result<Option<Result<(), Doubt>>, Error> {
         let length = self.memory.length;
         let pass = TailPass::new(self.syncer.settings.page_size, self.known_page_size(), &self.memory.tail, length);
         let mut pass = pass.counting_surplus(self.memory.gap.surplus());
-        let Some(step) = self.end::<R>(&mut End::Tail(&mut pass), stop).await? else { return Ok(None) };
-        if let EndStep::Unproved(doubt) = step {
-            return Ok(Some(Err(doubt)));
+        let read = self.end::<R>(Place::Tail, &mut pass, stop).await?;
+        if let Some(Ok(())) = read {
+            self.memory.tail = pass.anchors();
+            self.memory.length = pass.length();
         }
-        self.memory.tail = pass.anchors();
-        self.memory.length = pass.length();
-        Ok(Some(Ok(())))
+        Ok(read)
     }
 
     /// Reads one end until it is proved; none if stopped.
-    async fn end<R: Source>(&mut self, end: &mut End<'_>, stop: &CancellationToken) -> Result<Option<EndStep>, Error> {
+    async fn end<R: Source>(
+        &mut self,
+        place: Place,
+        pass: &mut impl EndPass,
+        stop: &CancellationToken,
+    ) -> Result<Option<Result<(), Doubt>>, Error> {
+        let order = self.memory.order.order();
         let mut reader: Reader<U, R> = self.reader(Scope::all(self.listing, Priority::Fresh), false);
         loop {
-            let (read, ahead) = (end.next(), end.ahead(self.syncer.settings.concurrency));
-            let page = match self.take(&mut reader, read, &ahead, stop).await {
-                Ok(Some(page)) => page,
-                Ok(None) => return Ok(None),
-                Err(error) if refuses_limit(&error) && end.refused() => continue,
-                Err(error) => return Err(error.into()),
+            let page = match self.page(&mut reader, pass, stop).await? {
+                Taken::Page(page) => page,
+                Taken::Refused => continue,
+                Taken::Stopped => return Ok(None),
             };
-            let seen = page.seen();
+            let (seen, offset) = (page.seen(), page.read.offset);
             let rejects: Vec<bool> =
                 page.page.rejects.iter().map(|reject| self.is_kept(self.listing, reject)).collect();
-            self.note_edge(end, &page);
+            self.note_edge(place, order, &page);
             let fates = self.keep(page).await?;
             self.tally.rows += seen.returned;
-            self.note_places(read.offset, &fates, seen.total);
+            self.note_places(offset, &fates, seen.total);
             // Items that could not be read come after the others.
             let unchanged = fates.iter().map(|fate| *fate == Fate::Known).chain(rejects);
             let rows: Vec<Row> = seen.ids.iter().zip(unchanged).map(|(&id, unchanged)| Row { id, unchanged }).collect();
             (self.options.observe)(&self.tally);
-            if let End::Head(_, Order::Scattered | Order::Unstable) = end {
+            match pass.absorb(&seen, &rows) {
                 // New rows join anywhere; the first page is read only for its `total`.
-                end.absorb(&seen, &rows);
-                return Ok(Some(EndStep::Met));
-            }
-            match end.absorb(&seen, &rows) {
+                _ if place == Place::Head && matches!(order, Order::Scattered | Order::Unstable) => {
+                    return Ok(Some(Ok(())));
+                }
                 EndStep::Read(_) => {}
-                step => return Ok(Some(step)),
+                EndStep::Met | EndStep::WholeList => return Ok(Some(Ok(()))),
+                EndStep::Unproved(doubt) => return Ok(Some(Err(doubt))),
             }
         }
     }
 
     /// Notes how far the end where new rows join was read: to the last page of the head, or the first of the tail.
-    fn note_edge<R: Source>(&mut self, end: &End<'_>, page: &Fetched<R>) {
+    fn note_edge<R: Source>(&mut self, place: Place, order: Order, page: &Fetched<R>) {
         let mut dates = page.page.items.iter().filter_map(R::created_at);
         let returned = u64::try_from(page.page.returned).unwrap_or(u64::MAX);
-        let edge = match (end, self.memory.order.order()) {
-            (End::Head(..), Order::Newest) => {
+        let edge = match (place, order) {
+            (Place::Head, Order::Newest) => {
                 dates.last().map(|created_at| Edge { offset: page.read.offset.saturating_add(returned), created_at })
             }
-            (End::Tail(_), Order::Oldest) => {
+            (Place::Tail, Order::Oldest) => {
                 dates.next().map(|created_at| Edge { offset: page.read.offset, created_at })
             }
             _ => return,
         };
         let further = |edge: &Edge| self.edge.is_none_or(|known| edge.created_at < known.created_at);
         self.edge = edge.filter(further).or(self.edge);
-    }
-}
-
-/// One end of the list, while it is read.
-enum End<'a> {
-    Head(&'a mut HeadPass, Order),
-    Tail(&'a mut TailPass),
-}
-
-impl End<'_> {
-    fn next(&self) -> Read {
-        match self {
-            Self::Head(pass, _) => pass.next(),
-            Self::Tail(pass) => pass.next(),
-        }
-    }
-
-    fn ahead(&self, most: usize) -> Vec<Read> {
-        match self {
-            Self::Head(_, Order::Scattered | Order::Unstable) => Vec::new(),
-            Self::Head(pass, _) => pass.ahead(most),
-            Self::Tail(pass) => pass.ahead(most),
-        }
-    }
-
-    fn refused(&mut self) -> bool {
-        match self {
-            Self::Head(pass, _) => pass.refused().is_some(),
-            Self::Tail(pass) => pass.refused().is_some(),
-        }
-    }
-
-    fn absorb(&mut self, seen: &Seen, rows: &[Row]) -> EndStep {
-        match self {
-            Self::Head(pass, _) => pass.absorb(seen, rows),
-            Self::Tail(pass) => pass.absorb(seen, rows),
-        }
     }
 }

@@ -152,9 +152,8 @@ impl<U: Upstream> Round<'_, U> {
         most: u64,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
-        let order = self.memory.order.order();
-        if order.is_known_end() {
-            match self.joining_end::<R>(order, stop).await? {
+        if self.memory.order.order().is_known_end() {
+            match self.joining_end::<R>(stop).await? {
                 None | Some(Ok(())) => return Ok(()),
                 // The end proved nothing, so the users are read one by one.
                 Some(Err(_)) => {}

@@ -26,32 +26,9 @@ impl Mirror {
     }
 }
 
-trait Pass {
-    fn next(&self) -> Read;
-    fn absorb(&mut self, seen: &Seen, rows: &[Row]) -> EndStep;
-}
-
-impl Pass for HeadPass {
-    fn next(&self) -> Read {
-        self.next()
-    }
-    fn absorb(&mut self, seen: &Seen, rows: &[Row]) -> EndStep {
-        self.absorb(seen, rows)
-    }
-}
-
-impl Pass for TailPass {
-    fn next(&self) -> Read {
-        self.next()
-    }
-    fn absorb(&mut self, seen: &Seen, rows: &[Row]) -> EndStep {
-        self.absorb(seen, rows)
-    }
-}
-
 /// Runs a pass to its end. Returns how it ended and how many requests it took.
 fn run(
-    pass: &mut impl Pass,
+    pass: &mut impl EndPass,
     server: &mut Server,
     mirror: &mut Mirror,
     mut meddle: impl FnMut(&mut Server),
