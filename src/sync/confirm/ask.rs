@@ -5,6 +5,7 @@
 //! rows must not wait. The rest is read between rounds ([`Syncer::follow_up`]), as soon as it is due.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::slice;
 use std::sync::Mutex as Plain;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -259,7 +260,9 @@ impl<U: Upstream> Round<'_, U> {
             }
         }
         // This is stored before the next user is asked for, so that an error there does not lose it.
-        self.call_missing::<R>(gone, asked_at).await?;
+        for id in &gone {
+            self.mark_missing::<R>(slice::from_ref(id), asked_at).await?;
+        }
         Ok(true)
     }
 
@@ -294,16 +297,6 @@ impl<U: Upstream> Round<'_, U> {
         } else {
             self.memory.rechecks.done(entry);
         }
-    }
-
-    /// Marks rows as missing whose absence was confirmed.
-    async fn call_missing<R: Source>(&mut self, gone: Vec<String>, asked_at: DateTime<Utc>) -> Result<(), Error> {
-        for id in gone {
-            let Ok(row) = id.parse::<R::Id>() else { continue };
-            self.vanish::<R>(vec![row], asked_at).await?;
-            self.memory.rechecks.present(&id);
-        }
-        Ok(())
     }
 
     /// Whether reading the whole list takes fewer requests than re-reading this number of users.

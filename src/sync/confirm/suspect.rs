@@ -56,7 +56,7 @@ impl<U: Upstream> Round<'_, U> {
                     found.note(row.row_no);
                 }
             }
-            absent -= self.mark_missing::<R>(accepted, scan.started_at).await?;
+            absent -= self.mark_missing::<R>(&accepted, scan.started_at).await?;
         }
         if accepts {
             if earlier.is_some() {
@@ -73,7 +73,7 @@ impl<U: Upstream> Round<'_, U> {
         let is_kept = self.options.ending == Ending::Commit && !self.is_guest();
         if is_kept && !scan.disorder() && !self.memory.removals.is_suspended() {
             gone.retain(|id| self.memory.rechecks.missed(id, times) == Confirmation::Confirmed);
-            absent -= self.mark_missing::<R>(gone, scan.started_at).await?;
+            absent -= self.mark_missing::<R>(&gone, scan.started_at).await?;
         }
         self.admit_removals::<R>().await?;
         Ok(absent)
@@ -218,26 +218,21 @@ impl<U: Upstream> Round<'_, U> {
         Ok(self.memory.removals.why(self.listing.as_str(), self.listed(self.listing).await?))
     }
 
-    /// Marks rows as missing that the last answer did not list, and stops waiting for them. Returns how many.
-    async fn mark_missing<R: Source>(&mut self, ids: Vec<String>, read_at: DateTime<Utc>) -> Result<u64, Error> {
-        for id in &ids {
-            self.memory.rechecks.present(id);
-        }
-        let ids = ids.iter().filter_map(|id| id.parse().ok()).collect();
-        self.vanish::<R>(ids, read_at).await
-    }
-
-    /// Marks rows as missing and raises the base of the gap by their number: fewer rows are stored as listed, while
-    /// `total` stays the same.
-    pub(in crate::sync) async fn vanish<R: Source>(
+    /// Marks rows as missing that the answer of this time did not list, and stops waiting for them. Raises the base of
+    /// the gap by their number: fewer rows are stored as listed, while `total` stays the same. Returns how many.
+    pub(in crate::sync) async fn mark_missing<R: Source>(
         &mut self,
-        ids: Vec<R::Id>,
+        ids: &[String],
         read_at: DateTime<Utc>,
     ) -> Result<u64, Error> {
-        let vanished = self.syncer.store.vanish::<R>(ids, read_at, self.fence(), self.now()).await?;
+        let rows = ids.iter().filter_map(|id| id.parse().ok()).collect();
+        let vanished = self.syncer.store.vanish::<R>(rows, read_at, self.fence(), self.now()).await?;
         self.tally.vanished += vanished;
         self.memory.removals.marked(vanished);
         self.memory.gap.raise(vanished);
+        for id in ids {
+            self.memory.rechecks.present(id);
+        }
         Ok(vanished)
     }
 
