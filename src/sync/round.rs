@@ -26,13 +26,22 @@ use crate::store::{Fate, Fence, KnownRejects, Progress};
 /// A new row within this many rows of an end counts as joined at that end.
 const NEAR_AN_END_ROWS: u64 = 32;
 
+/// What a round has found out for the memory, where it goes when the round ends.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Findings {
+    /// Rows to re-read.
+    wants: Vec<Want>,
+    /// Where in the list new rows appeared.
+    places: Vec<Place>,
+}
+
 /// A request to re-read the rows of one user.
-#[derive(Clone, Debug)]
-pub(super) struct Want {
-    pub(super) user: String,
+#[derive(Debug, PartialEq, Eq)]
+struct Want {
+    user: String,
     /// The row that is in question; empty if all of the user's are.
-    pub(super) id: String,
-    pub(super) reason: Reason,
+    id: String,
+    reason: Reason,
 }
 
 pub(super) struct Round<'a, U> {
@@ -44,10 +53,7 @@ pub(super) struct Round<'a, U> {
     pub(super) started_at: DateTime<Utc>,
     pub(super) progress: Progress,
     pub(super) memory: Memory,
-    /// Rows to re-read; they go into the memory when the round ends.
-    pub(super) wants: Vec<Want>,
-    /// Where in the list new rows appeared.
-    pub(super) places: Vec<Place>,
+    pub(super) findings: Findings,
     pub(super) tally: Tally,
     pub(super) preview: Preview,
     /// Whether it is a round of the schedule. Such a round may rely on what earlier rounds have proved.
@@ -100,8 +106,7 @@ impl<'a, U: Upstream> Round<'a, U> {
             started_at,
             progress,
             memory,
-            wants: Vec::new(),
-            places: Vec::new(),
+            findings: Findings::default(),
             tally: Tally::default(),
             preview: Preview::new(),
             is_round: false,
@@ -141,22 +146,23 @@ impl<'a, U: Upstream> Round<'a, U> {
         let near = NEAR_AN_END_ROWS + self.tally.appeared;
         for (place, _) in (offset..).zip(fates).filter(|(_, fate)| **fate == Fate::Appeared) {
             match (place < near, place + near >= total) {
-                (true, false) => self.places.push(Place::Head),
-                (false, true) => self.places.push(Place::Tail),
-                (false, false) => self.places.push(Place::Middle),
+                (true, false) => self.findings.places.push(Place::Head),
+                (false, true) => self.findings.places.push(Place::Tail),
+                (false, false) => self.findings.places.push(Place::Middle),
                 // In a list this short, every place is near both ends.
                 (true, true) => {}
             }
         }
     }
 
-    /// Moves the places and re-read requests of this round into the memory.
+    /// Moves the findings of this round into the memory.
     pub(super) fn remember(&mut self) {
         let now = self.now();
-        for place in std::mem::take(&mut self.places) {
+        let Findings { wants, places } = std::mem::take(&mut self.findings);
+        for place in places {
             self.memory.order.note(place);
         }
-        for Want { user, id, reason } in std::mem::take(&mut self.wants) {
+        for Want { user, id, reason } in wants {
             let regressed = (reason == Reason::Regression).then(|| id.clone());
             self.memory.rechecks.want(Recheck { external_id: user, id, reason, first_seen_at: None, due_at: now });
             if let Some(id) = regressed {
@@ -166,6 +172,6 @@ impl<'a, U: Upstream> Round<'a, U> {
     }
 
     pub(super) fn want(&mut self, user: &str, id: &str, reason: Reason) {
-        self.wants.push(Want { user: user.to_owned(), id: id.to_owned(), reason });
+        self.findings.wants.push(Want { user: user.to_owned(), id: id.to_owned(), reason });
     }
 }

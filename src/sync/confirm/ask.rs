@@ -18,7 +18,7 @@ use crate::model::id::ExternalId;
 use crate::model::record::{Deposit, Wallet};
 use crate::store::Ending;
 use crate::sync::confirm::recheck::{CONFIRM_AFTER, Confirmation, Reason, Recheck};
-use crate::sync::round::{Round, Want};
+use crate::sync::round::Round;
 use crate::sync::scan::filtered::Listed;
 use crate::sync::scan::reader::{Reader, Scope};
 use crate::sync::scan::walk::{Paging, Walk};
@@ -137,7 +137,7 @@ impl<U: Upstream> Round<'_, U> {
         }
         if self.listing == Listing::Deposits {
             for user in self.syncer.take_hints() {
-                self.wants.push(Want { user, id: String::new(), reason: Reason::Active });
+                self.want(&user, "", Reason::Active);
             }
         }
         self.admit_removals::<R>().await?;

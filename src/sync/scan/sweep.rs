@@ -13,7 +13,7 @@ use crate::lumo;
 use crate::model::record::{Deposit, Wallet};
 use crate::model::{Listing, PerListing};
 use crate::store::Fence;
-use crate::sync::round::Round;
+use crate::sync::round::{Findings, Round};
 use crate::sync::scan::full::{FullScan, Purpose, Scanned};
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Ended, Error, Options, Report, Running, Syncer, Tally, report};
@@ -165,15 +165,15 @@ impl<U: Upstream> Syncer<U> {
 
     /// Hands the findings of a slice to the rounds.
     async fn hand_over(&self, round: &mut Round<'_, U>) -> Result<(), Error> {
-        let (wants, places) = (std::mem::take(&mut round.wants), std::mem::take(&mut round.places));
+        let findings = std::mem::take(&mut round.findings);
         let probed_at = round.memory.probed_at;
-        if wants.is_empty() && places.is_empty() {
+        if findings == Findings::default() {
             return Ok(());
         }
         let _gate = self.gate(round.listing).lock().await;
         let mut fresh = Round::begin(self, round.listing, round.options).await?;
         fresh.memory.probed_at = fresh.memory.probed_at.max(probed_at);
-        (fresh.wants, fresh.places) = (wants, places);
+        fresh.findings = findings;
         fresh.remember();
         fresh.save().await
     }
@@ -187,8 +187,7 @@ impl<U: Upstream> Syncer<U> {
         let _gate = self.gate(round.listing).lock().await;
         let mut fresh = Round::begin(self, round.listing, round.options).await?;
         fresh.memory.probed_at = fresh.memory.probed_at.max(round.memory.probed_at);
-        fresh.tally = round.tally;
-        (fresh.wants, fresh.places) = (round.wants, round.places);
+        (fresh.tally, fresh.findings) = (round.tally, round.findings);
         fresh.started_at = sweeping.scan.started_at;
         let doubt = fresh.learn_from::<R>(&mut sweeping.scan, ended).await?;
         if fresh.memory.length == 0 {
