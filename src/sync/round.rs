@@ -55,7 +55,7 @@ pub(super) struct Round<'a, U> {
     pub(super) memory: Memory,
     pub(super) findings: Findings,
     pub(super) tally: Tally,
-    pub(super) preview: Preview,
+    preview: Preview,
     /// Whether it is a round of the schedule. Such a round may rely on what earlier rounds have proved.
     pub(super) is_round: bool,
     /// Whether it also reads where no new rows are expected.
@@ -65,7 +65,7 @@ pub(super) struct Round<'a, U> {
     /// How far this round has read the end where new rows join.
     pub(super) edge: Option<Edge>,
     /// The items that could not be read and are kept, of all listings.
-    pub(super) rejects: KnownRejects,
+    rejects: KnownRejects,
     /// Whether removals were suspended when the round began.
     pub(super) was_suspended: bool,
     /// The rows on the first of the two readings that precede accepting removals.
@@ -75,10 +75,10 @@ pub(super) struct Round<'a, U> {
     /// Wallets that are in neither list. The rounds over all wallets decide whether they are gone.
     pub(super) unlisted: Vec<Recheck>,
     /// How many unreadable items could not be kept for lack of room.
-    pub(super) unkept: u64,
+    unkept: u64,
     /// Hashes of the unreadable items that are counted already, and of the rows that a dry run has shown. Neither is
     /// stored, and the next page may contain them again.
-    pub(super) shown: HashSet<u64>,
+    shown: HashSet<u64>,
 }
 
 impl<'a, U: Upstream> Round<'a, U> {

@@ -40,7 +40,7 @@ impl<U: Upstream> Round<'_, U> {
             let rows = self.syncer.store.by_row_no::<R>(&chunk).await?;
             let mut accepted = Vec::new();
             // An item that cannot be read at present is listed all the same.
-            for row in rows.into_iter().filter(|row| !self.rejects.contains_key(&(self.listing, row.id.clone()))) {
+            for row in rows.into_iter().filter(|row| !self.is_unreadable(self.listing, &row.id)) {
                 absent += 1;
                 if blocked.contains(&row.row_no) {
                     continue;
@@ -90,9 +90,7 @@ impl<U: Upstream> Round<'_, U> {
     /// need no guard: a wallet counts as unblocked only once it is seen so.
     async fn suspect_unblocked(&mut self, scan: &FullScan) -> Result<u64, Error> {
         let is_listed = |row: &Whereabouts| {
-            row.row_no > scan.known_until
-                || scan.seen.contains(row.row_no)
-                || self.rejects.contains_key(&(self.listing, row.id.clone()))
+            row.row_no > scan.known_until || scan.seen.contains(row.row_no) || self.is_unreadable(self.listing, &row.id)
         };
         let mut blocked = self.blocked().await?;
         blocked.retain(|row| !is_listed(row));
@@ -103,7 +101,7 @@ impl<U: Upstream> Round<'_, U> {
         // Some were handed to the rounds over all wallets, and an answer that cannot be read says nothing new.
         let handed_over = Memory::of(&self.syncer.store.progress(Listing::Wallets).await?).rechecks;
         blocked.retain(|row| !handed_over.waits(&row.id, Reason::Absent));
-        blocked.retain(|row| !self.rejects.contains_key(&(Listing::Wallets, row.id.clone())));
+        blocked.retain(|row| !self.is_unreadable(Listing::Wallets, &row.id));
         for row in blocked {
             if let Some(user) = row.external_id {
                 self.want(user.as_str(), &row.id, Reason::Unblocked);

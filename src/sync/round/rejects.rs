@@ -26,6 +26,16 @@ impl<U: Upstream> Round<'_, U> {
         known.is_some_and(|known| known.fingerprint == reject.fingerprint)
     }
 
+    /// Whether the row is listed as an item that cannot be read.
+    pub(in crate::sync) fn is_unreadable(&self, listing: Listing, id: &str) -> bool {
+        self.rejects.contains_key(&(listing, id.to_owned()))
+    }
+
+    /// Takes the number of items that could not be kept for lack of room.
+    pub(in crate::sync) fn take_unkept(&mut self) -> u64 {
+        std::mem::take(&mut self.unkept)
+    }
+
     /// Keeps the items of a page that could not be read, and counts those for which there is no room.
     pub(super) async fn keep_rejects(&mut self, listing: Listing, rejects: Vec<Reject>) -> Result<(), Error> {
         for reject in &rejects {

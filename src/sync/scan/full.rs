@@ -317,7 +317,7 @@ impl<U: Upstream> Round<'_, U> {
             scan.saved_at = now;
         }
         let fates = self.keep_batch(batch, Some(heads), checkpoint).await?;
-        scan.kept.unkept += std::mem::take(&mut self.unkept);
+        scan.kept.unkept += self.take_unkept();
         let mut fates = fates.as_slice();
         for (offset, items) in places {
             let (page, rest) = fates.split_at(items.min(fates.len()));

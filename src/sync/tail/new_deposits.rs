@@ -206,7 +206,7 @@ impl<U: Upstream> Round<'_, U> {
                 row.row_no <= reading.known_until
                     && !reading.seen.contains(&row.id)
                     && !self.memory.rechecks.waits(&row.id, Reason::Absent)
-                    && !self.rejects.contains_key(&(self.listing, row.id.clone()))
+                    && !self.is_unreadable(self.listing, &row.id)
             };
             let left: Vec<Whereabouts> = rows.into_iter().filter(left).collect();
             has_left |= !left.is_empty();
