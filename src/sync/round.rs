@@ -17,7 +17,7 @@ use super::confirm::recheck::{Reason, Recheck};
 use super::learn::memory::Memory;
 use super::learn::order::Place;
 use super::scan::bitmap::Bitmap;
-use super::tail::ends::Edge;
+use super::tail::Extent;
 use super::upstream::Upstream;
 use super::{Error, Options, Preview, Right, Syncer, Tally};
 use crate::model::Listing;
@@ -56,14 +56,7 @@ pub(super) struct Round<'a, U> {
     pub(super) findings: Findings,
     pub(super) tally: Tally,
     preview: Preview,
-    /// Whether it is a round of the schedule. Such a round may rely on what earlier rounds have proved.
-    pub(super) is_round: bool,
-    /// Whether it also reads where no new rows are expected.
-    pub(super) looks_behind: bool,
-    /// Whether this round has read the list from end to end.
-    pub(super) is_read_whole: bool,
-    /// How far this round has read the end where new rows join.
-    pub(super) edge: Option<Edge>,
+    pub(super) extent: Extent,
     /// The items that could not be read and are kept, of all listings.
     rejects: KnownRejects,
     /// Whether removals were suspended when the round began.
@@ -109,10 +102,7 @@ impl<'a, U: Upstream> Round<'a, U> {
             findings: Findings::default(),
             tally: Tally::default(),
             preview: Preview::new(),
-            is_round: false,
-            looks_behind: false,
-            is_read_whole: false,
-            edge: None,
+            extent: Extent::default(),
             rejects: syncer.store.known_rejects().await?,
             was_suspended,
             met: None,

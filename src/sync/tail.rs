@@ -9,3 +9,34 @@ pub(in crate::sync) mod new_deposits;
 pub(in crate::sync) mod read_ends;
 pub(in crate::sync) mod recent;
 pub mod watch;
+
+use ends::Edge;
+
+/// How much of the list a round reads, and how far it has come.
+#[derive(Debug, Default)]
+pub(in crate::sync) struct Extent {
+    /// Whether it is a round of the schedule. Such a round may rely on what earlier rounds have proved.
+    is_round: bool,
+    /// Whether it also reads where no new rows are expected.
+    looks_behind: bool,
+    /// Whether it has read the list from end to end.
+    is_whole: bool,
+    /// How far it has read the end where new rows join.
+    edge: Option<Edge>,
+}
+
+impl Extent {
+    /// Of a round of the schedule, before it reads anything.
+    pub(in crate::sync) fn of_round(looks_behind: bool) -> Self {
+        Self { is_round: true, looks_behind, ..Self::default() }
+    }
+
+    /// Whether the only page of a list, if it is as it was, need not be proved anew.
+    pub(in crate::sync) fn trusts_only_page(&self) -> bool {
+        self.is_round && !self.looks_behind
+    }
+
+    pub(in crate::sync) fn note_whole(&mut self) {
+        self.is_whole = true;
+    }
+}

@@ -14,6 +14,7 @@ use crate::sync::learn::memory::Urgent;
 use crate::sync::learn::order::Order;
 use crate::sync::scan::full::{FullScan, Purpose};
 use crate::sync::scan::walk::Doubt;
+use crate::sync::tail::Extent;
 use crate::sync::tail::extra_reads::{self, ExtraRead};
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Ended, Error};
@@ -30,8 +31,7 @@ const LEAVING: &str = "rows leave the list all the time, which hides those that 
 impl<U: Upstream> Round<'_, U> {
     pub(in crate::sync) async fn tick<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
         self.memory.rounds += 1;
-        self.looks_behind = self.may_look_behind();
-        self.is_round = true;
+        self.extent = Extent::of_round(self.may_look_behind());
         let ended = if self.progress.import_done_at.is_none() {
             self.import::<R>(stop).await?
         } else if self.is_short() {

@@ -56,7 +56,7 @@ impl<U: Upstream> Round<'_, U> {
         let walk = if self.memory.length > 0 { walk.ending_as_before_at(self.memory.length) } else { walk };
         let walk = walk.counting_surplus(self.memory.gap.surplus());
         // A round of the schedule may rely on an earlier proof. A scan that is to prove something may not.
-        let only_page = self.memory.only_page.filter(|_| self.is_round && !self.looks_behind && !probe);
+        let only_page = self.memory.only_page.filter(|_| self.extent.trusts_only_page() && !probe);
         let walk = if purpose == Purpose::Pass { walk.knowing_page(only_page) } else { walk };
         let row_counts = self.syncer.store.row_counts(self.listing).await?;
         Ok(FullScan::new(purpose, now, row_counts.last_row_no, walk).explaining(self.memory.urgent.is_some()))
@@ -70,7 +70,7 @@ impl<U: Upstream> Round<'_, U> {
         match self.scan_on::<R>(scan, u64::MAX, stop).await? {
             Scanned::Stopped | Scanned::Paused => Ok(Ended::Stopped),
             Scanned::Ended(ended) => {
-                self.is_read_whole = true;
+                self.extent.note_whole();
                 let reached = ended.is_ok();
                 let doubt = self.learn_from::<R>(scan, ended).await?;
                 if reached {

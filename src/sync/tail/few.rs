@@ -22,7 +22,7 @@ impl<U: Upstream> Round<'_, U> {
 
     /// Reads the page whose turn it is, unless the round has read all of them.
     pub(in crate::sync) async fn next_page<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        if self.is_read_whole || !self.is_few() {
+        if self.extent.is_whole || !self.is_few() {
             return Ok(());
         }
         let limit = self.page_limit();

@@ -107,10 +107,10 @@ impl<U: Upstream> Round<'_, U> {
         stop: &CancellationToken,
     ) -> Result<(), Error> {
         // A round in which nothing happens takes at most two requests.
-        if self.looks_behind {
+        if self.extent.looks_behind {
             return Ok(());
         }
-        let read_to = self.edge.map(|edge| edge.created_at);
+        let read_to = self.extent.edge.map(|edge| edge.created_at);
         let (is_still, is_covered) = {
             let list = lock(&self.syncer.new_deposits);
             (list.still.is_some(), list.is_covered(read_to))

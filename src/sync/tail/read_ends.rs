@@ -23,12 +23,12 @@ impl<U: Upstream> Round<'_, U> {
     pub(in crate::sync) async fn ends<R: Source>(&mut self, stop: &CancellationToken) -> Result<Option<Ends>, Error> {
         let order = self.memory.order.order();
         let mut ends = Ends { certified: Ok(()), total: None };
-        if order.wants_head() || self.looks_behind {
+        if order.wants_head() || self.extent.looks_behind {
             let Some(certified) = self.head::<R>(stop).await? else { return Ok(None) };
             ends = Ends { certified, total: self.tally.total };
         }
         // In a list without an order, only the count proves anything.
-        if (order.wants_tail() || self.looks_behind) && order != Order::Unstable && ends.certified.is_ok() {
+        if (order.wants_tail() || self.extent.looks_behind) && order != Order::Unstable && ends.certified.is_ok() {
             let Some(certified) = self.tail::<R>(stop).await? else { return Ok(None) };
             ends = Ends { certified, total: self.tally.total };
         }
@@ -117,7 +117,7 @@ impl<U: Upstream> Round<'_, U> {
             }
             _ => return,
         };
-        let further = |edge: &Edge| self.edge.is_none_or(|known| edge.created_at < known.created_at);
-        self.edge = edge.filter(further).or(self.edge);
+        let further = |edge: &Edge| self.extent.edge.is_none_or(|known| edge.created_at < known.created_at);
+        self.extent.edge = edge.filter(further).or(self.extent.edge);
     }
 }

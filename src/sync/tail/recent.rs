@@ -28,7 +28,7 @@ const TIERS: [(TimeDelta, TimeDelta, u64); 3] = [
 
 impl<U: Upstream> Round<'_, U> {
     pub(in crate::sync) async fn recent_rows<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        if self.listing == Listing::Deposits && !self.is_read_whole {
+        if self.listing == Listing::Deposits && !self.extent.is_whole {
             self.young::<R>(stop).await?;
             self.new_deposits_in_turn::<R>(stop).await?;
         }
@@ -37,7 +37,7 @@ impl<U: Upstream> Round<'_, U> {
 
     /// Reads on from the end where new rows join, up to the greatest age that is due.
     async fn young<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        let Some(mut edge) = self.edge else { return Ok(()) };
+        let Some(mut edge) = self.extent.edge else { return Ok(()) };
         let now = self.now();
         let order = self.memory.order.order();
         let read_at = [None, self.memory.day_read_at, self.memory.week_read_at];
@@ -66,7 +66,7 @@ impl<U: Upstream> Round<'_, U> {
             let Some(created_at) = oldest else { break };
             edge = Edge { offset: next, created_at };
         }
-        self.edge = Some(edge);
+        self.extent.edge = Some(edge);
         if every >= TimeDelta::minutes(10) {
             self.memory.day_read_at = Some(now);
         }
