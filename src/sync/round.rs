@@ -13,10 +13,10 @@ use chrono::{DateTime, Utc};
 pub(super) use keep::{Heads, PageBatch};
 pub(super) use read::Taken;
 
+use super::confirm::Absences;
 use super::confirm::recheck::{Reason, Recheck};
 use super::learn::memory::Memory;
 use super::learn::order::Place;
-use super::scan::bitmap::Bitmap;
 use super::tail::Extent;
 use super::upstream::Upstream;
 use super::{Error, Options, Preview, Right, Syncer, Tally};
@@ -57,16 +57,9 @@ pub(super) struct Round<'a, U> {
     pub(super) tally: Tally,
     preview: Preview,
     pub(super) extent: Extent,
+    pub(super) absences: Absences,
     /// The items that could not be read and are kept, of all listings.
     rejects: KnownRejects,
-    /// Whether removals were suspended when the round began.
-    pub(super) was_suspended: bool,
-    /// The rows on the first of the two readings that precede accepting removals.
-    pub(super) met: Option<Bitmap>,
-    /// When removals were accepted in this round.
-    pub(super) accepted_at: Option<DateTime<Utc>>,
-    /// Wallets that are in neither list. The rounds over all wallets decide whether they are gone.
-    pub(super) unlisted: Vec<Recheck>,
     /// How many unreadable items could not be kept for lack of room.
     unkept: u64,
     /// Hashes of the unreadable items that are counted already, and of the rows that a dry run has shown. Neither is
@@ -90,7 +83,7 @@ impl<'a, U: Upstream> Round<'a, U> {
             let listed = syncer.store.row_counts(listing).await?.listed;
             memory.gap.settle(progress.last_total.map_or(0, |total| total.saturating_sub(listed).min(0)));
         }
-        let was_suspended = memory.removals.is_suspended();
+        let absences = Absences::new(memory.removals.is_suspended());
         Ok(Self {
             syncer,
             listing,
@@ -103,11 +96,8 @@ impl<'a, U: Upstream> Round<'a, U> {
             tally: Tally::default(),
             preview: Preview::new(),
             extent: Extent::default(),
+            absences,
             rejects: syncer.store.known_rejects().await?,
-            was_suspended,
-            met: None,
-            accepted_at: None,
-            unlisted: Vec::new(),
             unkept: 0,
             shown: HashSet::new(),
         })

@@ -272,7 +272,7 @@ impl<U: Upstream> Round<'_, U> {
         self.memory.rechecks.put_off(entry, asked_at + RETRY_UNPROVED_AFTER);
         if R::HOME != self.listing {
             self.syncer.recently_seen.expect(&entry.id);
-            self.unlisted.push(Recheck {
+            self.absences.unlisted.push(Recheck {
                 first_seen_at: Some(asked_at),
                 due_at: asked_at + CONFIRM_AFTER,
                 ..entry.clone()

@@ -61,8 +61,8 @@ impl<U: Upstream> Round<'_, U> {
         if accepts {
             if earlier.is_some() {
                 self.memory.removals.accepted();
-                self.accepted_at = Some(self.now());
-                self.memory.accepted_at = self.accepted_at;
+                self.absences.accepted_at = Some(self.now());
+                self.memory.accepted_at = self.absences.accepted_at;
             }
             return Ok(absent);
         }
@@ -83,7 +83,7 @@ impl<U: Upstream> Round<'_, U> {
     fn read_before(&mut self, scan: &FullScan) -> Option<Bitmap> {
         let is_proof = !scan.disorder() && scan.walk.shows_end();
         let seen = is_proof.then(|| scan.seen.clone());
-        std::mem::replace(&mut self.met, seen.clone()).filter(|_| seen.is_some())
+        std::mem::replace(&mut self.absences.met, seen.clone()).filter(|_| seen.is_some())
     }
 
     /// Notes the wallets that are stored as blocked and were not in the list of blocked wallets, to be confirmed. They
@@ -136,7 +136,7 @@ impl<U: Upstream> Round<'_, U> {
     /// Hands wallets that are neither blocked nor listed elsewhere to the rounds over all wallets. Those rounds decide
     /// whether a wallet is gone: they have the guard, and it is their count that changes.
     pub(in crate::sync) async fn hand_over_unlisted(&mut self) -> Result<(), Error> {
-        let unlisted = std::mem::take(&mut self.unlisted);
+        let unlisted = std::mem::take(&mut self.absences.unlisted);
         if unlisted.is_empty() {
             return Ok(());
         }
@@ -191,20 +191,20 @@ impl<U: Upstream> Round<'_, U> {
 
     /// Stores how many rows are held back, if that has changed.
     pub(in crate::sync) async fn note_removals(&mut self) -> Result<(), Error> {
-        if self.is_guest() && self.accepted_at.is_none() {
+        if self.is_guest() && !self.absences.are_accepted() {
             return Ok(());
         }
         let rows = self.memory.removals.held();
-        let is_news = self.memory.removals.is_suspended() && !self.was_suspended;
+        let is_news = self.memory.removals.is_suspended() && !self.absences.was_suspended;
         let before = self.progress.removals_held.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0);
-        if rows == before && !is_news && self.accepted_at.is_none() {
+        if rows == before && !is_news && !self.absences.are_accepted() {
             return Ok(());
         }
         let why = self.why_held().await?;
         if let Some(why) = why.as_deref().filter(|_| before == 0 || is_news) {
             tracing::warn!(listing = %self.listing, held = rows, "{why}");
         }
-        let held = HeldRemovals { rows, why, is_news, accepted_at: self.accepted_at };
+        let held = HeldRemovals { rows, why, is_news, accepted_at: self.absences.accepted_at };
         Ok(self.syncer.store.note_removals(self.listing, &held, self.fence(), self.now()).await?)
     }
 

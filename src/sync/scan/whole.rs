@@ -40,7 +40,7 @@ impl<U: Upstream> Round<'_, U> {
             }
         }
         let second = self.whole::<R>(stop).await?;
-        let is_refused = second == Ended::Complete && self.accepted_at.is_none();
+        let is_refused = second == Ended::Complete && !self.absences.are_accepted();
         Ok(if is_refused { Ended::Incomplete(NOT_ACCEPTED.to_owned()) } else { second })
     }
 
