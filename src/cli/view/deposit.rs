@@ -21,7 +21,7 @@ impl Listed for Model {
             Column::new("AMOUNT").right(),
             Column::new("STATUS"),
             Column::new("AGE").right().optional(),
-            Column::new("TRANSACTION").flexible().optional(),
+            Column::new("TRANSACTION").below(),
         ]
     }
 

@@ -21,7 +21,7 @@ impl Listed for Endpoint {
             Column::new("DEAD").right(),
             Column::new("FAILURES").right(),
             Column::new("LAST SUCCESS").optional(),
-            Column::new("WHERE").flexible().optional(),
+            Column::new("WHERE").below(),
         ]
     }
 

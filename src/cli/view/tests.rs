@@ -3,13 +3,14 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::attempt::{self, AttemptResult};
 use lumo_bridge_entity::exception::Reason;
-use lumo_bridge_entity::{endpoint, wallet};
+use lumo_bridge_entity::{deposit, endpoint, wallet};
 
 use super::delivery::Sent;
 use super::{Listed, table};
 use crate::model::delivery::State;
 use crate::model::reconcile::{Deposit, Difference, Kind};
 use crate::store::query::{Addressee, DeliveryRow};
+use crate::view::Endpoint;
 
 const UUID: &str = "8d5f4f0e-94f0-4a0e-8a53-7b9d2c1e0f36";
 const COLUMNS: usize = 80;
@@ -183,6 +184,77 @@ fn a_wallet_keeps_its_address() {
             "WALLET                                USER     STATE    USDT   AGE  ADDRESS",
             "8d5f4f0e-94f0-4a0e-8a53-7b9d2c1e0f36  user-42  blocked  12.5  10 s",
             "    TXqb4Kt7mv8hGYz5cQdNwLr3JpEeXuRa9s",
+        ]
+    );
+    assert!(!is_cut);
+}
+
+#[test]
+fn a_deposit_keeps_its_transaction() {
+    let paid = deposit::Model {
+        id: UUID.parse().unwrap(),
+        company_id: None,
+        wallet_id: None,
+        external_id: "user-42".parse().ok(),
+        address: None,
+        from_address: None,
+        tx_hash: Some("9ab1f6c0d2e34b5a8c7d9e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d".to_owned()),
+        amount: "9001.28622".parse().ok(),
+        currency: Some("USDT".to_owned()),
+        status: "confirmed".to_owned(),
+        confirmations: None,
+        block_number: None,
+        created_at: Some(before(10)),
+        updated_at: None,
+        status_since: None,
+        settled_at: None,
+        raw: "{}".to_owned(),
+        fingerprint: 0,
+        version: 1,
+        first_seen_at: before(10),
+        changed_at: before(10),
+        missing_since: None,
+        row_no: 1,
+        former_company_id: None,
+    };
+    let bare = deposit::Model {
+        external_id: None,
+        tx_hash: None,
+        amount: "5".parse().ok(),
+        status: "new".to_owned(),
+        ..paid.clone()
+    };
+    let (lines, is_cut) = shown(&[paid, bare]);
+    assert_eq!(
+        lines,
+        [
+            "DEPOSIT                               USER              AMOUNT  STATUS      AGE",
+            "8d5f4f0e-94f0-4a0e-8a53-7b9d2c1e0f36  user-42  9001.28622 USDT  confirmed  10 s",
+            "    9ab1f6c0d2e34b5a8c7d9e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d",
+            "8d5f4f0e-94f0-4a0e-8a53-7b9d2c1e0f36  -                 5 USDT  new        10 s",
+        ]
+    );
+    assert!(!is_cut);
+}
+
+#[test]
+fn an_endpoint_says_where_it_is() {
+    let shop = Endpoint {
+        name: "shop".to_owned(),
+        is_configured: true,
+        origin: Some("https://payments.shop.example:8443".to_owned()),
+        state: Some("active"),
+        ..Endpoint::default()
+    };
+    let ledger = Endpoint { name: "ledger".to_owned(), origin: None, ..shop.clone() };
+    let (lines, is_cut) = shown(&[shop, ledger]);
+    assert_eq!(
+        lines,
+        [
+            "ENDPOINT  STATE   WAITING  OLDEST  DEAD  FAILURES  LAST SUCCESS  WHERE",
+            "shop      active        0       -     0         0  -",
+            "    https://payments.shop.example:8443",
+            "ledger    active        0       -     0         0  -             -",
         ]
     );
     assert!(!is_cut);
