@@ -129,7 +129,9 @@ async fn a_mock_is_recognised_and_asked_once_a_schedule() {
     let base_url = stage.receiver.url("");
     stage.settings.set("lumo.base_url", json!(base_url));
     stage.settings.set("sync.sweep.schedule", json!("@yearly"));
-    assert_found(&found(&stage, &[], 0).await, "wallets", "warn", sentence, "");
+    let findings = found(&stage, &[], 0).await;
+    assert_found(&findings, "wallets", "warn", sentence, "");
+    assert_found(&findings, "API key", "ok", "takes it and lists at least 1 wallet, beside a total of 0", "");
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let synced = stage.command(&["sync"]).await;
     assert_eq!(synced.status.code(), Some(1), "{synced:?}");

@@ -38,14 +38,23 @@ pub(super) async fn check(report: &mut Report<'_>, context: &Context, config: &C
         Ok(page) => page,
         Err(error) => return report.add(failed(KEY, config, &error)),
     };
-    let total =
-        first.total.map_or_else(|| "and tells no total".to_owned(), |total| format!("and lists {total} wallets"));
-    report.add(Finding::ok(KEY, format_args!("{base_url} takes it {total}")));
+    report.add(Finding::ok(KEY, format_args!("{base_url} takes it and {}", listed(first.total, first.returned))));
     account(report, &client, config, &first).await;
     if let Some(served_at) = first.served_at {
         report.add(clock(served_at, context.clock().now()));
     }
     pages(report, &client, config, first.total).await;
+}
+
+/// How many wallets there are, by the total of the server and by what it gave beside that.
+fn listed(total: Option<u64>, returned: usize) -> String {
+    let returned = u64::try_from(returned).unwrap_or(u64::MAX);
+    let wallets = |count| if count == 1 { "1 wallet".to_owned() } else { format!("{count} wallets") };
+    match total {
+        None => "tells no total".to_owned(),
+        Some(total) if total < returned => format!("lists at least {}, beside a total of {total}", wallets(returned)),
+        Some(total) => format!("lists {}", wallets(total)),
+    }
 }
 
 /// Whose key it is, and whether the tables belong to the same company.
@@ -127,6 +136,9 @@ async fn pages(report: &mut Report<'_>, client: &Client, config: &Config, total:
     if let Some(finding) = rejected(&page.rejects, page.returned) {
         report.add(finding);
     }
+    if let Some(finding) = miscounted(page.total, page.returned) {
+        report.add(finding);
+    }
     let created: Vec<_> = page.items.iter().map(|wallet| wallet.created_at).collect();
     if let Some(order) = order(&created) {
         report.add(Finding::ok(ORDER, order));
@@ -155,6 +167,15 @@ fn rejected(rejects: &[Reject], returned: usize) -> Option<Finding> {
     let hint =
         "they are kept aside and everything else goes on; once they were met, `lumo-bridge sync rejects` lists them";
     Some(Finding::warn("wallets", message).hint(hint))
+}
+
+/// A total that is lower than what is listed beside it. One of 0 is said with the key, for which one wallet was asked for.
+fn miscounted(total: Option<u64>, returned: usize) -> Option<Finding> {
+    let returned = u64::try_from(returned).unwrap_or(u64::MAX);
+    let total = total.filter(|total| (1..returned).contains(total))?;
+    let message =
+        format_args!("{returned} came on one page, beside a total of {total}: the server does not count them right");
+    Some(Finding::warn("wallets", message))
 }
 
 /// What the server made of the page that was wished for; nothing where the list is too short to tell.
@@ -236,6 +257,24 @@ mod tests {
         ] {
             assert_eq!(told(wished, asked, returned, total), expected.map(Into::into));
         }
+    }
+
+    #[test]
+    fn a_total_is_not_believed_where_more_is_listed() {
+        for (total, returned, expected) in [
+            (None, 1, "tells no total"),
+            (Some(0), 0, "lists 0 wallets"),
+            (Some(1), 1, "lists 1 wallet"),
+            (Some(500), 1, "lists 500 wallets"),
+            (Some(0), 1, "lists at least 1 wallet, beside a total of 0"),
+            (Some(3), 5, "lists at least 5 wallets, beside a total of 3"),
+        ] {
+            assert_eq!(listed(total, returned), expected);
+        }
+        assert!(miscounted(None, 5).is_none() && miscounted(Some(5), 5).is_none() && miscounted(Some(6), 5).is_none());
+        assert!(miscounted(Some(0), 1).is_none(), "it is said with the key");
+        let finding = serde_json::to_value(miscounted(Some(3), 5)).unwrap();
+        assert_eq!(finding["message"], "5 came on one page, beside a total of 3: the server does not count them right");
     }
 
     #[test]
