@@ -73,20 +73,23 @@ pub struct Cli {
     command: Command,
 }
 
+/// Where the help of a command shows what every command takes.
+const GLOBAL: &str = "Global options";
+
 /// What every command takes.
 #[derive(Clone, Debug, clap::Args)]
 struct Global {
     /// The configuration file [default: ./config/lumo-bridge.yaml, else /etc/lumo-bridge/config.yaml]
-    #[arg(long, short, global = true, env = "LUMO_BRIDGE_CONFIG", value_name = "FILE")]
+    #[arg(long, short, global = true, help_heading = GLOBAL, env = "LUMO_BRIDGE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print data as JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
     /// Log more; twice for everything
-    #[arg(long, short, global = true, action = ArgAction::Count)]
+    #[arg(long, short, global = true, help_heading = GLOBAL, action = ArgAction::Count)]
     verbose: u8,
     /// Log only errors, and show no progress
-    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    #[arg(long, short, global = true, help_heading = GLOBAL, conflicts_with = "verbose")]
     quiet: bool,
 }
 

@@ -75,6 +75,27 @@ fn the_help_says_what_the_documents_say() {
     }
 }
 
+/// The long names of the options that a part of a help lists.
+fn options(part: &str) -> Vec<&str> {
+    let listed = part.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+    let named = listed.filter_map(|line| line.split_whitespace().find_map(|word| word.strip_prefix("--")));
+    named.map(|name| name.trim_end_matches("...")).collect()
+}
+
+#[test]
+fn what_every_command_takes_stands_apart_from_its_own_options() {
+    let mut root = Cli::command();
+    root.build();
+    for (name, mut command) in leaves(&root, "lumo-bridge") {
+        let help = command.render_long_help().to_string();
+        let (own, global) = help.split_once("\nGlobal options:\n").unwrap_or_else(|| panic!("{name}: {help}"));
+        let (global, _) = global.split_once("\nExample: ").unwrap_or((global, ""));
+        let (own, global) = (options(own), options(global));
+        assert_eq!(global, ["config", "json", "verbose", "quiet"], "{name}");
+        assert!(own.contains(&"help") && !own.iter().any(|option| global.contains(option)), "{name}: {own:?}");
+    }
+}
+
 #[test]
 fn deliveries_are_listed_by_every_state_and_by_no_other() {
     let list = |state: &str| Cli::try_parse_from(["lumo-bridge", "delivery", "list", "--state", state]);
