@@ -84,8 +84,11 @@ class Troubles(Operator):
         self.needs_a_hand("2 callbacks are dead", "account closed 2 times; user ivan")
         self.to_do("Repair what refuses them, then press “Retry all”")
         self.receiver.take_everything()  # the operator has opened it again
+        self.click_on("ledger", "Pause")
+        self.shown("ledger", "paused")
         self.help_with("2 callbacks are dead", "Retry all")
-        self.said("2 callbacks are due again")
+        self.said("2 callbacks are due again; ledger is paused: they wait until “Resume” is pressed")
+        self.click_on("ledger", "Resume")
         eventually("both are delivered", lambda: [one[0] for one in self.scene.of_user("ivan", "ledger")] == ["delivered"] * 2)
         self.verdict(WELL, "good")
 

@@ -78,11 +78,12 @@ export const test = (name, more = "") =>
     return `${name}: ${tried.is_accepted ? "accepted" : "not accepted"}, ${tried.error ?? tried.status}, ${tried.duration_ms} ms`;
   });
 
-/** Tries again what a filter takes, and says how many that is. */
+/** Tries again what a filter takes, and says how many that is, and which of them wait for their endpoint. */
 export const retryAll = (label, filter) =>
   doing("Retry all", label, async () => {
-    const { due } = await act("deliveries/retry", filter);
-    return due === 1 ? "1 callback is due again" : `${due} callbacks are due again`;
+    const { due, held = [] } = await act("deliveries/retry", filter);
+    const waits = held.map((one) => (one.due === due ? one.message : `${one.due} for ${one.endpoint}: ${one.message}`));
+    return [due === 1 ? "1 callback is due again" : `${due} callbacks are due again`, ...waits].join("; ");
   }, { class: "main" });
 
 async function dead(endpoint) {

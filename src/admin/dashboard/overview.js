@@ -31,12 +31,12 @@ function listings({ listings }) {
     cell("Listing", [make("strong", {}, one.listing), one.last_error ? make("p", { class: "why warn" }, sentence(one.last_error, `, of ${one.listing}`)) : null]),
     cell("State", state(one.state), one.state === "fresh" ? "calm" : ""),
     cell("Rows", one.rows.toLocaleString(), "n"),
+    cell("Listed", one.last_total?.toLocaleString(), one.gap > 0 ? "n warn" : "n"),
     cell("Complete through", ago(one.complete_through), age(one.complete_through) > LATE || one.stalled_since ? "warn" : ""),
     cell("Proved through", ago(one.proved_through)),
-    cell("Gap", one.gap, one.gap ? "n warn" : "n"),
     cell("Last round", one.last_pass ? state(one.last_pass.outcome) : null),
     make("td", { class: "actions" }, sync(one.listing)));
-  return table("listings", ["Listing", "State", ["Rows", "n"], "Complete through", "Proved through", ["Gap", "n"], "Last round", ["", "actions"]], listings.map(row), "Nothing was read yet.");
+  return table("listings", ["Listing", "State", ["Rows", "n"], ["Listed", "n"], "Complete through", "Proved through", "Last round", ["", "actions"]], listings.map(row), "Nothing was read yet.");
 }
 
 /** What the head of the table cannot say in two words. */
@@ -44,7 +44,7 @@ const columnsExplained = () =>
   make("details", {}, make("summary", {}, "What the columns say"), facts([
     ["complete through", "every row that Lumo listed before this time is in your tables, judged by counts and order"],
     ["proved through", "the same, proved by a full re-read"],
-    ["gap", "how many more rows Lumo counts than are stored"],
+    ["listed", "how many rows Lumo counted when it was last asked"],
     ["last round", "how the last reading on schedule ended"],
   ]));
 

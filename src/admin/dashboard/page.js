@@ -195,12 +195,15 @@ export const sync = (listing, more = "") => doing("Sync now", `Sync now: ${listi
   return `${round.listing}: ${round.outcome}, ${round.appeared} new, ${round.changed} changed`;
 });
 
+/** A sentence of the API where nothing can be pressed or copied: its times as clocks show them here, and a button for its command. */
+const spoken = (text) => text.replace(/until `lumo-bridge endpoint resume [^`]+`/g, "until “Resume” is pressed").replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, clock);
+
 let saying;
 export function say(text, kind = "") {
   const said = find("said");
   // A popover shown last is above everything.
   said.hidePopover();
-  said.textContent = text;
+  said.textContent = spoken(text);
   said.className = kind;
   said.showPopover();
   clearTimeout(saying);

@@ -35,9 +35,13 @@ const depositTable = (all) =>
     cell("Amount", link("deposit", one.id, money(one)), "what"), cell("Status", [one.status, " ", one.settled_at ? make("span", { class: "chip good" }, "settled") : null]),
     cell("Made", ago(one.created_at), "s"), cell("Deposit", id(one.id, "deposit"), "s"), cell("Transaction", id(one.tx_hash, `the transaction of deposit ${one.id},`), "s"))), "There are none.");
 
+// Each as `lumo-bridge wallet list` calls it.
+const walletState = (one) =>
+  one.missing_since ? make("span", { class: "chip warn" }, "missing") : one.is_blocked ? make("span", { class: "chip bad" }, "blocked") : "active";
+
 const walletTable = (all) =>
   table("wallet-list", ["Address", "State", "Created", "Wallet", "USDT"], all.map((one) => make("tr", { "data-key": one.id },
-    cell("Address", [link("wallet", one.id, one.address ?? one.id), " "], "what"), cell("State", one.is_blocked ? make("span", { class: "chip bad" }, "blocked") : "open"),
+    cell("Address", [link("wallet", one.id, one.address ?? one.id), " "], "what"), cell("State", walletState(one)),
     cell("Created", ago(one.created_at), "s"), cell("Wallet", id(one.id, "wallet"), "s"), cell("USDT", one.last_usdt_balance, "n"))), "There are none.");
 
 const NAMES = /^id$|_id$|hash$|address$/;
