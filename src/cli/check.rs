@@ -8,6 +8,7 @@ mod database;
 mod endpoint;
 mod finding;
 mod history;
+mod listen;
 mod settled;
 mod upstream;
 
@@ -50,6 +51,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             database::check(&mut report, &loaded.config, context.clock().now()).await;
             upstream::check(&mut report, context, &loaded.config).await;
             endpoint::check(&mut report, context, &loaded.config, args.send_test).await;
+            listen::check(&mut report, &loaded.config).await;
             schedules(&mut report, context, &loaded.config);
             report.has_failed().then(Failure::said)
         }

@@ -64,6 +64,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     if is_healthy { Ok(()) } else { Err(Failure::said()) }
 }
 
+/// Whether a lumo-bridge answers where a daemon is to listen.
+pub(super) async fn is_lumo_bridge(listen: SocketAddr) -> bool {
+    let asked = tokio::time::timeout(PATIENCE, ask(here(listen), "/readyz")).await;
+    matches!(asked, Ok(Ok((status, answer))) if judge(true, status, &answer).is_some())
+}
+
 /// Whether the daemon is well by its answer; none if it is no answer of a lumo-bridge.
 fn judge(ready: bool, status: u16, answer: &str) -> Option<bool> {
     if !ready {

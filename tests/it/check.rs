@@ -1,6 +1,7 @@
 //! `check`: each thing that can be wrong is found, named, and comes with what to do about it.
 
 mod fitness;
+mod listen;
 mod roots;
 
 use lumo_simulator::{Answer, World};
