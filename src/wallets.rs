@@ -11,7 +11,7 @@ mod error;
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::wallet;
 
-pub use error::{Error, Write};
+pub use error::{Error, Interface, Write};
 
 use crate::account;
 use crate::clock::Clock;
@@ -79,15 +79,15 @@ impl Wallets {
     }
 
     /// What to do about a write that failed. Where Lumo does not know the wallet, a user may have been named in its place.
-    pub async fn hint(&self, error: &Error) -> Option<String> {
-        let Some(id) = error.unknown_wallet() else { return error.hint() };
-        let Ok(user) = id.as_str().parse() else { return error.hint() };
+    pub async fn hint(&self, error: &Error, asked: Interface) -> Option<String> {
+        let Some(id) = error.unknown_wallet() else { return error.hint(asked) };
+        let Ok(user) = id.as_str().parse() else { return error.hint(asked) };
         if self.store.wallet(id).await.ok().flatten().is_some() {
-            return error.hint();
+            return error.hint(asked);
         }
         let filter = WalletFilter { external_id: Some(user), limit: 1, ..WalletFilter::default() };
         let newest = self.store.list_wallets(&filter).await.ok()?.pop();
-        Some(error::may_be_a_user(id, newest.as_ref().map(|wallet| &wallet.id)))
+        Some(error::may_be_a_user(id, newest.as_ref().map(|wallet| &wallet.id), asked))
     }
 
     /// Makes sure that the key is of the company that the tables belong to: it would write to somebody else's wallets.

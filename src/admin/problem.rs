@@ -228,7 +228,7 @@ impl From<account::Refusal> for Problem {
 
 impl From<wallets::Error> for Problem {
     fn from(error: wallets::Error) -> Self {
-        let hint = error.hint();
+        let hint = error.hint(wallets::Interface::Http);
         let problem = match error {
             wallets::Error::NotAsked { source: account::Error::Refused(refusal), .. } => refusal.into(),
             wallets::Error::NotAsked { source: account::Error::Store(source), .. } => source.into(),

@@ -87,7 +87,7 @@ impl Failure {
 fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         if let Some(error) = cause.downcast_ref::<crate::wallets::Error>() {
-            return error.hint();
+            return error.hint(crate::wallets::Interface::CommandLine);
         }
         if let Some(crate::sync::Error::Refused(refusal)) = cause.downcast_ref() {
             return Some(refusal.hint());

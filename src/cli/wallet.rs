@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::{user, view};
 use crate::model::actor::Actor;
 use crate::model::id::{ExternalId, WalletId};
-use crate::wallets::{self, Wallets};
+use crate::wallets::{self, Interface, Wallets};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -84,7 +84,7 @@ async fn change(
     let written = match write(&wallets, &user::actor()).await {
         Ok(wallet) => Ok(wallet),
         Err(error) => {
-            let hint = wallets.hint(&error).await;
+            let hint = wallets.hint(&error, Interface::CommandLine).await;
             let failure = Failure::work(error.into());
             Err(match hint {
                 Some(hint) => failure.with_hint(hint),

@@ -6,9 +6,11 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::operator_action::Action;
 use lumo_bridge_entity::wallet;
+use url::form_urlencoded;
 
 use crate::account;
 use crate::lumo;
+use crate::model::Listing;
 use crate::model::id::{ExternalId, WalletId};
 use crate::model::record::Wallet;
 use crate::store::{self, Deed};
@@ -90,39 +92,77 @@ impl Write {
     }
 
     /// How to find out whether it was done, and what asking again would do.
-    fn look(&self) -> String {
+    fn look(&self, asked: Interface) -> String {
         match self {
             Self::Create { user } => format!(
-                "`lumo-bridge sync wallets`, then `lumo-bridge wallet list --external-id {}` shows whether it is there; \
-                 creating it again does no harm, the API returns the one that there is",
-                quoted(user.as_str())
+                "{}, then {} shows whether it is there; creating it again does no harm, the API returns the one that there is",
+                asked.sync(Listing::Wallets),
+                asked.wallets_of(user.as_str())
             ),
             Self::Block { id } => format!(
-                "`lumo-bridge sync blocked`, then `lumo-bridge wallet show {id}` shows whether it is blocked; look before you \
-                 ask again"
+                "{}, then {} shows whether it is blocked; look before you ask again",
+                asked.sync(Listing::Blocked),
+                asked.wallet(id)
             ),
             Self::Replace { id, user } => {
                 let list = match user {
-                    Some(user) => format!("`lumo-bridge wallet list --external-id {}`", quoted(user.as_str())),
-                    None => format!("`lumo-bridge wallet list --external-id USER` (the user of {id})"),
+                    Some(user) => asked.wallets_of(user.as_str()),
+                    None => format!("{} (the user of {id})", asked.wallets_of("USER")),
                 };
                 format!(
-                    "`lumo-bridge sync wallets`, then {list} shows whether there is a new wallet; repeating this command \
-                     replaces it again"
+                    "{}, then {list} shows whether there is a new wallet; repeating this {} replaces it again",
+                    asked.sync(Listing::Wallets),
+                    asked.noun()
                 )
             }
         }
     }
 }
 
+/// By what somebody asks, and asks again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interface {
+    CommandLine,
+    Http,
+}
+
+impl Interface {
+    const fn noun(self) -> &'static str {
+        match self {
+            Self::CommandLine => "command",
+            Self::Http => "request",
+        }
+    }
+
+    fn sync(self, listing: Listing) -> String {
+        match self {
+            Self::CommandLine => format!("`lumo-bridge sync {listing}`"),
+            Self::Http => format!(r#"`POST /api/sync` with `{{"listing": "{listing}"}}`"#),
+        }
+    }
+
+    fn wallets_of(self, user: &str) -> String {
+        match self {
+            Self::CommandLine => format!("`lumo-bridge wallet list --external-id {}`", quoted(user)),
+            Self::Http => format!("`GET /api/wallets?external_id={}`", encoded(user)),
+        }
+    }
+
+    fn wallet(self, id: &WalletId) -> String {
+        match self {
+            Self::CommandLine => format!("`lumo-bridge wallet show {id}`"),
+            Self::Http => format!("`GET /api/wallets/{}`", encoded(id.as_str())),
+        }
+    }
+}
+
 /// What to do where `id` is no wallet and may be a user, whose newest wallet this is.
-pub(super) fn may_be_a_user(id: &WalletId, newest: Option<&WalletId>) -> String {
+pub(super) fn may_be_a_user(id: &WalletId, newest: Option<&WalletId>, asked: Interface) -> String {
     match newest {
         Some(newest) => format!("{id} is a user; its wallet is {newest}"),
         None => format!(
-            "if {id} is a user, `lumo-bridge wallet list --external-id {}` shows the user's wallets; if this concerns every \
-             request, check lumo.base_url",
-            quoted(id.as_str())
+            "if {id} is a user, {} shows the user's wallets; if this concerns every request, check lumo.base_url",
+            asked.wallets_of(id.as_str())
         ),
     }
 }
@@ -134,6 +174,11 @@ fn quoted(word: &str) -> Cow<'_, str> {
         return Cow::Borrowed(word);
     }
     Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")))
+}
+
+/// A word as a part of an address.
+fn encoded(word: &str) -> String {
+    form_urlencoded::byte_serialize(word.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
 impl Error {
@@ -153,18 +198,19 @@ impl Error {
         }
     }
 
-    /// What to do about it.
+    /// What to do about it, by the interface by which it was asked for.
     #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self, asked: Interface) -> Option<String> {
         match self {
             Self::NotAsked { source: account::Error::Refused(refusal), .. } => Some(refusal.hint()),
             Self::NotAsked { .. } => None,
             Self::NotDone { source, .. } => source.hint().map(str::to_owned),
-            Self::Unknown { write, .. } | Self::Odd { write, .. } => Some(write.look()),
+            Self::Unknown { write, .. } | Self::Odd { write, .. } => Some(write.look(asked)),
             Self::NotStored { write: write @ Write::Replace { .. }, .. } => {
-                Some(format!("do not repeat this command, it would replace the wallet again; {}", write.look()))
+                let (noun, look) = (asked.noun(), write.look(asked));
+                Some(format!("do not repeat this {noun}, it would replace the wallet again; {look}"))
             }
-            Self::NotStored { write, .. } => Some(write.look()),
+            Self::NotStored { write, .. } => Some(write.look(asked)),
         }
     }
 }
@@ -191,7 +237,7 @@ mod tests {
     }
 
     fn said(error: &Error) -> (String, String) {
-        (Chain(error).to_string(), error.hint().unwrap_or_default())
+        (Chain(error).to_string(), error.hint(Interface::CommandLine).unwrap_or_default())
     }
 
     fn unavailable(outage: Outage) -> lumo::Error {
@@ -261,6 +307,36 @@ mod tests {
         assert!(hint.contains("`lumo-bridge wallet show w-1` shows whether it is blocked"), "{hint}");
         let (_, hint) = unknown(replace(None));
         assert!(hint.contains("`lumo-bridge wallet list --external-id USER` (the user of w-1)"), "{hint}");
+    }
+
+    #[test]
+    fn over_http_requests_are_named_and_no_commands() {
+        let eve = Write::Create { user: "it's eve".parse().unwrap() };
+        for (write, listing, look) in [
+            (
+                eve,
+                "wallets",
+                "`GET /api/wallets?external_id=it%27s%20eve` shows whether it is there; creating it again does no harm, the \
+                 API returns the one that there is",
+            ),
+            (block(), "blocked", "`GET /api/wallets/w-1` shows whether it is blocked; look before you ask again"),
+            (
+                replace(Some("bob")),
+                "wallets",
+                "`GET /api/wallets?external_id=bob` shows whether there is a new wallet; repeating this request replaces it \
+                 again",
+            ),
+        ] {
+            let error = Error::unanswered(write, unavailable(Outage::Timeout));
+            let hint = format!(r#"`POST /api/sync` with `{{"listing": "{listing}"}}`, then {look}"#);
+            assert_eq!(error.hint(Interface::Http), Some(hint));
+        }
+        let (id, source) = ("w-2".parse().unwrap(), store::Error::NotMigrated);
+        let not_stored = Error::NotStored { write: replace(Some("bob")), id, source };
+        let hint = not_stored.hint(Interface::Http).unwrap();
+        assert!(hint.starts_with("do not repeat this request, it would replace the wallet again"), "{hint}");
+        let hint = may_be_a_user(&"eve".parse().unwrap(), None, Interface::Http);
+        assert!(hint.starts_with("if eve is a user, `GET /api/wallets?external_id=eve` shows"), "{hint}");
     }
 
     #[test]

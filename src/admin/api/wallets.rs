@@ -12,7 +12,7 @@ use crate::model::id::{ExternalId, WalletId};
 use crate::setting::Since;
 use crate::store::query::WalletFilter;
 use crate::view::Wallet;
-use crate::wallets;
+use crate::wallets::{self, Interface};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -109,7 +109,7 @@ async fn answer(admin: &Admin, written: Result<wallet::Model, wallets::Error>) -
         Ok(wallet) => return Ok(Wallet::full(&wallet)),
         Err(error) => error,
     };
-    let hint = admin.wallets().hint(&error).await;
+    let hint = admin.wallets().hint(&error, Interface::Http).await;
     let problem = Problem::from(error);
     Err(match hint {
         Some(hint) => problem.with_hint(hint),

@@ -63,8 +63,8 @@ async fn a_write_over_http_whose_answer_was_lost_is_not_said_to_be_undone() {
     let mut bridge = stage.daemon();
     let client = Client::of(&mut bridge).await;
     for (write, operation, look) in [
-        ("block", Operation::BlockWallet, "shows whether it is blocked; look before you ask again"),
-        ("replace", Operation::ReplaceWallet, "repeating this command replaces it again"),
+        ("block", Operation::BlockWallet, "/api/wallets/ID` shows whether it is blocked; look before you ask again"),
+        ("replace", Operation::ReplaceWallet, "repeating this request replaces it again"),
     ] {
         for fault in [Fault::CutBody, Fault::CutJson, Fault::Disconnect, Fault::Hang { time: Duration::from_secs(3) }] {
             let user = format!("{write} {fault:?}");
@@ -76,7 +76,9 @@ async fn a_write_over_http_whose_answer_was_lost_is_not_said_to_be_undone() {
             assert_eq!((lost.status, &error["code"]), (502, &json!("outcome_unknown")), "{user}: {lost:?}");
             let words = format!("it is not known whether the API carried out the request to {write} wallet {id}");
             assert!(error["message"].as_str().unwrap().starts_with(&words), "{user}: {lost:?}");
-            assert!(error["hint"].as_str().unwrap().contains(look), "{user}: {lost:?}");
+            let hint = error["hint"].as_str().unwrap();
+            assert!(hint.contains(&look.replace("ID", &id.to_string())), "{user}: {lost:?}");
+            assert!(hint.starts_with("`POST /api/sync` with `{") && !hint.contains("lumo-bridge"), "{user}: {lost:?}");
             let now = stage.world.wallet_of(&user).unwrap();
             let is_done = if write == "block" { now.block_reason.is_some() } else { now.id != id };
             assert!(is_done, "{user}: the API did it");
