@@ -1,7 +1,9 @@
 //! `sync`: one pass now; `sync rejects`: what could not be read.
 
+mod patience;
+
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lumo_bridge_entity::run::Outcome;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +21,7 @@ use crate::model::Listing;
 use crate::store::{Ending, RejectFilter};
 use crate::sync::{Lead, Options, Report, Syncer, Tally};
 use crate::view::Round;
+use patience::{Next, Patience};
 
 /// The wait before a list is read once more that could not be proved.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -35,7 +38,8 @@ pub(super) struct Args {
     /// Read the whole list, in pages of `lumo.page_size`, whatever size the server was seen to keep to
     #[arg(long)]
     full: bool,
-    /// Read the whole list, again if need be, until everything that is listed now is certain to be in the tables
+    /// Read the whole list, again if need be, until everything that is listed now is certain to be in the tables; give up when
+    /// nothing new has come for two minutes
     #[arg(long, conflicts_with = "dry_run")]
     until_complete: bool,
     /// Read the whole list twice, and mark all rows as missing that are no longer in it, however many they are
@@ -116,13 +120,24 @@ async fn listings(context: &Context, args: &Args, syncer: &Syncer<Client>) -> Re
         let stop = &context.stop().soft;
         let whole = args.full || args.dry_run || args.until_complete || accept_removals;
         let whole = whole || syncer.import_pending(listing).await?;
+        let mut patience = Patience::new(Instant::now());
+        let mut given_up = None;
         let result = loop {
             let result = match whole {
                 true => syncer.pass(listing, &options, stop).await,
                 false => syncer.tick(listing, &options, stop).await,
             };
-            let again = matches!(&result, Ok(report) if report.outcome == Outcome::Incomplete);
-            if !args.until_complete || !again || stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+            let incomplete = result.as_ref().ok().filter(|report| report.outcome == Outcome::Incomplete);
+            let Some(report) = incomplete.filter(|_| args.until_complete) else { break result };
+            match patience.judge(report, Instant::now()) {
+                Next::Again => {}
+                Next::SayAndAgain(words) => bar.suspend(|| context.printer().say(safe::text(&words))),
+                Next::GiveUp(words) => {
+                    given_up = Some(words);
+                    break result;
+                }
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
                 break result;
             }
         };
@@ -131,6 +146,9 @@ async fn listings(context: &Context, args: &Args, syncer: &Syncer<Client>) -> Re
             .map_err(|error| Failure::work(anyhow::Error::new(error).context(format!("{listing} not synced"))))?;
         if !context.printer().json() {
             print(context, &report, args.dry_run);
+        }
+        if let Some(words) = given_up {
+            context.printer().say(words);
         }
         reports.push(report);
     }
