@@ -3,6 +3,8 @@
 //! An endpoint takes every setting that it does not name from `defaults`. [`Defaults::overridden_by`] is the only place
 //! that merges the two.
 
+mod templates;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -10,10 +12,8 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::callback::address::Address;
 pub use crate::callback::backfill::Backfill;
 use crate::callback::guard::Guard;
-use crate::callback::template::first_mark;
 use crate::model::subscriber::Order;
 use crate::setting::{self, REDACTED, Rate, RotatingSource, SecretSource, Span, Text, UrlSource, shown_url};
 
@@ -303,18 +303,6 @@ pub enum Method {
     Post,
     Put,
     Patch,
-}
-
-impl EndpointConfig {
-    /// Whether the address is a valid template; none if it is no template.
-    ///
-    /// # Errors
-    /// What is wrong with it, without quoting it.
-    #[must_use]
-    pub fn url_template(&self) -> Option<Result<(), String>> {
-        first_mark(&self.url)?;
-        Some(Address::compile(&self.url).map(drop).map_err(|error| error.to_string()))
-    }
 }
 
 impl Egress {

@@ -85,6 +85,9 @@ impl Rules {
             Some(Ok(())) => {}
             Some(Err(problem)) => self.add(url, problem),
         }
+        for (key, problem) in endpoint.wrong_templates() {
+            self.add(format!("{base}.{key}"), problem);
+        }
         if endpoint.secrets.is_empty() {
             self.add(format!("{base}.secrets"), "is empty; name at least one signing secret");
         }

@@ -22,6 +22,22 @@ fn a_template_outside_quotes_is_told_with_its_line() {
 }
 
 #[test]
+fn a_template_that_does_not_compile_is_told_with_its_line_and_its_key() {
+    for (key, line, text, problem) in [
+        (
+            "body",
+            8,
+            "      body: |\n        {\n          \"id\": {{ data.object.id }\n        }\n",
+            "in line 2: unexpected `}`, expected end of variable block",
+        ),
+        ("headers.X-Id", 9, "      headers:\n        X-Id: '{{ nope( }}'\n", "in line 1: unexpected `}`"),
+    ] {
+        let expected = format!("bridge.yaml:{line}: callbacks.endpoints.shop.{key}: the template is wrong {problem}");
+        assert_eq!(problems(&format!("{SHOP}{text}"), &[]), [expected]);
+    }
+}
+
+#[test]
 fn an_expression_that_is_none_is_told_with_its_line_and_its_cure() {
     for (when, cure) in [
         ("data.object.amount = 10", "compare with `==`"),
