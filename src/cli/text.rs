@@ -17,6 +17,11 @@ pub(super) fn fit(text: &str, width: usize) -> String {
     cut
 }
 
+/// The text in one line: line breaks, with the blanks around them, are a space.
+pub(super) fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 /// The text with spaces behind it up to `width` columns.
 pub(super) fn pad(text: &str, width: usize) -> String {
     let missing = width.saturating_sub(text.width());
@@ -81,6 +86,12 @@ mod tests {
         let styled = "\u{1b}[31mone two\u{1b}[0m three";
         assert_eq!(hanging(styled, 13, 2), [styled], "styles take no room");
         assert_eq!(hanging("", 13, 2), Vec::<String>::new());
+    }
+
+    #[test]
+    fn line_breaks_are_spaces() {
+        assert_eq!(one_line("{\n  \"error\": \"no  such user\"\r\n}\n\n"), "{ \"error\": \"no  such user\" }");
+        assert_eq!(one_line("\n \n"), "");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::{Detailed, Listed};
 use crate::cli::fields::Fields;
 use crate::cli::style::{CYAN, DIM, GREEN, RED, YELLOW};
 use crate::cli::table::{Cell, Column};
+use crate::cli::text::one_line;
 use crate::cli::time::{age, past};
 use crate::model::delivery::State;
 use crate::store::query::DeliveryRow;
@@ -86,7 +87,7 @@ impl Listed for attempt::Model {
             Cell::new(format_args!("{} ms", self.duration_ms)),
             Cell::new(self.result.as_str()),
             answer(self.status, self.error.as_deref()),
-            Cell::maybe(self.response_body.as_deref()),
+            Cell::maybe(self.response_body.as_deref().map(one_line)),
         ]
     }
 

@@ -267,8 +267,9 @@ impl Tx {
 }
 
 impl Failure {
-    fn new(text: impl Into<String>) -> Self {
-        let mut text = text.into();
+    /// In one line: MySQL quotes the statement with its line breaks, and what a procedure raises may have some.
+    fn new(text: impl AsRef<str>) -> Self {
+        let mut text = text.as_ref().split_whitespace().collect::<Vec<_>>().join(" ");
         text.truncate(text.floor_char_boundary(MAX_TEXT));
         Self { timed_out: false, text }
     }
@@ -351,4 +352,16 @@ fn type_on_postgres(parameter: Parameter) -> PgTypeInfo {
         Parameter::Amount => "numeric",
         _ => "text",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_in_one_line() {
+        let message = "the statement failed: near 'VALUEZ (1)\r\n  WHERE x'\n at line 2\n";
+        assert_eq!(Failure::new(message).text, "the statement failed: near 'VALUEZ (1) WHERE x' at line 2");
+        assert_eq!(Failure::new("é".repeat(400)).text.len(), MAX_TEXT);
+    }
 }
