@@ -1,5 +1,8 @@
 //! The database: whether it answers, what it is, and whether the tables are there or could be made.
 
+use std::io;
+use std::path::Path;
+
 use chrono::{DateTime, Utc};
 
 use super::columns;
@@ -8,13 +11,14 @@ use super::history;
 use super::settled;
 use crate::chain::Chain;
 use crate::config::Config;
-use crate::store::config::Backend;
+use crate::store::config::{Backend, is_full};
 use crate::store::{Allowed, Error, Need, Store, schema, survey};
 use crate::view::Reader;
 
 const SUBJECT: &str = "database";
 const TABLES: &str = "tables";
 const CONNECTIONS: &str = "connections";
+const MAKE_ROOM: &str = "make room on that disk; a daemon goes on by itself then";
 
 pub(super) async fn check(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>) {
     if look(report, config, now).await == Tables::Unread {
@@ -57,6 +61,9 @@ async fn look(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>) -> T
         Ok(version) => Finding::ok(SUBJECT, format_args!("{url}, {version}")),
         Err(error) => failed(SUBJECT, &error),
     });
+    if let Some((folder, error)) = url.full_folder() {
+        report.add(Finding::fail(SUBJECT, full(&folder, &error)).hint(MAKE_ROOM));
+    }
     let read = tables(report, &store, config, now).await;
     let reader = Reader::load(&store, now).await.unwrap_or_default();
     // The connections of this command would count as well.
@@ -67,14 +74,24 @@ async fn look(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>) -> T
     read
 }
 
+/// That the disk of an SQLite file is full. What is tried and undone there takes no room, so it does not show.
+fn full(folder: &Path, error: &io::Error) -> String {
+    format!("cannot write: the disk of {} is full: {error}", folder.display())
+}
+
 /// What becomes of an SQLite file that does not exist.
 fn no_file(config: &Config) -> Finding {
     let url = &config.database.url;
     let absent = format!("{url}: there is no such file yet");
     match url.unwritable_folder() {
         Some((folder, error)) => {
+            let hint = if is_full(&error) {
+                MAKE_ROOM
+            } else {
+                "let this user write to the folder, or correct `database.url`"
+            };
             Finding::fail(SUBJECT, format_args!("{absent}, and none can be made in {}: {error}", folder.display()))
-                .hint("let this user write to the folder, or correct `database.url`")
+                .hint(hint)
         }
         None if config.database.migrate => Finding::ok(SUBJECT, format_args!("{absent}; `lumo-bridge run` makes it")),
         None => Finding::warn(SUBJECT, absent).hint("run `lumo-bridge migrate up`"),

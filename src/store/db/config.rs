@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::setting::{self, Text};
 
-pub use url::{Backend, DatabaseUrl};
+pub use url::{Backend, DatabaseUrl, is_full};
 
 /// The merchant's own database.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -90,6 +90,9 @@ async fn a_disk_that_is_full_for_a_while_loses_nothing_and_makes_nothing_up() {
         answer.status == 503 && problem.starts_with("Writing to the database has been failing for")
     });
     assert!(bridge.log().contains("the database cannot be written to"), "{}", bridge.log());
+    let checked = stage.command(&["check"]).await;
+    let words = format!("fail database: cannot write: the disk of {} is full", disk.path().display());
+    assert!(checked.status.code() == Some(1) && checked.stdout.contains(&words), "{checked:?}");
     tokio::time::sleep_until(full + A_WHILE).await;
     assert_eq!(stage.events().await.len(), before, "what is not stored is not seen by others");
     disk.free();

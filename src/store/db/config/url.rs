@@ -1,6 +1,7 @@
 //! Parses the url of the database as its driver does, and never shows its password or a parameter.
 
 use std::borrow::Cow;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::{fmt, fs, io};
@@ -68,13 +69,22 @@ impl DatabaseUrl {
         self.folder().filter(|folder| !folder.exists())
     }
 
-    /// The folder of an SQLite file, and why no file can be made in it, if none can. Makes one and removes it.
+    /// The folder of an SQLite file, and why no file of 1 MiB can be made in it, if none can. Makes one and removes it.
     #[must_use]
     pub fn unwritable_folder(&self) -> Option<(PathBuf, io::Error)> {
         let folder = self.folder()?;
         let probe = folder.join(format!(".lumo-bridge-{:016x}", rand::random::<u64>()));
-        let made = create_private(&probe).and_then(|_| fs::remove_file(&probe));
+        let made = create_private(&probe).and_then(|mut file| {
+            let written = file.write_all(&vec![0_u8; PROBE_BYTES]);
+            fs::remove_file(&probe).and(written)
+        });
         made.err().map(|error| (folder, error))
+    }
+
+    /// The folder of an SQLite file, and what the system says of its disk, if that is full.
+    #[must_use]
+    pub fn full_folder(&self) -> Option<(PathBuf, io::Error)> {
+        self.unwritable_folder().filter(|(_, error)| is_full(error))
     }
 
     /// The names of the parameters that the driver ignores.
@@ -91,6 +101,15 @@ impl DatabaseUrl {
         names.filter(|name| !known.contains(&name.as_str()) && !name.starts_with("options[")).collect()
     }
 }
+
+/// Whether there was no room to write.
+#[must_use]
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// A disk without this much room is full: the log of SQLite soon takes more.
+const PROBE_BYTES: usize = 1024 * 1024;
 
 const POSTGRES_PARAMETERS: &[&str] = &[
     "sslmode",
@@ -295,6 +314,13 @@ mod tests {
         };
         assert_eq!(unwritable(folder.path()), None);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        for (kind, full) in [
+            (io::ErrorKind::StorageFull, true),
+            (io::ErrorKind::QuotaExceeded, true),
+            (io::ErrorKind::PermissionDenied, false),
+        ] {
+            assert_eq!(is_full(&kind.into()), full, "{kind}");
+        }
         let missing = folder.path().join("no");
         assert_eq!(unwritable(&missing), Some(missing));
         let server: DatabaseUrl = "postgres://db/shop".parse().unwrap();
