@@ -63,15 +63,44 @@ const CHANGED: &str = "2026-05-04T10:16:33.781Z";
 /// When the bridge noticed that, and when everything else happened.
 const NOW: &str = "2026-05-04T10:16:41.020Z";
 
+/// The events of each stream, in the order in which they happen there. A test counts in none.
+const STREAMS: [&[EventType]; 4] = [
+    &[
+        EventType::WalletCreated,
+        EventType::WalletReplaced,
+        EventType::DepositCreated,
+        EventType::WalletBlocked,
+        EventType::WalletUnblocked,
+        EventType::DepositUpdated,
+        EventType::DepositStatusChanged,
+        EventType::DepositSettled,
+        EventType::WalletBalanceChanged,
+        EventType::WalletUpdated,
+        EventType::DepositMissing,
+        EventType::WalletMissing,
+    ],
+    &[
+        EventType::SyncStalled,
+        EventType::SyncRecovered,
+        EventType::SyncUnauthorized,
+        EventType::SyncRemovalsHeld,
+        EventType::SyncItemRejected,
+    ],
+    &[EventType::SyncWrongAccount],
+    &[EventType::EndpointFailing, EventType::EndpointSuspended, EventType::EndpointRecovered, EventType::DeliveryDead],
+];
+
+/// Every type, stream after stream, in the order of `sequence`.
+pub fn in_order() -> impl Iterator<Item = EventType> {
+    STREAMS.into_iter().flatten().copied().chain([EventType::BridgeTest])
+}
+
 /// The stored body of such an event.
 #[must_use]
 pub fn body(kind: EventType) -> String {
     let account = Account { company_id: EXAMPLE.company, server: SERVER };
-    let sequence = match kind {
-        EventType::BridgeTest => 0,
-        EventType::WalletCreated => 1,
-        _ => 17,
-    };
+    let numbered = STREAMS.iter().find_map(|stream| (1..).zip(*stream).find(|(_, one)| **one == kind));
+    let sequence = numbered.map_or(0, |(sequence, _)| sequence);
     let drafted = draft(kind, &EXAMPLE, &known("shop")).and_then(|draft| draft.body(sequence, Some(account)));
     #[expect(clippy::expect_used, reason = "they are made of constants, and a test makes them all")]
     drafted.expect("a sample can be spelled")
@@ -286,6 +315,26 @@ mod tests {
             );
             assert_eq!(body["origin"], if kind == EventType::BridgeTest { "test" } else { "live" }, "{kind}");
         }
+    }
+
+    #[test]
+    fn each_stream_counts_its_events_in_the_order_of_their_times() {
+        let (mut last, mut types) = (json!({}), Vec::new());
+        for kind in in_order() {
+            let event: Value = serde_json::from_str(&body(kind)).unwrap();
+            if kind == EventType::BridgeTest {
+                assert_eq!(event["sequence"], 0);
+            } else if event["stream"] == last["stream"] {
+                assert_eq!(event["sequence"].as_i64(), last["sequence"].as_i64().map(|before| before + 1), "{kind}");
+                assert!(event["detected_at"].as_str() >= last["detected_at"].as_str(), "{kind}");
+            } else {
+                assert_eq!(event["sequence"], 1, "{kind}");
+            }
+            types.push(kind);
+            last = event;
+        }
+        types.sort_unstable();
+        assert_eq!(types, EventType::ALL);
     }
 
     #[test]

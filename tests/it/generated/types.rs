@@ -7,9 +7,8 @@ mod typescript;
 
 use lumo_bridge::model::catalogue::{definition, schema};
 use lumo_bridge::model::event::EventType;
+use lumo_bridge::model::sample;
 use serde_json::Value;
-
-use super::sample;
 
 /// What a member holds.
 #[derive(Clone)]
@@ -71,7 +70,7 @@ const MADE: &str = "Made from docs/events.schema.json: LUMO_TEST_WRITE=1 cargo t
 /// The files, by their names in `docs/types`.
 pub(super) fn documents() -> [(&'static str, String); 5] {
     let types = Types::read(&schema());
-    let samples = EventType::ALL.iter().map(|kind| sample(*kind).to_string() + "\n").collect();
+    let samples = sample::in_order().map(|kind| super::sample(kind).to_string() + "\n").collect();
     [
         ("lumo_bridge.ts", typescript::document(&types)),
         ("lumo_bridge.py", python::document(&types)),
