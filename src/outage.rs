@@ -1,7 +1,11 @@
 //! What the log says of something that is tried again and again: one line as it begins to fail, one a minute while it goes on
 //! failing, and one when it is over. Pure: the caller gives the time, and writes the lines.
 
+mod retried;
+
 use std::time::{Duration, Instant};
+
+pub use retried::Retried;
 
 /// Between two summaries; and so long without a failure, it is over.
 const EVERY: Duration = Duration::from_secs(60);
@@ -13,7 +17,7 @@ pub enum News {
     Nothing,
     /// The first failure.
     Begun,
-    /// It still fails.
+    /// It still fails: this attempt did.
     Goes {
         /// Failures since the last line.
         failures: u64,
@@ -22,11 +26,11 @@ pub enum News {
         /// Since the first failure.
         lasted: Duration,
     },
-    /// Nothing has failed for a minute.
+    /// It is over: nothing has failed for a minute, or everything had failed for a minute and this attempt did not.
     Over {
         /// All failures.
         failures: u64,
-        /// From the first failure to the last.
+        /// From the first failure to the first success after the last one.
         lasted: Duration,
     },
 }
@@ -39,22 +43,35 @@ pub struct Outage(Option<Failing>);
 struct Failing {
     since: Instant,
     last: Instant,
+    /// The first success since the last failure.
+    repaired_at: Option<Instant>,
+    /// Whether no attempt has succeeded since the first failure.
+    is_total: bool,
     failures: u64,
-    /// Since the last line.
+    /// When the last line was written.
     said_at: Instant,
     recent_failures: u64,
     recent_attempts: u64,
 }
 
 impl Outage {
-    /// An attempt failed.
+    /// An attempt failed. An outage whose end nobody has [asked](Self::look) for is over, and this is another one.
     pub fn failed(&mut self, now: Instant) -> News {
-        let Some(failing) = &mut self.0 else {
-            let (failures, recent_failures, recent_attempts) = (1, 0, 0);
-            self.0 = Some(Failing { since: now, last: now, failures, said_at: now, recent_failures, recent_attempts });
+        let Some(failing) = self.0.as_mut().filter(|failing| !failing.is_over(now)) else {
+            self.0 = Some(Failing {
+                since: now,
+                last: now,
+                repaired_at: None,
+                is_total: true,
+                failures: 1,
+                said_at: now,
+                recent_failures: 0,
+                recent_attempts: 0,
+            });
             return News::Begun;
         };
         failing.last = now;
+        failing.repaired_at = None;
         failing.failures += 1;
         failing.recent_failures += 1;
         failing.recent_attempts += 1;
@@ -64,23 +81,37 @@ impl Outage {
     /// An attempt succeeded.
     pub fn succeeded(&mut self, now: Instant) -> News {
         let Some(failing) = &mut self.0 else { return News::Nothing };
-        if now.saturating_duration_since(failing.last) >= EVERY {
-            let over = News::Over { failures: failing.failures, lasted: failing.last - failing.since };
-            self.0 = None;
-            return over;
-        }
         failing.recent_attempts += 1;
-        if failing.recent_failures == 0 { News::Nothing } else { failing.summary(now) }
+        failing.repaired_at.get_or_insert(now);
+        let was_total = std::mem::replace(&mut failing.is_total, false);
+        if was_total && now.saturating_duration_since(failing.since) >= EVERY {
+            return self.end();
+        }
+        self.look(now)
     }
 
-    /// Failures so far, if it fails.
+    /// Time has passed. To be called now and then, so that the end is said although nothing is tried any more.
+    pub fn look(&mut self, now: Instant) -> News {
+        if self.0.as_ref().is_some_and(|failing| failing.is_over(now)) { self.end() } else { News::Nothing }
+    }
+
+    fn end(&mut self) -> News {
+        let Some(Failing { since, last, repaired_at, failures, .. }) = self.0.take() else { return News::Nothing };
+        News::Over { failures, lasted: repaired_at.unwrap_or(last).saturating_duration_since(since) }
+    }
+
+    /// Failures so far, if the last attempt failed.
     #[must_use]
     pub fn failures(&self) -> Option<u64> {
-        self.0.as_ref().map(|failing| failing.failures)
+        self.0.as_ref().filter(|failing| failing.repaired_at.is_none()).map(|failing| failing.failures)
     }
 }
 
 impl Failing {
+    fn is_over(&self, now: Instant) -> bool {
+        self.repaired_at.is_some() && now.saturating_duration_since(self.last) >= EVERY
+    }
+
     fn summary(&mut self, now: Instant) -> News {
         if now.saturating_duration_since(self.said_at) < EVERY {
             return News::Nothing;
@@ -123,20 +154,51 @@ mod tests {
         let (start, mut outage) = (Instant::now(), Outage::default());
         assert_eq!(outage.succeeded(start), News::Nothing);
         assert_eq!(outage.failed(start), News::Begun);
-        assert_eq!(outage.succeeded(start + seconds(59)), News::Nothing);
         assert_eq!(outage.failures(), Some(1));
-        assert_eq!(outage.succeeded(start + seconds(60)), News::Over { failures: 1, lasted: seconds(0) });
+        assert_eq!(outage.succeeded(start + seconds(5)), News::Nothing);
+        assert_eq!(outage.failures(), None, "it does not fail at present");
+        assert_eq!(outage.succeeded(start + seconds(59)), News::Nothing);
+        assert_eq!(outage.succeeded(start + seconds(60)), News::Over { failures: 1, lasted: seconds(5) });
         assert_eq!(outage.succeeded(start + seconds(61)), News::Nothing);
-        assert_eq!(outage.failures(), None);
         assert_eq!(outage.failed(start + seconds(62)), News::Begun);
     }
 
     #[test]
-    fn what_always_fails_is_a_line_a_minute() {
+    fn what_always_fails_is_a_line_a_minute_and_over_with_the_first_success() {
         let (start, mut outage) = (Instant::now(), Outage::default());
         let said = (0..780).filter(|second| outage.failed(start + seconds(*second)) != News::Nothing).count();
         assert_eq!(said, 13, "as it begins, and once for each full minute");
-        let last = seconds(779);
-        assert_eq!(outage.succeeded(start + last + seconds(60)), News::Over { failures: 780, lasted: last });
+        let repaired = seconds(781);
+        assert_eq!(outage.look(start + seconds(780)), News::Nothing, "nothing shows that it is over");
+        assert_eq!(outage.succeeded(start + repaired), News::Over { failures: 780, lasted: repaired });
+        assert_eq!(outage.failed(start + seconds(782)), News::Begun);
+    }
+
+    #[test]
+    fn a_success_never_says_that_something_fails() {
+        let (start, mut outage) = (Instant::now(), Outage::default());
+        for second in [0, 20, 40] {
+            outage.failed(start + seconds(second));
+        }
+        assert_eq!(outage.succeeded(start + seconds(50)), News::Nothing);
+        assert_eq!(outage.succeeded(start + seconds(70)), News::Nothing, "two failures are in no summary yet");
+        assert_eq!(outage.succeeded(start + seconds(100)), News::Over { failures: 3, lasted: seconds(50) });
+    }
+
+    #[test]
+    fn an_end_is_said_although_nothing_is_tried_any_more_and_the_next_failure_is_another_outage() {
+        let hour = seconds(3_600);
+        for is_asked in [true, false] {
+            let (start, mut outage) = (Instant::now(), Outage::default());
+            outage.failed(start);
+            outage.succeeded(start + seconds(1));
+            assert_eq!(outage.look(start + seconds(59)), News::Nothing);
+            if is_asked {
+                assert_eq!(outage.look(start + seconds(60)), News::Over { failures: 1, lasted: seconds(1) });
+            }
+            assert_eq!(outage.failed(start + hour), News::Begun);
+            let minute_later = News::Goes { failures: 1, attempts: 1, lasted: seconds(60) };
+            assert_eq!(outage.failed(start + hour + seconds(60)), minute_later);
+        }
     }
 }

@@ -257,6 +257,11 @@ impl<U: Upstream> Syncer<U> {
         }
     }
 
+    /// Forgets the failures of this process's rounds: another process reads.
+    pub(in crate::sync) fn forget_failures(&self) {
+        self.log.forget();
+    }
+
     /// Reports in the log that a slice of a sweep was stopped.
     pub fn log_sweep_failure(&self, listing: Listing, error: &Error) {
         self.log.failed(listing, error);

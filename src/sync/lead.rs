@@ -82,7 +82,9 @@ impl Lead {
             held = self.renew(held, &mut standby, syncer, stop).await;
             syncer.write_by(held.map_or(Right::Guest, |(fence, _)| Right::Lease(fence)));
             self.leading.send_replace(Some(held.is_some()));
-            standby.announce(&self.store, held.is_some());
+            if standby.announce(&self.store, held.is_some()) {
+                syncer.forget_failures();
+            }
             let pause = if held.is_some() { RENEW_EVERY } else { standby.pause() };
             if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 break;
@@ -111,9 +113,12 @@ impl Lead {
         };
         standby.answer = Answer::of(&asked);
         match asked {
-            Ok(held) => held,
+            Ok(held) => {
+                standby.renewals.succeeded();
+                held
+            }
             Err(error) => {
-                tracing::warn!(error = %Chain(&error), "lease not renewed");
+                standby.renewals.failed("lease of the listings not renewed or taken", &Chain(&error));
                 held.filter(|(_, until)| now < *until)
             }
         }

@@ -75,7 +75,7 @@ pub type Preview = Vec<(EventType, String)>;
 impl Report {
     /// Logs the report. `what` names the kind of pass.
     pub fn log(&self, what: &'static str) {
-        let Self { listing, outcome, tally, doubt, .. } = self;
+        let Self { listing, outcome, tally, .. } = self;
         let Tally { requests, rows, appeared, changed, events, rejected, .. } = tally;
         let duration_ms = self.duration_ms();
         match outcome {
@@ -86,13 +86,18 @@ impl Report {
             }
             Outcome::Cancelled => tracing::info!(%listing, requests, rows, duration_ms, "{what} stopped"),
             Outcome::Incomplete | Outcome::Failed => {
-                let reason = doubt.as_deref().unwrap_or("some items could not be read");
+                let reason = self.reason();
                 tracing::warn!(
                     %listing, requests, rows, appeared, changed, events, rejected, duration_ms, reason,
                     "{what} incomplete"
                 );
             }
         }
+    }
+
+    /// Why the round proves nothing.
+    fn reason(&self) -> &str {
+        self.doubt.as_deref().unwrap_or("some items could not be read")
     }
 
     /// How long the round took.

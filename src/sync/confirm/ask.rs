@@ -57,8 +57,9 @@ pub(in crate::sync) struct Question<U, R> {
 
 impl<U: Upstream> Syncer<U> {
     /// Re-reads the rows that are due, between two rounds over the listing, until none is. Releases the listing every
-    /// two seconds, so that a round need not wait longer.
+    /// two seconds, so that a round need not wait longer. Logs the end of an outage that was over since the last round.
     pub async fn follow_up(&self, listing: Listing, stop: &CancellationToken) {
+        self.log.look(listing);
         while self.asks_are_due(listing) && !self.is_refused(listing) && !stop.is_cancelled() {
             let running: Running<'_, bool> = match listing {
                 Listing::Wallets | Listing::Blocked => Box::pin(self.follow_up_once::<Wallet>(listing, stop)),

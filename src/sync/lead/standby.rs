@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Rival;
+use crate::outage::Retried;
 use crate::store::{self, Holder, Store};
 
 /// How often a standby polls the lease, …
@@ -53,11 +54,20 @@ pub(super) struct Standby {
     announced: Option<Role>,
     /// When Lumo last failed to say whose key this process has.
     pub(super) unidentified: Option<Instant>,
+    /// The requests for the lease.
+    pub(super) renewals: Retried,
 }
 
 impl Standby {
     pub(super) fn new() -> Self {
-        Self { began: Instant::now(), rival: None, answer: Answer::Given, announced: None, unidentified: None }
+        Self {
+            began: Instant::now(),
+            rival: None,
+            answer: Answer::Given,
+            announced: None,
+            unidentified: None,
+            renewals: Retried::new("the database answers about the lease again"),
+        }
     }
 
     pub(super) fn is_beginning(&self) -> bool {
@@ -73,13 +83,13 @@ impl Standby {
     }
 
     /// Logs who reads, when that changes. Not at the start: the holder may be dead, or be this process before the
-    /// configuration was reloaded.
-    pub(super) fn announce(&mut self, store: &Store, leads: bool) {
+    /// configuration was reloaded. Returns whether it is another process from now on.
+    pub(super) fn announce(&mut self, store: &Store, leads: bool) -> bool {
         if !leads && self.is_beginning() {
-            return;
+            return false;
         }
         let is_own = |holder: &Holder| holder.process.is_some_and(|process| store.is_own_process(process));
-        let Some(role) = self.role(leads, is_own).filter(|role| self.announced != Some(*role)) else { return };
+        let Some(role) = self.role(leads, is_own).filter(|role| self.announced != Some(*role)) else { return false };
         self.announced = Some(role);
         match role {
             Role::Reads => tracing::info!("this process reads the listings"),
@@ -89,6 +99,7 @@ impl Standby {
                  writes"
             ),
         }
+        role == Role::StandsBy
     }
 
     /// The present part of this process; none if it is not known, or is as announced.

@@ -1,7 +1,7 @@
-//! Logs failing listings: the first failure, a summary once a minute, and the end of it.
+//! Logs failing listings: the first failure of each kind, a summary once a minute, and the end of it.
 
 use std::fmt::Write;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lumo_bridge_entity::run::Outcome;
@@ -22,7 +22,28 @@ pub(in crate::sync) struct RoundLog(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     outages: PerListing<Outage>,
+    /// The kinds of failure that were said of each outage.
+    said: PerListing<Vec<Kind>>,
     said_at: Option<Instant>,
+}
+
+/// Why a round is not complete. Each has a line of its own, with what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Incomplete,
+    Unauthorized,
+    Refused,
+    Failed,
+}
+
+impl Kind {
+    fn of(error: &Error) -> Self {
+        match error {
+            Error::Refused(_) => Self::Refused,
+            error if error.is_unauthorized() => Self::Unauthorized,
+            _ => Self::Failed,
+        }
+    }
 }
 
 /// What to log after a round.
@@ -38,25 +59,45 @@ enum Line {
     },
 }
 
-impl State {
-    fn note(&mut self, listing: Listing, failed: bool, now: Instant) -> Line {
-        let outage = &mut self.outages[listing];
-        let news = if failed { outage.failed(now) } else { outage.succeeded(now) };
+impl Line {
+    fn of_end(news: News) -> Self {
         match news {
-            News::Nothing => Line::Nothing,
-            News::Begun => Line::Begun,
-            News::Over { failures, lasted } => Line::Over { failures, lasted },
-            News::Goes { .. } if self.said_at.is_some_and(|at| now.saturating_duration_since(at) < SUMMARY_EVERY) => {
-                Line::Nothing
-            }
-            News::Goes { .. } => {
+            News::Over { failures, lasted } => Self::Over { failures, lasted },
+            _ => Self::Nothing,
+        }
+    }
+}
+
+impl State {
+    fn succeeded(&mut self, listing: Listing, now: Instant) -> Line {
+        Line::of_end(self.outages[listing].succeeded(now))
+    }
+
+    /// Whether an outage has ended meanwhile.
+    fn look(&mut self, listing: Listing, now: Instant) -> Line {
+        Line::of_end(self.outages[listing].look(now))
+    }
+
+    fn failed(&mut self, listing: Listing, kind: Kind, now: Instant) -> Line {
+        let news = self.outages[listing].failed(now);
+        let said = &mut self.said[listing];
+        if news == News::Begun {
+            said.clear();
+        }
+        if !said.contains(&kind) {
+            said.push(kind);
+            return Line::Begun;
+        }
+        match news {
+            News::Goes { .. } if self.said_at.is_none_or(|at| now.saturating_duration_since(at) >= SUMMARY_EVERY) => {
                 self.said_at = Some(now);
                 Line::Summary(self.failing())
             }
+            _ => Line::Nothing,
         }
     }
 
-    /// `wallets 12, deposits 40`: the failures of each listing since it began to fail.
+    /// `wallets 12, deposits 40`: the failures of each listing that fails, since it began to.
     fn failing(&self) -> String {
         let mut text = String::new();
         for listing in Listing::ALL {
@@ -71,36 +112,55 @@ impl State {
 }
 
 impl RoundLog {
-    fn note(&self, listing: Listing, failed: bool) -> Line {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).note(listing, failed, Instant::now())
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs the end of an outage that was over without another round.
+    pub(in crate::sync) fn look(&self, listing: Listing) {
+        let line = self.state().look(listing, Instant::now());
+        say_end(listing, &line);
+    }
+
+    /// Forgets the outages: another process reads, and knows how it goes on.
+    pub(in crate::sync) fn forget(&self) {
+        *self.state() = State::default();
     }
 
     /// Notes a round that ended, complete or not.
     pub(in crate::sync) fn ended(&self, report: &Report) {
         let listing = report.listing;
-        let failed = match report.outcome {
-            Outcome::Complete => false,
-            Outcome::Incomplete | Outcome::Failed => true,
-            Outcome::Cancelled => return report.log("round"),
-        };
-        match self.note(listing, failed) {
-            Line::Nothing if failed => {
-                tracing::debug!(%listing, reason = report.doubt, "round incomplete");
-            }
-            Line::Nothing | Line::Begun => report.log("round"),
-            Line::Summary(failed) => {
-                tracing::warn!(%failed, %listing, reason = report.doubt, "rounds are not complete; `reason` is the last");
-            }
-            Line::Over { failures, lasted } => {
+        match report.outcome {
+            Outcome::Cancelled => report.log("round"),
+            Outcome::Complete => {
                 report.log("round");
-                tracing::info!(%listing, failures, lasted_s = lasted.as_secs(), "rounds are complete again");
+                let line = self.state().succeeded(listing, Instant::now());
+                say_end(listing, &line);
+            }
+            Outcome::Incomplete | Outcome::Failed => {
+                self.look(listing);
+                let line = self.state().failed(listing, Kind::Incomplete, Instant::now());
+                let reason = report.reason();
+                match line {
+                    Line::Begun => report.log("round"),
+                    Line::Summary(failed) => {
+                        tracing::warn!(%failed, %listing, reason, "rounds are not complete; `reason` is the last");
+                    }
+                    Line::Nothing | Line::Over { .. } => tracing::debug!(%listing, reason, "round incomplete"),
+                }
             }
         }
     }
 
     /// Notes a round, or a slice of a sweep, that failed with this error.
     pub(in crate::sync) fn failed(&self, listing: Listing, error: &Error) {
-        match self.note(listing, true) {
+        if error.is_fenced() {
+            // That is no failure, and the log says it when the lease is lost.
+            return tracing::debug!(%listing, "round given up; another process reads now");
+        }
+        self.look(listing);
+        let line = self.state().failed(listing, Kind::of(error), Instant::now());
+        match line {
             Line::Begun if error.is_unauthorized() => tracing::error!(
                 %listing,
                 "Lumo refuses the API key; nothing is read until a valid one is configured. Keys change at every login and \
@@ -121,6 +181,12 @@ impl RoundLog {
     }
 }
 
+fn say_end(listing: Listing, line: &Line) {
+    if let Line::Over { failures, lasted } = line {
+        tracing::info!(%listing, failures, lasted_s = lasted.as_secs(), "rounds are complete again");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,7 +198,7 @@ mod tests {
         let mut lines = Vec::new();
         for second in 0..780 {
             for listing in Listing::ALL {
-                let line = state.note(listing, true, at(second));
+                let line = state.failed(listing, Kind::Failed, at(second));
                 if line != Line::Nothing {
                     lines.push((second, line));
                 }
@@ -143,18 +209,58 @@ mod tests {
         assert_eq!(minutes, (1..=12).map(|minute| 60 * minute).collect::<Vec<_>>(), "a summary a minute");
         assert_eq!(lines[3].1, Line::Summary("wallets 61, blocked 60, deposits 60".to_owned()));
 
-        assert_eq!(state.note(Listing::Wallets, false, at(779)), Line::Nothing);
-        let over = Line::Over { failures: 780, lasted: Duration::from_secs(779) };
-        assert_eq!(state.note(Listing::Wallets, false, at(840)), over);
-        assert_eq!(state.note(Listing::Wallets, false, at(841)), Line::Nothing);
+        let over = Line::Over { failures: 780, lasted: Duration::from_secs(780) };
+        assert_eq!(state.succeeded(Listing::Wallets, at(780)), over);
+        assert_eq!(state.succeeded(Listing::Wallets, at(781)), Line::Nothing);
+        let others = Line::Summary("blocked 781, deposits 780".to_owned());
+        assert_eq!(
+            state.failed(Listing::Blocked, Kind::Failed, at(785)),
+            others,
+            "one that is read again is no more in it"
+        );
     }
 
     #[test]
     fn a_round_that_fails_now_and_then_is_no_pair_of_lines_each_time() {
         let (start, mut state) = (Instant::now(), State::default());
+        let mut round = |number: u64| {
+            let at = start + Duration::from_secs(number * 10);
+            if number.is_multiple_of(3) {
+                state.failed(Listing::Deposits, Kind::Failed, at)
+            } else {
+                state.succeeded(Listing::Deposits, at)
+            }
+        };
+        let said: Vec<u64> = (0..60).filter(|number| round(*number) != Line::Nothing).collect();
+        assert_eq!(
+            said,
+            [0, 6, 12, 18, 24, 30, 36, 42, 48, 54],
+            "as it begins, and once a minute, each after a failure"
+        );
+    }
+
+    #[test]
+    fn each_kind_of_failure_is_said_once_in_an_outage() {
+        let (start, mut state) = (Instant::now(), State::default());
         let at = |second| start + Duration::from_secs(second);
-        let said =
-            (0..60).filter(|round| state.note(Listing::Deposits, round % 3 == 0, at(round * 10)) != Line::Nothing);
-        assert_eq!(said.count(), 10, "as it begins, and once a minute");
+        let mut failed = |kind, second| state.failed(Listing::Deposits, kind, at(second));
+        assert_eq!(failed(Kind::Incomplete, 0), Line::Begun);
+        assert_eq!(failed(Kind::Failed, 10), Line::Begun);
+        assert_eq!(failed(Kind::Incomplete, 20), Line::Nothing);
+        assert_eq!(failed(Kind::Unauthorized, 30), Line::Begun, "whatever failed before");
+        assert_eq!(failed(Kind::Unauthorized, 90), Line::Summary("deposits 5".to_owned()));
+        assert!(matches!(state.succeeded(Listing::Deposits, at(100)), Line::Over { failures: 5, .. }));
+        assert_eq!(state.failed(Listing::Deposits, Kind::Unauthorized, at(200)), Line::Begun);
+    }
+
+    #[test]
+    fn an_outage_ends_without_another_round() {
+        let (start, mut state) = (Instant::now(), State::default());
+        let at = |second| start + Duration::from_secs(second);
+        state.failed(Listing::Wallets, Kind::Failed, at(0));
+        state.succeeded(Listing::Wallets, at(10));
+        assert_eq!(state.look(Listing::Wallets, at(59)), Line::Nothing);
+        let over = Line::Over { failures: 1, lasted: Duration::from_secs(10) };
+        assert_eq!(state.look(Listing::Wallets, at(60)), over);
     }
 }
