@@ -168,7 +168,7 @@ impl Store {
             deadline,
             file,
             distrust,
-            troubles: Troubles::default(),
+            troubles: Troubles::of(config),
             failpoint,
             generation: OnceCell::new(),
             process: Process::new(has_session, process_locks::lock_file(config)),

@@ -13,6 +13,7 @@ use crate::setting::create_private;
 use crate::store::config::Backend;
 use crate::store::db::deadline::Deadline;
 use crate::store::db::distrust::Distrust;
+use crate::store::db::error::plainly;
 use crate::store::db::file::OpenFile;
 use crate::store::db::search_path::with_search_path;
 use crate::store::db::survey::{Survey, survey};
@@ -31,7 +32,7 @@ pub(in crate::store) struct Pools {
 }
 
 /// The longest time to open a connection, or to get one from the pool.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(in crate::store) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Read connections to an SQLite file, besides its one write connection.
 const SQLITE_READERS: u32 = 4;
@@ -264,7 +265,9 @@ async fn connect(options: ConnectOptions) -> Result<DatabaseConnection, Error> {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             // If the first connection fails for any reason, the database is unavailable.
-            Err(error @ (DbErr::Conn(_) | DbErr::ConnectionAcquire(_))) => return Err(Error::Unavailable(error)),
+            Err(error @ (DbErr::Conn(_) | DbErr::ConnectionAcquire(_))) => {
+                return Err(Error::Unavailable(plainly(error)));
+            }
             Err(error) => return Err(Error::from(error)),
         }
     }

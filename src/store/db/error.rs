@@ -2,9 +2,12 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use sea_orm::{DbErr, RuntimeErr, SqlErr};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlErr};
 use sqlx::sqlite::SqliteError;
+
+use crate::store::db::connect::CONNECT_TIMEOUT;
 
 /// An error of the store. The source is for the log; the variant says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -174,8 +177,27 @@ fn says_read_only(error: &dyn sqlx::error::DatabaseError) -> bool {
     state.parse::<i32>().is_ok_and(|code| code & 0xff == 8)
 }
 
+/// The failure in words of the database. A driver that gets no connection in time speaks of its pool, whatever the
+/// reason.
+pub(in crate::store) fn plainly(error: DbErr) -> DbErr {
+    let is_timeout = match &error {
+        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => true,
+        DbErr::Conn(RuntimeErr::SqlxError(source))
+        | DbErr::Exec(RuntimeErr::SqlxError(source))
+        | DbErr::Query(RuntimeErr::SqlxError(source)) => matches!(source.as_ref(), sqlx::Error::PoolTimedOut),
+        _ => false,
+    };
+    if !is_timeout {
+        return error;
+    }
+    let silence = format!("it has not given a connection within {} s", CONNECT_TIMEOUT.as_secs());
+    let silence = sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, silence));
+    DbErr::Conn(RuntimeErr::SqlxError(Arc::new(silence)))
+}
+
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
+        let error = plainly(error);
         if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) {
             return Self::Collision(error);
         }
@@ -191,11 +213,9 @@ impl From<DbErr> for Error {
                         Refusal::Unfit { problem, remedy } => Self::Unfit { problem: problem.to_owned(), remedy },
                         Refusal::Other => Self::Statement(error),
                     },
-                    sqlx::Error::Io(_)
-                    | sqlx::Error::Tls(_)
-                    | sqlx::Error::PoolTimedOut
-                    | sqlx::Error::PoolClosed
-                    | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
+                    sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                        Self::Unavailable(error)
+                    }
                     _ => Self::Statement(error),
                 }
             }
@@ -274,5 +294,26 @@ fn refusal(error: &dyn sqlx::error::DatabaseError) -> Refusal {
             Refusal::NotMigrated
         }
         _ => Refusal::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::Chain;
+
+    #[test]
+    fn no_connection_in_time_is_a_silence_of_the_database_and_no_matter_of_a_pool() {
+        for timeout in [
+            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
+            DbErr::Conn(RuntimeErr::SqlxError(Arc::new(sqlx::Error::PoolTimedOut))),
+            DbErr::Query(RuntimeErr::SqlxError(Arc::new(sqlx::Error::PoolTimedOut))),
+        ] {
+            let error = Error::from(timeout);
+            let said = Chain(&error).to_string();
+            assert!(matches!(error, Error::Unavailable(_)), "{said}");
+            assert!(said.ends_with("it has not given a connection within 10 s"), "{said}");
+            assert!(!said.to_lowercase().contains("pool"), "{said}");
+        }
     }
 }
