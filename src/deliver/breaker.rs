@@ -88,6 +88,11 @@ impl Breaker {
         self.last_success_at.is_some() && self.last_error.is_none()
     }
 
+    /// Until when nothing is sent, if the endpoint is not shut.
+    pub(super) fn held_until(&self) -> Option<DateTime<Utc>> {
+        self.hold_until.filter(|_| matches!(self.state, State::Active | State::Failing))
+    }
+
     pub(super) fn is_failing(&self) -> bool {
         self.state == State::Failing
     }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use self::jobs::said;
+use self::jobs::JobLog;
 use self::news::News;
 use super::attempt::{Destination, run_sink};
 use super::machine::{Action, Input, Machine, Notice, Now, Settings};
@@ -39,6 +39,7 @@ pub(super) struct Dispatcher {
     lease: Duration,
     jobs: JoinSet<Input>,
     news: News,
+    job_log: Arc<JobLog>,
     tail: Tail,
     meters: Arc<Meters>,
 }
@@ -66,7 +67,8 @@ impl Dispatcher {
         let settings = settings(&destination.endpoint);
         let machine = Machine::new(settings, position, row, beat + lease, rand::random(), now);
         let news = News::new(destination.endpoint.name().clone());
-        Self { destination: Arc::new(destination), machine, lease, jobs: JoinSet::new(), news, tail, meters }
+        let job_log = Arc::new(JobLog::of(destination.endpoint.name()));
+        Self { destination: Arc::new(destination), machine, lease, jobs: JoinSet::new(), news, job_log, tail, meters }
     }
 
     /// Delivers until `soft` is cancelled and everything in hand is written, or until another process leads.
@@ -80,6 +82,9 @@ impl Dispatcher {
         let mut is_draining = false;
         let mut inputs = vec![Input::Tick];
         loop {
+            // The pool sends a message each second.
+            self.news.look();
+            self.job_log.look();
             for input in std::mem::take(&mut inputs) {
                 let now = self.now();
                 for action in self.machine.step(input, now) {
@@ -143,7 +148,7 @@ impl Dispatcher {
     }
 
     fn start(&mut self, action: Action) {
-        let destination = Arc::clone(&self.destination);
+        let (destination, log) = (Arc::clone(&self.destination), Arc::clone(&self.job_log));
         let job = match action {
             Action::Notify(told) => return self.tell(told),
             Action::Send(sending) => {
@@ -155,13 +160,16 @@ impl Dispatcher {
                 let Some(sink) = self.destination.endpoint.sink().cloned() else { return };
                 self.jobs.spawn(async move {
                     let run = run_sink(&destination.store, &sink, &commit, &bodies, destination.clock.now()).await;
-                    Input::SinkRan(said("sink not run; it is tried again", run))
+                    Input::SinkRan(log.said("sink not run", run))
                 });
                 return;
             }
             action => {
                 let (order, now) = (self.machine.order(), destination.clock.now());
-                async move { jobs::run(&destination.store, destination.endpoint.name(), order, now, action).await }
+                async move {
+                    let name = destination.endpoint.name();
+                    jobs::run(&destination.store, &log, (name, order), now, action).await
+                }
             }
         };
         self.jobs.spawn(job.in_current_span());

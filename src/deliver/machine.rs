@@ -14,6 +14,7 @@ mod io;
 mod judge;
 mod plan;
 mod reading;
+mod refresh;
 mod sink;
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,7 @@ use crate::model::condition::Condition;
 use crate::model::id::EndpointName;
 use crate::model::retry::Policy;
 use crate::model::subscriber::Order;
-use crate::store::delivery::{Due, GroupCommit, LongestWaits, Refreshed};
+use crate::store::delivery::{Due, GroupCommit, LongestWaits};
 use hand::Hand;
 use write::Writing;
 
@@ -170,6 +171,8 @@ pub(super) struct Machine {
     is_beyond_log: bool,
     is_over: bool,
     is_acquainted: bool,
+    /// The operator's latest pause or resume that was reported or found at the beginning; none before the first refresh.
+    latest_turn: Option<i64>,
     stepped_at: Now,
     /// Lanes that got a row, with the number of the commit that wrote it. Reads that began before do not show the row.
     rowed: HashMap<String, i64>,
@@ -217,6 +220,7 @@ impl Machine {
             is_beyond_log: false,
             is_over: false,
             is_acquainted: false,
+            latest_turn: None,
             stepped_at: now,
             rowed: HashMap::new(),
             written: HashMap::new(),
@@ -346,34 +350,5 @@ impl Machine {
     /// Whether this process runs no transaction for the endpoint.
     fn is_unwritten(&self) -> bool {
         self.writing.is_free() && self.busy.running_sink.is_none() && !self.busy.refreshing
-    }
-
-    fn refreshed(&mut self, refreshed: Option<Option<Refreshed>>, now: Now, actions: &mut Vec<Action>) {
-        self.busy.refreshing = false;
-        let Some(refreshed) = refreshed else {
-            self.wants_refresh = true;
-            return self.failed(now);
-        };
-        let Some(Refreshed { endpoint, position, touched, wanted, last_seq, .. }) = refreshed else {
-            self.is_over = true;
-            return;
-        };
-        self.believes_times |= std::mem::take(&mut self.busy.correcting);
-        self.is_acquainted = true;
-        self.revision = position.revision;
-        self.commits = position.commits;
-        if position.position != self.position {
-            self.hand.restart_at(position.position);
-            self.position = position.position;
-        } else {
-            self.hand.overrule(&touched, &wanted);
-        }
-        self.is_beyond_log = position.position > last_seq;
-        if self.is_beyond_log {
-            let told = Notice::BeyondTheLog { position: position.position, last: last_seq };
-            actions.push(Action::Notify(told));
-        }
-        self.breaker = Breaker::new(&endpoint);
-        (self.is_at_end, self.wants_due, self.has_rows) = (false, true, true);
     }
 }

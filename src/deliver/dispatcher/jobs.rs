@@ -1,11 +1,14 @@
 //! Runs the machine's actions on the database.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use chrono::{DateTime, Utc};
 
 use crate::chain::Chain;
 use crate::deliver::machine::{Action, Candidate, Input, Read};
 use crate::model::id::EndpointName;
 use crate::model::subscriber::Order;
+use crate::outage::Retried;
 use crate::store::delivery::Refreshed;
 use crate::store::log::Slice;
 use crate::store::{Error, Store};
@@ -14,36 +17,65 @@ use crate::store::{Error, Store};
 const PROBE_EVENTS: usize = 64;
 const PROBE_BYTES: usize = 256 * 1024;
 
+/// What the log says of an endpoint's actions on the database.
+#[derive(Debug)]
+pub(in crate::deliver) struct JobLog(Mutex<Retried>);
+
+impl JobLog {
+    pub(in crate::deliver) fn of(endpoint: &EndpointName) -> Self {
+        Self(Mutex::new(Retried::of_endpoint(endpoint.as_str(), "the database works for this endpoint again")))
+    }
+
+    /// The result of an action; none if it failed, which is logged.
+    pub(in crate::deliver) fn said<T>(&self, what: &'static str, result: Result<T, Error>) -> Option<T> {
+        match &result {
+            Ok(_) => self.lock().succeeded(),
+            Err(error) => self.lock().failed(what, &Chain(error)),
+        }
+        result.ok()
+    }
+
+    /// Logs the end of an outage that was over since the last action.
+    pub(in crate::deliver) fn look(&self) {
+        self.lock().look();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Retried> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Runs one of the machine's database actions.
 pub(in crate::deliver) async fn run(
     store: &Store,
-    name: &EndpointName,
-    order: Order,
+    log: &JobLog,
+    (name, order): (&EndpointName, Order),
     now: DateTime<Utc>,
     action: Action,
 ) -> Input {
     match action {
-        Action::Read { after, limit, bytes, asks_acks } => Input::Read(said(
-            "log not read; trying again",
-            read(store, (name, order, asks_acks), after, (limit, bytes), now).await,
-        )),
-        Action::LoadDue { limit } => {
-            Input::Due(said("due deliveries not looked for; trying again", store.due(name, limit, now).await))
+        Action::Read { after, limit, bytes, asks_acks } => {
+            let read = read(store, (name, order, asks_acks), after, (limit, bytes), now).await;
+            Input::Read(log.said("log not read", read))
         }
-        Action::FindProbe { after, tried, asks_acks } => Input::ProbeFound(said(
-            "nothing to try the endpoint with; trying again",
-            probe(store, (name, order, asks_acks), after, tried, now).await,
-        )),
+        Action::LoadDue { limit } => {
+            Input::Due(log.said("due deliveries not looked for", store.due(name, limit, now).await))
+        }
+        Action::FindProbe { after, tried, asks_acks } => {
+            let found = probe(store, (name, order, asks_acks), after, tried, now).await;
+            Input::ProbeFound(log.said("no delivery looked for to try the endpoint with", found))
+        }
         Action::Commit(commit) => {
             let written = store.commit_group(&commit, now).await;
-            Input::Committed(said("attempts not written; trying again", written))
+            Input::Committed(log.said("attempts not written", written))
         }
         Action::FindOut => {
-            Input::FoundOut(said("end of a commit not known yet; trying again", store.confirmed_position(name).await))
+            let position = store.confirmed_position(name).await;
+            Input::FoundOut(log.said("end of a commit not known yet", position))
         }
         Action::Refresh { epoch, cursor, longest } => {
             let refreshed = store.refresh(name, epoch, cursor, longest, now).await;
-            let refreshed = said("endpoint not looked at; trying again", refreshed);
+            let refreshed = log.said("endpoint not looked at", refreshed);
             if let Some(Some(Refreshed { corrected: rows @ 1.., .. })) = &refreshed {
                 tracing::warn!(endpoint = %name, rows, "due times in the future are corrected: a clock is wrong, or was");
             }
@@ -51,7 +83,7 @@ pub(in crate::deliver) async fn run(
         }
         Action::LoadAcks { limit, due_by } => {
             let rows = store.acknowledged(name, limit, due_by).await;
-            Input::Acknowledged(said("acknowledgements not looked for; trying again", rows))
+            Input::Acknowledged(log.said("acknowledgements not looked for", rows))
         }
         Action::Send(_) | Action::RunSink { .. } | Action::Notify(_) | Action::Stop => Input::Tick,
     }
@@ -103,9 +135,4 @@ async fn probe(
     }
     let row = if tried { None } else { store.probe_row(name, true, now).await? };
     Ok(row.map(|row| Candidate::Row(Box::new(row))))
-}
-
-/// The result of a database operation. A failure is logged, and none is returned.
-pub(in crate::deliver) fn said<T>(what: &'static str, result: Result<T, Error>) -> Option<T> {
-    result.inspect_err(|error| tracing::warn!(error = %Chain(error), "{what}")).ok()
 }

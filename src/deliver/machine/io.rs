@@ -139,6 +139,20 @@ pub(in crate::deliver) enum Notice {
         to: endpoint::State,
         error: Option<String>,
     },
+    /// An operator has paused the endpoint; `by` is none where the record of it is far back.
+    Paused {
+        by: Option<String>,
+        since: DateTime<Utc>,
+    },
+    /// An operator has resumed the endpoint.
+    Resumed {
+        by: Option<String>,
+    },
+    /// The endpoint is left alone until then, as it has asked for by `Retry-After`.
+    Held {
+        until: DateTime<Utc>,
+        error: Option<String>,
+    },
     Unacknowledged {
         failed: usize,
         dead: usize,

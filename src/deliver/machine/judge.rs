@@ -105,6 +105,9 @@ impl Machine {
                 (self.is_at_end, self.wants_due) = (false, true);
             }
         }
+        if let Some(until) = self.breaker.held_until().filter(|_| sign.hold.is_some()) {
+            actions.push(Action::Notify(Notice::Held { until, error: sign.error.clone() }));
+        }
     }
 
     fn record_attempt(

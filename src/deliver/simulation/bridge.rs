@@ -10,7 +10,7 @@ use super::Situation;
 use super::leads::known;
 use super::world::{TIMEOUT, World, short};
 use crate::deliver::attempt::run_sink;
-use crate::deliver::dispatcher::jobs;
+use crate::deliver::dispatcher::jobs::{self, JobLog};
 use crate::deliver::machine::{Action, Input, Machine, Report, Sending};
 use crate::deliver::pool::rivals::Rivals;
 use crate::model::id::EndpointName;
@@ -197,15 +197,15 @@ impl World {
                 if fails {
                     failed
                 } else {
-                    let order = self.settings(name).order;
+                    let (order, log) = (self.settings(name).order, JobLog::of(name));
                     let publishes = matches!(action, Action::Commit(_));
                     let writes = publishes || matches!(action, Action::RunSink { .. } | Action::Refresh { .. });
                     let input = match action {
                         Action::RunSink { commit, bodies } => {
                             let run = run_sink(&self.store, &ledger(), &commit, &bodies, now.utc).await;
-                            Input::SinkRan(jobs::said("sink not run", run))
+                            Input::SinkRan(log.said("sink not run", run))
                         }
-                        action => jobs::run(&self.store, name, order, now.utc, action).await,
+                        action => jobs::run(&self.store, &log, (name, order), now.utc, action).await,
                     };
                     if let Input::Acknowledged(Some(rows)) = &input
                         && rows.iter().any(|row| !row.is_acknowledged)

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::exception::State;
+use lumo_bridge_entity::operator_action::{self, Action};
 use lumo_bridge_entity::{endpoint, position};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
@@ -10,6 +11,9 @@ use super::{Delivery, LongestWaits};
 use crate::model::id::EndpointName;
 use crate::store::db::statement::Sql;
 use crate::store::{Error, Store};
+
+/// How many of the latest actions of operators are looked through for who paused or resumed an endpoint.
+const LATEST_ACTIONS: u64 = 50;
 
 /// The state of an endpoint after its leader has seen every command.
 #[derive(Clone, Debug)]
@@ -24,6 +28,8 @@ pub struct Refreshed {
     pub last_seq: i64,
     /// Rows whose times were corrected.
     pub corrected: u64,
+    /// The latest pause or resume by an operator, if commands have changed anything, and it is among the latest actions.
+    pub operated: Option<Box<operator_action::Model>>,
 }
 
 impl Store {
@@ -48,17 +54,28 @@ impl Store {
                 Some(longest) => tx.delivery().correct_future(endpoint, longest, now).await?,
                 None => 0,
             };
+            let is_commanded = position.seen != position.revision;
             let (position, touched) = tx.delivery().refresh(endpoint, position, now).await?;
-            Ok(Some((position, touched, corrected)))
+            Ok(Some((position, touched, corrected, is_commanded)))
         });
-        let Some((position, touched, corrected)) = done.await? else { return Ok(None) };
+        let Some((position, touched, corrected, is_commanded)) = done.await? else { return Ok(None) };
+        let operated = if is_commanded { self.latest_turn(endpoint).await? } else { None };
         let Some(row) = self.endpoint(endpoint).await? else { return Ok(None) };
         let wanted = if cursor > position.position {
             self.wanted_keys(endpoint, position.position, cursor, usize::MAX >> 1).await?
         } else {
             Vec::new()
         };
-        Ok(Some(Refreshed { endpoint: row, position, touched, wanted, last_seq: self.last_seq().await?, corrected }))
+        let last_seq = self.last_seq().await?;
+        Ok(Some(Refreshed { endpoint: row, position, touched, wanted, last_seq, corrected, operated }))
+    }
+
+    /// The latest pause or resume of the endpoint by an operator, if it is among the latest actions.
+    async fn latest_turn(&self, endpoint: &EndpointName) -> Result<Option<Box<operator_action::Model>>, Error> {
+        let is_turn = |row: &operator_action::Model| {
+            matches!(row.action, Action::Pause | Action::Resume) && row.object == endpoint.as_str()
+        };
+        Ok(self.list_actions(None, LATEST_ACTIONS).await?.into_iter().find(is_turn).map(Box::new))
     }
 }
 

@@ -1,4 +1,6 @@
-//! Tests what the machine learns from outside: the end of the log, and changes by commands.
+//! Tests what the machine learns from outside: the end of the log, and changes by commands; and what it reports of them.
+
+use lumo_bridge_entity::operator_action::{self, Action as Deed};
 
 use super::*;
 
@@ -16,6 +18,7 @@ fn refreshed(commit: &GroupCommit, commands: i64) -> Input {
         wanted: vec![2],
         last_seq: 2,
         corrected: 0,
+        operated: None,
     })))
 }
 
@@ -96,4 +99,76 @@ fn a_lease_that_had_ended_is_of_use_once_the_lead_is_known() {
     // One that is renewed in time is as good as before.
     bench.now.instant += Duration::from_secs(50);
     assert!(!refreshes(&bench.step(Input::Lease(bench.now.instant + Duration::from_secs(60)))));
+}
+
+fn turn(id: i64, action: Deed) -> Option<Box<operator_action::Model>> {
+    let (actor, object) = ("cli:ann".to_owned(), "shop".to_owned());
+    Some(Box::new(operator_action::Model { id, at: at(100), actor, action, object, event_id: None, reason: None }))
+}
+
+/// What is reported once the endpoint is found in this state.
+fn found(bench: &mut Bench, state: State, operated: Option<Box<operator_action::Model>>) -> Vec<String> {
+    let refreshed = Refreshed {
+        endpoint: row(state),
+        position: position(0),
+        touched: vec![],
+        wanted: vec![],
+        last_seq: 0,
+        corrected: 0,
+        operated,
+    };
+    let reported = |action| match action {
+        Action::Notify(Notice::Paused { by, since }) => Some(format!("paused by {by:?} since {}", since.timestamp())),
+        Action::Notify(Notice::Resumed { by }) => Some(format!("resumed by {by:?}")),
+        Action::Notify(Notice::Turned { to, .. }) => Some(format!("is {to:?}")),
+        _ => None,
+    };
+    bench.step(Input::Refreshed(Some(Some(refreshed)))).into_iter().filter_map(reported).collect()
+}
+
+#[test]
+fn what_an_operator_does_with_the_endpoint_is_reported_once() {
+    let mut bench = Bench::new(State::Active, 8);
+    let ann = r#"Some("cli:ann")"#;
+    assert_eq!(found(&mut bench, State::Paused, turn(7, Deed::Pause)), [format!("paused by {ann} since 0")]);
+    assert!(found(&mut bench, State::Paused, turn(7, Deed::Pause)).is_empty());
+    assert!(found(&mut bench, State::Paused, None).is_empty());
+    assert_eq!(found(&mut bench, State::Active, turn(9, Deed::Resume)), [format!("resumed by {ann}")]);
+    // One that ends a hold, or forgets failures, changes no state.
+    assert_eq!(found(&mut bench, State::Active, turn(10, Deed::Resume)), [format!("resumed by {ann}")]);
+    assert!(found(&mut bench, State::Active, turn(10, Deed::Resume)).is_empty());
+    // The record is too far back.
+    assert_eq!(found(&mut bench, State::Paused, turn(10, Deed::Resume)), ["paused by None since 0"]);
+    assert_eq!(found(&mut bench, State::Active, None), ["resumed by None"]);
+}
+
+#[test]
+fn a_new_leader_reports_that_nothing_is_sent_before_an_operator_resumes_the_endpoint() {
+    for (state, operated, expected) in [
+        (State::Active, turn(7, Deed::Resume), &[][..]),
+        (State::Failing, None, &[]),
+        (State::Suspended, turn(7, Deed::Pause), &["is Suspended"]),
+        (State::Paused, turn(7, Deed::Pause), &[r#"paused by Some("cli:ann") since 0"#]),
+        (State::Paused, turn(7, Deed::Resume), &["paused by None since 0"]),
+    ] {
+        let mut bench = Bench::new(state, 8);
+        bench.machine.latest_turn = None;
+        assert_eq!(found(&mut bench, state, operated.clone()), expected, "{state:?}");
+        assert!(found(&mut bench, state, operated).is_empty(), "{state:?}");
+    }
+}
+
+#[test]
+fn a_hold_that_the_endpoint_asks_for_is_reported_with_its_end() {
+    let held = |retry_after| {
+        let mut bench = Bench::new(State::Active, 8);
+        bench.read(vec![event(1, "bob")]);
+        let actions = bench.step(Input::Answered { seq: 1, report: answered(503, retry_after) });
+        actions.into_iter().find_map(|action| match action {
+            Action::Notify(Notice::Held { until, error }) => Some((until, error)),
+            _ => None,
+        })
+    };
+    assert_eq!(held(Some(60)), Some((at(160), Some("answered 503".to_owned()))));
+    assert_eq!(held(None), None);
 }
