@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::chain::Chain;
 use crate::clock::Clock;
+use crate::outage::Retried;
 use crate::store::Store;
 use crate::store::delivery::Backfilled;
 
@@ -18,26 +19,29 @@ const AFTER_NONE: Duration = Duration::from_millis(500);
 
 /// Queues the history that the endpoints ask for, until all of it is queued or `stop` is cancelled.
 pub async fn run(store: &Store, clock: &Clock, stop: &CancellationToken) {
-    let mut waiting: Vec<_> = store.subscribers().iter().filter(|subscriber| subscriber.history.is_some()).collect();
+    let wanting = store.subscribers().iter().filter(|subscriber| subscriber.history.is_some());
+    let again = "history is queued again";
+    let mut waiting: Vec<_> =
+        wanting.map(|wanting| (wanting, Retried::of_endpoint(wanting.endpoint.as_str(), again))).collect();
     while !waiting.is_empty() && !stop.is_cancelled() {
         let mut pause = AFTER_NONE;
-        for subscriber in std::mem::take(&mut waiting) {
+        for (subscriber, mut log) in std::mem::take(&mut waiting) {
             let endpoint = &subscriber.endpoint;
             match store.backfill(subscriber, clock.now()).await {
                 Ok(Backfilled::Done) => {
                     tracing::debug!(%endpoint, "all history is queued");
+                    log.succeeded();
                     continue;
                 }
-                Ok(Backfilled::Waits) => {}
+                Ok(Backfilled::Waits) => log.succeeded(),
                 Ok(Backfilled::Queued(deliveries)) => {
                     tracing::debug!(%endpoint, deliveries, "history queued");
+                    log.succeeded();
                     pause = AFTER_SOME;
                 }
-                Err(error) => {
-                    tracing::warn!(%endpoint, error = %Chain(&error), "history not queued; trying again");
-                }
+                Err(error) => log.failed("history not queued", &Chain(&error)),
             }
-            waiting.push(subscriber);
+            waiting.push((subscriber, log));
         }
         stop.run_until_cancelled(tokio::time::sleep(pause)).await;
     }

@@ -101,7 +101,12 @@ impl Reader {
                     self.waiting.extend(rows.iter().filter_map(|row| piece(&Event::brief(row))));
                 }
                 Err(error) => {
-                    tracing::warn!(error = %Chain(&error), "events cannot be followed; readers come back by themselves");
+                    // Each reader comes back after a moment, and fails again.
+                    if error.is_outage() {
+                        tracing::debug!(error = %Chain(&error), "events not followed; readers come back by themselves");
+                    } else {
+                        tracing::warn!(error = %Chain(&error), "events cannot be followed; readers come back by themselves");
+                    }
                     return None;
                 }
             }

@@ -207,8 +207,13 @@ impl Tables {
     }
 }
 
+/// An outage of the database is said once, by the store, and not with every scrape.
 fn not_shown(error: &store::Error) {
-    tracing::warn!(error = %Chain(error), "metrics of the tables not read; they are left out");
+    if error.is_outage() {
+        tracing::debug!(error = %Chain(error), "metrics of the tables not read; they are left out");
+    } else {
+        tracing::warn!(error = %Chain(error), "metrics of the tables not read; they are left out");
+    }
 }
 
 /// What this process knows by itself.

@@ -150,13 +150,18 @@ impl Problem {
     }
 
     pub(super) fn database_silent(message: &str, hint: &str) -> Self {
-        tracing::warn!(code = DATABASE_UNAVAILABLE, "request to the admin HTTP failed: {message}");
+        tracing::debug!(code = DATABASE_UNAVAILABLE, "request to the admin HTTP failed: {message}");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, DATABASE_UNAVAILABLE, message).with_hint(hint)
     }
 
-    /// It failed for a reason of ours, or of what we rest on.
+    /// It failed for a reason of ours, or of what we rest on. An outage of the database is said once, by the store, and
+    /// not with every request of a page that is left open.
     fn failed(status: StatusCode, code: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::warn!(code, error = %Chain(error), "request to the admin HTTP failed");
+        if code == DATABASE_UNAVAILABLE {
+            tracing::debug!(code, error = %Chain(error), "request to the admin HTTP failed");
+        } else {
+            tracing::warn!(code, error = %Chain(error), "request to the admin HTTP failed");
+        }
         Self::new(status, code, Chain(error).to_string())
     }
 }

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::stall::Stalling;
+use crate::outage::Retried;
 
 /// Connections at a time; others wait to be accepted.
 const CONNECTIONS: usize = 128;
@@ -39,10 +40,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
+    let mut accepting = Retried::new("connections to the admin HTTP are accepted again");
     while let Some(Ok(place)) = stop.run_until_cancelled(Arc::clone(&places).acquire_owned()).await {
         let Some(accepted) = stop.run_until_cancelled(listener.accept()).await else { break };
         match accepted {
             Ok((stream, _)) => {
+                accepting.succeeded();
                 let (router, stop) = (router.clone(), stop.clone());
                 connections.spawn(async move {
                     converse(stream, router, stop).await;
@@ -50,7 +53,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "connection not accepted");
+                accepting.failed("connection to the admin HTTP not accepted", &error);
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -27,6 +27,7 @@ use crate::callback::{Endpoint, Sender};
 use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::model::id::EndpointName;
+use crate::outage::Retried;
 use crate::store::{Error, ProcessLocks, Store};
 
 /// How often a process writes its heartbeat.
@@ -92,6 +93,7 @@ impl Pool {
             free_since: HashMap::new(),
             orphaned_since: HashMap::new(),
             all_down: AllDown::default(),
+            checks: Retried::new("the endpoints are looked at again"),
             beat: 0,
             beat_at: Instant::now(),
             locks_at: Instant::now(),
@@ -127,6 +129,8 @@ struct PoolRun<'a> {
     /// Since when no live process has the settings of endpoints that are in the table.
     orphaned_since: HashMap<EndpointName, Instant>,
     all_down: AllDown,
+    /// The checks of the endpoints' rows.
+    checks: Retried,
     beat: i64,
     /// When the last heartbeat that was written began.
     beat_at: Instant,
@@ -156,10 +160,14 @@ impl PoolRun<'_> {
                 }
             }
             if look_next <= Instant::now() {
-                if let Err(error) = self.check(locks, soft).await {
-                    tracing::warn!(error = %Chain(&error), "endpoints not looked at; trying again");
-                } else if std::mem::take(&mut is_first) {
-                    locks.admit_others();
+                match self.check(locks, soft).await {
+                    Err(error) => self.checks.failed("endpoints not looked at", &Chain(&error)),
+                    Ok(()) => {
+                        self.checks.succeeded();
+                        if std::mem::take(&mut is_first) {
+                            locks.admit_others();
+                        }
+                    }
                 }
                 look_next = Instant::now() + POLL_EVERY;
             }
