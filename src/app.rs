@@ -309,9 +309,6 @@ async fn open(
 
 /// Says what is new about the endpoints.
 fn tell(registered: &Registered) {
-    for endpoint in &registered.differing {
-        tracing::warn!(%endpoint, "another process has this endpoint in another form; the last one that started counts");
-    }
     for endpoint in &registered.late {
         tracing::warn!(
             %endpoint, "`backfill` has no effect on an endpoint that is known already; `lumo-bridge event replay` sends \

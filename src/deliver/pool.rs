@@ -4,6 +4,7 @@
 
 mod all_down;
 pub(in crate::deliver) mod rivals;
+mod settings;
 pub(in crate::deliver) mod tail;
 
 use std::collections::HashMap;
@@ -41,9 +42,6 @@ const LOCK_POLL: Duration = Duration::from_secs(5);
 /// The pause per endpoint that this process leads, before it claims another one: so endpoints spread over the
 /// processes.
 const YIELD_DELAY: Duration = Duration::from_millis(50);
-/// How long no live process must have had the settings of an endpoint that are in the table, before this one's count
-/// again: the one that has them may be about to start again.
-const RECLAIM_AFTER: Duration = Duration::from_secs(20);
 
 /// Delivers to the endpoints of a configuration.
 pub struct Pool {
@@ -92,6 +90,7 @@ impl Pool {
             rivals: Rivals::new(self.process),
             free_since: HashMap::new(),
             orphaned_since: HashMap::new(),
+            differing: HashMap::new(),
             all_down: AllDown::default(),
             checks: Retried::new("the endpoints are looked at again"),
             beat: 0,
@@ -128,6 +127,8 @@ struct PoolRun<'a> {
     free_since: HashMap<EndpointName, Instant>,
     /// Since when no live process has the settings of endpoints that are in the table.
     orphaned_since: HashMap<EndpointName, Instant>,
+    /// The endpoints for which another running process has other settings, with the fingerprints of those.
+    differing: HashMap<EndpointName, i64>,
     all_down: AllDown,
     /// The checks of the endpoints' rows.
     checks: Retried,
@@ -236,6 +237,7 @@ impl PoolRun<'_> {
         let processes = store.processes().await?;
         let mut gone = self.rivals.observe(&processes, Instant::now());
         self.step_down(&rows, &processes);
+        self.tell_of_differences(&processes);
         let is_ours = |row: &&endpoint::Model| {
             row.removed_at.is_none() && !self.leading.contains_key(&row.name) && self.endpoint(&row.name).is_some()
         };
@@ -258,40 +260,6 @@ impl PoolRun<'_> {
             tracing::warn!(endpoint = %removed, "endpoint is in no configuration any more; what is for it is held");
         }
         Ok(())
-    }
-
-    /// Has the settings of this process count again for endpoints whose settings were those of a process that is gone.
-    async fn reclaim(&mut self, rows: &[endpoint::Model], processes: &[process::Model]) -> Result<(), Error> {
-        let now = Instant::now();
-        let is_orphaned = |row: &&endpoint::Model| {
-            let own = self.endpoint(&row.name);
-            own.is_some_and(|own| self.rivals.is_orphaned(row, own.fingerprint(), processes, now))
-        };
-        let orphaned: Vec<endpoint::Model> = rows.iter().filter(is_orphaned).cloned().collect();
-        self.orphaned_since.retain(|name, _| orphaned.iter().any(|row| row.name == *name));
-        let mut due = orphaned;
-        due.retain(|row| now - *self.orphaned_since.entry(row.name.clone()).or_insert(now) >= RECLAIM_AFTER);
-        if due.is_empty() {
-            return Ok(());
-        }
-        for endpoint in self.pool.store.reclaim_endpoints(&due).await? {
-            tracing::warn!(
-                %endpoint,
-                "the process whose settings of this endpoint counted is gone; those of this process count again"
-            );
-        }
-        Ok(())
-    }
-
-    /// Gives up endpoints for which a process that started later has other settings: the settings registered last
-    /// count.
-    fn step_down(&self, rows: &[endpoint::Model], processes: &[process::Model]) {
-        for row in rows {
-            let (Some(leading), Some(own)) = (self.leading.get(&row.name), self.endpoint(&row.name)) else { continue };
-            if self.rivals.is_others(row, own.fingerprint(), processes, Instant::now()) {
-                leading.tell(Message::StepDown);
-            }
-        }
     }
 
     /// The processes that are known to be dead. Checks their locks every [`LOCK_POLL`] while another process leads an

@@ -11,10 +11,14 @@ use serde_json::json;
 use crate::database::{Database, on_each_database};
 use crate::world::{Bridge, PATIENCE, Stage, eventually, random_changes, seed};
 
-on_each_database!(a_new_endpoint_receives_what_comes_from_then_on);
+on_each_database!(
+    a_new_endpoint_receives_what_comes_from_then_on,
+    the_settings_of_a_process_that_was_killed_differ_from_nobodys,
+);
 
 const IN_FORCE: &str = "configuration reloaded; it is in force";
 const REFUSED: &str = "configuration not reloaded; the one before stays in force";
+const DIFFERS: &str = "another running process has other settings for this endpoint";
 
 async fn stage(database: Database) -> Stage {
     let world = World::live(seed());
@@ -185,7 +189,6 @@ async fn a_file_that_could_end_the_process_is_refused_and_callbacks_go_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reload_is_not_taken_for_another_process() {
-    const DIFFERS: &str = "another process has this endpoint in another form; the last one that started counts";
     let mut stage = stage(Database::sqlite().await).await;
     let file = stage.config_file();
     let mut bridge = stage.daemon_on(&file);
@@ -202,7 +205,25 @@ async fn a_reload_is_not_taken_for_another_process() {
     stage.settings.set("callbacks.endpoints.shop.concurrency", json!(4));
     let mut second = stage.daemon();
     second.until_logged(DIFFERS, PATIENCE).await;
+    bridge.until_logged(DIFFERS, PATIENCE).await;
     second.stop().await;
+    bridge.until_logged("no other running process has other settings for this endpoint any more", PATIENCE).await;
+    assert_eq!(bridge.log().matches(DIFFERS).count(), 1, "{}", bridge.log());
+    bridge.stop().await;
+}
+
+async fn the_settings_of_a_process_that_was_killed_differ_from_nobodys(database: Database) {
+    let mut stage = stage(database).await;
+    let bridge = stage.daemon();
+    stage.until_imported().await;
+    stage.database.until_at_least(1, PATIENCE, "SELECT MAX(beat) FROM lumo_processes").await;
+    bridge.kill();
+    let left = stage.database.value("SELECT process FROM lumo_processes").await;
+    stage.settings.set("callbacks.endpoints.shop.url", json!(stage.receiver.url("/another/secret")));
+    let bridge = stage.daemon();
+    let beats = format!("SELECT COALESCE(MAX(beat), 0) FROM lumo_processes WHERE process <> {left}");
+    stage.database.until_at_least(4, PATIENCE, &beats).await;
+    assert!(!bridge.log().contains(DIFFERS), "{}", bridge.log());
     bridge.stop().await;
 }
 

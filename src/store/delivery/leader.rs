@@ -27,6 +27,12 @@ impl Store {
         process
     }
 
+    /// Whether this process delivers, or has delivered before it reloaded its configuration, under this number.
+    #[must_use]
+    pub fn has_number(&self, process: i64) -> bool {
+        self.inner.process.has_number(process)
+    }
+
     /// Writes the heartbeat of the process, and the endpoints in its configuration.
     ///
     /// # Errors

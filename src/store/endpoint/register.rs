@@ -23,8 +23,6 @@ pub struct Registered {
     pub removed: Vec<EndpointName>,
     /// They request other history than when they were new, which is too late.
     pub late: Vec<EndpointName>,
-    /// Another live process has them with other settings.
-    pub differing: Vec<EndpointName>,
 }
 
 impl Store {
@@ -39,10 +37,6 @@ impl Store {
             let mut registered = tx.add_endpoints(last, now).await?;
             let others = tx.others(process).await?;
             for subscriber in tx.store().subscribers() {
-                let name = &subscriber.endpoint;
-                if others.iter().any(|other| other.differs_in(subscriber)) {
-                    registered.differing.push(name.clone());
-                }
                 tx.settle_endpoint(subscriber, last).await?;
             }
             registered.removed = tx.remove_endpoints(&others, last, now).await?;
@@ -123,30 +117,11 @@ impl Store {
 /// The endpoints of a process, with the fingerprints of their settings.
 type Known = BTreeMap<EndpointName, i64>;
 
-/// What the tables say of a process under another number.
-struct Other {
-    endpoints: Known,
-    /// It is this process, which has reloaded its configuration since.
-    is_former_self: bool,
-}
-
-impl Other {
-    /// Whether it is another process that has the endpoint with other settings.
-    fn differs_in(&self, subscriber: &Subscriber) -> bool {
-        let form = self.endpoints.get(&subscriber.endpoint);
-        !self.is_former_self && form.is_some_and(|form| *form != subscriber.fingerprint)
-    }
-}
-
 impl Tx {
-    /// The other processes, and what this one was before it reloaded its configuration.
-    async fn others(&self, process: i64) -> Result<Vec<Other>, Error> {
+    /// The endpoints of the other processes, and of what this one was before it reloaded its configuration.
+    async fn others(&self, process: i64) -> Result<Vec<Known>, Error> {
         let rows = process::Entity::find().filter(process::Column::Process.ne(process)).all(self.session()).await?;
-        let other = |row: process::Model| Other {
-            endpoints: serde_json::from_str(&row.endpoints).unwrap_or_default(),
-            is_former_self: self.store().inner.process.has_number(row.process),
-        };
-        Ok(rows.into_iter().map(other).collect())
+        Ok(rows.iter().map(|row| serde_json::from_str(&row.endpoints).unwrap_or_default()).collect())
     }
 
     /// Gives an endpoint the settings of this process, and the ranges of what it wants after `last`.
@@ -204,7 +179,7 @@ impl Tx {
 
     async fn remove_endpoints(
         &self,
-        others: &[Other],
+        others: &[Known],
         last: i64,
         now: DateTime<Utc>,
     ) -> Result<Vec<EndpointName>, Error> {
@@ -216,7 +191,7 @@ impl Tx {
         let subscribers = self.store().subscribers();
         let is_known = |name: &EndpointName| {
             subscribers.iter().any(|known| known.endpoint == *name)
-                || others.iter().any(|other| other.endpoints.contains_key(name))
+                || others.iter().any(|other| other.contains_key(name))
         };
         let mut removed = Vec::new();
         for row in configured.into_iter().filter(|row| !is_known(&row.name)) {
