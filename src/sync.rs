@@ -17,6 +17,7 @@ mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex as Plain, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -115,6 +116,8 @@ pub struct Syncer<U> {
     incomplete_since: PerListing<Plain<Option<DateTime<Utc>>>>,
     meters: Meters,
     log: RoundLog,
+    /// Whether this process has logged that rows which left a listing are held back.
+    removals_logged: PerListing<AtomicBool>,
 }
 
 /// How a round ended.
@@ -203,6 +206,7 @@ impl<U: Upstream> Syncer<U> {
             incomplete_since: PerListing::default(),
             meters: Meters::default(),
             log: RoundLog::default(),
+            removals_logged: PerListing::default(),
         }
     }
 

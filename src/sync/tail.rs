@@ -16,7 +16,7 @@ use ends::Edge;
 #[derive(Debug, Default)]
 pub(in crate::sync) struct Extent {
     /// Whether it is a round of the schedule. Such a round may rely on what earlier rounds have proved.
-    is_round: bool,
+    pub(in crate::sync) is_round: bool,
     /// Whether it also reads where no new rows are expected.
     looks_behind: bool,
     /// Whether it has read the list from end to end.

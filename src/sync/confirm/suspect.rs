@@ -1,6 +1,7 @@
 //! Sorts the rows that a full scan did not list into held back, to be confirmed, and gone; marks the gone ones.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, Utc};
 
@@ -189,7 +190,8 @@ impl<U: Upstream> Round<'_, U> {
         self.memory.rechecks.want(Recheck { reason: Reason::Absent, first_seen_at, ..entry })
     }
 
-    /// Stores how many rows are held back, if that has changed.
+    /// Stores how many rows are held back, if that has changed. Logs it once in each process that reads, whoever has found
+    /// it, and its end.
     pub(in crate::sync) async fn note_removals(&mut self) -> Result<(), Error> {
         if self.is_guest() && !self.absences.are_accepted() {
             return Ok(());
@@ -197,12 +199,23 @@ impl<U: Upstream> Round<'_, U> {
         let rows = self.memory.removals.held();
         let is_news = self.memory.removals.is_suspended() && !self.absences.was_suspended;
         let before = self.progress.removals_held.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0);
-        if rows == before && !is_news && !self.absences.are_accepted() {
+        let is_logged = &self.syncer.removals_logged[self.listing];
+        if rows == 0 && is_logged.swap(false, Ordering::Relaxed) {
+            tracing::info!(listing = %self.listing, "no rows that left the list are held back any more");
+        }
+        let is_unsaid = (before == 0 || self.extent.is_round) && !is_logged.load(Ordering::Relaxed);
+        let is_said_now = rows > 0 && (is_news || is_unsaid);
+        let is_stored = rows == before && !is_news && !self.absences.are_accepted();
+        if is_stored && !is_said_now {
             return Ok(());
         }
         let why = self.why_held().await?;
-        if let Some(why) = why.as_deref().filter(|_| before == 0 || is_news) {
+        if let Some(why) = why.as_deref().filter(|_| is_said_now) {
             tracing::warn!(listing = %self.listing, held = rows, "{why}");
+            is_logged.store(true, Ordering::Relaxed);
+        }
+        if is_stored {
+            return Ok(());
         }
         let held = HeldRemovals { rows, why, is_news, accepted_at: self.absences.accepted_at };
         Ok(self.syncer.store.note_removals(self.listing, &held, self.fence(), self.now()).await?)

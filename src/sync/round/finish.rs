@@ -1,6 +1,6 @@
 //! Ends a round: stores what it has learned in one transaction, and reports it.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use lumo_bridge_entity::run::Outcome;
 
 use super::Round;
@@ -101,8 +101,8 @@ impl<U: Upstream> Round<'_, U> {
             *since
         };
         if outcome == Outcome::Complete {
-            if progress.stalled_since.is_some() {
-                syncer.store.note_stalled(*listing, None, fence, now).await?;
+            if progress.stalled_since.is_some() && syncer.store.note_stalled(*listing, None, fence, now).await? {
+                tracing::info!(%listing, "the listing is up to date again");
             }
             return Ok(());
         }
@@ -116,8 +116,12 @@ impl<U: Upstream> Round<'_, U> {
         // A clock that was ahead once has left a time that is yet to come, and nothing may wait for that.
         let last = last.filter(|last| *last <= now).or(incomplete_since);
         let Some(last) = last.filter(|_| !is_getting_on) else { return Ok(()) };
-        if progress.stalled_since.is_none() && now - last > syncer.settings.stalled_after[*listing] {
-            syncer.store.note_stalled(*listing, Some(last), fence, now).await?;
+        if progress.stalled_since.is_none()
+            && now - last > syncer.settings.stalled_after[*listing]
+            && syncer.store.note_stalled(*listing, Some(last), fence, now).await?
+        {
+            let (since, reason) = (last.to_rfc3339_opts(SecondsFormat::Secs, true), progress.last_error.as_deref());
+            tracing::warn!(%listing, since, reason, "the listing is out of date: no round has been complete for long");
         }
         Ok(())
     }

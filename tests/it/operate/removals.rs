@@ -123,7 +123,7 @@ async fn a_daemon_takes_note_of_removals_that_were_accepted_beside_it(database: 
     let object = until_told(&stage, "sync.removals_held").await;
     assert!(object["error"].as_str().is_some_and(|why| why.ends_with(remedy)), "{object}");
     let log = daemon.log();
-    assert!(log.contains("rows left the list at once") && log.contains(remedy), "{log}");
+    assert_eq!((log.matches("rows left the list at once").count(), log.matches(remedy).count()), (1, 1), "{log}");
     let metric = "lumo_bridge_sync_removals_held{listing=\"deposits\"} 50\n";
     eventually!(PATIENCE, "the metric shows them", client.text("/metrics").await.contains(metric));
     assert_eq!(client.get("/readyz").await.status, 200, "what is listed is stored all the same");
@@ -138,6 +138,27 @@ async fn a_daemon_takes_note_of_removals_that_were_accepted_beside_it(database: 
     let events = |kind: &str| format!("type = '{kind}' AND object_id = 'deposits'");
     assert_eq!(stage.database.count("lumo_events", &events("sync.removals_held")).await, 1);
     assert_eq!(stage.database.count("lumo_events", &events("sync.recovered")).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_list_that_is_gone_is_a_warning_in_each_log_whoever_noticed_it_first() {
+    const LINE: &str = "WARN 60 of 60 rows left the list at once";
+    let stage = imported(Database::sqlite().await, 60).await;
+    remove(&stage, 60);
+    words(&stage.command(&["sync", "deposits"]).await);
+    for _ in 0..2 {
+        let mut daemon = stage.daemon();
+        daemon.until_logged(LINE, PATIENCE).await;
+        stage.until_read_again().await;
+        assert_eq!(daemon.log().matches(LINE).count(), 1, "{}", daemon.log());
+        daemon.kill();
+    }
+    let mut daemon = stage.daemon();
+    daemon.until_logged(LINE, PATIENCE).await;
+    words(&stage.command(&ACCEPT).await);
+    daemon.until_logged("no rows that left the list are held back any more listing=deposits", PATIENCE).await;
+    assert_eq!(daemon.log().matches(LINE).count(), 1, "{}", daemon.log());
+    daemon.stop().await;
 }
 
 /// Waits until the deposits stand so.
