@@ -1,7 +1,9 @@
-//! The log of a long trouble: a line as it begins, and no pair of lines for each failure.
+//! The log of a long trouble: a line as it begins, and no pair of lines for each failure; and of what has an endpoint wait.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use chrono::{DateTime, TimeDelta, Utc};
+use lumo_bridge::clock::Clock;
 use lumo_simulator::{Answer, World};
 use serde_json::json;
 
@@ -78,5 +80,45 @@ async fn an_outage_of_the_only_endpoint_is_one_error_that_says_what_to_do() {
     stage.receiver.script(|_| Answer::status(200));
     stage.until_delivered().await;
     assert_eq!(lines(&bridge.log(), LINE), 1, "{}", bridge.log());
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_an_endpoint_wait_is_a_line_with_who_did_it_and_until_when() {
+    const PAUSED: &str =
+        "INFO an operator has paused the endpoint; what is for it is held until `lumo-bridge endpoint resume`";
+    const RESUMED: &str = "INFO an operator has resumed the endpoint; what waits for it goes out";
+    const HELD: &str = "INFO the endpoint asks for quiet by `Retry-After`; nothing is sent to it until then";
+    let stage = Stage::new(Database::sqlite().await, World::live(seed())).await;
+    let mut bridge = stage.daemon();
+    stage.until_imported().await;
+    for (command, line) in [("pause", PAUSED), ("resume", RESUMED)] {
+        assert_eq!(stage.command(&["endpoint", command, "shop"]).await.status.code(), Some(0));
+        bridge.until_logged(line, PATIENCE).await;
+        let log = bridge.log();
+        let said = log.lines().find(|text| text.contains(line)).unwrap();
+        assert!(said.contains("endpoint=shop") && said.contains("by=\"cli:"), "{said}");
+    }
+
+    // Two answers ask for it.
+    stage.receiver.script(|_| Answer::status(503).with_header("retry-after", "7200"));
+    stage.world.add_wallet("ann");
+    stage.world.add_wallet("bob");
+    bridge.until_logged(HELD, PATIENCE).await;
+    let log = bridge.log();
+    let said = log.lines().find(|text| text.contains(HELD)).unwrap();
+    assert!(said.contains("endpoint=shop") && said.contains("503"), "{said}");
+    let until = said.split("until=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let left = until.parse::<DateTime<Utc>>().unwrap() - Clock::system().now();
+    assert!((TimeDelta::minutes(115)..=TimeDelta::minutes(121)).contains(&left), "{said}");
+
+    // A process that starts later says why nothing is sent.
+    assert_eq!(stage.command(&["endpoint", "pause", "shop"]).await.status.code(), Some(0));
+    eventually!(PATIENCE, "it is paused", lines(&bridge.log(), PAUSED) == 2);
+    let log = bridge.log();
+    assert_eq!((lines(&log, HELD), lines(&log, RESUMED)), (1, 1), "{log}");
+    bridge.stop().await;
+    let mut bridge = stage.daemon();
+    bridge.until_logged(PAUSED, PATIENCE).await;
     bridge.stop().await;
 }

@@ -116,6 +116,8 @@ async fn a_database_that_falls_silent_is_connected_to_anew(database: Database) {
     bridge.stop().await;
 }
 
+const SILENT: &str = "ERROR the database does not answer; trying again";
+
 /// As while it is restarted: the sessions end, and nobody answers new ones.
 async fn a_database_that_is_gone_is_told_and_gone_on_with_once_it_is_back(database: Database) {
     let world = World::live(seed());
@@ -153,11 +155,22 @@ async fn a_database_that_is_gone_is_told_and_gone_on_with_once_it_is_back(databa
     assert!(looked.stderr.contains("database not reachable"), "{looked:?}");
     assert!(bridge.is_running(), "a database that is gone is no reason to end");
     assert_eq!(stage.receiver.count(), sent, "nothing is sent that is not stored");
+    bridge.until_logged(SILENT, PATIENCE).await;
 
     gate.lead_to(server);
     stage.until_mirrored().await;
     stage.until_delivered().await;
     eventually!(PATIENCE, "it is ready again", client.get("/readyz").await.status == 200);
+    bridge.until_logged("INFO the database answers again", PATIENCE).await;
+    let log = bridge.log();
+    let said: Vec<&str> = log.lines().filter(|line| line.contains(SILENT)).collect();
+    let port = format!(":{}/", gate.addr().port());
+    assert!(said.len() == 1 && said[0].contains("database=") && said[0].contains(&port), "{said:?}");
+    for repeated in ["WARN lease of the listings", "WARN end of a commit", "WARN endpoints not looked at"] {
+        let lines = log.lines().filter(|line| line.contains(repeated) && !line.contains(", still;")).count();
+        assert!(lines <= 1, "{lines} times {repeated}: {log}");
+    }
+    assert!(!log.to_lowercase().contains("pool timed out"), "{log}");
     stage.assert_told_once_and_in_order(&Announced::default()).await;
     assert_eq!(stage.receiver.duplicates(), 0);
     bridge.stop().await;
