@@ -3,9 +3,12 @@
 //! A load balancer without NTP, a cache in front of the API and a wrong `Date` header look alike: a time at which the
 //! page cannot have been served. In that case our own time is used.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::outage::{News, Outage};
 
 /// How far the upstream's clock may differ from ours.
 const MAX_SKEW: TimeDelta = TimeDelta::minutes(5);
@@ -15,10 +18,10 @@ const MAX_SKEW: TimeDelta = TimeDelta::minutes(5);
 pub(in crate::sync) const MAX_FUTURE: TimeDelta = TimeDelta::days(1);
 
 /// What is known about the upstream's clock. It warns once when the clock goes wrong, and logs once that it is right
-/// again.
+/// again: one of several servers may have a wrong clock, and each answer comes from another one.
 #[derive(Debug, Default)]
 pub(in crate::sync) struct UpstreamClock {
-    is_wrong: AtomicBool,
+    wrong: Mutex<Outage>,
 }
 
 impl UpstreamClock {
@@ -32,16 +35,21 @@ impl UpstreamClock {
     ) -> Option<DateTime<Utc>> {
         let served_at = served_at?;
         let is_wrong = !is_plausible(served_at, read_at, now);
-        match (self.is_wrong.swap(is_wrong, Ordering::Relaxed), is_wrong) {
-            (false, true) => tracing::warn!(
+        match self.note(is_wrong, Instant::now()) {
+            News::Begun => tracing::warn!(
                 %served_at,
                 %now,
                 "Lumo's clock (its `Date` header) and this machine's are more than 5 minutes apart; this machine's is used"
             ),
-            (true, false) => tracing::info!("Lumo's clock and this machine's agree again"),
-            _ => {}
+            News::Over { .. } => tracing::info!("Lumo's clock and this machine's agree again"),
+            News::Goes { .. } | News::Nothing => {}
         }
         (!is_wrong).then_some(served_at)
+    }
+
+    fn note(&self, is_wrong: bool, now: Instant) -> News {
+        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_wrong { wrong.failed(now) } else { wrong.succeeded(now) }
     }
 }
 
@@ -52,6 +60,8 @@ fn is_plausible(served_at: DateTime<Utc>, read_at: DateTime<Utc>, now: DateTime<
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::model::fixture::noon;
 
@@ -75,5 +85,15 @@ mod tests {
             assert_eq!(clock.believed(Some(served_at), read_at, now), expected, "{served_at}");
         }
         assert_eq!(clock.believed(None, read_at, now), None);
+    }
+
+    #[test]
+    fn one_of_two_servers_with_a_wrong_clock_is_one_line() {
+        let (clock, start) = (UpstreamClock::default(), Instant::now());
+        let at = |second| start + Duration::from_secs(second);
+        let said =
+            |second: &u64| matches!(clock.note(second.is_multiple_of(2), at(*second)), News::Begun | News::Over { .. });
+        assert_eq!((0..600).filter(said).collect::<Vec<_>>(), [0]);
+        assert!(matches!(clock.note(false, at(658)), News::Over { .. }));
     }
 }
