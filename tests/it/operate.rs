@@ -4,6 +4,7 @@ mod actions;
 mod columns;
 mod csv;
 mod documents;
+mod doubts;
 mod reconcile;
 mod rejects;
 mod removals;
