@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::*;
 
+mod drawn;
+
 const SHORT: Duration = Duration::from_millis(20);
 const LONG: Duration = Duration::from_secs(20);
 
