@@ -21,5 +21,6 @@ mod scene;
 mod sentences;
 mod sweeps;
 mod totals;
+mod untold;
 mod walks;
 mod wallets;

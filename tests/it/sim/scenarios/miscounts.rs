@@ -2,6 +2,8 @@
 
 use chrono::TimeDelta;
 use lumo_bridge::model::Listing;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use super::scene::Scene;
 use crate::sim::bridge::{Call, Ended};
@@ -80,6 +82,48 @@ async fn a_total_that_is_too_low_is_known_to_be_and_costs_nothing() {
             scene.done(TICK).await;
             assert_eq!(scene.deposits().await, found + 1, "{why}: a new one is found in the next round");
         }
+    }
+}
+
+/// How a list is ordered, how long it is, and by how much its `total` is off: drawn.
+fn off_by_any(seed: u64) -> (Order, usize, Total) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let rows = rng.random_range(850..1_500);
+    if rng.random_bool(0.5) {
+        // Small numbers as often as large ones.
+        let most = 10_u64.pow(rng.random_range(1..7));
+        let order = [Order::Newest, Order::Oldest, Order::Scattered][rng.random_range(0..3)];
+        return (order, rows, Total::CountsHidden(rng.random_range(1..most)));
+    }
+    let order = [Order::Newest, Order::Oldest][rng.random_range(0..2)];
+    (order, rows, Total::Low(rng.random_range(1..=u64::try_from(rows).unwrap())))
+}
+
+/// Also after a day, when a total that is untrue is not believed any more.
+#[tokio::test]
+async fn a_total_that_is_off_by_any_number_costs_a_quiet_round_two_requests() {
+    for seed in 0..16 {
+        let (order, rows, total) = off_by_any(seed);
+        let why = format!("seed {seed}: {order:?}, {rows} rows, {total:?}");
+        let mut scene = Scene::new(Plan::calm(order, rows).with_page(100).with_total(total)).await;
+        for _ in 0..14 {
+            live(&mut scene, 1).await;
+            if order != Order::Scattered {
+                scene.change(|world| world.burst(DEPOSITS, 1));
+            }
+        }
+        scene.0.age();
+        scene.sweep().await;
+        live(&mut scene, 12).await;
+        for round in 0..9 {
+            let (cost, sweeps) = live(&mut scene, 1).await;
+            let log = scene.last_requests(cost);
+            assert!(sweeps == 0 && cost <= 2, "{why}, round {round}: {sweeps} sweeps, {cost} requests: {log:#?}");
+        }
+        let found = scene.deposits().await;
+        scene.change(|world| world.burst(DEPOSITS, 1));
+        live(&mut scene, 3).await;
+        assert_eq!(scene.deposits().await, found + 1, "{why}");
     }
 }
 

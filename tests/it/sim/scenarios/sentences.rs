@@ -28,6 +28,20 @@ async fn a_server_that_tells_no_total_is_said_to() {
     }
 }
 
+/// What is never told is not untrue.
+#[tokio::test]
+async fn a_server_that_has_told_no_total_for_days_is_still_said_to_tell_none() {
+    let mut scene = Scene::new(Plan::calm(Order::Newest, 300).with_total(Total::Missing)).await;
+    for _ in 0..3 {
+        doubt(&mut scene, PASS).await;
+        scene.sweep().await;
+        scene.rest(100_000);
+    }
+    for call in [TICK, TICK, PASS] {
+        assert_eq!(doubt(&mut scene, call).await.as_deref(), Some("the server told no total"), "{call:?}");
+    }
+}
+
 #[tokio::test]
 async fn pages_of_one_row_are_said_to_prove_nothing() {
     let mut scene = Scene::new(Plan::calm(Order::Newest, 30).with_cap(Cap::Silent(1))).await;
