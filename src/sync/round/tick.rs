@@ -61,10 +61,11 @@ impl<U: Upstream> Round<'_, U> {
         may
     }
 
-    /// Whether the list is read whole in every round: it is short, or has few pages and no known order.
+    /// Whether the list is read whole in every round: it is short, or has few pages and no known order or no `total`.
     fn is_short(&self) -> bool {
         let tells = matches!(self.memory.order.order(), Order::Newest | Order::Oldest | Order::Scattered);
-        self.has_at_most(MAX_WHOLE_PAGES) || (!tells && self.is_few())
+        let is_told = self.progress.last_total.is_some();
+        self.has_at_most(MAX_WHOLE_PAGES) || (!(tells && is_told) && self.is_few())
     }
 
     /// Whether the list has at most `pages` pages, as far as is known.
@@ -140,7 +141,7 @@ impl<U: Upstream> Round<'_, U> {
                 return Ok(Ended::Incomplete(LEAVING.to_owned()));
             }
             (Comparison::Fewer, None) => {}
-            (Comparison::Unknown, _) if self.memory.gap.is_trusted() => {
+            (Comparison::Unknown, _) if ends.total.is_none() => {
                 return Ok(Ended::Incomplete(Doubt::NoTotal.to_string()));
             }
             (Comparison::Unknown, _) => return Ok(Ended::Incomplete(UNTRUE.to_owned())),

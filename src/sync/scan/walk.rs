@@ -122,8 +122,8 @@ impl Walk {
     }
 
     /// Sets the length of the list when its end was last proved. A page that ends there again need not be read twice
-    /// even if `total` is below it, but only if the page size is known: if it is not, the server may have cut the page
-    /// just there.
+    /// even if `total` is below it or absent, but only if the page size is known: if it is not, the server may have cut
+    /// the page just there.
     #[must_use]
     pub fn ending_as_before_at(mut self, length: u64) -> Self {
         self.proved_end = Some(length);
@@ -298,7 +298,9 @@ impl Walk {
     }
 
     fn end(&mut self, seen: &Seen, fresh: u64) -> Step {
-        let sure = self.mid_page.is_some() && !self.sizes_vary && seen.total.is_some();
+        let ends_as_before = self.proved_end == Some(self.offset.saturating_add(seen.returned));
+        let is_known = seen.total.is_some() || ends_as_before;
+        let sure = self.mid_page.is_some() && !self.sizes_vary && is_known;
         let confirmed = fresh == 0 && self.confirming.as_ref() == Some(&seen.ids);
         if !sure && !confirmed {
             self.confirming = Some(seen.ids.clone());
@@ -311,9 +313,9 @@ impl Walk {
 
     /// Whether the end proves the whole list.
     fn proof(&self) -> Step {
-        match (self.total_missing, self.is_loose) {
-            (true, _) => Step::Unproved(Doubt::NoTotal),
-            (false, true) => Step::Unproved(Doubt::SingleRows),
+        match (self.is_loose, self.total_missing) {
+            (true, _) => Step::Unproved(Doubt::SingleRows),
+            (false, true) => Step::Unproved(Doubt::NoTotal),
             (false, false) => Step::End,
         }
     }

@@ -12,6 +12,9 @@
 //! will probably do. Pages are always read forward, because a reader who goes backward misses rows that new ones push
 //! past it.
 //!
+//! A server that tells no `total` shows where its list ends all the same. The anchors rest on that. That nothing was
+//! counted is for the count check to say.
+//!
 //! Anchors must be replaced only when the pass returns [`EndStep::Met`] or [`EndStep::WholeList`].
 
 mod run;
@@ -116,7 +119,7 @@ impl EndPass for HeadPass {
             note(&mut self.run, seen, rows);
         }
         match step {
-            Step::End => EndStep::WholeList,
+            Step::End | Step::Unproved(Doubt::NoTotal) => EndStep::WholeList,
             _ if self.run.is_met() => EndStep::Met,
             Step::Read(read) => EndStep::Read(read),
             Step::Unproved(doubt) => EndStep::Unproved(doubt),
@@ -225,10 +228,10 @@ impl EndPass for TailPass {
         self.length = self.walk.end_offset().unwrap_or(self.length);
         match step {
             Step::Read(read) => EndStep::Read(read),
+            Step::End | Step::Unproved(Doubt::NoTotal) if self.start == 0 => EndStep::WholeList,
+            Step::End | Step::Unproved(Doubt::NoTotal) if self.run.is_met() => EndStep::Met,
+            Step::End | Step::Unproved(Doubt::NoTotal) => self.start_further_back(),
             Step::Unproved(doubt) => EndStep::Unproved(doubt),
-            Step::End if self.start == 0 => EndStep::WholeList,
-            Step::End if self.run.is_met() => EndStep::Met,
-            Step::End => self.start_further_back(),
         }
     }
 }

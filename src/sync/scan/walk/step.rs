@@ -43,6 +43,7 @@ pub enum Step {
 /// Why a walk proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Doubt {
+    /// The end was read all the same: twice, or where it was before.
     #[error("the server told no total")]
     NoTotal,
     #[error("the server gives one row a page, which leaves no overlap to prove anything with")]

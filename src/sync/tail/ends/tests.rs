@@ -81,6 +81,25 @@ fn a_quiet_tail_takes_one_request_if_pages_are_large_enough() {
 }
 
 #[test]
+fn a_tail_is_met_each_time_without_a_total_as_well() {
+    let mut server = Server::of(1_000, 100);
+    server.tells_total = false;
+    let (mut anchors, mut mirror, mut length) = (tail(&server), Mirror::of(&server), 1_000);
+    let mut next = 10_000;
+    for (new, most) in [(0, 1), (1, 3), (0, 1), (30, 3), (200, 5), (0, 1)] {
+        server.rows.extend(next..next + new);
+        next += new;
+        let mut pass = TailPass::new(100, Some(100), &anchors, length);
+        let (end, requests) = run(&mut pass, &mut server, &mut mirror, quiet);
+        assert_eq!(end, EndStep::Met, "{new} new");
+        assert!(requests <= most, "{new} new took {requests}");
+        assert_eq!(mirror.known.len(), server.rows.len(), "{new} new");
+        (anchors, length) = (pass.anchors(), pass.length());
+        assert_eq!((length, &anchors), (server.rows.len() as u64, &tail(&server)), "{new} new");
+    }
+}
+
+#[test]
 fn a_quiet_tail_of_small_pages_takes_a_few() {
     for (page, most) in [(50, 1), (40, 1), (39, 2), (25, 3), (10, 9)] {
         let mut server = Server::of(5_000, 1_000);

@@ -213,6 +213,16 @@ fn with_a_capped_total_an_end_where_it_was_before_is_believed_if_the_page_size_i
     assert_eq!(walk_told(&cut, &mut state, |_| 100), (100, Step::End));
 }
 
+#[test]
+fn without_a_total_an_end_where_it_was_before_is_read_once() {
+    let server = Server { tells_total: false, ..Server::of(500, 100) };
+    for (before, is_over) in [(500, true), (499, false)] {
+        let mut state = Walk::starting_at(100, Some(100), 450).ending_as_before_at(before);
+        let step = state.absorb(&server.page(state.next()).unwrap());
+        assert_eq!(step == Step::Unproved(Doubt::NoTotal), is_over, "{before}: {step:?}");
+    }
+}
+
 /// As many rows as the server gives were all that there were, and the total is still that of then.
 #[test]
 fn an_end_where_it_was_before_is_not_believed_while_the_page_size_is_unknown() {
