@@ -3,6 +3,7 @@
 //! A row is suspected of being gone when a full scan that proves the whole list did not contain it.
 //! [`crate::sync::confirm::removals`] decides what follows.
 
+use crate::model::Listing;
 use crate::store::Ending;
 use crate::sync::Error;
 use crate::sync::learn::memory::Urgent;
@@ -36,6 +37,10 @@ impl<U: Upstream> Round<'_, U> {
             if !self.memory.gap.is_trusted() {
                 self.memory.urgent = None;
             }
+            // The age of a blocked wallet does not tell where it joined, and no count would show that the guess is wrong.
+            if doubt == Doubt::NoTotal && self.listing != Listing::Blocked {
+                self.note_order(scan);
+            }
             return Ok(Some(doubt.to_string()));
         }
         if let Some(doubt) = Self::too_many_rejects(scan.unkept()) {
@@ -43,15 +48,13 @@ impl<U: Upstream> Round<'_, U> {
         }
         self.forget_rejects(scan.started_at).await?;
         let absent = self.suspect::<R>(scan).await?;
+        self.note_order(scan);
         if scan.disorder() {
-            self.memory.order.disorder();
             let listed = self.syncer.store.row_counts(self.listing).await?.listed;
             if total.and_then(|total| i64::try_from(total).ok()) != Some(listed) {
                 self.memory.urgent = Some(Urgent::Disorder);
                 return Ok(Some(Urgent::Disorder.to_string()));
             }
-        } else {
-            self.memory.order.swept_in_order();
         }
         self.progress.complete_through = self.progress.complete_through.max(Some(scan.started_at));
         if !scan.walk.rests_on_known_page() {
@@ -61,9 +64,6 @@ impl<U: Upstream> Round<'_, U> {
         // were already read.
         if scan.explains() {
             self.memory.urgent = None;
-        }
-        if self.memory.order.order() == Order::Unknown {
-            self.memory.order.seed(scan.dates());
         }
         if let Some(blocks) = scan.take_blocks().filter(|_| self.memory.order.order() == Order::Scattered) {
             self.keep_blocks(blocks).await?;
@@ -78,6 +78,18 @@ impl<U: Upstream> Round<'_, U> {
         self.memory.counted_until = scan.known_until;
         self.memory.gap.settle(if scan.explains() { found } else { found.min(self.memory.gap.base()) });
         Ok(None)
+    }
+
+    /// Notes whether the scan found the rows in order, and guesses the order if it is not known.
+    fn note_order(&mut self, scan: &FullScan) {
+        if scan.disorder() {
+            self.memory.order.disorder();
+        } else {
+            self.memory.order.swept_in_order();
+        }
+        if self.memory.order.order() == Order::Unknown {
+            self.memory.order.seed(scan.dates());
+        }
     }
 
     /// Ends the first import, as the list was read to its end. From now on every new row is news: an item that could

@@ -71,14 +71,20 @@ impl<U: Upstream> Round<'_, U> {
             Scanned::Stopped | Scanned::Paused => Ok(Ended::Stopped),
             Scanned::Ended(ended) => {
                 self.extent.note_whole();
-                let reached = ended.is_ok();
+                let (reached, is_untold) = (ended.is_ok(), ended == Err(Doubt::NoTotal));
                 let doubt = self.learn_from::<R>(scan, ended).await?;
-                if reached {
+                if reached || (is_untold && self.joins_at_an_end()) {
                     self.adopt_ends(scan);
                 }
                 Ok(doubt.map_or(Ended::Complete, Ended::Incomplete))
             }
         }
+    }
+
+    /// Whether new rows join at a known end of the list, so that its ends show them even if no `total` does. Blocked
+    /// wallets join anywhere.
+    fn joins_at_an_end(&self) -> bool {
+        self.listing != Listing::Blocked && self.memory.order.order().is_known_end()
     }
 
     /// Learns from a full scan that came to the end of the list. Returns why it proves nothing, if so.
