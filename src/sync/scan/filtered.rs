@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::lumo;
 use crate::sync::round::{Round, Taken};
 use crate::sync::scan::reader::Reader;
-use crate::sync::scan::walk::{Step, Walk};
+use crate::sync::scan::walk::{Doubt, Step, Walk};
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Error, refuses_limit};
 
@@ -28,6 +28,8 @@ pub(in crate::sync) enum Listed {
 /// How a part of a reading ended.
 pub(in crate::sync) enum Reached {
     Ended,
+    /// The same, but the server told no `total`.
+    Untold,
     /// The most pages that may be read were read.
     Paused,
     NotFiltered,
@@ -49,7 +51,7 @@ impl<U: Upstream> Round<'_, U> {
         Ok(match self.read_on::<R>(&mut walk, &mut ids, reader, most, belongs, stop).await? {
             Reached::Ended => Listed::Whole(ids),
             Reached::NotFiltered => Listed::NotFiltered,
-            Reached::Paused | Reached::Unproved => Listed::Unproved,
+            Reached::Paused | Reached::Unproved | Reached::Untold => Listed::Unproved,
             Reached::Stopped => Listed::Stopped,
         })
     }
@@ -90,6 +92,7 @@ impl<U: Upstream> Round<'_, U> {
             match walk.absorb(&seen) {
                 Step::Read(_) => {}
                 Step::End => return Ok(Reached::Ended),
+                Step::Unproved(Doubt::NoTotal) => return Ok(Reached::Untold),
                 Step::Unproved(_) => return Ok(Reached::Unproved),
             }
         }

@@ -1,8 +1,8 @@
 //! Reads the list of deposits in status `new`, and re-reads the deposits that have left it.
 //!
 //! The list is read whole with each round while something in it changes. While nothing does, its first page is enough:
-//! its `total` is compared with the number of rows that were read. Where the rounds read all of those deposits anyway,
-//! even that is done only in turn ([`super::extra_reads`]).
+//! its `total`, or its end if there is no `total`, is compared with the number of rows that were read. Where the rounds
+//! read all of those deposits anyway, even that is done only in turn ([`super::extra_reads`]).
 
 use std::collections::HashSet;
 
@@ -161,8 +161,14 @@ impl<U: Upstream> Round<'_, U> {
             return Ok(None);
         }
         let known_until = self.syncer.store.row_counts(self.listing).await?.last_row_no;
-        let walk = self.walk();
-        let mut reading = lock(&self.syncer.new_deposits).begin(walk, known_until);
+        let mut reading = {
+            let mut list = lock(&self.syncer.new_deposits);
+            let walk = match list.still {
+                Some(length) => self.walk().ending_as_before_at(length),
+                None => self.walk(),
+            };
+            list.begin(walk, known_until)
+        };
         let scope = Scope { status: Some(NEW.to_owned()), ..Scope::all(self.listing, Priority::Recent) };
         let only = |record: &R| record.status().is_none_or(|status| status == NEW);
         let reader = self.reader(scope, false);
@@ -173,12 +179,16 @@ impl<U: Upstream> Round<'_, U> {
     /// Evaluates a reading that has ended.
     async fn end_new_deposits(&mut self, reading: &Reading, reached: Reached) -> Result<(), Error> {
         lock(&self.syncer.new_deposits).still = None;
+        let is_told = matches!(reached, Reached::Ended);
         match reached {
-            Reached::Ended => {
+            // No row is called missing for what follows from it, so the server's word about the end is enough.
+            Reached::Ended | Reached::Untold => {
                 let has_left = self.note_left(reading).await?;
-                // A deposit that left the list during the reading was seen, and `total` no longer counts it.
+                // A deposit that left the list during the reading was seen, and `total` no longer counts it. Without a
+                // `total` one that is gone is never confirmed as such, and must not have the list read in every round.
                 let length = u64::try_from(reading.seen.len()).unwrap_or(u64::MAX);
-                let is_still = !has_left && reading.walk.total() == Some(length);
+                let has_changed = has_left && is_told;
+                let is_still = !has_changed && reading.walk.total().is_none_or(|total| total == length);
                 lock(&self.syncer.new_deposits).still = is_still.then_some(length);
             }
             Reached::NotFiltered => {

@@ -10,7 +10,9 @@ use crate::sim::quirks::{Order, Plan, Total};
 const DEPOSITS: Listing = Listing::Deposits;
 const PAGE: u32 = 100;
 /// More than the few pages of which each round reads one more.
-const ROWS: usize = 900;
+const ROWS: usize = 1_200;
+/// Requests that a quiet round takes at most.
+const QUIET: usize = 2;
 
 fn plan(order: Order) -> Plan {
     Plan::calm(order, ROWS).with_page(PAGE).with_total(Total::Missing)
@@ -39,6 +41,67 @@ async fn what_joins_an_end_is_found_in_the_next_round_and_what_joins_anywhere_by
         assert_eq!(scene.events("deposit.created").await, scene.deposits().await - ROWS, "{order:?}");
         let marks = scene.marks(DEPOSITS).await;
         assert_eq!((marks.proved_through, marks.complete_through), (None, None), "{order:?}: nothing is claimed");
+    }
+}
+
+/// Both ends are read, and what is to be read again.
+async fn calm_down(scene: &mut Scene) {
+    scene.0.age();
+    for _ in 0..30 {
+        scene.tick().await;
+    }
+}
+
+/// Rounds in which nothing happens, and one that finds what has joined.
+async fn is_quiet(scene: &mut Scene, why: &str) {
+    calm_down(scene).await;
+    for round in 0..24 {
+        let requests = scene.cost(Call::Tick(DEPOSITS)).await;
+        scene.rest(10);
+        let log = scene.last_requests(requests);
+        assert!(requests <= QUIET, "{why}: {requests} requests in round {round}: {log:#?}");
+    }
+    let found = scene.deposits().await;
+    scene.change(|world| world.burst(DEPOSITS, 1));
+    scene.tick().await;
+    assert_eq!(scene.deposits().await, found + 1, "{why}");
+}
+
+#[tokio::test]
+async fn a_quiet_round_over_a_list_whose_rows_join_at_an_end_takes_two_requests() {
+    for order in [Order::Newest, Order::Oldest] {
+        let mut scene = Scene::new(plan(order)).await;
+        for _ in 0..14 {
+            scene.tick().await;
+            scene.change(|world| world.burst(DEPOSITS, 1));
+        }
+        is_quiet(&mut scene, &format!("{order:?}")).await;
+        // More rows leave than lie between the end and where its reading begins.
+        scene.change(|world| {
+            (0..120).for_each(|_| {
+                world.remove_at(DEPOSITS, 700);
+            })
+        });
+        is_quiet(&mut scene, &format!("{order:?} after removals")).await;
+        scene.0.bridge.kill();
+        is_quiet(&mut scene, &format!("{order:?} after a restart")).await;
+    }
+}
+
+#[tokio::test]
+async fn the_price_of_a_round_does_not_grow_with_what_has_joined_before() {
+    let mut scene = Scene::new(plan(Order::Oldest)).await;
+    scene.tick().await;
+    scene.sweep().await;
+    for round in 1..=12 {
+        // Nothing is young by then.
+        scene.rest(8 * 86_400);
+        scene.change(|world| world.burst(DEPOSITS, 80));
+        let before = scene.plain_requests(DEPOSITS);
+        scene.tick().await;
+        let requests = scene.plain_requests(DEPOSITS) - before;
+        assert!(requests <= 6, "{requests} requests in round {round}");
+        assert_eq!(scene.deposits().await, ROWS + 80 * round, "round {round}");
     }
 }
 
