@@ -3,12 +3,12 @@
 //! A process that holds its [lock](crate::store::db::process) is alive. For an SQLite database the lock is on a file
 //! beside it, `<file>-courier`. The system releases that lock when the process dies.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::DropGuard;
@@ -19,6 +19,8 @@ use crate::store::{Config, Error, Store, connect, process};
 /// Pause, and number of tries, while a process waits for another one that has just started on the same SQLite file.
 const RETRY_EVERY: Duration = Duration::from_millis(20);
 const MAX_TRIES: u32 = 500;
+/// A process is dead if it has had no lock for this long. One that lives opens a lost session again sooner.
+const GONE_AFTER: Duration = Duration::from_secs(4);
 /// How often a process tries to get the file's lock exclusively when it starts. A command that looks whether the file is
 /// locked holds the lock for a moment.
 const EXCLUSIVE_TRIES: u32 = 3;
@@ -29,8 +31,8 @@ pub struct ProcessLocks {
     store: Store,
     file: Option<FileLock>,
     _session: Arc<DropGuard>,
-    /// Processes that had no lock at the last check.
-    absent: HashSet<i64>,
+    /// Since when processes have had no lock.
+    absent: HashMap<i64, Instant>,
     has_checked: bool,
 }
 
@@ -57,7 +59,7 @@ impl Store {
             file.alone = file.lock.try_lock().is_ok();
         }
         let mut locks =
-            ProcessLocks { store: self.clone(), file, _session: session, absent: HashSet::new(), has_checked: false };
+            ProcessLocks { store: self.clone(), file, _session: session, absent: HashMap::new(), has_checked: false };
         locks.take_file_lock();
         for _ in 0..MAX_TRIES {
             if !matches!(locks.file, Some(FileLock { alone: false, shared: false, .. })) {
@@ -71,8 +73,9 @@ impl Store {
 }
 
 impl ProcessLocks {
-    /// The processes that are certainly dead: without a lock in two checks, or in the first check of this process. One
-    /// check is not enough later, because a living process can lose its session for a moment.
+    /// The processes that are certainly dead: without a lock in the first check of this process, or for a while in later
+    /// ones, because a living process can lose its session for a moment. While this process has lost its own lock, no other
+    /// is dead for having none: a server that was restarted has ended the sessions of all.
     ///
     /// # Errors
     /// If the database fails.
@@ -82,15 +85,19 @@ impl ProcessLocks {
         if is_first && self.file.as_ref().is_some_and(|file| file.alone) {
             self.store.depose_others(now).await?;
         }
-        let mut absent = HashSet::new();
+        if self.store.holds_lock(self.store.inner.process.instance()).await? == Some(false) {
+            self.absent.clear();
+            return Ok(HashSet::new());
+        }
+        let (now, mut absent) = (Instant::now(), HashMap::new());
         for process in processes {
             if !self.lives(instance(*process)).await? {
-                absent.insert(*process);
+                absent.insert(*process, self.absent.get(process).copied().unwrap_or(now));
             }
         }
-        let sure = absent.iter().filter(|process| is_first || self.absent.contains(process)).copied().collect();
         self.absent = absent;
-        Ok(sure)
+        let is_sure = |since: Instant| is_first || now.saturating_duration_since(since) >= GONE_AFTER;
+        Ok(self.absent.iter().filter(|(_, since)| is_sure(**since)).map(|(process, _)| *process).collect())
     }
 
     /// Shares the file lock: the dead processes have been dealt with, so others may run beside this one.

@@ -18,8 +18,8 @@ use crate::store::{Config, Error, Store, connect, process};
 
 /// The wait before a lost session is opened again, …
 const FIRST_WAIT: Duration = Duration::from_millis(200);
-/// … and the longest wait after repeated failures.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// … and the longest wait after repeated failures. Until then other processes may take this one for dead.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// After this time without a notification, PostgreSQL is asked whether the lock is still held. A session that ends
 /// reports that by itself.
 const SILENCE: Duration = Duration::from_secs(20);

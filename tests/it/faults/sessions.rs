@@ -1,7 +1,9 @@
 //! Connections to the database that end, fall silent, or wait for others, while deliveries are under way.
 
-use std::time::Duration;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
+use lumo_bridge::store::Store;
 use lumo_simulator::{Answer, World};
 use sea_orm::DbBackend;
 use serde_json::json;
@@ -9,6 +11,7 @@ use url::Url;
 
 use crate::admin::client::Client;
 use crate::database::Database;
+use crate::store::fixture::{at, config, migrated, shop};
 use crate::world::{Announced, Gate, PATIENCE, Stage, eventually, random_changes, seed};
 
 /// The time that a process has to drain, and a little.
@@ -36,6 +39,7 @@ macro_rules! on_each_server {
 
 on_each_server!(
     two_processes_whose_sessions_are_ended_over_and_over_lose_nothing,
+    who_has_lost_its_own_lock_calls_nobody_dead,
     a_database_that_falls_silent_is_connected_to_anew,
     a_database_that_is_gone_is_told_and_gone_on_with_once_it_is_back,
     who_is_cut_off_in_silence_is_replaced_by_another,
@@ -45,6 +49,11 @@ on_each_server!(
 
 /// What a restart of the server, a failover or an impatient operator does: every session of the bridge ends.
 async fn end_sessions(database: &Database) {
+    assert!(end_those_there_are(database).await > 0, "nobody is connected");
+}
+
+/// Returns how many there were.
+async fn end_those_there_are(database: &Database) -> usize {
     let (list, end) = match database.backend() {
         DbBackend::Postgres => (
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'lumo-bridge'",
@@ -54,12 +63,32 @@ async fn end_sessions(database: &Database) {
             ("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()", "KILL {}")
         }
     };
-    let sessions = database.rows(list).await;
-    assert!(!sessions.is_empty(), "nobody is connected");
-    for session in sessions.into_iter().flatten().flatten() {
+    let sessions: Vec<String> = database.rows(list).await.into_iter().flatten().flatten().collect();
+    for session in &sessions {
         // It may have gone by itself.
-        drop(database.try_execute(&end.replace("{}", &session)).await);
+        drop(database.try_execute(&end.replace("{}", session)).await);
     }
+    sessions.len()
+}
+
+/// For longer than a living process would be without a lock otherwise.
+async fn who_has_lost_its_own_lock_calls_nobody_dead(database: Database) {
+    let store = migrated(&database, &shop()).await;
+    let config = config(&database);
+    let other = Store::open(&config, shop()).await.unwrap();
+    let mut locks = Box::pin(store.hold_process_lock(&config)).await.unwrap();
+    let _others = Box::pin(other.hold_process_lock(&config)).await.unwrap();
+    let process = other.new_process();
+    assert_eq!(locks.dead(&[process], at(0)).await.unwrap(), HashSet::new());
+    let (began, mut checks) = (Instant::now(), 0);
+    while began.elapsed() < Duration::from_secs(6) {
+        end_those_there_are(&database).await;
+        if let Ok(dead) = locks.dead(&[process], at(0)).await {
+            assert_eq!(dead, HashSet::new());
+            checks += 1;
+        }
+    }
+    assert!(checks > 10, "{checks}");
 }
 
 async fn two_processes_whose_sessions_are_ended_over_and_over_lose_nothing(database: Database) {
