@@ -158,7 +158,7 @@ final class DepositObject
 final class EndpointObject
 {
     public function __construct(
-        /** Failures since the last success. */
+        /** Failures in a row that speak of the endpoint and not of one user's callbacks alone. */
         public readonly int $consecutiveFailures,
         /** What went wrong last. */
         public readonly ?string $error,

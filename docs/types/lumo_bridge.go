@@ -223,7 +223,7 @@ type DepositObject struct {
 
 // EndpointObject: An endpoint of the configuration.
 type EndpointObject struct {
-	// Failures since the last success.
+	// Failures in a row that speak of the endpoint and not of one user's callbacks alone.
 	ConsecutiveFailures int64 `json:"consecutive_failures"`
 
 	// What went wrong last.

@@ -101,7 +101,7 @@ class DepositObject(Model):
 class EndpointObject(Model):
     """An endpoint of the configuration."""
 
-    #: Failures since the last success.
+    #: Failures in a row that speak of the endpoint and not of one user's callbacks alone.
     consecutive_failures: int
     #: What went wrong last.
     error: Optional[str] = None

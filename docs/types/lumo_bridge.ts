@@ -80,7 +80,7 @@ export interface DepositObject {
 
 /** An endpoint of the configuration. */
 export interface EndpointObject {
-  /** Failures since the last success. */
+  /** Failures in a row that speak of the endpoint and not of one user's callbacks alone. */
   consecutive_failures: number;
   /** What went wrong last. */
   error?: string;

@@ -38,6 +38,8 @@ pub(super) enum Gate {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sign {
     pub(super) succeeded: bool,
+    /// The failure is one delivery's own, and no sign that the endpoint is down.
+    pub(super) is_of_one: bool,
     /// It answered 410.
     pub(super) gone: bool,
     /// The time that it asked to be left alone for, by `Retry-After`.
@@ -99,12 +101,15 @@ impl Breaker {
 
     /// Records an attempt. Returns whether the state has changed.
     pub(super) fn note(&mut self, sign: &Sign, now: DateTime<Utc>) -> bool {
+        // What was in flight when the endpoint asked to be left alone is answered in the same way.
+        let is_echo = sign.hold.is_some() && self.hold_until.is_some_and(|until| until > now);
         if sign.succeeded {
             self.failures = 0;
             self.last_success_at = Some(now);
             self.last_error = None;
         } else {
-            self.failures = self.failures.saturating_add(1);
+            let counts = self.state != State::Active || !(sign.is_of_one || is_echo);
+            self.failures = self.failures.saturating_add(i32::from(counts));
             self.last_error = sign.error.clone();
         }
         self.is_changed = true;

@@ -8,6 +8,7 @@
 //! two actions.
 
 mod entry;
+mod failed_lanes;
 mod filter;
 mod hand;
 mod io;
@@ -40,6 +41,7 @@ use crate::model::id::EndpointName;
 use crate::model::retry::Policy;
 use crate::model::subscriber::Order;
 use crate::store::delivery::{Due, GroupCommit, LongestWaits};
+use failed_lanes::FailedLanes;
 use hand::Hand;
 use write::Writing;
 
@@ -147,6 +149,7 @@ pub(super) struct Machine {
     hand: Hand,
     writing: Writing,
     breaker: Breaker,
+    lanes: FailedLanes,
     concurrency: Concurrency,
     bucket: TokenBucket,
     busy: Busy,
@@ -199,6 +202,7 @@ impl Machine {
             hand: Hand::new(position.position, settings.order != Order::Endpoint),
             writing: Writing::default(),
             breaker: Breaker::new(endpoint),
+            lanes: FailedLanes::default(),
             concurrency: Concurrency::new(settings.concurrency),
             bucket: TokenBucket::new(settings.per_second),
             busy: Busy::default(),

@@ -75,8 +75,16 @@ impl Machine {
         } else {
             policy.judge(spent, &report.outcome, now.utc, &mut self.rng)
         };
+        let lane = entry.lane.as_deref();
+        let is_of_one = if is_success {
+            self.lanes.succeeded(lane, seq);
+            false
+        } else {
+            !report.is_ours() && !self.lanes.failed(lane, seq)
+        };
         let sign = Sign {
             succeeded: is_success,
+            is_of_one,
             gone: report.status == Some(410),
             hold: policy.hold(spent, &report.outcome),
             error: report.error.clone(),

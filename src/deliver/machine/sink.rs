@@ -88,8 +88,12 @@ impl Machine {
             }
             let ran: Vec<i64> = seqs.iter().take(done).copied().collect();
             let sign = Sign { succeeded: true, ..Sign::default() };
-            let has_run = commit.items.iter().take(done).any(has_run);
-            if has_run && self.breaker.note(&sign, now.utc) {
+            let mut has_any = false;
+            for item in commit.items.iter().take(done).filter(|item| has_run(item)) {
+                self.lanes.succeeded(item.lane.as_deref(), item.seq);
+                has_any = true;
+            }
+            if has_any && self.breaker.note(&sign, now.utc) {
                 actions.push(Action::Notify(Notice::Turned { to: self.breaker.state(), error: None }));
                 (self.is_at_end, self.wants_due) = (false, true);
             }

@@ -3,6 +3,7 @@
 mod filter;
 mod news;
 mod outage;
+mod refusals;
 
 use lumo_bridge_entity::endpoint::State;
 use lumo_bridge_entity::exception::{self, Reason};

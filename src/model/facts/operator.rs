@@ -91,7 +91,7 @@ pub(super) struct Endpoint<'a> {
     /// Since when it is in this state.
     #[schemars(extend("format" = "date-time"))]
     since: String,
-    /// Failures since the last success.
+    /// Failures in a row that speak of the endpoint and not of one user's callbacks alone.
     consecutive_failures: i32,
     /// What went wrong last.
     #[schemars(with = "String")]
