@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::endpoint::{self, Model};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -15,6 +15,10 @@ use crate::model::id::EndpointName;
 use crate::store::delivery::reached;
 use crate::store::query::Count;
 use crate::store::{Error, Store};
+use crate::view::delivery::hold;
+
+/// No probe of a failing endpoint is made later than this after the last, unless the endpoint has asked for quiet.
+const LONGEST_PROBE_WAIT: TimeDelta = TimeDelta::seconds(60);
 
 /// An endpoint that is configured, or once was.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
@@ -157,17 +161,36 @@ impl Endpoint {
 
 /// That nothing else is sent to an endpoint, although a test is, and what ends that; none if it is called.
 #[must_use]
-pub fn kept_back(row: &Model) -> Option<String> {
+pub fn kept_back(row: &Model, now: DateTime<Utc>) -> Option<String> {
     let name = &row.name;
     let is = match row.state {
-        endpoint::State::Active => return None,
+        endpoint::State::Active => {
+            let hold = hold(row.state, row.hold_until, now)?;
+            return Some(format!("{name} is {hold}: nothing else is sent until then; {} ends that", resume(name)));
+        }
         endpoint::State::Failing => {
-            return Some(format!("{name} fails: one delivery at a time is tried, and the rest follows in order"));
+            let tried = format!("{name} fails: one delivery at a time is tried");
+            return Some(match row.hold_until.filter(|next| *next > now) {
+                Some(next) if is_long_wait(next, now) => {
+                    format!("{tried}, next at {}, as it has asked for quiet; {} ends that", rfc3339(next), resume(name))
+                }
+                _ => format!("{tried}, and the rest follows in order"),
+            });
         }
         endpoint::State::Suspended => "suspended",
         endpoint::State::Paused => "paused",
     };
     Some(format!("{name} is {is}: nothing else is sent until `lumo-bridge endpoint resume {name}`"))
+}
+
+fn resume(name: &EndpointName) -> String {
+    format!("`lumo-bridge endpoint resume {name}`")
+}
+
+/// Whether a failing endpoint is tried so late because it has asked for that.
+#[must_use]
+pub fn is_long_wait(next: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    next - now > LONGEST_PROBE_WAIT
 }
 
 /// Whether what is in this state goes when an endpoint is resumed without what waits.

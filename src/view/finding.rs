@@ -8,6 +8,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::endpoint::is_long_wait;
 use super::{Account, Endpoint, Reader, Standing};
 use crate::account::Refusal;
 use crate::callback::says_unauthorized;
@@ -317,10 +318,19 @@ fn of_endpoint(endpoint: &Endpoint, now: DateTime<Utc>) -> Vec<Finding> {
             Some(finding(Severity::Broken, "endpoint_suspended", message).hint(hint))
         }
         Some("failing") => {
-            let message = format!("{name} fails{since}{because}; {waits} for it");
-            let hint = format!(
-                "{repair} what waits goes out in order once it answers; `lumo-bridge endpoint test {name}` tries it"
-            );
+            let next = endpoint.hold_until.filter(|next| *next > now);
+            let tried = next.map(|next| format!(", next try at {}", at(next))).unwrap_or_default();
+            let message = format!("{name} fails{since}{because}{tried}; {waits} for it");
+            let hint = if next.is_some_and(|next| is_long_wait(next, now)) {
+                format!(
+                    "it has asked for quiet until then (Retry-After); `lumo-bridge endpoint resume {name}` ends that, and \
+                     `lumo-bridge endpoint test {name}` tries it"
+                )
+            } else {
+                format!(
+                    "{repair} what waits goes out in order once it answers; `lumo-bridge endpoint test {name}` tries it"
+                )
+            };
             Some(finding(Severity::Broken, "endpoint_failing", message).hint(hint))
         }
         Some("paused") => {

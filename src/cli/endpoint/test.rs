@@ -73,7 +73,8 @@ fn print(context: &Context, endpoint: &Endpoint, trial: &Trial, known: Option<&M
         return Ok(printer.document(&test)?);
     }
     let (word, style) = if *is_accepted { ("accepted", GREEN) } else { ("not accepted", RED) };
-    let fields = Fields::new(context.clock().now())
+    let now = context.clock().now();
+    let fields = Fields::new(now)
         .text("endpoint", name)
         .text("origin", origin)
         .text("event", event_id)
@@ -85,7 +86,7 @@ fn print(context: &Context, endpoint: &Endpoint, trial: &Trial, known: Option<&M
         .maybe("answer", trial.answer())
         .maybe("effect", test.is_undone.then_some("rolled back"))
         .maybe("note", left_out.as_deref())
-        .maybe("note", known.and_then(kept_back));
+        .maybe("note", known.and_then(|row| kept_back(row, now)));
     printer.fields(&fields);
     Ok(())
 }

@@ -207,6 +207,11 @@ fn each_state_of_an_endpoint_has_its_sentence() {
         ),
         (endpoint("failing"), "endpoint_failing", "shop fails since 2026-05-04T10:00:01Z; 2 callbacks wait for it"),
         (
+            Endpoint { hold_until: Some(time(9)), ..endpoint("failing") },
+            "endpoint_failing",
+            "shop fails since 2026-05-04T10:00:01Z, next try at 2026-05-04T10:00:09Z; 2 callbacks wait for it",
+        ),
+        (
             Endpoint { last_error: Some("answered 410 Gone".to_owned()), ..endpoint("suspended") },
             "endpoint_suspended",
             "shop is suspended since 2026-05-04T10:00:01Z (answered 410 Gone); 2 callbacks wait for it",
@@ -237,6 +242,21 @@ fn each_state_of_an_endpoint_has_its_sentence() {
     assert_eq!(of_endpoints(&[endpoint("active")], time(5)), []);
     let past = Endpoint { hold_until: Some(time(4)), ..endpoint("active") };
     assert_eq!(of_endpoints(&[past], time(5)), [], "a hold that is over holds nothing");
+}
+
+#[test]
+fn a_failing_endpoint_that_has_asked_for_quiet_is_not_said_to_be_tried_soon() {
+    let hint = |seconds| {
+        let next = time(5) + TimeDelta::seconds(seconds);
+        let failing = Endpoint { hold_until: Some(next), ..endpoint("failing") };
+        of_endpoints(&[failing], time(5)).remove(0).hint.unwrap()
+    };
+    assert!(hint(60).starts_with("repair the receiver, what waits goes out in order once it answers"), "{}", hint(60));
+    assert_eq!(
+        hint(600),
+        "it has asked for quiet until then (Retry-After); `lumo-bridge endpoint resume shop` ends that, and `lumo-bridge \
+         endpoint test shop` tries it"
+    );
 }
 
 #[test]
