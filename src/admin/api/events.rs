@@ -20,7 +20,7 @@ use crate::model::pattern::Patterns;
 use crate::setting::Since;
 use crate::store::Ending;
 use crate::store::query::{DeliveryFilter, DeliveryRow, EventFilter};
-use crate::store::replay::ReplayFilter;
+use crate::store::replay::{ReplayFilter, Types};
 use crate::view::{Delivery, Event};
 
 /// More deliveries than this of one event are not shown.
@@ -71,7 +71,7 @@ struct Which {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Again {
-    /// To this endpoint, whether or not its `events` name them.
+    /// To this endpoint: those of the types that its `events` name.
     #[schemars(with = "String")]
     endpoint: EndpointName,
     /// These.
@@ -88,6 +88,9 @@ struct Again {
     /// Those of the user with this id in your own system.
     #[schemars(with = "Option<String>")]
     external_id: Option<ExternalId>,
+    /// Those of all other types, too. Refused for a statement, which would take them for what it is written for.
+    #[serde(default)]
+    any_type: bool,
     /// Say how many it would be, and queue none.
     #[serde(default)]
     dry_run: bool,
@@ -100,6 +103,8 @@ struct Replay {
     queued: u64,
     /// Left out, as the event is on its way to the endpoint.
     unfinished: u64,
+    /// Left out, as `events` of the endpoint do not name the event's type.
+    unwanted: u64,
     is_dry_run: bool,
     /// False if the daemon was told to stop before the last event.
     is_complete: bool,
@@ -165,7 +170,15 @@ fn wanted_by(admin: &Admin, event: &event::Model, deliveries: &[DeliveryRow]) ->
 }
 
 async fn again(admin: Admin, by: Actor, again: Again) -> Result<Replay, Problem> {
-    admin.endpoint(&again.endpoint)?;
+    let endpoint = admin.endpoint(&again.endpoint)?;
+    let types = match again.any_type {
+        false => Types::Wanted(endpoint.patterns().clone()),
+        true if endpoint.sink().is_some() => {
+            let hint = "leave `any_type` out";
+            return Err(Problem::bad_request(replay::only_named_types(&again.endpoint)).with_hint(hint));
+        }
+        true => Types::Any,
+    };
     let now = admin.clock.now();
     let kinds = match again.types.as_slice() {
         [] => None,
@@ -191,13 +204,14 @@ async fn again(admin: Admin, by: Actor, again: Again) -> Result<Replay, Problem>
     if let Some(id) = admin.store.unknown_events(&filter.ids).await?.first() {
         return Err(Problem::absent("event", id).with_hint("/api/events lists the newest; nothing was queued"));
     }
-    let replay = admin.store.begin_replay(filter, again.endpoint.clone(), by).await?;
+    let replay = admin.store.begin_replay(filter, again.endpoint.clone(), types, by).await?;
     let ending = if again.dry_run { Ending::RollBack } else { Ending::Commit };
     let (replayed, is_complete) = replay::to_the_end(&admin.store, replay, ending, &admin.clock, &admin.stop).await?;
     Ok(Replay {
         endpoint: again.endpoint.to_string(),
         queued: replayed.queued,
         unfinished: replayed.unfinished,
+        unwanted: replayed.unwanted,
         is_dry_run: again.dry_run,
         is_complete,
     })

@@ -41,7 +41,8 @@ function sendAgain({ id: name, type, wanted_by }) {
   const to = make("select", { id: "to", "aria-label": "Endpoint to send it to", "data-keep": name }, wanted_by.map((one) => make("option", {}, one)));
   const send = doing("Send again", `Send ${name} again`, async () => {
     const endpoint = document.getElementById("to").value;
-    const { queued } = await act("events/replay", { endpoint, ids: [name] });
+    const { queued, unwanted } = await act("events/replay", { endpoint, ids: [name] });
+    if (unwanted) return `nothing is queued: ${endpoint} does not want ${type} any more`;
     return queued ? `queued for ${endpoint}` : `it is on its way to ${endpoint} already`;
   });
   return make("p", { class: "buttons" }, send, make("span", {}, "to"), to);

@@ -3,8 +3,16 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::model::id::EndpointName;
 use crate::store::replay::{Replay, Replayed};
 use crate::store::{Ending, Error, Store};
+
+/// Why the statement of an endpoint is not run with events of any type. A receiver that is called by HTTP reads the type;
+/// a statement is written for the types that it gets, and books what it gets.
+#[must_use]
+pub fn only_named_types(endpoint: &EndpointName) -> String {
+    format!("{endpoint} is a statement, which is run only with events of the types that its `events` name")
+}
 
 /// Queues batch after batch until the last event, or until `stop`. Returns whether it reached the last one. With a
 /// rollback, events are only counted. If the future is dropped, it ends between two batches.
@@ -27,6 +35,7 @@ pub async fn to_the_end(
         let Some(batch) = batch else { return Ok((sum, true)) };
         sum.queued += batch.queued;
         sum.unfinished += batch.unfinished;
+        sum.unwanted += batch.unwanted;
     }
     Ok((sum, false))
 }

@@ -8,7 +8,7 @@ use rand::RngExt;
 use super::world::World;
 use crate::model::actor::Actor;
 use crate::model::id::{DeliveryId, EndpointName, EventId};
-use crate::store::replay::ReplayFilter;
+use crate::store::replay::{ReplayFilter, Types};
 
 impl World {
     pub(super) async fn command(&mut self) {
@@ -50,7 +50,7 @@ impl World {
             8 => {
                 let ids = self.some_events(&name).await.into_iter().map(|id| id.event).collect();
                 let filter = ReplayFilter { ids, ..ReplayFilter::default() };
-                let mut replay = self.store.begin_replay(filter, name, Actor::API).await.unwrap();
+                let mut replay = self.store.begin_replay(filter, name, Types::Any, Actor::API).await.unwrap();
                 while self.store.replay(&mut replay, now).await.unwrap().is_some() {}
             }
             9 => {

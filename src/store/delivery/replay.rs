@@ -1,5 +1,8 @@
 //! Replays stored events: sends them to one endpoint again, with their ids and in their order.
 //!
+//! A replay sends only the types that the endpoint's `events` name, unless any type is asked for: an endpoint, a statement
+//! above all, may take for money whatever it gets.
+//!
 //! A replayed event has a row like one that failed, with its whole retry schedule. A replay works in batches, each a
 //! transaction of its own, so that others wait for a few hundred rows at most. A replay that is repeated after an
 //! interruption leaves out events that are still unfinished. Events are locked before they get a row, because retention
@@ -17,6 +20,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Qu
 use super::Delivery;
 use super::target::{BATCH, Events, LockedEndpoint, targets};
 use crate::model::actor::Actor;
+use crate::model::event::EventType;
 use crate::model::id::{EndpointName, EventId, ExternalId};
 use crate::model::pattern::Patterns;
 use crate::store::db::statement::padded;
@@ -50,11 +54,31 @@ impl ReplayFilter {
     }
 }
 
+/// Which of the selected events are sent.
+#[derive(Clone, Debug)]
+pub enum Types {
+    /// Those of the types that the endpoint's `events` name. The others are left out and counted.
+    Wanted(Patterns),
+    /// All of them.
+    Any,
+}
+
+impl Types {
+    /// Whether events of the type with this name are sent. The endpoint wants none that this program does not know.
+    fn include(&self, kind: &str) -> bool {
+        match self {
+            Self::Wanted(patterns) => kind.parse::<EventType>().is_ok_and(|kind| patterns.wants(kind)),
+            Self::Any => true,
+        }
+    }
+}
+
 /// A running replay.
 #[derive(Debug)]
 pub struct Replay {
     filter: ReplayFilter,
     endpoint: EndpointName,
+    types: Types,
     by: Actor,
     /// The last event that was read.
     after: i64,
@@ -68,6 +92,17 @@ pub struct Replayed {
     pub queued: u64,
     /// Left out, because the event's delivery to the endpoint is unfinished.
     pub unfinished: u64,
+    /// Left out, because the endpoint's `events` do not name the event's type.
+    pub unwanted: u64,
+}
+
+/// The next events of a replay.
+struct Candidates {
+    /// Those that are sent.
+    events: Vec<EventId>,
+    unwanted: u64,
+    /// The number of the last one, sent or not.
+    last: i64,
 }
 
 impl Store {
@@ -85,13 +120,18 @@ impl Store {
         Ok(ids.iter().filter(|id| !known.contains(*id)).cloned().collect())
     }
 
-    /// Begins a replay to an endpoint, which need not want the events. An endpoint that was never registered receives
-    /// nothing.
+    /// Begins a replay to an endpoint. An endpoint that was never registered receives nothing.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn begin_replay(&self, filter: ReplayFilter, endpoint: EndpointName, by: Actor) -> Result<Replay, Error> {
-        Ok(Replay { filter, endpoint, by, after: 0, through: self.last_number(stream::ALL).await? })
+    pub async fn begin_replay(
+        &self,
+        filter: ReplayFilter,
+        endpoint: EndpointName,
+        types: Types,
+        by: Actor,
+    ) -> Result<Replay, Error> {
+        Ok(Replay { filter, endpoint, types, by, after: 0, through: self.last_number(stream::ALL).await? })
     }
 
     /// Queues the next few hundred events; none when there are no more.
@@ -99,13 +139,16 @@ impl Store {
     /// # Errors
     /// If the database fails; nothing of the batch is queued then.
     pub async fn replay(&self, replay: &mut Replay, now: DateTime<Utc>) -> Result<Option<Replayed>, Error> {
-        let Some((events, last)) = self.candidates(replay).await? else { return Ok(None) };
-        let (endpoint, events, by) = (&replay.endpoint, &events, &replay.by);
-        let replayed =
-            self.tx("event.replay", |tx| async move { tx.delivery().replay(endpoint, events, by, now).await });
-        let replayed = replayed.await?;
+        let Some(Candidates { events, unwanted, last }) = self.candidates(replay).await? else { return Ok(None) };
+        let (endpoint, by) = (&replay.endpoint, &replay.by);
+        let replayed = if events.is_empty() {
+            Replayed::default()
+        } else {
+            let events = &events;
+            self.tx("event.replay", |tx| async move { tx.delivery().replay(endpoint, events, by, now).await }).await?
+        };
         replay.after = last;
-        Ok(Some(replayed))
+        Ok(Some(Replayed { unwanted, ..replayed }))
     }
 
     /// Returns what [`Store::replay`] would do next, without storing anything.
@@ -113,27 +156,27 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn rehearse(&self, replay: &mut Replay) -> Result<Option<Replayed>, Error> {
-        let Some((events, last)) = self.candidates(replay).await? else { return Ok(None) };
+        let Some(Candidates { events, unwanted, last }) = self.candidates(replay).await? else { return Ok(None) };
         let endpoint = self.endpoint(&replay.endpoint).await?;
         let position = self.position(&replay.endpoint).await?;
         replay.after = last;
         let Some((endpoint, position)) = endpoint.zip(position) else {
             // It would be registered first, so it has no unfinished deliveries.
-            return Ok(Some(Replayed { queued: count(events.len()), unfinished: 0 }));
+            return Ok(Some(Replayed { queued: count(events.len()), unfinished: 0, unwanted }));
         };
         let place = LockedEndpoint { endpoint, position: position.position, revision: position.revision };
         let targets = targets(self.read(), Events::Read, &place, &events).await?;
         let under_way = targets.iter().filter(|target| target.is_under_way()).count();
-        Ok(Some(Replayed { queued: count(targets.len() - under_way), unfinished: count(under_way) }))
+        Ok(Some(Replayed { queued: count(targets.len() - under_way), unfinished: count(under_way), unwanted }))
     }
 
-    /// The next events, and the number of the last of them.
-    async fn candidates(&self, replay: &Replay) -> Result<Option<(Vec<EventId>, i64)>, Error> {
+    /// The next few hundred events that the filter selects; none after the last one.
+    async fn candidates(&self, replay: &Replay) -> Result<Option<Candidates>, Error> {
         let ReplayFilter { ids, kinds, external_id, since, until } = &replay.filter;
         let names = |kinds: &Patterns| kinds.wanted().map(|kind| kind.as_str()).collect::<Vec<_>>();
-        let rows: Vec<(EventId, i64)> = event::Entity::find()
+        let rows: Vec<(EventId, i64, String)> = event::Entity::find()
             .select_only()
-            .columns([event::Column::Id, event::Column::Seq])
+            .columns([event::Column::Id, event::Column::Seq, event::Column::Kind])
             .filter(event::Column::Seq.gt(replay.after))
             .filter(event::Column::Seq.lte(replay.through))
             .apply_if((!ids.is_empty()).then_some(ids), |query, ids| {
@@ -148,8 +191,10 @@ impl Store {
             .into_tuple()
             .all(self.read())
             .await?;
-        let last = rows.last().map(|(_, seq)| *seq);
-        Ok(last.map(|last| (rows.into_iter().map(|(id, _)| id).collect(), last)))
+        let Some(last) = rows.last().map(|(_, seq, _)| *seq) else { return Ok(None) };
+        let (sent, left_out): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(.., kind)| replay.types.include(kind));
+        let events = sent.into_iter().map(|(id, ..)| id).collect();
+        Ok(Some(Candidates { events, unwanted: count(left_out.len()), last }))
     }
 }
 
@@ -172,7 +217,7 @@ impl Delivery<'_> {
         let rows = queued.iter().map(|target| target.anew(&place, Reason::Replay, now)).collect();
         self.replace_rows(endpoint, &seqs, rows).await?;
         self.tx.record(by, Deed::to_deliveries(Action::Replay, &ids, endpoint), now).await?;
-        Ok(Replayed { queued: count(queued.len()), unfinished: count(under_way.len()) })
+        Ok(Replayed { queued: count(queued.len()), unfinished: count(under_way.len()), unwanted: 0 })
     }
 }
 

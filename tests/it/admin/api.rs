@@ -14,6 +14,7 @@ on_each_database!(
     events_are_found_by_their_deliveries_and_times,
     what_is_done_by_command_is_done_over_http,
     a_sink_is_listed_and_tried_without_an_effect,
+    a_replay_sends_what_the_endpoint_wants_unless_it_is_asked_for_more,
 );
 
 /// Every item of a list, in pages of this many.
@@ -262,5 +263,37 @@ async fn a_sink_is_listed_and_tried_without_an_effect(database: Database) {
     let tried = client.post("/api/endpoints/wrong/test", &json!({})).await;
     assert_eq!((tried.status, &tried.body["is_accepted"]), (200, &json!(false)), "{tried:?}");
     assert!(tried.body["error"].as_str().unwrap().contains("ledgre"), "{tried:?}");
+    bridge.stop().await;
+}
+
+async fn a_replay_sends_what_the_endpoint_wants_unless_it_is_asked_for_more(database: Database) {
+    let mut stage = Stage::new(database, World::live(seed())).await;
+    stage.announce_history();
+    stage.add_endpoint("shop", "/shop", &["wallet.*"]);
+    let sink = json!({ "sql": "INSERT INTO ledger (event_id) VALUES (:event_id)", "timeout": "2s" });
+    stage.settings.set("callbacks.endpoints.ledger", json!({ "sink": sink, "events": ["wallet.blocked"] }));
+    stage.world.add_wallet("bob");
+    stage.world.add_deposit_for("bob", "1").unwrap();
+    let (bridge, client) = daemon(&mut stage).await;
+    stage.until_imported().await;
+    stage.until_delivered().await;
+    let events = stage.database.count("lumo_events", "1 = 1").await;
+    let replay = async |endpoint: &str, any_type: bool| {
+        let asked = json!({ "endpoint": endpoint, "since": "1d", "dry_run": true, "any_type": any_type });
+        client.post("/api/events/replay", &asked).await
+    };
+    let counts = |answer: &super::client::Answer| {
+        ["queued", "unwanted"].map(|count| answer.body[count].as_i64().unwrap_or_else(|| panic!("{answer:?}")))
+    };
+    let [wanted, unwanted] = counts(&replay("shop", false).await);
+    assert!(wanted >= 1 && unwanted >= 1 && wanted + unwanted == events, "{wanted} and {unwanted} of {events}");
+    assert_eq!(counts(&replay("shop", true).await), [events, 0]);
+    assert_eq!(counts(&replay("ledger", false).await), [0, events]);
+    let refused = replay("ledger", true).await;
+    let words = "ledger is a statement, which is run only with events of the types that its `events` name";
+    assert_eq!((refused.status, &refused.body["error"]["message"]), (400, &json!(words)), "{refused:?}");
+    let deposit = stage.database.value("SELECT MIN(id) FROM lumo_events WHERE object_kind = 'deposit'").await;
+    let named = client.post("/api/events/replay", &json!({ "endpoint": "shop", "ids": [deposit] })).await;
+    assert_eq!((named.status, counts(&named)), (200, [0, 1]), "{named:?}");
     bridge.stop().await;
 }

@@ -16,7 +16,8 @@ async fn done(stage: &Stage, arguments: &[&str]) -> Finished {
 
 /// Queues all wallets for an endpoint once more, and gives that up.
 async fn give_up(stage: &Stage, endpoint: &str) {
-    done(stage, &["event", "replay", "--since", "1d", "--type", "wallet.*", "--endpoint", endpoint]).await;
+    done(stage, &["event", "replay", "--since", "1d", "--type", "wallet.*", "--endpoint", endpoint, "--any-type"])
+        .await;
     let sql = format!("SELECT event_id FROM lumo_deliveries WHERE endpoint = '{endpoint}' AND reason = 'replay'");
     let events = stage.database.rows(&sql).await.into_iter().flatten().flatten();
     let ids: Vec<String> = events.map(|event| format!("{event}@{endpoint}")).collect();

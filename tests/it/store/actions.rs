@@ -9,7 +9,7 @@ use lumo_bridge::model::actor::Actor;
 use lumo_bridge::retention::Retention;
 use lumo_bridge::setting::Span;
 use lumo_bridge::store::Store;
-use lumo_bridge::store::replay::ReplayFilter;
+use lumo_bridge::store::replay::{ReplayFilter, Types};
 use lumo_bridge_entity::endpoint::State;
 use tokio_util::sync::CancellationToken;
 
@@ -85,9 +85,11 @@ async fn each_delivery_that_a_command_changes_has_a_row(database: Database) {
 
     let filter = ReplayFilter { ids: vec![ids[1].event.clone()], ..ReplayFilter::default() };
     for seconds in [5, 6] {
-        let mut replay = store.begin_replay(filter.clone(), endpoint("shop"), Actor::DASHBOARD).await.unwrap();
+        let mut replay =
+            store.begin_replay(filter.clone(), endpoint("shop"), Types::Any, Actor::DASHBOARD).await.unwrap();
         assert!(store.rehearse(&mut replay).await.unwrap().is_some());
-        let mut replay = store.begin_replay(filter.clone(), endpoint("shop"), Actor::DASHBOARD).await.unwrap();
+        let mut replay =
+            store.begin_replay(filter.clone(), endpoint("shop"), Types::Any, Actor::DASHBOARD).await.unwrap();
         while store.replay(&mut replay, at(seconds)).await.unwrap().is_some() {}
     }
     let about: Vec<_> = store.actions_on(&ids[1].event, 9).await.unwrap();

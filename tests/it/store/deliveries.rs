@@ -10,7 +10,7 @@ use lumo_bridge::model::id::DeliveryId;
 use lumo_bridge::model::subscriber::Order;
 use lumo_bridge::store::Store;
 use lumo_bridge::store::query::{DeliveryFilter, DeliveryRow};
-use lumo_bridge::store::replay::ReplayFilter;
+use lumo_bridge::store::replay::{ReplayFilter, Types};
 use lumo_bridge::store::skip::Skipped;
 use lumo_bridge_entity::endpoint;
 
@@ -41,7 +41,7 @@ fn created(user: &str, object: &str, seconds: i64) -> Draft {
 }
 
 async fn replay(store: &Store, filter: ReplayFilter, name: &str, seconds: i64) {
-    let mut replay = store.begin_replay(filter, endpoint(name), Actor::API).await.unwrap();
+    let mut replay = store.begin_replay(filter, endpoint(name), Types::Any, Actor::API).await.unwrap();
     while store.replay(&mut replay, at(seconds)).await.unwrap().is_some() {}
 }
 

@@ -4,7 +4,7 @@ use lumo_bridge::model::actor::Actor;
 use lumo_bridge::model::id::EventId;
 use lumo_bridge::model::subscriber::Order;
 use lumo_bridge::store::Store;
-use lumo_bridge::store::replay::ReplayFilter;
+use lumo_bridge::store::replay::{ReplayFilter, Types};
 use lumo_bridge_entity::exception::State;
 
 use super::fixture::{HOLD, at, endpoint, migrated, publish_in, shop, subscriber};
@@ -144,7 +144,7 @@ async fn a_probe_takes_the_oldest_row_tried_or_untried(database: Database) {
     assert_eq!(probe(false).await, None, "the second has a time, but it is that of its hold");
 
     let filter = ReplayFilter { ids: vec![draft_id(&store, 3).await], ..ReplayFilter::default() };
-    let mut replay = store.begin_replay(filter, endpoint("shop"), Actor::API).await.unwrap();
+    let mut replay = store.begin_replay(filter, endpoint("shop"), Types::Any, Actor::API).await.unwrap();
     while store.replay(&mut replay, at(2)).await.unwrap().is_some() {}
     leader.refresh(at(2)).await;
     assert_eq!((probe(true).await, probe(false).await), (Some(1), Some(3)));

@@ -8,7 +8,7 @@ use lumo_bridge::model::delivery::State;
 use lumo_bridge::model::subscriber::Order;
 use lumo_bridge::store::Store;
 use lumo_bridge::store::delivery::{GroupCommit, Written};
-use lumo_bridge::store::replay::{ReplayFilter, Replayed};
+use lumo_bridge::store::replay::{ReplayFilter, Replayed, Types};
 use lumo_bridge::store::skip::Skipped;
 use sea_orm::DbBackend;
 use tokio_util::task::TaskTracker;
@@ -157,14 +157,15 @@ async fn a_group_commit_and_a_replay(database: Database, is_first: bool) {
     let (leader, operator) = (store.clone(), another(&database).await);
     let write = async move { leader.commit_group(&commit, at(3)).await.unwrap() };
     let replay = async move {
-        let mut replay = operator.begin_replay(ReplayFilter::default(), endpoint("shop"), Actor::API).await.unwrap();
+        let mut replay =
+            operator.begin_replay(ReplayFilter::default(), endpoint("shop"), Types::Any, Actor::API).await.unwrap();
         operator.replay(&mut replay, at(3)).await.unwrap().unwrap()
     };
     let (written, replayed) = Box::pin(meet(&database, TURNSTILE, write, replay, is_first)).await;
     assert!(matches!(written, Written::Committed(_)), "{written:?}");
     // What has arrived is sent once more; what is on its way is not.
     let again = if is_first { 2 } else { 0 };
-    assert_eq!(replayed, Replayed { queued: again, unfinished: 2 - again });
+    assert_eq!(replayed, Replayed { queued: again, unfinished: 2 - again, unwanted: 0 });
     let mut leader = Leader::after(&store, "shop", Some(PROCESS), at(4)).await;
     assert_eq!(u64::try_from(leader.deliver(at(5)).await.len()).unwrap(), again);
     assert_eq!(states(&store).await, ["delivered"; 2]);

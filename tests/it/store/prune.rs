@@ -11,7 +11,7 @@ use lumo_bridge::model::subscriber::Order;
 use lumo_bridge::retention::Retention;
 use lumo_bridge::setting::Span;
 use lumo_bridge::store::Store;
-use lumo_bridge::store::replay::{ReplayFilter, Replayed};
+use lumo_bridge::store::replay::{ReplayFilter, Replayed, Types};
 use lumo_bridge::store::retention::{Cutoffs, Pruned};
 use tokio_util::sync::CancellationToken;
 
@@ -276,7 +276,8 @@ async fn an_event_that_is_replayed_is_not_pruned(database: Database) {
         let drafts: Vec<_> = (0..40).map(|number| news(&format!("{round}-{number}"), 1)).collect();
         publish(&store, &drafts, at(1)).await;
         let replays = async {
-            let mut replay = store.begin_replay(ReplayFilter::default(), endpoint("shop"), Actor::API).await.unwrap();
+            let mut replay =
+                store.begin_replay(ReplayFilter::default(), endpoint("shop"), Types::Any, Actor::API).await.unwrap();
             let mut sum = Replayed::default();
             while let Some(batch) = store.replay(&mut replay, at(2)).await.unwrap() {
                 sum.queued += batch.queued;

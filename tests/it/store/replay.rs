@@ -6,7 +6,7 @@ use lumo_bridge::model::event::EventType;
 use lumo_bridge::model::pattern::Patterns;
 use lumo_bridge::model::subscriber::{Order, Subscriber};
 use lumo_bridge::store::Store;
-use lumo_bridge::store::replay::{ReplayFilter, Replayed};
+use lumo_bridge::store::replay::{ReplayFilter, Replayed, Types};
 use lumo_bridge_entity::exception::Reason;
 
 use super::fixture::{at, draft, endpoint, migrated, publish, shop, subscriber};
@@ -21,22 +21,28 @@ on_each_database!(
     a_replay_wants_an_acknowledgement_of_its_own,
     a_rehearsal_stores_nothing,
     what_is_published_meanwhile_is_no_part_of_a_replay,
+    types_that_the_endpoint_does_not_want_are_left_out_and_counted,
 );
 
-/// Replays to the end; also says how many transactions that took.
+/// Replays events of any type to the end; also says in how many batches.
 async fn replay(store: &Store, filter: ReplayFilter, name: &str, seconds: i64) -> (Replayed, usize) {
-    let mut replay = store.begin_replay(filter, endpoint(name), Actor::API).await.unwrap();
+    replay_of(Types::Any, store, filter, name, seconds).await
+}
+
+async fn replay_of(types: Types, store: &Store, filter: ReplayFilter, name: &str, seconds: i64) -> (Replayed, usize) {
+    let mut replay = store.begin_replay(filter, endpoint(name), types, Actor::API).await.unwrap();
     let (mut sum, mut batches) = (Replayed::default(), 0);
     while let Some(batch) = store.replay(&mut replay, at(seconds)).await.unwrap() {
         sum.queued += batch.queued;
         sum.unfinished += batch.unfinished;
+        sum.unwanted += batch.unwanted;
         batches += 1;
     }
     (sum, batches)
 }
 
 fn counts(queued: u64, unfinished: u64) -> Replayed {
-    Replayed { queued, unfinished }
+    Replayed { queued, unfinished, unwanted: 0 }
 }
 
 /// Wants none of what the tests publish.
@@ -180,7 +186,7 @@ async fn a_rehearsal_stores_nothing(database: Database) {
     Leader::of(&store, "shop", at(1)).await.pass(1, at(1), |_| Came::Delivered).await;
     let before = store.position(&endpoint("shop")).await.unwrap();
     let filter = ReplayFilter { since: Some(at(0)), ..ReplayFilter::default() };
-    let mut replay = store.begin_replay(filter, endpoint("shop"), Actor::API).await.unwrap();
+    let mut replay = store.begin_replay(filter, endpoint("shop"), Types::Any, Actor::API).await.unwrap();
     assert_eq!(store.rehearse(&mut replay).await.unwrap(), Some(counts(1, 1)));
     assert_eq!(store.rehearse(&mut replay).await.unwrap(), None);
     assert_eq!(database.count("lumo_exceptions", "1 = 1").await, 0);
@@ -191,10 +197,50 @@ async fn what_is_published_meanwhile_is_no_part_of_a_replay(database: Database) 
     let store = migrated(&database, &[archive()]).await;
     let drafts: Vec<_> = (0..301).map(|number| draft("user:a", &number.to_string())).collect();
     publish(&store, &drafts, at(0)).await;
-    let mut replay = store.begin_replay(ReplayFilter::default(), endpoint("archive"), Actor::API).await.unwrap();
+    let mut replay =
+        store.begin_replay(ReplayFilter::default(), endpoint("archive"), Types::Any, Actor::API).await.unwrap();
     assert_eq!(store.replay(&mut replay, at(1)).await.unwrap(), Some(counts(300, 0)));
     publish(&store, &[draft("user:a", "later")], at(2)).await;
     assert_eq!(store.replay(&mut replay, at(3)).await.unwrap(), Some(counts(1, 0)));
     assert_eq!(store.replay(&mut replay, at(3)).await.unwrap(), None);
     assert_eq!(database.count("lumo_exceptions", "state = 'waiting'").await, 301);
+}
+
+async fn types_that_the_endpoint_does_not_want_are_left_out_and_counted(database: Database) {
+    let ledger = subscriber("ledger", &["deposit.settled"], Order::User);
+    let store = migrated(&database, std::slice::from_ref(&ledger)).await;
+    let event = |object: usize, kind: EventType| Draft { kind, ..draft("user:a", &format!("{kind} {object}")) };
+    let settled = [event(0, EventType::DepositSettled), event(1, EventType::DepositSettled)];
+    // More than one batch of them, before and between what is wanted.
+    let mut drafts: Vec<_> = (0..301).map(|object| event(object, EventType::DepositCreated)).collect();
+    drafts.push(settled[0].clone());
+    drafts.extend((0..40).map(|object| event(object, EventType::DepositStatusChanged)));
+    drafts.push(settled[1].clone());
+    publish(&store, &drafts, at(0)).await;
+    let mut leader = Leader::of(&store, "ledger", at(1)).await;
+    assert_eq!(leader.deliver(at(1)).await.len(), 2);
+
+    let wanted = || Types::Wanted(ledger.patterns.clone());
+    let of_deposits = || ReplayFilter { kinds: Patterns::parse(["deposit.*"]).ok(), ..ReplayFilter::default() };
+    let expected = Replayed { queued: 2, unfinished: 0, unwanted: 341 };
+    let mut rehearsal = store.begin_replay(of_deposits(), endpoint("ledger"), wanted(), Actor::API).await.unwrap();
+    let mut counted = Replayed::default();
+    while let Some(batch) = store.rehearse(&mut rehearsal).await.unwrap() {
+        counted.queued += batch.queued;
+        counted.unwanted += batch.unwanted;
+    }
+    assert_eq!(counted, expected, "a rehearsal counts the same");
+    assert_eq!(database.count("lumo_exceptions", "1 = 1").await, 0);
+
+    assert_eq!(replay_of(wanted(), &store, of_deposits(), "ledger", 2).await, (expected, 2));
+    let sent: Vec<_> = leader.deliver(at(3)).await;
+    assert_eq!(sent, [settled[0].id.clone(), settled[1].id.clone()]);
+    let named = ReplayFilter { ids: vec![drafts[0].id.clone()], ..ReplayFilter::default() };
+    let none = Replayed { queued: 0, unfinished: 0, unwanted: 1 };
+    assert_eq!(replay_of(wanted(), &store, named.clone(), "ledger", 4).await.0, none);
+    assert_eq!(leader.deliver(at(5)).await, []);
+    let replays = "SELECT COUNT(*) FROM lumo_operator_actions WHERE action = 'replay'";
+    assert_eq!(database.number(replays).await, 2, "what is left out is no action");
+    assert_eq!(replay(&store, named, "ledger", 6).await.0, counts(1, 0), "who asks for any type gets it");
+    assert_eq!(leader.deliver(at(7)).await, [drafts[0].id.clone()]);
 }

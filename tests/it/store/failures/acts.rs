@@ -15,7 +15,7 @@ use lumo_bridge::model::record::Wallet;
 use lumo_bridge::model::sink::{Sink, Statement};
 use lumo_bridge::model::subscriber::{Order, Subscriber};
 use lumo_bridge::store::delivery::{EndpointNote, GroupCommit, LongestWaits, StateTransition};
-use lumo_bridge::store::replay::ReplayFilter;
+use lumo_bridge::store::replay::{ReplayFilter, Types};
 use lumo_bridge::store::retention::Cutoffs;
 use lumo_bridge::store::{Advance, Error, Fence, HeldRemovals, Noting, Remembered, Run, Store, SweepState};
 use lumo_bridge_entity::endpoint::State as Health;
@@ -139,7 +139,7 @@ pub(super) fn acts() -> [(&'static str, Act); 52] {
         };
         "retention.ranges" => |store, things| store.forget_ranges(2);
         "event.replay" => |store, things| async {
-            let mut replay = store.begin_replay(ReplayFilter::default(), endpoint("late"), Actor::API).await?;
+            let mut replay = store.begin_replay(ReplayFilter::default(), endpoint("late"), Types::Any, Actor::API).await?;
             store.replay(&mut replay, at(52)).await
         };
         "endpoint.state" => |store, things| async {
