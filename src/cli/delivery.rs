@@ -54,7 +54,7 @@ pub(super) enum Command {
     /// Make deliveries due that failed, died or were given up, with the whole schedule before them
     #[command(after_help = "Example: lumo-bridge delivery retry --state dead --endpoint shop --since 2d --dry-run")]
     Retry(retry::Args),
-    /// Give deliveries up that are not finished yet; what waits behind them goes on
+    /// Give deliveries up that are not delivered, dead ones too; what waits behind them goes on
     #[command(
         after_help = "Example: lumo-bridge delivery skip evt_ibk3j2m7zq4cy5e6w7r2t3u4v5@shop --reason 'booked by hand'"
     )]

@@ -39,8 +39,9 @@ impl Done {
         let (result, message, is_as_wanted) = match skipped {
             Skipped::Skipped { is_certain: true } => ("skipped", "skipped", true),
             Skipped::Skipped { is_certain: false } => ("skipped", "noted; it may be on its way already", true),
+            Skipped::PutAway => ("skipped", "skipped; it was dead", true),
             Skipped::Unknown => ("unknown", UNKNOWN, false),
-            Skipped::Unchanged(state) => (state.as_str(), not_skipped(state), state.is_final()),
+            Skipped::Unchanged(state) => (state.as_str(), not_skipped(state), is_not_sent(state)),
         };
         Self { id: id.to_string(), result, message: message.to_owned(), is_as_wanted }
     }
@@ -72,17 +73,21 @@ const fn not_retried(state: State) -> &'static str {
     }
 }
 
+/// Whether the receiver does not get it, which is what a skip is for.
+const fn is_not_sent(state: State) -> bool {
+    matches!(state, State::Skipped | State::Filtered | State::Superseded)
+}
+
 const fn not_skipped(state: State) -> &'static str {
     match state {
         State::Delivered => "delivered already; nothing was changed",
-        State::Dead => "dead already, and not attempted again by itself; nothing was changed",
         State::Skipped => "skipped already; nothing was changed",
         State::Filtered => "left out already by `when` of its endpoint; nothing was changed",
         State::Superseded => "a newer balance took its place already; nothing was changed",
         State::Sending => "its request is under way; nothing was changed, skip it when that is over",
         State::Held => "its request was under way when its endpoint was removed; nothing was changed",
         // These are skipped.
-        State::Pending | State::Retrying | State::AwaitingAck => "nothing was changed",
+        State::Pending | State::Retrying | State::AwaitingAck | State::Dead => "nothing was changed",
     }
 }
 
@@ -118,7 +123,7 @@ mod tests {
                 "delivered already; nothing was changed, `lumo-bridge event replay` sends it once more",
                 "delivered already; nothing was changed",
             ),
-            (State::Dead, UNCHANGED, "dead already, and not attempted again by itself; nothing was changed"),
+            (State::Dead, UNCHANGED, UNCHANGED),
             (State::Skipped, UNCHANGED, "skipped already; nothing was changed"),
             (
                 State::Filtered,
@@ -138,12 +143,16 @@ mod tests {
             assert_eq!((retried.result, &*retried.message), (state.as_str(), of_retry));
             assert_eq!((skipped.result, &*skipped.message), (state.as_str(), of_skip));
             assert_eq!(retried.is_as_wanted, !state.is_final(), "{state:?}");
-            assert_eq!(skipped.is_as_wanted, state.is_final(), "{state:?}");
+            let is_not_sent = [State::Skipped, State::Filtered, State::Superseded].contains(&state);
+            assert_eq!(skipped.is_as_wanted, is_not_sent, "{state:?}");
             let document = serde_json::to_value(&retried).unwrap();
             assert_eq!((&document["result"], &document["message"]), (&state.as_str().into(), &of_retry.into()));
         }
         let noted = Done::skipped(&id, Skipped::Skipped { is_certain: false });
         assert_eq!((noted.result, &*noted.message), ("skipped", "noted; it may be on its way already"));
+        let put_away = Done::skipped(&id, Skipped::PutAway);
+        assert_eq!((put_away.result, &*put_away.message), ("skipped", "skipped; it was dead"));
+        assert!(noted.is_as_wanted && put_away.is_as_wanted);
         for unknown in [Done::retried(&id, Retried::Unknown), Done::skipped(&id, Skipped::Unknown)] {
             assert_eq!((&*unknown.message, unknown.is_as_wanted), ("no such delivery", false));
         }

@@ -34,7 +34,7 @@ pub(super) fn routes() -> Vec<Route> {
         ),
         Route::act_on(
             "/api/deliveries/{id}/skip",
-            "Give a delivery up that is not finished yet; what waits behind it goes on",
+            "Give a delivery up that is not delivered, a dead one too; what waits behind it goes on",
             skip,
         ),
     ]

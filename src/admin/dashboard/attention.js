@@ -8,7 +8,7 @@ const LOOKED_AT = 50;
 
 /** What to do on this page. The API's own hints name commands. */
 const HINTS = {
-  dead_deliveries: "Repair what refuses them, then press “Retry all”: they are sent again under the same ids.",
+  dead_deliveries: "Repair what refuses them, then press “Retry all”: they are sent again under the same ids. What you have settled by hand you can give up on its page.",
   endpoint_failing: "Repair the receiver. It is tried at least once a minute, and what waits goes out in order once it answers; “Test” tries it at once.",
   endpoint_suspended: "Repair the receiver, press “Test”, then “Resume”: what waits goes out in order.",
   endpoint_paused: "“Resume” sends what waits, in order.",

@@ -5,7 +5,7 @@ import { helpWith, why } from "./lists.js";
 import { about, age, ago, cell, copy, doing, facts, id, json, link, make, moment, reasonFor, section, state, table, text } from "./page.js";
 
 const isFinished = (one) => ["delivered", "dead", "skipped", "filtered", "superseded"].includes(one.state);
-const canBeGivenUp = (one) => ["pending", "retrying", "held", "awaiting_ack"].includes(one.state);
+const canBeGivenUp = (one) => ["pending", "retrying", "held", "awaiting_ack", "dead"].includes(one.state);
 const isDue = (one) => !isFinished(one) && (one.state === "sending" || (one.next_attempt_at && age(one.next_attempt_at) > -2));
 
 export async function event({ id: name }, status) {
@@ -53,7 +53,9 @@ const done = (one) => [ago(one.at), `${one.action} ${one.object.split("@").pop()
 function giveUp(one, what) {
   const told = [
     [`1 callback to ${one.endpoint} is given up: `, what, ` (${one.type}).`],
-    `It is not sent to ${one.endpoint} any more. Other endpoints still get theirs, and callbacks that wait behind it go on.`,
+    one.state === "dead"
+      ? "It is dead, so it is not sent by itself. Given up, it needs no hand any more: it counts as skipped."
+      : `It is not sent to ${one.endpoint} any more. Other endpoints still get theirs, and callbacks that wait behind it go on.`,
     "The event stays here. To undo this, press “Try now” on this page.",
   ];
   return doing("Give up…", `Give up…: ${one.type} to ${one.endpoint}`, async () => {

@@ -8,7 +8,7 @@ import { about, ago, cell, cut, doing, id, json, link, make, sentence, state, ta
 const canBeTried = (one) => ["retrying", "dead", "skipped"].includes(one.state);
 
 /** Why a delivery is in its state. The commands that help are left out: there are buttons for them. */
-export const why = (one) => sentence(one.why.replace(/(;|, then) `lumo-bridge (delivery retry|endpoint resume) [^`]+`( begins anew)?$/, ""), null);
+export const why = (one) => sentence(one.why.replace(/(;|, then) `lumo-bridge (delivery retry|endpoint resume) [^`]+`( begins anew, `delivery skip` puts it away)?$/, ""), null);
 
 export const eventTable = (name, all, none = "Nothing has happened yet.") =>
   table(name, ["What", "Type", "When", "Event"], all.map(eventRow), none, "compact");

@@ -70,7 +70,8 @@ fn a_list_of_deliveries_says_which_and_why() {
             "DELIVERY                             TYPE             STATE  TRIES   AGE  WHY",
             "evt_ibk3j2m7zq4cy5e6w7r2t3u4v5@shop  deposit.settled  dead       3  10 s",
             "    given up after 3 attempts (answered 422 Unprocessable Entity); `lumo-bridge",
-            "    delivery retry evt_ibk3j2m7zq4cy5e6w7r2t3u4v5@shop` begins anew",
+            "    delivery retry evt_ibk3j2m7zq4cy5e6w7r2t3u4v5@shop` begins anew, `delivery",
+            "    skip` puts it away",
         ]
     );
     assert!(!is_cut);

@@ -23,6 +23,8 @@ use crate::store::{Deed, Error, Store};
 pub enum Skipped {
     /// It is skipped. If that is not certain, a request for it may be in flight already.
     Skipped { is_certain: bool },
+    /// It was dead, and is skipped now. No request for it was in flight.
+    PutAway,
     /// There is no such delivery.
     Unknown,
     /// It was in this state, in which there is nothing to skip; nothing was changed.
@@ -108,6 +110,7 @@ impl Delivery<'_> {
             let act = act(&target);
             let skipped = match act {
                 SkipAct::Nothing => Skipped::Unchanged(state),
+                SkipAct::End | SkipAct::Note if state == State::Dead => Skipped::PutAway,
                 SkipAct::End | SkipAct::Note => Skipped::Skipped { is_certain: false },
             };
             done.push((target.event.clone(), skipped));
@@ -121,13 +124,14 @@ impl Delivery<'_> {
         let rows = noted.iter().map(|target| target.skipped(&place, reason, now)).collect();
         let seqs: Vec<i64> = noted.iter().map(|target| target.seq).collect();
         self.replace_rows(endpoint, &seqs, rows).await?;
-        let skipped = done.iter().filter(|(_, skipped)| matches!(skipped, Skipped::Skipped { .. }));
+        let is_skipped = |skipped: &Skipped| matches!(skipped, Skipped::Skipped { .. } | Skipped::PutAway);
+        let skipped = done.iter().filter(|(_, skipped)| is_skipped(skipped));
         let deeds = Deed::to_deliveries(Action::Skip, skipped.map(|(event, _)| event), endpoint);
         self.tx.record(by, deeds.into_iter().map(|deed| deed.because(reason)).collect(), now).await?;
         Ok((place.revision, done))
     }
 
-    /// Ends rows. They keep their lanes; the leader releases the rows behind them.
+    /// Ends rows, or puts dead ones away. They keep their lanes; the leader releases the rows behind them.
     pub(super) async fn end_rows(
         &self,
         place: &LockedEndpoint,
@@ -156,7 +160,7 @@ impl Delivery<'_> {
 
 fn act(target: &Target) -> SkipAct {
     match (target.recorded.row, target.recorded.range) {
-        (Some(Row::Waiting | Row::Retrying | Row::AwaitingAck), _) => SkipAct::End,
+        (Some(Row::Waiting | Row::Retrying | Row::AwaitingAck | Row::Dead), _) => SkipAct::End,
         (None, Some(subscription::State::Wanted)) if !target.recorded.is_passed => SkipAct::Note,
         _ => SkipAct::Nothing,
     }

@@ -28,7 +28,8 @@ pub fn why(row: &DeliveryRow, now: DateTime<Utc>) -> String {
         State::Dead => {
             let attempts = counted(row.attempts);
             let error = row.last_error.as_deref().map(|error| format!(" ({error})")).unwrap_or_default();
-            format!("given up after {attempts}{error}; `lumo-bridge delivery retry {}` begins anew", row.id)
+            let retry = format!("`lumo-bridge delivery retry {}` begins anew", row.id);
+            format!("given up after {attempts}{error}; {retry}, `delivery skip` puts it away")
         }
         State::Skipped => match row.last_error.as_deref() {
             Some(reason) => format!("given up by the operator: {reason}"),
@@ -285,7 +286,8 @@ mod tests {
             ),
             (
                 row(State::Dead),
-                "given up after 3 attempts (answered 500); `lumo-bridge delivery retry evt_a@shop` begins anew",
+                "given up after 3 attempts (answered 500); `lumo-bridge delivery retry evt_a@shop` begins anew, `delivery skip` \
+                 puts it away",
             ),
             (
                 DeliveryRow { last_error: Some("booked by hand".to_owned()), ..row(State::Skipped) },

@@ -218,8 +218,11 @@ async fn what_is_done_by_command_is_done_over_http(database: Database) {
     assert_eq!((counted.status, &counted.body), (200, &expected), "{counted:?}");
     let given_up = client.read("/api/deliveries?state=skipped").await;
     assert_eq!(given_up["data"][0]["why"], "given up by the operator: by hand");
-    let done = client.post(&format!("/api/deliveries/{}/retry", waiting[1]["id"].as_str().unwrap()), &nothing).await;
-    assert_eq!((done.status, &done.body["error"]["code"]), (409, &json!("conflict")), "{done:?}");
+    for (act, body) in [("retry", &nothing), ("skip", &json!({ "reason": "by hand" }))] {
+        let delivered = waiting[1]["id"].as_str().unwrap();
+        let done = client.post(&format!("/api/deliveries/{delivered}/{act}"), body).await;
+        assert_eq!((done.status, &done.body["error"]["code"]), (409, &json!("conflict")), "{act}: {done:?}");
+    }
     eventually!(PATIENCE, "the status tells that nothing waits", {
         let status = client.read("/api/status").await;
         status["endpoints"][0]["waiting"] == 0 && status["endpoints"][0]["state"] == "active"

@@ -120,7 +120,8 @@ async fn a_delivery_that_fails_and_those_behind_it_say_what_they_wait_for(databa
     );
 
     stage.receiver.unscript();
-    let skipped = done(&stage, &["delivery", "skip", first, &of_ann[0], "--reason", "booked by hand"]).await;
+    let skipped = stage.command(&["delivery", "skip", first, &of_ann[0], "--reason", "booked by hand"]).await;
+    assert_eq!(skipped.status.code(), Some(1), "the receiver has one of them: {skipped:?}");
     let delivered = format!("{}  delivered already; nothing was changed", of_ann[0]);
     assert_eq!(lines(&skipped), [format!("{first}  skipped"), delivered]);
     assert_eq!(why(&stage, first).await, "given up by the operator: booked by hand");
@@ -260,18 +261,23 @@ async fn what_is_dead_says_how_it_is_tried_again_and_what_became_of_that() {
     let attempts = stage.database.value("SELECT attempts FROM lumo_exceptions WHERE state = 'dead'").await;
     let id = deliveries(&stage, "ann").await.remove(0);
     let words = format!(
-        "given up after {attempts} attempts (answered 500 Internal Server Error); `lumo-bridge delivery retry {id}` begins anew"
+        "given up after {attempts} attempts (answered 500 Internal Server Error); `lumo-bridge delivery retry {id}` begins anew, \
+         `delivery skip` puts it away"
     );
     assert_eq!(why(&stage, &id).await, words);
-    let skipped = done(&stage, &["delivery", "skip", &id, "--reason", "known"]).await;
-    let words = "dead already, and not attempted again by itself; nothing was changed";
-    assert_eq!(lines(&skipped), [format!("{id}  {words}")]);
     let listed = done(&stage, &["endpoint", "list"]).await;
     assert_eq!(listed.stderr.trim(), "1 callback is dead: shop did not take them");
 
     let counted = done(&stage, &["delivery", "retry", "--state", "dead", "--dry-run"]).await;
     assert_eq!(counted.stderr.trim(), "deliveries that would be due: 1");
-    let retried = done(&stage, &["delivery", "retry", "--state", "dead"]).await;
+    let skipped = done(&stage, &["delivery", "skip", &id, "--reason", "booked by hand"]).await;
+    assert_eq!(lines(&skipped), [format!("{id}  skipped; it was dead")]);
+    assert_eq!(why(&stage, &id).await, "given up by the operator: booked by hand");
+    let listed = done(&stage, &["endpoint", "list"]).await;
+    assert_eq!(listed.stderr.trim(), "", "nothing speaks of it any more");
+    let status = stage.command(&["status"]).await;
+    assert!(status.stdout.contains("\nENDPOINT ") && !status.stdout.contains(" dead"), "{status:?}");
+    let retried = done(&stage, &["delivery", "retry", "--state", "skipped"]).await;
     assert_eq!(retried.stderr.trim(), "deliveries that are due: 1; they go out while the daemon runs");
     assert_eq!(why(&stage, &id).await, NOBODY);
     let none = done(&stage, &["delivery", "retry", "--state", "dead"]).await;

@@ -15,6 +15,7 @@ on_each_database!(
     what_waits_or_failed_is_given_up_and_what_is_behind_it_goes_on,
     what_is_not_reached_yet_is_given_up_ahead,
     what_is_finished_or_under_way_is_left_alone,
+    what_is_dead_is_put_away,
     a_leader_that_does_not_look_is_not_waited_for_long,
     everything_that_waits_for_an_endpoint_is_given_up,
     ranges_are_cut_where_the_endpoint_is,
@@ -65,13 +66,13 @@ async fn what_is_finished_or_under_way_is_left_alone(database: Database) {
     leader
         .pass(9, at(1), |next| match next.event.seq {
             1 => Came::Delivered,
-            2 => Came::Dead,
+            2 => Came::Superseded,
             3 => Came::Sending(at(900)),
             _ => Came::Filtered,
         })
         .await;
     let before = deliveries(&store).await;
-    let states = [State::Delivered, State::Dead, State::Sending, State::Filtered];
+    let states = [State::Delivered, State::Superseded, State::Sending, State::Filtered];
     for (row, state) in before.iter().zip(states) {
         assert_eq!(skip(&store, &database, &row.id, 2).await, Skipped::Unchanged(state));
     }
@@ -79,6 +80,33 @@ async fn what_is_finished_or_under_way_is_left_alone(database: Database) {
     let strange = DeliveryId { event: draft("x", "x").id, endpoint: endpoint("shop") };
     assert_eq!(skip(&store, &database, &strange, 3).await, Skipped::Unknown);
     assert_eq!(skip(&store, &database, &DeliveryId { endpoint: endpoint("x"), ..strange }, 3).await, Skipped::Unknown);
+}
+
+async fn what_is_dead_is_put_away(database: Database) {
+    let store = migrated(&database, &shop()).await;
+    publish_in(&store, &["a", "b"], at(0)).await;
+    let mut leader = Leader::of(&store, "shop", at(1)).await;
+    leader.deliver_as(Came::Dead, at(1)).await;
+    let rows = deliveries(&store).await;
+    assert_eq!(database.count("lumo_deliveries", "state = 'dead'").await, 2);
+    // A leader is there that does not look; nothing of it can be on its way all the same.
+    let ids = std::slice::from_ref(&rows[0].id);
+    let skipped = store.skip_deliveries(ids, "booked by hand", &Actor::API, at(2)).await.unwrap();
+    assert_eq!(skipped, [Skipped::PutAway]);
+    let row = delivery(&store, &rows[0].id).await;
+    assert_eq!((row.state, row.last_error.as_deref()), (State::Skipped, Some("booked by hand")));
+    assert_eq!(row.attempts, 1, "what was tried is not forgotten");
+    assert_eq!(delivery(&store, &rows[1].id).await.state, State::Dead);
+    let dead = store.undelivered().await.unwrap().into_iter().filter(|count| count.state == State::Dead);
+    assert_eq!(dead.map(|count| count.deliveries).sum::<i64>(), 1);
+    let skips = "SELECT COUNT(*) FROM lumo_operator_actions WHERE action = 'skip' AND reason = 'booked by hand'";
+    assert_eq!(database.number(skips).await, 1);
+    assert_eq!(leader.deliver(at(3)).await, [], "neither is sent");
+    let again = store.skip_deliveries(ids, "again", &Actor::API, at(4)).await.unwrap();
+    assert_eq!(again, [Skipped::Unchanged(State::Skipped)]);
+    assert_eq!(database.number(skips).await, 1);
+    store.retry_deliveries(ids, &Actor::API, at(5)).await.unwrap();
+    assert_eq!(leader.deliver(at(6)).await, [rows[0].id.event.clone()], "it can be brought back");
 }
 
 async fn a_leader_that_does_not_look_is_not_waited_for_long(database: Database) {
