@@ -26,7 +26,7 @@ mod skip_all;
 mod target;
 
 pub use ack::Acknowledged;
-pub use backfill::{Backfilled, reached};
+pub use backfill::{Backfilled, history_types, reached};
 pub use commit::{
     Amend, Attempted, Committed, EndpointNote, Fate, GroupCommit, Item, KnownRow, StateTransition, Written,
 };

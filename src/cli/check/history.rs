@@ -3,12 +3,14 @@
 use lumo_bridge_entity::endpoint::Model;
 
 use super::finding::{Finding, Report};
+use crate::callback::Endpoint;
 use crate::callback::config::Backfill;
 use crate::chain::Chain;
 use crate::config::Config;
 use crate::model::draft::rfc3339;
+use crate::model::event::EventType;
 use crate::store::Store;
-use crate::store::delivery::reached;
+use crate::store::delivery::{history_types, reached};
 
 pub(super) async fn check(report: &mut Report<'_>, store: &Store, config: &Config) {
     let rows = match store.endpoints().await {
@@ -16,20 +18,32 @@ pub(super) async fn check(report: &mut Report<'_>, store: &Store, config: &Confi
         Err(error) => return report.add(Finding::fail("history", Chain(&error))),
     };
     for (name, endpoint) in &config.callbacks.endpoints {
-        if let Some(backfill) = endpoint.backfill {
-            report.add(judge(name, backfill, rows.iter().find(|row| row.name.as_str() == name)));
+        // What is wrong with an endpoint is said elsewhere.
+        if let Some(backfill) = endpoint.backfill
+            && let Ok(subscriber) = Endpoint::read_subscriber(name, endpoint, &config.callbacks.defaults)
+        {
+            let wanted: Vec<EventType> = history_types().filter(|kind| subscriber.wants(*kind)).collect();
+            report.add(judge(name, backfill, &wanted, rows.iter().find(|row| row.name.as_str() == name)));
         }
     }
 }
 
-fn judge(name: &str, backfill: Backfill, row: Option<&Model>) -> Finding {
+/// `wanted` are the types of a history that the endpoint wants.
+fn judge(name: &str, backfill: Backfill, wanted: &[EventType], row: Option<&Model>) -> Finding {
     let subject = format!("history {name}");
+    let listed = |types: Vec<EventType>| types.into_iter().map(EventType::as_str).collect::<Vec<_>>().join(", ");
+    if wanted.is_empty() {
+        let all = listed(history_types().collect());
+        let message = format_args!("nothing of it is sent, as `events` name none of the types that history has: {all}");
+        return Finding::warn(subject, message).hint("take `backfill` out");
+    }
     let Some(row) = row else {
         let extent = match backfill {
             Backfill::All => "all of it".to_owned(),
             Backfill::Since(since) => format!("what was created since {}", rfc3339(since)),
         };
-        return Finding::ok(subject, format_args!("{extent} is sent when the daemon runs"));
+        let types = listed(wanted.to_vec());
+        return Finding::ok(subject, format_args!("{extent} is sent when the daemon runs, as {types}"));
     };
     if row.backfill_since != Some(backfill.since()) {
         return Finding::warn(subject, "`backfill` has no effect, as the endpoint is known already").hint(format!(
@@ -62,7 +76,11 @@ mod tests {
         let begun = Some(r#"{"seq":1}"#.to_owned());
         let place = Some(r#"{"seq":1,"deposits":["2026-02-01T00:00:00Z","d"]}"#.to_owned());
         for (row, level, words) in [
-            (None, Level::Ok, "what was created since 2026-01-01T00:00:00Z is sent when the daemon runs"),
+            (
+                None,
+                Level::Ok,
+                "what was created since 2026-01-01T00:00:00Z is sent when the daemon runs, as deposit.created",
+            ),
             (Some(row(None)), Level::Warn, "`backfill` has no effect, as the endpoint is known already"),
             (
                 Some(row(Some(since + chrono::TimeDelta::days(1)))),
@@ -82,9 +100,15 @@ mod tests {
                 "queued to its end at 2026-01-01T00:00:00Z",
             ),
         ] {
-            let finding = judge("crm", asked, row.as_ref());
+            let finding = judge("crm", asked, &[EventType::DepositCreated], row.as_ref());
             assert_eq!((finding.level(), finding.message()), (level, words));
+            let nothing = judge("crm", asked, &[], row.as_ref());
+            let words = "nothing of it is sent, as `events` name none of the types that history has: wallet.created, \
+                         wallet.replaced, deposit.created, wallet.blocked";
+            assert_eq!((nothing.level(), nothing.message()), (Level::Warn, words), "{row:?}");
         }
-        assert_eq!(judge("crm", Backfill::All, None).message(), "all of it is sent when the daemon runs");
+        let wanted = [EventType::WalletCreated, EventType::WalletBlocked];
+        let words = "all of it is sent when the daemon runs, as wallet.created, wallet.blocked";
+        assert_eq!(judge("crm", Backfill::All, &wanted, None).message(), words);
     }
 }

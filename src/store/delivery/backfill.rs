@@ -34,6 +34,8 @@ use crate::store::mirror::insert_rows;
 use crate::store::{Error, Store};
 use source::Source;
 
+pub use source::history_types;
+
 /// Rows in one transaction.
 const BATCH: u64 = 300;
 /// The next rows are queued when at most this many of the last ones are unfinished.

@@ -79,7 +79,7 @@ impl Source<'_> {
             return Ok(None);
         }
         let through = last.min(place.seq.saturating_add(WINDOW));
-        let wanted = history().filter(|kind| self.subscriber.wants(*kind)).map(EventType::as_str);
+        let wanted = history_types().filter(|kind| self.subscriber.wants(*kind)).map(EventType::as_str);
         let events: Vec<Event> = events()
             .filter(event::Column::Seq.gt(place.seq))
             .filter(event::Column::Seq.lte(through))
@@ -300,7 +300,7 @@ impl Row {
 }
 
 /// The event types of a history: those that announce objects, and blocks of wallets.
-fn history() -> impl Iterator<Item = EventType> {
+pub fn history_types() -> impl Iterator<Item = EventType> {
     announcing().chain([EventType::WalletBlocked])
 }
 
