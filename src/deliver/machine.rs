@@ -87,7 +87,7 @@ impl Settings {
         LongestWaits {
             retry: most(self.policy.longest_wait()),
             hold: self.max_hold.min(LONGEST),
-            ack: most(self.ack_within.unwrap_or_default()),
+            ack: self.ack_within.map(most),
         }
     }
 }

@@ -31,7 +31,7 @@ pub use commit::{
     Amend, Attempted, Committed, EndpointNote, Fate, GroupCommit, Item, KnownRow, StateTransition, Written,
 };
 pub use due::{Due, DueRow};
-pub use future::LongestWaits;
+pub use future::{Corrected, LongestWaits};
 pub use refresh::Refreshed;
 pub use sink::{Failure, SinkRun};
 

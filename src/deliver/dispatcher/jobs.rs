@@ -9,7 +9,7 @@ use crate::deliver::machine::{Action, Candidate, Input, Read};
 use crate::model::id::EndpointName;
 use crate::model::subscriber::Order;
 use crate::outage::Retried;
-use crate::store::delivery::Refreshed;
+use crate::store::delivery::{Corrected, Refreshed};
 use crate::store::log::Slice;
 use crate::store::{Error, Store};
 
@@ -76,8 +76,8 @@ pub(in crate::deliver) async fn run(
         Action::Refresh { epoch, cursor, longest } => {
             let refreshed = store.refresh(name, epoch, cursor, longest, now).await;
             let refreshed = log.said("endpoint not looked at", refreshed);
-            if let Some(Some(Refreshed { corrected: rows @ 1.., .. })) = &refreshed {
-                tracing::warn!(endpoint = %name, rows, "due times in the future are corrected: a clock is wrong, or was");
+            if let Some(Some(Refreshed { corrected, .. })) = &refreshed {
+                tell(name, *corrected);
             }
             Input::Refreshed(refreshed)
         }
@@ -86,6 +86,18 @@ pub(in crate::deliver) async fn run(
             Input::Acknowledged(log.said("acknowledgements not looked for", rows))
         }
         Action::Send(_) | Action::RunSink { .. } | Action::Notify(_) | Action::Stop => Input::Tick,
+    }
+}
+
+/// Logs which times were corrected, and why.
+fn tell(endpoint: &EndpointName, Corrected { too_long, unasked }: Corrected) {
+    if unasked > 0 {
+        let why = "`ack` is not configured any more, so the answer is enough for what waited for the receiver's row";
+        tracing::info!(%endpoint, rows = unasked, "{why}");
+    }
+    if too_long > 0 {
+        let why = "waits longer than the settings allow are cut short: the settings have changed, or a clock is wrong, or was";
+        tracing::warn!(%endpoint, rows = too_long, "{why}");
     }
 }
 

@@ -13,7 +13,7 @@ use crate::deliver::fixture;
 use crate::model::id::EventId;
 use crate::model::retry::Outcome;
 use crate::model::retry::Verdict;
-use crate::store::delivery::{Committed, DueRow, Fate, Item, KnownRow, Refreshed, Written};
+use crate::store::delivery::{Committed, Corrected, DueRow, Fate, Item, KnownRow, Refreshed, Written};
 use crate::store::log::{LogEvent, Slice};
 
 struct Bench {
@@ -98,7 +98,7 @@ impl Bench {
             touched: vec![],
             wanted: vec![],
             last_seq: 0,
-            corrected: 0,
+            corrected: Corrected::default(),
             operated: None,
         };
         bench.step(Input::Refreshed(Some(Some(refreshed))));

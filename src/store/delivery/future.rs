@@ -1,4 +1,5 @@
-//! Corrects times that lie further ahead than any wait can last: the clock that they come from was wrong.
+//! Corrects times that lie further ahead than any wait can last: the clock that they come from was wrong, or the endpoint's
+//! settings allow less than they did.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::endpoint;
@@ -20,18 +21,27 @@ pub struct LongestWaits {
     pub retry: TimeDelta,
     /// For which a row that failed holds its lane.
     pub hold: TimeDelta,
-    /// For an acknowledgement.
-    pub ack: TimeDelta,
+    /// For an acknowledgement; none if the answer is enough.
+    pub ack: Option<TimeDelta>,
+}
+
+/// How many rows were corrected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Corrected {
+    /// Those that would have waited for longer than the longest wait.
+    pub too_long: u64,
+    /// Those that wait for an acknowledgement, of an endpoint whose answer is enough now.
+    pub unasked: u64,
 }
 
 impl Delivery<'_> {
-    /// Makes due, or shortens to the longest wait, what lies further ahead. Returns the number of rows.
+    /// Makes due, or shortens to the longest wait, what lies further ahead.
     pub(super) async fn correct_future(
         &self,
         endpoint: &EndpointName,
         longest: &LongestWaits,
         now: DateTime<Utc>,
-    ) -> Result<u64, Error> {
+    ) -> Result<Corrected, Error> {
         use exception::Column::{AckBy, HoldUntil, Lane, NextAttemptAt};
         const UNFINISHED: [State; 4] = [State::Waiting, State::Retrying, State::Sending, State::AwaitingAck];
         let set = async |column: exception::Column, states: &[State], value: TimeDelta, most: TimeDelta| {
@@ -43,9 +53,12 @@ impl Delivery<'_> {
                 .exec(self.tx.session());
             Ok::<u64, Error>(set.await?.rows_affected)
         };
-        let mut corrected = set(HoldUntil, &UNFINISHED, longest.hold, longest.hold).await?;
-        corrected += set(AckBy, &[State::AwaitingAck], longest.ack, longest.ack).await?;
-        corrected += set(NextAttemptAt, &[State::Retrying, State::Sending], TimeDelta::zero(), longest.retry).await?;
+        let mut too_long = set(HoldUntil, &UNFINISHED, longest.hold, longest.hold).await?;
+        let ack = longest.ack.unwrap_or_default();
+        let acks = set(AckBy, &[State::AwaitingAck], ack, ack).await?;
+        let unasked = if longest.ack.is_none() { acks } else { 0 };
+        too_long += acks - unasked;
+        too_long += set(NextAttemptAt, &[State::Retrying, State::Sending], TimeDelta::zero(), longest.retry).await?;
         // What waits in a lane depends on the row before it, whose hold is right now.
         let waiting = exception::Entity::find()
             .select_only()
@@ -56,14 +69,14 @@ impl Delivery<'_> {
             .filter(NextAttemptAt.gt(now + longest.hold));
         let waiting: Vec<i64> = waiting.into_tuple().all(self.tx.session()).await?;
         self.place(endpoint, &waiting, now).await?;
-        corrected += waiting.len() as u64;
-        corrected += set(NextAttemptAt, &[State::Waiting], TimeDelta::zero(), longest.hold).await?;
+        too_long += waiting.len() as u64;
+        too_long += set(NextAttemptAt, &[State::Waiting], TimeDelta::zero(), longest.hold).await?;
         endpoint::Entity::update_many()
             .col_expr(endpoint::Column::HoldUntil, Expr::value(None::<DateTime<Utc>>))
             .filter(endpoint::Column::Name.eq(endpoint.clone()))
             .filter(endpoint::Column::HoldUntil.gt(now + longest.retry.max(LONGEST_PROBE)))
             .exec(self.tx.session())
             .await?;
-        Ok(corrected)
+        Ok(Corrected { too_long, unasked })
     }
 }

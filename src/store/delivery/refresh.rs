@@ -7,7 +7,7 @@ use lumo_bridge_entity::{endpoint, position};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
-use super::{Delivery, LongestWaits};
+use super::{Corrected, Delivery, LongestWaits};
 use crate::model::id::EndpointName;
 use crate::store::db::statement::Sql;
 use crate::store::{Error, Store};
@@ -27,7 +27,7 @@ pub struct Refreshed {
     /// The last event of the log.
     pub last_seq: i64,
     /// Rows whose times were corrected.
-    pub corrected: u64,
+    pub corrected: Corrected,
     /// The latest pause or resume by an operator, if commands have changed anything, and it is among the latest actions.
     pub operated: Option<Box<operator_action::Model>>,
 }
@@ -52,7 +52,7 @@ impl Store {
             };
             let corrected = match &longest {
                 Some(longest) => tx.delivery().correct_future(endpoint, longest, now).await?,
-                None => 0,
+                None => Corrected::default(),
             };
             let is_commanded = position.seen != position.revision;
             let (position, touched) = tx.delivery().refresh(endpoint, position, now).await?;

@@ -16,6 +16,7 @@ on_each_database!(
     a_restart_goes_on_waiting_and_sends_nothing_twice,
     what_was_acknowledged_before_its_answer_came_is_not_sent_again_after_a_kill,
     where_no_row_is_asked_for_any_more_the_answer_is_enough,
+    the_log_says_that_no_row_is_asked_for_any_more_and_suspects_no_clock,
 );
 
 fn by_row(within: &str) -> Value {
@@ -157,4 +158,22 @@ async fn where_no_row_is_asked_for_any_more_the_answer_is_enough(database: Datab
     stage.database.until_at_least(2, PATIENCE, DELIVERED).await;
     delivering.stop().await;
     assert_eq!(stage.receiver.count(), 2);
+}
+
+async fn the_log_says_that_no_row_is_asked_for_any_more_and_suspects_no_clock(database: Database) {
+    let mut stage = Stage::new(database, World::live(seed())).await;
+    stage.announce_history();
+    stage.settings.set("callbacks.endpoints.shop.ack", by_row("10m"));
+    stage.world.add_wallet("ann");
+    let bridge = stage.daemon();
+    stage.database.until_at_least(1, PATIENCE, ANSWERED).await;
+    bridge.stop().await;
+    stage.settings.set("callbacks.endpoints.shop.ack", Value::Null);
+    let mut bridge = stage.daemon();
+    bridge.until_logged("`ack` is not configured any more, so the answer is enough", PATIENCE).await;
+    stage.database.until_at_least(1, PATIENCE, DELIVERED).await;
+    let log = bridge.log();
+    assert!(!log.contains("clock"), "{log}");
+    bridge.stop().await;
+    assert_eq!(stage.receiver.count(), 1);
 }

@@ -146,7 +146,7 @@ async fn no_wait_that_a_clock_ahead_has_made_is_believed(database: Database) {
     stage.receiver.unscript();
     let mut bridge = stage.daemon();
     stage.until_delivered().await;
-    bridge.until_logged("due times in the future are corrected", Duration::from_secs(5)).await;
+    bridge.until_logged("waits longer than the settings allow are cut short", Duration::from_secs(5)).await;
     bridge.stop().await;
     for user in 0..3 {
         let stream = format!("user:user {user}");

@@ -17,7 +17,7 @@ fn refreshed(commit: &GroupCommit, commands: i64) -> Input {
         touched: vec![],
         wanted: vec![2],
         last_seq: 2,
-        corrected: 0,
+        corrected: Corrected::default(),
         operated: None,
     })))
 }
@@ -114,7 +114,7 @@ fn found(bench: &mut Bench, state: State, operated: Option<Box<operator_action::
         touched: vec![],
         wanted: vec![],
         last_seq: 0,
-        corrected: 0,
+        corrected: Corrected::default(),
         operated,
     };
     let reported = |action| match action {

@@ -30,7 +30,7 @@ use crate::store::rejects::reject;
 
 /// Everything that waits is corrected.
 const AT_ONCE: LongestWaits =
-    LongestWaits { retry: TimeDelta::zero(), hold: TimeDelta::zero(), ack: TimeDelta::zero() };
+    LongestWaits { retry: TimeDelta::zero(), hold: TimeDelta::zero(), ack: Some(TimeDelta::zero()) };
 
 /// What the transactions are about.
 pub(super) struct Things {
