@@ -47,7 +47,7 @@ fn judge(name: &str, backfill: Backfill, wanted: &[EventType], row: Option<&Mode
     };
     if row.backfill_since != Some(backfill.since()) {
         return Finding::warn(subject, "`backfill` has no effect, as the endpoint is known already").hint(format!(
-            "send it stored events with `lumo-bridge event replay --endpoint {name}`; under another name it is a new \
+            "send it stored events with `lumo-bridge event replay --since 14d --endpoint {name}`; under another name it is a new \
              endpoint, and gets history"
         ));
     }
