@@ -142,7 +142,7 @@ enum Command {
     #[command(subcommand)]
     Config(config::Command),
     /// Run the upstream simulator alone
-    #[command(after_help = "Example: lumo-bridge simulate --life 2 --preset stringly")]
+    #[command(after_help = "Example: lumo-bridge simulate --life 2 --preset nested")]
     Simulate(lumo_simulator::cli::Args),
     /// Print a script that completes commands in a shell
     Completions(manual::Completions),

@@ -37,7 +37,8 @@ pub struct Args {
     /// Make this many random changes per second
     #[arg(long, value_name = "PER_SECOND", default_value_t = 0.0)]
     pub life: f64,
-    /// How the server behaves where the API reference is silent
+    /// How the server behaves where the API reference is silent; `stringly` and `hostile` also leave out every `total`, so no
+    /// list is ever proved to be complete, and the `externalId` of deposits
     #[arg(long, value_name = "NAME", default_value = "plain", value_parser = preset_names())]
     pub preset: String,
     /// The largest page

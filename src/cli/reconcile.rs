@@ -12,6 +12,7 @@ use crate::model::draft::rfc3339;
 use crate::model::reconcile::{Counts, Difference, Kind, Rule, Select};
 use crate::setting::Span;
 use crate::store::reconcile::{ReconcileError, TIME_LIMIT, reconcile};
+use crate::sync::scan::walk::Doubt;
 use crate::view::Difference as Shown;
 use crate::view::csv;
 
@@ -92,9 +93,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let (database, rule) = context
         .with_store(async |config, store| {
             let statuses = named(config)?;
-            let Some(through) = store.progress(Listing::Deposits).await?.complete_through else {
-                let error = anyhow::anyhow!("nothing can be judged: the deposits were never read completely");
-                return Err(Failure::work(error).with_hint("`lumo-bridge sync deposits` reads them"));
+            let progress = store.progress(Listing::Deposits).await?;
+            let Some(through) = progress.complete_through else {
+                return Err(unread(progress.last_error.as_deref()));
             };
             Ok((config.database.clone(), Rule { through, statuses }))
         })
@@ -107,6 +108,20 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         context.printer().say(line);
     }
     if counts.differences() > 0 { Err(Failure::said()) } else { Ok(()) }
+}
+
+/// Nothing is known to be complete. `why` is what the last round said; where reading again leads nowhere, no hint says so.
+fn unread(why: Option<&str>) -> Failure {
+    let unread = "nothing can be judged: the deposits were never read completely";
+    let Some(why) = why else {
+        return Failure::work(anyhow::anyhow!(unread)).with_hint("`lumo-bridge sync deposits` reads them");
+    };
+    let hint = if why == Doubt::NoTotal.to_string() {
+        "no reading proves a list without a total; compare by hand what `lumo-bridge deposit list --settled` shows"
+    } else {
+        "`lumo-bridge check` examines the API; once that is mended, `lumo-bridge sync deposits` reads them"
+    };
+    Failure::work(anyhow::anyhow!("{unread}: {why}")).with_hint(hint)
 }
 
 fn failed(error: ReconcileError) -> Failure {

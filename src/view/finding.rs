@@ -17,6 +17,7 @@ use crate::model::{Listing, PerListing};
 use crate::store::{Progress, WriteTrouble};
 use crate::sync;
 use crate::sync::learn::gap::counts_more;
+use crate::sync::scan::walk::Doubt;
 
 pub use overall::summary;
 
@@ -171,7 +172,7 @@ fn of_listing(progress: &Progress, key: &Key<'_>, overdue_after: TimeDelta, now:
     let broken = |code, message| Finding::new(Severity::Broken, code, message).about(listing).blocking();
     if let Some(since) = progress.stalled_since {
         let message = format!("{listing}: not complete since {}{because}", at(since));
-        let hint = "it is read again on schedule; `lumo-bridge check` examines the API";
+        let hint = untold(error).unwrap_or("it is read again on schedule; `lumo-bridge check` examines the API");
         return Some(broken("stalled", message).hint(hint));
     }
     if progress.import_done_at.is_none() {
@@ -189,10 +190,20 @@ fn of_listing(progress: &Progress, key: &Key<'_>, overdue_after: TimeDelta, now:
     }
     let notice = |code, message| Some(Finding::new(Severity::Notice, code, message).about(listing));
     match (error, surplus(progress)) {
-        (Some(error), _) => notice("incomplete", format!("{listing}: the last round was not complete: {error}")),
+        (Some(why), _) => {
+            let hint = untold(error).map(str::to_owned);
+            let finding = notice("incomplete", format!("{listing}: the last round was not complete: {why}"));
+            finding.map(|finding| Finding { hint, ..finding })
+        }
         (None, Some(rows)) => notice("total_too_high", format!("{listing}: {}", counts_more(rows))),
         (None, None) => None,
     }
+}
+
+/// What to do where no round is ever complete, as there is no total: nothing, so that nobody reads again and again.
+fn untold(error: Option<&str>) -> Option<&'static str> {
+    let is_untold = error.is_some_and(|error| error == Doubt::NoTotal.to_string());
+    is_untold.then_some("reading it again proves no more; `lumo-bridge check` says what follows")
 }
 
 /// How many more rows `total` counts than are stored, where nothing is missing: these are never listed.

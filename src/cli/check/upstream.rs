@@ -17,6 +17,7 @@ const KEY: &str = "API key";
 const ACCOUNT: &str = "account";
 const PAGES: &str = "page size";
 const ORDER: &str = "order";
+const TOTAL: &str = "total";
 const CLOCK: &str = "clock";
 
 /// More than this between two clocks makes receivers refuse timestamps before long.
@@ -136,7 +137,7 @@ async fn pages(report: &mut Report<'_>, client: &Client, config: &Config, total:
     if let Some(finding) = rejected(&page.rejects, page.returned) {
         report.add(finding);
     }
-    if let Some(finding) = miscounted(page.total, page.returned) {
+    if let Some(finding) = untold(page.total).or_else(|| miscounted(page.total, page.returned)) {
         report.add(finding);
     }
     let created: Vec<_> = page.items.iter().map(|wallet| wallet.created_at).collect();
@@ -167,6 +168,17 @@ fn rejected(rejects: &[Reject], returned: usize) -> Option<Finding> {
     let hint =
         "they are kept aside and everything else goes on; once they were met, `lumo-bridge sync rejects` lists them";
     Some(Finding::warn("wallets", message).hint(hint))
+}
+
+/// That there is no total. What a list proves, and what follows from its proof, rests on one.
+fn untold(total: Option<u64>) -> Option<Finding> {
+    if total.is_some() {
+        return None;
+    }
+    let message = "the API tells none, so no list is ever proved to be complete, and what leaves a list is not noticed";
+    let hint = "what is listed is stored and told all the same; but after some minutes `/readyz` answers 503, and \
+                `reconcile` judges nothing. Lumo's reference has a `total`: ask Lumo for it";
+    Some(Finding::warn(TOTAL, message).hint(hint))
 }
 
 /// A total that is lower than what is listed beside it. One of 0 is said with the key, for which one wallet was asked for.
@@ -275,6 +287,17 @@ mod tests {
         assert!(miscounted(Some(0), 1).is_none(), "it is said with the key");
         let finding = serde_json::to_value(miscounted(Some(3), 5)).unwrap();
         assert_eq!(finding["message"], "5 came on one page, beside a total of 3: the server does not count them right");
+    }
+
+    #[test]
+    fn a_total_that_is_not_told_is_warned_of() {
+        assert!(untold(Some(0)).is_none() && untold(Some(5)).is_none());
+        let finding = serde_json::to_value(untold(None)).unwrap();
+        assert_eq!((&finding["subject"], &finding["level"]), (&"total".into(), &"warn".into()), "{finding}");
+        let message = finding["message"].as_str().unwrap();
+        for words in ["no list is ever proved", "what leaves a list is not noticed"] {
+            assert!(message.contains(words), "{message}");
+        }
     }
 
     #[test]

@@ -82,6 +82,21 @@ fn each_state_of_a_listing_has_its_sentence() {
 }
 
 #[test]
+fn nobody_is_told_to_read_again_what_no_reading_proves() {
+    let hint = |error: &str, stalled_since| {
+        let progress = Progress { last_error: Some(error.to_owned()), stalled_since, ..done("deposits") };
+        let found = of_listings(&[progress], PerListing::of(|_| TimeDelta::minutes(10)), time(5));
+        found.into_iter().find_map(|finding| finding.hint)
+    };
+    let untold = Some("reading it again proves no more; `lumo-bridge check` says what follows".to_owned());
+    let error = Doubt::NoTotal.to_string();
+    assert_eq!((hint(&error, None), hint(&error, Some(time(3)))), (untold.clone(), untold));
+    assert_eq!(hint("page not read", None), None);
+    let again = "it is read again on schedule; `lumo-bridge check` examines the API".to_owned();
+    assert_eq!(hint("page not read", Some(time(3))), Some(again));
+}
+
+#[test]
 fn a_time_in_the_future_is_named() {
     let tomorrow = time(0) + TimeDelta::days(1);
     let said = |progress: Progress| {

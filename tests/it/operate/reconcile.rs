@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use lumo_bridge::model::reconcile::{Rule, Select};
 use lumo_bridge::store::reconcile::{ReconcileError, reconcile as compare};
-use lumo_simulator::World;
+use lumo_simulator::{Quirks, Total, World};
 use sea_orm::DbBackend;
 use serde_json::{Value, json};
 
 use super::assert_refused;
+use crate::check::{assert_found, found};
 use crate::database::{Database, on_each_database};
 use crate::world::{Finished, Stage, seed};
 
@@ -285,4 +286,22 @@ async fn what_cannot_be_judged_says_why() {
     stage.settings.set("lumo.settled_statuses", json!([]));
     let unnamed = reconciled(&stage, BOOKED, &[]).await;
     assert_refused(&unnamed, 2, &["`lumo.settled_statuses` names none", "deposit statuses"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_no_total_is_told_nobody_is_sent_to_read_again() {
+    let quirks = Quirks { total: Total::Missing, ..Quirks::default() };
+    let mut stage = Stage::with(Database::sqlite().await, World::live(seed()), quirks, Duration::ZERO).await;
+    stage.settings.set("lumo.settled_statuses", json!(["confirmed"]));
+    settled(&stage, "12.5");
+    let read = stage.command(&["sync", "deposits"]).await;
+    assert_eq!(read.status.code(), Some(1), "{read:?}");
+    let unproved = reconciled(&stage, BOOKED, &[]).await;
+    let words = ["never read completely: the server told no total", "`lumo-bridge deposit list --settled`"];
+    assert_refused(&unproved, 1, &words);
+    assert!(!unproved.stderr.contains("sync"), "{unproved:?}");
+    let status = stage.command(&["status"]).await.stdout;
+    assert!(status.contains("hint: reading it again proves no more; `lumo-bridge check`"), "{status}");
+    let checked = found(&stage, &[], 0).await;
+    assert_found(&checked, "total", "warn", "no list is ever proved", "`reconcile` judges nothing");
 }
