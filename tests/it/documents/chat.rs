@@ -59,6 +59,8 @@ async fn each_recipe_of_a_chat_makes_what_the_service_takes() {
         ),
         ("slack", &["delivery.dead", "--set", "object.endpoint=shop"], "/text", ":x: gave up a callback for shop ("),
         ("slack", &["bridge.test"], "/text", ":warning: bridge.test: slack"),
+        ("slack", &["sync.stalled"], "/text", ":warning: sync.stalled: deposits "),
+        ("slack", &["sync.recovered"], "/text", ":white_check_mark: sync.recovered: deposits, "),
         (
             "telegram",
             &["deposit.settled", "--set", "object.amount=7", "object.currency=USDT", "object.external_id=42"],
@@ -66,8 +68,10 @@ async fn each_recipe_of_a_chat_makes_what_the_service_takes() {
             "Settled: 7 USDT from user 42\ndeposit ",
         ),
         ("telegram", &["sync.stalled"], "/text", "sync.stalled: "),
+        ("telegram", &["endpoint.recovered"], "/text", "endpoint.recovered: telegram, "),
         ("mail", &["endpoint.failing"], "/subject", "lumo-bridge: endpoint.failing "),
         ("mail", &["delivery.dead"], "/text", "delivery.dead of delivery "),
+        ("mail", &["sync.recovered"], "/text", "sync.recovered of listing "),
     ] {
         let test = [&["endpoint", "test", endpoint, "--event"][..], words].concat();
         let tested = stage.command(&test).await;
@@ -75,6 +79,8 @@ async fn each_recipe_of_a_chat_makes_what_the_service_takes() {
         let body = stage.receiver.received().last().unwrap().json().unwrap();
         let found = body.pointer(member).and_then(Value::as_str).unwrap_or_default();
         assert!(found.starts_with(text), "{endpoint}: {body:#}");
+        let is_over = found.to_lowercase().contains("this trouble is over") && !found.contains("cannot be reached");
+        assert_eq!(is_over, words[0].ends_with(".recovered"), "{endpoint}: {body:#}");
         match endpoint {
             "telegram" => {
                 assert!(body["chat_id"].is_i64(), "{body:#}");
