@@ -522,7 +522,7 @@ final class Event
         public readonly string $origin,
         /** The version of this contract. */
         public readonly int $schema,
-        /** 1, 2, 3 … within the stream, without holes; 0 in a test. */
+        /** 1, 2, 3 … within the stream; 0 in a test. An endpoint does not get every number: never wait for one. */
         public readonly int $sequence,
         /** Whom it concerns. The events of one stream are numbered and sent in order. */
         public readonly string $stream,

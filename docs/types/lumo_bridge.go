@@ -103,7 +103,7 @@ type Envelope struct {
 	// The version of this contract.
 	Schema int64 `json:"schema"`
 
-	// 1, 2, 3 … within the stream, without holes; 0 in a test.
+	// 1, 2, 3 … within the stream; 0 in a test. An endpoint does not get every number: never wait for one.
 	Sequence int64 `json:"sequence"`
 
 	// Whom it concerns. The events of one stream are numbered and sent in order.

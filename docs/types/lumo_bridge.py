@@ -290,7 +290,7 @@ class Envelope(Model):
     origin: Literal["live", "import", "backfill", "test"]
     #: The version of this contract.
     schema_: Literal[1] = Field(alias="schema")
-    #: 1, 2, 3 … within the stream, without holes; 0 in a test.
+    #: 1, 2, 3 … within the stream; 0 in a test. An endpoint does not get every number: never wait for one.
     sequence: int
     #: Whom it concerns. The events of one stream are numbered and sent in order.
     stream: str

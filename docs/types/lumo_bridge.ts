@@ -174,7 +174,7 @@ export interface Envelope {
   origin: "live" | "import" | "backfill" | "test";
   /** The version of this contract. */
   schema: 1;
-  /** 1, 2, 3 … within the stream, without holes; 0 in a test. */
+  /** 1, 2, 3 … within the stream; 0 in a test. An endpoint does not get every number: never wait for one. */
   sequence: number;
   /** Whom it concerns. The events of one stream are numbered and sent in order. */
   stream: string;

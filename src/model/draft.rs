@@ -192,7 +192,7 @@ pub(super) struct Body<'a> {
     environment: Option<&'a str>,
     /// Whom it concerns. The events of one stream are numbered and sent in order.
     stream: &'a str,
-    /// 1, 2, 3 … within the stream, without holes; 0 in a test.
+    /// 1, 2, 3 … within the stream; 0 in a test. An endpoint does not get every number: never wait for one.
     sequence: i64,
     /// What it is about.
     data: Data<'a>,
