@@ -39,7 +39,7 @@ pub(super) struct Args {
     #[arg(long)]
     full: bool,
     /// Read the whole list, again if need be, until everything that is listed now is certain to be in the tables; give up when
-    /// nothing new has come for two minutes
+    /// nothing new has come for two minutes, or the server tells no total
     #[arg(long, conflicts_with = "dry_run")]
     until_complete: bool,
     /// Read the whole list twice, and mark all rows as missing that are no longer in it, however many they are

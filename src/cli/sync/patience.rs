@@ -1,10 +1,11 @@
 //! How long `--until-complete` reads a list again and again: while something comes of it, and for a while after that.
 //!
-//! A list whose total is wrong, or that a mock makes up, is never complete.
+//! A list without a total, with a wrong one, or that a mock makes up, is never complete.
 
 use std::time::{Duration, Instant};
 
 use crate::model::Listing;
+use crate::sync::scan::walk::Doubt;
 use crate::sync::{Report, Tally};
 
 /// After this time in which nothing new came, it is given up. A total that counts rows too many is known for one after a minute.
@@ -13,12 +14,16 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(120);
 const MIN_READINGS: u32 = 5;
 /// How often it is said what it waits for.
 const SAY_EVERY: Duration = Duration::from_secs(60);
+/// After as many readings in a row without a total it is given up, whatever they bring: none of them can prove anything.
+const MAX_UNTOLD: u32 = 3;
 
 /// The readings of one list.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     /// How many there were since something came of one.
     in_vain: u32,
+    /// How many of the latest were without a total.
+    untold: u32,
     quiet_since: Instant,
     said_at: Instant,
 }
@@ -35,7 +40,7 @@ pub(super) enum Next {
 
 impl Patience {
     pub(super) fn new(now: Instant) -> Self {
-        Self { in_vain: 0, quiet_since: now, said_at: now }
+        Self { in_vain: 0, untold: 0, quiet_since: now, said_at: now }
     }
 
     /// Judges a reading that was not complete.
@@ -48,6 +53,11 @@ impl Patience {
             (self.in_vain, self.quiet_since) = (0, now);
         } else {
             self.in_vain = self.in_vain.saturating_add(1);
+        }
+        let is_untold = doubt.is_some_and(|doubt| doubt == Doubt::NoTotal.to_string());
+        self.untold = if is_untold { self.untold.saturating_add(1) } else { 0 };
+        if self.untold >= MAX_UNTOLD {
+            return Next::GiveUp(format!("{listing}: given up, as no reading proves anything without a total"));
         }
         let quiet = now.saturating_duration_since(self.quiet_since);
         if self.in_vain >= MIN_READINGS && quiet >= GIVE_UP_AFTER {
@@ -71,7 +81,7 @@ mod tests {
 
     const NOTHING: Tally =
         Tally { rows: 5, total: Some(9), requests: 2, appeared: 0, changed: 0, events: 0, rejected: 0, vanished: 0 };
-    const DOUBT: Option<&str> = Some("the server told no total");
+    const DOUBT: Option<&str> = Some("rows arrive faster than pages are read");
 
     #[test]
     fn it_is_said_each_minute_what_it_waits_for_and_given_up_after_two_in_vain() {
@@ -80,7 +90,9 @@ mod tests {
         let mut next = |seconds, tally: &Tally| {
             patience.next(Listing::Deposits, tally, DOUBT, begin + Duration::from_secs(seconds))
         };
-        let waits = "deposits: not complete: the server told no total; it is read again, Ctrl-C ends that".to_owned();
+        let waits =
+            "deposits: not complete: rows arrive faster than pages are read; it is read again, Ctrl-C ends that"
+                .to_owned();
         assert_eq!(next(1, &Tally { appeared: 5, ..NOTHING }), Next::Again);
         assert_eq!(next(59, &NOTHING), Next::Again);
         assert_eq!(next(60, &NOTHING), Next::SayAndAgain(waits.clone()));
@@ -92,5 +104,19 @@ mod tests {
         let given_up =
             "deposits: given up, as 5 readings in 2 minutes brought nothing new and proved nothing".to_owned();
         assert_eq!(next(182, &NOTHING), Next::GiveUp(given_up));
+    }
+
+    #[test]
+    fn without_a_total_it_is_given_up_soon_whatever_comes() {
+        let now = Instant::now();
+        let mut patience = Patience::new(now);
+        let untold = Doubt::NoTotal.to_string();
+        let mut next =
+            |doubt: Option<&str>| patience.next(Listing::Deposits, &Tally { appeared: 5, ..NOTHING }, doubt, now);
+        for doubt in [Some(&*untold), Some(&*untold), DOUBT, Some(&*untold), Some(&*untold)] {
+            assert_eq!(next(doubt), Next::Again, "an answer without one may be chance");
+        }
+        let given_up = "deposits: given up, as no reading proves anything without a total".to_owned();
+        assert_eq!(next(Some(&untold)), Next::GiveUp(given_up));
     }
 }
