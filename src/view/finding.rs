@@ -238,7 +238,7 @@ pub fn of_rejects(listings: &[Standing]) -> Vec<Finding> {
 pub fn of_writing(trouble: &WriteTrouble) -> Finding {
     let WriteTrouble { transaction, lasting, reason, hint } = trouble;
     let message = format!(
-        "Writing to the database has been failing for {} s (`{transaction}`): {reason}; nothing is sent meanwhile",
+        "Writing to the database has been failing for {} s (`{transaction}`): {reason}; nothing is stored or sent meanwhile",
         lasting.as_secs()
     );
     let remedy = hint.unwrap_or("see to the database");

@@ -129,7 +129,7 @@ impl Error {
             Self::Unavailable(error) if sqlite_code(error).is_none() => {
                 Some("check that the database of `database.url` runs and can be reached from here")
             }
-            Self::Unwritable(_) => Some("make room on the database's disk, or repair it; reading goes on"),
+            Self::Unwritable(_) => Some("make room on the database's disk, or repair it"),
             _ => None,
         }
     }

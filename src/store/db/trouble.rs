@@ -1,8 +1,8 @@
 //! Tracks which transactions cannot be committed at present, and logs it: as it begins, once a minute, and its end.
 //!
-//! When a disk is full, a server is read-only, or a lock is never released, reading continues, and writes are tried
-//! again. Until they succeed, the process must not report itself healthy. A server that does not answer at all is noticed
-//! here as well, because every process that runs writes every few seconds.
+//! When a disk is full, a server is read-only, or a lock is never released, writes are tried again. Until they succeed,
+//! the process must not report itself healthy. A server that does not answer at all is noticed here as well, because
+//! every process that runs writes every few seconds.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -367,7 +367,7 @@ fn a_database_that_takes_no_writes_is_said() {
     assert_eq!(
         finding.message,
         "Writing to the database has been failing for 72 s (`sync.page`): nothing can be written to the database: \
-         database or disk is full; nothing is sent meanwhile"
+         database or disk is full; nothing is stored or sent meanwhile"
     );
     assert!(finding.blocks_ready && finding.severity == Severity::Stopped);
     let hint = finding.hint.as_deref();

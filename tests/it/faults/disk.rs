@@ -87,8 +87,11 @@ async fn a_disk_that_is_full_for_a_while_loses_nothing_and_makes_nothing_up() {
     eventually!(PATIENCE, "it says that it is not ready", {
         let answer = client.get("/readyz").await;
         let problem = answer.body["problem"].as_str().unwrap_or_default().to_owned();
-        answer.status == 503 && problem.starts_with("Writing to the database has been failing for")
+        let is_said = problem.starts_with("Writing to the database has been failing for");
+        answer.status == 503 && is_said && problem.ends_with("nothing is stored or sent meanwhile")
     });
+    let healthy = client.get("/readyz").await.body.to_string();
+    assert!(!healthy.contains("reading goes on"), "{healthy}");
     assert!(bridge.log().contains("the database cannot be written to"), "{}", bridge.log());
     let checked = stage.command(&["check"]).await;
     let words = format!("fail database: cannot write: the disk of {} is full", disk.path().display());
