@@ -74,8 +74,34 @@ pub fn start(config: &Config, tracer: Option<Tracer>) -> anyhow::Result<Level> {
     Ok(Level(Arc::new(move |filter| handle.reload(filter))))
 }
 
+/// What is said in any case by whoever uses the database, once and in context: that a server ends its sessions, and that
+/// a connection broke or was slow to come. The driver says it for each connection.
+const DRIVER: &str = "sqlx::postgres::notice=error,sqlx::pool=error,sqlx_core::pool=error";
+
 fn filter(level: &str) -> anyhow::Result<EnvFilter> {
-    // What the migrator says at `info`, and PostgreSQL of it, is said by whoever calls it, once and in context.
-    EnvFilter::try_new(format!("sea_orm_migration=warn,sqlx::postgres::notice=warn,{level}"))
+    // So is what the migrator says at `info`. Whoever names the driver gets what he asks for.
+    let driver = if level.contains("sqlx") { "sqlx::postgres::notice=warn" } else { DRIVER };
+    EnvFilter::try_new(format!("sea_orm_migration=warn,{driver},{level}"))
         .with_context(|| format!("log.level: `{level}` is no filter"))
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn the_driver_is_heard_of_connections_only_where_the_filter_names_it() {
+        for (level, is_heard) in
+            [("info", false), ("debug", false), ("info,sqlx=warn", true), ("warn,sqlx=debug", true)]
+        {
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(filter(level).unwrap()), || {
+                assert_eq!(tracing::enabled!(target: "sqlx::postgres::notice", Level::WARN), is_heard, "{level}");
+                assert_eq!(tracing::enabled!(target: "sqlx::pool::acquire", Level::WARN), is_heard, "{level}");
+                assert!(tracing::enabled!(target: "sqlx_core::pool::inner", Level::ERROR), "{level}");
+                assert!(tracing::enabled!(target: "lumo_bridge::sync", Level::WARN), "{level}");
+            });
+        }
+    }
 }
