@@ -18,6 +18,9 @@ pub enum Error {
     /// The database answers but accepts no writes: it is read-only, or its disk is full or fails. Try again later.
     #[error("{}", if is_read_only(.0) { READ_ONLY } else { "nothing can be written to the database" })]
     Unwritable(#[source] DbErr),
+    /// No transaction could begin on an SQLite file in time: one process writes at a time. Try again later.
+    #[error("the SQLite file was not free to be written within {} s", CONNECT_TIMEOUT.as_secs())]
+    FileBusy,
     /// The transaction collided with another one; [`crate::store::Store::tx`] runs it again.
     #[error("transaction collided with another")]
     Collision(#[source] DbErr),
@@ -98,13 +101,20 @@ const fn no_file(is_relative: bool) -> &'static str {
 const FILE_ACCESS: &str = "let this user read and write both the file of `database.url` and its folder, or give the command as the user \
                            of the daemon";
 
+/// What to do where an SQLite file stays locked.
+const FILE_LOCKED: &str = "another program that has the file open keeps a transaction open, or the disk is very slow: end that \
+                           transaction, or that program";
+
 const READ_ONLY: &str = "database is read-only, for this user or altogether";
 
 impl Error {
     /// Whether the cause is the database and not the statement: the same may succeed later.
     #[must_use]
     pub const fn is_outage(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Unwritable(_) | Self::FileGone { .. } | Self::Conflict { .. })
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::Unwritable(_) | Self::FileBusy | Self::FileGone { .. } | Self::Conflict { .. }
+        )
     }
 
     /// A remedy, if the error message does not name one.
@@ -115,6 +125,9 @@ impl Error {
             Self::FileGone { .. } => {
                 Some("put that file back, or restart the daemon to work with the one that is there")
             }
+            Self::FileBusy => Some(FILE_LOCKED),
+            // Locked, by another connection or in this one.
+            Self::Conflict { source, .. } if matches!(sqlite_code(source), Some(5 | 6)) => Some(FILE_LOCKED),
             // Read-only, cannot be opened.
             Self::Unavailable(error) | Self::Unwritable(error) if matches!(sqlite_code(error), Some(8 | 14)) => {
                 Some(FILE_ACCESS)
@@ -131,6 +144,16 @@ impl Error {
             }
             Self::Unwritable(_) => Some("make room on the database's disk, or repair it"),
             _ => None,
+        }
+    }
+
+    /// The same of a transaction that could not begin on an SQLite file: its one connection was not free to write.
+    pub(in crate::store) fn of_file(self) -> Self {
+        let is_late =
+            |error: &sqlx::Error| matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut);
+        match &self {
+            Self::Unavailable(DbErr::Conn(RuntimeErr::SqlxError(source))) if is_late(source.as_ref()) => Self::FileBusy,
+            _ => self,
         }
     }
 
@@ -314,6 +337,10 @@ mod tests {
             assert!(matches!(error, Error::Unavailable(_)), "{said}");
             assert!(said.ends_with("it has not given a connection within 10 s"), "{said}");
             assert!(!said.to_lowercase().contains("pool"), "{said}");
+            let of_file = error.of_file();
+            assert!(matches!(of_file, Error::FileBusy) && of_file.is_outage(), "{of_file:?}");
+            assert_eq!(of_file.to_string(), "the SQLite file was not free to be written within 10 s");
+            assert!(of_file.hint().is_some_and(|hint| hint.starts_with("another program")), "{of_file:?}");
         }
     }
 }

@@ -75,6 +75,7 @@ impl Transaction {
         if !is_sqlite || matches!(begun, Err(Error::Collision(_) | Error::Unavailable(_))) {
             end.is_known();
         }
+        let begun = begun.map_err(|error| if is_sqlite { error.of_file() } else { error });
         let (inner, distrust) = (begun?, distrust.clone());
         if let Some(settings) = settings {
             inner.execute_unprepared(settings).await?;

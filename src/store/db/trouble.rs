@@ -173,7 +173,8 @@ impl Failing {
     fn failed(&mut self, transaction: &'static str, error: &Error, kind: Kind, now: Instant) -> Line {
         let reason = Chain(error).to_string();
         let since = self.transactions.get(transaction).map_or(now, |failing| failing.since);
-        let is_of_server = matches!(error, Error::Unavailable(_) | Error::FileGone { .. }) || error.is_read_only();
+        let is_of_server =
+            matches!(error, Error::Unavailable(_) | Error::FileBusy | Error::FileGone { .. }) || error.is_read_only();
         let failing = FailingTransaction { since, last: now, reason, hint: error.hint(), is_of_server };
         self.transactions.insert(transaction, failing);
         let outage = self.outage.get_or_insert_with(|| Outage {

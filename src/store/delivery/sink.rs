@@ -297,7 +297,7 @@ impl Failure {
     /// The failure of a transaction that runs a single sink. An error if the cause is not the statement.
     fn of_transaction(error: Error, sink: &Sink) -> Result<Self, Error> {
         match error {
-            Error::Unavailable(_) | Error::Unwritable(_) | Error::FileGone { .. } => Err(error),
+            Error::Unavailable(_) | Error::Unwritable(_) | Error::FileBusy | Error::FileGone { .. } => Err(error),
             Error::OutOfTime => Ok(Self::late(sink.timeout)),
             error => Ok(Self::new(format!("the transaction failed: {}", Chain(&error)))),
         }

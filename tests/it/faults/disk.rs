@@ -1,5 +1,5 @@
-//! A disk that is full for a while, and a file that is moved away: nothing is lost, nothing is made up, and the process
-//! says so.
+//! A disk that is full for a while, and a file that is moved away or locked: nothing is lost, nothing is made up, and the
+//! process says so.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -90,8 +90,8 @@ async fn a_disk_that_is_full_for_a_while_loses_nothing_and_makes_nothing_up() {
         let is_said = problem.starts_with("Writing to the database has been failing for");
         answer.status == 503 && is_said && problem.ends_with("nothing is stored or sent meanwhile")
     });
-    let healthy = client.get("/readyz").await.body.to_string();
-    assert!(!healthy.contains("reading goes on"), "{healthy}");
+    let said = client.get("/readyz").await.body.to_string();
+    assert!(!said.contains("reading goes on"), "{said}");
     assert!(bridge.log().contains("the database cannot be written to"), "{}", bridge.log());
     let checked = stage.command(&["check"]).await;
     let words = format!("fail database: cannot write: the disk of {} is full", disk.path().display());
@@ -155,5 +155,29 @@ async fn a_file_that_is_moved_away_is_not_written_to_until_it_is_back() {
     stage.until_delivered().await;
     eventually!(PATIENCE, "it is ready again", client.get("/readyz").await.status == 200);
     stage.assert_told_once_and_in_order(&Announced::default()).await;
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_another_program_keeps_locked_is_said_to_be_so() {
+    let world = World::live(seed());
+    let mut stage = Stage::new(Database::sqlite().await, world.clone()).await;
+    stage.settings.set("server.listen", json!("127.0.0.1:0"));
+    let mut bridge = stage.daemon();
+    let client = Client::of(&mut bridge).await;
+    stage.until_imported().await;
+    stage.database.execute("CREATE TABLE bookings (id integer)").await;
+    let held = stage.database.hold("INSERT INTO bookings VALUES (1)").await;
+    world.add_deposit_for("later", "1.5").expect("a deposit");
+    eventually!(PATIENCE, "it says so", {
+        let said = client.get("/readyz").await.body.to_string();
+        said.contains("the SQLite file was not free to be written within 10 s")
+            && said.contains("another program that has the file open keeps a transaction open")
+    });
+    held.commit().await;
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    eventually!(PATIENCE, "it is ready again", client.get("/readyz").await.status == 200);
+    assert!(bridge.log().contains("the database cannot be written to"), "{}", bridge.log());
     bridge.stop().await;
 }
