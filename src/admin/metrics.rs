@@ -88,8 +88,8 @@ const NUMBERS: [OfListing<i64>; 4] = [
     },
 ];
 
-/// The states of an endpoint.
-const ENDPOINT_STATES: [&str; 4] = ["active", "failing", "suspended", "paused"];
+/// The states of an endpoint; the last is of one that the configuration does not name any more.
+const ENDPOINT_STATES: [&str; 5] = ["active", "failing", "suspended", "paused", "removed"];
 
 /// The label of a listing.
 #[derive(Clone, Debug, EncodeLabelSet)]
@@ -319,7 +319,7 @@ fn deliveries(registry: &mut Registry, counts: &[Count], endpoints: &[view::Endp
     );
     let states = endpoints.iter().flat_map(|endpoint| {
         ENDPOINT_STATES.into_iter().map(|state| {
-            let is_in = endpoint.state == Some(state);
+            let is_in = state == if endpoint.is_configured { endpoint.state.unwrap_or_default() } else { "removed" };
             (StateLabels { endpoint: endpoint.name.clone(), state }, i64::from(is_in))
         })
     });
@@ -390,9 +390,10 @@ mod tests {
                 r#"lumo_bridge_delivery_oldest_wait_seconds{endpoint="shop"} 59.5"#,
                 r#"lumo_bridge_endpoint_hold_until_timestamp_seconds{endpoint="shop"} 130.0"#,
                 r#"lumo_bridge_endpoint_state{endpoint="shop",state="active"} 0"#,
-                r#"lumo_bridge_endpoint_state{endpoint="shop",state="failing"} 1"#,
+                r#"lumo_bridge_endpoint_state{endpoint="shop",state="failing"} 0"#,
                 r#"lumo_bridge_endpoint_state{endpoint="shop",state="suspended"} 0"#,
                 r#"lumo_bridge_endpoint_state{endpoint="shop",state="paused"} 0"#,
+                r#"lumo_bridge_endpoint_state{endpoint="shop",state="removed"} 1"#,
             ]
         );
     }

@@ -97,7 +97,11 @@ async fn set(context: &Context, name: &EndpointName, state: State, waiting: Wait
         if waiting == Waiting::Count
             && let Some(cost) = Endpoint::cost_of_skipping(name, &store.undelivered().await?)
         {
-            let hint = "say `--yes` to give them up, or leave `--skip-held` out to send them";
+            let hint = if is_configured {
+                "say `--yes` to give them up, or leave `--skip-held` out to send them"
+            } else {
+                "say `--yes` to give them up, or put the endpoint back into the configuration to send them"
+            };
             return Err(Failure::usage(cost).with_hint(hint));
         }
         let skipped = match waiting {

@@ -93,7 +93,11 @@ async fn resume(admin: Admin, by: Actor, name: EndpointName, how: Resume) -> Res
         && !how.yes
         && let Some(cost) = Endpoint::cost_of_skipping(&name, &admin.store.undelivered().await?)
     {
-        let hint = r#"send {"skip_held": true, "yes": true} to give them up, or leave `skip_held` out to send them"#;
+        let hint = if admin.endpoint(&name).is_ok() {
+            r#"send {"skip_held": true, "yes": true} to give them up, or leave `skip_held` out to send them"#
+        } else {
+            r#"send {"skip_held": true, "yes": true} to give them up, or put it back into the configuration to send them"#
+        };
         return Err(Problem::unconfirmed(cost).with_hint(hint));
     }
     let skipped = match how.skip_held {

@@ -109,6 +109,9 @@ async fn what_was_answered_is_given_up_with_the_rest_once_its_endpoint_is_not_co
     let listed = said(&["delivery", "list", "--state", "held"]).await;
     let why = "it was answered, and the receiver's row in `lumo_acks` is looked for once shop is configured again";
     assert!(listed.contains(why), "{listed}");
+    let counted = said(&["endpoint", "resume", "shop", "--skip-held"]).await;
+    let hint = "say `--yes` to give them up, or put the endpoint back into the configuration to send them";
+    assert!(counted.contains("this gives up 2 callbacks for shop") && counted.contains(hint), "{counted}");
     let resumed = said(&["endpoint", "resume", "shop", "--skip-held", "--yes"]).await;
     assert!(resumed.contains("deliveries to shop that were skipped: 2"), "{resumed}");
     let status = said(&["status"]).await;
