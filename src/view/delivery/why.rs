@@ -24,7 +24,7 @@ pub fn why(row: &DeliveryRow, now: DateTime<Utc>) -> String {
             let by = row.ack_by.map(|by| format!(" until {}", at(by))).unwrap_or_default();
             format!("answered, and waiting{by} for the receiver's row in `lumo_acks`; it is sent again without one")
         }
-        State::Held => held(row),
+        State::Held => held(row, now),
         State::Dead => {
             let attempts = counted(row.attempts);
             let error = row.last_error.as_deref().map(|error| format!(" ({error})")).unwrap_or_default();
@@ -110,7 +110,7 @@ fn retrying(row: &DeliveryRow, now: DateTime<Utc>) -> String {
     }
 }
 
-fn held(row: &DeliveryRow) -> String {
+fn held(row: &DeliveryRow, now: DateTime<Utc>) -> String {
     let name = &row.id.endpoint;
     if row.to.is_removed && row.ack_by.is_some() {
         return format!(
@@ -128,7 +128,11 @@ fn held(row: &DeliveryRow) -> String {
             format!("{name} is suspended since {since}; repair the receiver, then `lumo-bridge endpoint resume {name}`")
         }
         endpoint::State::Failing | endpoint::State::Active => {
-            let probe = row.to.hold_until.map(|next| format!(", next at {}", at(next))).unwrap_or_default();
+            let probe = match row.to.hold_until {
+                Some(next) if next > now => format!(", next at {}", at(next)),
+                Some(due) => format!(", the present one was due at {}", at(due)),
+                None => String::new(),
+            };
             format!("{name} fails since {since}; one delivery at a time is tried{probe}, and the rest follows in order")
         }
     }
@@ -266,6 +270,11 @@ mod tests {
                 DeliveryRow { to: to(endpoint::State::Failing, later(8)), ..row(State::Held) },
                 "shop fails since 2026-05-04T10:00:00Z; one delivery at a time is tried, next at 2026-05-04T10:00:08Z, and \
                  the rest follows in order",
+            ),
+            (
+                DeliveryRow { to: to(endpoint::State::Failing, later(-10)), ..row(State::Held) },
+                "shop fails since 2026-05-04T10:00:00Z; one delivery at a time is tried, the present one was due at \
+                 2026-05-04T09:59:50Z, and the rest follows in order",
             ),
             (
                 DeliveryRow { to: to(endpoint::State::Suspended, None), ..row(State::Held) },
