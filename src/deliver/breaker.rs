@@ -3,8 +3,8 @@
 //! Pure. A circuit is closed, open with one probe at a time, or suspended until an operator resumes it.
 //!
 //! `active` is the closed circuit. After [`FAILING_AFTER`] consecutive failures it opens: `failing`. Then only probes
-//! are sent, one a second at first and one a minute later on. The first success closes the circuit. A 410, or three
-//! days of failing, suspends the endpoint: `suspended`. An operator may pause it as well: `paused`.
+//! are sent, after a tenth of the time of failing, a second to a minute. The first success closes the circuit. A 410, or
+//! three days of failing, suspends the endpoint: `suspended`. An operator may pause it as well: `paused`.
 
 use std::time::Duration;
 
