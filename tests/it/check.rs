@@ -4,7 +4,7 @@ mod fitness;
 mod listen;
 mod roots;
 
-use lumo_simulator::{Answer, World};
+use lumo_simulator::{Answer, Fault, World};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -80,6 +80,15 @@ async fn that_no_status_counts_as_settled_is_found_before_there_are_tables() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_wrong_with_the_api_is_found() {
     let mut stage = healthy().await;
+    for (code, words, hint) in [
+        (500, "Lumo is unavailable: answer 500", "a daemon asks again by itself; if this lasts, tell Lumo"),
+        (429, "Lumo asks for fewer requests", "if this lasts, lower `lumo.rate`, or see what else uses the key"),
+        (418, "Lumo refused the request with 418", "check lumo.base_url; if it is right, show Lumo this answer"),
+    ] {
+        stage.simulator.faults().at_random(1, 1.0, vec![Fault::Status { code, retry_after: None }]);
+        assert_found(&found(&stage, &[], 1).await, "API key", "fail", words, hint);
+    }
+    stage.simulator.faults().clear();
     stage.world.rotate_key();
     assert_found(&found(&stage, &[], 1).await, "API key", "fail", "does not accept the API key", "lumo.api_key");
 

@@ -246,7 +246,19 @@ fn failed(subject: &str, config: &Config, error: &Error) -> Finding {
         Error::Unavailable { outage: Outage::Connect, .. } => Chain(error).to_string(),
         _ => format!("{}: {}", config.lumo.base_url, Chain(error)),
     };
-    Finding::fail(subject, problem).maybe_hint(error.hint())
+    Finding::fail(subject, problem).maybe_hint(error.hint().or_else(|| waiting(error)))
+}
+
+/// What there is to do about what passes by itself, or is Lumo's to mend.
+const fn waiting(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Throttled { .. } => {
+            Some("a daemon asks more slowly by itself; if this lasts, lower `lumo.rate`, or see what else uses the key")
+        }
+        Error::Unavailable { .. } => Some("a daemon asks again by itself; if this lasts, tell Lumo"),
+        Error::Refused { .. } => Some("check lumo.base_url; if it is right, show Lumo this answer"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
