@@ -10,6 +10,8 @@ use serde::Serialize;
 pub struct Reject {
     /// `wallets`, `blocked` or `deposits`.
     pub listing: String,
+    /// What the log calls it: its id; `#` and a fingerprint where it has none, or shares it with another item.
+    pub item: String,
     /// The item's id, where it has one that can be read.
     pub id: Option<String>,
     /// Which field, and what is wrong with it.
@@ -26,6 +28,7 @@ impl Reject {
     pub fn of(row: &Model) -> Self {
         Self {
             listing: row.listing.clone(),
+            item: row.item.clone(),
             id: row.id.clone(),
             reason: row.reason.clone(),
             first_seen_at: row.first_seen_at,

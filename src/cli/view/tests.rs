@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::attempt::{self, AttemptResult};
 use lumo_bridge_entity::exception::Reason;
-use lumo_bridge_entity::{deposit, endpoint, wallet};
+use lumo_bridge_entity::{deposit, endpoint, reject, wallet};
 
 use super::delivery::Sent;
 use super::{Listed, table};
@@ -258,5 +258,28 @@ fn an_endpoint_says_where_it_is() {
             "ledger    active        0       -     0         0  -             -",
         ]
     );
+    assert!(!is_cut);
+}
+
+#[test]
+fn an_item_without_an_id_is_named_as_in_the_log_and_shows_how_it_begins() {
+    let unnamed = reject::Model {
+        listing: "deposits".to_owned(),
+        item: "#530edc0192aa77ff".to_owned(),
+        id: None,
+        raw: format!(r#"{{"amount":"12.5","memo":"{}"}}"#, "x".repeat(500)),
+        reason: "id is missing".to_owned(),
+        fingerprint: 0x530e_dc01_92aa_77ff,
+        first_seen_at: before(60),
+        last_seen_at: before(10),
+    };
+    let named = reject::Model { id: Some("d-1".to_owned()), item: "d-1".to_owned(), ..unnamed.clone() };
+    assert_eq!(serde_json::to_value(unnamed.json()).unwrap()["item"], "#530edc0192aa77ff");
+    let (lines, is_cut) = shown(&[unnamed, named]);
+    let text = lines.join("\n");
+    for words in ["#530edc0192aa77ff", "it is listed as", r#"{"amount":"12.5","memo":"xxx"#, "…"] {
+        assert!(text.contains(words), "{words} is not in {text}");
+    }
+    assert_eq!((text.matches("id is missing").count(), text.matches("listed as").count()), (2, 1), "{text}");
     assert!(!is_cut);
 }
