@@ -48,7 +48,7 @@ async fn look(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>) -> T
         }
         Err(error) => {
             let hint = match error {
-                Error::Unavailable(_) if url.backend() != Backend::Sqlite => Some(
+                Error::Unavailable(_) if url.backend() != Backend::Sqlite && !error.is_out_of_connections() => Some(
                     "check that it runs, that it can be reached from here, and the user and password of `database.url`",
                 ),
                 _ => error.hint(),

@@ -139,6 +139,9 @@ impl Error {
             Self::Unwritable(error) if is_read_only(error) => {
                 Some("name the primary server in `database.url`, or let its user write")
             }
+            Self::Unavailable(error) if is_out_of_connections(error) => Some(
+                "raise the limit of the server, database or user, or lower `database.max_connections` of the daemons",
+            ),
             Self::Unavailable(error) if sqlite_code(error).is_none() => {
                 Some("check that the database of `database.url` runs and can be reached from here")
             }
@@ -155,6 +158,12 @@ impl Error {
             Self::Unavailable(DbErr::Conn(RuntimeErr::SqlxError(source))) if is_late(source.as_ref()) => Self::FileBusy,
             _ => self,
         }
+    }
+
+    /// Whether the server gives no more connections.
+    #[must_use]
+    pub fn is_out_of_connections(&self) -> bool {
+        matches!(self, Self::Unavailable(error) if is_out_of_connections(error))
     }
 
     /// Whether the database answers but accepts no writes.
@@ -178,6 +187,15 @@ pub(in crate::store) fn database_error(error: &DbErr) -> Option<&dyn sqlx::error
         return None;
     };
     error.as_database_error()
+}
+
+/// Whether the server gives no more connections: none at all, or none to this database or user.
+fn is_out_of_connections(error: &DbErr) -> bool {
+    let Some(error) = database_error(error) else { return false };
+    match error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        Some(mysql) => matches!(mysql.number(), 1040 | 1203 | 1226),
+        None => error.code().is_some_and(|state| state == "53300"),
+    }
 }
 
 /// The plain code of an error of SQLite, which its extended ones keep in their low byte.

@@ -94,6 +94,17 @@ async fn a_right_to_tables_that_is_missing_is_found_on_postgres() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_of_connections_that_is_reached_is_named() {
+    let mut stage = Stage::new(Database::postgres().await, World::live(seed())).await;
+    let nobody = Nobody::new(&stage.database, "CREATE ROLE NAME LOGIN PASSWORD 'hush' CONNECTION LIMIT 0").await;
+    let (url, name) = (nobody.url(), nobody.name.clone());
+    stage.settings.set("database.url", url);
+    let (words, hint) = ("too many connections for role", "raise the limit of the server, database or user");
+    assert_found(&found(&stage, &[], 1).await, "database", "fail", words, hint);
+    stage.database.execute(&format!("DROP ROLE {name}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_right_to_tables_that_is_missing_is_found_on_mariadb() {
     let mut stage = Stage::new(Database::mariadb().await, World::live(seed())).await;
     assert_eq!(stage.command(&["migrate", "up"]).await.status.code(), Some(0));
