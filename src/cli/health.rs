@@ -1,4 +1,5 @@
-//! `health`: asks a running daemon on this machine how it is, for health checks where no other program is at hand.
+//! `health`: asks a running daemon on this machine how it is, for health checks where no other program is at hand; other
+//! commands ask it what only it knows.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -13,9 +14,13 @@ use super::context::Context;
 use super::failure::Failure;
 use super::safe;
 use crate::admin::ALIVE;
+use crate::view::Finding;
+use crate::view::finding::{NOT_WRITTEN, Severity};
 
 /// Longest wait for the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The same for a command that has more to say than this answer.
+const GLANCE: Duration = Duration::from_secs(1);
 /// More than this of an answer is not read.
 const MOST_BYTES: u64 = 16 * 1024;
 /// What to do where no daemon is found.
@@ -68,6 +73,25 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 pub(super) async fn is_lumo_bridge(listen: SocketAddr) -> bool {
     let asked = tokio::time::timeout(PATIENCE, ask(here(listen), "/readyz")).await;
     matches!(asked, Ok(Ok((status, answer))) if judge(true, status, &answer).is_some())
+}
+
+/// That a daemon here cannot write to the database, if it says so. On a full disk what is small may still be written, such
+/// as its lease, so the tables look as if all were well.
+pub(super) async fn trouble_writing(listen: SocketAddr) -> Option<Finding> {
+    let address = here(listen);
+    let asked = tokio::time::timeout(GLANCE, ask(address, "/readyz")).await;
+    let Ok(Ok((_, answer))) = asked else { return None };
+    not_written(address, &answer)
+}
+
+fn not_written(address: SocketAddr, answer: &str) -> Option<Finding> {
+    let answer: Value = serde_json::from_str(answer).ok()?;
+    let is_it = |finding: &&Value| finding.get("code").and_then(Value::as_str) == Some(NOT_WRITTEN);
+    let found = answer.get("findings")?.as_array()?.iter().find(is_it)?;
+    let text = |member: &str| found.get(member).and_then(Value::as_str);
+    let message = format!("The daemon on {address} says: {}", text("message")?);
+    let finding = Finding::new(Severity::Stopped, NOT_WRITTEN, message).blocking();
+    Some(Finding { hint: text("hint").map(str::to_owned), ..finding })
 }
 
 /// Whether the daemon is well by its answer; none if it is no answer of a lumo-bridge.
@@ -128,5 +152,18 @@ mod tests {
         ] {
             assert_eq!(judge(ready, status, answer), judged, "{ready} {status} {answer}");
         }
+    }
+
+    #[test]
+    fn what_a_daemon_says_of_its_writing_is_a_finding() {
+        let address = "127.0.0.1:8600".parse().unwrap();
+        let found = |answer: &str| not_written(address, answer);
+        let other = r#"{"code":"stalled","message":"deposits: not complete"}"#;
+        let full = r#"{"code":"not_written","message":"Writing has been failing for 9 s","hint":"make room"}"#;
+        assert!(found("ok").is_none() && found(r#"{"ready":true}"#).is_none());
+        assert!(found(&format!(r#"{{"ready":false,"findings":[{other}]}}"#)).is_none());
+        let finding = found(&format!(r#"{{"ready":false,"findings":[{other},{full}]}}"#)).unwrap();
+        assert_eq!(finding.message, "The daemon on 127.0.0.1:8600 says: Writing has been failing for 9 s");
+        assert_eq!((finding.hint.as_deref(), finding.severity), (Some("make room"), Severity::Stopped));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::failure::Failure;
+use super::health::trouble_writing;
 use super::printer::CUT;
 use super::view::status::{is_cut, lines};
 use crate::app;
@@ -12,10 +13,19 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let status = context.with_store(async |config, store| {
         let endpoints = Endpoint::load(store, &config.callbacks.endpoints).await?;
         let overdue_after = app::overdue_after(config, now);
-        Ok(Status::load(store, endpoints, overdue_after, &config.lumo.deposit_fields, app::watch_plan(config), now)
-            .await?)
+        let fields = &config.lumo.deposit_fields;
+        let status = Status::load(store, endpoints, overdue_after, fields, app::watch_plan(config), now).await?;
+        Ok((status, config.server.listen))
     });
-    let status = status.await?;
+    let (status, listen) = status.await?;
+    let trouble = match listen {
+        Some(listen) => trouble_writing(listen).await,
+        None => None,
+    };
+    let status = match trouble {
+        Some(trouble) => status.with(trouble),
+        None => status,
+    };
     let printer = context.printer();
     if printer.json() {
         return Ok(printer.document(&status)?);

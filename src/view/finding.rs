@@ -233,6 +233,9 @@ pub fn of_rejects(listings: &[Standing]) -> Vec<Finding> {
     listings.iter().filter_map(finding).collect()
 }
 
+/// The code of [`of_writing`].
+pub const NOT_WRITTEN: &str = "not_written";
+
 /// That the database does not take what is written to it.
 #[must_use]
 pub fn of_writing(trouble: &WriteTrouble) -> Finding {
@@ -243,7 +246,7 @@ pub fn of_writing(trouble: &WriteTrouble) -> Finding {
     );
     let remedy = hint.unwrap_or("see to the database");
     let hint = format!("{remedy}; once it can write, the daemon goes on by itself");
-    Finding::new(Severity::Stopped, "not_written", message).hint(hint).blocking()
+    Finding::new(Severity::Stopped, NOT_WRITTEN, message).hint(hint).blocking()
 }
 
 /// Whether anybody reads.

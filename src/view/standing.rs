@@ -128,6 +128,15 @@ impl Status {
         })
     }
 
+    /// The same, with something that another process has found.
+    #[must_use]
+    pub fn with(mut self, found: Finding) -> Self {
+        self.findings.insert(0, found);
+        self.findings.sort_by_key(|finding| finding.severity);
+        self.summary = finding::summary(&self.findings, &self.endpoints);
+        self
+    }
+
     /// Puts together what was found.
     #[must_use]
     pub fn of(reader: Reader, mut findings: Vec<Finding>, listings: Vec<Standing>, endpoints: Vec<Endpoint>) -> Self {

@@ -96,6 +96,13 @@ async fn a_disk_that_is_full_for_a_while_loses_nothing_and_makes_nothing_up() {
     let checked = stage.command(&["check"]).await;
     let words = format!("fail database: cannot write: the disk of {} is full", disk.path().display());
     assert!(checked.status.code() == Some(1) && checked.stdout.contains(&words), "{checked:?}");
+    let address = client.base.replace("http://", "");
+    stage.settings.set("server.listen", json!(address));
+    let status = stage.command(&["status"]).await;
+    let said = status.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = format!("The daemon on {address} says: Writing to the database has been failing for ");
+    assert!(said.starts_with(&words), "{status:?}");
+    stage.settings.set("server.listen", json!("127.0.0.1:0"));
     tokio::time::sleep_until(full + A_WHILE).await;
     assert_eq!(stage.events().await.len(), before, "what is not stored is not seen by others");
     disk.free();
