@@ -5,6 +5,7 @@ mod retry;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 
 use super::context::Context;
+use super::endpoint::expect_known;
 use super::event_types::types;
 use super::failure::Failure;
 use super::filter::{User, Window};
@@ -88,8 +89,11 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Failu
                 limit: window.limit().probe(),
                 ..DeliveryFilter::default()
             };
-            let deliveries = context.with_store(async |_, store| Ok(store.list_deliveries(&filter).await?)).await?;
-            view::list_to_limit(context, Sent::all(deliveries, context.clock().now()), window.limit())
+            let deliveries = context.with_store(async |config, store| {
+                expect_known(config, store, filter.endpoint.as_ref()).await?;
+                Ok(store.list_deliveries(&filter).await?)
+            });
+            view::list_to_limit(context, Sent::all(deliveries.await?, context.clock().now()), window.limit())
         }
         Command::Show { id } => show(context, &id).await,
         Command::Retry(args) => retry::run(context, args).await,

@@ -157,6 +157,15 @@ pub(super) async fn introduce(
     Ok(introduced?)
 }
 
+/// Refuses the name of an endpoint that neither the configuration nor the tables know.
+pub(super) async fn expect_known(config: &Config, store: &Store, name: Option<&EndpointName>) -> Result<(), Failure> {
+    let Some(name) = name else { return Ok(()) };
+    if config.callbacks.endpoints.contains_key(name.as_str()) || store.endpoint(name).await?.is_some() {
+        return Ok(());
+    }
+    Err(unknown(config, name))
+}
+
 /// That there is no such endpoint in the configuration.
 pub(super) fn unknown(config: &Config, name: &EndpointName) -> Failure {
     let known: Vec<&str> = config.callbacks.endpoints.keys().map(String::as_str).collect();

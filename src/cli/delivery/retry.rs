@@ -4,6 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::print;
 use crate::cli::context::Context;
+use crate::cli::endpoint::expect_known;
 use crate::cli::event_types::types;
 use crate::cli::failure::Failure;
 use crate::cli::user;
@@ -65,7 +66,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         return Err(Failure::usage("it is not said which deliveries to retry").with_hint(hint));
     }
     let ending = if args.dry_run { Ending::RollBack } else { Ending::Commit };
-    let retried = context.with_store(async |_, store| {
+    let retried = context.with_store(async |config, store| {
+        expect_known(config, store, filter.endpoint.as_ref()).await?;
         let made = retry::to_the_end(store, &filter, ending, &by, context.clock(), &context.stop().soft).await?;
         Ok(RetriedAll::load(store, made, args.dry_run, context.clock().now()).await?)
     });

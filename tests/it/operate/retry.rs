@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{delivered, json};
+use super::{assert_refused, delivered, json};
 use crate::database::Database;
 use crate::world::{Finished, Stage};
 
@@ -51,4 +51,19 @@ async fn a_retry_at_a_paused_endpoint_says_that_it_waits() {
     let waiting = format!("for shop: 2; {WAIT}");
     let expected = ["deliveries that are due: 4", &waiting, "for the others: 2; they go out while the daemon runs"];
     assert_eq!(lines, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_nobody_knows_is_refused_and_one_that_was_taken_out_is_not() {
+    let mut stage = delivered(Database::sqlite().await, 1).await;
+    for command in [&["delivery", "list"][..], &["delivery", "retry"]] {
+        let refused = stage.command(&[command, &["--endpoint", "shp"]].concat()).await;
+        assert_refused(&refused, 1, &["no such endpoint: shp", "did you mean `shop`?"]);
+    }
+    stage.add_endpoint("archive", "/archive", &["sync.*"]);
+    stage.settings.remove("callbacks.endpoints.shop");
+    let listed = done(&stage, &["delivery", "list", "--endpoint", "shop"]).await;
+    assert!(listed.stdout.contains("@shop"), "{listed:?}");
+    done(&stage, &["delivery", "retry", "--endpoint", "shop"]).await;
+    done(&stage, &["delivery", "list", "--endpoint", "archive"]).await;
 }
