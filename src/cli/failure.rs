@@ -95,7 +95,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         if let Some(error) = cause.downcast_ref::<crate::lumo::Error>() {
             return error.hint().map(str::to_owned);
         }
-        cause.downcast_ref::<crate::store::Error>()?.hint().map(str::to_owned)
+        let error = cause.downcast_ref::<crate::store::Error>()?;
+        let right = error.is_forbidden().then_some("`lumo-bridge check` says which right the database's user lacks");
+        error.hint().or(right).map(str::to_owned)
     })
 }
 

@@ -320,6 +320,8 @@ async fn missing_rights_and_tables_in_another_schema_are_found_on_postgres() {
     stage.settings.set("database.url", url);
     let findings = found(&stage, &[], 1).await;
     assert_found(&findings, "tables", "fail", "tables may not be created", "CREATE on the schema");
+    let run = stage.command(&["run"]).await;
+    assert!(run.stderr.contains("`lumo-bridge check` says which right the database's user lacks"), "{run:?}");
     stage.settings.set("database.schema", json!("lumo"));
     let findings = found(&stage, &[], 1).await;
     assert_found(&findings, "tables", "fail", "tables may not be created", "CREATE on the database, or on the schema");

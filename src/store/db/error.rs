@@ -160,6 +160,12 @@ impl Error {
         }
     }
 
+    /// Whether the database's user may not do this.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Statement(error) if is_forbidden(error))
+    }
+
     /// Whether the server gives no more connections.
     #[must_use]
     pub fn is_out_of_connections(&self) -> bool {
@@ -187,6 +193,15 @@ pub(in crate::store) fn database_error(error: &DbErr) -> Option<&dyn sqlx::error
         return None;
     };
     error.as_database_error()
+}
+
+/// Whether the user lacks a right: to the database, a table or a column.
+fn is_forbidden(error: &DbErr) -> bool {
+    let Some(error) = database_error(error) else { return false };
+    match error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        Some(mysql) => matches!(mysql.number(), 1044 | 1142 | 1143 | 1227),
+        None => error.code().is_some_and(|state| state == "42501"),
+    }
 }
 
 /// Whether the server gives no more connections: none at all, or none to this database or user.
