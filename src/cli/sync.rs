@@ -164,9 +164,10 @@ fn print(context: &Context, report: &Report, dry_run: bool) {
     };
     let duration_ms = report.duration_ms();
     printer.line(format!(
-        "{mark} {BOLD}{:<8}{BOLD:#} {rows} rows, {appeared} new, {changed} changed, {events} events  \
+        "{mark} {BOLD}{:<8}{BOLD:#} {rows} rows, {appeared} new, {changed} changed, {events} {}  \
          {DIM}{requests} requests, {duration_ms} ms{DIM:#}",
         report.listing.as_str(),
+        if events == 1 { "event" } else { "events" },
     ));
     if vanished > 0 {
         printer.line(format!("           rows that are no longer listed, and marked as missing now: {vanished}"));

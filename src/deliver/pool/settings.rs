@@ -68,7 +68,7 @@ impl PoolRun<'_> {
             match (before, other) {
                 (before, Some(other)) if before != Some(other) => tracing::warn!(
                     %endpoint,
-                    "another running process has other settings for this endpoint; those of the one that started last count"
+                    "another running process has other settings for this endpoint; those of the one that started, or reloaded, last count"
                 ),
                 (Some(_), None) => {
                     tracing::info!(%endpoint, "no other running process has other settings for this endpoint any more");
