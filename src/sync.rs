@@ -66,6 +66,8 @@ pub struct Settings {
     pub first_wait: Duration,
     /// How long a listing rests after the key was refused. Keys rotate, and the new one may be on its way.
     pub probe_after: Duration,
+    /// How long a round over the deposits waits for a round over the wallets that it needs first.
+    pub wallets_wait: Duration,
     /// How long each listing may go without a complete round before `sync.stalled` is published.
     pub stalled_after: PerListing<TimeDelta>,
 }
@@ -78,6 +80,7 @@ impl Default for Settings {
             concurrency: 4,
             first_wait: Duration::from_secs(1),
             probe_after: Duration::from_secs(60),
+            wallets_wait: Duration::from_secs(15),
             stalled_after: PerListing::of(|_| TimeDelta::minutes(5)),
         }
     }

@@ -54,6 +54,14 @@ pub struct Deposit {
     pub fingerprint: i64,
 }
 
+impl Deposit {
+    /// The wallet from which its user is known, if the item does not name the user.
+    #[must_use]
+    pub fn only_clue(&self) -> Option<&WalletId> {
+        self.wallet_id.as_ref().filter(|_| self.external_id.is_none())
+    }
+}
+
 /// One page of a listing. A bad item never sinks its page.
 #[derive(Clone, Debug)]
 pub struct Page<T> {

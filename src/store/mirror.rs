@@ -58,6 +58,31 @@ pub trait Mirrored: Record<Id: Into<Value> + TryGetable> {
     fn values(stored: Stored<Self>, backend: DbBackend) -> Vec<Value>;
 }
 
+impl Store {
+    /// Whether any of these wallets is not stored.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn lacks_wallets(&self, ids: &[WalletId]) -> Result<bool, Error> {
+        let mut ids = ids.to_vec();
+        ids.sort();
+        ids.dedup();
+        for chunk in ids.chunks(at_once(self.backend())) {
+            let stored: Vec<WalletId> = wallets::Entity::find()
+                .select_only()
+                .column(wallets::Column::Id)
+                .filter(among(self.backend(), wallets::Column::Id, chunk.iter().cloned()))
+                .into_tuple()
+                .all(self.read())
+                .await?;
+            if stored.len() < chunk.len() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
 impl Tx {
     /// The rows of these ids, locked until the transaction ends.
     ///

@@ -5,6 +5,7 @@ mod keep;
 mod read;
 mod rejects;
 mod tick;
+mod users;
 
 use std::collections::HashSet;
 
@@ -65,6 +66,8 @@ pub(super) struct Round<'a, U> {
     /// Hashes of the unreadable items that are counted already, and of the rows that a dry run has shown. Neither is
     /// stored, and the next page may contain them again.
     shown: HashSet<u64>,
+    /// Whether a round over the wallets in the midst of this one may still find the users of deposits.
+    may_meet_users: bool,
 }
 
 impl<'a, U: Upstream> Round<'a, U> {
@@ -100,6 +103,7 @@ impl<'a, U: Upstream> Round<'a, U> {
             rejects: syncer.store.known_rejects().await?,
             unkept: 0,
             shown: HashSet::new(),
+            may_meet_users: true,
         })
     }
 

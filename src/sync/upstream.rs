@@ -9,7 +9,7 @@ use std::str::FromStr;
 use crate::lumo::{Client, Error, ListQuery, Priority};
 use crate::model::Listing;
 use crate::model::account::Identity;
-use crate::model::id::ExternalId;
+use crate::model::id::{ExternalId, WalletId};
 use crate::model::record::{Deposit, Page, Wallet};
 use crate::store::Publishes;
 
@@ -92,6 +92,9 @@ pub(super) trait Source: Publishes<Id: FromStr> {
     /// The user it belongs to, if the item says so.
     fn user(&self) -> Option<&ExternalId>;
 
+    /// The wallet from which its user is known, if the item does not name the user.
+    fn clue(&self) -> Option<&WalletId>;
+
     /// Its status, if its kind has one.
     fn status(&self) -> Option<&str>;
 
@@ -118,6 +121,10 @@ impl Source for Wallet {
         Some(&self.external_id)
     }
 
+    fn clue(&self) -> Option<&WalletId> {
+        None
+    }
+
     fn status(&self) -> Option<&str> {
         None
     }
@@ -137,6 +144,10 @@ impl Source for Deposit {
 
     fn user(&self) -> Option<&ExternalId> {
         self.external_id.as_ref()
+    }
+
+    fn clue(&self) -> Option<&WalletId> {
+        self.only_clue()
     }
 
     fn status(&self) -> Option<&str> {

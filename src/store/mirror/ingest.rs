@@ -14,7 +14,6 @@ use crate::model::diff::{Change, Diff, Fate, Head, Record, Regressions, diff};
 use crate::model::draft::Draft;
 use crate::model::event::EventType;
 use crate::model::facts::{Announce, Context, deposit_event, settled_event, wallet_events};
-use crate::model::id::WalletId;
 use crate::model::record::{Deposit, Wallet};
 use crate::model::settled::Settled;
 use crate::store::{Checkpoint, Ending, Error, Fence, Mirrored, Store, Tx};
@@ -320,14 +319,9 @@ impl Publishes for Wallet {
     }
 }
 
-/// The wallet from which the deposit's user is known, if the deposit does not name its user.
-fn only_clue(deposit: &Deposit) -> Option<&WalletId> {
-    deposit.wallet_id.as_ref().filter(|_| deposit.external_id.is_none())
-}
-
 impl Publishes for Deposit {
     async fn lock_neighbours(tx: &Tx, records: &[Self]) -> Result<(), Error> {
-        if records.iter().any(|deposit| only_clue(deposit).is_some()) {
+        if records.iter().any(|deposit| deposit.only_clue().is_some()) {
             tx.share_counter(stream::WALLETS).await?;
         }
         Ok(())
@@ -336,14 +330,14 @@ impl Publishes for Deposit {
     /// A deposit that names only its wallet belongs to that wallet's user.
     async fn complete(tx: &Tx, changes: &mut [Change<Self>], context: &Context<'_>) -> Result<(), Error> {
         changes.iter_mut().for_each(|change| context.settled.note(change, context.now));
-        let owners = tx.owners(changes.iter().filter_map(|change| only_clue(change.record()).cloned())).await?;
+        let owners = tx.owners(changes.iter().filter_map(|change| change.record().only_clue().cloned())).await?;
         for change in changes {
             let (deposit, before) = match change {
                 Change::Appeared(new) => (new, None),
                 Change::Changed { old, new } => (new, old.record.external_id.clone()),
                 Change::Vanished(_) => continue,
             };
-            if let Some(wallet) = only_clue(deposit) {
+            if let Some(wallet) = deposit.only_clue() {
                 deposit.external_id = owners.get(wallet).cloned().or(before);
             }
         }

@@ -85,6 +85,8 @@ impl<U: Upstream> Round<'_, U> {
         self.tally.total = total;
         let served_at = self.syncer.upstream_clock.believed(served_at, read_at, now).unwrap_or(read_at);
         let announce = self.announce(served_at, now, &mut checkpoint).await?;
+        self.meet_users(&records, &heads, announce).await?;
+        let now = self.now();
         if self.options.ending == Ending::RollBack {
             let mut unseen = |(record, _): &(R, _)| self.shown.insert(hash(record.id_str()));
             (records, heads) = records.into_iter().zip(heads).filter(|row| unseen(row)).unzip();

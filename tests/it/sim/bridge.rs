@@ -22,6 +22,8 @@ use super::server::Server;
 const LEASE: TimeDelta = TimeDelta::seconds(30);
 /// Requests that a look may take where no page shows every user.
 const LOOK_REQUESTS: u64 = 3;
+/// How long a round over deposits waits for the wallets: longer than any round takes, and short enough for a test to wait.
+const WALLETS_WAIT: Duration = Duration::from_secs(4);
 
 /// What the engine is told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +127,7 @@ impl Bridge {
                 concurrency,
                 first_wait: Duration::ZERO,
                 probe_after: Duration::ZERO,
+                wallets_wait: WALLETS_WAIT,
                 ..Settings::default()
             };
             let syncer = Syncer::new(store.clone(), self.server.clone(), self.clock.clone(), settings);

@@ -22,5 +22,6 @@ mod sentences;
 mod sweeps;
 mod totals;
 mod untold;
+mod users;
 mod walks;
 mod wallets;

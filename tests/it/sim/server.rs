@@ -8,6 +8,7 @@ pub(crate) mod database;
 mod failure;
 mod log;
 mod page;
+mod shape;
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,8 +26,9 @@ use chance::Chance;
 pub(crate) use failure::Failure;
 pub(crate) use log::{Answered, Asked, Logged};
 use page::Content;
+use shape::Shaped;
 
-use super::model::{Moment, Row, State, World};
+use super::model::{Moment, State, World};
 use super::quirks::{Cap, Churn, Faults, Quirks};
 
 /// More than any request takes, its repetitions included, where others go first in between.
@@ -98,6 +100,8 @@ pub(crate) struct Live {
     pub(crate) faults: Faults,
     pub(crate) log: Vec<Logged>,
     pub(crate) only_deposits: bool,
+    /// Whether a deposit names its user's wallet and not its user.
+    pub(crate) hides_users: bool,
     /// Answers take turns only where requests can be under way at the same time.
     pub(crate) concurrent: bool,
     pub(crate) chance: Chance,
@@ -124,48 +128,6 @@ enum Pause {
     Told,
 }
 
-/// A record as a listing shows it.
-trait Shaped: Sized {
-    fn shaped(row: &Row, state: &State) -> Self;
-    fn garbled(self) -> Reject;
-    fn invented(self) -> Self;
-}
-
-impl Shaped for Wallet {
-    fn shaped(row: &Row, state: &State) -> Self {
-        row.wallet(state)
-    }
-
-    fn garbled(self) -> Reject {
-        reject(self.id.as_str())
-    }
-
-    fn invented(mut self) -> Self {
-        self.fingerprint ^= 1;
-        self
-    }
-}
-
-impl Shaped for Deposit {
-    fn shaped(row: &Row, state: &State) -> Self {
-        row.deposit(state)
-    }
-
-    fn garbled(self) -> Reject {
-        reject(self.id.as_str())
-    }
-
-    fn invented(mut self) -> Self {
-        self.fingerprint ^= 1;
-        self
-    }
-}
-
-fn reject(id: &str) -> Reject {
-    let raw = format!(r#"{{"id":"{id}","status":{{}}}}"#);
-    Reject::new(0, Some(id.to_owned()), &raw, "status".to_owned(), "is an object".to_owned())
-}
-
 impl Server {
     pub(crate) fn new(world: World, quirks: [Quirks; 3], chance: Chance) -> Self {
         let live = Live {
@@ -175,6 +137,7 @@ impl Server {
             faults: Faults::default(),
             log: Vec::new(),
             only_deposits: false,
+            hides_users: false,
             concurrent: false,
             chance,
             is_dead: false,
@@ -368,7 +331,10 @@ impl Live {
         let row = |at: &(usize, State)| self.world.row(listing, at.0);
         let returned = content.rows.len();
         let (unreadable, readable): (Vec<_>, Vec<_>) = content.rows.iter().partition(|at| at.1.spoiled);
-        let shaped = |at: &(usize, State)| R::shaped(row(at), &at.1);
+        let shaped = |at: &(usize, State)| {
+            let item = R::shaped(row(at), &at.1);
+            if self.hides_users { item.without_user(row(at)) } else { item }
+        };
         let mut items: Vec<R> = readable.into_iter().map(shaped).collect();
         let rejects: Vec<Reject> = unreadable.into_iter().map(|at| shaped(at).garbled()).collect();
         if let Act::Invent = act {

@@ -26,14 +26,18 @@ impl Scene {
 
     /// After the first import, with every list proved.
     pub(super) async fn imported(plan: Plan) -> Self {
-        let mut scene = Self::new(plan).await;
+        Self::new(plan).await.import().await
+    }
+
+    /// The first import, until every list is proved.
+    pub(super) async fn import(mut self) -> Self {
         for listing in Listing::ALL {
-            scene.done(Call::Pass(listing)).await;
-            scene.done(Call::Sweep(listing, WHOLE)).await;
+            self.done(Call::Pass(listing)).await;
+            self.done(Call::Sweep(listing, WHOLE)).await;
         }
-        scene.rest(10);
+        self.rest(10);
         // Where new rows join is learned from those that do.
-        scene
+        self
     }
 
     pub(super) fn server(&self) -> Server {
