@@ -174,7 +174,7 @@ impl Error {
         matches!(self, Self::Refused(_))
     }
 
-    /// Whether another process has taken over.
+    /// Whether the lease ended meanwhile: another process has taken over, or this one has a new lease.
     #[must_use]
     pub fn is_fenced(&self) -> bool {
         matches!(self, Self::Store(store::Error::Fenced))

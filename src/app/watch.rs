@@ -60,10 +60,15 @@ pub(super) async fn look_after(
             continue;
         }
         let looked = match named(store, clock, plan.most, &mut told).await {
-            Ok(users) => {
-                let looked = stop.soft.run_until_cancelled(syncer.look_for(&users, plan, &stop.soft)).await;
-                looked.map_or(Ok(()), |looked| looked.map(drop).map_err(|error| Chain(&error).to_string()))
-            }
+            Ok(users) => match stop.soft.run_until_cancelled(syncer.look_for(&users, plan, &stop.soft)).await {
+                // That is no failure: the lease ended meanwhile. If this process has another one, it looks again under that.
+                Some(Err(error)) if error.is_fenced() => {
+                    tracing::debug!(error = %Chain(&error), "watched users not looked for");
+                    continue;
+                }
+                Some(Err(error)) => Err(Chain(&error).to_string()),
+                Some(Ok(_)) | None => Ok(()),
+            },
             Err(error) => Err(Chain(&error).to_string()),
         };
         told.note(looked);

@@ -42,6 +42,21 @@ async fn watched_users_take_no_round_of_the_schedule_away() {
     bridge.stop().await;
 }
 
+/// As after a database that was locked for longer than a lease lasts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_is_taken_anew_by_the_same_process_is_no_failure() {
+    let stage = stage(Database::sqlite().await, Order::Newest).await;
+    let bridge = stage.daemon();
+    stage.until_imported().await;
+    insert(&stage, "user-000001", &from_now(&stage.database, 10)).await;
+    stage.database.execute("UPDATE lumo_leases SET epoch = epoch + 1 WHERE resource = 'sync'").await;
+    let id = stage.world.add_deposit_for("user-000001", "3").unwrap().id.to_string();
+    until_known(&stage, &id).await;
+    let log = bridge.log();
+    assert!(!log.contains("watched users cannot be looked for") && !log.contains("another process"), "{log}");
+    bridge.stop().await;
+}
+
 /// A company whose deposits no round reads after the first import.
 async fn stage(database: Database, order: Order) -> Stage {
     let world = World::live(seed());

@@ -31,8 +31,8 @@ pub enum Error {
         #[source]
         source: DbErr,
     },
-    /// Another process has taken the lead and does this work now. Nothing was stored.
-    #[error("another process leads now")]
+    /// The lease has ended, and another process, or this one, has taken it anew or will. Nothing was stored.
+    #[error("the lease under which this was to be stored has ended")]
     Fenced,
     /// The lease was lost meanwhile. Nothing was stored.
     #[error("the delivery was claimed by somebody else")]

@@ -156,7 +156,7 @@ impl RoundLog {
     pub(in crate::sync) fn failed(&self, listing: Listing, error: &Error) {
         if error.is_fenced() {
             // That is no failure, and the log says it when the lease is lost.
-            return tracing::debug!(%listing, "round given up; another process reads now");
+            return tracing::debug!(%listing, "round given up; the lease that it began with has ended");
         }
         self.look(listing);
         let line = self.state().failed(listing, Kind::of(error), Instant::now());

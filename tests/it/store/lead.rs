@@ -83,7 +83,9 @@ async fn of_many_that_reach_for_the_lead_one_gets_it(database: Database) {
 
 fn is_fenced<T: std::fmt::Debug>(what: &str, result: Result<T, Error>) {
     match result {
-        Err(error @ Error::Fenced) => assert_eq!(error.to_string(), "another process leads now"),
+        Err(error @ Error::Fenced) => {
+            assert_eq!(error.to_string(), "the lease under which this was to be stored has ended");
+        }
         result => panic!("{what}: {result:?}"),
     }
 }
