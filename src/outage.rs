@@ -164,6 +164,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_tried_once_a_minute_and_failed_once_lasted_until_the_next_try() {
+        let (start, mut outage) = (Instant::now(), Outage::default());
+        outage.failed(start);
+        assert_eq!(outage.succeeded(start + seconds(60)), News::Over { failures: 1, lasted: seconds(60) });
+    }
+
+    #[test]
     fn what_always_fails_is_a_line_a_minute_and_over_with_the_first_success() {
         let (start, mut outage) = (Instant::now(), Outage::default());
         let said = (0..780).filter(|second| outage.failed(start + seconds(*second)) != News::Nothing).count();
