@@ -68,7 +68,7 @@ const TIMES: [OfListing<f64>; 5] = [
 const NUMBERS: [OfListing<i64>; 4] = [
     OfListing {
         name: "lumo_bridge_sync_gap_rows",
-        help: "The total that the server told, less the rows that are stored as listed",
+        help: "The server's total less the rows stored as listed; below 0 while rows that left are confirmed as gone",
         value: |progress, _| progress.gap,
     },
     OfListing {

@@ -229,8 +229,8 @@ impl<U: Upstream> Round<'_, U> {
         Ok(self.memory.removals.why(self.listing.as_str(), self.listed(self.listing).await?))
     }
 
-    /// Marks rows as missing that the answer of this time did not list, and stops waiting for them. Raises the base of
-    /// the gap by their number: fewer rows are stored as listed, while `total` stays the same. Returns how many.
+    /// Marks rows as missing that the answer of this time did not list, and stops waiting for them. Raises the gap
+    /// and its base by their number: fewer rows are stored as listed, while `total` stays the same. Returns how many.
     pub(in crate::sync) async fn mark_missing<R: Source>(
         &mut self,
         ids: &[String],
@@ -241,6 +241,7 @@ impl<U: Upstream> Round<'_, U> {
         self.tally.vanished += vanished;
         self.memory.removals.marked(vanished);
         self.memory.gap.raise(vanished);
+        self.progress.gap = self.progress.gap.map(|gap| gap.saturating_add_unsigned(vanished));
         for id in ids {
             self.memory.rechecks.present(id);
         }

@@ -5,7 +5,9 @@ use lumo_bridge_entity::run::Outcome;
 
 use super::Round;
 use crate::chain::Chain;
+use crate::model::Listing;
 use crate::store::{self, Advance, Ending, Remembered, Run};
+use crate::sync::learn::gap::gap_of;
 use crate::sync::upstream::{Milestone, Upstream};
 use crate::sync::{Ended, Error, Report, lock};
 
@@ -80,11 +82,16 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Stores the memory outside of a round.
-    pub(in crate::sync) async fn save(self) -> Result<(), Error> {
+    pub(in crate::sync) async fn save(mut self) -> Result<(), Error> {
         if self.is_guest() {
             return Ok(());
         }
         self.note_due();
+        if self.listing == Listing::Blocked {
+            // Wallets may have turned out to be blocked no longer.
+            let total = self.progress.last_total.and_then(|total| u64::try_from(total).ok());
+            self.progress.gap = gap_of(total, self.syncer.store.row_counts(self.listing).await?.listed);
+        }
         Ok(self.syncer.store.remember(&self.advance(), self.fence()).await?)
     }
 
