@@ -7,4 +7,5 @@ pub mod gap;
 pub mod locate;
 pub(in crate::sync) mod memory;
 pub mod order;
+pub mod shrinkage;
 pub(in crate::sync) mod skew;

@@ -18,6 +18,7 @@ use super::confirm::Absences;
 use super::confirm::recheck::{Reason, Recheck};
 use super::learn::memory::Memory;
 use super::learn::order::Place;
+use super::learn::shrinkage::Counted;
 use super::tail::Extent;
 use super::upstream::Upstream;
 use super::{Error, Options, Preview, Right, Syncer, Tally};
@@ -84,7 +85,9 @@ impl<'a, U: Upstream> Round<'a, U> {
             memory.removals.accepted();
             memory.accepted_at = progress.removals_accepted_at;
             let listed = syncer.store.row_counts(listing).await?.listed;
-            memory.gap.settle(progress.last_total.map_or(0, |total| total.saturating_sub(listed).min(0)));
+            let gap = progress.last_total.map_or(0, |total| total.saturating_sub(listed).min(0));
+            memory.gap.settle(gap);
+            memory.shrinkage.note_scan(started_at, Some(Counted { listed, gap, absent: 0 }), started_at);
         }
         let absences = Absences::new(memory.removals.is_suspended());
         Ok(Self {

@@ -17,6 +17,7 @@ use crate::model::{Listing, PerListing};
 use crate::store::{Progress, WriteTrouble};
 use crate::sync;
 use crate::sync::learn::gap::counts_more;
+use crate::sync::learn::shrinkage::{Shrunk, shrunk};
 use crate::sync::scan::walk::Doubt;
 
 pub use overall::summary;
@@ -216,6 +217,23 @@ fn of_removals(progress: &Progress) -> Option<Finding> {
     let why = progress.removals_held_why.as_deref()?;
     let message = format!("{}: {why}", progress.listing);
     Some(Finding::new(Severity::Notice, "removals_held", message).about(&progress.listing))
+}
+
+/// Rows that seem to have left a list, and that no full scan has looked for yet.
+#[must_use]
+pub fn of_shrinkage(all: &[Progress], now: DateTime<Utc>) -> Vec<Finding> {
+    let finding = |progress: &Progress| {
+        let Shrunk { rows, total, listed, is_sought } = shrunk(progress, now)?;
+        let listing = &progress.listing;
+        let until = if is_sought { "the full scan that looks for them now" } else { "the next full scan" };
+        let message = format!(
+            "{listing}: Lumo counts {total} rows, and {listed} are stored as listed: {rows} seem to have left the list; none is \
+             marked as missing before {until} has shown it"
+        );
+        let finding = Finding::new(Severity::Notice, "rows_left", message).about(listing);
+        Some(finding.hint("if you do not know why, ask Lumo: a backup that was restored looks like this"))
+    };
+    all.iter().filter_map(finding).collect()
 }
 
 /// Items that could not be read.

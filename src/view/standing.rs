@@ -102,6 +102,7 @@ impl Status {
             progresses.push(progress);
         }
         let mut findings = finding::of_listings(&progresses, overdue_after, now);
+        findings.extend(finding::of_shrinkage(&progresses, now));
         let account = store.account().await?.map(Account::from);
         findings.extend(account.as_ref().and_then(finding::of_account));
         findings.extend(finding::of_rejects(&listings));

@@ -111,6 +111,12 @@ impl Removals {
         if self.suspended { self.absent } else { count(self.queue.len()) + self.unqueued }
     }
 
+    /// How many rows were absent from the last full scan and are not marked as missing yet, held back or not.
+    #[must_use]
+    pub fn absent(&self) -> u64 {
+        self.absent
+    }
+
     /// Whether the rows wait until the operator accepts the removals or the list shows them again.
     #[must_use]
     pub fn is_suspended(&self) -> bool {

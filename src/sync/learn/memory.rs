@@ -15,6 +15,7 @@ use crate::sync::confirm::recheck::Rechecks;
 use crate::sync::confirm::removals::Removals;
 use crate::sync::learn::gap::Gap;
 use crate::sync::learn::order::Evidence;
+use crate::sync::learn::shrinkage::Shrinkage;
 use crate::sync::tail::ends::Anchors;
 
 /// How long what was learned about the server is believed.
@@ -71,6 +72,8 @@ pub(in crate::sync) struct Memory {
     /// When the configured page size was last requested although the server had refused or cut it.
     pub(in crate::sync) probed_at: Option<DateTime<Utc>>,
     pub(in crate::sync) gap: Gap,
+    /// Whether many rows seem to have left.
+    pub(in crate::sync) shrinkage: Shrinkage,
     /// How many rows were stored as listed at the last comparison.
     pub(in crate::sync) listed: Option<i64>,
     /// The last row number that the full scan which set the gap could know of.

@@ -12,6 +12,7 @@ use crate::model::Listing;
 use crate::sync::learn::gap::{Comparison, gap_of};
 use crate::sync::learn::memory::Urgent;
 use crate::sync::learn::order::Order;
+use crate::sync::learn::shrinkage::Counted;
 use crate::sync::scan::full::{FullScan, Purpose};
 use crate::sync::scan::walk::Doubt;
 use crate::sync::tail::Extent;
@@ -42,6 +43,7 @@ impl<U: Upstream> Round<'_, U> {
         if let Ended::Stopped = ended {
             return Ok(ended);
         }
+        self.note_shrinkage();
         self.next_page::<R>(stop).await?;
         self.recent_rows::<R>(stop).await?;
         Ok(ended)
@@ -165,6 +167,22 @@ impl<U: Upstream> Round<'_, U> {
         }
         self.progress.complete_through = self.progress.complete_through.max(Some(self.started_at));
         Ok(Ended::Complete)
+    }
+
+    /// Notes whether many rows seem to have left, by the counts of this round. Logs it as it begins.
+    fn note_shrinkage(&mut self) {
+        let counts = self.progress.last_total.zip(self.progress.gap).filter(|_| self.memory.gap.is_trusted());
+        let absent = self.memory.removals.absent();
+        let counted = counts.map(|(total, gap)| Counted { listed: total.saturating_sub(gap), gap, absent });
+        let was_known = self.memory.shrinkage.rows().is_some();
+        self.memory.shrinkage.note_round(counted, self.now());
+        let Some((rows, (total, _))) = self.memory.shrinkage.rows().zip(counts) else { return };
+        if !was_known && !self.is_guest() {
+            tracing::warn!(
+                listing = %self.listing, rows, total,
+                "many rows seem to have left the list; a full scan looks for them"
+            );
+        }
     }
 
     /// Adjusts the gap for wallets that were unblocked: fewer are stored as blocked, and the list is as long as before.

@@ -8,6 +8,7 @@ use crate::store::Ending;
 use crate::sync::Error;
 use crate::sync::learn::memory::Urgent;
 use crate::sync::learn::order::Order;
+use crate::sync::learn::shrinkage::Counted;
 use crate::sync::round::Round;
 use crate::sync::scan::full::FullScan;
 use crate::sync::scan::walk::Doubt;
@@ -74,7 +75,11 @@ impl<U: Upstream> Round<'_, U> {
         let listed = self.syncer.store.row_counts(self.listing).await?.listed;
         let told = total.and_then(|total| i64::try_from(total).ok()).map_or(0, |total| total.saturating_sub(listed));
         let surplus = i64::try_from(self.memory.gap.surplus()).unwrap_or(0);
-        let found = told.min(surplus.saturating_sub(i64::try_from(absent).unwrap_or(i64::MAX)));
+        let absent = i64::try_from(absent).unwrap_or(i64::MAX);
+        let found = told.min(surplus.saturating_sub(absent));
+        let to_confirm = self.memory.removals.absent();
+        let proof = beyond.map(|beyond| Counted { listed, gap: beyond.saturating_sub(absent), absent: to_confirm });
+        self.memory.shrinkage.note_scan(scan.started_at, proof, self.now());
         self.memory.counted_until = scan.known_until;
         self.memory.gap.settle(if scan.explains() { found } else { found.min(self.memory.gap.base()) });
         Ok(None)

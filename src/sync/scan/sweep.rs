@@ -93,7 +93,7 @@ impl<U: Upstream> Syncer<U> {
         result
     }
 
-    /// Whether a sweep was begun and has not ended, or is urgent.
+    /// Whether a sweep was begun and has not ended, or is urgent, or many rows seem to have left the list.
     ///
     /// # Errors
     /// If the database fails.
@@ -105,6 +105,7 @@ impl<U: Upstream> Syncer<U> {
         }
         Ok(round.memory.sweeps_at_once(round.progress.gap)
             || round.memory.removals.wants_scan()
+            || round.memory.shrinkage.wants_scan(round.now())
             || self.store.sweep(listing).await?.is_some())
     }
 

@@ -95,6 +95,9 @@ impl<U: Upstream> Round<'_, U> {
     ) -> Result<Option<String>, Error> {
         let surplus = self.memory.gap.surplus();
         let doubt = self.conclude::<R>(scan, ended).await?;
+        if doubt.is_some() {
+            self.memory.shrinkage.note_scan(scan.started_at, None, self.now());
+        }
         let rows = self.memory.gap.surplus();
         if rows > 0 && rows != surplus {
             tracing::warn!(listing = %self.listing, total = self.tally.total, "{}", counts_more(rows));

@@ -1,6 +1,7 @@
 //! Many rows that leave at once or one after the other, and servers that only seem to have lost them.
 
 use lumo_bridge::model::Listing;
+use lumo_bridge::sync::learn::shrinkage::shrunk;
 
 use super::scene::Scene;
 use crate::sim::bridge::Call;
@@ -125,4 +126,81 @@ async fn a_command_beside_the_daemon_lets_removals_through() {
     assert!(!scene.sweep_is_due().await);
     scene.change(|world| world.add(DEPOSITS, Place::Head, None));
     scene.settles().await;
+}
+
+/// Rounds that are as complete as ever, with the sweeps that do not wait for their time. Returns how many sweeps there were.
+async fn live(scene: &mut Scene, rounds: usize) -> usize {
+    let mut sweeps = 0;
+    for _ in 0..rounds {
+        scene.tick().await;
+        if scene.sweep_is_due().await {
+            sweeps += 1;
+            scene.sweep().await;
+        }
+    }
+    sweeps
+}
+
+/// What `status` says of rows that seem to have left.
+async fn seems_gone(scene: &Scene) -> Option<(u64, i64, i64)> {
+    let progress = scene.0.bridge.store().progress(DEPOSITS).await.unwrap();
+    shrunk(&progress, scene.0.bridge.clock.now()).map(|shrunk| (shrunk.rows, shrunk.total, shrunk.listed))
+}
+
+#[tokio::test]
+async fn a_long_list_that_comes_back_with_half_of_its_rows_is_looked_at_once_and_soon() {
+    for order in [Order::Newest, Order::Oldest, Order::Scattered] {
+        let plan = Plan { young: 0, ..Plan::calm(order, 1_720) };
+        let mut scene = Scene::imported(plan.with_page(100)).await;
+        assert_eq!(live(&mut scene, 8).await, 0, "{order:?}: nothing happens");
+        // What is left has more pages than are read in turn.
+        remove(&scene, 900, 400);
+        scene.tick().await;
+        assert_eq!(seems_gone(&scene).await, None, "{order:?}: one round may be mistaken");
+        scene.tick().await;
+        assert_eq!(seems_gone(&scene).await, Some((900, 820, 1_720)), "{order:?}");
+        assert_eq!(live(&mut scene, 1).await, 1, "{order:?}: a sweep that does not wait for its time");
+        assert_eq!((seems_gone(&scene).await, scene.held().await), (None, Some(900)), "{order:?}");
+        assert_eq!(live(&mut scene, 40).await, 0, "{order:?}: it is known");
+        assert_eq!((scene.deposits().await, scene.events("deposit.missing").await), (1_720, 0), "{order:?}");
+        for round in 0..9 {
+            let cost = scene.cost(Call::Tick(DEPOSITS)).await;
+            scene.rest(10);
+            let log = scene.last_requests(cost);
+            assert!(cost <= 2, "{order:?}, round {round}: {cost} requests: {log:#?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_comes_back_with_a_few_of_its_pages_is_said_or_held_within_three_rounds() {
+    for order in [Order::Newest, Order::Oldest, Order::Scattered] {
+        let mut scene = Scene::imported(Plan::calm(order, 1_600).with_page(100)).await;
+        live(&mut scene, 8).await;
+        remove(&scene, 1_200, 200);
+        let sweeps = live(&mut scene, 3).await;
+        assert_eq!((sweeps <= 1, scene.held().await), (true, Some(1_200)), "{order:?}: {sweeps} sweeps");
+        assert_eq!(live(&mut scene, 40).await, 0, "{order:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_total_that_falls_while_every_row_is_listed_is_looked_at_once() {
+    let mut scene = Scene::imported(Plan::calm(Order::Newest, 1_600).with_page(100)).await;
+    live(&mut scene, 8).await;
+    scene.script(|_, _, asked| if asked.is_plain() { Act::Total(Some(400)) } else { Act::Answer });
+    let sweeps = live(&mut scene, 40).await;
+    assert!(sweeps <= 1, "{sweeps} sweeps");
+    assert_eq!((scene.held().await, scene.events("deposit.missing").await), (None, 0));
+}
+
+#[tokio::test]
+async fn a_list_that_lives_is_not_looked_at_before_its_time() {
+    let mut scene = Scene::imported(Plan::calm(Order::Newest, 1_600).with_page(100)).await;
+    for round in 0..30 {
+        // Some of those that leave and join in each round.
+        remove(&scene, 2, 700);
+        scene.change(|world| world.burst(DEPOSITS, 1 + round % 4));
+        assert_eq!((live(&mut scene, 1).await, seems_gone(&scene).await), (0, None), "round {round}");
+    }
 }
