@@ -241,7 +241,7 @@ impl<U: Upstream> Round<'_, U> {
         self.tally.vanished += vanished;
         self.memory.removals.marked(vanished);
         self.memory.gap.raise(vanished);
-        self.progress.gap = self.progress.gap.map(|gap| gap.saturating_add_unsigned(vanished));
+        self.correct_gap(self.progress.gap.map(|gap| gap.saturating_add_unsigned(vanished)));
         for id in ids {
             self.memory.rechecks.present(id);
         }

@@ -81,6 +81,14 @@ impl<U: Upstream> Round<'_, U> {
         Advance { progress: &self.progress, memory }
     }
 
+    /// Sets the gap as it is after fewer rows are stored as listed. `total` may have been told before these left, so it
+    /// is no sign of rows that are never listed.
+    pub(in crate::sync) fn correct_gap(&mut self, gap: Option<i64>) {
+        let surplus = i64::try_from(self.memory.gap.surplus()).unwrap_or(i64::MAX);
+        let most = self.progress.gap.map_or(surplus, |before| before.max(surplus));
+        self.progress.gap = gap.map(|gap| gap.min(most));
+    }
+
     /// Stores the memory outside of a round.
     pub(in crate::sync) async fn save(mut self) -> Result<(), Error> {
         if self.is_guest() {
@@ -90,7 +98,8 @@ impl<U: Upstream> Round<'_, U> {
         if self.listing == Listing::Blocked {
             // Wallets may have turned out to be blocked no longer.
             let total = self.progress.last_total.and_then(|total| u64::try_from(total).ok());
-            self.progress.gap = gap_of(total, self.syncer.store.row_counts(self.listing).await?.listed);
+            let listed = self.syncer.store.row_counts(self.listing).await?.listed;
+            self.correct_gap(gap_of(total, listed));
         }
         Ok(self.syncer.store.remember(&self.advance(), self.fence()).await?)
     }
