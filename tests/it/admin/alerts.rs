@@ -44,7 +44,6 @@ fn holds(condition: &str, samples: &BTreeMap<String, f64>) -> bool {
     });
     selected.map(|(_, value)| if subject { now - value } else { *value }).any(|value| match operator {
         "==" => value == bound,
-        "!=" => value != bound,
         ">" => value > bound,
         _ => panic!("not understood: {condition}"),
     })
@@ -58,8 +57,8 @@ fn conditions_are_read_as_prometheus_reads_them() {
     for (condition, expected) in [
         ("lumo_bridge_a == 1", false),
         ("lumo_bridge_a == 7", true),
-        ("lumo_bridge_a != 0", true),
-        ("lumo_bridge_a{listing=\"wallets\"} != 0", false),
+        ("lumo_bridge_a > 0", true),
+        ("lumo_bridge_a{listing=\"wallets\"} > 0", false),
         ("lumo_bridge_a{listing=\"deposits\"} > 6", true),
         ("time() - lumo_bridge_a > 600", true),
         ("lumo_bridge_b == 0", false),
@@ -80,7 +79,7 @@ const STALLED: &str = "lumo_bridge_sync_stalled == 1";
 const INCOMPLETE: &str = "time() - lumo_bridge_sync_complete_through_timestamp_seconds > 600";
 const UNREAD: &str = "time() - lumo_bridge_sync_last_round_timestamp_seconds > 600";
 const UNPROVED: &str = "time() - lumo_bridge_sync_proved_through_timestamp_seconds > 86400";
-const GAP: &str = "lumo_bridge_sync_gap_rows != 0";
+const GAP: &str = "lumo_bridge_sync_gap_rows > 0";
 const REJECTS: &str = "lumo_bridge_sync_rejects > 0";
 const HELD: &str = "lumo_bridge_sync_removals_held > 0";
 const FAILING: &str = r#"lumo_bridge_endpoint_state{state="failing"} == 1"#;
