@@ -9,6 +9,7 @@ mod api;
 mod cached;
 pub mod config;
 mod dashboard;
+mod day;
 mod front;
 mod health;
 mod live;
@@ -27,8 +28,8 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use tokio::sync::Semaphore;
+use chrono::TimeDelta;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 pub use access::Access;
@@ -51,6 +52,7 @@ use crate::view;
 use crate::wallets::Wallets;
 
 use cached::Cached;
+use day::Day;
 use problem::Problem;
 
 /// The answer of a process that lives.
@@ -60,10 +62,8 @@ const LARGEST_BODY: usize = 64 * 1024;
 /// Counts of deliveries are at least this old before they are made again.
 const COUNTS_KEPT: Duration = Duration::from_secs(2);
 
-/// So does what went on in the last hours, …
+/// So does what went on in the last hours.
 const ACTIVITY_KEPT: Duration = Duration::from_secs(15);
-/// … of which there are so many.
-const HOURS: i32 = 24;
 
 /// The parts of the daemon that the HTTP side shows and moves.
 pub struct Parts {
@@ -96,6 +96,7 @@ struct Inner {
     wallets: Wallets,
     counts: Cached<Vec<Count>>,
     activity: Cached<Vec<Hour>>,
+    day: Mutex<Day>,
     /// Places for those who follow the events.
     readers: Arc<Semaphore>,
 }
@@ -111,9 +112,9 @@ impl std::ops::Deref for Admin {
 impl Admin {
     fn new(parts: Parts, access: Access) -> Self {
         let wallets = Wallets::new(parts.store.clone(), parts.client.clone(), parts.clock.clone());
-        let (counts, activity) = (Cached::default(), Cached::default());
+        let (counts, activity, day) = (Cached::default(), Cached::default(), Mutex::default());
         let readers = Arc::new(Semaphore::new(live::READERS));
-        Self(Arc::new(Inner { parts, access, wallets, counts, activity, readers }))
+        Self(Arc::new(Inner { parts, access, wallets, counts, activity, day, readers }))
     }
 
     fn wallets(&self) -> &Wallets {
@@ -137,19 +138,14 @@ impl Admin {
 
     /// The last day, hour by hour.
     async fn activity(&self) -> Result<Arc<Vec<Hour>>, store::Error> {
-        self.0.activity.get(ACTIVITY_KEPT, self.store.activity(end_of_hour(self.clock.now()), HOURS)).await
+        let count = async { self.0.day.lock().await.count(&self.store, self.clock.now()).await };
+        self.0.activity.get(ACTIVITY_KEPT, count).await
     }
 
     /// Undelivered deliveries by endpoint and state: a count over a large table, so not made at everybody's whim.
     async fn counts(&self) -> Result<Arc<Vec<Count>>, store::Error> {
         self.0.counts.get(COUNTS_KEPT, self.store.undelivered()).await
     }
-}
-
-/// When the hour ends that a time is in.
-fn end_of_hour(time: DateTime<Utc>) -> DateTime<Utc> {
-    let hour = TimeDelta::hours(1);
-    time.duration_trunc(hour).unwrap_or(time) + hour
 }
 
 fn router(admin: Admin) -> Router {

@@ -11,6 +11,7 @@ mod endpoints;
 mod events;
 pub(crate) mod failures;
 pub(crate) mod fixture;
+mod hours;
 mod ingest;
 mod innodb;
 mod lanes;

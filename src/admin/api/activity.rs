@@ -17,7 +17,8 @@ pub(super) fn routes() -> Vec<Route> {
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct Activity {
-    /// Whole hours, the oldest first; the last one is not over yet.
+    /// Whole hours, the oldest first; the last one is not over yet. It and the one before are counted anew every few seconds,
+    /// the others every few minutes.
     hours: Vec<Hour>,
 }
 

@@ -43,7 +43,7 @@ export function lastDayPart({ hours, trouble }) {
   const counted = hours.map(fates);
   const currencies = inUse(hours);
   return section("day", "The last 24 hours",
-    make("p", { class: "soft" }, `Whole hours, ${zone()}. The last one is not over yet.`),
+    make("p", { class: "soft" }, `Whole hours, ${zone()}. The last one is not over yet. What becomes of older ones is counted anew every few minutes.`),
     make("div", { class: "charts" },
       deposits(hours),
       currencies.slice(0, CURRENCIES).map((currency) => volume(hours, currency)),

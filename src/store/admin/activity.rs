@@ -1,8 +1,8 @@
-//! Counts deposits, deliveries and requests to Lumo per hour, for the last hours.
+//! Counts deposits, deliveries and requests to Lumo of one hour.
 //!
-//! Only the rows of these hours are read, however many are stored: deposits by the index on their times, deliveries by
-//! the numbers of their events. The first event of each hour is found by bisection. Of the events themselves, only
-//! those that an endpoint has not reached are read, and those of a sample of what was delivered.
+//! Only the rows of this hour are read, however many are stored: deposits by the index on their times, deliveries by
+//! the numbers of their events. The first of these events, and the first one after them, are found by bisection. Of the
+//! events themselves, only those that an endpoint has not reached are read, and those of a sample of what was delivered.
 
 mod latency;
 mod requests;
@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::{deposit, exception, subscription};
-use sea_orm::sea_query::{Alias, CaseStatement, Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Select, Value};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Select};
 
 use super::deliveries::{Scope, held};
 use crate::model::delivery::{State, beyond, of_row};
@@ -24,10 +24,7 @@ use crate::store::{Error, Store};
 pub use latency::Latency;
 pub use volume::Volume;
 
-/// The name of the column with the number of the hour.
-const HOUR: &str = "hour_no";
-/// Before the first hour.
-const NO_HOUR: i64 = -1;
+pub const HOUR: TimeDelta = TimeDelta::hours(1);
 
 /// An hour, with its deposits and deliveries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,200 +41,108 @@ pub struct Hour {
     pub requests: i64,
 }
 
+/// The events of an hour, by their numbers.
+#[derive(Clone, Copy, Debug)]
+struct Events {
+    first: i64,
+    /// The number after the last one.
+    end: i64,
+}
+
 #[derive(FromQueryResult)]
-struct HourCount {
-    hour_no: i64,
+struct Counted {
     counted: i64,
 }
 
 #[derive(FromQueryResult)]
 struct CountedRows {
-    hour_no: i64,
     state: exception::State,
     counted: i64,
 }
 
-/// The number of the first event of each hour.
-struct HourBounds(Vec<i64>);
-
-impl HourBounds {
-    fn first(&self) -> i64 {
-        self.0.first().copied().unwrap_or(i64::MAX)
-    }
-
-    /// SQL for the number of the hour in which an event falls: the last hour that begins at or before the event.
-    fn hour(&self, column: &str) -> (String, Vec<Value>) {
-        let (case, values) = self.case(column, |hour| i64::try_from(hour).unwrap_or(NO_HOUR), NO_HOUR);
-        (format!("{case} AS {HOUR}"), values)
-    }
-
-    /// SQL for a number by the hour in which an event falls.
-    fn case(&self, column: &str, of: impl Fn(usize) -> i64, otherwise: i64) -> (String, Vec<Value>) {
-        let cases: String = self.0.iter().map(|_| format!("WHEN {column} >= ? THEN ? ")).collect();
-        let firsts = self.0.iter().enumerate().rev();
-        let mut values: Vec<Value> =
-            firsts.flat_map(|(hour, first)| [Value::from(*first), Value::from(of(hour))]).collect();
-        values.push(otherwise.into());
-        (format!("CASE {cases}ELSE ? END"), values)
-    }
-
-    /// The hour in which an event falls.
-    fn hour_of(&self, seq: i64) -> Option<usize> {
-        self.0.partition_point(|first| *first <= seq).checked_sub(1)
-    }
-}
-
 impl Store {
-    /// The last `hours` hours before a time, the oldest first.
+    /// The hour that begins then.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn activity(&self, until: DateTime<Utc>, hours: i32) -> Result<Vec<Hour>, Error> {
-        let begin = |ago: i32| until - TimeDelta::hours(ago.into());
-        let hour = |ago| Hour {
-            begins_at: begin(ago),
-            deposits: 0,
-            volume: None,
-            deliveries: Vec::new(),
-            latency: None,
-            requests: 0,
-        };
-        let mut all: Vec<Hour> = (1..=hours).rev().map(hour).collect();
-        for (hour, counted) in self.deposits_by_hour(&all, until).await? {
-            if let Some(hour) = place(&mut all, hour) {
-                hour.deposits = counted;
+    pub async fn hour(&self, begins_at: DateTime<Utc>) -> Result<Hour, Error> {
+        let until = begins_at + HOUR;
+        let first = self.first_event_since(begins_at, 1).await?;
+        let events = Events { first, end: self.first_event_since(until, first).await? };
+        let scopes = self.scopes(None).await?;
+        let mut deliveries = Vec::new();
+        for scope in &scopes {
+            let mut counts: BTreeMap<&str, (State, i64)> = BTreeMap::new();
+            for (state, counted) in self.deliveries_in(scope, events).await? {
+                counts.entry(state.as_str()).or_insert((state, 0)).1 += counted;
             }
+            deliveries.extend(counts.into_values().map(|(state, counted)| (scope.name.clone(), state, counted)));
         }
-        self.add_volumes(&mut all, until).await?;
-        self.add_requests(&mut all, until).await?;
-        let mut bounds = Vec::with_capacity(all.len());
-        for hour in &all {
-            let from = bounds.last().copied().unwrap_or(1);
-            bounds.push(self.first_event_since(hour.begins_at, from).await?);
-        }
-        let (bounds, scopes) = (HourBounds(bounds), self.scopes(None).await?);
-        self.add_latencies(&mut all, &scopes, &bounds).await?;
-        for scope in scopes {
-            let mut counts: BTreeMap<(i64, &str), (State, i64)> = BTreeMap::new();
-            for (hour, state, counted) in self.deliveries_by_hour(&scope, &bounds).await? {
-                counts.entry((hour, state.as_str())).or_insert((state, 0)).1 += counted;
-            }
-            for ((hour, _), (state, counted)) in counts {
-                if let Some(hour) = place(&mut all, hour) {
-                    hour.deliveries.push((scope.name.clone(), state, counted));
-                }
-            }
-        }
-        Ok(all)
+        Ok(Hour {
+            begins_at,
+            deposits: self.deposits_in(begins_at, until).await?,
+            volume: self.volume_in(begins_at, until).await?,
+            deliveries,
+            latency: self.latency_in(&scopes, events).await?,
+            requests: self.requests_in(begins_at, until).await?,
+        })
     }
 
-    async fn deposits_by_hour(&self, hours: &[Hour], until: DateTime<Utc>) -> Result<Vec<(i64, i64)>, Error> {
-        let Some(deposits) = Self::deposits_in(hours, until) else { return Ok(Vec::new()) };
-        let counted = deposits
-            .column_as(deposit::Column::Id.count(), "counted")
-            .group_by(Expr::col(Alias::new(HOUR)))
-            .into_model::<HourCount>()
-            .all(self.read())
-            .await?;
-        Ok(counted.into_iter().map(|row| (row.hour_no, row.counted)).collect())
+    async fn deposits_in(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Result<i64, Error> {
+        let counted = deposits_made(from, until).column_as(deposit::Column::Id.count(), "counted");
+        let counted = counted.into_model::<Counted>().one(self.read()).await?;
+        Ok(counted.map_or(0, |row| row.counted))
     }
 
-    /// The deposits of these hours; the first column is the number of the hour. None if there is no hour.
-    fn deposits_in(hours: &[Hour], until: DateTime<Utc>) -> Option<Select<deposit::Entity>> {
-        let created = || Expr::col(deposit::Column::CreatedAt);
-        let deposits = deposit::Entity::find()
-            .select_only()
-            .column_as(Self::hour_in(deposit::Column::CreatedAt, hours), HOUR)
-            .filter(created().gte(Expr::val(hours.first()?.begins_at)))
-            .filter(created().lt(Expr::val(until)))
-            .filter(deposit::Column::FormerCompanyId.is_null());
-        Some(deposits)
-    }
-
-    /// The number of the hour in which a time falls: the last hour that begins at or before it.
-    fn hour_in(column: impl ColumnTrait, hours: &[Hour]) -> Expr {
-        let numbered: Vec<_> = (0_i64..).zip(hours).collect();
-        let case = numbered.into_iter().rev().fold(CaseStatement::new(), |case, (number, hour)| {
-            case.case(Expr::col(column).gte(Expr::val(hour.begins_at)), Expr::val(number))
-        });
-        case.finally(Expr::val(NO_HOUR)).into()
-    }
-
-    /// Counts the deliveries of each hour's events by state. If there is a row, its state counts, so no delivery is
-    /// counted twice.
-    async fn deliveries_by_hour(&self, scope: &Scope, bounds: &HourBounds) -> Result<Vec<(i64, State, i64)>, Error> {
+    /// Counts the deliveries of these events by state; a state may be there twice. If there is a row, its state counts,
+    /// so no delivery is counted twice.
+    async fn deliveries_in(&self, scope: &Scope, events: Events) -> Result<Vec<(State, i64)>, Error> {
         let reach = scope.to.reach();
-        let rows = self.rows_by_hour(scope, bounds).await?;
-        let mut all: Vec<_> =
-            rows.into_iter().map(|row| (row.hour_no, of_row(row.state, reach), row.counted)).collect();
-        let mut add = |state, counted: Vec<HourCount>| {
-            all.extend(counted.into_iter().map(|row| (row.hour_no, state, row.counted)));
-        };
-        add(State::Delivered, self.delivered_by_hour(scope, bounds).await?);
-        let from = Ord::max(bounds.first(), scope.position.saturating_add(1));
-        add(beyond(reach), self.held_by_hour(scope, bounds, subscription::State::Wanted, from).await?);
-        let from = bounds.first();
-        add(State::Skipped, self.held_by_hour(scope, bounds, subscription::State::Skipped, from).await?);
+        let rows = self.rows_in(scope, events).await?;
+        let mut all: Vec<_> = rows.into_iter().map(|row| (of_row(row.state, reach), row.counted)).collect();
+        all.push((State::Delivered, self.delivered_in(scope, events).await?));
+        let first = Ord::max(events.first, scope.position.saturating_add(1));
+        all.push((beyond(reach), self.held_in(scope, Events { first, ..events }, subscription::State::Wanted).await?));
+        all.push((State::Skipped, self.held_in(scope, events, subscription::State::Skipped).await?));
+        all.retain(|(_, counted)| *counted > 0);
         Ok(all)
     }
 
-    async fn rows_by_hour(&self, scope: &Scope, bounds: &HourBounds) -> Result<Vec<CountedRows>, Error> {
-        let (hour, values) = bounds.hour("x.seq");
-        let text = format!("SELECT {hour}, x.state, COUNT(*) AS counted FROM lumo_exceptions x");
-        let sql = Sql::new(self.backend(), &text, values)
-            .and(" WHERE x.endpoint = ? AND x.seq >= ?", [scope.name.clone().into(), bounds.first().into()])
-            .and(&format!(" GROUP BY {HOUR}, x.state"), []);
+    async fn rows_in(&self, scope: &Scope, Events { first, end }: Events) -> Result<Vec<CountedRows>, Error> {
+        // Grouped by an expression, as there is an index by state, which has the rows of all hours.
+        let text = "SELECT COALESCE(x.state, '') AS state, COUNT(*) AS counted FROM lumo_exceptions x \
+             WHERE x.endpoint = ? AND x.seq >= ? AND x.seq < ? GROUP BY COALESCE(x.state, '')";
+        let sql = Sql::new(self.backend(), text, [scope.name.clone().into(), first.into(), end.into()]);
         Ok(CountedRows::find_by_statement(sql.statement()).all(self.read()).await?)
     }
 
-    async fn delivered_by_hour(&self, scope: &Scope, bounds: &HourBounds) -> Result<Vec<HourCount>, Error> {
-        let (hour, values) = bounds.hour("a.seq");
-        let text = format!(
-            "SELECT {hour}, COUNT(DISTINCT a.seq) AS counted FROM lumo_delivery_attempts a
-             LEFT JOIN lumo_exceptions x ON x.endpoint = a.endpoint AND x.seq = a.seq"
-        );
-        let delivered = " WHERE a.endpoint = ? AND a.seq >= ? AND a.result = 'delivered' AND x.seq IS NULL";
-        let sql = Sql::new(self.backend(), &text, values)
-            .and(delivered, [scope.name.clone().into(), bounds.first().into()])
-            .and(&format!(" GROUP BY {HOUR}"), []);
-        Ok(HourCount::find_by_statement(sql.statement()).all(self.read()).await?)
+    async fn delivered_in(&self, scope: &Scope, Events { first, end }: Events) -> Result<i64, Error> {
+        let text = "SELECT COUNT(DISTINCT a.seq) AS counted FROM lumo_delivery_attempts a \
+             LEFT JOIN lumo_exceptions x ON x.endpoint = a.endpoint AND x.seq = a.seq \
+             WHERE a.endpoint = ? AND a.seq >= ? AND a.seq < ? AND a.result = 'delivered' AND x.seq IS NULL";
+        self.counted(Sql::new(self.backend(), text, [scope.name.clone().into(), first.into(), end.into()])).await
     }
 
-    /// Counts events from a number on that are in ranges of this state.
-    async fn held_by_hour(
-        &self,
-        scope: &Scope,
-        bounds: &HourBounds,
-        state: subscription::State,
-        from: i64,
-    ) -> Result<Vec<HourCount>, Error> {
-        let Some(held) = held(scope, state, from, i64::MAX) else { return Ok(Vec::new()) };
-        let (hour, values) = bounds.hour("e.seq");
-        let text = format!(
-            "SELECT {hour}, COUNT(*) AS counted FROM lumo_events e
-             LEFT JOIN lumo_exceptions x ON x.seq = e.seq AND x.endpoint ="
-        );
-        let sql = Sql::new(self.backend(), &text, values).and(" ? WHERE x.seq IS NULL", [scope.name.clone().into()]);
-        let sql = held.add_to(sql).and(&format!(" GROUP BY {HOUR}"), []);
-        Ok(HourCount::find_by_statement(sql.statement()).all(self.read()).await?)
+    /// Counts those of these events that are in ranges of this state.
+    async fn held_in(&self, scope: &Scope, events: Events, state: subscription::State) -> Result<i64, Error> {
+        let Some(held) = held(scope, state, events.first, events.end.saturating_sub(1)) else { return Ok(0) };
+        let text = "SELECT COUNT(*) AS counted FROM lumo_events e \
+             LEFT JOIN lumo_exceptions x ON x.seq = e.seq AND x.endpoint = ? WHERE x.seq IS NULL";
+        self.counted(held.add_to(Sql::new(self.backend(), text, [scope.name.clone().into()]))).await
+    }
+
+    async fn counted(&self, sql: Sql) -> Result<i64, Error> {
+        let counted = Counted::find_by_statement(sql.statement()).one(self.read()).await?;
+        Ok(counted.map_or(0, |row| row.counted))
     }
 }
 
-fn place(hours: &mut [Hour], number: i64) -> Option<&mut Hour> {
-    hours.get_mut(usize::try_from(number).ok()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_hour_that_begins_before_an_event_is_its_hour() {
-        let (sql, values) = HourBounds(vec![10, 20]).hour("e.seq");
-        assert_eq!(sql, "CASE WHEN e.seq >= ? THEN ? WHEN e.seq >= ? THEN ? ELSE ? END AS hour_no");
-        assert_eq!(values, [20_i64, 1, 10, 0, NO_HOUR].map(Value::from));
-        // The second hour is empty, as the third begins with the same event.
-        let bounds = HourBounds(vec![10, 20, 20]);
-        assert_eq!([9, 10, 19, 20, 99].map(|seq| bounds.hour_of(seq)), [None, Some(0), Some(0), Some(2), Some(2)]);
-    }
+/// The deposits that were made between these times, without a column.
+fn deposits_made(from: DateTime<Utc>, until: DateTime<Utc>) -> Select<deposit::Entity> {
+    let created = || Expr::col(deposit::Column::CreatedAt);
+    deposit::Entity::find()
+        .select_only()
+        .filter(created().gte(Expr::val(from)))
+        .filter(created().lt(Expr::val(until)))
+        .filter(deposit::Column::FormerCompanyId.is_null())
 }

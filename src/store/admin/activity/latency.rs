@@ -1,14 +1,14 @@
-//! Measures how long deliveries took per hour: from noticing the event to the answer that accepted it.
+//! Measures how long the deliveries of an hour took: from noticing the event to the answer that accepted it.
 
 use chrono::{DateTime, Utc};
 use sea_orm::FromQueryResult;
 
-use super::{Hour, HourBounds};
+use super::Events;
 use crate::store::admin::deliveries::Scope;
 use crate::store::db::statement::Sql;
 use crate::store::{Error, Store};
 
-/// About so many deliveries of each hour are looked at, spread evenly over its events.
+/// About so many deliveries of an hour are looked at, spread evenly over its events.
 const SAMPLE: i64 = 2_000;
 
 /// How long deliveries took, in milliseconds.
@@ -24,7 +24,6 @@ pub struct Latency {
 
 #[derive(FromQueryResult)]
 struct Accepted {
-    seq: i64,
     started_at: DateTime<Utc>,
     duration_ms: i64,
     detected_at: DateTime<Utc>,
@@ -52,47 +51,31 @@ fn percentile(times: &[i64], percent: usize) -> Option<i64> {
     times.get(rank.checked_sub(1)?).copied()
 }
 
-impl HourBounds {
-    /// Of each hour, one of so many events is looked at. `end` is the number after the last event.
-    fn steps(&self, endpoints: i64, end: i64) -> Vec<i64> {
-        let ends = self.0.iter().skip(1).copied().chain([end]);
-        let events = self.0.iter().zip(ends).map(|(first, end)| end.saturating_sub(*first));
-        events.map(|events| (events.saturating_mul(endpoints) / SAMPLE).max(1)).collect()
+impl Events {
+    /// One of so many events is looked at.
+    fn step(self, endpoints: usize) -> i64 {
+        let endpoints = i64::try_from(endpoints).unwrap_or(i64::MAX);
+        (self.end.saturating_sub(self.first).saturating_mul(endpoints) / SAMPLE).max(1)
     }
 }
 
 impl Store {
-    /// Adds how long the deliveries of each hour's events took. Replays and history do not count.
-    pub(super) async fn add_latencies(
-        &self,
-        hours: &mut [Hour],
-        scopes: &[Scope],
-        bounds: &HourBounds,
-    ) -> Result<(), Error> {
-        let endpoints = i64::try_from(scopes.len()).unwrap_or(i64::MAX);
-        let steps = bounds.steps(endpoints, self.last_seq().await?.saturating_add(1));
-        let mut times: Vec<Vec<i64>> = vec![Vec::new(); hours.len()];
+    /// How long the deliveries of these events took. Replays and history do not count.
+    pub(super) async fn latency_in(&self, scopes: &[Scope], events: Events) -> Result<Option<Latency>, Error> {
+        let step = events.step(scopes.len());
+        let mut times = Vec::new();
         for scope in scopes {
-            for accepted in self.accepted(scope, bounds, &steps).await? {
-                if let Some(times) = bounds.hour_of(accepted.seq).and_then(|hour| times.get_mut(hour)) {
-                    times.push(accepted.milliseconds());
-                }
-            }
+            times.extend(self.accepted(scope, events, step).await?.iter().map(Accepted::milliseconds));
         }
-        for (hour, times) in hours.iter_mut().zip(times) {
-            hour.latency = Latency::of(times);
-        }
-        Ok(())
+        Ok(Latency::of(times))
     }
 
-    async fn accepted(&self, scope: &Scope, bounds: &HourBounds, steps: &[i64]) -> Result<Vec<Accepted>, Error> {
-        let (step, values) = bounds.case("a.seq", |hour| steps.get(hour).copied().unwrap_or(1), 1);
-        let text = "SELECT a.seq, a.started_at, a.duration_ms, e.detected_at FROM lumo_delivery_attempts a \
-                    JOIN lumo_events e ON e.seq = a.seq";
-        let sql = Sql::new(self.backend(), text, [])
-            .and(" WHERE a.endpoint = ? AND a.seq >= ?", [scope.name.clone().into(), bounds.first().into()])
-            .and(" AND a.result = 'delivered' AND a.reason = 'live'", [])
-            .and(&format!(" AND a.seq % ({step}) = 0"), values);
+    async fn accepted(&self, scope: &Scope, Events { first, end }: Events, step: i64) -> Result<Vec<Accepted>, Error> {
+        let text = "SELECT a.started_at, a.duration_ms, e.detected_at FROM lumo_delivery_attempts a \
+             JOIN lumo_events e ON e.seq = a.seq WHERE a.endpoint = ? AND a.seq >= ? AND a.seq < ? \
+             AND a.result = 'delivered' AND a.reason = 'live' AND a.seq % ? = 0";
+        let values = [scope.name.clone().into(), first.into(), end.into(), step.into()];
+        let sql = Sql::new(self.backend(), text, values);
         Ok(Accepted::find_by_statement(sql.statement()).all(self.read()).await?)
     }
 }
@@ -112,10 +95,9 @@ mod tests {
 
     #[test]
     fn of_many_events_only_some_are_looked_at() {
-        let bounds = HourBounds(vec![1, 1_001, 1_001, 101_001]);
-        assert_eq!(bounds.steps(4, 101_002), [2, 1, 200, 1]);
-        let (step, values) = HourBounds(vec![10, 20]).case("a.seq", |hour| [3, 4][hour], 1);
-        assert_eq!(step, "CASE WHEN a.seq >= ? THEN ? WHEN a.seq >= ? THEN ? ELSE ? END");
-        assert_eq!(values, [20_i64, 4, 10, 3, 1].map(sea_orm::Value::from));
+        let events = |first, end| Events { first, end };
+        assert_eq!(events(1, 1_001).step(4), 2);
+        assert_eq!(events(1_001, 1_001).step(4), 1, "there are none");
+        assert_eq!(events(1_001, 101_001).step(4), 200);
     }
 }
