@@ -25,6 +25,8 @@ use crate::view::{Embedded, Event};
 
 /// What the receiver reads in `lumo-reason`.
 const REASON: &str = "forward";
+/// Where the secret comes from unless an argument names it.
+const SECRET_VARIABLE: &str = "LUMO_CALLBACK_SECRET";
 /// What the receiver is called where an endpoint has a name.
 const NAME: &str = "forward";
 
@@ -43,7 +45,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "URL")]
     forward: Option<String>,
     /// The secret, whsec_…, to sign with for `--forward`; without it one is made and printed
-    #[arg(long, value_name = "SECRET", env = "LUMO_CALLBACK_SECRET", hide_env_values = true)]
+    #[arg(long, value_name = "SECRET", env = SECRET_VARIABLE, hide_env_values = true)]
     secret: Option<Secret>,
 }
 
@@ -167,9 +169,20 @@ struct Receiver {
 impl Receiver {
     fn new(context: &Context, config: &Config, url: &str, secret: Option<&Secret>) -> Result<Self, Failure> {
         if let Some(name) = secret.and_then(|secret| owner(config, secret)) {
-            let problem =
-                format!("`--secret` is one of endpoint {name}: what is forwarded would pass for its callbacks");
-            return Err(Failure::usage(problem).with_hint(NEW_SECRET));
+            let is_exported =
+                std::env::var(SECRET_VARIABLE).is_ok_and(|value| secret.is_some_and(|one| one.expose() == value));
+            let (what, hint) = if is_exported {
+                (
+                    SECRET_VARIABLE,
+                    format!(
+                        "give the command again after `unset {SECRET_VARIABLE}`; a secret is made then, and printed"
+                    ),
+                )
+            } else {
+                ("--secret", NEW_SECRET.to_owned())
+            };
+            let problem = format!("`{what}` is one of endpoint {name}: what is forwarded would pass for its callbacks");
+            return Err(Failure::usage(problem).with_hint(hint));
         }
         let fresh = || Secret::from(format!("whsec_{}", BASE64.encode(&rand::rng().random::<[u8; 32]>())));
         let signing = secret.cloned().unwrap_or_else(fresh);
