@@ -9,11 +9,12 @@ use crate::view::Endpoint;
 #[must_use]
 pub fn summary(findings: &[Finding], endpoints: &[Endpoint]) -> String {
     if let Some(worst) = findings.first() {
-        return match findings.len() - 1 {
-            0 => format!("{}.", worst.message),
-            1 => format!("{}. There is 1 more finding.", worst.message),
-            more => format!("{}. There are {more} more findings.", worst.message),
+        let more = match findings.len() - 1 {
+            0 => String::new(),
+            1 => " There is 1 more finding.".to_owned(),
+            more => format!(" There are {more} more findings."),
         };
+        return format!("{}.{more}{}", worst.message, also_failed(endpoints));
     }
     let sum = |count: fn(&Endpoint) -> i64| endpoints.iter().map(count).sum::<i64>();
     let (waiting, failed) = (sum(|endpoint| endpoint.waiting), sum(|endpoint| endpoint.retrying));
@@ -36,6 +37,17 @@ pub fn summary(findings: &[Finding], endpoints: &[Endpoint]) -> String {
             )
         }
         None => "Everything is synced and delivered.".to_owned(),
+    }
+}
+
+/// That callbacks have failed at endpoints of whose state no finding speaks.
+fn also_failed(endpoints: &[Endpoint]) -> String {
+    let is_called = |endpoint: &&Endpoint| endpoint.is_configured && endpoint.state == Some("active");
+    let called: Vec<Endpoint> = endpoints.iter().filter(is_called).cloned().collect();
+    match called.iter().map(|endpoint| endpoint.retrying).sum::<i64>() {
+        0 => String::new(),
+        1 => format!(" 1 callback has failed and is tried again{}.", failing(&called)),
+        failed => format!(" {failed} callbacks have failed and are tried again{}.", failing(&called)),
     }
 }
 

@@ -233,6 +233,20 @@ fn endpoint(state: &'static str) -> Endpoint {
 }
 
 #[test]
+fn what_is_wrong_elsewhere_hides_no_callback_that_fails() {
+    let finding = Finding::new(Severity::Notice, "incomplete", "wallets: the last round was not complete".to_owned());
+    let said = |endpoint| summary(std::slice::from_ref(&finding), &[endpoint]);
+    let shop = |retrying, state| Endpoint { retrying, ..endpoint(state) };
+    assert_eq!(said(shop(0, "active")), "wallets: the last round was not complete.");
+    assert_eq!(
+        said(shop(2, "active")),
+        "wallets: the last round was not complete. 2 callbacks have failed and are tried again (shop); `lumo-bridge \
+         delivery list --undelivered` says why."
+    );
+    assert_eq!(said(shop(2, "failing")), "wallets: the last round was not complete.", "another finding says it");
+}
+
+#[test]
 fn the_summary_is_one_sentence_about_the_worst_or_about_all() {
     let idle = Endpoint { waiting: 0, oldest_waiting_at: None, ..endpoint("active") };
     assert_eq!(summary(&[], &[idle]), "Everything is synced and delivered.");
