@@ -180,7 +180,7 @@ pub fn kept_back(row: &Model, now: DateTime<Utc>) -> Option<String> {
         endpoint::State::Suspended => "suspended",
         endpoint::State::Paused => "paused",
     };
-    Some(format!("{name} is {is}: nothing else is sent until `lumo-bridge endpoint resume {name}`"))
+    Some(format!("{name} is {is}: nothing else is sent until {}", resume(name)))
 }
 
 fn resume(name: &EndpointName) -> String {
@@ -209,6 +209,47 @@ mod tests {
             [count(State::Pending, 3), count(State::Retrying, 2), count(State::Held, 4), count(State::Dead, 5)];
         let [shop] = Endpoint::gather(&BTreeMap::new(), &[], &HashSet::new(), &counts).try_into().unwrap();
         assert_eq!((shop.waiting, shop.retrying, shop.dead), (9, 2, 5));
+    }
+
+    #[test]
+    fn what_keeps_the_real_ones_back_is_said_with_what_ends_it() {
+        let now: DateTime<Utc> = "2026-05-04T10:00:00Z".parse().unwrap();
+        let said = |state, seconds: i64| {
+            let row = Model {
+                name: "shop".parse().unwrap(),
+                state,
+                since: now,
+                consecutive_failures: 0,
+                last_success_at: None,
+                last_error: None,
+                hold_until: Some(now + TimeDelta::seconds(seconds)),
+                removed_at: None,
+                ordering: "user".to_owned(),
+                fingerprint: 0,
+                process: None,
+                lease_ms: 0,
+                backfill_since: None,
+                backfill_place: None,
+                backfill_done_at: None,
+            };
+            kept_back(&row, now)
+        };
+        let resume = "`lumo-bridge endpoint resume shop`";
+        let held = format!(
+            "shop is held until 2026-05-04T10:10:00Z (Retry-After): nothing else is sent until then; {resume} ends that"
+        );
+        assert_eq!(said(endpoint::State::Active, 600), Some(held));
+        assert_eq!(said(endpoint::State::Active, 0), None, "the hold is over");
+        let tried = "shop fails: one delivery at a time is tried";
+        for soon in [0, 60] {
+            let follows = format!("{tried}, and the rest follows in order");
+            assert_eq!(said(endpoint::State::Failing, soon), Some(follows));
+        }
+        let asked = said(endpoint::State::Failing, 600).unwrap();
+        assert!(asked.starts_with(&format!("{tried}, next at 2026-05-04T10:10:00")), "{asked}");
+        assert!(asked.ends_with(&format!(", as it has asked for quiet; {resume} ends that")), "{asked}");
+        let paused = format!("shop is paused: nothing else is sent until {resume}");
+        assert_eq!(said(endpoint::State::Paused, 600), Some(paused));
     }
 
     #[test]
