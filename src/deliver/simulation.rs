@@ -27,6 +27,8 @@ use std::thread;
 
 use world::World;
 
+use crate::store::eye::Eye;
+
 /// Random steps before all faults end.
 const MOVES: usize = 1_000;
 /// From this number of seeds on, each of the situations must have come up while there were faults.
@@ -124,4 +126,31 @@ fn whatever_happens_nothing_is_lost_and_the_order_is_kept() {
     println!("{situations:?}");
     let missed: Vec<_> = Situation::ALL.iter().filter(|situation| !situations.contains_key(situation)).collect();
     assert!(missed.is_empty() || seeds < REPRESENTATIVE, "it proves nothing of {missed:?}");
+}
+
+/// The oracle is told of each kind of harm that it looks for.
+#[test]
+fn harm_done_to_the_tables_is_noticed() {
+    const FORGOTTEN: &str = "never accepted";
+    let harms = [
+        ("accounted for", "DELETE FROM lumo_delivery_attempts WHERE result = 'delivered'"),
+        ("beyond the position", "UPDATE lumo_positions SET position = 0"),
+        ("effect and record", "DELETE FROM ledger"),
+        (FORGOTTEN, "CREATE TABLE elsewhere (id text)"),
+    ];
+    for (said, harm) in harms {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut world = runtime.block_on(async {
+            let world = Box::pin(World::in_use()).await;
+            Eye::open(&world.url()).await.execute(harm).await;
+            world
+        });
+        if said == FORGOTTEN {
+            world.receivers.values_mut().for_each(|receiver| receiver.events.clear());
+        }
+        let noticed = catch_unwind(AssertUnwindSafe(|| runtime.block_on(world.check())));
+        let panic = noticed.expect_err(harm);
+        let text = panic.downcast_ref::<String>().map_or("", String::as_str);
+        assert!(text.contains(said), "{harm}: {text}");
+    }
 }

@@ -105,12 +105,13 @@ impl World {
         if !orphaned.is_empty() {
             let reclaimed = store.reclaim_endpoints(&orphaned).await.unwrap();
             self.note(format!("process {own} has its settings count again: {reclaimed:?}"));
+            self.check().await;
         }
         let removed = store.remove_endpoints(own, now.utc).await.unwrap();
         if !removed.is_empty() {
             self.note(format!("removed: {removed:?}"));
+            self.check().await;
         }
-        self.check().await;
     }
 }
 

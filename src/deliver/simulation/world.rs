@@ -55,6 +55,8 @@ pub(super) struct World {
     /// Endpoints that are in no configuration at present.
     pub(super) removed: BTreeSet<EndpointName>,
     pub(super) is_calm: bool,
+    /// The state of the database in which the invariants were last checked.
+    pub(super) checked: Option<i64>,
     start: (DateTime<Utc>, Instant),
     pub(super) passed: Duration,
     /// The offset of the calendar clock.
@@ -65,7 +67,7 @@ pub(super) struct World {
     pub(super) history: Vec<String>,
     published: u32,
     next_process: i64,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl World {
@@ -86,6 +88,7 @@ impl World {
         let store = Store::open(&config, Vec::new()).await.unwrap();
         let eye = Eye::open(&url).await;
         eye.execute("CREATE TABLE ledger (event_id text NOT NULL)").await;
+        eye.execute("CREATE INDEX ledger_event ON ledger (event_id)").await;
         let start = (DateTime::from_timestamp(1_777_890_000, 0).unwrap(), Instant::now());
         let receivers = all.iter().map(|one| (one.endpoint.clone(), SimulatedReceiver::default())).collect();
         let mut world = Self {
@@ -101,6 +104,7 @@ impl World {
             decided: BTreeSet::new(),
             removed: BTreeSet::new(),
             is_calm: false,
+            checked: None,
             start,
             passed: Duration::ZERO,
             skew: TimeDelta::zero(),
@@ -109,10 +113,30 @@ impl World {
             history: Vec::new(),
             published: 0,
             next_process: 1,
-            _directory: directory,
+            directory,
         };
         world.start_process().await;
         world
+    }
+
+    /// A calm world in which a statement was run, and a receiver has taken something.
+    pub(super) async fn in_use() -> Self {
+        for seed in 1.. {
+            let mut world = Box::pin(Self::new(seed)).await;
+            if !world.endpoints.iter().any(|settings| settings.is_sink) {
+                continue;
+            }
+            world.is_calm = true;
+            Box::pin(world.go_on_well()).await;
+            if world.receivers.values().any(|receiver| !receiver.events.is_empty()) {
+                return world;
+            }
+        }
+        unreachable!("each seed lacks a statement or a receiver")
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("sqlite://{}", self.directory.path().join("bridge.db").display())
     }
 
     pub(super) fn now(&self) -> Now {
@@ -344,7 +368,7 @@ impl World {
     /// Lets time pass, at most until the next timed event.
     pub(super) async fn let_time_pass(&mut self) {
         let now = self.now();
-        let furthest = now.instant + Duration::from_secs(if self.is_calm { 10 } else { 8 });
+        let furthest = now.instant + Duration::from_secs(if self.is_calm { 20 } else { 8 });
         let next = self.next_wake().unwrap_or(furthest).max(now.instant + Duration::from_millis(1)).min(furthest);
         self.passed += next - now.instant;
         self.tick().await;

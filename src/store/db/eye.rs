@@ -1,6 +1,8 @@
 //! Runs plain SQL for tests, which check what is stored without the code under test.
 
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, QueryResult, Statement, TryGetable};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, QueryResult, Statement, TryGetable,
+};
 
 /// A separate connection to an SQLite file.
 pub(crate) struct Eye(DatabaseConnection);
@@ -11,9 +13,16 @@ pub(crate) struct Row(QueryResult);
 impl Eye {
     /// Opens a connection that waits for a writer.
     pub(crate) async fn open(url: &str) -> Self {
-        let eye = Self(Database::connect(url).await.unwrap());
+        let mut options = ConnectOptions::new(url);
+        options.max_connections(1).sqlx_logging(false);
+        let eye = Self(Database::connect(options).await.unwrap());
         eye.execute("PRAGMA busy_timeout = 5000").await;
         eye
+    }
+
+    /// A number that is another one as soon as somebody else has written.
+    pub(crate) async fn version(&self) -> i64 {
+        self.rows("PRAGMA data_version").await[0].get("data_version")
     }
 
     pub(crate) async fn execute(&self, sql: &str) {
