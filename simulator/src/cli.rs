@@ -7,8 +7,9 @@ use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::simulator::{DepositShape, OverCap, Profile, Quirks, Simulator, SimulatorConfig, Total};
-use crate::world::{DEV_KEY, Order, Visibility, World};
+use crate::serving::{Total, Visibility};
+use crate::simulator::{DepositShape, OverCap, Profile, Quirks, Simulator, SimulatorConfig};
+use crate::world::{DEV_KEY, Order, World};
 
 /// What to simulate.
 #[derive(Debug, Clone, clap::Args)]
@@ -43,13 +44,13 @@ pub struct Args {
     pub preset: String,
     /// The largest page
     #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Instead of the preset's")]
-    pub page_cap: Option<usize>,
+    pub page_cap: Option<u64>,
     /// What happens to a larger limit
     #[arg(long, value_enum, help_heading = "Instead of the preset's")]
     pub over_cap: Option<OverCap>,
     /// The page size of a request that names none
     #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Instead of the preset's")]
-    pub default_limit: Option<usize>,
+    pub default_limit: Option<u64>,
     /// The order of all listings
     #[arg(long, value_enum, help_heading = "Instead of the preset's")]
     pub order: Option<Order>,
@@ -125,7 +126,7 @@ fn preset_names() -> clap::builder::PossibleValuesParser {
     Quirks::presets().into_iter().map(|(name, _)| name).collect::<Vec<_>>().into()
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+fn at_least_one(text: &str) -> Result<u64, String> {
     match text.parse() {
         Ok(0) => Err("must be at least 1".to_owned()),
         Ok(number) => Ok(number),

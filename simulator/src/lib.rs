@@ -2,8 +2,9 @@
 //!
 //! A [`World`] is a company in memory: wallets, deposits, an API key. A [`Simulator`] serves it over HTTP the way its
 //! [`Quirks`] say, one for each fact that the published reference leaves open, and goes wrong the way its [`Faults`]
-//! say. A [`Receiver`] stands at the other end and records the callbacks it is sent, verifying each by itself. The crate
-//! knows nothing of any client, so it cannot share a client's misreadings.
+//! say. [`serving`] is the model of its pages, for tests that have a list of their own and no socket. A [`Receiver`]
+//! stands at the other end and records the callbacks it is sent, verifying each by itself. The crate knows nothing of any
+//! client, so it cannot share a client's misreadings.
 //!
 //! ```
 //! use lumo_simulator::{Fault, Quirks, Simulator, SimulatorConfig, World};
@@ -30,18 +31,20 @@ pub mod cli;
 mod clock;
 pub mod receiver;
 mod server;
+pub mod serving;
 mod simulator;
 mod tron;
 mod world;
 
 pub use crate::receiver::{Answer, OrderFault, OrderReport, Received, Receiver, ReceiverConfig, Verdict};
+pub use crate::serving::{Total, Visibility};
 pub use crate::simulator::{
     DepositShape, Fault, Faults, Life, Operation, OverCap, Profile, Quirks, Requests, RetryAfter, Simulator,
-    SimulatorConfig, Total,
+    SimulatorConfig,
 };
 pub use crate::world::{
-    Amount, CompanyId, DEV_KEY, Deposit, DepositId, NotAnAmount, Order, STATUSES, Snapshot, Step, Visibility, Wallet,
-    WalletId, World, WorldError,
+    Amount, CompanyId, DEV_KEY, Deposit, DepositId, NotAnAmount, Order, STATUSES, Snapshot, Step, Wallet, WalletId,
+    World, WorldError,
 };
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::server::Server;
 pub use crate::simulator::fault::{Fault, Faults, RetryAfter};
 pub use crate::simulator::life::Life;
 use crate::simulator::of_key::Worlds;
-pub use crate::simulator::quirks::{DepositShape, OverCap, Profile, Quirks, Total};
+pub use crate::simulator::quirks::{DepositShape, OverCap, Profile, Quirks};
 pub use crate::simulator::requests::{Operation, Requests};
 use crate::world::World;
 

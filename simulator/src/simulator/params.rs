@@ -10,9 +10,9 @@ use axum::http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::serving::{Cap, Window};
 use crate::simulator::quirks::{OverCap, Quirks};
 use crate::simulator::refusal::Refusal;
-use crate::world::Window;
 
 /// The query of a listing as sent; unknown parameters are ignored.
 #[derive(Debug, Deserialize)]
@@ -35,14 +35,15 @@ impl ListQuery {
         if limit == 0 {
             return Err(Refusal::bad_request("limit must not be less than 1"));
         }
-        let cap = quirks.page_cap;
-        let refuse = |status| Refusal::new(status, format!("limit must not be greater than {cap}"));
-        match quirks.over_cap {
-            _ if limit <= cap => Ok(Window { offset, limit }),
-            OverCap::Clamp => Ok(Window { offset, limit: cap }),
-            OverCap::Refuse400 => Err(refuse(StatusCode::BAD_REQUEST)),
-            OverCap::Refuse422 => Err(refuse(StatusCode::UNPROCESSABLE_ENTITY)),
-        }
+        let rows = quirks.page_cap;
+        let refuse = |status| Refusal::new(status, format!("limit must not be greater than {rows}"));
+        let refusal = match quirks.over_cap {
+            OverCap::Clamp => None,
+            OverCap::Refuse400 => Some(StatusCode::BAD_REQUEST),
+            OverCap::Refuse422 => Some(StatusCode::UNPROCESSABLE_ENTITY),
+        };
+        let limit = Cap { rows, refusal }.limit(limit).map_err(refuse)?;
+        Ok(Window { offset, limit })
     }
 }
 
@@ -59,7 +60,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
 }
 
 /// Digits only: no sign, no space, nothing a lenient parser would let pass.
-fn number(name: &str, text: &str) -> Result<usize, Refusal> {
+fn number(name: &str, text: &str) -> Result<u64, Refusal> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let parsed = if digits { text.parse().ok() } else { None };
     parsed.ok_or_else(|| Refusal::bad_request(format!("{name} must be an integer, not {text:?}")))
@@ -76,36 +77,4 @@ pub(crate) fn required(name: &str, text: String) -> Result<String, Refusal> {
         return Err(Refusal::bad_request(format!("{name} should not be empty")));
     }
     Ok(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn window(limit: Option<&str>, offset: Option<&str>, over_cap: OverCap) -> Result<(usize, usize), u16> {
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        let query = ListQuery { external_id: None, status: None, limit: owned(limit), offset: owned(offset) };
-        let quirks = Quirks { page_cap: 50, over_cap, ..Quirks::default() };
-        let window = query.window(&quirks).map_err(|refusal| refusal.status.as_u16())?;
-        Ok((window.offset, window.limit))
-    }
-
-    #[test]
-    fn limits_are_defaulted_capped_or_refused() {
-        assert_eq!(window(None, None, OverCap::Clamp), Ok((0, 20)));
-        assert_eq!(window(Some("50"), Some("7"), OverCap::Refuse400), Ok((7, 50)));
-        assert_eq!(window(Some("51"), None, OverCap::Clamp), Ok((0, 50)));
-        assert_eq!(window(Some("51"), None, OverCap::Refuse400), Err(400));
-        assert_eq!(window(Some("51"), None, OverCap::Refuse422), Err(422));
-    }
-
-    #[test]
-    fn garbage_is_a_bad_request() {
-        for text in ["0", "-1", "", "ten", "1.5", "+1", " 1", "99999999999999999999999"] {
-            assert_eq!(window(Some(text), None, OverCap::Clamp), Err(400), "limit={text}");
-        }
-        for text in ["-1", "", "x"] {
-            assert_eq!(window(None, Some(text), OverCap::Clamp), Err(400), "offset={text}");
-        }
-    }
 }

@@ -5,17 +5,18 @@
 
 use clap::ValueEnum;
 
-use crate::world::{Order, Visibility};
+use crate::serving::{Total, Visibility};
+use crate::world::Order;
 
 /// How this server behaves where the published reference is silent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quirks {
     /// The largest `limit` that is honoured.
-    pub page_cap: usize,
+    pub page_cap: u64,
     /// What happens to a larger one.
     pub over_cap: OverCap,
     /// The `limit` of a request that names none.
-    pub default_limit: usize,
+    pub default_limit: u64,
     pub order: Order,
     /// Blocked wallets in the plain listing; they always are in the listing of blocked wallets.
     pub blocked: Visibility,
@@ -61,17 +62,6 @@ pub enum DepositShape {
     Stringly,
     /// `wallet` and `transaction` are objects, the amount is `value`, dates are in snake case.
     Nested,
-}
-
-/// What a listing says in `total`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Total {
-    Present,
-    Missing,
-    /// The number as a string.
-    Text,
-    /// Never more than this.
-    CappedAt(u64),
 }
 
 impl Default for Quirks {

@@ -15,6 +15,7 @@ use axum::routing::{MethodFilter, MethodRouter, get, on};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::serving::{Section, View};
 use crate::simulator::Shared;
 use crate::simulator::gate::{self, Gate};
 use crate::simulator::of_key::OfKey;
@@ -23,7 +24,7 @@ use crate::simulator::quirks::Profile;
 use crate::simulator::refusal::{self, Refusal};
 use crate::simulator::requests::Operation;
 use crate::simulator::shape;
-use crate::world::{Filter, Section, View, Wallet, WalletId};
+use crate::world::{Filter, Wallet, WalletId};
 
 type Answer = Result<Response, Refusal>;
 

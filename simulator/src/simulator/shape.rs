@@ -9,8 +9,9 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::amount::Amount;
 use crate::clock;
-use crate::simulator::quirks::{DepositShape, Quirks, Total};
-use crate::world::{CompanyId, Deposit, DepositId, Page, Wallet, WalletId};
+use crate::serving::{Page, Total};
+use crate::simulator::quirks::{DepositShape, Quirks};
+use crate::world::{CompanyId, Deposit, DepositId, Wallet, WalletId};
 
 type Json = Result<Box<RawValue>, serde_json::Error>;
 
@@ -82,14 +83,10 @@ fn dressed<T: Serialize>(item: T, quirks: &Quirks) -> Json {
     to_raw_value(&Dressed { item, extra: quirks.extra_fields.then(Extra::new) })
 }
 
-fn total(total: usize, quirks: &Quirks) -> Option<TotalField> {
-    let total = u64::try_from(total).unwrap_or(u64::MAX);
-    match quirks.total {
-        Total::Present => Some(TotalField::Number(total)),
-        Total::CappedAt(cap) => Some(TotalField::Number(total.min(cap))),
-        Total::Text => Some(TotalField::Text(total.to_string())),
-        Total::Missing => None,
-    }
+fn total(counted: u64, quirks: &Quirks) -> Option<TotalField> {
+    let total = quirks.total.of(counted)?;
+    let is_text = quirks.total == Total::Text;
+    Some(if is_text { TotalField::Text(total.to_string()) } else { TotalField::Number(total) })
 }
 
 #[derive(Serialize)]

@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::world::listing::{Listing, Order, Slot, Window};
+use crate::serving::{Page, Window};
+use crate::world::listing::{Listing, Order, Slot};
 use crate::world::row::{Deposit, DepositId};
-use crate::world::table::{Page, Table};
+use crate::world::table::Table;
 
 /// The filters of a deposit listing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -95,16 +96,12 @@ impl Deposits {
             Filter { external_id: None, status: Some(status) } => self.by_status.get_mut(status),
             Filter { external_id: Some(external_id), .. } => self.by_external_id.get_mut(external_id),
         };
-        let Some(listing) = listing else {
-            return Page { rows: Vec::new(), total: 0 };
+        let Some(listing) = listing else { return self.table.page(std::iter::empty(), window) };
+        let Filter { external_id: Some(_), status: Some(status) } = filter else {
+            return self.table.page(listing.ordered(order), window);
         };
-        if let Filter { external_id: Some(_), status: Some(status) } = filter {
-            let has_status = |slot: &Slot| self.table.at(*slot).is_some_and(|deposit| &*deposit.status == status);
-            let slots: Vec<Slot> = listing.ordered(order).filter(has_status).collect();
-            let page = slots.iter().skip(window.offset).take(window.limit);
-            return Page { rows: self.table.copies(page.copied()), total: slots.len() };
-        }
-        let slots = listing.page(order, window);
-        Page { total: listing.len(), rows: self.table.copies(slots) }
+        let has_status = |slot: &Slot| self.table.at(*slot).is_some_and(|deposit| &*deposit.status == status);
+        let slots: Vec<Slot> = listing.ordered(order).filter(has_status).collect();
+        self.table.page(slots.into_iter(), window)
     }
 }

@@ -22,13 +22,6 @@ pub enum Order {
     Scattered,
 }
 
-/// The part of a listing that one request asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Window {
-    pub(crate) offset: usize,
-    pub(crate) limit: usize,
-}
-
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     oldest: Vec<Slot>,
@@ -36,10 +29,6 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    pub(crate) fn len(&self) -> usize {
-        self.oldest.len()
-    }
-
     /// Adds a slot; nothing happens if it is listed already.
     pub(crate) fn insert(&mut self, slot: Slot) {
         if let Err(place) = self.oldest.binary_search(&slot) {
@@ -68,13 +57,8 @@ impl Listing {
         &self.oldest
     }
 
-    /// The slots of one window.
-    pub(crate) fn page(&mut self, order: Order, window: Window) -> Vec<Slot> {
-        self.ordered(order).skip(window.offset).take(window.limit).collect()
-    }
-
     /// All slots in this order. `skip` on it is a jump, not a walk.
-    pub(crate) fn ordered(&mut self, order: Order) -> Box<dyn Iterator<Item = Slot> + '_> {
+    pub(crate) fn ordered(&mut self, order: Order) -> Box<dyn ExactSizeIterator<Item = Slot> + '_> {
         match order {
             Order::Oldest => Box::new(self.oldest.iter().copied()),
             Order::Newest => Box::new(self.oldest.iter().rev().copied()),
@@ -101,6 +85,7 @@ fn scatter(slot: Slot) -> (u64, Slot) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serving::Window;
 
     fn all(listing: &mut Listing, order: Order) -> Vec<Slot> {
         listing.ordered(order).collect()
@@ -139,9 +124,10 @@ mod tests {
         for slot in [3, 1, 2, 0, 4] {
             listing.insert(slot);
         }
-        assert_eq!(listing.page(Order::Oldest, Window { offset: 1, limit: 2 }), [1, 2]);
-        assert_eq!(listing.page(Order::Newest, Window { offset: 0, limit: 2 }), [4, 3]);
-        assert_eq!(listing.page(Order::Newest, Window { offset: 4, limit: 9 }), [0]);
-        assert!(listing.page(Order::Oldest, Window { offset: usize::MAX, limit: 9 }).is_empty());
+        let mut page = |order, offset, limit| Window { offset, limit }.of(listing.ordered(order)).rows;
+        assert_eq!(page(Order::Oldest, 1, 2), [1, 2]);
+        assert_eq!(page(Order::Newest, 0, 2), [4, 3]);
+        assert_eq!(page(Order::Newest, 4, 9), [0]);
+        assert!(page(Order::Oldest, u64::MAX, 9).is_empty());
     }
 }

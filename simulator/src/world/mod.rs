@@ -22,16 +22,13 @@ use serde::Serialize;
 
 pub use crate::amount::{Amount, NotAnAmount};
 use crate::clock::Pace;
+use crate::serving::{Page, View, Window};
 pub(crate) use crate::world::deposits::Filter;
 pub use crate::world::invent::STATUSES;
 pub use crate::world::listing::Order;
-pub(crate) use crate::world::listing::Window;
 pub use crate::world::row::{CompanyId, Deposit, DepositId, Wallet, WalletId};
 use crate::world::state::State;
 pub use crate::world::step::Step;
-pub(crate) use crate::world::table::Page;
-pub use crate::world::wallets::Visibility;
-pub(crate) use crate::world::wallets::{Section, View};
 
 /// The API key of a world that was given no other: obviously not a secret.
 pub const DEV_KEY: &str = "lb2b_00000000000000000000000000005eed";

@@ -6,19 +6,13 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use crate::serving::{Page, Window};
 use crate::world::listing::Slot;
 
 #[derive(Debug)]
 pub(crate) struct Table<I, R> {
     rows: Vec<Option<R>>,
     slots: HashMap<I, Slot>,
-}
-
-/// One page of rows, and how many rows the whole listing has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Page<R> {
-    pub(crate) rows: Vec<R>,
-    pub(crate) total: usize,
 }
 
 impl<I, R> Default for Table<I, R> {
@@ -62,6 +56,12 @@ impl<I: Eq + Hash, R: Clone> Table<I, R> {
 
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    /// One page of the listing that has these rows, in this order.
+    pub(crate) fn page(&self, slots: impl ExactSizeIterator<Item = Slot>, window: Window) -> Page<R> {
+        let Page { rows, total } = window.of(slots);
+        Page { rows: self.copies(rows), total }
     }
 
     /// Copies of these rows, in this order.

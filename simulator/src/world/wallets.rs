@@ -6,33 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use clap::ValueEnum;
-
-use crate::world::listing::{Listing, Order, Slot, Window};
+use crate::serving::{Page, Section, View, Visibility, Window};
+use crate::world::listing::{Listing, Order, Slot};
 use crate::world::row::{Wallet, WalletId};
-use crate::world::table::{Page, Table};
-
-/// Whether a kind of row appears in a listing that has no filter for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, ValueEnum)]
-pub enum Visibility {
-    #[default]
-    Listed,
-    Hidden,
-}
-
-/// Which wallets a listing is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Section {
-    Plain { blocked: Visibility },
-    OnlyBlocked,
-}
-
-/// A section, with or without the wallets that have been replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct View {
-    pub(crate) section: Section,
-    pub(crate) replaced: Visibility,
-}
+use crate::world::table::Table;
 
 impl View {
     fn all() -> impl Iterator<Item = Self> {
@@ -50,13 +27,8 @@ impl View {
         Self { section: Section::Plain { blocked: Visibility::Hidden }, replaced: Visibility::Hidden }
     }
 
-    fn shows(self, wallet: &Wallet) -> bool {
-        let section = match self.section {
-            Section::Plain { blocked: Visibility::Listed } => true,
-            Section::Plain { blocked: Visibility::Hidden } => !wallet.is_blocked(),
-            Section::OnlyBlocked => wallet.is_blocked(),
-        };
-        section && (self.replaced == Visibility::Listed || !wallet.is_replaced())
+    fn lists(self, wallet: &Wallet) -> bool {
+        self.shows(wallet.is_blocked(), wallet.is_replaced())
     }
 }
 
@@ -132,22 +104,13 @@ impl Wallets {
     }
 
     pub(crate) fn page(&mut self, view: View, external_id: Option<&str>, order: Order, window: Window) -> Page<Wallet> {
-        match external_id {
-            Some(external_id) => {
-                let Some(listing) = self.by_external_id.get_mut(external_id) else {
-                    return Page { rows: Vec::new(), total: 0 };
-                };
-                let shown = |slot: &Slot| self.table.at(*slot).is_some_and(|wallet| view.shows(wallet));
-                let slots: Vec<Slot> = listing.ordered(order).filter(shown).collect();
-                let page = slots.iter().skip(window.offset).take(window.limit);
-                Page { rows: self.table.copies(page.copied()), total: slots.len() }
-            }
-            None => {
-                let listing = self.views.entry(view).or_default();
-                let slots = listing.page(order, window);
-                Page { total: listing.len(), rows: self.table.copies(slots) }
-            }
-        }
+        let Some(external_id) = external_id else {
+            return self.table.page(self.views.entry(view).or_default().ordered(order), window);
+        };
+        let listed = |slot: &Slot| self.table.at(*slot).is_some_and(|wallet| view.lists(wallet));
+        let listing = self.by_external_id.get_mut(external_id);
+        let slots: Vec<Slot> = listing.into_iter().flat_map(|all| all.ordered(order)).filter(listed).collect();
+        self.table.page(slots.into_iter(), window)
     }
 
     fn pick(&self, view: View, number: usize) -> Option<&Wallet> {
@@ -163,7 +126,7 @@ impl Wallets {
     /// Puts a slot into the listings that show its wallet now, and takes it out of the others.
     fn relist(&mut self, slot: Slot, wallet: Option<&Wallet>) {
         for (view, listing) in &mut self.views {
-            if wallet.is_some_and(|wallet| view.shows(wallet)) {
+            if wallet.is_some_and(|wallet| view.lists(wallet)) {
                 listing.insert(slot);
             } else {
                 listing.remove(slot);

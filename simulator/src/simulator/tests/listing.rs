@@ -3,7 +3,8 @@
 //! Every preset is paged from one end to the other and compared with the world it serves.
 
 use super::*;
-use crate::world::{Order, Visibility};
+use crate::serving::{Total, Visibility};
+use crate::world::Order;
 
 #[tokio::test]
 async fn every_preset_lists_every_row_once_in_its_order() {
@@ -66,7 +67,9 @@ async fn the_cap_clamps_or_refuses_in_any_order() {
 #[tokio::test]
 async fn garbage_in_a_query_is_a_bad_request() {
     let fixture = Fixture::start(Quirks::default()).await;
-    for query in ["limit=0", "limit=-1", "limit=x", "limit=", "offset=-1", "offset=x", "limit=1&limit=2"] {
+    let limits = ["0", "-1", "x", "", "1.5", "%2B1", "%201", "99999999999999999999999", "1&limit=2"];
+    let offsets = ["-1", "x", ""].map(|offset| format!("offset={offset}"));
+    for query in limits.map(|limit| format!("limit={limit}")).into_iter().chain(offsets) {
         for path in ["/user-wallets", "/user-wallets/blocked", "/user-wallets/deposits"] {
             assert_eq!(fixture.get(&format!("{path}?{query}")).await.status, 400, "{path}?{query}");
         }
