@@ -9,6 +9,7 @@ use lumo_bridge::clock::Clock;
 use lumo_bridge::model::Listing;
 use lumo_bridge::model::facts::History;
 use lumo_bridge::sync::Error;
+use lumo_simulator::serving::{Section, View, Visibility};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -120,12 +121,14 @@ impl Driver {
 
     async fn given(plan: Plan, ranks: [Vec<i64>; 2], ours: StdRng, worlds: StdRng, chance: Chance) -> Self {
         let clock = Clock::manual(dawn());
-        let shown = plan.quirks.map(|quirks| Shown {
-            order: quirks.order,
-            hides_blocked: plan.hides_blocked,
-            hides_replaced: plan.hides_replaced,
-        });
-        let mut world = World::new(clock.clone(), shown, worlds);
+        let visible = |hides| if hides { Visibility::Hidden } else { Visibility::Listed };
+        let (blocked, replaced) = (visible(plan.hides_blocked), visible(plan.hides_replaced));
+        let shown = |listing: Listing| {
+            let is_blocked = listing == Listing::Blocked;
+            let section = if is_blocked { Section::OnlyBlocked } else { Section::Plain { blocked } };
+            Shown { order: plan.quirks[listing as usize].order, view: View { section, replaced } }
+        };
+        let mut world = World::new(clock.clone(), Listing::ALL.map(shown), worlds);
         let [wallets, deposits] = ranks;
         world.given_ranks = wallets.into();
         world.fill(Listing::Wallets, plan.wallets, 0);

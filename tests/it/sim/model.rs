@@ -1,7 +1,8 @@
-//! The upstream as a model: rows that come, change and go, and the lists that show them.
+//! The company as a model: rows that come, change and go, and the order of the lists that show them.
 //!
 //! It remembers everything that it ever was, moment by moment, so that whoever judges the bridge can ask what was listed
-//! throughout a pass. What a page of a list looks like is the business of [`super::server`].
+//! throughout a pass. Which wallets a list shows is the simulator's model; what a page of it looks like is the business
+//! of [`super::server`].
 
 pub(crate) mod deed;
 pub(crate) mod row;
@@ -11,6 +12,7 @@ use std::collections::VecDeque;
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge::clock::Clock;
 use lumo_bridge::model::Listing;
+use lumo_simulator::serving::View;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
@@ -37,10 +39,8 @@ pub(crate) enum Place {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shown {
     pub(crate) order: Order,
-    /// The list of all wallets leaves out the blocked ones.
-    pub(crate) hides_blocked: bool,
-    /// Wallets that were replaced are no longer listed.
-    pub(crate) hides_replaced: bool,
+    /// Which rows are listed. A deposit is neither blocked nor replaced.
+    pub(crate) view: View,
 }
 
 /// Everything that is there, was there, and when.
@@ -133,15 +133,7 @@ impl World {
 
     /// Whether a row that is such is in the list.
     pub(crate) fn lists(&self, listing: Listing, state: &State) -> bool {
-        let Shown { hides_blocked, hides_replaced, .. } = self.shown(listing);
-        if hides_replaced && state.replaced {
-            return false;
-        }
-        match listing {
-            Listing::Wallets => !(hides_blocked && state.blocked),
-            Listing::Blocked => state.blocked,
-            Listing::Deposits => true,
-        }
+        self.shown(listing).view.shows(state.blocked, state.replaced)
     }
 
     /// How many rows the list has now.

@@ -1,5 +1,8 @@
 //! Which rows a page has, and what it says of the total: the list as it is, cut and counted as the server's quirks want it.
+//!
+//! The model of pages is the simulator's. What is drawn, remembered or scripted about them is decided here.
 
+use lumo_simulator::serving::{self, Window};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
@@ -19,7 +22,8 @@ pub(super) struct Content {
 impl Live {
     pub(super) fn content(&mut self, asked: &Asked, act: &Act) -> Result<Content, Failure> {
         let listing = asked.listing;
-        let cap = if let Act::Cut(rows) | Act::Mock(rows) = act { *rows } else { u64::MAX }.min(self.cap(asked)?);
+        let most = if let Act::Cut(rows) | Act::Mock(rows) = act { *rows } else { u64::MAX };
+        let limit = self.limit(asked)?.min(most);
         let lag = self.lag();
         let moment = if let Act::AsOf(moment) = act { *moment } else { self.world.now().saturating_sub(lag) };
         self.world.given_salt = self.chance.given_salt();
@@ -35,21 +39,24 @@ impl Live {
         if !asked.is_plain() {
             list.retain(|index| self.is_asked_for(asked, *index, moment));
         }
+        let offset = match act {
+            Act::Mock(_) => 0,
+            Act::Shift(rows) => asked.offset + rows,
+            _ => asked.offset,
+        };
+        let mut page = Window { offset, limit }.of(list.into_iter());
+        match act {
+            Act::Empty => page.rows.clear(),
+            Act::Short => page.rows.truncate(page.rows.len().saturating_sub(1)),
+            _ => {}
+        }
         let total = match act {
             Act::Total(total) => *total,
             Act::Mock(_) => Some(0),
-            _ => self.total(asked, u64::try_from(list.len()).unwrap()),
+            _ => self.total(asked, page.total),
         };
-        let shift = if let Act::Shift(rows) = act { *rows } else { 0 };
-        let offset = if let Act::Mock(_) = act { 0 } else { asked.offset };
-        let from = usize::try_from(offset + shift).unwrap_or(usize::MAX).min(list.len());
-        let until = from.saturating_add(usize::try_from(cap).unwrap()).min(list.len());
-        let page = match (act, &list[from..until]) {
-            (Act::Empty, _) | (Act::Short, []) => &[],
-            (Act::Short, [page @ .., _]) | (_, page) => page,
-        };
-        let listed = |index: &usize| Some((*index, self.world.row(listing, *index).at(moment)?));
-        Ok(Content { rows: page.iter().filter_map(listed).collect(), total })
+        let listed = |index: usize| Some((index, self.world.row(listing, index).at(moment)?));
+        Ok(Content { rows: page.rows.into_iter().filter_map(listed).collect(), total })
     }
 
     /// How many moments ago the replica was up to date that answers.
@@ -70,55 +77,57 @@ impl Live {
     }
 
     /// How many rows this answer has at most.
-    fn cap(&mut self, asked: &Asked) -> Result<u64, Failure> {
+    fn limit(&mut self, asked: &Asked) -> Result<u64, Failure> {
         let limit = u64::from(asked.limit).min(MOST);
         let last = &mut self.caps[asked.listing as usize];
-        Ok(match self.quirks[asked.listing as usize].cap {
-            Cap::None => limit,
-            Cap::Silent(cap) => limit.min(cap),
-            Cap::Refused(cap, status) if limit > cap => return Err(Failure::Refused(status)),
-            Cap::Refused(..) => limit,
+        let (rows, refusal) = match self.quirks[asked.listing as usize].cap {
+            Cap::Silent(cap) => (cap, None),
+            Cap::Refused(cap, status) => (cap, Some(status)),
             Cap::Changing(one, other) => {
                 if self.chance.of(|lot| &mut lot.changes, |rng| rng.random_bool(0.1)) {
                     *last = if *last == one { other } else { one };
                 }
-                limit.min(*last)
+                (*last, None)
             }
             Cap::OneShort if limit > 1 => {
-                limit - u64::from(self.chance.of(|lot| &mut lot.short, |rng| rng.random_bool(0.2)))
+                (limit - u64::from(self.chance.of(|lot| &mut lot.short, |rng| rng.random_bool(0.2))), None)
             }
-            Cap::OneShort => limit,
+            Cap::None | Cap::OneShort => (limit, None),
             Cap::Random(least) => {
                 let most = |rng: &mut StdRng| Some(rng.random_range(least..=limit.max(least)));
-                self.chance.of(|lot| &mut lot.most, most).map_or(limit, |most| limit.min(most))
+                (self.chance.of(|lot| &mut lot.most, most).unwrap_or(limit), None)
             }
-        })
+        };
+        serving::Cap { rows, refusal }.limit(limit).map_err(Failure::Refused)
     }
 
     fn total(&mut self, asked: &Asked, length: u64) -> Option<u64> {
-        match self.quirks[asked.listing as usize].total {
-            Total::True => Some(length),
+        let total = self.quirks[asked.listing as usize].total;
+        let counted = match total {
             Total::Torn(off) => {
                 let torn = |rng: &mut StdRng| {
                     let off = i64::try_from(off).unwrap();
                     if rng.random_bool(0.3) { rng.random_range(0..=2 * off) - off } else { 0 }
                 };
-                Some(length.saturating_add_signed(self.chance.of(|lot| &mut lot.torn, torn)))
+                length.saturating_add_signed(self.chance.of(|lot| &mut lot.torn, torn))
             }
             Total::Cached(age) if asked.is_plain() => {
                 let now = self.world.now();
                 let cached = self.totals[asked.listing as usize].filter(|(since, _)| now - since <= age);
                 let (since, total) = cached.unwrap_or((now, length));
                 self.totals[asked.listing as usize] = Some((since, total));
-                Some(total)
+                total
             }
-            Total::Cached(_) => Some(length),
-            Total::Capped(most) => Some(length.min(most)),
-            Total::Zero => Some(0),
-            Total::Missing => None,
-            Total::CountsHidden(hidden) if asked.is_plain() => Some(length + hidden),
-            Total::CountsHidden(_) => Some(length),
-            Total::Low(by) => Some(length.saturating_sub(by)),
-        }
+            Total::CountsHidden(hidden) if asked.is_plain() => length + hidden,
+            Total::Low(by) => length.saturating_sub(by),
+            _ => length,
+        };
+        let said = match total {
+            Total::Capped(most) => serving::Total::CappedAt(most),
+            Total::Zero => serving::Total::CappedAt(0),
+            Total::Missing => serving::Total::Missing,
+            _ => serving::Total::Present,
+        };
+        said.of(counted)
     }
 }
