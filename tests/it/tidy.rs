@@ -64,7 +64,12 @@ const FENCES: &[Fence] = &[
         "speak to Lumo in `lumo`, to receivers in `callback`",
     ),
     fence("sd_notify", SRC, &["src/lifecycle"], "tell the service manager by `lifecycle::service_manager`"),
-    fence("lumo_simulator", SRC, &["src/cli"], "only a command may start the simulator"),
+    fence(
+        "lumo_simulator",
+        SRC,
+        &["src/cli", "src/sync/scan/walk/tests"],
+        "only a command may start the simulator, and only a test may ask its model",
+    ),
     fence(
         "anyhow",
         &["src", "entity", "migration"],

@@ -1,5 +1,7 @@
 //! Tests the walk against a model of a list that changes between requests.
 
+use lumo_simulator::serving;
+pub(in crate::sync) use lumo_simulator::serving::Total;
 use proptest::prelude::*;
 
 use super::*;
@@ -12,13 +14,13 @@ mod totals;
 
 use std::collections::HashSet;
 
-/// A server: a list of ids, a page cap, and what it says of the total.
+/// A server: a list of ids, which the simulator's model makes pages of.
 #[derive(Clone)]
 pub(in crate::sync) struct Server {
     pub(in crate::sync) rows: Vec<u64>,
     pub(in crate::sync) cap: u64,
     pub(in crate::sync) refuses: bool,
-    pub(in crate::sync) tells_total: bool,
+    pub(in crate::sync) total: Total,
     /// No id comes twice.
     next: u64,
 }
@@ -48,7 +50,7 @@ pub(in crate::sync) fn any_write() -> impl Strategy<Value = Write> {
 
 impl Server {
     pub(in crate::sync) fn of(rows: u64, cap: u64) -> Self {
-        Self { rows: (1..=rows).collect(), cap, refuses: false, tells_total: true, next: 1_000_000 }
+        Self { rows: (1..=rows).collect(), cap, refuses: false, total: Total::Present, next: 1_000_000 }
     }
 
     /// Writes, and takes from `throughout` what was removed.
@@ -74,35 +76,38 @@ impl Server {
     }
 
     pub(in crate::sync) fn page(&self, read: Read) -> Option<Seen> {
-        let limit = u64::from(read.limit);
-        if self.refuses && limit > self.cap {
-            return None;
-        }
-        let from = usize::try_from(read.offset).unwrap().min(self.rows.len());
-        let until = (from + usize::try_from(limit.min(self.cap)).unwrap()).min(self.rows.len());
-        let ids = self.rows[from..until].to_vec();
-        let total = self.tells_total.then_some(self.rows.len() as u64);
-        Some(Seen { returned: ids.len() as u64, ids, total })
+        let cap = serving::Cap { rows: self.cap, refusal: self.refuses.then_some(()) };
+        let window = serving::Window { offset: read.offset, limit: cap.limit(read.limit.into()).ok()? };
+        let serving::Page { rows, total } = window.of(self.rows.iter().copied());
+        Some(Seen { returned: rows.len() as u64, ids: rows, total: self.total.of(total) })
     }
 }
 
-/// Walks to the end, letting `meddle` change the server before each request. Returns what was seen and how it ended.
-fn walk(server: &mut Server, mut walk: Walk, mut meddle: impl FnMut(&mut Server, u64)) -> (HashSet<u64>, Step, u64) {
+/// Walks to the end. `answer` gets the number of each request, from 0, and makes its page; none if it refuses the limit.
+/// Returns what was seen and how it ended.
+fn finish(walk: &mut Walk, mut answer: impl FnMut(u64, Read) -> Option<Seen>) -> (HashSet<u64>, Step) {
     let mut seen = HashSet::new();
-    let mut read = walk.next();
     for request in 0..100_000 {
-        meddle(server, request);
-        let Some(page) = server.page(read) else {
-            read = walk.refused().expect("a single row is never refused here");
+        let Some(page) = answer(request, walk.next()) else {
+            walk.refused().expect("a single row is never refused here");
             continue;
         };
         seen.extend(page.ids.iter().copied());
         match walk.absorb(&page) {
-            Step::Read(next) => read = next,
-            end => return (seen, end, request + 1),
+            Step::Read(read) => assert_eq!(read, walk.next()),
+            end => return (seen, end),
         }
     }
     panic!("the walk does not end");
+}
+
+/// Walks to the end, letting `meddle` change the server before each request. Returns also the number of requests.
+fn walk(server: &mut Server, mut walk: Walk, mut meddle: impl FnMut(&mut Server, u64)) -> (HashSet<u64>, Step, u64) {
+    let (seen, end) = finish(&mut walk, |request, read| {
+        meddle(server, request);
+        server.page(read)
+    });
+    (seen, end, walk.requests())
 }
 
 fn quiet(_: &mut Server, _: u64) {}
@@ -119,18 +124,8 @@ fn a_quiet_list_is_read_once() {
 #[test]
 fn a_clamped_limit_is_noticed_and_loses_nothing() {
     for cap in [2, 5, 7, 25, 99] {
-        let mut server = Server::of(500, cap);
-        let mut state = Walk::new(100, None);
-        let mut read = state.next();
-        let mut seen = HashSet::new();
-        while let Step::Read(next) = {
-            let page = server.page(read).unwrap();
-            seen.extend(page.ids.iter().copied());
-            state.absorb(&page)
-        } {
-            read = next;
-        }
-        server.rows.clear();
+        let (server, mut state) = (Server::of(500, cap), Walk::new(100, None));
+        let (seen, _) = finish(&mut state, |_, read| server.page(read));
         assert_eq!(seen.len(), 500, "cap {cap}");
         assert_eq!(state.learned_limit(100), Some(u32::try_from(cap).unwrap()));
     }
@@ -145,7 +140,7 @@ fn a_refused_limit_is_halved_until_it_is_taken() {
 
 #[test]
 fn without_a_total_the_list_is_read_but_not_proved() {
-    let mut server = Server { tells_total: false, ..Server::of(130, 50) };
+    let mut server = Server { total: Total::Missing, ..Server::of(130, 50) };
     let (seen, end, _) = walk(&mut server, Walk::new(50, None), quiet);
     assert_eq!((seen.len(), end), (130, Step::Unproved(Doubt::NoTotal)));
 }
@@ -153,7 +148,7 @@ fn without_a_total_the_list_is_read_but_not_proved() {
 #[test]
 fn a_server_that_clamps_and_tells_no_total_is_read_to_the_end_all_the_same() {
     for (rows, cap) in [(300, 7), (300, 25), (8, 7), (7, 7), (6, 7), (2, 7), (0, 7)] {
-        let mut server = Server { tells_total: false, ..Server::of(rows, cap) };
+        let mut server = Server { total: Total::Missing, ..Server::of(rows, cap) };
         let (seen, end, _) = walk(&mut server, Walk::new(100, None), quiet);
         assert_eq!((seen.len() as u64, end), (rows, Step::Unproved(Doubt::NoTotal)), "cap {cap}");
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::sync::scan::walk::tests::{Server, any_write};
+use crate::sync::scan::walk::tests::{Server, Total, any_write};
 
 mod runs;
 
@@ -83,7 +83,7 @@ fn a_quiet_tail_takes_one_request_if_pages_are_large_enough() {
 #[test]
 fn a_tail_is_met_each_time_without_a_total_as_well() {
     let mut server = Server::of(1_000, 100);
-    server.tells_total = false;
+    server.total = Total::Missing;
     let (mut anchors, mut mirror, mut length) = (tail(&server), Mirror::of(&server), 1_000);
     let mut next = 10_000;
     for (new, most) in [(0, 1), (1, 3), (0, 1), (30, 3), (200, 5), (0, 1)] {

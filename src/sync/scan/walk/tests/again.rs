@@ -5,13 +5,9 @@ use super::*;
 /// Walks to the end; says how many requests that took.
 fn walk(server: &Server, known: Option<u64>) -> (u64, Walk) {
     let mut walk = Walk::new(100, None).knowing_page(known);
-    loop {
-        match walk.absorb(&server.page(walk.next()).unwrap()) {
-            Step::Read(_) => {}
-            Step::End => return (walk.requests(), walk),
-            Step::Unproved(doubt) => panic!("{doubt}"),
-        }
-    }
+    let (_, end) = finish(&mut walk, |_, read| server.page(read));
+    assert_eq!(end, Step::End);
+    (walk.requests(), walk)
 }
 
 #[test]

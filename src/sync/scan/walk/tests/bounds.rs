@@ -22,18 +22,12 @@ fn a_step_back_out_of_memory_starts_the_chain_anew() {
     let gone = 3 * CAPACITY - 100;
     let throughout: HashSet<u64> = (gone as u64 + 1..=rows).collect();
     let mut state = Walk::new(1_000, Some(1_000));
-    let mut seen = HashSet::new();
-    let step = loop {
-        if state.requests() == 150 {
+    let (seen, step) = finish(&mut state, |request, read| {
+        if request == 150 {
             server.rows.drain(..gone);
         }
-        let page = server.page(state.next()).unwrap();
-        seen.extend(page.ids.iter().copied());
-        match state.absorb(&page) {
-            Step::Read(_) => {}
-            end => break end,
-        }
-    };
+        server.page(read)
+    });
     assert_eq!((step, state.chains_lost(), state.rows()), (Step::End, 1, rows - gone as u64));
     assert!(throughout.is_subset(&seen));
 }
@@ -99,30 +93,19 @@ proptest! {
         let mut throughout: HashSet<u64> = server.rows.iter().copied().collect();
         let mut writes = writes.into_iter();
         let mut state = Walk::new(30, Some(u32::try_from(caps[0]).unwrap()));
-        let mut seen = HashSet::new();
-        for request in 0.. {
+        let mut moods = caps.iter().cycle().zip(torn.iter().cycle());
+        let (seen, end) = finish(&mut state, |request, read| {
             if request > 0 {
                 writes.by_ref().take(1).for_each(|write| server.write(write, &mut throughout));
             }
-            let mut page;
+            let (cap, torn) = moods.next()?;
             if changes_cap {
-                server.cap = caps[request % caps.len()];
-                page = server.page(state.next()).unwrap();
-            } else {
-                page = server.page(state.next()).unwrap();
-                if let (0, by) = torn[request % torn.len()] {
-                    page.total = page.total.map(|total| total.saturating_sub(by));
-                }
+                server.cap = *cap;
             }
-            seen.extend(page.ids.iter().copied());
-            match state.absorb(&page) {
-                Step::Read(_) => {}
-                Step::Unproved(_) => break,
-                Step::End => {
-                    prop_assert!(throughout.is_subset(&seen));
-                    break;
-                }
-            }
-        }
+            let page = server.page(read)?;
+            let off = if !changes_cap && torn.0 == 0 { torn.1 } else { 0 };
+            Some(Seen { total: page.total.map(|total| total.saturating_sub(off)), ..page })
+        });
+        prop_assert!(end != Step::End || throughout.is_subset(&seen));
     }
 }

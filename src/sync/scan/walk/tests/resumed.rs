@@ -78,12 +78,7 @@ fn a_walk_from_the_middle_begins_anew_where_it_began_if_it_loses_the_chain() {
     let mut walk = Walk::starting_at(25, Some(25), 300);
     walk.absorb(&server.page(walk.next()).unwrap());
     server.rows.drain(..60);
-    let mut seen = HashSet::new();
-    while let Step::Read(_) = {
-        let page = server.page(walk.next()).unwrap();
-        seen.extend(page.ids.iter().copied());
-        walk.absorb(&page)
-    } {}
+    let (seen, _) = finish(&mut walk, |_, read| server.page(read));
     assert_eq!((walk.chains_lost(), walk.end_offset()), (1, Some(340)));
     assert_eq!(walk.rows(), 40);
     assert!((361..=400).all(|id| seen.contains(&id)));

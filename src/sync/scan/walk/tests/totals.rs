@@ -4,20 +4,11 @@ use super::*;
 
 /// Walks to the end of a list that stands still, with a `total` of the test's making.
 fn walk_told(server: &Server, state: &mut Walk, total: impl Fn(u64) -> u64) -> (u64, Step) {
-    let mut seen = HashSet::new();
-    for _ in 0..100_000 {
-        let Some(page) = server.page(state.next()) else {
-            state.refused().expect("a single row is never refused here");
-            continue;
-        };
-        seen.extend(page.ids.iter().copied());
-        let told = page.total.map(&total);
-        match state.absorb(&Seen { total: told, ..page }) {
-            Step::Read(_) => {}
-            end => return (seen.len() as u64, end),
-        }
-    }
-    panic!("the walk does not end");
+    let (seen, end) = finish(state, |_, read| {
+        let page = server.page(read)?;
+        Some(Seen { total: page.total.map(&total), ..page })
+    });
+    (seen.len() as u64, end)
 }
 
 /// What a walk over so many rows may cost at most.
@@ -65,18 +56,14 @@ fn a_surplus_that_is_known_costs_nothing() {
 #[test]
 fn rows_behind_a_gap_that_pages_do_not_span_are_not_the_end() {
     let mut state = Walk::new(100, None);
-    let pages = |offset: u64| match offset {
-        0..200 => (offset..200).take(100).collect::<Vec<u64>>(),
-        200..400 => Vec::new(),
-        _ => (offset..600).take(100).collect(),
-    };
-    let end = loop {
-        let ids = pages(state.next().offset);
-        match state.absorb(&Seen { returned: ids.len() as u64, ids, total: Some(600) }) {
-            Step::Read(_) => {}
-            end => break end,
-        }
-    };
+    let (_, end) = finish(&mut state, |_, Read { offset, .. }| {
+        let ids: Vec<u64> = match offset {
+            0..200 => (offset..200).take(100).collect(),
+            200..400 => Vec::new(),
+            _ => (offset..600).take(100).collect(),
+        };
+        Some(Seen { returned: ids.len() as u64, ids, total: Some(600) })
+    });
     assert_eq!(end, Step::Unproved(Doubt::OutOfBudget));
 }
 
@@ -85,13 +72,8 @@ fn the_same_rows_at_every_offset_are_recognised_with_the_third_request() {
     for rows in [1, 2, 7, 100] {
         for total in [0, 1, rows, rows + 1, 10_000] {
             let mut state = Walk::new(100, None);
-            let end = loop {
-                let ids: Vec<u64> = (0..rows).collect();
-                match state.absorb(&Seen { returned: rows, ids, total: Some(total) }) {
-                    Step::Read(_) => {}
-                    end => break end,
-                }
-            };
+            let page = Seen { returned: rows, ids: (0..rows).collect(), total: Some(total) };
+            let (_, end) = finish(&mut state, |_, _| Some(page.clone()));
             assert_eq!((end, state.requests()), (Step::Unproved(Doubt::SameRows), 3), "{rows} rows, total {total}");
         }
     }
@@ -154,17 +136,9 @@ fn a_short_list_with_a_total_that_is_refuted_teaches_no_page_size() {
 
 #[test]
 fn a_list_of_one_row_is_known_by_the_empty_page_behind_it() {
-    for (total, end) in [(Some(1), Step::End), (None, Step::Unproved(Doubt::NoTotal))] {
-        let mut state = Walk::new(50, None);
-        let server = Server::of(1, 1_000);
-        let mut read = || loop {
-            let page = server.page(state.next()).unwrap();
-            match state.absorb(&Seen { total, ..page }) {
-                Step::Read(_) => {}
-                end => break end,
-            }
-        };
-        assert_eq!(read(), end);
+    for (total, end) in [(Total::Present, Step::End), (Total::Missing, Step::Unproved(Doubt::NoTotal))] {
+        let (server, mut state) = (Server { total, ..Server::of(1, 1_000) }, Walk::new(50, None));
+        assert_eq!(finish(&mut state, |_, read| server.page(read)).1, end);
         assert_eq!(state.requests(), 3);
         assert_eq!((state.rows(), state.end_offset(), state.page_size()), (1, Some(1), None));
     }
@@ -173,19 +147,12 @@ fn a_list_of_one_row_is_known_by_the_empty_page_behind_it() {
 #[test]
 fn an_end_that_is_another_one_each_time_is_given_up() {
     // Two pages, and then a third with another new row whenever it is read.
-    let server = Server::of(36, 18);
-    let mut state = Walk::new(18, None);
-    let mut newest = 1_000;
-    let end = loop {
-        let read = state.next();
-        let page = server.page(read).unwrap();
-        newest += 1;
-        let ids = if page.returned < 18 { vec![35, newest] } else { page.ids };
-        match state.absorb(&Seen { returned: ids.len() as u64, ids, total: None }) {
-            Step::Read(_) => {}
-            end => break end,
-        }
-    };
+    let (server, mut state) = (Server::of(36, 18), Walk::new(18, None));
+    let (_, end) = finish(&mut state, |request, read| {
+        let page = server.page(read)?;
+        let ids = if page.returned < 18 { vec![35, 1_000 + request] } else { page.ids };
+        Some(Seen { returned: ids.len() as u64, ids, total: None })
+    });
     assert_eq!(end, Step::Unproved(Doubt::OutOfBudget));
     assert!(state.requests() < 140, "{} requests", state.requests());
 }
@@ -215,7 +182,7 @@ fn with_a_capped_total_an_end_where_it_was_before_is_believed_if_the_page_size_i
 
 #[test]
 fn without_a_total_an_end_where_it_was_before_is_read_once() {
-    let server = Server { tells_total: false, ..Server::of(500, 100) };
+    let server = Server { total: Total::Missing, ..Server::of(500, 100) };
     for (before, is_over) in [(500, true), (499, false)] {
         let mut state = Walk::starting_at(100, Some(100), 450).ending_as_before_at(before);
         let step = state.absorb(&server.page(state.next()).unwrap());
@@ -280,17 +247,12 @@ proptest! {
         let mut writes = writes.into_iter();
         let known = u32::try_from(cap).unwrap().min(50);
         let mut state = Walk::new(50, Some(known));
-        let mut seen = HashSet::new();
-        let end = loop {
-            let page = server.page(state.next()).unwrap();
-            seen.extend(page.ids.iter().copied());
-            let total = page.total.map(|rows| (rows + hidden).min(most));
-            match state.absorb(&Seen { total, ..page }) {
-                Step::Read(_) => {}
-                end => break end,
-            }
-            writes.by_ref().take(2).for_each(|write| server.write(write, &mut throughout));
-        };
+        let (seen, end) = finish(&mut state, |request, read| {
+            let per_request = if request == 0 { 0 } else { 2 };
+            writes.by_ref().take(per_request).for_each(|write| server.write(write, &mut throughout));
+            let page = server.page(read)?;
+            Some(Seen { total: page.total.map(|rows| (rows + hidden).min(most)), ..page })
+        });
         prop_assert!(end != Step::End || throughout.is_subset(&seen));
     }
 }
