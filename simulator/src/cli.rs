@@ -4,18 +4,21 @@
 //! ends. Where it listens and with which key goes to stderr, one line each; nothing goes to stdout.
 
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::serving::{Total, Visibility};
 use crate::simulator::{DepositShape, OverCap, Profile, Quirks, Simulator, SimulatorConfig};
 use crate::world::{DEV_KEY, Order, World};
 
+/// Where it listens unless another address is given.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8700);
+
 /// What to simulate.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Where to listen
-    #[arg(long, value_name = "ADDR", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 8700)))]
+    #[arg(long, value_name = "ADDR", default_value_t = LISTEN, value_parser = address)]
     pub listen: SocketAddr,
     /// How many wallets there are at the start
     #[arg(long, value_name = "N", default_value_t = 200)]
@@ -143,6 +146,15 @@ fn total(text: &str) -> Result<Total, String> {
     }
 }
 
+/// An address with its port. The example keeps the port that was given.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let port = text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
+        let example = SocketAddr::new(LISTEN.ip(), port.unwrap_or(LISTEN.port()));
+        format!("`{text}` is no address with a port; write for example {example}")
+    })
+}
+
 /// A number and `ms` or `s`; a bare number is milliseconds.
 fn duration(text: &str) -> Result<Duration, String> {
     let (number, seconds) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
@@ -150,8 +162,9 @@ fn duration(text: &str) -> Result<Duration, String> {
         (None, Some(number)) => (number, 1.0),
         (None, None) => (text, 0.001),
     };
-    let number: f64 = number.trim().parse().map_err(|_| "expected a time such as 20ms or 1.5s".to_owned())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
+    let number = number.trim().parse::<f64>().ok();
+    let duration = number.and_then(|number| Duration::try_from_secs_f64(number * seconds).ok());
+    duration.ok_or_else(|| format!("`{text}` is not a duration; write for example `20ms` or `1.5s`"))
 }
 
 #[cfg(test)]
@@ -202,7 +215,25 @@ mod tests {
         assert_eq!(duration("20ms"), Ok(Duration::from_millis(20)));
         assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1_500)));
         assert_eq!(duration("7"), Ok(Duration::from_millis(7)));
-        assert!(duration("-1s").is_err());
+        for text in ["", "-1s", "soon", "2m"] {
+            let refused = format!("`{text}` is not a duration; write for example `20ms` or `1.5s`");
+            assert_eq!(duration(text), Err(refused));
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_one_of_the_same_port() {
+        assert_eq!(address("[::1]:80"), Ok("[::1]:80".parse().unwrap()));
+        for (text, example) in [
+            ("18750", "127.0.0.1:18750"),
+            (":18750", "127.0.0.1:18750"),
+            ("localhost:18750", "127.0.0.1:18750"),
+            ("127.0.0.1", "127.0.0.1:8700"),
+            ("", "127.0.0.1:8700"),
+        ] {
+            let refused = format!("`{text}` is no address with a port; write for example {example}");
+            assert_eq!(address(text), Err(refused));
+        }
     }
 
     #[tokio::test]

@@ -28,6 +28,7 @@ use crate::app::{self, Daemon};
 use crate::config::Config;
 use crate::lifecycle::Stop;
 use crate::model::Listing;
+use crate::setting::Span;
 use crate::store::{Store, schema};
 use crate::sync::{Options, Right, Tally};
 use crate::telemetry;
@@ -39,8 +40,8 @@ use show::Show;
 #[command(after_help = "Example: lumo-bridge demo --for 20s")]
 pub(super) struct Args {
     /// End after this time [default: at Ctrl-C]
-    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
-    duration: Option<Duration>,
+    #[arg(long = "for", value_name = "TIME")]
+    duration: Option<Span>,
     /// End when so many callbacks were delivered
     #[arg(long, value_name = "N")]
     until_delivered: Option<usize>,
@@ -187,7 +188,7 @@ async fn import(context: &Context, stage: &Stage, config: &Config, show: &Show) 
 fn ending(context: &Context, stage: &Stage, args: &Args) -> impl Future<Output = ()> {
     let soft = context.stop().soft.clone();
     let mut received = stage.receiver.subscribe();
-    let (duration, wanted) = (args.duration, args.until_delivered);
+    let (duration, wanted) = (args.duration.map(Span::get), args.until_delivered);
     async move {
         let time = async {
             match duration {

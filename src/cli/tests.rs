@@ -108,6 +108,23 @@ fn deliveries_are_listed_by_every_state_and_by_no_other() {
     assert!(help(&["delivery", "list"]).contains(&names));
 }
 
+/// As the configuration says it for a value of the same type.
+#[test]
+fn a_value_of_the_wrong_form_is_refused_with_what_to_write() {
+    for (line, refusal) in [
+        ("demo --for 20", "`20` has no unit; write for example `20s`"),
+        ("demo --for soon", "`soon` is not a duration; write for example `30s`, `1m 30s` or `14d`"),
+        ("deposit watch 42 --for 20", "`20` has no unit; write for example `20s`"),
+        ("simulate --listen 18750", "`18750` is no address with a port; write for example 127.0.0.1:18750"),
+        ("simulate --latency soon", "`soon` is not a duration; write for example `20ms` or `1.5s`"),
+        ("event list --since 20", "`20` has no unit; write for example `20h`, or a date such as 2026-01-01"),
+        ("event list --since soon", "`soon` is no time; write a time such as 2026-01-01T00:00:00Z"),
+    ] {
+        let refused = Cli::try_parse_from(words(&format!("lumo-bridge {line}"))).unwrap_err().to_string();
+        assert!(refused.contains(refusal), "{line}: {refused}");
+    }
+}
+
 #[test]
 fn the_definition_is_sound() {
     Cli::command().debug_assert();

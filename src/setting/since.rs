@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::setting::span::is_bare_number;
 use crate::setting::{Malformed, Span, storable};
 
 /// From when on: a time, the beginning of a day in UTC, or how long before now.
@@ -42,9 +43,14 @@ impl FromStr for Since {
             return Ok(Self::At(storable(day.and_time(NaiveTime::MIN).and_utc())));
         }
         text.parse().map(Self::Ago).map_err(|_| {
-            Malformed::new(
-                "write a time such as 2026-01-01T00:00:00Z, a date such as 2026-01-01, or how long ago, such as 2h",
-            )
+            Malformed::new(if is_bare_number(text) {
+                format!("`{text}` has no unit; write for example `{text}h`, or a date such as 2026-01-01")
+            } else {
+                format!(
+                    "`{text}` is no time; write a time such as 2026-01-01T00:00:00Z, a date such as 2026-01-01, or how long \
+                     ago, such as 2h"
+                )
+            })
         })
     }
 }
@@ -87,6 +93,17 @@ mod tests {
         }
         for text in ["", "2", "yesterday", "2026-5-4", "2026-02-30", "2026-05-04Z", "-2h", "2026-13-01T00:00:00Z"] {
             assert!(text.parse::<Since>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused_with_what_is_wrong_and_what_to_write() {
+        for (text, words) in [
+            ("20", "`20` has no unit; write for example `20h`, or a date such as 2026-01-01"),
+            ("yesterday", "`yesterday` is no time; write a time such as 2026-01-01T00:00:00Z, a date such as"),
+        ] {
+            let said = text.parse::<Since>().unwrap_err().to_string();
+            assert!(said.starts_with(words), "{said}");
         }
     }
 }

@@ -28,14 +28,18 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
         humantime::parse_duration(text).map(Self).map_err(|_| {
-            let bare = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            Malformed::new(if bare {
+            Malformed::new(if is_bare_number(text) {
                 format!("`{text}` has no unit; write for example `{text}s`")
             } else {
                 format!("`{text}` is not a duration; write for example `30s`, `1m 30s` or `14d`")
             })
         })
     }
+}
+
+/// Whether all that is missing is a unit.
+pub(super) fn is_bare_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl TryFrom<String> for Span {
