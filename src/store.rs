@@ -49,7 +49,7 @@ pub use sync_state::lead::{Fence, Holder};
 pub use sync_state::progress::{Advance, Progress, Remembered, Run};
 pub use sync_state::rejects::{KeptRejects, KnownReject, KnownRejects, MAX_REJECTS, RejectFilter};
 pub use sync_state::standing::HeldRemovals;
-pub use sync_state::sweep::{Checkpoint, SweepState};
+pub use sync_state::sweep::{Checkpoint, ImportStart, SweepState};
 pub use sync_state::watches::{LONGEST_WATCH, Watch, Watches};
 
 pub use crate::model::diff::{Fate, Regressions};

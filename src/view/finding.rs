@@ -177,9 +177,10 @@ fn of_listing(progress: &Progress, key: &Key<'_>, overdue_after: TimeDelta, now:
         return Some(broken("stalled", message).hint(hint));
     }
     if progress.import_done_at.is_none() {
+        let of_rows = progress.last_total.map(|total| format!(" of {total} rows")).unwrap_or_default();
         let message = match (progress.import_started_at, error) {
             (_, Some(error)) => format!("{listing}: the first import is not done: {error}"),
-            (Some(since), None) => format!("{listing}: the first import is running since {}", at(since)),
+            (Some(since), None) => format!("{listing}: the first import{of_rows} is running since {}", at(since)),
             (None, None) => format!("{listing}: the first import has not begun"),
         };
         let severity = if error.is_some() { Severity::Broken } else { Severity::Notice };

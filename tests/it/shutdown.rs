@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lumo_simulator::{Answer, Quirks, World};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::database::{Database, on_each_database};
 use crate::world::{Announced, Bridge, PATIENCE, Stage, seed};
@@ -67,6 +67,17 @@ async fn sigterm_during_a_first_import_ends_it_at_once_and_keeps_what_was_read(d
     assert!((20..200).contains(&stored), "{stored} rows");
     assert_eq!(stage.database.count("lumo_sync_runs", "listing = 'wallets' AND outcome = 'cancelled'").await, 1);
     assert_eq!(stage.database.count("lumo_sync_state", "listing = 'wallets' AND import_done_at IS NOT NULL").await, 0);
+    let is_line = |line: &&str| line.contains("the first import goes on") && line.contains("listing=wallets");
+    let said: Vec<&str> = finished.stderr.lines().filter(is_line).collect();
+    assert!(matches!(said[..], [line] if line.contains("rows=") && line.contains("total=200")), "{}", finished.stderr);
+    let status = stage.command(&["status", "--json"]).await.stdout;
+    let status: Value = serde_json::from_str(&status).unwrap();
+    let wallets = &status["listings"][0];
+    assert_eq!((&wallets["state"], &wallets["last_total"]), (&json!("importing"), &json!(200)), "{status}");
+    assert_eq!(wallets["rows"], json!(stored), "{status}");
+    let status = stage.command(&["status"]).await.stdout;
+    let words = status.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("wallets: the first import of 200 rows is running since "), "{status}");
 
     let bridge = stage.daemon();
     stage.until_imported().await;

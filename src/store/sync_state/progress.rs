@@ -10,7 +10,7 @@ use sea_orm::{
 };
 
 use crate::model::Listing;
-use crate::store::{Error, Fence, Store, Tx};
+use crate::store::{Error, Fence, ImportStart, Store, Tx};
 
 /// The progress of a listing.
 pub type Progress = progress::Model;
@@ -152,14 +152,19 @@ impl Tx {
         Ok(())
     }
 
-    /// Stores when the first import of a listing began, by the upstream's clock, unless that is known.
-    pub(in crate::store) async fn begin_import(&self, listing: Listing, at: DateTime<Utc>) -> Result<(), Error> {
-        let listing = listing.as_str();
+    /// Stores when the first import of a listing began, and how many rows it has to read, unless that is known.
+    pub(in crate::store) async fn begin_import(&self, start: ImportStart) -> Result<(), Error> {
+        let ImportStart { at, total, .. } = start;
+        let listing = start.listing.as_str();
         if self.own_progress(listing).await?.import_started_at.is_some() {
             return Ok(());
         }
         progress::Entity::update_many()
-            .set(progress::ActiveModel { import_started_at: Set(Some(at)), ..Default::default() })
+            .set(progress::ActiveModel {
+                import_started_at: Set(Some(at)),
+                last_total: Set(total),
+                ..Default::default()
+            })
             .filter(progress::Column::Listing.eq(listing))
             .exec(self.session())
             .await?;

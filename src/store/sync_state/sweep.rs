@@ -24,11 +24,20 @@ pub struct SweepState {
     pub state: String,
 }
 
+/// A first import that begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImportStart {
+    pub listing: Listing,
+    /// By the upstream's clock.
+    pub at: DateTime<Utc>,
+    /// The `total` of its first page.
+    pub total: Option<i64>,
+}
+
 /// What is stored in the transaction that stores a page: where to continue if the process dies.
 #[derive(Clone, Debug, Default)]
 pub struct Checkpoint {
-    /// The listing whose first import begins now, and the time by the upstream's clock.
-    pub import_started: Option<(Listing, DateTime<Utc>)>,
+    pub import_started: Option<ImportStart>,
     pub sweep: Option<SweepState>,
     /// Changed chunks of the bitmap of `sweep`. Not stored if there is no `sweep`.
     pub seen: Vec<(i32, Vec<u8>)>,
@@ -108,8 +117,8 @@ impl Tx {
         checkpoint: &Checkpoint,
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
-        if let Some((listing, at)) = checkpoint.import_started {
-            self.begin_import(listing, at).await?;
+        if let Some(start) = checkpoint.import_started {
+            self.begin_import(start).await?;
         }
         if let Some(sweep) = &checkpoint.sweep {
             self.save_sweep(sweep, &checkpoint.seen, now).await?;

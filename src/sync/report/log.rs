@@ -1,4 +1,6 @@
 //! Logs failing listings: the first failure of each kind, a summary once a minute, and the end of it.
+//!
+//! Logs how far a first import is, too, once a minute.
 
 use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,6 +16,8 @@ use crate::sync::Error;
 
 /// The least time between two summaries.
 const SUMMARY_EVERY: Duration = Duration::from_secs(60);
+/// The least time between two lines about the first import of a listing.
+const IMPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// The listings that fail at present.
 #[derive(Debug, Default)]
@@ -25,6 +29,8 @@ struct State {
     /// The kinds of failure that were said of each outage.
     said: PerListing<Vec<Kind>>,
     said_at: Option<Instant>,
+    /// When it was last said how far the first import of each listing is.
+    imports_said_at: PerListing<Option<Instant>>,
 }
 
 /// Why a round is not complete. Each has a line of its own, with what to do about it.
@@ -97,6 +103,16 @@ impl State {
         }
     }
 
+    /// Whether to say how far the first import of the listing is.
+    fn says_import(&mut self, listing: Listing, now: Instant) -> bool {
+        let said_at = &mut self.imports_said_at[listing];
+        let is_time = said_at.is_none_or(|at| now.saturating_duration_since(at) >= IMPORT_EVERY);
+        if is_time {
+            *said_at = Some(now);
+        }
+        is_time
+    }
+
     /// `wallets 12, deposits 40`: the failures of each listing that fails, since it began to.
     fn failing(&self) -> String {
         let mut text = String::new();
@@ -125,6 +141,13 @@ impl RoundLog {
     /// Forgets the outages: another process reads, and knows how it goes on.
     pub(in crate::sync) fn forget(&self) {
         *self.state() = State::default();
+    }
+
+    /// Logs how many rows a first import has stored, of how many if the server tells.
+    pub(in crate::sync) fn importing(&self, listing: Listing, rows: u64, total: Option<u64>) {
+        if self.state().says_import(listing, Instant::now()) {
+            tracing::info!(%listing, rows, total, "the first import goes on");
+        }
     }
 
     /// Notes a round that ended, complete or not.
@@ -251,6 +274,15 @@ mod tests {
         assert_eq!(failed(Kind::Unauthorized, 90), Line::Summary("deposits 5".to_owned()));
         assert!(matches!(state.succeeded(Listing::Deposits, at(100)), Line::Over { failures: 5, .. }));
         assert_eq!(state.failed(Listing::Deposits, Kind::Unauthorized, at(200)), Line::Begun);
+    }
+
+    #[test]
+    fn a_first_import_is_a_line_a_minute_for_each_listing() {
+        let (start, mut state) = (Instant::now(), State::default());
+        let at = |second| start + Duration::from_secs(second);
+        let mut said = |listing| (0..150).filter(|second| state.says_import(listing, at(*second))).collect::<Vec<_>>();
+        assert_eq!(said(Listing::Wallets), [0, 60, 120]);
+        assert_eq!(said(Listing::Deposits), [0, 60, 120]);
     }
 
     #[test]

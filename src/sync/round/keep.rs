@@ -8,7 +8,7 @@ use crate::model::diff::{Head, Record};
 use crate::model::facts::Announce;
 use crate::model::id::ExternalId;
 use crate::model::record::Reject;
-use crate::store::{Batch, Checkpoint, Ending, Fate, Regressions};
+use crate::store::{Batch, Checkpoint, Ending, Fate, ImportStart, Regressions};
 use crate::sync::confirm::recheck::Reason;
 use crate::sync::learn::skew::MAX_FUTURE;
 use crate::sync::scan::reader::{Fetched, Turn};
@@ -171,7 +171,8 @@ impl<U: Upstream> Round<'_, U> {
             Some(started_at) => started_at,
             None => {
                 self.progress.import_started_at = Some(served_at);
-                checkpoint.import_started = Some((self.listing, served_at));
+                let total = self.tally.total.and_then(|total| i64::try_from(total).ok());
+                checkpoint.import_started = Some(ImportStart { listing: self.listing, at: served_at, total });
                 served_at
             }
         };

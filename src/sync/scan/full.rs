@@ -287,6 +287,12 @@ impl<U: Upstream> Round<'_, U> {
             }
             self.take_in(scan, pages).await?;
             self.tally.rows = scan.walk.rows();
+            if scan.purpose == Purpose::Import {
+                self.progress.last_total = self.tally.total.and_then(|total| i64::try_from(total).ok());
+                if matches!(step, Step::Read(_)) {
+                    self.syncer.log.importing(self.listing, self.tally.rows, self.tally.total);
+                }
+            }
             (self.options.observe)(&self.tally);
             if let Some(error) = broken.filter(|error| !refuses_limit(error)) {
                 return Err(error.into());

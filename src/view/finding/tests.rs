@@ -39,6 +39,12 @@ fn each_state_of_a_listing_has_its_sentence() {
             "wallets: the first import is running since 2026-05-04T10:00:01Z",
         ),
         (
+            Progress { import_started_at: Some(time(1)), last_total: Some(200), ..fresh() },
+            "import_pending",
+            true,
+            "wallets: the first import of 200 rows is running since 2026-05-04T10:00:01Z",
+        ),
+        (
             Progress { last_error: error.clone(), first_run_at: Some(time(1)), ..fresh() },
             "import_pending",
             true,

@@ -3,7 +3,7 @@
 use lumo_bridge::model::event::EventType;
 use lumo_bridge::model::facts::{Announce, History};
 use lumo_bridge::model::record::{Deposit, Wallet};
-use lumo_bridge::store::{Batch, Checkpoint, Ending, Fate, Ingested, Store};
+use lumo_bridge::store::{Batch, Checkpoint, Ending, Fate, ImportStart, Ingested, Store};
 use lumo_bridge_entity::{deposit, wallet};
 use sea_orm::EntityTrait;
 
@@ -216,7 +216,8 @@ async fn a_dry_run_tells_what_would_happen_and_touches_nothing(database: Databas
     queued.mark_unchanged();
 
     let blocked = listed(Wallet { is_blocked: true, ..wallet("w1", "bob") });
-    let import_started = Some((lumo_bridge::model::Listing::Wallets, at(1000)));
+    let listing = lumo_bridge::model::Listing::Wallets;
+    let import_started = Some(ImportStart { listing, at: at(1000), total: None });
     let batch = Batch {
         ending: Ending::RollBack,
         checkpoint: Checkpoint { import_started, ..Checkpoint::default() },
@@ -258,10 +259,12 @@ async fn the_beginning_of_an_import_is_stored_with_its_page_and_once(database: D
     assert_eq!((before.listing.as_str(), before.import_started_at), ("deposits", None));
     for time in [1, 2] {
         // The page of the second time holds nothing new.
-        let checkpoint = Checkpoint { import_started: Some((listing, at(time))), ..Checkpoint::default() };
+        let start = ImportStart { listing, at: at(time), total: Some(10 * time) };
+        let checkpoint = Checkpoint { import_started: Some(start), ..Checkpoint::default() };
         let batch = Batch { checkpoint, ..page(&[deposit("d")], at(time)) };
         store.ingest(batch, at(time)).await.unwrap();
-        let expected = lumo_bridge::store::Progress { import_started_at: Some(at(1)), ..before.clone() };
+        let expected =
+            lumo_bridge::store::Progress { import_started_at: Some(at(1)), last_total: Some(10), ..before.clone() };
         assert_eq!(store.progress(listing).await.unwrap(), expected);
     }
     assert_eq!(store.progress(lumo_bridge::model::Listing::Wallets).await.unwrap().import_started_at, None);

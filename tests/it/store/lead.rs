@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use lumo_bridge::model::Listing;
 use lumo_bridge::model::record::Wallet;
-use lumo_bridge::store::{Advance, Batch, Checkpoint, Error, Fence, Remembered, Store, SweepState};
+use lumo_bridge::store::{Advance, Batch, Checkpoint, Error, Fence, ImportStart, Remembered, Store, SweepState};
 
 use super::fixture::{at, config, ingest, kinds, listed, migrated, page, round, shop, wallet};
 use super::ingest::everything;
@@ -103,7 +103,8 @@ async fn a_stale_leader_can_commit_nothing(database: Database) {
     let changed = [wallet("new", "eve"), listed(Wallet { is_blocked: true, ..wallet("w", "bob") })];
     let batch = |fence| Batch { fence, ..page(&changed, at(41)) };
     let kept = |fence| {
-        let checkpoint = Checkpoint { import_started: Some((Listing::Wallets, at(1))), ..Checkpoint::default() };
+        let start = ImportStart { listing: Listing::Wallets, at: at(1), total: None };
+        let checkpoint = Checkpoint { import_started: Some(start), ..Checkpoint::default() };
         Batch { fence, checkpoint, ..page::<Wallet>(&[], at(41)) }
     };
     let ids = || vec!["w".parse().unwrap()];

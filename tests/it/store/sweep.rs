@@ -2,7 +2,7 @@
 
 use lumo_bridge::model::Listing;
 use lumo_bridge::model::record::Wallet;
-use lumo_bridge::store::{Batch, Checkpoint, Ending, SweepState};
+use lumo_bridge::store::{Batch, Checkpoint, Ending, ImportStart, SweepState};
 
 use super::fixture::{at, migrated, page, shop, wallet};
 use crate::database::{Database, on_each_database};
@@ -74,7 +74,7 @@ async fn a_checkpoint_is_stored_with_its_rows_or_not_at_all(database: Database) 
     let store = migrated(&database, &shop()).await;
     let sweep = state(Listing::Wallets, 1, "here");
     let checkpoint = Checkpoint {
-        import_started: Some((Listing::Wallets, at(1))),
+        import_started: Some(ImportStart { listing: Listing::Wallets, at: at(1), total: Some(2) }),
         sweep: Some(sweep.clone()),
         seen: vec![(0, chunk(0))],
         ..Checkpoint::default()
@@ -91,7 +91,8 @@ async fn a_checkpoint_is_stored_with_its_rows_or_not_at_all(database: Database) 
 
     store.ingest(batch(&[wallet("w1", "bob")]), at(1)).await.unwrap();
     assert_eq!(store.sweep(Listing::Wallets).await.unwrap(), Some((sweep, vec![(0, chunk(0))])));
-    assert_eq!(store.progress(Listing::Wallets).await.unwrap().import_started_at, Some(at(1)));
+    let progress = store.progress(Listing::Wallets).await.unwrap();
+    assert_eq!((progress.import_started_at, progress.last_total), (Some(at(1)), Some(2)));
     assert_eq!(database.count("lumo_user_wallets", "1 = 1").await, 1);
 }
 
