@@ -59,12 +59,14 @@ use db::deadline::Deadline;
 use db::distrust::Distrust;
 use db::failpoint::Failpoint;
 use db::file::OpenFile;
+use db::kept::Kept;
 use db::notifier::Notifier;
 use db::process::Process;
 use db::timeouts::TimedConnection;
 use db::transaction::Transaction;
 use db::trouble::Troubles;
 use db::{connect, process, process_locks, timeouts};
+use mirror::empty::Empty;
 
 /// A handle on the database; cheap to clone.
 #[derive(Clone)]
@@ -97,6 +99,9 @@ struct Inner {
     appended: watch::Sender<()>,
     notifier: Notifier,
     meters: Meters,
+    wallet_rows: Kept<u64>,
+    deposit_rows: Kept<u64>,
+    empty_columns: Kept<Empty>,
 }
 
 /// Proof of being inside a named transaction.
@@ -175,6 +180,9 @@ impl Store {
             appended: watch::Sender::new(()),
             notifier: Notifier::default(),
             meters: Meters::default(),
+            wallet_rows: Kept::default(),
+            deposit_rows: Kept::default(),
+            empty_columns: Kept::default(),
         };
         Ok(Self { inner: Arc::new(inner), subscribers: subscribers.into(), settled_statuses: Arc::default() })
     }

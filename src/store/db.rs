@@ -13,6 +13,7 @@ pub(crate) mod eye;
 pub mod failpoint;
 pub(in crate::store) mod file;
 pub(in crate::store) mod fitness;
+pub(in crate::store) mod kept;
 pub(in crate::store) mod meters;
 pub(in crate::store) mod notifier;
 pub(in crate::store) mod process;

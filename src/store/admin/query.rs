@@ -226,19 +226,27 @@ impl Store {
     }
 
     /// How many rows a listing has; for the blocked list, how many wallets are blocked. Rows of a former company do not
-    /// count.
+    /// count. Rows that were removed by hand count for up to a minute more.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn rows(&self, listing: Listing) -> Result<u64, Error> {
         match listing {
             Listing::Wallets => {
-                let all = wallet::Entity::find().count(self.read()).await?;
-                Ok(all.saturating_sub(former_wallets().count(self.read()).await?))
+                let last = self.last_number(stream::WALLETS).await?;
+                self.inner.wallet_rows.get(last, self.wallet_rows()).await
             }
             Listing::Blocked => self.blocked_rows().await,
-            Listing::Deposits => self.deposit_rows().await,
+            Listing::Deposits => {
+                let last = self.last_number(stream::DEPOSITS).await?;
+                self.inner.deposit_rows.get(last, self.deposit_rows()).await
+            }
         }
+    }
+
+    async fn wallet_rows(&self) -> Result<u64, Error> {
+        let all = wallet::Entity::find().count(self.read()).await?;
+        Ok(all.saturating_sub(former_wallets().count(self.read()).await?))
     }
 
     async fn blocked_rows(&self) -> Result<u64, Error> {

@@ -1,6 +1,7 @@
 //! Finds columns that are empty in all of the newest deposits.
 
 use lumo_bridge_entity::deposit::{Column, Entity};
+use lumo_bridge_entity::stream;
 use sea_orm::sea_query::{Alias, Expr, Func, Query};
 use sea_orm::{ConnectionTrait, EntityTrait, IdenStatic, Order, QueryOrder, QuerySelect};
 
@@ -44,11 +45,17 @@ pub struct Empty {
 }
 
 impl Store {
-    /// Columns that are empty in all of the newest thousand deposits; none if there are too few deposits.
+    /// Columns that are empty in all of the newest thousand deposits; none if there are too few deposits. A column that
+    /// is filled in stored rows counts as empty for up to a minute more.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn empty_columns(&self) -> Result<Empty, Error> {
+        let last = self.last_number(stream::DEPOSITS).await?;
+        self.inner.empty_columns.get(last, self.look_for_empty_columns()).await
+    }
+
+    async fn look_for_empty_columns(&self) -> Result<Empty, Error> {
         let mut sample = Query::select();
         sample.columns(COLUMNS).from(Entity).order_by(Column::RowNo, Order::Desc).limit(MAX_ROWS);
         let mut query = Query::select();

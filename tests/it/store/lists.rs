@@ -1,16 +1,18 @@
 //! Lists as people page through them.
 
 use chrono::{DateTime, Utc};
-use lumo_bridge::model::record::Deposit;
+use lumo_bridge::model::Listing;
+use lumo_bridge::model::record::{Deposit, Wallet};
 use lumo_bridge::store::Store;
 use lumo_bridge::store::query::{DepositFilter, WalletFilter};
 
-use super::fixture::{at, deposit, ingest, migrated, noticed, wallet};
+use super::fixture::{at, deposit, ingest, listed, migrated, noticed, wallet};
 use crate::database::{Database, on_each_database};
 
 on_each_database!(
     deposits_without_a_time_come_last_on_whatever_page,
     a_payment_is_found_by_its_transaction_and_its_address,
+    a_row_counts_as_soon_as_it_is_stored,
 );
 
 fn made(id: &str, created_at: Option<DateTime<Utc>>) -> Deposit {
@@ -85,4 +87,22 @@ async fn a_payment_is_found_by_its_transaction_and_its_address(database: Databas
         |address: &str| WalletFilter { address: Some(address.to_owned()), limit: 9, ..WalletFilter::default() };
     assert_eq!(store.list_wallets(&filter(address.as_deref().unwrap())).await.unwrap().len(), 1);
     assert_eq!(store.list_wallets(&filter("elsewhere")).await.unwrap().len(), 0);
+}
+
+async fn a_row_counts_as_soon_as_it_is_stored(database: Database) {
+    let store = migrated(&database, &[]).await;
+    let counted = async || {
+        let mut rows = Vec::new();
+        for listing in Listing::ALL {
+            rows.push(store.rows(listing).await.unwrap());
+        }
+        rows
+    };
+    assert_eq!(counted().await, [0, 0, 0]);
+    ingest(&store, &[wallet("w1", "bob"), wallet("w2", "eve")], at(0)).await;
+    assert_eq!(counted().await, [2, 0, 0]);
+    ingest(&store, &[made("d1", None)], at(1)).await;
+    assert_eq!(counted().await, [2, 0, 1]);
+    ingest(&store, &[listed(Wallet { is_blocked: true, ..wallet("w1", "bob") })], at(2)).await;
+    assert_eq!(counted().await, [2, 1, 1]);
 }
