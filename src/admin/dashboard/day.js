@@ -7,6 +7,8 @@ import { age, cell, make, section, table } from "./page.js";
 
 /** The program itself counts no more often. */
 const COUNTED_EVERY = 15;
+/** What has not moved for so long is counted no more often than this: then only the requests to Lumo grow. */
+const QUIET = 60;
 /** Counting a long day may take a while, … */
 const PATIENCE = 60_000;
 /** … and the page is shown after this many milliseconds without it. */
@@ -18,10 +20,18 @@ const FATES = { delivered: "delivered", waiting: "waiting", dead: "dead", unsent
 
 const day = { hours: null, at: null, trouble: null };
 let counting = null;
+let moved = { sign: null, at: null };
 
-/** The last 24 hours as they were counted last: `hours` is null before the first time. They are counted anew meanwhile. */
-export async function lastDay() {
-  if (age(day.at) > COUNTED_EVERY) {
+/** Tells whether callbacks or deposits have moved since. */
+const signOf = ({ endpoints, listings }) =>
+  JSON.stringify([endpoints.map(({ name, waiting, retrying, dead, last_success_at }) => [name, waiting, retrying, dead, last_success_at]), listings.map(({ rows }) => rows)]);
+
+/** The last 24 hours as they were counted last: `hours` is null before the first time. They are counted anew meanwhile, more
+ * often while the status moves. */
+export async function lastDay(status) {
+  const sign = signOf(status);
+  if (sign !== moved.sign) moved = { sign, at: new Date() };
+  if (age(day.at) > (day.trouble || age(moved.at) < QUIET ? COUNTED_EVERY : QUIET)) {
     counting ??= read("activity", {}, PATIENCE)
       .then(({ hours }) => Object.assign(day, { hours, at: new Date(), trouble: null }), failed)
       .finally(() => (counting = null));

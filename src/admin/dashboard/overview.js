@@ -11,7 +11,7 @@ const LAST_EVENTS = 15;
 
 export async function overview(_, status) {
   const now = await status;
-  const [needed, { data }, day] = await Promise.all([attention(now), read("events", { limit: LAST_EVENTS }), lastDay()]);
+  const [needed, { data }, day] = await Promise.all([attention(now), read("events", { limit: LAST_EVENTS }), lastDay(now)]);
   return {
     title: "Overview",
     isMoving: day.isCounting,
