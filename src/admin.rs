@@ -42,6 +42,7 @@ use crate::deliver;
 use crate::lumo::Client;
 use crate::model::PerListing;
 use crate::model::id::EndpointName;
+use crate::model::subscriber::Statements;
 use crate::model::suggest::endpoint_instead;
 use crate::store::activity::Hour;
 use crate::store::query::Count;
@@ -128,6 +129,12 @@ impl Admin {
             let hint = endpoint_instead(name.as_str(), &known);
             Problem::absent("endpoint", name).with_hint(hint)
         })
+    }
+
+    /// The endpoints that are statements.
+    fn statements(&self) -> Statements {
+        let statements = self.endpoints.iter().filter(|one| one.sink().is_some());
+        statements.map(|one| (one.name().clone(), one.patterns().clone())).collect()
     }
 
     /// Every endpoint that is configured, or once was.

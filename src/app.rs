@@ -23,7 +23,8 @@ use crate::deliver::Pool;
 use crate::lifecycle::Stop;
 use crate::lumo::Client;
 use crate::model::facts::History;
-use crate::model::subscriber::Subscriber;
+use crate::model::id::EndpointName;
+use crate::model::subscriber::{Statements, Subscriber};
 use crate::model::{Listing, PerListing};
 use crate::setting::CronLine;
 use crate::store::{self, ProcessLocks, Registered, Store};
@@ -51,6 +52,16 @@ pub fn endpoints(config: &callback::Config) -> Result<Vec<Arc<Endpoint>>, Vec<ca
 /// Everything that is wrong with that.
 pub fn configured_subscribers(config: &callback::Config) -> Result<Vec<Subscriber>, Vec<callback::ConfigError>> {
     read_each(config, |name, endpoint| Endpoint::read_subscriber(name, endpoint, &config.defaults))
+}
+
+/// The statements of the configuration, with the types that their `events` name.
+///
+/// # Errors
+/// Everything that is wrong with the endpoints.
+pub fn statements(config: &callback::Config) -> Result<Statements, Vec<callback::ConfigError>> {
+    let is_statement = |name: &EndpointName| config.endpoints.get(name.as_str()).is_some_and(|one| one.sink.is_some());
+    let statements = configured_subscribers(config)?.into_iter().filter(|one| is_statement(&one.endpoint));
+    Ok(statements.map(|one| (one.endpoint, one.patterns)).collect())
 }
 
 fn read_each<T>(

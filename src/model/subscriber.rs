@@ -1,5 +1,6 @@
 //! Who wants which events, and in what order: an endpoint as the log sees it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -67,6 +68,26 @@ impl Subscriber {
     #[must_use]
     pub fn wants(&self, kind: EventType) -> bool {
         self.patterns.wants(kind)
+    }
+}
+
+/// The endpoints that are statements, with the event types that their `events` name. A statement is written for these
+/// types, and may take for money whatever it gets.
+#[derive(Clone, Debug, Default)]
+pub struct Statements(BTreeMap<EndpointName, Patterns>);
+
+impl Statements {
+    /// Whether the endpoint is a statement that must not get events of the type with this name.
+    #[must_use]
+    pub fn leave_out(&self, endpoint: &EndpointName, kind: &str) -> bool {
+        let is_named = |types: &Patterns| kind.parse::<EventType>().is_ok_and(|kind| types.wants(kind));
+        self.0.get(endpoint).is_some_and(|types| !is_named(types))
+    }
+}
+
+impl FromIterator<(EndpointName, Patterns)> for Statements {
+    fn from_iter<I: IntoIterator<Item = (EndpointName, Patterns)>>(statements: I) -> Self {
+        Self(statements.into_iter().collect())
     }
 }
 

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::deliver::replay::only_named_types;
 use crate::model::delivery::{Reach, State};
 use crate::model::id::DeliveryId;
 use crate::store::retry::Retried;
@@ -27,6 +28,9 @@ impl Done {
             Retried::Due { reach } => ("due", due(id, reach)),
             Retried::Unknown => ("unknown", UNKNOWN.to_owned()),
             Retried::Unchanged(state) => (state.as_str(), not_retried(state).to_owned()),
+            Retried::Unwanted(state) => {
+                (state.as_str(), format!("{}; nothing was changed", only_named_types(&id.endpoint)))
+            }
         };
         // What is on its way is attempted, which is what was wanted.
         let is_on_its_way = matches!(retried, Retried::Unchanged(state) if !state.is_final());
@@ -156,6 +160,14 @@ mod tests {
         for unknown in [Done::retried(&id, Retried::Unknown), Done::skipped(&id, Skipped::Unknown)] {
             assert_eq!((&*unknown.message, unknown.is_as_wanted), ("no such delivery", false));
         }
+    }
+
+    #[test]
+    fn what_a_statement_does_not_want_is_not_made_due() {
+        let done = Done::retried(&"evt_a@ledger".parse().unwrap(), Retried::Unwanted(State::Dead));
+        let words = "ledger is a statement, which is run only with events of the types that its `events` name; nothing was \
+                     changed";
+        assert_eq!((done.result, &*done.message, done.is_as_wanted), ("dead", words, false));
     }
 
     #[test]

@@ -19,9 +19,14 @@ pub struct RetriedAll {
     pub is_dry_run: bool,
     /// False if it was interrupted before the last one.
     pub is_complete: bool,
+    /// Left out, as their endpoint is a statement whose `events` do not name their types.
+    pub unwanted: u64,
     /// The endpoints that are not called at present, for which some of them wait; left out if there is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<Held>,
+    /// How many were left out at each statement.
+    #[serde(skip)]
+    left_out: Vec<(String, u64)>,
 }
 
 /// Deliveries that are due and wait for their endpoint.
@@ -48,14 +53,24 @@ impl RetriedAll {
             Some(Held { endpoint: row.name.to_string(), due, message })
         };
         let (due, held) = (made.at.values().sum(), rows.iter().filter_map(held).collect());
-        Self { due, is_dry_run, is_complete: made.is_complete, held }
+        let left_out = made.unwanted.iter().map(|(name, count)| (name.to_string(), *count)).collect();
+        let unwanted = made.unwanted.values().sum();
+        Self { due, is_dry_run, is_complete: made.is_complete, unwanted, held, left_out }
     }
 
     /// The same in words.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
+        let left_out = |(endpoint, count): &(String, u64)| {
+            format!("left out, as `events` of the statement {endpoint} do not name their types: {count}")
+        };
+        self.due_lines().into_iter().chain(self.left_out.iter().map(left_out)).collect()
+    }
+
+    fn due_lines(&self) -> Vec<String> {
         let due = self.due;
         match self.held.as_slice() {
+            _ if due == 0 && self.unwanted > 0 => vec!["nothing is made due".to_owned()],
             _ if due == 0 => vec!["no delivery matches; `lumo-bridge delivery list` shows what there is".to_owned()],
             _ if self.is_dry_run => vec![format!("deliveries that would be due: {due}")],
             [] => vec![format!("deliveries that are due: {due}; {GOING_OUT}")],
@@ -151,7 +166,8 @@ mod tests {
         let rows = [row("crm", State::Active), row("mail", State::Suspended), row("shop", State::Paused)];
         let lines = |at: &[(&str, u64)], is_dry_run| {
             let at = at.iter().map(|(name, due)| (name.parse().unwrap(), *due)).collect();
-            RetriedAll::of(&MadeDue { at, is_complete: true }, &rows, is_dry_run, now()).lines()
+            let made = MadeDue { at, is_complete: true, ..MadeDue::default() };
+            RetriedAll::of(&made, &rows, is_dry_run, now()).lines()
         };
         let [mail, shop] = ["mail is suspended", "shop is paused"].map(|state| {
             let name = state.split(' ').next().unwrap();
@@ -170,5 +186,20 @@ mod tests {
                 format!("for the others: 3; {GOING_OUT}"),
             ]
         );
+    }
+
+    #[test]
+    fn what_a_statement_does_not_want_is_left_out_and_said() {
+        let retried = |due: &[(&str, u64)]| {
+            let named = |all: &[(&str, u64)]| all.iter().map(|(name, count)| (name.parse().unwrap(), *count)).collect();
+            let made = MadeDue { at: named(due), unwanted: named(&[("ledger", 38)]), is_complete: true };
+            RetriedAll::of(&made, &[], true, now())
+        };
+        let left_out = "left out, as `events` of the statement ledger do not name their types: 38";
+        assert_eq!(retried(&[]).lines(), ["nothing is made due", left_out]);
+        assert_eq!(retried(&[("shop", 2)]).lines(), ["deliveries that would be due: 2", left_out]);
+        let document = serde_json::to_value(retried(&[])).unwrap();
+        let expected = serde_json::json!({ "due": 0, "is_dry_run": true, "is_complete": true, "unwanted": 38 });
+        assert_eq!(document, expected);
     }
 }

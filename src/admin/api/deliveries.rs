@@ -188,7 +188,8 @@ async fn show(admin: Admin, id: DeliveryId) -> Result<Delivery, Problem> {
 }
 
 async fn retry(admin: Admin, by: Actor, id: DeliveryId, _: Nothing) -> Result<Done, Problem> {
-    let retried = admin.store.retry_deliveries(std::slice::from_ref(&id), &by, admin.clock.now()).await?;
+    let retried =
+        admin.store.retry_deliveries(std::slice::from_ref(&id), &admin.statements(), &by, admin.clock.now()).await?;
     as_wanted(id, retried.first().copied(), Done::retried)
 }
 
@@ -221,7 +222,8 @@ async fn retry_all(admin: Admin, by: Actor, again: Again) -> Result<RetriedAll, 
         return Err(Problem::bad_request("it is not said which deliveries to retry").with_hint(hint));
     }
     let ending = if again.dry_run { Ending::RollBack } else { Ending::Commit };
-    let made = retry::to_the_end(&admin.store, &filter, ending, &by, &admin.clock, &admin.stop).await?;
+    let statements = admin.statements();
+    let made = retry::to_the_end(&admin.store, &filter, &statements, ending, &by, &admin.clock, &admin.stop).await?;
     Ok(RetriedAll::load(&admin.store, made, again.dry_run, admin.clock.now()).await?)
 }
 

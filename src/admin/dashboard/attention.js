@@ -81,9 +81,10 @@ export const test = (name, more = "") =>
 /** Tries again what a filter takes, and says how many that is, and which of them wait for their endpoint. */
 export const retryAll = (label, filter) =>
   doing("Retry all", label, async () => {
-    const { due, held = [] } = await act("deliveries/retry", filter);
+    const { due, unwanted, held = [] } = await act("deliveries/retry", filter);
     const waits = held.map((one) => (one.due === due ? one.message : `${one.due} for ${one.endpoint}: ${one.message}`));
-    return [due === 1 ? "1 callback is due again" : `${due} callbacks are due again`, ...waits].join("; ");
+    const leftOut = unwanted > 0 ? [`${unwanted} left out, as the statement's \`events\` do not name their types`] : [];
+    return [due === 1 ? "1 callback is due again" : `${due} callbacks are due again`, ...waits, ...leftOut].join("; ");
   }, { class: "main" });
 
 async function dead(endpoint) {

@@ -3,6 +3,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::print;
+use crate::app;
 use crate::cli::context::Context;
 use crate::cli::endpoint::expect_known;
 use crate::cli::event_types::types;
@@ -50,7 +51,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let by = user::actor();
     if !args.ids.is_empty() {
         let retried = context
-            .with_store(async |_, store| Ok(store.retry_deliveries(&args.ids, &by, context.clock().now()).await?))
+            .with_store(async |config, store| {
+                let statements = app::statements(&config.callbacks)?;
+                Ok(store.retry_deliveries(&args.ids, &statements, &by, context.clock().now()).await?)
+            })
             .await?;
         return print(context, args.ids.iter().zip(retried).map(|(id, retried)| Done::retried(id, retried)).collect());
     }
@@ -68,7 +72,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let ending = if args.dry_run { Ending::RollBack } else { Ending::Commit };
     let retried = context.with_store(async |config, store| {
         expect_known(config, store, filter.endpoint.as_ref()).await?;
-        let made = retry::to_the_end(store, &filter, ending, &by, context.clock(), &context.stop().soft).await?;
+        let (statements, stop) = (app::statements(&config.callbacks)?, &context.stop().soft);
+        let made = retry::to_the_end(store, &filter, &statements, ending, &by, context.clock(), stop).await?;
         Ok(RetriedAll::load(store, made, args.dry_run, context.clock().now()).await?)
     });
     let retried = retried.await?;

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::model::actor::Actor;
 use crate::model::delivery::State;
 use crate::model::id::{DeliveryId, EndpointName, ExternalId};
+use crate::model::subscriber::Statements;
 use crate::store::query::DeliveryFilter;
 use crate::store::retry::Retried;
 use crate::store::{Ending, Error, Store};
@@ -44,6 +45,8 @@ pub struct RetryFilter {
 pub struct MadeDue {
     /// How many deliveries, at each endpoint that has any.
     pub at: BTreeMap<EndpointName, u64>,
+    /// How many were left out at each statement, because its `events` do not name the types of their events.
+    pub unwanted: BTreeMap<EndpointName, u64>,
     /// Whether the last one was reached.
     pub is_complete: bool,
 }
@@ -51,6 +54,10 @@ pub struct MadeDue {
 impl MadeDue {
     fn add(&mut self, id: &DeliveryId) {
         *self.at.entry(id.endpoint.clone()).or_default() += 1;
+    }
+
+    fn leave_out(&mut self, id: &DeliveryId) {
+        *self.unwanted.entry(id.endpoint.clone()).or_default() += 1;
     }
 }
 
@@ -96,13 +103,14 @@ impl RetryFilter {
 pub async fn to_the_end(
     store: &Store,
     filter: &RetryFilter,
+    statements: &Statements,
     ending: Ending,
     by: &Actor,
     clock: &Clock,
     stop: &CancellationToken,
 ) -> Result<MadeDue, Error> {
-    let ids = matching(store, filter).await?;
     let mut due = MadeDue::default();
+    let ids = matching(store, filter, statements, &mut due).await?;
     if ending == Ending::RollBack {
         ids.iter().for_each(|id| due.add(id));
         return Ok(MadeDue { is_complete: true, ..due });
@@ -111,21 +119,33 @@ pub async fn to_the_end(
         if stop.is_cancelled() {
             return Ok(due);
         }
-        let retried = store.retry_deliveries(batch, by, clock.now()).await?;
+        let retried = store.retry_deliveries(batch, statements, by, clock.now()).await?;
         let done = batch.iter().zip(retried);
         done.filter(|(_, retried)| matches!(retried, Retried::Due { .. })).for_each(|(id, _)| due.add(id));
     }
     Ok(MadeDue { is_complete: true, ..due })
 }
 
-/// The deliveries that match now, in the order of the log, so that those of one user go out in order.
-async fn matching(store: &Store, filter: &RetryFilter) -> Result<Vec<DeliveryId>, Error> {
+/// The deliveries that match now, in the order of the log, so that those of one user go out in order. What the
+/// statements leave out is counted.
+async fn matching(
+    store: &Store,
+    filter: &RetryFilter,
+    statements: &Statements,
+    due: &mut MadeDue,
+) -> Result<Vec<DeliveryId>, Error> {
     let (mut filter, mut ids) = (filter.deliveries(), Vec::new());
     loop {
         let page = store.list_deliveries(&filter).await?;
         let Some(last) = page.last() else { break };
         filter.before = Some((last.seq, last.id.endpoint.clone()));
-        ids.extend(page.into_iter().map(|row| row.id));
+        for row in page {
+            if statements.leave_out(&row.id.endpoint, &row.kind) {
+                due.leave_out(&row.id);
+            } else {
+                ids.push(row.id);
+            }
+        }
     }
     ids.reverse();
     Ok(ids)

@@ -8,6 +8,7 @@ use rand::RngExt;
 use super::world::World;
 use crate::model::actor::Actor;
 use crate::model::id::{DeliveryId, EndpointName, EventId};
+use crate::model::subscriber::Statements;
 use crate::store::replay::{ReplayFilter, Types};
 
 impl World {
@@ -45,7 +46,7 @@ impl World {
             }
             6 | 7 => {
                 let ids = self.some_events(&name).await;
-                self.store.retry_deliveries(&ids, &Actor::API, now).await.unwrap();
+                self.store.retry_deliveries(&ids, &Statements::default(), &Actor::API, now).await.unwrap();
             }
             8 => {
                 let ids = self.some_events(&name).await.into_iter().map(|id| id.event).collect();

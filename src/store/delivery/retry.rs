@@ -15,6 +15,7 @@ use super::target::{Events, LockedEndpoint, Target, targets};
 use crate::model::actor::Actor;
 use crate::model::delivery::{Reach, State};
 use crate::model::id::{DeliveryId, EndpointName, EventId};
+use crate::model::subscriber::Statements;
 use crate::store::db::statement::padded;
 use crate::store::{Deed, Error, Store};
 
@@ -27,6 +28,8 @@ pub enum Retried {
     Unknown,
     /// It was in this state, in which there is nothing to retry; nothing was changed.
     Unchanged(State),
+    /// It stays in this state: its endpoint is a statement, whose `events` do not name the event's type.
+    Unwanted(State),
 }
 
 /// What a retry does to a delivery.
@@ -39,20 +42,23 @@ enum RetryAct {
 }
 
 impl Store {
-    /// Makes deliveries due, a few hundred at a time. Returns the result of each, in the order given.
+    /// Makes deliveries due, a few hundred at a time. Returns the result of each, in the order given. What has ended at
+    /// one of the `statements` begins anew only if its `events` name the type.
     ///
     /// # Errors
     /// If the database fails; what was done before stays done.
     pub async fn retry_deliveries(
         &self,
         ids: &[DeliveryId],
+        statements: &Statements,
         by: &Actor,
         now: DateTime<Utc>,
     ) -> Result<Vec<Retried>, Error> {
         let mut done: HashMap<DeliveryId, Retried> = HashMap::new();
         for (endpoint, events) in batches(ids) {
             let (name, events) = (&endpoint, &events);
-            let batch = self.tx("delivery.retry", |tx| async move { tx.delivery().retry(name, events, by, now).await });
+            let batch = self
+                .tx("delivery.retry", |tx| async move { tx.delivery().retry(name, events, statements, by, now).await });
             let named = |(event, retried)| (DeliveryId { event, endpoint: endpoint.clone() }, retried);
             done.extend(batch.await?.into_iter().map(named));
         }
@@ -65,6 +71,7 @@ impl Delivery<'_> {
         &self,
         endpoint: &EndpointName,
         events: &[EventId],
+        statements: &Statements,
         by: &Actor,
         now: DateTime<Utc>,
     ) -> Result<Vec<(EventId, Retried)>, Error> {
@@ -72,16 +79,21 @@ impl Delivery<'_> {
         let (mut hasten, mut anew, mut done) = (Vec::new(), Vec::new(), Vec::new());
         for target in targets(self.tx.session(), Events::Locked, &place, events).await? {
             let Some(state) = target.state() else { continue };
+            let due = Retried::Due { reach: place.reach() };
+            let event = target.event.clone();
             let retried = match act(&target) {
                 RetryAct::Nothing => Retried::Unchanged(state),
-                RetryAct::Hasten | RetryAct::BeginAnew => Retried::Due { reach: place.reach() },
+                RetryAct::Hasten => {
+                    hasten.push(target.seq);
+                    due
+                }
+                RetryAct::BeginAnew if statements.leave_out(endpoint, &target.kind) => Retried::Unwanted(state),
+                RetryAct::BeginAnew => {
+                    anew.push(target);
+                    due
+                }
             };
-            done.push((target.event.clone(), retried));
-            match act(&target) {
-                RetryAct::Hasten => hasten.push(target.seq),
-                RetryAct::BeginAnew => anew.push(target),
-                RetryAct::Nothing => {}
-            }
+            done.push((event, retried));
         }
         self.hasten(&place, &hasten, now).await?;
         let rows = anew.iter().map(|target| target.anew(&place, reason(target), now)).collect();

@@ -30,6 +30,8 @@ pub(super) enum Events {
 pub(super) struct Target {
     pub(super) event: EventId,
     pub(super) seq: i64,
+    /// The name of its type.
+    pub(super) kind: String,
     pub(super) row: Option<exception::Model>,
     pub(super) recorded: Recorded,
     stream: String,
@@ -146,7 +148,7 @@ pub(super) async fn targets<C: ConnectionTrait>(
             reach: place.reach(),
         };
         let attempts = made.max(row.as_ref().map_or(0, |row| row.attempts));
-        Target { event, seq, row, recorded, stream, attempts }
+        Target { event, seq, kind, row, recorded, stream, attempts }
     };
     let mut targets: Vec<Target> = stored.into_iter().map(target).collect();
     targets.sort_by_key(|target| target.seq);

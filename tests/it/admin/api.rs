@@ -214,7 +214,7 @@ async fn what_is_done_by_command_is_done_over_http(database: Database) {
 
     let given_up = json!({ "state": "skipped", "endpoint": "shop", "dry_run": true });
     let counted = client.post("/api/deliveries/retry", &given_up).await;
-    let expected = json!({ "due": 1, "is_dry_run": true, "is_complete": true });
+    let expected = json!({ "due": 1, "is_dry_run": true, "is_complete": true, "unwanted": 0 });
     assert_eq!((counted.status, &counted.body), (200, &expected), "{counted:?}");
     let given_up = client.read("/api/deliveries?state=skipped").await;
     assert_eq!(given_up["data"][0]["why"], "given up by the operator: by hand");

@@ -6,6 +6,7 @@ use lumo_bridge::callback::config::Retention as Config;
 use lumo_bridge::clock::Clock;
 use lumo_bridge::model::account::{Identity, Server};
 use lumo_bridge::model::actor::Actor;
+use lumo_bridge::model::subscriber::Statements;
 use lumo_bridge::retention::Retention;
 use lumo_bridge::setting::Span;
 use lumo_bridge::store::Store;
@@ -70,7 +71,7 @@ async fn each_delivery_that_a_command_changes_has_a_row(database: Database) {
     database.execute("UPDATE lumo_endpoints SET process = NULL").await;
     let ids: Vec<_> = deliveries(&store).await.into_iter().take(3).map(|row| row.id).collect();
 
-    store.retry_deliveries(&ids, &Actor::API, at(2)).await.unwrap();
+    store.retry_deliveries(&ids, &Statements::default(), &Actor::API, at(2)).await.unwrap();
     let expected = [format!("api retry {}", ids[0])];
     assert_eq!(actions(&database).await, expected, "one is delivered, the other was not sent yet");
     store.skip_deliveries(&ids, "booked by hand", &Actor::cli("jan"), at(3)).await.unwrap();

@@ -3,6 +3,8 @@
 use lumo_bridge::model::actor::Actor;
 use lumo_bridge::model::delivery::{Reach, State};
 use lumo_bridge::model::id::DeliveryId;
+use lumo_bridge::model::pattern::Patterns;
+use lumo_bridge::model::subscriber::Statements;
 use lumo_bridge::store::Store;
 use lumo_bridge::store::query::DeliveryFilter;
 use lumo_bridge::store::retry::Retried;
@@ -19,12 +21,13 @@ on_each_database!(
     what_a_range_gave_up_can_be_tried_again,
     those_of_one_user_go_out_in_their_order,
     a_retry_at_an_endpoint_that_is_away_waits_for_it,
+    a_statement_gets_again_only_what_its_events_name,
 );
 
 const DUE: Retried = Retried::Due { reach: Reach::Called };
 
 async fn retry(store: &Store, id: &DeliveryId, seconds: i64) -> Retried {
-    store.retry_deliveries(std::slice::from_ref(id), &Actor::API, at(seconds)).await.unwrap()[0]
+    store.retry_deliveries(std::slice::from_ref(id), &Statements::default(), &Actor::API, at(seconds)).await.unwrap()[0]
 }
 
 async fn what_failed_died_or_was_given_up_begins_anew(database: Database) {
@@ -37,7 +40,7 @@ async fn what_failed_died_or_was_given_up_begins_anew(database: Database) {
     let mut queued = store.appended();
     queued.mark_unchanged();
     let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
-    assert_eq!(store.retry_deliveries(&ids, &Actor::API, at(10)).await.unwrap(), [DUE; 3]);
+    assert_eq!(store.retry_deliveries(&ids, &Statements::default(), &Actor::API, at(10)).await.unwrap(), [DUE; 3]);
     assert!(queued.has_changed().unwrap(), "the dispatchers were not woken");
     let sent = leader.pass(9, at(10), |_| Came::RetryAt(at(950))).await;
     let sent: Vec<_> = sent.iter().map(|next| (next.event.seq, next.attempts)).collect();
@@ -90,7 +93,10 @@ async fn a_retry_of_nothing_says_so(database: Database) {
         DeliveryId { event: draft("b", "b").id, ..known.clone() },
         DeliveryId { endpoint: endpoint("nobody"), ..known.clone() },
     ] {
-        let both = store.retry_deliveries(&[strange, known.clone()], &Actor::API, at(1)).await.unwrap();
+        let both = store
+            .retry_deliveries(&[strange, known.clone()], &Statements::default(), &Actor::API, at(1))
+            .await
+            .unwrap();
         assert_eq!(both, [Retried::Unknown, Retried::Unchanged(State::Pending)]);
     }
 }
@@ -118,7 +124,7 @@ async fn those_of_one_user_go_out_in_their_order(database: Database) {
     let dead = DeliveryFilter { state: Some(State::Dead), limit: ALL, ..DeliveryFilter::default() };
     let ids: Vec<_> = store.list_deliveries(&dead).await.unwrap().into_iter().map(|row| row.id).collect();
     assert_eq!(ids.len(), 4);
-    assert_eq!(store.retry_deliveries(&ids, &Actor::API, at(2)).await.unwrap(), [DUE; 4]);
+    assert_eq!(store.retry_deliveries(&ids, &Statements::default(), &Actor::API, at(2)).await.unwrap(), [DUE; 4]);
     let first = leader.pass(9, at(2), |_| Came::RetryAt(at(900))).await;
     let first: Vec<_> = first.iter().map(|next| next.event.id.clone()).collect();
     assert_eq!(first, [drafts[0].id.clone()], "the others wait for it");
@@ -135,4 +141,25 @@ async fn a_retry_at_an_endpoint_that_is_away_waits_for_it(database: Database) {
     store.set_endpoint_state(&endpoint("shop"), endpoint::State::Paused, &Actor::API, at(2)).await.unwrap();
     assert_eq!(retry(&store, &id, 3).await, Retried::Due { reach: Reach::Stopped });
     assert_eq!(delivery(&store, &id).await.state, State::Held);
+}
+
+async fn a_statement_gets_again_only_what_its_events_name(database: Database) {
+    let store = migrated(&database, &shop()).await;
+    publish_in(&store, &["dead", "skipped", "retrying"], at(0)).await;
+    let ids: Vec<_> = deliveries(&store).await.into_iter().map(|row| row.id).collect();
+    let mut leader = Leader::of(&store, "shop", at(1)).await;
+    store.skip_deliveries(&ids[1..2], "by hand", &Actor::API, at(1)).await.unwrap();
+    leader.pass(9, at(2), |next| if next.event.seq == 1 { Came::Dead } else { Came::RetryAt(at(900)) }).await;
+    let named = deliveries(&store).await.remove(0).kind;
+    let another = if named == "deposit.settled" { "deposit.created" } else { "deposit.settled" };
+    let only =
+        |kind: &str| -> Statements { [(endpoint("shop"), Patterns::parse([kind]).unwrap())].into_iter().collect() };
+    let retry = async |statements: Statements, seconds| {
+        store.retry_deliveries(&ids, &statements, &Actor::API, at(seconds)).await.unwrap()
+    };
+    let left_out = [Retried::Unwanted(State::Dead), Retried::Unwanted(State::Skipped), DUE];
+    assert_eq!(retry(only(another), 3).await, left_out, "what is under way is run anyway");
+    let states: Vec<_> = deliveries(&store).await.into_iter().map(|row| row.state).collect();
+    assert_eq!(states[..2], [State::Dead, State::Skipped]);
+    assert_eq!(retry(only(&named), 4).await, [DUE, DUE, Retried::Unchanged(State::Pending)]);
 }

@@ -3,7 +3,7 @@
 use lumo_bridge::model::actor::Actor;
 use lumo_bridge::model::delivery::State;
 use lumo_bridge::model::id::DeliveryId;
-use lumo_bridge::model::subscriber::Order;
+use lumo_bridge::model::subscriber::{Order, Statements};
 use lumo_bridge::store::Store;
 use lumo_bridge::store::skip::Skipped;
 
@@ -105,7 +105,7 @@ async fn what_is_dead_is_put_away(database: Database) {
     let again = store.skip_deliveries(ids, "again", &Actor::API, at(4)).await.unwrap();
     assert_eq!(again, [Skipped::Unchanged(State::Skipped)]);
     assert_eq!(database.number(skips).await, 1);
-    store.retry_deliveries(ids, &Actor::API, at(5)).await.unwrap();
+    store.retry_deliveries(ids, &Statements::default(), &Actor::API, at(5)).await.unwrap();
     assert_eq!(leader.deliver(at(6)).await, [rows[0].id.event.clone()], "it can be brought back");
 }
 

@@ -13,7 +13,7 @@ use lumo_bridge::model::event::EventType;
 use lumo_bridge::model::id::{DeliveryId, WalletId};
 use lumo_bridge::model::record::Wallet;
 use lumo_bridge::model::sink::{Sink, Statement};
-use lumo_bridge::model::subscriber::{Order, Subscriber};
+use lumo_bridge::model::subscriber::{Order, Statements, Subscriber};
 use lumo_bridge::store::delivery::{EndpointNote, GroupCommit, LongestWaits, StateTransition};
 use lumo_bridge::store::replay::{ReplayFilter, Types};
 use lumo_bridge::store::retention::Cutoffs;
@@ -120,7 +120,7 @@ pub(super) fn acts() -> [(&'static str, Act); 52] {
             store.refresh(&endpoint("weak"), things.weak_epoch, 0, Some(AT_ONCE), at(46)).await
         };
         "delivery.retry" => |store, things| async {
-            store.retry_deliveries(std::slice::from_ref(&things.dead), &Actor::API, at(50)).await
+            store.retry_deliveries(std::slice::from_ref(&things.dead), &Statements::default(), &Actor::API, at(50)).await
         };
         "delivery.skip" => |store, things| async {
             store.skip_deliveries(std::slice::from_ref(&things.waiting), "no", &Actor::API, at(51)).await
