@@ -5,7 +5,6 @@
 //! rows must not wait. The rest is read between rounds ([`Syncer::follow_up`]), as soon as it is due.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-use std::slice;
 use std::sync::Mutex as Plain;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -261,8 +260,8 @@ impl<U: Upstream> Round<'_, U> {
             }
         }
         // This is stored before the next user is asked for, so that an error there does not lose it.
-        for id in &gone {
-            self.mark_missing::<R>(slice::from_ref(id), asked_at).await?;
+        if !gone.is_empty() {
+            self.mark_missing::<R>(&gone, asked_at).await?;
         }
         Ok(true)
     }

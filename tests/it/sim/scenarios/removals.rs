@@ -2,6 +2,8 @@
 
 use lumo_bridge::model::Listing;
 use lumo_bridge::sync::learn::shrinkage::shrunk;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 
 use super::scene::Scene;
 use crate::sim::bridge::Call;
@@ -36,6 +38,36 @@ async fn a_hundred_of_three_thousand_rows_that_leave_at_once_are_marked_in_porti
         assert_eq!(scene.events("sync.removals_held").await, 1, "{order:?}");
         assert_eq!(scene.events("sync.recovered").await, 1, "{order:?}");
     }
+}
+
+/// How many transactions of this name were committed.
+fn transactions(scene: &Scene, name: &str) -> u64 {
+    let (mut registry, mut text) = (Registry::default(), String::new());
+    scene.0.bridge.store().meters().register(&mut registry);
+    encode(&mut text, &registry).unwrap();
+    let start = format!("lumo_bridge_store_transactions_total{{name=\"{name}\",outcome=\"committed\"}} ");
+    text.lines().find_map(|line| line.strip_prefix(&start)).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_rows_of_a_user_are_marked_in_one_transaction() {
+    let mut scene = Scene::imported(Plan::calm(Order::Newest, 400)).await;
+    scene.change(|world| {
+        for _ in 0..3 {
+            world.add(DEPOSITS, Place::Head, Some(7));
+        }
+    });
+    scene.tick().await;
+    assert_eq!(scene.deposits().await, 403);
+    remove(&scene, 3, 0);
+    scene.sweep().await;
+    let before = transactions(&scene, "sync.vanish");
+    for _ in 0..6 {
+        scene.rest(21);
+        scene.tick().await;
+    }
+    assert_eq!((scene.deposits().await, scene.events("deposit.missing").await), (400, 3));
+    assert_eq!(transactions(&scene, "sync.vanish") - before, 1);
 }
 
 #[tokio::test]
