@@ -38,7 +38,36 @@ impl FailedLanes {
         before.is_none_or(|before| before == self.taken)
     }
 
+    /// A delivery has died, or a command has changed it. One without a lane is forgotten. A lane is not: what comes next
+    /// in it is probably refused as well, and that must not look as if the endpoint were down.
+    pub(super) fn ended(&mut self, lane: Option<&str>, seq: i64) {
+        if lane.is_none() {
+            self.failed_at.remove(&self.key(None, seq));
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.failed_at.len()
+    }
+
     fn key(&self, lane: Option<&str>, seq: i64) -> u64 {
         lane.map_or_else(|| self.hasher.hash_one(seq), |lane| self.hasher.hash_one(lane))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_ended_is_forgotten_unless_more_of_its_lane_may_come() {
+        let mut lanes = FailedLanes::default();
+        assert!(lanes.failed(None, 1) && lanes.failed(Some("user"), 2));
+        lanes.succeeded(None, 3);
+        lanes.ended(None, 1);
+        lanes.ended(Some("user"), 2);
+        assert_eq!(lanes.remembered(), 1);
+        assert!(!lanes.failed(Some("user"), 4), "the next one of the user is refused as well");
     }
 }

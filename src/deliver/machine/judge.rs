@@ -82,6 +82,9 @@ impl Machine {
         } else {
             !report.is_ours() && !self.lanes.failed(lane, seq)
         };
+        if verdict == Verdict::Dead {
+            self.lanes.ended(lane, seq);
+        }
         let sign = Sign {
             succeeded: is_success,
             is_of_one,

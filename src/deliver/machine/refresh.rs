@@ -24,6 +24,9 @@ impl Machine {
         self.is_acquainted = true;
         self.revision = position.revision;
         self.commits = position.commits;
+        for seq in &touched {
+            self.lanes.ended(None, *seq);
+        }
         if position.position != self.position {
             self.hand.restart_at(position.position);
             self.position = position.position;

@@ -56,3 +56,27 @@ fn answers_that_come_while_the_endpoint_is_left_alone_are_one_wish_to_be() {
     }
     assert_eq!((bench.machine.breaker.state(), bench.machine.breaker.failures()), (State::Active, 1));
 }
+
+#[test]
+fn a_delivery_without_a_lane_is_forgotten_once_it_is_dead_or_skipped() {
+    let mut bench = Bench::with(State::Active, |settings| settings.order = Order::None);
+    let failed = |seq, tries| DueRow { lane: None, tries, attempts: tries, ..due(seq, "a", Reason::Live) };
+    bench.read(vec![event(9, "b")]);
+    bench.due(vec![failed(1, 2), failed(2, 0)]);
+    bench.answer(9, 200);
+    bench.answer(1, 500);
+    assert_eq!(bench.machine.lanes.remembered(), 0, "its schedule was spent");
+    bench.answer(2, 500);
+    assert_eq!(bench.machine.lanes.remembered(), 1);
+    let refreshed = Refreshed {
+        endpoint: row(State::Active),
+        position: position(0),
+        touched: vec![2],
+        wanted: vec![],
+        last_seq: 9,
+        corrected: Corrected::default(),
+        operated: None,
+    };
+    bench.step(Input::Refreshed(Some(Some(refreshed))));
+    assert_eq!(bench.machine.lanes.remembered(), 0);
+}
