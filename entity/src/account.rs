@@ -13,6 +13,7 @@ pub const OWN: i32 = 1;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: i32,
+    /// The company's id at Lumo.
     pub company_id: CompanyId,
     /// Scheme, host and port.
     pub server: String,

@@ -8,8 +8,10 @@ use crate::id::{EndpointName, EventId};
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "lumo_acks")]
 pub struct Model {
+    /// The event that was taken.
     #[sea_orm(primary_key, auto_increment = false)]
     pub event_id: EventId,
+    /// The endpoint that took it.
     #[sea_orm(primary_key, auto_increment = false)]
     pub endpoint: EndpointName,
 }

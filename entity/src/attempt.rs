@@ -1,4 +1,4 @@
-//! `lumo_delivery_attempts`: what came of each attempt. Rows are only ever added.
+//! `lumo_delivery_attempts`: what came of each attempt.
 
 use sea_orm::entity::prelude::*;
 
@@ -36,22 +36,30 @@ impl AttemptResult {
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "lumo_delivery_attempts")]
 pub struct Model {
+    /// The endpoint's name.
     #[sea_orm(primary_key, auto_increment = false)]
     pub endpoint: EndpointName,
+    /// The event's number in the log.
     #[sea_orm(primary_key, auto_increment = false)]
     pub seq: i64,
     /// 1, 2, 3 … over retries and replays.
     #[sea_orm(primary_key, auto_increment = false)]
     pub attempt: i32,
+    /// The event's id.
     pub event_id: EventId,
+    /// When the attempt began.
     pub started_at: DateTimeUtc,
+    /// How long it took, in milliseconds.
     pub duration_ms: i64,
     /// The HTTP status; null if there was no answer.
     pub status: Option<i32>,
+    /// Why it failed.
     pub error: Option<String>,
     /// The first 4 KiB of the answer's body.
     pub response_body: Option<String>,
+    /// What came of it.
     pub result: AttemptResult,
+    /// Why it was made.
     pub reason: Reason,
 }
 

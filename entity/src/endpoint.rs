@@ -30,11 +30,16 @@ impl State {
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "lumo_endpoints")]
 pub struct Model {
+    /// Its name in the configuration.
     #[sea_orm(primary_key, auto_increment = false)]
     pub name: EndpointName,
+    /// The state that it is in.
     pub state: State,
+    /// Since when it is in that state.
     pub since: DateTimeUtc,
+    /// How many attempts in a row have failed.
     pub consecutive_failures: i32,
+    /// When it last took a callback.
     pub last_success_at: Option<DateTimeUtc>,
     /// Why the last attempt failed, a probe included; null after a success.
     pub last_error: Option<String>,

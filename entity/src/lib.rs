@@ -1,7 +1,7 @@
 //! The tables of lumo-bridge as SeaORM entities: the vocabulary that is stored.
 //!
 //! Derives and parsing only; no function here takes a connection. A merchant's own Rust code can use this crate to
-//! read the `lumo_*` tables next to its own. docs/integration.md says what each table is; how the tables come
+//! read the `lumo_*` tables next to its own. docs/tables.md is made from the comments here; how the tables come
 //! to be is the business of the migration crate, which does not depend on this one.
 
 #![expect(

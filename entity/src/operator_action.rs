@@ -54,9 +54,11 @@ impl Action {
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
+    /// When it was done.
     pub at: DateTimeUtc,
     /// `cli:` and the user of the operating system, `api` or `dashboard`.
     pub actor: String,
+    /// What was done.
     pub action: Action,
     /// What it was done to: an endpoint, a delivery (`evt_…@endpoint`), a wallet or a company.
     pub object: String,

@@ -1,4 +1,6 @@
-//! `lumo_positions`: how far each endpoint is in the log. The row is position, fence and turnstile in one.
+//! `lumo_positions`: how far each endpoint is in the log.
+//!
+//! The row is position, fence and turnstile in one.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,10 +10,11 @@ use crate::id::EndpointName;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "lumo_positions")]
 pub struct Model {
+    /// The endpoint's name.
     #[sea_orm(primary_key, auto_increment = false)]
     pub endpoint: EndpointName,
-    /// Everything that the endpoint wants with a `seq` up to this is delivered, or has a row, or lies in a range that says
-    /// why not.
+    /// Everything that the endpoint wants with a `seq` up to this is delivered, or has a row of `lumo_exceptions`, or lies in
+    /// a range of `lumo_subscriptions` that says why not. A minute old at most while there is nothing for it.
     pub position: i64,
     /// Grows with every new leader.
     pub epoch: i64,

@@ -6,6 +6,7 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "lumo_sync_state")]
 pub struct Model {
+    /// `wallets`, `blocked` or `deposits`.
     #[sea_orm(primary_key, auto_increment = false)]
     pub listing: String,
     /// When the first import began, by the upstream's clock: what was created before it is history.

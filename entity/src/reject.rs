@@ -6,6 +6,7 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "lumo_rejects")]
 pub struct Model {
+    /// The list that it is in: `wallets`, `blocked` or `deposits`.
     #[sea_orm(primary_key, auto_increment = false)]
     pub listing: String,
     /// The item's id; `#` and its fingerprint where it has none, or shares it with an item that can be read.
@@ -19,8 +20,9 @@ pub struct Model {
     pub reason: String,
     /// Hash of the item's content, whatever its spelling: another one is another item.
     pub fingerprint: i64,
+    /// When it was first found.
     pub first_seen_at: DateTimeUtc,
-    /// To the minute.
+    /// When it was last found, to the minute.
     pub last_seen_at: DateTimeUtc,
 }
 

@@ -29,8 +29,10 @@ impl State {
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "lumo_subscriptions")]
 pub struct Model {
+    /// The endpoint's name.
     #[sea_orm(primary_key, auto_increment = false)]
     pub endpoint: EndpointName,
+    /// The type of the events.
     #[sea_orm(primary_key, auto_increment = false, column_name = "type")]
     pub kind: String,
     /// The first event of the range.
@@ -38,6 +40,7 @@ pub struct Model {
     pub from_seq: i64,
     /// The last event of the range; null: it is open.
     pub through_seq: Option<i64>,
+    /// Whether it wants them.
     pub state: State,
     /// Why it was given up.
     pub reason: Option<String>,

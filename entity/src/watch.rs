@@ -9,6 +9,7 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
+    /// The user's id in the merchant's own system.
     pub external_id: String,
     /// Until when their deposits are looked for.
     pub until: DateTime<Utc>,
