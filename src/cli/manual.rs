@@ -15,6 +15,7 @@ use super::failure::Failure;
     after_help = "Example: lumo-bridge completions bash > ~/.local/share/bash-completion/completions/lumo-bridge"
 )]
 pub(super) struct Completions {
+    /// The shell that it is for
     shell: Known,
 }
 

@@ -19,6 +19,7 @@ pub struct Statuses {
 
 /// A status.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DepositStatus")]
 pub struct Status {
     pub status: String,
     /// How many deposits have it.

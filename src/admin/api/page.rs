@@ -20,8 +20,8 @@ pub(super) struct Page<T> {
 /// How many items to list.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "u64")]
-#[schemars(inline)]
-pub(super) struct Limit(#[schemars(range(min = 1, max = MOST))] u64);
+#[schemars(inline, extend("minimum" = 1, "maximum" = MOST, "default" = USUAL))]
+pub(super) struct Limit(u64);
 
 impl Default for Limit {
     fn default() -> Self {
