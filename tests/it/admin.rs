@@ -33,7 +33,7 @@ async fn running(database: Database, users: usize) -> (Stage, Bridge, Client) {
 }
 
 /// A daemon with its admin HTTP on a free port.
-async fn daemon(stage: &mut Stage) -> (Bridge, Client) {
+pub(crate) async fn daemon(stage: &mut Stage) -> (Bridge, Client) {
     stage.settings.set("server.listen", "127.0.0.1:0".into());
     let mut bridge = stage.daemon();
     let client = Client::of(&mut bridge).await;

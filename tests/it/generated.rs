@@ -2,8 +2,12 @@
 //!
 //! `LUMO_TEST_WRITE=1 cargo test --test it -- generated` writes them anew.
 
+mod api;
 mod asyncapi;
 mod events;
+mod metrics;
+mod options;
+mod tables;
 mod types;
 mod yaml;
 
@@ -17,7 +21,14 @@ use lumo_bridge::config::Config;
 use lumo_bridge::model::catalogue;
 use lumo_bridge::model::event::EventType;
 use lumo_bridge::model::sample;
+use lumo_bridge::store::schema;
+use lumo_simulator::World;
 use serde_json::Value;
+
+use crate::admin::daemon;
+use crate::database::Database;
+use crate::store::fixture;
+use crate::world::{PATIENCE, Stage, eventually, seed};
 
 static EVENTS: LazyLock<Validator> = LazyLock::new(|| jsonschema::validator_for(&catalogue::schema()).unwrap());
 
@@ -80,6 +91,40 @@ fn the_types_of_other_languages() {
 #[test]
 fn the_description_for_tools() {
     assert_current("docs/asyncapi.yaml", &asyncapi::document());
+}
+
+#[test]
+fn the_options_of_the_commands() {
+    assert_current("docs/options.md", &options::document());
+}
+
+#[tokio::test]
+async fn the_columns_of_the_tables() {
+    let database = Database::sqlite().await;
+    schema::up(&fixture::config(&database)).await.unwrap();
+    assert_current("docs/tables.md", &tables::document(&database).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_paths_of_the_api() {
+    let mut stage = Stage::new(Database::sqlite().await, World::live(seed())).await;
+    let (bridge, client) = daemon(&mut stage).await;
+    assert_current("docs/api.md", &api::document(&client.read("/api/openapi.json").await));
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(target_os = "linux"), ignore = "only Linux tells of the process")]
+async fn the_series_of_the_metrics() {
+    let mut stage = Stage::new(Database::sqlite().await, World::live(seed())).await;
+    let (bridge, client) = daemon(&mut stage).await;
+    let mut scrape;
+    eventually!(PATIENCE, format!("each series is told: {scrape}"), {
+        scrape = client.text("/metrics").await;
+        metrics::is_whole(&scrape)
+    });
+    assert_current("docs/metrics.md", &metrics::document(&scrape));
+    bridge.stop().await;
 }
 
 #[test]
