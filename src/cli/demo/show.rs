@@ -105,7 +105,7 @@ impl Show {
         row("changes made", verdict.changes.to_string(), "balances change without an event");
         row("events", verdict.events.to_string(), "");
         row("callbacks delivered", verdict.delivered.to_string(), "each with a signature that verifies");
-        row("attempts refused", verdict.refused.to_string(), "on purpose, and repeated until they were taken");
+        row("attempts refused", verdict.refused.to_string(), "on purpose, and repeated until taken");
         row("signatures invalid", verdict.invalid.to_string(), "");
         row("out of order", verdict.out_of_order.to_string(), "per user");
         if let Some(median) = verdict.median_ms {
