@@ -18,9 +18,14 @@ fn documents() -> Vec<(String, String)> {
     documents
 }
 
-/// The targets of a document's links to files of the repository, and to its own headings.
+/// What stands before the target of a link or of a picture, and what stands behind it.
+const AROUND: [(&str, char); 3] = [("](", ')'), (" src=\"", '"'), (" srcset=\"", '"')];
+
+/// The targets of a document's links to files of the repository, its pictures among them, and to its own headings.
 fn links(text: &str) -> impl Iterator<Item = &str> {
-    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let targets = AROUND
+        .into_iter()
+        .flat_map(move |(before, behind)| text.split(before).skip(1).filter_map(move |rest| rest.split(behind).next()));
     targets.filter(|link| !link.contains("://") && !link.starts_with("mailto:") && !link.contains("::"))
 }
 
