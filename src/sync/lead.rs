@@ -6,9 +6,9 @@
 //! standby takes the lease when its stored end has passed, when it has not been renewed for its whole duration by the
 //! standby's own clock, or when the leader's process has lost its lock.
 //!
-//! A leader whose key turns out to be another company's keeps the lease: it reports the fault, and reads as soon as
-//! that is mended. It loses the lease only to a standby that has the right key, so that the two do not alternate for
-//! ever.
+//! A leader whose key is refused, or turns out to be another company's, keeps the lease: it reports the fault, and reads
+//! as soon as that is mended. It loses the lease only to a standby that has the right key, so that the two do not
+//! alternate for ever.
 
 mod right;
 mod rival;
@@ -26,6 +26,7 @@ pub(in crate::sync) use right::is_key_accepted;
 use super::{Syncer, Upstream};
 use crate::chain::Chain;
 use crate::clock::Clock;
+use crate::model::Listing;
 use crate::store::{self, Belongs, Fence, Store};
 use rival::Rival;
 use standby::{Answer, Standby};
@@ -144,8 +145,8 @@ impl Lead {
         Ok(None)
     }
 
-    /// Takes the lease from a holder that has the key of another company, or another server, if this process has the
-    /// right one.
+    /// Takes the lease from a holder whose key is refused, or that has the key of another company, or another server, if
+    /// this process has the right one.
     async fn relieve<U: Upstream>(
         &self,
         standby: &mut Standby,
@@ -153,24 +154,41 @@ impl Lead {
         stop: &CancellationToken,
     ) -> Result<Option<(Fence, DateTime<Utc>)>, store::Error> {
         let Some(seen) = standby.rival.as_ref().map(|rival| rival.holder().clone()) else { return Ok(None) };
-        let account = self.store.account().await?.filter(|account| account.wrong_since.is_some());
-        let (Some(account), true) = (account, standby.may_identify()) else { return Ok(None) };
-        let Some(Ok(Some(found))) = stop.run_until_cancelled(syncer.identify()).await else {
+        if !standby.may_identify() {
+            return Ok(None);
+        }
+        let Some(account) = self.store.account().await? else { return Ok(None) };
+        let is_refused = account.wrong_since.is_none();
+        // Before a reload this process itself may have had the refused one, and gives up the lease unasked.
+        let is_own = seen.process.is_some_and(|process| self.store.is_own_process(process));
+        if is_refused && (is_own || !self.store.is_key_refused().await?) {
+            return Ok(None);
+        }
+        let identifying = async { if is_refused { syncer.identify_anew().await } else { syncer.identify().await } };
+        let Some(Ok(Some(found))) = stop.run_until_cancelled(identifying).await else {
             standby.unidentified = Some(Instant::now());
             return Ok(None);
         };
         if !account.is(&found) {
+            // Each further look would be a request.
+            standby.unidentified = is_refused.then(Instant::now);
             return Ok(None);
         }
         // The request may have taken long.
         let now = self.clock.now();
-        let fence = self.store.relieve((RESOURCE, &seen), &found, &self.owner, LEASE, now).await?;
-        if fence.is_some() {
-            standby.rival = None;
+        let Some(fence) = self.store.relieve((RESOURCE, &seen), &found, &self.owner, LEASE, now).await? else {
+            return Ok(None);
+        };
+        standby.rival = None;
+        if is_refused {
+            tracing::warn!("Lumo refuses the key of the process that read, and takes this one's: this one takes over");
+            // So that no other standby with the right key takes it from this one before its first round.
+            syncer.note_key(Listing::Deposits, true, Some(fence)).await?;
+        } else {
             tracing::warn!(
                 "the process that read has the key of another company, or another server: this one takes over"
             );
         }
-        Ok(fence.map(|fence| (fence, now + LEASE)))
+        Ok(Some((fence, now + LEASE)))
     }
 }

@@ -6,7 +6,7 @@ use lumo_bridge_entity::{
     account, blocks, deposit, deposit_status, lease, progress, reject, seen, stream, sweep, wallet, watch,
 };
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 
 use crate::model::account::Identity;
 use crate::model::actor::Actor;
@@ -52,6 +52,14 @@ impl Store {
     /// If the database fails.
     pub async fn account(&self) -> Result<Option<Account>, Error> {
         Ok(account::Entity::find_by_id(account::OWN).one(self.read()).await?)
+    }
+
+    /// Whether Lumo has refused the key of the process that reads, and has accepted none since.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn is_key_refused(&self) -> Result<bool, Error> {
+        Ok(refused().one(self.read()).await?.is_some())
     }
 
     /// Whether the tables belong to this company and server. The first one known is recorded as their owner. Otherwise
@@ -194,15 +202,15 @@ impl Tx {
         Ok(account)
     }
 
-    /// Whether the tables belong to this company and server, and are recorded as read with another key. Clears that
-    /// record.
+    /// Whether the tables belong to this company and server, and the key that reads is recorded as another company's, or
+    /// as refused. Clears the record of another company.
     pub(super) async fn is_misread(&self, right: &Identity) -> Result<bool, Error> {
-        let account = self.own_account().await?;
-        let is_misread = account.is_some_and(|account| account.is(right) && account.wrong_since.is_some());
-        if is_misread {
-            self.note_stranger(None).await?;
+        let Some(account) = self.own_account().await?.filter(|account| account.is(right)) else { return Ok(false) };
+        if account.wrong_since.is_none() {
+            return Ok(refused().one(self.session()).await?.is_some());
         }
-        Ok(is_misread)
+        self.note_stranger(None).await?;
+        Ok(true)
     }
 
     async fn note_stranger(&self, stranger: Option<(&Identity, DateTime<Utc>)>) -> Result<(), Error> {
@@ -270,6 +278,11 @@ impl Tx {
         watch::Entity::delete_many().exec(self.session()).await?;
         Ok(())
     }
+}
+
+/// The listings over which the key is refused.
+fn refused() -> Select<progress::Entity> {
+    progress::Entity::find().filter(progress::Column::UnauthorizedSince.is_not_null())
 }
 
 /// Comparisons of an account with a key's company and server.

@@ -100,8 +100,8 @@ impl Store {
         .await
     }
 
-    /// Takes the lease from a holder that reads with the key of another company, for a process whose key is of `found`.
-    /// None unless the tables belong to `found` and are recorded as read with another key. Clears that record.
+    /// Takes the lease from a holder whose key is refused or of another company, for a process whose key is of `found`.
+    /// None unless the tables belong to `found`, and one of the two is recorded. Clears the record of another company.
     ///
     /// # Errors
     /// If the database fails.

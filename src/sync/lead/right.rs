@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::account;
-use crate::lumo;
+use crate::lumo::{self, ListQuery, Priority};
 use crate::model::Listing;
 use crate::model::account::Identity;
 use crate::store::{self, Ending, Fence, Noting};
@@ -34,6 +34,13 @@ impl Right {
 impl<U: Upstream> Syncer<U> {
     /// The company of this process's key, if Lumo says so.
     pub(in crate::sync) async fn identify(&self) -> Result<Option<Identity>, lumo::Error> {
+        self.upstream.identify().await
+    }
+
+    /// The same, asked anew: what is known of the key may be older than its end.
+    pub(in crate::sync) async fn identify_anew(&self) -> Result<Option<Identity>, lumo::Error> {
+        let first = ListQuery { limit: 1, offset: 0, external_id: None, status: None };
+        self.upstream.wallets(Priority::Fresh, &first).await?;
         self.upstream.identify().await
     }
 

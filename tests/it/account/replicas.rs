@@ -1,4 +1,5 @@
-//! Processes of which one has the wrong key: it tells nothing but that, and gives way to one that has the right one.
+//! Processes of which one has the wrong key, or one that is void: it tells nothing but that, and gives way to one that has
+//! the right one.
 
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use crate::world::{Bridge, PATIENCE, eventually};
 on_each_database!(
     a_process_with_the_right_key_takes_the_lead_from_one_with_the_wrong_key_and_keeps_it,
     the_daemon_of_the_former_company_tells_nothing_and_gives_way,
+    a_process_with_the_new_key_takes_the_lead_from_one_whose_key_is_refused,
 );
 
 const READS: &str = "this process reads the listings";
@@ -126,4 +128,34 @@ async fn the_daemon_of_the_former_company_tells_nothing_and_gives_way(database: 
         bridge.stop().await;
     }
     assert_eq!(companies.events_of("sync.wrong_account").await, 1);
+}
+
+/// A key is replaced in one process after the other, as by a rolling restart that waits for the new one to be ready.
+async fn a_process_with_the_new_key_takes_the_lead_from_one_whose_key_is_refused(database: Database) {
+    let mut companies = Companies::new(database).await;
+    let old_key = companies.own_key.clone();
+    companies.read_rightly().await;
+    companies.stage.world.rotate_key();
+    let new_key = companies.stage.world.api_key();
+    let mut old = daemon(&mut companies, &old_key);
+    let refused = "unauthorized_since IS NOT NULL";
+    let sql = format!("SELECT COUNT(*) FROM lumo_sync_state WHERE {refused}");
+    companies.stage.database.until_at_least(1, PATIENCE, &sql).await;
+    let mut as_old = daemon(&mut companies, &old_key);
+    as_old.until_logged(STANDS_BY, PATIENCE).await;
+
+    let mut new = daemon(&mut companies, &new_key);
+    new.until_logged(TAKES_OVER, PATIENCE).await;
+    companies.stage.world.add_deposit_for("user-000001", "1.5").unwrap();
+    companies.stage.until_mirrored().await;
+    old.until_logged(STANDS_BY, PATIENCE).await;
+    companies.stage.until_read_again().await;
+    companies.stage.until_delivered().await;
+    assert_eq!((times(&old, READS), times(&as_old, READS), times(&new, READS)), (1, 0, 1), "nobody takes turns");
+    assert_eq!(companies.stage.database.count("lumo_sync_state", refused).await, 0);
+    let (told, ended) = (companies.events_of("sync.unauthorized").await, companies.events_of("sync.recovered").await);
+    assert_eq!(told, ended, "each refusal is told, and its end");
+    for bridge in [old, as_old, new] {
+        bridge.stop().await;
+    }
 }
