@@ -272,7 +272,7 @@ async fn what_is_wrong_with_the_database_is_found() {
     }
     stage.settings.set("database.url", json!(format!("postgres://me:hush@{}shop", &closed()["http://".len()..])));
     let findings = found(&stage, &[], 1).await;
-    assert_found(&findings, "database", "fail", "database not reachable", "check that it runs");
+    assert_found(&findings, "database", "fail", "database not reachable", "runs and can be reached from here");
     assert!(!format!("{findings:?}").contains("hush"));
 }
 
@@ -317,7 +317,14 @@ async fn missing_rights_and_tables_in_another_schema_are_found_on_postgres() {
     let plain = stage.settings.clone();
     let nobody = Nobody::new(&stage.database, "CREATE ROLE NAME LOGIN PASSWORD 'hush'").await;
     let (url, name) = (nobody.url(), nobody.name.clone());
+    stage.settings.set("database.url", json!(url.as_str().unwrap().replace(&name, "mistyped")));
+    let findings = found(&stage, &[], 1).await;
+    assert_found(&findings, "database", "fail", "database not reachable", "correct the user, the password");
     stage.settings.set("database.url", url);
+    stage.settings.set("database.migrate", json!(false));
+    let findings = found(&stage, &[], 1).await;
+    assert_found(&findings, "tables", "fail", "steps pending", "`lumo-bridge migrate up` as a user that may");
+    stage.settings.set("database.migrate", json!(true));
     let findings = found(&stage, &[], 1).await;
     assert_found(&findings, "tables", "fail", "tables may not be created", "CREATE on the schema");
     let run = stage.command(&["run"]).await;

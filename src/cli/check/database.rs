@@ -47,13 +47,7 @@ async fn look(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>) -> T
             return Tables::Unread;
         }
         Err(error) => {
-            let hint = match error {
-                Error::Unavailable(_) if url.backend() != Backend::Sqlite && !error.is_out_of_connections() => Some(
-                    "check that it runs, that it can be reached from here, and the user and password of `database.url`",
-                ),
-                _ => error.hint(),
-            };
-            report.add(Finding::fail(SUBJECT, format_args!("{url}: {}", Chain(&error))).maybe_hint(hint));
+            report.add(Finding::fail(SUBJECT, format_args!("{url}: {}", Chain(&error))).maybe_hint(error.hint()));
             return Tables::Unread;
         }
     };
@@ -171,6 +165,9 @@ async fn tables(report: &mut Report<'_>, store: &Store, config: &Config, now: Da
             Finding::ok(TABLES, format_args!("{pending}; `lumo-bridge run` applies them"))
         }
         Ok(Allowed::Yes) => Finding::warn(TABLES, pending).hint("run `lumo-bridge migrate up`"),
+        Ok(Allowed::No { .. }) if !config.database.migrate => {
+            Finding::fail(TABLES, pending).hint("run `lumo-bridge migrate up` as a user that may create tables")
+        }
         Ok(Allowed::No { right, refusal }) => {
             Finding::fail(TABLES, format_args!("{pending}, and tables may not be created: {}", Chain(&refusal)))
                 .hint(format!("grant the database's user the right {right}"))

@@ -142,6 +142,9 @@ impl Error {
             Self::Unavailable(error) if is_out_of_connections(error) => Some(
                 "raise the limit of the server, database or user, or lower `database.max_connections` of the daemons",
             ),
+            Self::Unavailable(error) if is_turned_away(error) => {
+                Some("correct the user, the password or the database in `database.url`, or have the server admit them")
+            }
             Self::Unavailable(error) if sqlite_code(error).is_none() => {
                 Some("check that the database of `database.url` runs and can be reached from here")
             }
@@ -164,12 +167,6 @@ impl Error {
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
         matches!(self, Self::Statement(error) if is_forbidden(error))
-    }
-
-    /// Whether the server gives no more connections.
-    #[must_use]
-    pub fn is_out_of_connections(&self) -> bool {
-        matches!(self, Self::Unavailable(error) if is_out_of_connections(error))
     }
 
     /// Whether the database answers but accepts no writes.
@@ -210,6 +207,15 @@ fn is_out_of_connections(error: &DbErr) -> bool {
     match error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
         Some(mysql) => matches!(mysql.number(), 1040 | 1203 | 1226),
         None => error.code().is_some_and(|state| state == "53300"),
+    }
+}
+
+/// Whether the server does not know the user, the password or the database, or does not admit them.
+fn is_turned_away(error: &DbErr) -> bool {
+    let Some(error) = database_error(error) else { return false };
+    match error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        Some(mysql) => matches!(mysql.number(), 1044 | 1045 | 1049 | 1130 | 1698),
+        None => error.code().is_some_and(|state| state == "3D000" || state.starts_with("28")),
     }
 }
 
