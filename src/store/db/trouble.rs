@@ -131,13 +131,18 @@ impl Troubles {
         Self { database: config.url.to_string(), is_server, failing: Mutex::default() }
     }
 
-    /// Notes that a transaction could not be committed.
-    pub(in crate::store) fn failed(&self, transaction: &'static str, error: &Error) {
+    /// Notes that a transaction could not be committed, which began then.
+    pub(in crate::store) fn failed(&self, transaction: &'static str, error: &Error, began: Instant) {
         if !error.is_outage() {
             return;
         }
         let kind = Kind::of(error, self.is_server);
-        let line = self.lock().failed(transaction, error, kind, Instant::now());
+        let line = {
+            let mut failing = self.lock();
+            let line = failing.failed(transaction, error, kind, Instant::now());
+            failing.date_back(began);
+            line
+        };
         let (database, error) = (&self.database, Chain(error));
         match line {
             Line::Begun(kind) => tracing::error!(
@@ -188,6 +193,15 @@ impl Failing {
         (outage.last, outage.kind) = (now, kind);
         outage.failures += 1;
         outage.line(now)
+    }
+
+    /// Lets an outage that has just been noticed begin with the transaction by which it was: it may have waited for long.
+    fn date_back(&mut self, began: Instant) {
+        if let Some(outage) = &mut self.outage
+            && outage.since == outage.last
+        {
+            outage.since = began;
+        }
     }
 
     fn committed(&mut self, transaction: &'static str, now: Instant) -> Line {
@@ -253,10 +267,11 @@ mod tests {
     #[test]
     fn trouble_lasts_until_what_failed_is_committed() {
         let troubles = Troubles { database: String::new(), is_server: true, failing: Mutex::default() };
-        troubles.failed("sync.page", &Error::Fenced);
+        let now = Instant::now();
+        troubles.failed("sync.page", &Error::Fenced, now);
         assert_eq!(troubles.longest(), None, "another process leads, which is no trouble");
-        troubles.failed("sync.page", &full());
-        troubles.failed("delivery.claim", &full());
+        troubles.failed("sync.page", &full(), now);
+        troubles.failed("delivery.claim", &full(), now);
         troubles.committed("delivery.claim");
         troubles.committed("lease.lead");
         let trouble = troubles.longest().unwrap();
@@ -327,6 +342,19 @@ mod tests {
         let over = Line::Over { kind: Kind::Unwritable, lasted: Duration::from_secs(141) };
         assert_eq!(failing.committed("process.beat", at(141)), over, "since the first of all failures");
         assert_eq!(failing.committed("process.beat", at(142)), Line::Nothing);
+    }
+
+    #[test]
+    fn an_outage_has_lasted_since_the_first_transaction_began_to_wait() {
+        let (mut failing, start) = (Failing::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        for (transaction, began, failed) in [("process.beat", 0, 20), ("sync.page", 15, 25)] {
+            failing.failed(transaction, &away(), Kind::Silent, at(failed));
+            failing.date_back(at(began));
+        }
+        assert_eq!(failing.committed("sync.page", at(26)), Line::Nothing);
+        let over = Line::Over { kind: Kind::Silent, lasted: Duration::from_secs(28) };
+        assert_eq!(failing.committed("process.beat", at(28)), over);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
@@ -40,7 +40,7 @@ impl Store {
     where
         Work: Future<Output = Result<T, Error>>,
     {
-        let mut tries = 0;
+        let (began, mut tries) = (Instant::now(), 0);
         loop {
             tries += 1;
             let is_first = tries == 1;
@@ -70,7 +70,7 @@ impl Store {
                     });
                     match &result {
                         Ok(_) if wrote.load(Ordering::Relaxed) => self.inner.troubles.committed(name),
-                        Err(error) if ending == Ending::Commit => self.inner.troubles.failed(name, error),
+                        Err(error) if ending == Ending::Commit => self.inner.troubles.failed(name, error, began),
                         _ => {}
                     }
                     return result;
