@@ -113,7 +113,7 @@ impl Memory {
 
     /// Whether the next sweep must not wait for its time, as the gap stands.
     pub(in crate::sync) fn sweeps_at_once(&self, gap: Option<i64>) -> bool {
-        self.urgent.is_some() && self.swept_in_vain.is_none_or(|vain| gap.unwrap_or(0) > vain)
+        self.urgent.is_some() && self.swept_in_vain.is_none_or(|vain| gap.unwrap_or(UNTOLD) > vain)
     }
 
     /// Notes a full scan and the gap that it left. It was in vain if it began after a surplus was known, explained
@@ -122,7 +122,7 @@ impl Memory {
         if self.urgent.is_none() {
             (self.unexplained, self.swept_in_vain) = (None, None);
         } else if began_knowing && !has_found {
-            self.swept_in_vain = Some(gap.unwrap_or(0));
+            self.swept_in_vain = Some(gap.unwrap_or(UNTOLD));
         }
     }
 
@@ -137,7 +137,27 @@ impl Memory {
     }
 }
 
+/// In place of a gap while the server tells no `total`: any that it tells later is worth a sweep.
+const UNTOLD: i64 = i64::MIN;
+
 /// Whether it never was, or that long ago. A time in the future is a clock that was set back, and counts as long ago.
 pub(in crate::sync) fn is_past(at: Option<DateTime<Utc>>, span: TimeDelta, now: DateTime<Utc>) -> bool {
     at.is_none_or(|at| now < at || now - at >= span)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_that_was_told_no_total_is_repeated_once_one_is_told() {
+        let mut memory = Memory { urgent: Some(Urgent::Surplus), ..Memory::default() };
+        memory.note_scan(true, false, None);
+        assert!(!memory.sweeps_at_once(None), "it would be told as little");
+        // Rows that left the list are held back, so there are fewer than are stored.
+        assert!(memory.sweeps_at_once(Some(-500)));
+        memory.note_scan(true, false, Some(-500));
+        assert!(!memory.sweeps_at_once(Some(-500)) && !memory.sweeps_at_once(None));
+        assert!(memory.sweeps_at_once(Some(-499)), "the gap has risen");
+    }
 }
