@@ -12,7 +12,8 @@ use super::settled;
 use crate::chain::Chain;
 use crate::config::Config;
 use crate::store::config::{Backend, is_full};
-use crate::store::{Allowed, Error, Need, Store, schema, survey};
+use crate::store::schema::{self, Migration};
+use crate::store::{Allowed, Error, Need, Store, survey};
 use crate::view::Reader;
 
 const SUBJECT: &str = "database";
@@ -40,6 +41,14 @@ async fn look(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>) -> T
         report.add(Finding::fail(SUBJECT, problem).hint("make the folder, or correct `database.url`"));
         return Tables::Unread;
     }
+    // On a connection of its own: beside a daemon there may be no other than the one that the store keeps.
+    let steps = match schema::status(&config.database).await {
+        Err(error @ Error::Unavailable(_)) => {
+            report.add(Finding::fail(SUBJECT, format_args!("{url}: {}", Chain(&error))).maybe_hint(error.hint()));
+            return Tables::Unread;
+        }
+        steps => steps,
+    };
     let store = match Store::open_for(Need::Little, &config.database, Vec::new()).await {
         Ok(store) => store,
         Err(Error::NoFile { .. }) => {
@@ -58,7 +67,7 @@ async fn look(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>) -> T
     if let Some((folder, error)) = url.full_folder() {
         report.add(Finding::fail(SUBJECT, full(&folder, &error)).hint(MAKE_ROOM));
     }
-    let read = tables(report, &store, config, now).await;
+    let read = tables(report, &store, steps, config, now).await;
     let reader = Reader::load(&store, now).await.unwrap_or_default();
     // The connections of this command would count as well.
     store.close().await;
@@ -122,8 +131,14 @@ async fn connections(report: &mut Report<'_>, config: &Config, daemon_runs: bool
     });
 }
 
-async fn tables(report: &mut Report<'_>, store: &Store, config: &Config, now: DateTime<Utc>) -> Tables {
-    let steps = match schema::status(&config.database).await {
+async fn tables(
+    report: &mut Report<'_>,
+    store: &Store,
+    steps: Result<Vec<Migration>, Error>,
+    config: &Config,
+    now: DateTime<Utc>,
+) -> Tables {
+    let steps = match steps {
         Ok(steps) => steps,
         Err(error) => {
             report.add(failed(TABLES, &error));

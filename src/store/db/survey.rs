@@ -86,7 +86,8 @@ async fn mysql(config: &Config, wanted: u32) -> Result<Survey, Error> {
 
 async fn postgres(config: &Config, wanted: u32) -> Result<Survey, Error> {
     let plain: PgConnectOptions = config.url.driver_url().parse().map_err(unavailable)?;
-    let plain = plain.extra_float_digits(None);
+    // What does not answer is said below.
+    let plain = plain.extra_float_digits(None).disable_statement_logging();
     let with_path = with_search_path(plain.clone(), config.schema.as_deref());
     let ((mut opened, refusal), takes_parameter) = match open::<PgConnection>(&with_path, wanted).await {
         Err(Error::Unavailable(error)) if config.schema.is_some() && is_parameter_refused(&error) => {

@@ -181,6 +181,12 @@ async fn a_pooler_with_fewer_connections_than_clients_is_worked_with() {
     assert_found(&found(stage, &[], 0).await, "connections", "warn", &words, "raise the limit of the server");
     let log = work(world, stage).await;
     assert!(log.contains(FEWER) && log.contains(reason), "{log}");
+    assert!(!log.contains("slow statement"), "{log}");
+    // The daemon leaves one.
+    let bridge = stage.daemon();
+    stage.until_read_again().await;
+    assert_found(&found(stage, &[], 0).await, "tables", "ok", "up to date", "");
+    bridge.stop().await;
     drop_role(&stage.database, role).await;
 }
 
