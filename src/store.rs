@@ -173,7 +173,7 @@ impl Store {
             deadline,
             file,
             distrust,
-            troubles: Troubles::of(config),
+            troubles: Troubles::of(config, need),
             failpoint,
             generation: OnceCell::new(),
             process: Process::new(has_session, process_locks::lock_file(config)),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::chain::Chain;
 use crate::store::config::Backend;
 use crate::store::db::error::database_error;
-use crate::store::{Config, Error};
+use crate::store::{Config, Error, Need};
 
 /// A failure is forgotten after this time if its transaction was not tried again: important transactions are tried
 /// every few seconds.
@@ -40,6 +40,8 @@ pub(in crate::store) struct Troubles {
     /// The database, as the log names it.
     database: String,
     is_server: bool,
+    /// Whether to log it. A command ends with its own error.
+    is_logged: bool,
     failing: Mutex<Failing>,
 }
 
@@ -126,9 +128,10 @@ struct FailingTransaction {
 }
 
 impl Troubles {
-    pub(in crate::store) fn of(config: &Config) -> Self {
+    pub(in crate::store) fn of(config: &Config, need: Need) -> Self {
         let is_server = config.url.backend() != Backend::Sqlite;
-        Self { database: config.url.to_string(), is_server, failing: Mutex::default() }
+        let is_logged = need == Need::Everything;
+        Self { database: config.url.to_string(), is_server, is_logged, failing: Mutex::default() }
     }
 
     /// Notes that a transaction could not be committed, which began then.
@@ -143,6 +146,9 @@ impl Troubles {
             failing.date_back(began);
             line
         };
+        if !self.is_logged {
+            return;
+        }
         let (database, error) = (&self.database, Chain(error));
         match line {
             Line::Begun(kind) => tracing::error!(
@@ -161,6 +167,9 @@ impl Troubles {
     pub(in crate::store) fn committed(&self, transaction: &'static str) {
         let line = self.lock().committed(transaction, Instant::now());
         let Line::Over { kind, lasted } = line else { return };
+        if !self.is_logged {
+            return;
+        }
         tracing::info!(database = %self.database, lasted_s = lasted.as_secs(), "{}", kind.words_of_end());
     }
 
@@ -266,7 +275,8 @@ mod tests {
 
     #[test]
     fn trouble_lasts_until_what_failed_is_committed() {
-        let troubles = Troubles { database: String::new(), is_server: true, failing: Mutex::default() };
+        let troubles =
+            Troubles { database: String::new(), is_server: true, is_logged: false, failing: Mutex::default() };
         let now = Instant::now();
         troubles.failed("sync.page", &Error::Fenced, now);
         assert_eq!(troubles.longest(), None, "another process leads, which is no trouble");
