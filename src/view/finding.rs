@@ -114,6 +114,9 @@ pub fn of_account(account: &Account) -> Option<Finding> {
     Some(Finding::new(Severity::Stopped, "wrong_account", message).hint(refusal.hint()).blocking())
 }
 
+/// Said in the place of a refusal that a round over another list has outdated.
+const ACCEPTED_SINCE: &str = "Lumo refused the API key then, and accepts it now; the next round reads the list";
+
 /// What the rounds have shown of the API key. It is one for all listings, so the latest of them counts.
 enum Key<'a> {
     Accepted,
@@ -168,7 +171,10 @@ fn of_listing(progress: &Progress, key: &Key<'_>, overdue_after: TimeDelta, now:
     let listing = &progress.listing;
     // What keeps all listings from being read is said once.
     let is_said = progress.unauthorized_since.is_some() && !matches!(key, Key::Accepted);
-    let error = progress.last_error.as_deref().filter(|_| !is_said);
+    let error = progress.last_error.as_deref().filter(|_| !is_said).map(|error| match key {
+        Key::Accepted if sync::Error::says_unauthorized(error) => ACCEPTED_SINCE,
+        _ => error,
+    });
     let because = error.map(|error| format!(": {error}")).unwrap_or_default();
     let broken = |code, message| Finding::new(Severity::Broken, code, message).about(listing).blocking();
     if let Some(since) = progress.stalled_since {

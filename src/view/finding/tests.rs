@@ -185,11 +185,12 @@ fn a_refusal_is_said_as_the_latest_round_has_left_it() {
                    2026-05-04T10:00:05Z, and whether it accepts the present one is not known";
     assert_eq!(said(&[wallets, away]), [("key_refused", true, unknown.to_owned())]);
 
-    // Another listing was read since: what is left is that this one was not.
+    // Another listing was read since: what is left is that this one was not, for a reason that is over.
     let [wallets, _] = refused();
     let after = Progress { complete_through: Some(time(7)), ..round("deposits", None, 9, None) };
-    let left = format!("wallets: the last round was not complete: {refusal}");
-    assert_eq!(said(&[wallets, after]), [("incomplete", false, left)]);
+    let left = "wallets: the last round was not complete: Lumo refused the API key then, and accepts it now; the next \
+                round reads the list";
+    assert_eq!(said(&[wallets, after]), [("incomplete", false, left.to_owned())]);
 }
 
 #[test]
