@@ -51,7 +51,7 @@ const columnsExplained = () =>
 function endpoints({ endpoints }, day) {
   const row = (one) => make("tr", { "data-key": one.name },
     cell("Endpoint", [make("strong", {}, one.name), make("p", { class: "soft" }, one.is_configured ? one.origin ?? "" : "no longer configured")]),
-    cell("State", [state(isHeld(one) ? "held" : one.state), stateExplained(one)]),
+    cell("State", one.is_configured ? [state(isHeld(one) ? "held" : one.state), stateExplained(one)] : state("removed")),
     cell("Delivered, 24 h", deliveredTo(one.name, day)?.toLocaleString() ?? "…", "n"),
     cell("Waiting", waiting(one), "n"),
     cell("Oldest wait", one.oldest_waiting_at ? span(age(one.oldest_waiting_at)) : null, age(one.oldest_waiting_at ?? new Date()) > LATE ? "warn" : ""),
