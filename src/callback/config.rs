@@ -341,9 +341,14 @@ fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Hides the values of the url's parameters, because one may be the receiver's password.
+/// Hides what follows the host: a chat has its key in the path, and a parameter may be the receiver's password.
 fn show_url<S: Serializer>(url: &Text, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&shown_url(url))
+    let shown = shown_url(url);
+    let (scheme, rest) = shown.split_once("://").unwrap_or(("", shown.as_str()));
+    match rest.split_once('/') {
+        Some((host, behind)) if !behind.is_empty() => serializer.collect_str(&format_args!("{scheme}://{host}/***")),
+        _ => serializer.serialize_str(&shown),
+    }
 }
 
 /// Hides the values of headers, for the same reason.
