@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::setting::{WordOrSince, word_or_since};
 
-/// The history of a new endpoint: `all`, or `since: 2026-01-01T00:00:00Z`.
+/// The history of a new endpoint: `all`, or `{ since: 2026-01-01T00:00:00Z }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Backfill {

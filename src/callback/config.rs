@@ -160,7 +160,7 @@ pub struct EndpointConfig {
     /// Whether to speak HTTP/2 with a receiver that does, for an `https://` address.
     #[serde(default, deserialize_with = "flag")]
     pub http2: bool,
-    /// What an endpoint is told of the time before it, once, when it is new: `all`, or `since: 2026-01-01T00:00:00Z`.
+    /// What an endpoint is told of the time before it, once, when it is new: `all`, or `{ since: 2026-01-01T00:00:00Z }`.
     #[serde(default)]
     pub backfill: Option<Backfill>,
     /// What finishes a delivery, if an answer is not enough.

@@ -53,7 +53,7 @@ pub struct Watch {
     pub most: u32,
 }
 
-/// What the very first import tells the endpoints: `silent`, `notify`, or `since: 2026-01-01T00:00:00Z`.
+/// What the very first import tells the endpoints: `silent`, `notify`, or `{ since: 2026-01-01T00:00:00Z }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FirstImport {
