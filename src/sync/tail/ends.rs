@@ -154,8 +154,8 @@ impl TailPass {
             40..60 => page - TAIL_ROOM_ROWS,
             _ => TAIL_MARGIN_ROWS,
         };
-        // Without anchors the whole list is read.
-        let start = if anchors.is_empty() { 0 } else { length.saturating_sub(reach) };
+        // Too few anchors cannot be met, wherever the pass begins.
+        let start = if anchors.len() < RUN_ROWS { 0 } else { length.saturating_sub(reach) };
         let walk = Walk::starting_at(limit, known_page_size, start).ending_as_before_at(length);
         let (known, run) = (anchors.clone(), Run::new(anchors));
         Self { limit, known, walk, run, last: VecDeque::new(), reach, start, length, surplus: 0 }
@@ -171,7 +171,10 @@ impl TailPass {
 
     fn start_further_back(&mut self) -> EndStep {
         self.reach = self.reach.saturating_mul(2);
-        self.start = self.start.min(self.length).min(self.length.saturating_sub(self.reach));
+        // From the middle of the list on, one more part would cost nearly as much as the whole.
+        let reaches_middle = self.reach.saturating_mul(2) > self.length;
+        let start = if reaches_middle { 0 } else { self.length - self.reach };
+        self.start = self.start.min(start);
         self.walk = Walk::starting_at(self.limit, self.walk.page_size(), self.start)
             .ending_as_before_at(self.length)
             .counting_surplus(self.surplus);
