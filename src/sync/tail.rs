@@ -19,6 +19,8 @@ pub(in crate::sync) struct Extent {
     pub(in crate::sync) is_round: bool,
     /// Whether it also reads where no new rows are expected.
     looks_behind: bool,
+    /// Whether it leaves out the tail, and looks at the deposits in status `new` instead.
+    leaves_tail: bool,
     /// Whether it has read the list from end to end.
     is_whole: bool,
     /// How far it has read the end where new rows join.
@@ -27,13 +29,23 @@ pub(in crate::sync) struct Extent {
 
 impl Extent {
     /// Of a round of the schedule, before it reads anything.
-    pub(in crate::sync) fn of_round(looks_behind: bool) -> Self {
-        Self { is_round: true, looks_behind, ..Self::default() }
+    pub(in crate::sync) fn of_round(looks_behind: bool, leaves_tail: bool) -> Self {
+        Self { is_round: true, looks_behind, leaves_tail, ..Self::default() }
     }
 
     /// Whether the only page of a list, if it is as it was, need not be proved anew.
     pub(in crate::sync) fn trusts_only_page(&self) -> bool {
         self.is_round && !self.looks_behind
+    }
+
+    /// Whether it has read all ends that a round reads.
+    pub(in crate::sync) fn has_all_ends(&self) -> bool {
+        !self.leaves_tail
+    }
+
+    /// Has it read the tail after all.
+    pub(in crate::sync) fn take_tail(&mut self) {
+        self.leaves_tail = false;
     }
 
     pub(in crate::sync) fn note_whole(&mut self) {

@@ -32,7 +32,7 @@ const LEAVING: &str = "rows leave the list all the time, which hides those that 
 impl<U: Upstream> Round<'_, U> {
     pub(in crate::sync) async fn tick<R: Source>(&mut self, stop: &CancellationToken) -> Result<Ended, Error> {
         self.memory.rounds += 1;
-        self.extent = Extent::of_round(self.may_look_behind());
+        self.extent = Extent::of_round(self.may_look_behind(), self.prefers_new_deposits());
         let ended = if self.progress.import_done_at.is_none() {
             self.import::<R>(stop).await?
         } else if self.is_short() {
@@ -103,6 +103,11 @@ impl<U: Upstream> Round<'_, U> {
             base = base.max(self.memory.gap.base());
             let comparison = self.memory.gap.compare(ends.total, listed);
             self.progress.gap = gap_of(ends.total, listed);
+            if !self.extent.has_all_ends() && (comparison != Comparison::Equal || self.tally.appeared > 0) {
+                self.extent.take_tail();
+                looks = 0;
+                continue;
+            }
             // Writes may be in flight, so the ends are read again; and a row that left must not hide one that joins
             // later.
             let is_odd = match comparison {
@@ -165,7 +170,10 @@ impl<U: Upstream> Round<'_, U> {
                 }
             }
         }
-        self.progress.complete_through = self.progress.complete_through.max(Some(self.started_at));
+        // Nothing is wrong with a list of which only one end was read, but nothing more is proved of it.
+        if self.extent.has_all_ends() {
+            self.progress.complete_through = self.progress.complete_through.max(Some(self.started_at));
+        }
         Ok(Ended::Complete)
     }
 

@@ -2,7 +2,8 @@
 //!
 //! The list is read whole with each round while something in it changes. While nothing does, its first page is enough:
 //! its `total`, or its end if there is no `total`, is compared with the number of rows that were read. Where the rounds
-//! read all of those deposits anyway, even that is done only in turn ([`super::extra_reads`]).
+//! read all of those deposits anyway, even that is done only in turn ([`super::extra_reads`]). Where the order of all
+//! deposits is not known, a round that reads this list leaves out their tail.
 
 use std::collections::HashSet;
 
@@ -10,8 +11,10 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::lumo::Priority;
+use crate::model::Listing;
 use crate::store::{Fate, Whereabouts};
 use crate::sync::confirm::recheck::Reason;
+use crate::sync::learn::order::Order;
 use crate::sync::round::Round;
 use crate::sync::scan::filtered::Reached;
 use crate::sync::scan::reader::Scope;
@@ -34,6 +37,8 @@ pub(in crate::sync) struct NewDeposits {
     reading: Option<Box<Reading>>,
     /// The length of the list when it was last read whole, if nothing in it has changed since.
     still: Option<u64>,
+    /// Whether it was read to its end since the process began, or since that failed.
+    was_read: bool,
     /// When the oldest deposit was made that was seen in this status since that reading began.
     oldest: Option<DateTime<Utc>>,
 }
@@ -56,6 +61,11 @@ impl NewDeposits {
             let oldest_before = self.oldest.take();
             Box::new(Reading { walk, seen: HashSet::new(), known_until, oldest_before })
         })
+    }
+
+    /// Notes that a look failed, so that nothing is known of the list.
+    fn failed(&mut self) {
+        (self.still, self.was_read) = (None, false);
     }
 
     /// Whether the first page showed no change. If it did, the next reading continues from there.
@@ -117,15 +127,38 @@ impl<U: Upstream> Round<'_, U> {
         };
         match (is_still, is_covered) {
             (false, _) => self.new_deposits::<R>(stop).await,
+            (true, _) if self.is_quiet_at_both_ends() => Ok(()),
             (true, true) if self.is_few() || !self.syncer.may_read_extra(ExtraRead::New) => Ok(()),
             (true, _) => self.first_page_of_new_deposits::<R>(stop).await,
         }
     }
 
+    /// Whether this round looks at the list instead of the tail. Where the order is not known, a round reads both ends,
+    /// and one request more would be too many. So the first look leaves out the tail, and while deposits are in this
+    /// status and nothing moves, so does every second round.
+    pub(in crate::sync) fn prefers_new_deposits(&self) -> bool {
+        if self.listing != Listing::Deposits || !self.reads_both_ends() || !self.memory.filters(self.now()) {
+            return false;
+        }
+        let list = lock(&self.syncer.new_deposits);
+        let is_turn = self.memory.rounds.is_multiple_of(2) && list.still.is_some() && !list.is_covered(None);
+        is_turn || !list.was_read
+    }
+
+    /// Whether the round has spent its two requests on the ends.
+    fn is_quiet_at_both_ends(&self) -> bool {
+        self.reads_both_ends() && self.extent.has_all_ends()
+    }
+
+    /// Whether rounds read both ends, as the order is not known, and nothing is sought.
+    fn reads_both_ends(&self) -> bool {
+        self.memory.order.order() == Order::Unknown && self.memory.urgent.is_none()
+    }
+
     /// Reads the first page of a list that had not changed, and the rest if it has.
     async fn first_page_of_new_deposits<R: Source>(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         let read = self.read_new_deposits::<R>(1, stop).await;
-        let read = read.inspect_err(|_| lock(&self.syncer.new_deposits).still = None)?;
+        let read = read.inspect_err(|_| lock(&self.syncer.new_deposits).failed())?;
         let Some((look, reached)) = read else { return Ok(()) };
         if !matches!(reached, Reached::Paused) {
             return self.end_new_deposits(&look, reached).await;
@@ -178,7 +211,10 @@ impl<U: Upstream> Round<'_, U> {
 
     /// Evaluates a reading that has ended.
     async fn end_new_deposits(&mut self, reading: &Reading, reached: Reached) -> Result<(), Error> {
-        lock(&self.syncer.new_deposits).still = None;
+        {
+            let mut list = lock(&self.syncer.new_deposits);
+            (list.still, list.was_read) = (None, true);
+        }
         let is_told = matches!(reached, Reached::Ended);
         match reached {
             // No row is called missing for what follows from it, so the server's word about the end is enough.

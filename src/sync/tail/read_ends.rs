@@ -28,7 +28,8 @@ impl<U: Upstream> Round<'_, U> {
             ends = Ends { certified, total: self.tally.total };
         }
         // In a list without an order, only the count proves anything.
-        if (order.wants_tail() || self.extent.looks_behind) && order != Order::Unstable && ends.certified.is_ok() {
+        let wants_tail = (order.wants_tail() && self.extent.has_all_ends()) || self.extent.looks_behind;
+        if wants_tail && order != Order::Unstable && ends.certified.is_ok() {
             let Some(certified) = self.tail::<R>(stop).await? else { return Ok(None) };
             ends = Ends { certified, total: self.tally.total };
         }

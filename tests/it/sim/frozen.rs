@@ -233,6 +233,7 @@ plans! {
     an_end_where_it_was_before_is_no_end_where_the_server_gives_as_many_rows,
     an_unreadable_item_that_leaves_is_not_said_to_be_missing,
     one_row_beside_a_total_of_one_is_not_the_whole_list,
+    rounds_over_a_list_whose_order_is_in_doubt_cost_no_more_than_others,
     rows_that_leave_by_the_dozen_are_all_marked_and_rounds_are_cheap_again,
     rows_that_move_while_the_list_is_read_twice_are_not_accepted_as_removed,
     the_only_row_beside_a_torn_total_teaches_no_page_size,

@@ -188,9 +188,7 @@ impl Driver {
         if page < LARGE_PAGE || rows <= SHORT_PAGES * page {
             return 2 * whole + QUIET_REQUESTS;
         }
-        // Where rows turn up in the middle, both ends are read as long as the order is not known again.
-        let blurs_the_order = self.plan.churn.late + self.plan.churn.come_back + self.plan.churn.spoil > 0;
-        QUIET_REQUESTS + usize::from(blurs_the_order)
+        QUIET_REQUESTS
     }
 
     /// Whether the server lets the bridge know where it stands.

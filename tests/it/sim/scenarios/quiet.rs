@@ -100,3 +100,24 @@ async fn what_happens_after_a_long_rest_is_noticed_as_soon_as_ever() {
         scene.settles().await;
     }
 }
+
+#[tokio::test]
+async fn rounds_over_a_list_whose_order_is_in_doubt_see_both_ends_and_what_is_new_with_two_requests() {
+    let mut scene = scene(Order::Newest, 3).await;
+    // In the middle of a list of which the newest comes first.
+    scene.change(|world| world.add(DEPOSITS, Place::At(600), None));
+    scene.tick().await;
+    scene.sweep().await;
+    scene.tick().await;
+    let before = scene.requests();
+    for round in 0..24 {
+        let requests = scene.cost(Call::Tick(DEPOSITS)).await;
+        assert!(requests <= 2, "round {round}: {:#?}", scene.last_requests(requests));
+        scene.rest(10);
+    }
+    let log = scene.last_requests(scene.requests() - before);
+    let heads = log.iter().filter(|logged| logged.asked.is_plain() && logged.asked.offset == 0).count();
+    let tails = log.iter().filter(|logged| logged.asked.is_plain() && logged.asked.offset > 0).count();
+    let looks = log.iter().filter(|logged| logged.asked.status.is_some()).count();
+    assert_eq!((heads, tails, looks), (24, 12, 12));
+}
