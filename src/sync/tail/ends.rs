@@ -154,8 +154,10 @@ impl TailPass {
             40..60 => page - TAIL_ROOM_ROWS,
             _ => TAIL_MARGIN_ROWS,
         };
-        // Too few anchors cannot be met, wherever the pass begins.
-        let start = if anchors.len() < RUN_ROWS { 0 } else { length.saturating_sub(reach) };
+        // Too few anchors cannot be met, wherever the pass begins; and where it would read most of the list, page by page,
+        // the whole costs little more, and much less than both.
+        let is_most = reach > page && reach.saturating_mul(4) > length.saturating_mul(3);
+        let start = if anchors.len() < RUN_ROWS || is_most { 0 } else { length.saturating_sub(reach) };
         let walk = Walk::starting_at(limit, known_page_size, start).ending_as_before_at(length);
         let (known, run) = (anchors.clone(), Run::new(anchors));
         Self { limit, known, walk, run, last: VecDeque::new(), reach, start, length, surplus: 0 }

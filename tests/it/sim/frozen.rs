@@ -225,6 +225,7 @@ plans! {
     a_list_without_an_end_that_stays_takes_no_more_requests_than_it_may,
     a_removal_that_hid_a_row_from_the_count_is_no_breach,
     a_sweep_that_began_before_a_surplus_does_not_explain_it,
+    a_tail_of_a_list_that_is_little_longer_is_not_read_before_the_whole,
     a_tail_of_which_too_few_rows_are_known_to_be_met_is_read_whole_at_once,
     a_total_that_is_the_number_of_rows_on_the_page_is_not_the_end,
     a_wallet_that_is_unblocked_while_its_user_is_asked_for_has_not_gone,
