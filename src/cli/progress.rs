@@ -1,14 +1,15 @@
 //! A progress bar for a pass: rows, rows per second, time left.
 
+use std::fmt::Write;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::printer::Printer;
 use crate::model::Listing;
 use crate::sync::Tally;
 
-const TEMPLATE: &str = "{prefix:>10} {bar:32.cyan/dim} {human_pos}/{human_len} rows  {per_sec:>10}  {eta} left";
+const TEMPLATE: &str = "{prefix:>10} {bar:32.cyan/dim} {human_pos}/{human_len} rows  {rate:>10}  {eta} left";
 
 /// A bar on standard error; invisible where nobody watches.
 pub(super) fn bar(printer: &Printer, listing: Listing) -> ProgressBar {
@@ -17,10 +18,15 @@ pub(super) fn bar(printer: &Printer, listing: Listing) -> ProgressBar {
     }
     let bar = ProgressBar::new(0).with_prefix(listing.as_str());
     if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
-        bar.set_style(style.progress_chars("━╸─"));
+        bar.set_style(style.with_key("rate", write_rate).progress_chars("━╸─"));
     }
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
+}
+
+/// Rows per second, whole ones: the bar's own number has four decimal places.
+fn write_rate(state: &ProgressState, out: &mut dyn Write) {
+    write!(out, "{:.0}/s", state.per_sec()).ok();
 }
 
 /// Moves the bar to where the pass is.
