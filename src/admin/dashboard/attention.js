@@ -39,7 +39,7 @@ const row = (finding, index, { why, buttons = [] }) =>
 async function helpWith({ code, about }, subject) {
   switch (code) {
     case "dead_deliveries":
-      return dead(about);
+      return dead(about, subject?.dead);
     case "endpoint_failing":
       return { buttons: [test(about, ", which fails"), resume(about, ", which fails", "main")] };
     case "endpoint_suspended":
@@ -87,26 +87,43 @@ export const retryAll = (label, filter) =>
     return [due === 1 ? "1 callback is due again" : `${due} callbacks are due again`, ...waits, ...leftOut].join("; ");
   }, { class: "main" });
 
-async function dead(endpoint) {
+async function dead(endpoint, number) {
   const filter = { state: "dead", endpoint };
-  const { data, next } = await read("deliveries", { ...filter, limit: LOOKED_AT });
   const show = make("a", { class: "button", href: address("callbacks", filter), "aria-label": `Show the dead callbacks of ${endpoint}` }, "Show");
-  return { why: data.length > 0 ? await whyDead(data, next != null) : null, buttons: [show, retryAll(`Retry all dead callbacks of ${endpoint}`, filter)] };
+  return { why: whyDead(await deathsOf(filter, number)), buttons: [show, retryAll(`Retry all dead callbacks of ${endpoint}`, filter)] };
 }
 
-/** The answers by which callbacks died, the most frequent first, and whose they are. */
-async function whyDead(deliveries, areMore) {
+/** The newest dead callbacks of each endpoint, as they were last read. */
+const deaths = new Map();
+/** While there are as many, they are read again after so long. */
+const STAND = 30;
+
+/** The newest ones, and the answers by which they died, the most frequent first. */
+async function deathsOf(filter, number) {
+  const last = deaths.get(filter.endpoint);
+  if (last?.number === number && age(last.at) < STAND) return last;
+  const at = new Date();
+  const { data, next } = await read("deliveries", { ...filter, limit: LOOKED_AT });
   const errors = new Map();
-  for (const one of deliveries) errors.set(one.last_error, [...(errors.get(one.last_error) ?? []), one]);
+  for (const one of data) errors.set(one.last_error, [...(errors.get(one.last_error) ?? []), one]);
   const most = [...errors].sort(([, a], [, b]) => b.length - a.length).slice(0, 3);
-  const told = await Promise.all(most.map(async ([error, [first, ...others]]) => {
-    const said = (await look(`deliveries/${encodeURIComponent(first.id)}`))?.history.at(-1)?.response_body;
-    return [make("q", {}, [error ?? "no answer is on record", said && cut(said, 80)].filter(Boolean).join(" – ")), others.length > 0 ? ` ${others.length + 1} times` : null];
+  const answers = await Promise.all(most.map(async ([error, { length, 0: first }]) => {
+    const body = (await look(`deliveries/${encodeURIComponent(first.id)}`))?.history.at(-1)?.response_body;
+    return { error, body, times: length };
   }));
-  const users = [...new Set(deliveries.map((one) => one.external_id).filter(Boolean))];
+  const found = { number, at, data, areMore: next != null, answers, others: errors.size - answers.length };
+  deaths.set(filter.endpoint, found);
+  return found;
+}
+
+/** By which answers callbacks died, and whose they are. */
+function whyDead({ data, areMore, answers, others }) {
+  if (data.length === 0) return null;
+  const told = answers.map(({ error, body, times }) =>
+    [make("q", {}, [error ?? "no answer is on record", body && cut(body, 80)].filter(Boolean).join(" – ")), times > 1 ? ` ${times} times` : null]);
+  const users = [...new Set(data.map((one) => one.external_id).filter(Boolean))];
   const whose = users.length === 0 ? null : users.length <= 3 ? ["; user ", users.map((user, index) => [index > 0 ? ", " : null, link("user", user)])] : `; ${users.length} users`;
-  const errorsToo = errors.size > most.length ? `, and ${errors.size - most.length} other answers` : null;
-  return [areMore ? `Of the newest ${LOOKED_AT}: ` : null, told.map((one, index) => [index > 0 ? ", " : null, one]), errorsToo, whose];
+  return [areMore ? `Of the newest ${LOOKED_AT}: ` : null, told.map((one, index) => [index > 0 ? ", " : null, one]), others > 0 ? `, and ${others} other answers` : null, whose];
 }
 
 async function whoPaused(endpoint) {
