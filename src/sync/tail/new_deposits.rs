@@ -135,14 +135,15 @@ impl<U: Upstream> Round<'_, U> {
 
     /// Whether this round looks at the list instead of the tail. Where the order is not known, a round reads both ends,
     /// and one request more would be too many. So the first look leaves out the tail, and while deposits are in this
-    /// status and nothing moves, so does every second round.
+    /// status and nothing moves, so does every second round. A round that continues an unfinished look reads both.
     pub(in crate::sync) fn prefers_new_deposits(&self) -> bool {
         if self.listing != Listing::Deposits || !self.reads_both_ends() || !self.memory.filters(self.now()) {
             return false;
         }
         let list = lock(&self.syncer.new_deposits);
         let is_turn = self.memory.rounds.is_multiple_of(2) && list.still.is_some() && !list.is_covered(None);
-        is_turn || !list.was_read
+        let is_first_look = !list.was_read && list.reading.is_none();
+        is_turn || is_first_look
     }
 
     /// Whether the round has spent its two requests on the ends.

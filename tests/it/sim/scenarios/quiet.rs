@@ -6,6 +6,7 @@ use super::scene::Scene;
 use crate::sim::bridge::Call;
 use crate::sim::model::{Kind, Place, Status};
 use crate::sim::quirks::{Order, Plan};
+use crate::sim::server::Logged;
 
 const DEPOSITS: Listing = Listing::Deposits;
 /// Minutes that are lived through.
@@ -120,4 +121,21 @@ async fn rounds_over_a_list_whose_order_is_in_doubt_see_both_ends_and_what_is_ne
     let tails = log.iter().filter(|logged| logged.asked.is_plain() && logged.asked.offset > 0).count();
     let looks = log.iter().filter(|logged| logged.asked.status.is_some()).count();
     assert_eq!((heads, tails, looks), (24, 12, 12));
+}
+
+#[tokio::test]
+async fn while_a_first_look_at_many_new_deposits_goes_over_rounds_these_prove_the_list_all_the_same() {
+    // Of a list in no order nothing else is known after a restart either.
+    let plan = Plan { young: 1_100, ..Plan::calm(Order::Newest, 1_200) };
+    let mut scene = Scene::imported(plan.with_page(20)).await;
+    scene.change(|world| world.add(DEPOSITS, Place::At(600), None));
+    scene.tick().await;
+    scene.sweep().await;
+    scene.0.bridge.kill();
+    let before = scene.requests();
+    let rounds = [scene.is_green().await, scene.is_green().await, scene.is_green().await];
+    let looks = |logged: &&Logged| logged.asked.status.is_some();
+    let log = scene.last_requests(scene.requests() - before);
+    assert!(log.iter().filter(looks).count() > 40, "more than two rounds can take");
+    assert_eq!(rounds, [false, true, true], "the first leaves out the tail");
 }
