@@ -1,7 +1,7 @@
-//! When a deposit counts as settled: the money is there, by the statuses that the merchant names.
+//! Decides when a deposit is settled (`deposit.settled`): when it gets a status of `lumo.settled_statuses`.
 //!
-//! It happens once. A deposit that has such a status already when it is first named, or was stored without a word, is settled
-//! and never told.
+//! A deposit is settled once. No event is published if it had such a status before the configuration named the status,
+//! or if it was stored as history, without any event.
 
 use chrono::{DateTime, Utc};
 

@@ -1,4 +1,6 @@
-//! The one sentence for all that is wrong, or for what is still on its way.
+//! Sums up the findings in one sentence: the worst one, or, if there is none, what is still being delivered.
+//!
+//! The findings come sorted by severity, from [`Status::of`](crate::view::Status::of).
 
 use super::{Finding, at};
 use crate::callback::says_unauthorized;
