@@ -1,4 +1,4 @@
-//! Holds every statement of the bridge to the merchant's database, below this module.
+//! Reads and writes the merchant's database: every SQL statement of the bridge is in a module below this one.
 //!
 //! Writes exist only on a [`Tx`], and a `Tx` comes only from [`Store::tx`], which names it, retries it after a
 //! collision, and commits it as a whole. No network request is made while one is open: on SQLite it holds the only

@@ -1,4 +1,4 @@
-//! Queries what people ask for, and removes old rows: lists, counts, `reconcile`, retention.
+//! Answers the queries of commands and `/api` (lists, counts, `reconcile`), and removes old rows.
 //!
 //! Nothing here decides what is delivered.
 

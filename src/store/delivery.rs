@@ -1,4 +1,5 @@
-//! Moves each endpoint's position along the log, and keeps a row for each delivery that did not simply succeed.
+//! Moves each endpoint's position along the log, and keeps a row for each delivery that waits, has failed, or was
+//! changed or queued by a command.
 //!
 //! **The invariant.** Every event that an endpoint wants, with a `seq` up to its position, is delivered, or has a row
 //! in `lumo_exceptions`, or lies in a range that says why not.

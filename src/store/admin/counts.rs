@@ -1,4 +1,4 @@
-//! Counts the waiting deliveries of each endpoint, and finds the oldest.
+//! Counts the waiting, dead and skipped deliveries of each endpoint, and finds since when the oldest has waited.
 
 use std::collections::BTreeMap;
 

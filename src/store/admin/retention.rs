@@ -1,4 +1,4 @@
-//! Removes old rows, a few hundred at a time.
+//! Removes old events with their ended deliveries, old attempts, and ranges without events, batch by batch: retention.
 //!
 //! An event is removed when it is old and nothing needs it: every endpoint has received it or given it up, and it has
 //! neither a row of `lumo_exceptions` nor an attempt. Ended rows, and records of events that were not sent, say why an

@@ -1,4 +1,4 @@
-//! Finds out by the locks of processes whether a daemon is alive, whatever the tables say.
+//! Checks whether a daemon is alive, by the locks that processes hold and not by the lease in the table.
 
 use crate::store::db::process_locks::{instance, is_locked};
 use crate::store::{Error, Store};

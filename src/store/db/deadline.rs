@@ -1,6 +1,6 @@
-//! Limits the time of statements on SQLite, which has no time limit of its own.
+//! Gives statements on SQLite a time limit, which SQLite itself does not have.
 //!
-//! Its progress handler checks a deadline every few thousand steps.
+//! SQLite's progress handler checks a deadline every few thousand steps of a statement.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! Marks connections that must not be used again.
+//! Marks all open connections as unusable after an event that makes them doubtful, such as a failover.
 //!
 //! The pools give no access to a single connection, so distrust goes by age: after an event that makes connections
 //! doubtful, every connection that is older than the event is closed when it would be used or kept, and a new one is

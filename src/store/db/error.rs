@@ -1,4 +1,4 @@
-//! Sorts the errors of the store by what the caller does about them, and says what an operator can do.
+//! Defines the errors of the store, by what the caller does about each, with a remedy for the operator.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Runs plain SQL for tests, which check what is stored without the code under test.
+//! Runs plain SQL for tests, so that they check what is stored without using the code under test.
 
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, QueryResult, Statement, TryGetable,

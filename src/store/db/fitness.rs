@@ -1,9 +1,7 @@
-//! Checks whether a daemon can work with the database, by running every kind of statement that it runs.
+//! Checks whether a daemon can work with the database: runs every kind of statement that it needs, and rolls all back.
 //!
-//! All is rolled back.
-//!
-//! Otherwise a missing right, an encoding that lacks characters, or a binary log that refuses the isolation level would
-//! show only with the first row that needs it, and stop a listing for good.
+//! Without this check, a missing right, an encoding that lacks characters, or a binary log that refuses the isolation
+//! level would show only with the first row that needs it, and stop a listing for good.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity as entity;

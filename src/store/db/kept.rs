@@ -1,7 +1,6 @@
-//! A value that takes a look at many rows of a table, kept until rows are added to it.
+//! Caches a value that is costly to read from a table, until rows are added to the table or a minute has passed.
 //!
-//! A dashboard asks every few seconds for the numbers of rows, and a daemon in which nothing happens must do next to
-//! nothing for that.
+//! A dashboard asks for row counts every few seconds, which must cost an idle daemon almost nothing.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

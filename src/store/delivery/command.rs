@@ -1,4 +1,4 @@
-//! Does what all commands on deliveries share: passes the turnstile, replaces rows, waits for the leader.
+//! Does the steps that all commands on deliveries share: pass the turnstile, replace rows, wait for the leader.
 //!
 //! A command raises the revision at the turnstile, sets the state of the rows that it names, and leaves the rest to the
 //! leader, who finishes it and writes the revision that it has seen.

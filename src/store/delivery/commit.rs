@@ -1,4 +1,4 @@
-//! Writes the group commit of a leader: results of a part of the log and of some rows, and the new position.
+//! Writes a leader's group commit in one transaction: the results of many deliveries, and the new position.
 //!
 //! It builds on the revision that the leader knows. If a command has changed something since, the transaction reads
 //! under the lock what that was: rows that the command wrote are never overwritten, and all other results still count.

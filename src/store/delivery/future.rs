@@ -1,5 +1,6 @@
-//! Corrects times that lie further ahead than any wait can last: the clock that they come from was wrong, or the endpoint's
-//! settings allow less than they did.
+//! Corrects stored times that are further ahead than the endpoint's longest wait.
+//!
+//! Such a time was written by a clock that was wrong, or before the endpoint's settings were changed to shorter waits.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::endpoint;

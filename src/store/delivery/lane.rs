@@ -1,4 +1,4 @@
-//! Decides which rows of an endpoint are sent one after the other, and when each is due: all rules about lanes.
+//! Decides when a row that waits behind others of its lane is due (`ordering`, `max_hold`).
 //!
 //! Rows of one lane are in the order of the log. The first of them has a due time of its own. Each other one waits for
 //! every row before it: it becomes due when each of them has ended, or has failed and its hold is over (`hold_until`:

@@ -1,4 +1,4 @@
-//! Finishes what commands leave to the leader, and acknowledges their revision.
+//! Finishes the work that commands leave to the leader, and records that the leader has seen their revision.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::exception::State;

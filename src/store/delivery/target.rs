@@ -1,4 +1,4 @@
-//! Loads the deliveries that a command acts on: events, with their rows at an endpoint.
+//! Loads the deliveries that a command acts on: events, each with its row at one endpoint, if it has one.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Reads the events that an endpoint wants, from a number of the log on.
+//! Reads the next events of the log that an endpoint wants.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Finds which endpoints want any of the newest events, in one statement.
+//! Finds, in one statement, the endpoints that want at least one of the newest events.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Stores the index of a listing's blocks, by which the sync engine finds single rows.
+//! Stores the block index of a listing, with which the sync engine searches for missing rows.
 
 use lumo_bridge_entity::blocks;
 use sea_orm::sea_query::OnConflict;

@@ -1,4 +1,4 @@
-//! Keeps counters: the last number of each stream of events, and of the rows of the mirror.
+//! Keeps counters: the last number given in each stream of events, and to the rows of each mirror table.
 
 use lumo_bridge_entity::stream;
 use sea_orm::sea_query::{Expr, OnConflict, Query};

@@ -1,4 +1,4 @@
-//! Reads ids and fingerprints of listed records: the one query that every page costs.
+//! Reads which records of a page are stored, and with which fingerprints: the one query that every page costs.
 //!
 //! If the database can, it returns one text for all rows. Passing a row through a driver costs several times as much as
 //! finding it in the table; on SQLite, each row crosses a thread.

@@ -1,4 +1,4 @@
-//! Writes many rows, and finds rows by many keys, in one statement and in the fastest way of each database.
+//! Writes many rows, or finds rows by many keys, in the fewest and fastest statements of each database.
 //!
 //! PostgreSQL gets columns: one array for each, which the server expands into rows. The text of the statement is the
 //! same for any number of rows, so it is prepared once, and rows need no parameters of their own. The arrays are sent

@@ -1,4 +1,4 @@
-//! Keeps items that could not be read with their problem, so that the sync goes on without them: rejects.
+//! Stores items that could not be read in `lumo_rejects`, each with its problem, so that the sync can go on.
 //!
 //! A kept item counts as listed until it can be read, or until a full scan proves that it is no longer listed. Its
 //! event is published in the transaction that keeps it.

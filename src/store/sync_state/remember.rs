@@ -1,4 +1,4 @@
-//! Stores what the sync engine learns outside of a round.
+//! Stores a listing's progress without recording a round.
 
 use crate::store::{Advance, Error, Fence, Store};
 

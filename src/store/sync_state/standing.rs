@@ -1,4 +1,6 @@
-//! Records problems of a listing: once when one begins and once when it ends, each with an event.
+//! Records when a listing begins and ceases to be stalled, to have its key refused, or to have removals held back.
+//!
+//! Each such change is published as an event.
 
 use chrono::{DateTime, Utc};
 use lumo_bridge_entity::{progress, stream};

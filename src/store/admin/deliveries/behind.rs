@@ -1,4 +1,4 @@
-//! Finds the delivery that blocks another one of its lane.
+//! Finds, for a waiting delivery, the earlier one of its lane that holds it back.
 
 use std::collections::BTreeMap;
 

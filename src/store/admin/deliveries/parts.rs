@@ -1,4 +1,4 @@
-//! Decides which tables are read for deliveries in which states.
+//! Decides which parts of the log and which rows to read, from the delivery states that are asked for.
 
 use lumo_bridge_entity::attempt::AttemptResult;
 use lumo_bridge_entity::exception::State as Row;

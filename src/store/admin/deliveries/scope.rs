@@ -1,4 +1,4 @@
-//! Loads the state, the position and the ranges of endpoints, to list their deliveries.
+//! Loads what it takes to list an endpoint's deliveries: its state, its position and its ranges.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! Removes records of attempts by their own age, in any state of their delivery.
+//! Removes old attempts that were made, whatever the state of their delivery.
 //!
 //! Attempt numbers continue: a delivery that is not finished keeps its count of attempts. Records of events that were
 //! not sent (`filtered`, `superseded`) stay as long as the event: without them it would be shown as delivered.
