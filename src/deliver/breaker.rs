@@ -1,10 +1,13 @@
-//! Opens and closes the circuit of an endpoint: its circuit breaker.
+//! Decides whether an endpoint may be called: its circuit breaker.
 //!
-//! Pure. A circuit is closed, open with one probe at a time, or suspended until an operator resumes it.
+//! Pure. The states are those of `lumo_endpoints`:
 //!
-//! `active` is the closed circuit. After [`FAILING_AFTER`] consecutive failures it opens: `failing`. Then only probes
-//! are sent, after a tenth of the time of failing, a second to a minute. The first success closes the circuit. A 410, or
-//! three days of failing, suspends the endpoint: `suspended`. An operator may pause it as well: `paused`.
+//! - `active`: the circuit is closed, and callbacks are sent, except while a `Retry-After` holds them back.
+//! - `failing`: [`FAILING_AFTER`] consecutive failures have opened the circuit. Only one probe at a time is sent. The
+//!   wait before each is a tenth of the time that the endpoint has been failing, at least a second and at most a
+//!   minute, or longer if it asks for that by `Retry-After`. The first success closes the circuit.
+//! - `suspended`: it answered 410, or has been failing for three days. An operator must resume it.
+//! - `paused`: an operator has paused it, and must resume it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Runs the machine of an endpoint: makes a task of each of its actions, and passes the result back to it.
+//! Runs the machine of an endpoint: carries out each of its actions in a task, and passes the result back to it.
 
 pub(in crate::deliver) mod jobs;
 mod news;

@@ -1,4 +1,4 @@
-//! Counts and times attempts for the metrics.
+//! Counts attempts, dead deliveries and filtered events, and measures durations, for the metrics.
 
 use std::time::Duration;
 

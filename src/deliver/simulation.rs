@@ -1,4 +1,4 @@
-//! Simulates machine and tables together, in an order that a seed decides.
+//! Simulates delivery as a whole (machines, tables, receivers, operators), in an order that a seed decides.
 //!
 //! It runs on SQLite, each seed in one thread. The actions of a process, and their results, are interleaved and stopped
 //! at any point.

@@ -1,4 +1,4 @@
-//! Queues stored events to be sent again, batch after batch, oldest first.
+//! Queues stored events to be sent to an endpoint again, batch after batch, oldest first.
 
 use tokio_util::sync::CancellationToken;
 

@@ -1,4 +1,4 @@
-//! Makes the deliveries due that a filter selects, batch after batch, oldest first.
+//! Retries the dead or skipped deliveries that a filter selects, batch after batch, oldest first.
 
 use std::collections::BTreeMap;
 

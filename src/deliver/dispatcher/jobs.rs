@@ -1,4 +1,4 @@
-//! Runs the machine's actions on the database.
+//! Carries out those of the machine's actions that read or write the database.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,7 +1,8 @@
-//! Writes an endpoint's log lines.
+//! Logs what happens to an endpoint's deliveries, without a line per attempt.
 //!
-//! There is one when it begins to fail, a summary once a minute, one when it recovers, one when deliveries are given up,
-//! and one when an operator or the endpoint itself has what is for it wait. Single attempts are not logged.
+//! There is a line when deliveries begin to fail, a summary once a minute, and a line when they succeed again. Dead and
+//! unacknowledged deliveries are logged, and whatever stops or resumes sending: a pause, a suspension, a resume, a
+//! `Retry-After`, a position beyond the log. All other attempts are logged at the level `debug` only.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Tracks one event in hand through its stages: queued, in flight, decided.
+//! Tracks one event in memory through its stages: queued, in flight, decided.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! Tells what an endpoint refuses of one user from an endpoint that is down.
+//! Distinguishes an endpoint that refuses the callbacks of some users from one that is down.
 //!
-//! Pure. A receiver that refuses the callbacks of some users for good takes those of others. When several that it
-//! refuses are tried again one after the other, that is no sign that it is down.
+//! Pure. A receiver may refuse the callbacks of some users for good and accept those of others. Then repeated
+//! failures of those users are no sign that it is down.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

@@ -1,4 +1,4 @@
-//! Holds the events in memory, each in its lane: those of the log after the position, and due rows.
+//! Holds the events that the machine has in memory, in lanes: events of the log after the position, and due rows.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;

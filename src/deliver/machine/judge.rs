@@ -1,4 +1,4 @@
-//! Judges an answer: the delivery's result, for how long it holds its lane, and the endpoint's health.
+//! Judges an answer: decides the delivery's result, how long it holds back its lane, and the endpoint's health.
 
 use std::time::Duration;
 

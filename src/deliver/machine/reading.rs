@@ -1,4 +1,4 @@
-//! Decides when to read the log, and takes the events that were read.
+//! Takes the events that were read from the log, and decides whether the log must be read again.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;

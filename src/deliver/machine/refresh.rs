@@ -1,4 +1,4 @@
-//! Takes what the tables say after commands, and reports what an operator has done with the endpoint.
+//! Updates the machine from the tables after a command, and reports a pause or resume by an operator.
 
 use lumo_bridge_entity::endpoint::{self, State};
 use lumo_bridge_entity::operator_action::{self, Action as Deed};

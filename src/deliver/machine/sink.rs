@@ -1,4 +1,4 @@
-//! Decides what a sink runs next, and records the result of a run.
+//! Decides for which events a sink's statement runs next, and takes the result of the run.
 
 use lumo_bridge_entity::attempt::AttemptResult;
 

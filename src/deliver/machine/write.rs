@@ -1,4 +1,6 @@
-//! Decides what is written and when, in group commits that are each a prefix of the log.
+//! Decides which results are written and when, and how far each group commit moves the position.
+//!
+//! Of the events after the position, a group commit takes a prefix of the log.
 
 use std::time::Duration;
 

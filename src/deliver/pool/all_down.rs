@@ -1,6 +1,6 @@
-//! Notices when no endpoint takes callbacks any more.
+//! Notices when no endpoint accepts callbacks any more, so that this is logged once per outage.
 //!
-//! Pure. It is for the log, once per outage.
+//! Pure.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::endpoint::{self, State};

@@ -1,4 +1,4 @@
-//! Decides whose settings of an endpoint count, where processes have different ones, and warns of that.
+//! Decides which process's settings of an endpoint count if processes have different ones, and logs a warning.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! Follows the end of the log once for all idle endpoints.
+//! Reads the end of the log once for all idle endpoints, and tells each whether it wants any new event.
 //!
-//! Most new events are not for them, and each would query by itself.
+//! Most new events are not for them. Without this, each of them would query the log by itself.
 
 use std::collections::HashSet;
 use std::sync::Arc;

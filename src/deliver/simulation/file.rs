@@ -1,4 +1,4 @@
-//! Makes the database file of a seed: a copy of one with empty tables, in memory if there is a place for that.
+//! Makes the SQLite file of one simulation: a copy of a file with empty tables, in memory if possible.
 
 use std::sync::OnceLock;
 

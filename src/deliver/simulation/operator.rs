@@ -1,4 +1,4 @@
-//! Simulates commands of operators, and acknowledgements by row.
+//! Simulates operators' commands, and receivers that acknowledge by inserting rows.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Checks the invariants: after every transaction, at every arrival, and at rest.
+//! Checks the invariants after every transaction, at every request to a receiver, and when nothing is left to do.
 
 use lumo_bridge_entity::exception::Reason;
 

@@ -1,4 +1,4 @@
-//! Simulates receivers, each in a mood, and keeps what each has received.
+//! Simulates receivers that work, fail, are slow or are gone, and keeps what each has received.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

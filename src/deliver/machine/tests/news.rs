@@ -1,4 +1,4 @@
-//! Tests what the machine learns from outside: the end of the log, and changes by commands; and what it reports of them.
+//! Tests how the machine reacts to new events and to commands, and what it reports of them.
 
 use lumo_bridge_entity::operator_action::{self, Action as Deed};
 

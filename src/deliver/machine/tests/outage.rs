@@ -1,4 +1,4 @@
-//! Tests what a receiver that is down costs a delivery, and a clock that is set back.
+//! Tests what happens to a delivery while its receiver is down, and when the clock is set back.
 
 use super::*;
 use crate::model::retry::EARLY_TRIES;

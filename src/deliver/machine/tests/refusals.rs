@@ -1,4 +1,4 @@
-//! Tests that what a receiver refuses of single users is not taken for an outage.
+//! Tests that a receiver that refuses the callbacks of some users is not taken for one that is down.
 
 use super::*;
 
