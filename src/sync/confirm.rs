@@ -1,4 +1,4 @@
-//! Confirms, by asking a second time, that a row is gone or has stepped back, before an event is published.
+//! Confirms by a second answer that a row is gone, or has gone back to an earlier state, before an event is published.
 
 pub(in crate::sync) mod ask;
 pub(in crate::sync) mod recently_seen;

@@ -1,4 +1,4 @@
-//! Learns from a list over time: its order, what `total` counts, where a missing row must be, the server's clock.
+//! Learns about a list over time: its order, what its `total` counts, where missing rows are, and the server's clock.
 //!
 //! The result is remembered from one round to the next.
 

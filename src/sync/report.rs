@@ -1,4 +1,4 @@
-//! Defines the options of a round and its report; what is logged and measured of rounds is below.
+//! Defines the options and the report of a round; its submodules log and measure rounds.
 
 mod log;
 mod meters;

@@ -1,4 +1,4 @@
-//! Re-reads the rows of users of whom a row was seen to change, to disappear, or to step back.
+//! Re-reads all rows of a user when one of them changed, left a list, or went back to an earlier state.
 //!
 //! Each user takes a request or two, at a rate that other requests leave free; several are asked for at a time. If the
 //! whole list has fewer pages than there are users, the list is read instead. A round spends a moment on this, as new

@@ -1,4 +1,4 @@
-//! Remembers the rows that one answer did not list, and whether any reading has listed them since.
+//! Remembers which rows an answer did not list, and whether any page has listed them since.
 //!
 //! A row that was listed in between is not gone, so a second answer without it confirms nothing.
 

@@ -1,6 +1,4 @@
-//! Queues rows to be re-read one by one, and says when what they show is confirmed.
-//!
-//! They may be gone, or are in a state that one page alone does not prove.
+//! Queues rows to be re-read, and decides when an unlikely change of a row counts as confirmed.
 //!
 //! A list filtered by one user fits into one page, so its answer is a snapshot. An unlikely change (a row is gone, a
 //! wallet is no longer blocked) is believed when two such answers agree that are half a minute apart, because one of

@@ -1,6 +1,6 @@
-//! Limits how many rows that left the list are confirmed at a time: the guard against false removals.
+//! Limits how many absent rows may be confirmed and marked as missing at a time: the guard against false removals.
 //!
-//! The other rows are held back.
+//! The other absent rows are held back.
 //!
 //! A full scan that proves the list shows which known rows it does not contain. Each of them is then asked for alone,
 //! twice ([`super::recheck`]). That is enough proof for each row, whatever their number. So the guard limits the speed,

@@ -1,4 +1,4 @@
-//! Sorts the rows that a full scan did not list into held back, to be confirmed, and gone; marks the gone ones.
+//! Decides for each row that a full scan did not list: hold it back, have it confirmed, or mark it as missing.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,4 @@
-//! Decides by which right a process reads and writes: its lease, and a key of the company of the tables.
+//! Defines by what right a process stores what it has read (alone, leader or guest), and checks its key's company.
 
 use tokio_util::sync::CancellationToken;
 

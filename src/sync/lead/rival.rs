@@ -1,4 +1,4 @@
-//! Decides from the observations of a standby whether the holder of the lease still renews it.
+//! Decides, from what a standby has observed, whether the holder of the lease is gone.
 
 use std::time::Instant;
 

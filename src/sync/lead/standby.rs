@@ -1,4 +1,4 @@
-//! What a process knows while it does not read, and what the log says of its part.
+//! Keeps what a standby knows about the lease and its holder, and logs whether this process reads.
 
 use std::time::{Duration, Instant};
 

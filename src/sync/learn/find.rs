@@ -1,4 +1,4 @@
-//! Looks for rows that the count shows to be missing, in a list whose order does not say where they are.
+//! Searches a list in which new rows appear anywhere for rows that `total` counts and that are not stored.
 
 use tokio_util::sync::CancellationToken;
 

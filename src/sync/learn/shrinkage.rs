@@ -1,7 +1,8 @@
-//! Notices by `total` alone that many rows seem to have left a list.
+//! Notices from a falling `total` that many rows seem to have left a list.
 //!
-//! Which rows are gone only a full scan shows, and none is called missing before. But a list that lost most of its rows
-//! must not look well until the next scan is due. So this is said, and a scan begins at once. Pure: it works on counts.
+//! Only a full scan shows which rows are gone, and none is marked as missing before. But a list that lost most of its
+//! rows must not be reported as healthy until the next scan is due. So this is reported, and a scan begins at once.
+//! Pure: it works on counts.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Stores the pages of a round with their events, and notes what follows from what became of each record.
+//! Stores the pages of a round with their events, and notes which rows must be re-read because of them.
 
 use chrono::{DateTime, Utc};
 

@@ -1,4 +1,4 @@
-//! Reads pages for a round: in the size that the server takes, with their requests counted, until the process ends.
+//! Reads the pages of a round, with the page limit that the server accepts, and counts the requests.
 
 use tokio_util::sync::CancellationToken;
 

@@ -1,4 +1,4 @@
-//! Keeps items that cannot be read: each is reported once, and counts as known until it changes.
+//! Keeps items that cannot be read in `lumo_rejects`: each is reported once, and counts as known until it changes.
 //!
 //! A kept item has no row, but it is listed: `total` counts it, and pages share it. So the count check counts it as
 //! listed, the walk takes it for a row like any other, and a full scan that no longer finds it deletes it. A pass is

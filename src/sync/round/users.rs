@@ -1,8 +1,8 @@
-//! Reads the wallets before deposits are told that name their wallet and not their user.
+//! Reads the wallets before it publishes a deposit that names no user and whose wallet is not stored.
 //!
-//! The body of an event never changes. A deposit whose wallet is not stored yet would be told without its user, and
-//! nobody could credit it. Its wallet was there before it, so a round over the wallets that begins now finds the user.
-//! The deposits do not depend on that round: it may take a while at most, and if it fails they are told as they are.
+//! The body of an event never changes. A deposit whose wallet is not stored yet would be published without its user,
+//! and nobody could credit it. Its wallet existed before it, so a round over the wallets that begins now finds the
+//! user. The wait for that round is limited. If it fails or takes longer, the deposits are published as they are.
 
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;

@@ -1,4 +1,4 @@
-//! Evaluates a list that was read to its end: watermarks, anchors, the gap, and which rows are gone.
+//! Evaluates a full scan at its end: the page limit, the watermarks, the gap, and the rows that it did not list.
 //!
 //! A row is suspected of being gone when a full scan that proves the whole list did not contain it.
 //! [`crate::sync::confirm::removals`] decides what follows.

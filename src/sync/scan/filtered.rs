@@ -1,4 +1,6 @@
-//! Reads the rows of one user or one status, or a list whose ids alone matter, page by page, and stores them.
+//! Reads a list of one user, of one status, or without a filter, in a limited number of pages, and collects the ids.
+//!
+//! The pages are stored as they are read.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Reads one listing from its first row to its last, in one go or in slices over hours: a full scan.
+//! Reads one list from its first row to its last, in one go or in slices over hours: a full scan.
 //!
 //! A full pass, the first import and the rolling sweep all are full scans. The walk proves the scan; the bitmap of row
 //! numbers shows afterwards which known rows were on no page. A full scan can be interrupted after any page and

@@ -1,4 +1,4 @@
-//! Reads pages, some of them ahead of time.
+//! Requests the pages of a list, and ahead of time those that will probably be needed next.
 //!
 //! The walk alone decides which page comes next. The pages that it will probably request are requested early and kept.
 //! A right guess saves the wait, a wrong one is thrown away. The walk's proof does not depend on when a page was read,

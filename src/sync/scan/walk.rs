@@ -1,4 +1,4 @@
-//! Walks an offset-paged list that moves meanwhile: decides which page comes next, and when the end is proved.
+//! Decides which page of a changing, offset-paged list to read next, and when its end is proved: the walk.
 //!
 //! Pure: it takes the content of each page and returns the next step. The pages form a chain from offset 0: each shares
 //! a row with those before it. So a row that was listed throughout lies on one of them, even if others are inserted or

@@ -1,4 +1,4 @@
-//! Gives turns to extra reads, which no round needs and which find what would otherwise be left to the sweep.
+//! Schedules extra reads, about one a minute, which find changes that only the sweep would find otherwise.
 //!
 //! These are the end of a list where no rows are expected, a second page of a list that fits into one, and the deposits
 //! in status `new` while none of them changes. Together they take at most one request a minute, so a minute in which

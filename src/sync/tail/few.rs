@@ -1,4 +1,4 @@
-//! Reads one more page of a list of a few pages with each round, in turn, besides the end where rows join.
+//! Reads a list of a few pages page by page, one in each round, besides the end where new rows appear.
 //!
 //! So a quiet round takes two requests, and a change is noticed after at most as many rounds as there are pages.
 

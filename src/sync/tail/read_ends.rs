@@ -1,4 +1,4 @@
-//! Reads the ends of a list page by page, until each is proved, and stores the pages.
+//! Reads the ends of a list, page by page until no new row there can have been missed, and stores the pages.
 
 use tokio_util::sync::CancellationToken;
 

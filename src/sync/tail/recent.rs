@@ -1,4 +1,4 @@
-//! Reads rows that have probably changed: young ones, deposits that are or were in status `new`, and those in question.
+//! Re-reads rows that have probably changed: young deposits, deposits in status `new`, and rows to be confirmed.
 //!
 //! Lumo does not report that a row deep in the list has changed; a sweep notices it when it gets there. More important
 //! rows are read sooner: deposits of the last hour in every round, of the last day every 10 minutes, of the last week

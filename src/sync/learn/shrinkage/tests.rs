@@ -1,4 +1,4 @@
-//! Counts of rounds and full scans, and what they say.
+//! Tests which counts of rounds and full scans show that rows have left a list.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Detects servers that answer the same rows at every offset, as the vendor's documentation mock does.
+//! Detects servers that ignore `offset` and always answer the same rows, as the vendor's documentation mock does.
 //!
 //! Two pages at different offsets with the same rows prove nothing: rows may have joined before them, as many as lie
 //! between the two. So a third page is read, far after the end of the list.
