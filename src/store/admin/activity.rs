@@ -35,7 +35,7 @@ pub struct Hour {
     pub volume: Option<Vec<Volume>>,
     /// Deliveries of events that were noticed in it, by endpoint and present state.
     pub deliveries: Vec<(EndpointName, State, i64)>,
-    /// How long those took that were delivered; none if there are none.
+    /// How long the delivered ones took; none if nothing was delivered.
     pub latency: Option<Latency>,
     /// Requests to Lumo of the rounds and full scans that began in it.
     pub requests: i64,

@@ -33,9 +33,9 @@ pub(super) use select::held;
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryFilter {
     pub state: Option<State>,
-    /// Only undelivered ones: dead ones too, but none that were skipped.
+    /// Only undelivered ones, including dead ones, without skipped ones.
     pub undelivered: bool,
-    /// Only unfinished ones: those that an endpoint's count of what waits counts.
+    /// Only unfinished ones: the same that an endpoint's count of waiting deliveries includes.
     pub waiting: bool,
     pub endpoint: Option<EndpointName>,
     /// Only of events of this type.
@@ -65,7 +65,7 @@ pub struct DeliveryRow {
     pub reason: Reason,
     /// Attempts ever made.
     pub attempts: i32,
-    /// Attempts since the delivery last began anew; the retry schedule counts these.
+    /// Attempts since the retry schedule of the delivery last started from its beginning.
     pub tries: i32,
     /// For one in flight: when it is sent again if its result stays unknown.
     pub next_attempt_at: Option<DateTime<Utc>>,
@@ -77,7 +77,7 @@ pub struct DeliveryRow {
     pub last_error: Option<String>,
     /// When the event was noticed; for a replay or a backfill, when it was queued.
     pub since: DateTime<Utc>,
-    /// The event whose delivery goes first in the lane.
+    /// The event whose delivery holds this one back in its lane.
     pub is_behind: Option<EventId>,
     pub to: Addressee,
 }
@@ -118,7 +118,7 @@ impl Store {
         Ok(seqs.into_iter().rev().take(limit).collect())
     }
 
-    /// The numbers between which the times of a filter lie.
+    /// The range of event numbers that the times of a filter allow.
     async fn times(&self, filter: &DeliveryFilter) -> Result<SeqBounds, Error> {
         let oldest = match filter.since {
             Some(since) => self.seq_about(since).await?,

@@ -31,7 +31,7 @@ pub enum Error {
         #[source]
         source: DbErr,
     },
-    /// The lease has ended, and another process, or this one, has taken it anew or will. Nothing was stored.
+    /// The lease under which the transaction was to write has ended. Nothing was stored.
     #[error("the lease under which this was to be stored has ended")]
     Fenced,
     /// The lease was lost meanwhile. Nothing was stored.
@@ -153,7 +153,8 @@ impl Error {
         }
     }
 
-    /// The same of a transaction that could not begin on an SQLite file: its one connection was not free to write.
+    /// The error of a transaction that could not begin on an SQLite file: [`Error::FileBusy`] if its one write
+    /// connection did not become free in time.
     pub(in crate::store) fn of_file(self) -> Self {
         let is_late =
             |error: &sqlx::Error| matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut);

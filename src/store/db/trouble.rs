@@ -134,7 +134,7 @@ impl Troubles {
         Self { database: config.url.to_string(), is_server, is_logged, failing: Mutex::default() }
     }
 
-    /// Notes that a transaction could not be committed, which began then.
+    /// Notes that a transaction that began at this time could not be committed.
     pub(in crate::store) fn failed(&self, transaction: &'static str, error: &Error, began: Instant) {
         if !error.is_outage() {
             return;
@@ -204,7 +204,7 @@ impl Failing {
         outage.line(now)
     }
 
-    /// Lets an outage that has just been noticed begin with the transaction by which it was: it may have waited for long.
+    /// Dates a new outage back to the beginning of the transaction that noticed it, which may have waited for long.
     fn date_back(&mut self, began: Instant) {
         if let Some(outage) = &mut self.outage
             && outage.since == outage.last

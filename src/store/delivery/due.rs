@@ -44,7 +44,7 @@ pub struct DueRow {
 /// The due rows of an endpoint.
 #[derive(Clone, Debug, Default)]
 pub struct Due {
-    /// The longest due first.
+    /// Those that have been due for longest come first.
     pub rows: Vec<DueRow>,
     /// When the next row is due that is not among them; now if there are more than were requested.
     pub next_at: Option<DateTime<Utc>>,
@@ -52,7 +52,7 @@ pub struct Due {
     pub has_rows: bool,
 }
 
-/// The first times of an endpoint's rows.
+/// When the first row of an endpoint is due in each state.
 #[derive(FromQueryResult)]
 struct Outlook {
     waiting: Option<DateTime<Utc>>,

@@ -18,25 +18,25 @@ const LONGEST_PROBE: TimeDelta = TimeDelta::minutes(1);
 /// The longest waits that an endpoint's configuration allows.
 #[derive(Clone, Copy, Debug)]
 pub struct LongestWaits {
-    /// Until the next attempt, and for which the endpoint is held.
+    /// Until the next attempt of a delivery, and for a hold of the whole endpoint.
     pub retry: TimeDelta,
-    /// For which a row that failed holds its lane.
+    /// For how long a failed row holds back its lane.
     pub hold: TimeDelta,
-    /// For an acknowledgement; none if the answer is enough.
+    /// For an acknowledgement; none if the endpoint requires none.
     pub ack: Option<TimeDelta>,
 }
 
 /// How many rows were corrected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Corrected {
-    /// Those that would have waited for longer than the longest wait.
+    /// Rows whose wait exceeded the longest one.
     pub too_long: u64,
-    /// Those that wait for an acknowledgement, of an endpoint whose answer is enough now.
+    /// Rows that waited for an acknowledgement which the endpoint no longer requires.
     pub unasked: u64,
 }
 
 impl Delivery<'_> {
-    /// Makes due, or shortens to the longest wait, what lies further ahead.
+    /// Corrects the times that are further ahead than the longest waits: to now, or to the end of the longest wait.
     pub(super) async fn correct_future(
         &self,
         endpoint: &EndpointName,

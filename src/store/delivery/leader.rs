@@ -101,8 +101,9 @@ impl Store {
         .await
     }
 
-    /// Takes the lead of an endpoint from the process that had it, if that has not changed. Requests that it had in
-    /// flight are due at their time, or at once if the process is dead. Returns the endpoint's position row.
+    /// Takes the lead of an endpoint from the process `from`, unless the leader has changed since. Deliveries that the
+    /// former leader had in flight are due when they count as lost, or at once if it is dead. Returns the endpoint's
+    /// position row; none if the lead was not taken.
     ///
     /// # Errors
     /// If the database fails.
@@ -165,7 +166,7 @@ impl Store {
 }
 
 impl Delivery<'_> {
-    /// Makes due the requests that a process had in flight which is gone.
+    /// Makes the rows due that the former leader had in flight.
     async fn release_sending(&self, endpoint: &EndpointName, now: DateTime<Utc>) -> Result<(), Error> {
         exception::Entity::update_many()
             .col_expr(exception::Column::NextAttemptAt, Expr::value(now))

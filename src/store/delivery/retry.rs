@@ -42,8 +42,8 @@ enum RetryAct {
 }
 
 impl Store {
-    /// Makes deliveries due, a few hundred at a time. Returns the result of each, in the order given. What has ended at
-    /// one of the `statements` begins anew only if its `events` name the type.
+    /// Makes deliveries due, a few hundred at a time. Returns the result of each, in the order given. A delivery
+    /// that has ended at one of the `statements` is retried only if that statement's `events` name the event's type.
     ///
     /// # Errors
     /// If the database fails; what was done before stays done.

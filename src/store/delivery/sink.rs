@@ -37,7 +37,7 @@ pub struct Failure {
 enum Broken {
     /// It was ended after its timeout.
     TimedOut,
-    /// It was to be ended, but still runs.
+    /// It was to be ended after its timeout, and still runs.
     Unending,
     Refused(DbErr),
 }

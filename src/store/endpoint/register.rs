@@ -21,7 +21,7 @@ pub struct Registered {
     pub put_back: Vec<EndpointName>,
     /// No longer configured.
     pub removed: Vec<EndpointName>,
-    /// They request other history than when they were new, which is too late.
+    /// Their `backfill` is not the one that they were new with, which has no effect.
     pub late: Vec<EndpointName>,
 }
 
@@ -45,8 +45,8 @@ impl Store {
         .await
     }
 
-    /// Gives endpoints the settings that they have in this process, unless another process has registered others than
-    /// those in these rows since. Returns the endpoints that have them now.
+    /// Registers this process's settings for these endpoints, except for those for which another process has registered
+    /// other settings since these rows were read. Returns the endpoints that have this process's settings now.
     ///
     /// # Errors
     /// If the database fails.
@@ -118,7 +118,7 @@ impl Store {
 type Known = BTreeMap<EndpointName, i64>;
 
 impl Tx {
-    /// The endpoints of the other processes, and of what this one was before it reloaded its configuration.
+    /// The endpoints of the other processes. This process before it reloaded its configuration counts as another one.
     async fn others(&self, process: i64) -> Result<Vec<Known>, Error> {
         let rows = process::Entity::find().filter(process::Column::Process.ne(process)).all(self.session()).await?;
         Ok(rows.iter().map(|row| serde_json::from_str(&row.endpoints).unwrap_or_default()).collect())

@@ -24,12 +24,12 @@ pub type Account = account::Model;
 /// What is recorded about the key's company.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Noting {
-    /// The owner of the tables, once known; and, for all processes and with an event, that the key is another
-    /// company's.
+    /// The owner of the tables, as soon as it is known, and whether the key is another company's. All processes see the
+    /// latter, and it is published as an event.
     All {
         fence: Option<Fence>,
     },
-    /// The owner of the tables, once known.
+    /// Only the owner of the tables, as soon as it is known.
     First,
     Nothing,
 }
@@ -240,8 +240,9 @@ impl Tx {
         Ok(())
     }
 
-    /// Marks the rows of the former company, and takes back those of this one. Returns how many are former then. Works
-    /// on a range of rows at a time, so that no statement takes long.
+    /// Marks the rows of the company `before` as a former company's, and removes that mark from rows of the company
+    /// `now`. Returns how many rows have the mark afterwards. Works on a range of rows at a time, so that no statement
+    /// takes long.
     async fn set_apart<R: Mirrored>(&self, before: Option<&CompanyId>, now: &CompanyId) -> Result<u64, Error> {
         let last = self.lock_counter(R::COUNTER).await?;
         for low in (0..).map(|at| at * ROWS_AT_ONCE).take_while(|low| *low < last) {

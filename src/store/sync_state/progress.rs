@@ -31,7 +31,7 @@ pub enum Remembered {
     Replace(String),
 }
 
-/// One pass, for the history.
+/// The record of one round or sweep (`lumo_sync_runs`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     pub listing: Listing,

@@ -8,7 +8,7 @@ use crate::store::admin::deliveries::Scope;
 use crate::store::db::statement::Sql;
 use crate::store::{Error, Store};
 
-/// About so many deliveries of an hour are looked at, spread evenly over its events.
+/// About how many deliveries of an hour are measured. They are spread evenly over its events.
 const SAMPLE: i64 = 2_000;
 
 /// How long deliveries took, in milliseconds.
@@ -18,7 +18,7 @@ pub struct Latency {
     pub p50_ms: i64,
     /// 99 of 100 took no longer.
     pub p99_ms: i64,
-    /// How many were looked at.
+    /// How many deliveries were measured.
     pub deliveries: i64,
 }
 
@@ -45,14 +45,14 @@ impl Latency {
     }
 }
 
-/// The smallest of the times, which are sorted, that so many percent of them do not exceed.
+/// The smallest of the sorted times that is not exceeded by `percent` of them; none if there are no times.
 fn percentile(times: &[i64], percent: usize) -> Option<i64> {
     let rank = (times.len() * percent).div_ceil(100);
     times.get(rank.checked_sub(1)?).copied()
 }
 
 impl Events {
-    /// One of so many events is looked at.
+    /// Only every n-th event is measured, with this n.
     fn step(self, endpoints: usize) -> i64 {
         let endpoints = i64::try_from(endpoints).unwrap_or(i64::MAX);
         (self.end.saturating_sub(self.first).saturating_mul(endpoints) / SAMPLE).max(1)

@@ -10,7 +10,8 @@ use crate::model::Listing;
 use crate::store::{Error, Store};
 
 impl Store {
-    /// The requests of the rounds and full scans that began between these times. What watched users take is not recorded.
+    /// The requests of the rounds and full scans that began between these times. Requests for watched users
+    /// are not recorded.
     pub(super) async fn requests_in(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Result<i64, Error> {
         let started = || Expr::col(run::Column::StartedAt);
         // A sum of integers is a decimal on PostgreSQL and MySQL.

@@ -20,7 +20,7 @@ const MOST_AMOUNTS: u64 = 50_000;
 /// More sums than this are not made: currencies are foreign input.
 const MOST_SUMS: u64 = 2_000;
 
-/// What the deposits of an hour in one currency amount to.
+/// The sum of an hour's deposits in one currency.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Volume {
     /// None for the deposits that name no currency.
@@ -44,7 +44,8 @@ struct Sum {
 }
 
 impl Store {
-    /// What the deposits that were made between these times amount to; none if there is too much to add up.
+    /// The sums of the deposits that were made between these times, by currency; none if there are too many to add up,
+    /// or if a sum is too large.
     pub(super) async fn volume_in(
         &self,
         from: DateTime<Utc>,

@@ -124,7 +124,7 @@ impl Store {
         self.first_event_since(time - CLOCKS_DIFFER, 1).await
     }
 
-    /// No event that was noticed before then has a number above it.
+    /// A number such that no event noticed before this time has a greater one.
     pub(in crate::store::admin) async fn last_seq_about(&self, time: DateTime<Utc>) -> Result<i64, Error> {
         Ok(self.first_event_since(time + CLOCKS_DIFFER, 1).await?.saturating_sub(1))
     }

@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::setting::{Malformed, SettingError, UrlSource, create_private, shown_url, without_values};
 
-/// The kinds of database that are spoken.
+/// The supported kinds of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Backend {
     Sqlite,
@@ -28,7 +28,7 @@ pub enum Backend {
 pub struct DatabaseUrl {
     url: String,
     backend: Backend,
-    /// How the configuration names it.
+    /// Where the configuration takes it from.
     source: UrlSource,
 }
 
@@ -81,7 +81,7 @@ impl DatabaseUrl {
         made.err().map(|error| (folder, error))
     }
 
-    /// The folder of an SQLite file, and what the system says of its disk, if that is full.
+    /// The folder of an SQLite file and the system's error, if its disk is full.
     #[must_use]
     pub fn full_folder(&self) -> Option<(PathBuf, io::Error)> {
         self.unwritable_folder().filter(|(_, error)| is_full(error))
