@@ -74,7 +74,7 @@ pub struct Store {
     inner: Arc<Inner>,
     /// The endpoints of the configuration.
     subscribers: Arc<[Subscriber]>,
-    /// The statuses of deposits that mean that the money is there.
+    /// The statuses with which a deposit counts as settled (`lumo.settled_statuses`).
     settled_statuses: Arc<[String]>,
 }
 
@@ -199,7 +199,7 @@ impl Store {
         Self { settled_statuses: statuses.into(), ..self.clone() }
     }
 
-    /// The statuses of deposits that mean that the money is there.
+    /// The statuses with which a deposit counts as settled (`lumo.settled_statuses`).
     #[must_use]
     pub fn settled_statuses(&self) -> &[String] {
         &self.settled_statuses

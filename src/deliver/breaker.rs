@@ -41,11 +41,11 @@ pub(super) enum Gate {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sign {
     pub(super) succeeded: bool,
-    /// The failure is one delivery's own, and no sign that the endpoint is down.
+    /// The failure concerns only this delivery or its lane, and is no sign that the endpoint is down.
     pub(super) is_of_one: bool,
     /// It answered 410.
     pub(super) gone: bool,
-    /// The time that it asked to be left alone for, by `Retry-After`.
+    /// For how long it asked by `Retry-After` not to be called.
     pub(super) hold: Option<Duration>,
     pub(super) error: Option<String>,
 }

@@ -26,7 +26,7 @@ impl Concurrency {
         self.limit
     }
 
-    /// Notes a timeout, here or behind a gateway.
+    /// Halves the limit after a timeout, whether the request timed out here or behind a gateway (502, 504).
     pub(super) fn strained(&mut self, now: Instant) {
         if self.cut_at.is_none_or(|at| now.saturating_duration_since(at) >= ONE_TROUBLE) {
             self.limit = (self.limit / 2).max(1);

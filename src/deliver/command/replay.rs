@@ -7,8 +7,8 @@ use crate::model::id::EndpointName;
 use crate::store::replay::{Replay, Replayed};
 use crate::store::{Ending, Error, Store};
 
-/// Why the statement of an endpoint is not run with events of any type. A receiver that is called by HTTP reads the type;
-/// a statement is written for the types that it gets, and books what it gets.
+/// Explains to an operator why a sink is not run with events of any type. An HTTP receiver reads an event's type; the
+/// statement of a sink is written for certain types, and would book whatever it is given.
 #[must_use]
 pub fn only_named_types(endpoint: &EndpointName) -> String {
     format!("{endpoint} is a statement, which is run only with events of the types that its `events` name")

@@ -40,12 +40,12 @@ pub struct RetryFilter {
     pub since: Option<DateTime<Utc>>,
 }
 
-/// What a filter has made due.
+/// The result of a retry by filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MadeDue {
-    /// How many deliveries, at each endpoint that has any.
+    /// How many deliveries were made due, for each endpoint that has any.
     pub at: BTreeMap<EndpointName, u64>,
-    /// How many were left out at each statement, because its `events` do not name the types of their events.
+    /// How many were left out, for each sink, because its `events` do not name the types of their events.
     pub unwanted: BTreeMap<EndpointName, u64>,
     /// Whether the last one was reached.
     pub is_complete: bool,

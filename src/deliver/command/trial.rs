@@ -36,9 +36,9 @@ pub struct Trial {
     pub attempt: Attempt,
     /// Whether it was a sink's statement, which has no status and was rolled back.
     pub is_undone: bool,
-    /// What would become of a real event like it that the endpoint does not receive; none if it does.
+    /// Why the endpoint would not receive a real event like it; none if it would.
     pub left_out: Option<String>,
-    /// The test that suits the endpoint, where this one does not.
+    /// A test that suits the endpoint, if this one does not.
     better: Option<Better>,
 }
 
@@ -169,7 +169,7 @@ impl Trial {
     }
 }
 
-/// What to try instead of `bridge.test`, if that failed for what it does not have.
+/// The test to try instead, if `bridge.test` failed because it lacks members that the endpoint needs.
 fn better(endpoint: &Endpoint, outcome: &Outcome) -> Option<Better> {
     let Outcome::Unreachable(why) = *outcome else { return None };
     let (name, kind) = (endpoint.name(), endpoint.first_suiting().filter(|kind| *kind != EventType::BridgeTest)?);
@@ -192,7 +192,7 @@ fn better(endpoint: &Endpoint, outcome: &Outcome) -> Option<Better> {
     }
 }
 
-/// What would become of a real event of this kind that the endpoint does not get.
+/// Why the endpoint would not receive a real event of this type; none if it would.
 fn left_out(endpoint: &Endpoint, test: &Test) -> Option<String> {
     if !endpoint.wants(test.kind) {
         return Some(format!("a real one would be left out, as `events` do not name {}", test.kind));
@@ -204,7 +204,7 @@ fn left_out(endpoint: &Endpoint, test: &Test) -> Option<String> {
     }
 }
 
-/// The body as a real event has it: a `when` that leaves tests out says nothing of real ones.
+/// The body with the origin of a real event, so that a `when` that rejects tests is evaluated as for real events.
 fn as_live(body: &str) -> String {
     let Ok(mut event) = serde_json::from_str::<Value>(body) else { return body.to_owned() };
     event["origin"] = Origin::Live.as_str().into();

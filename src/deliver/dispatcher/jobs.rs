@@ -126,8 +126,9 @@ async fn read(
     Ok(Read { slice, blocked, acknowledged })
 }
 
-/// Finds a delivery to probe a failing endpoint with: one that failed before or one that was never tried, in turn,
-/// because a delivery may fail for a reason of its own. If there is none of the one kind, one of the other.
+/// Finds a delivery to probe a failing endpoint with. Probes take turns between deliveries that failed before (`tried`)
+/// and those that were never tried, because a delivery may fail for a reason of its own. If there is none of one kind,
+/// one of the other kind is taken.
 async fn probe(
     store: &Store,
     (name, order, asks_acks): (&EndpointName, Order, bool),

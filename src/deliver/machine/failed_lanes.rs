@@ -12,7 +12,7 @@ const MAX_LANES: usize = 10_000;
 /// The lanes whose last attempt failed.
 #[derive(Debug, Default)]
 pub(super) struct FailedLanes {
-    /// How often the endpoint has taken a delivery.
+    /// How many deliveries the endpoint has accepted.
     taken: u64,
     /// Each lane by its hash, with the value of `taken` at its last failure.
     failed_at: HashMap<u64, u64>,
@@ -20,7 +20,7 @@ pub(super) struct FailedLanes {
 }
 
 impl FailedLanes {
-    /// The endpoint has taken a delivery of this lane. One without a lane is a lane of its own.
+    /// The endpoint has accepted a delivery of this lane. One without a lane is a lane of its own.
     pub(super) fn succeeded(&mut self, lane: Option<&str>, seq: i64) {
         self.taken += 1;
         if !self.failed_at.is_empty() {
@@ -29,7 +29,7 @@ impl FailedLanes {
     }
 
     /// A delivery of this lane failed. Returns whether this may mean that the endpoint is down: not if the lane had
-    /// failed before, and the endpoint has taken others since.
+    /// failed before, and the endpoint has accepted other deliveries since.
     pub(super) fn failed(&mut self, lane: Option<&str>, seq: i64) -> bool {
         if self.failed_at.len() >= MAX_LANES {
             self.failed_at.clear();

@@ -139,7 +139,7 @@ pub(in crate::deliver) enum Notice {
         to: endpoint::State,
         error: Option<String>,
     },
-    /// An operator has paused the endpoint; `by` is none where the record of it is far back.
+    /// An operator has paused the endpoint; `by` is none if the pause is not among the latest actions of operators.
     Paused {
         by: Option<String>,
         since: DateTime<Utc>,
@@ -148,7 +148,7 @@ pub(in crate::deliver) enum Notice {
     Resumed {
         by: Option<String>,
     },
-    /// The endpoint is left alone until then, as it has asked for by `Retry-After`.
+    /// Nothing is sent until this time, because the endpoint asked for that by `Retry-After`.
     Held {
         until: DateTime<Utc>,
         error: Option<String>,
@@ -159,7 +159,7 @@ pub(in crate::deliver) enum Notice {
     },
     /// `when` was false for an event.
     LeftOut,
-    /// The position lies behind the end of the log.
+    /// The position is greater than the number of the last event of the log.
     BeyondTheLog {
         position: i64,
         last: i64,

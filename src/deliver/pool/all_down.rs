@@ -5,7 +5,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use lumo_bridge_entity::endpoint::{self, State};
 
-/// An endpoint that asks for a longer quiet counts as down.
+/// An endpoint that asks not to be called for longer than this counts as down.
 const LONG_HOLD: TimeDelta = TimeDelta::minutes(1);
 
 /// The endpoints as a whole.
@@ -17,19 +17,19 @@ pub(super) struct AllDown {
 /// Whether an endpoint takes callbacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Health {
-    /// It does, as far as it was called.
+    /// It does: its last attempt did not fail, or it was not called yet.
     Well,
-    /// Its last attempts failed, and it is called all the same.
+    /// Its last attempt failed, but it is still called.
     Doubtful,
-    /// It is failing, suspended, or asks for a long quiet.
+    /// It is failing or suspended, or asks not to be called for a long time.
     Down,
-    /// An operator has it wait.
+    /// An operator has paused it.
     Paused,
 }
 
 impl AllDown {
-    /// Takes note of how the endpoints are. Returns those that are down when none is left that takes callbacks, and an
-    /// empty list from then on until one does.
+    /// Takes the state of all endpoints. Returns, once per outage, those that are down when no endpoint is left that
+    /// accepts callbacks; otherwise an empty list.
     pub(super) fn note<'a>(&mut self, rows: &'a [endpoint::Model], now: DateTime<Utc>) -> Vec<&'a endpoint::Model> {
         let configured = || rows.iter().filter(|row| row.removed_at.is_none());
         let any = |wanted: Health| configured().any(|row| health(row, now) == wanted);

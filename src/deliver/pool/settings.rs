@@ -9,12 +9,12 @@ use super::PoolRun;
 use crate::deliver::dispatcher::Message;
 use crate::store::Error;
 
-/// How long no live process must have had the settings of an endpoint that are in the table, before this one's count
-/// again: the one that has them may be about to start again.
+/// For how long no live process must have had the registered settings of an endpoint before this process registers its
+/// own: the process that had them may be about to start again.
 const RECLAIM_AFTER: Duration = Duration::from_secs(20);
 
 impl PoolRun<'_> {
-    /// Has the settings of this process count again for endpoints whose settings were those of a process that is gone.
+    /// Registers this process's settings for endpoints whose registered settings no live process has any more.
     pub(super) async fn reclaim(
         &mut self,
         rows: &[endpoint::Model],
@@ -52,8 +52,8 @@ impl PoolRun<'_> {
         }
     }
 
-    /// Logs for which endpoints another running process has other settings: once as that is noticed, and once when it
-    /// is over. What this process was before it reloaded its configuration is no other one.
+    /// Logs for which endpoints another running process has other settings: once when that is noticed, and once when it
+    /// is over. This process before it reloaded its configuration does not count as another one.
     pub(super) fn tell_of_differences(&mut self, processes: &[process::Model]) {
         let now = Instant::now();
         let store = &self.pool.store;
