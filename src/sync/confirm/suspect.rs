@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 
 use crate::model::Listing;
 use crate::store::{Ending, HeldRemovals, Whereabouts};
+use crate::sync::confirm::Reading;
 use crate::sync::confirm::recheck::{Confirmation, Reason, Recheck};
 use crate::sync::confirm::removals::Absent;
 use crate::sync::learn::memory::Memory;
 use crate::sync::round::Round;
-use crate::sync::scan::bitmap::Bitmap;
 use crate::sync::scan::full::FullScan;
 use crate::sync::upstream::{Source, Upstream};
 use crate::sync::{Error, lock};
@@ -30,7 +30,8 @@ impl<U: Upstream> Round<'_, U> {
         // A row that changed during the scan may have moved past it, so only rows on neither of two readings count as
         // gone. If the order or the end of the list is in doubt, none does.
         let earlier = if accepts { self.read_before(scan) } else { None };
-        // A server may leave blocked wallets out of the plain list. The list of blocked wallets covers them.
+        // A server may leave blocked wallets out of the plain list. The list of blocked wallets covers them, also those
+        // that cannot be read there.
         let blocked = if R::HOME == Listing::Wallets { self.blocked().await? } else { Vec::new() };
         let blocked: HashSet<i64> = blocked.into_iter().map(|row| row.row_no).collect();
         let (mut absent, mut found, mut gone) = (0_u64, Absent::default(), Vec::new());
@@ -40,14 +41,20 @@ impl<U: Upstream> Round<'_, U> {
             let chunk: Vec<i64> = numbers.by_ref().take(usize::try_from(ROWS_PER_QUERY).unwrap_or(1)).collect();
             let rows = self.syncer.store.by_row_no::<R>(&chunk).await?;
             let mut accepted = Vec::new();
-            // An item that cannot be read at present is listed all the same.
-            for row in rows.into_iter().filter(|row| !self.is_unreadable(self.listing, &row.id)) {
+            for row in rows {
+                // An item that cannot be read at present is listed all the same.
+                if self.is_unreadable(self.listing, &row.id) {
+                    self.absences.note_listed(row.row_no);
+                    continue;
+                }
                 absent += 1;
-                if blocked.contains(&row.row_no) {
+                let is_on_other_list = R::HOME == Listing::Wallets && self.is_unreadable(Listing::Blocked, &row.id);
+                if is_on_other_list || blocked.contains(&row.row_no) {
+                    self.absences.note_listed(row.row_no);
                     continue;
                 }
                 if accepts {
-                    if earlier.as_ref().is_some_and(|met| !met.contains(row.row_no)) {
+                    if earlier.as_ref().is_some_and(|reading| reading.lacks(row.row_no)) {
                         accepted.push(row.id);
                     }
                 } else if self.memory.rechecks.waits(&row.id, Reason::Absent) {
@@ -81,10 +88,10 @@ impl<U: Upstream> Round<'_, U> {
     }
 
     /// Keeps the rows of a reading, and returns those of the reading before it. None unless both prove the list.
-    fn read_before(&mut self, scan: &FullScan) -> Option<Bitmap> {
+    fn read_before(&mut self, scan: &FullScan) -> Option<Reading> {
         let is_proof = !scan.disorder() && scan.walk.shows_end();
-        let seen = is_proof.then(|| scan.seen.clone());
-        std::mem::replace(&mut self.absences.met, seen.clone()).filter(|_| seen.is_some())
+        let reading = is_proof.then(|| Reading { seen: scan.seen.clone(), known_until: scan.known_until });
+        std::mem::replace(&mut self.absences.reading, reading).filter(|_| is_proof)
     }
 
     /// Notes the wallets that are stored as blocked and were not in the list of blocked wallets, to be confirmed. They

@@ -220,10 +220,12 @@ macro_rules! plans {
 }
 
 plans! {
+    a_blocked_wallet_that_cannot_be_read_is_not_accepted_as_removed,
     a_blocked_wallet_that_the_plain_list_hides_does_not_stand_in_for_another,
     a_list_of_two_rows_that_grows_teaches_no_page_size,
     a_list_without_an_end_that_stays_takes_no_more_requests_than_it_may,
     a_removal_that_hid_a_row_from_the_count_is_no_breach,
+    a_row_that_joins_while_removals_are_accepted_is_not_called_missing,
     a_sweep_that_began_before_a_surplus_does_not_explain_it,
     a_tail_of_a_list_that_is_little_longer_is_not_read_before_the_whole,
     a_tail_of_which_too_few_rows_are_known_to_be_met_is_read_whole_at_once,

@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 
 use super::scene::Scene;
 use crate::sim::bridge::Call;
-use crate::sim::model::Place;
+use crate::sim::model::{Kind, Place};
 use crate::sim::quirks::{Order, Plan};
 use crate::sim::server::Act;
 
@@ -235,4 +235,25 @@ async fn a_list_that_lives_is_not_looked_at_before_its_time() {
         scene.change(|world| world.burst(DEPOSITS, 1 + round % 4));
         assert_eq!((live(&mut scene, 1).await, seems_gone(&scene).await), (0, None), "round {round}");
     }
+}
+
+#[tokio::test]
+async fn a_row_that_could_not_be_read_at_first_is_not_among_the_removals_that_are_accepted() {
+    let mut scene = Scene::imported(Plan::calm(Order::RecentlyChanged, 400).with_page(100)).await;
+    scene.spoil(10, true);
+    // So it is in the middle, and moves ahead of the second reading once it can be read again.
+    scene.change(|world| (100..300).for_each(|row| world.change(Kind::Deposit, row, |state| state.content += 1)));
+    let mut heads = 0;
+    scene.script(move |world, _, asked| {
+        heads += usize::from(asked.offset == 0);
+        if heads == 2 && asked.offset > 0 {
+            world.change(Kind::Deposit, 10, |state| state.spoiled = false);
+            heads += 1;
+        }
+        Act::Answer
+    });
+    scene.done(Call::Accept(DEPOSITS)).await;
+    scene.server().drop_script();
+    assert_eq!((scene.deposits().await, scene.events("deposit.missing").await), (400, 0));
+    scene.settles().await;
 }
