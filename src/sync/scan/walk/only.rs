@@ -13,9 +13,17 @@ use super::{Seen, Step, Walk};
 pub(super) struct Only {
     /// The page that was proved to be the whole list before.
     known: Option<u64>,
-    /// The page at offset 0 as this walk has read it, and its number of rows.
-    top: Option<(u64, u64)>,
+    /// The page at offset 0 as this walk has read it.
+    top: Option<Top>,
     rests_on_it: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Top {
+    hash: u64,
+    rows: u64,
+    /// Whether its `total` counts no other rows.
+    is_all: bool,
 }
 
 impl Walk {
@@ -33,24 +41,26 @@ impl Walk {
         self.only.rests_on_it
     }
 
-    /// A hash of the page that is the whole list, once its end was read; none if the list is longer.
+    /// A hash of the page that is the whole list, once its end was read; none if the list is longer, or was when the
+    /// page was read.
     #[must_use]
     pub fn only_page(&self) -> Option<u64> {
-        let (page, rows) = self.only.top?;
-        (self.ended_at == Some(rows)).then_some(page)
+        let top = self.only.top?;
+        (top.is_all && self.ended_at == Some(top.rows)).then_some(top.hash)
     }
 
     /// Notes the page at offset 0.
     pub(super) fn note_top(&mut self, seen: &Seen) {
         if self.offset == 0 {
-            self.only.top = Some((page_of(seen), seen.returned));
+            let (hash, rows, is_all) = (page_of(seen), seen.returned, self.reaches_total(seen));
+            self.only.top = Some(Top { hash, rows, is_all });
         }
     }
 
     /// Ends the walk if the page that was just read is known to be the whole list.
     pub(super) fn end_with_known_page(&mut self, seen: &Seen) -> Option<Step> {
         let is_top = self.offset == 0 && self.start == 0 && self.requests == 1;
-        let is_known = is_top && self.only.known.is_some() && self.only.known == self.only.top.map(|(page, _)| page);
+        let is_known = is_top && self.only.known.is_some() && self.only.known == self.only.top.map(|top| top.hash);
         if !is_known {
             return None;
         }

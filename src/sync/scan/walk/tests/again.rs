@@ -30,6 +30,19 @@ fn a_list_of_several_pages_has_no_such_page() {
     }
 }
 
+#[test]
+fn a_page_that_was_not_the_whole_list_when_it_was_read_is_not_known_as_that() {
+    let mut walk = Walk::new(100, None);
+    // Two rows leave after each look at the first page, and come back before the next.
+    let (_, end) = finish(&mut walk, |_, read| {
+        Some(match read.offset {
+            0 => Seen { returned: 1, ids: vec![1], total: Some(3) },
+            _ => Seen { returned: 0, ids: Vec::new(), total: Some(1) },
+        })
+    });
+    assert_eq!((end, walk.end_offset(), walk.only_page()), (Step::End, Some(1), None));
+}
+
 proptest! {
     #[test]
     fn another_page_is_read_as_if_none_were_known(
