@@ -5,7 +5,8 @@
 //! opened in its place. A new connection resolves the server's name again. A failover needs that, because the demoted
 //! server still answers and refuses to write. So does a transaction whose result is not known. The first write that
 //! succeeds after a failover is such an event too: a connection that was opened meanwhile may be one to the demoted
-//! server, where it would read old rows, or hold a lock that nobody sees.
+//! server, where it would read old rows, or hold a lock that nobody sees. A right that is lacking may have been given
+//! since: only a new session of MySQL and MariaDB has it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use sea_orm::{DbErr, RuntimeErr};
 use tokio::sync::watch;
 
-use crate::store::db::error::is_read_only;
+use crate::store::db::error::{is_read_only, lacks_right_for_good};
 
 /// Shared by all connections of a store, including those outside of its pools.
 #[derive(Clone, Default)]
@@ -40,7 +41,7 @@ impl Distrust {
         if is_read_only(failure) {
             self.0.is_read_only.store(true, Ordering::Relaxed);
             self.declare();
-        } else if is_out_of_step(failure) {
+        } else if is_out_of_step(failure) || lacks_right_for_good(failure) {
             self.declare();
         }
     }

@@ -34,9 +34,6 @@ pub enum Error {
     /// The lease under which the transaction was to write has ended. Nothing was stored.
     #[error("the lease under which this was to be stored has ended")]
     Fenced,
-    /// The lease was lost meanwhile. Nothing was stored.
-    #[error("the delivery was claimed by somebody else")]
-    LeaseLost,
     /// A sink took too long, and the transaction ended with it.
     #[error("the statement of a sink took too long")]
     OutOfTime,
@@ -193,13 +190,22 @@ pub(in crate::store) fn database_error(error: &DbErr) -> Option<&dyn sqlx::error
     error.as_database_error()
 }
 
-/// Whether the user lacks a right: to the database, a table or a column.
+/// Access denied: to the database, a table, a column, for want of a general privilege, to a routine.
+const FORBIDDEN_BY_MYSQL: [u16; 5] = [1044, 1142, 1143, 1227, 1370];
+
+/// Whether the user lacks a right: to the database, a table, a column or a routine.
 fn is_forbidden(error: &DbErr) -> bool {
     let Some(error) = database_error(error) else { return false };
     match error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
-        Some(mysql) => matches!(mysql.number(), 1044 | 1142 | 1143 | 1227),
+        Some(mysql) => FORBIDDEN_BY_MYSQL.contains(&mysql.number()),
         None => error.code().is_some_and(|state| state == "42501"),
     }
+}
+
+/// Whether the user lacks a right on a server whose sessions keep the rights to a database that they began with.
+pub(in crate::store) fn lacks_right_for_good(error: &DbErr) -> bool {
+    let error = database_error(error).and_then(|error| error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>());
+    error.is_some_and(|mysql| FORBIDDEN_BY_MYSQL.contains(&mysql.number()))
 }
 
 /// Whether the server gives no more connections: none at all, or none to this database or user.

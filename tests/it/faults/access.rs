@@ -6,7 +6,9 @@ use lumo_bridge::model::Listing;
 use lumo_simulator::{Fault, Operation, Quirks, World};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
+use crate::check::Nobody;
 use crate::database::{Database, on_each_database};
 use crate::world::{PATIENCE, Stage, eventually, random_changes, seed};
 
@@ -162,4 +164,30 @@ async fn a_database_that_is_not_there_is_one_clear_line() {
             }
         }
     }
+}
+
+/// A session keeps the rights to a database that it began with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_that_a_user_of_mariadb_is_given_reaches_the_daemon_that_runs() {
+    let mut stage = Stage::new(Database::mariadb().await, World::live(seed())).await;
+    stage.database.execute("CREATE TABLE ledger (event_id varchar(128) NOT NULL)").await;
+    stage.database.execute("CREATE PROCEDURE book(id varchar(128)) INSERT INTO ledger VALUES (id)").await;
+    let name = Url::parse(stage.database.url()).unwrap().path().trim_start_matches('/').to_owned();
+    let rights = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, CREATE VIEW";
+    let create = format!("CREATE USER NAME@'%' IDENTIFIED BY 'hush'; GRANT {rights} ON {name}.* TO NAME@'%'");
+    let user = Nobody::new(&stage.database, &create).await;
+    let (url, user) = (user.url(), user.name.clone());
+    stage.settings.set("database.url", url);
+    let book = json!({ "sink": { "sql": "CALL book(:event_id)", "timeout": "2s" }, "events": ["deposit.created"] });
+    stage.settings.set("callbacks.endpoints", json!({ "ledger": book }));
+    let bridge = stage.daemon();
+    stage.until_imported().await;
+    stage.world.add_deposit_for("bob", "12.5").unwrap();
+    let denied = "SELECT COUNT(*) FROM lumo_deliveries WHERE last_error LIKE '%execute command denied%'";
+    stage.database.until_at_least(1, PATIENCE, denied).await;
+    stage.database.execute(&format!("GRANT EXECUTE ON {name}.* TO {user}@'%'")).await;
+    stage.database.until_at_least(1, PATIENCE, "SELECT COUNT(*) FROM ledger").await;
+    stage.until_delivered().await;
+    bridge.stop().await;
+    stage.database.execute(&format!("DROP USER {user}@'%'")).await;
 }
