@@ -55,6 +55,7 @@ pub use sync_state::watches::{LONGEST_WATCH, Watch, Watches};
 pub use crate::model::diff::{Fate, Regressions};
 
 use crate::model::subscriber::Subscriber;
+use crate::setting::Text;
 use db::deadline::Deadline;
 use db::distrust::Distrust;
 use db::failpoint::Failpoint;
@@ -86,6 +87,8 @@ struct Inner {
     backend: DbBackend,
     /// The statement that opens a transaction on PostgreSQL.
     settings: Option<String>,
+    /// The schema of a PostgreSQL database that has the tables, if the configuration names one.
+    schema: Option<Text>,
     /// The time limit of statements on SQLite's one write connection.
     deadline: Deadline,
     /// The file of an SQLite database.
@@ -163,13 +166,14 @@ impl Store {
         let pools = connect::pools(config, need, &distrust).await?;
         let connect::Pools { write, read, deadline, file, has_session } = pools;
         let backend = write.get_database_backend();
-        let settings =
-            (backend == DbBackend::Postgres).then(|| timeouts::transaction_settings(config.schema.as_deref()));
+        let schema = config.schema.clone().filter(|_| backend == DbBackend::Postgres);
+        let settings = (backend == DbBackend::Postgres).then(|| timeouts::transaction_settings(schema.as_deref()));
         let inner = Inner {
             write,
             read,
             backend,
             settings,
+            schema,
             deadline,
             file,
             distrust,
@@ -276,6 +280,11 @@ impl Store {
 
     fn backend(&self) -> DbBackend {
         self.inner.backend
+    }
+
+    /// The schema of a PostgreSQL database that has the tables, if the configuration names one.
+    fn schema(&self) -> Option<&str> {
+        self.inner.schema.as_deref()
     }
 }
 

@@ -14,3 +14,14 @@ pub(in crate::store) fn with_search_path(options: PgConnectOptions, schema: Opti
 pub(in crate::store) fn quoted(schema: &str) -> String {
     format!("\"{}\"", schema.replace('"', "\"\""))
 }
+
+/// The setting for a merchant's statement in a transaction of the bridge: it finds the tables in the schema, and then
+/// what the server's default path finds.
+pub(in crate::store) fn widened(schema: &str) -> String {
+    format!("SET LOCAL search_path = {}, \"$user\", public", quoted(schema))
+}
+
+/// The setting for the bridge's own statements.
+pub(in crate::store) fn narrowed(schema: &str) -> String {
+    format!("SET LOCAL search_path = {}", quoted(schema))
+}

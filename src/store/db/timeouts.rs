@@ -21,7 +21,7 @@ use sqlx::pool::PoolConnectionMetadata;
 use sqlx::{AssertSqlSafe, Connection, Executor as _};
 
 use crate::store::db::distrust::Distrust;
-use crate::store::db::search_path::quoted;
+use crate::store::db::search_path::narrowed;
 use crate::store::db::statement::for_driver;
 
 /// The longest time for a transaction. It is shorter than any lease of an endpoint, so a leader that cannot write its
@@ -172,7 +172,7 @@ pub(in crate::store) fn transaction_settings(schema: Option<&str>) -> String {
          SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TRANSACTION_SECONDS}s'"
     );
     if let Some(schema) = schema {
-        settings.push_str(&format!("; SET LOCAL search_path = {}", quoted(schema)));
+        settings.push_str(&format!("; {}", narrowed(schema)));
     }
     settings
 }

@@ -12,13 +12,14 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, Value};
 use sqlx::mysql::{MySqlDatabaseError, MySqlPool};
 use sqlx::postgres::{PgPool, PgTypeInfo};
-use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
+use sqlx::{AssertSqlSafe, Executor, SqlSafeStr, SqlStr};
 
 use super::commit::{Attempted, Fate, GroupCommit, Item, Written};
 use crate::chain::Chain;
 use crate::model::retry::{Outcome, Unreachable};
 use crate::model::sink::{Arguments, Parameter, Sink};
 use crate::setting::Span;
+use crate::store::db::search_path::{narrowed, widened};
 use crate::store::mirror::amount;
 use crate::store::{Ending, Error, Store, Tx};
 
@@ -54,7 +55,7 @@ impl Store {
             DbBackend::Postgres => {
                 let types: Vec<_> = parameters.into_iter().map(type_on_postgres).collect();
                 let pool: &PgPool = self.read().connection().get_postgres_connection_pool();
-                pool.prepare_with(sql, &types).await.map(drop)
+                self.prepare_on_postgres(pool, sql, &types).await
             }
             DbBackend::MySql => {
                 let pool: &MySqlPool = self.read().connection().get_mysql_connection_pool();
@@ -63,6 +64,14 @@ impl Store {
             _ => self.read().connection().get_sqlite_connection_pool().prepare(sql).await.map(drop),
         };
         prepared.map_err(|error| Failure::of_sqlx(&error))
+    }
+
+    async fn prepare_on_postgres(&self, pool: &PgPool, sql: SqlStr, types: &[PgTypeInfo]) -> Result<(), sqlx::Error> {
+        let mut transaction = pool.begin().await?;
+        if let Some(schema) = self.schema() {
+            transaction.execute(sqlx::raw_sql(AssertSqlSafe(widened(schema)))).await?;
+        }
+        transaction.prepare_with(sql, types).await.map(drop)
     }
 
     /// Runs the statement with this body, and undoes what it did.
@@ -209,14 +218,19 @@ impl Tx {
         let (begin, release) = if is_postgres {
             let limit = sink.timeout.as_millis().max(1);
             // A setting in a savepoint is undone by a rollback to it, and stays when it is released.
-            let begin = format!("SAVEPOINT lumo_sink; SET LOCAL statement_timeout = {limit}");
-            (begin, "SET LOCAL statement_timeout TO DEFAULT; RELEASE SAVEPOINT lumo_sink")
+            let mut begin = format!("SAVEPOINT lumo_sink; SET LOCAL statement_timeout = {limit}");
+            let mut release = "SET LOCAL statement_timeout TO DEFAULT; RELEASE SAVEPOINT lumo_sink".to_owned();
+            if let Some(schema) = self.store().schema() {
+                begin = format!("{begin}; {}", widened(schema));
+                release = format!("{}; {release}", narrowed(schema));
+            }
+            (begin, release)
         } else {
-            ("SAVEPOINT lumo_sink".to_owned(), "RELEASE SAVEPOINT lumo_sink")
+            ("SAVEPOINT lumo_sink".to_owned(), "RELEASE SAVEPOINT lumo_sink".to_owned())
         };
         self.session().execute_unprepared(&begin).await?;
         let Err(broken) = self.run_within(statement, sink.timeout).await else {
-            return match self.session().execute_unprepared(release).await {
+            return match self.session().execute_unprepared(&release).await {
                 Ok(_) => Ok(Ok(())),
                 Err(error) => Err(match Error::from(error) {
                     error @ (Error::Unavailable(_) | Error::Unwritable(_) | Error::Collision(_)) => error,

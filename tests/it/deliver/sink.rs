@@ -13,6 +13,7 @@ on_each_database!(
     every_effect_happens_once_and_in_order_whatever_is_killed,
     a_sink_is_checked_and_tried_without_an_effect,
     a_statement_is_given_what_is_known_of_the_deposit,
+    a_statement_finds_the_tables_outside_of_the_schema_of_the_bridge,
 );
 
 const LEDGER: &str = "INSERT INTO ledger (event_id, stream, sequence) VALUES (:event_id, :stream, :sequence)";
@@ -121,4 +122,31 @@ async fn a_statement_is_given_what_is_known_of_the_deposit(database: Database) {
     let id = id.to_string();
     assert_eq!(row, [&*id, "bob", "confirmed", "USDT", &deposit.tx_hash, &deposit.to_address]);
     assert_eq!(stage.database.count("paid", "amount = 12.500001").await, 1);
+}
+
+async fn a_statement_finds_the_tables_outside_of_the_schema_of_the_bridge(database: Database) {
+    database.execute("CREATE TABLE bookings (deposit varchar(128), known bigint)").await;
+    let mut stage = Stage::new(database, World::live(seed())).await;
+    if stage.database.backend() == DbBackend::Postgres {
+        stage.settings.set("database.schema", json!("lumo"));
+    }
+    // Its own tables as well.
+    let sql = "INSERT INTO bookings SELECT :object_id, COUNT(*) FROM lumo_user_deposits";
+    let booked = json!({ "sink": { "sql": sql, "timeout": "2s" }, "events": ["deposit.created"] });
+    stage.settings.set("callbacks.endpoints", json!({ "bookings": booked }));
+    stage.announce_history();
+    let migrated = stage.command(&["migrate", "up"]).await;
+    assert_eq!(migrated.status.code(), Some(0), "{migrated:?}");
+    let checked = stage.command(&["check", "--json"]).await;
+    assert!(checked.stdout.contains("its statement can be prepared"), "{checked:?}");
+    let tried = stage.command(&["endpoint", "test", "bookings"]).await;
+    assert_eq!(tried.status.code(), Some(0), "{tried:?}");
+
+    // The bridge's next statements find its own tables again.
+    let bridge = stage.daemon();
+    for user in ["ann", "bob"] {
+        stage.world.add_deposit_for(user, "12.5").unwrap();
+    }
+    stage.database.until_at_least(2, PATIENCE, "SELECT COUNT(*) FROM bookings WHERE known > 0").await;
+    bridge.stop().await;
 }
