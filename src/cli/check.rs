@@ -48,10 +48,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let failure = match context.load_quietly() {
         Ok(loaded) => {
             configuration(&mut report, &loaded, context.clock().now());
-            database::check(&mut report, &loaded.config, context.clock().now()).await;
+            let has_daemon = database::check(&mut report, &loaded.config, context.clock().now()).await;
             upstream::check(&mut report, context, &loaded.config).await;
             endpoint::check(&mut report, context, &loaded.config, args.send_test).await;
-            listen::check(&mut report, &loaded.config).await;
+            listen::check(&mut report, &loaded.config, has_daemon).await;
             schedules(&mut report, context, &loaded.config);
             report.has_failed().then(Failure::said)
         }

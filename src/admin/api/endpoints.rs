@@ -58,7 +58,8 @@ struct Resume {
 #[serde(deny_unknown_fields)]
 struct Ask {
     /// The type of the event. Left out, `bridge.test`, or, where the server has a `token`, a sample of the first wanted type
-    /// that suits, if a statement or a template in the address or a header needs one. Other types only with a `token`.
+    /// that suits, if a statement needs one, or a template in the address or a header of an endpoint without a `body`.
+    /// Other types only with a `token`.
     event: Option<String>,
     /// Members of its data that get another value, such as `"object.amount": "5"`.
     #[serde(default)]

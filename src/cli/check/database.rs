@@ -21,10 +21,13 @@ const TABLES: &str = "tables";
 const CONNECTIONS: &str = "connections";
 const MAKE_ROOM: &str = "make room on that disk; a daemon goes on by itself then";
 
-pub(super) async fn check(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>) {
-    if look(report, config, now).await == Tables::Unread {
+/// Returns whether a daemon runs with these tables, if that can be seen.
+pub(super) async fn check(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>) -> Option<bool> {
+    let mut has_daemon = None;
+    if look(report, config, now, &mut has_daemon).await == Tables::Unread {
         settled::check_without_tables(report, config);
     }
+    has_daemon
 }
 
 /// Whether rows were read.
@@ -34,7 +37,7 @@ enum Tables {
     Unread,
 }
 
-async fn look(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>) -> Tables {
+async fn look(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>, has_daemon: &mut Option<bool>) -> Tables {
     let url = &config.database.url;
     if let Some(folder) = url.missing_folder() {
         let problem = format_args!("{url}: the folder {} does not exist", folder.display());
@@ -53,6 +56,7 @@ async fn look(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>) -> T
         Ok(store) => store,
         Err(Error::NoFile { .. }) => {
             report.add(no_file(config));
+            *has_daemon = Some(false);
             return Tables::Unread;
         }
         Err(error) => {
@@ -69,6 +73,11 @@ async fn look(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>) -> T
     }
     let read = tables(report, &store, steps, config, now).await;
     let reader = Reader::load(&store, now).await.unwrap_or_default();
+    *has_daemon = match store.living_processes().await {
+        Ok(processes) => Some(reader.is_alive() || !processes.is_empty()),
+        Err(Error::NotMigrated) => Some(false),
+        Err(_) => None,
+    };
     // The connections of this command would count as well.
     store.close().await;
     if url.backend() != Backend::Sqlite {

@@ -24,8 +24,9 @@ use crate::view::endpoint::kept_back;
 pub(in crate::cli) struct Args {
     /// Its name in the configuration
     name: EndpointName,
-    /// The type of the event; a sample of it is sent whose objects do not exist. Left out, `bridge.test`, or the first
-    /// wanted type that suits, where a statement or a template in the address or a header needs one
+    /// The type of the event; a sample of it is sent whose objects do not exist. Left out, `bridge.test`; or the first
+    /// wanted type that suits, where a statement needs one, or a template in the address or a header of an endpoint
+    /// without a `body`
     #[arg(long, value_name = "TYPE", value_parser = types(), hide_possible_values = true)]
     event: Option<String>,
     /// Give a member of its data another value, such as object.amount=5

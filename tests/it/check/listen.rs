@@ -18,6 +18,12 @@ async fn who_listens_where_the_daemon_would_is_found() {
     stage.settings.set("server.listen", json!(address));
     let words = format!("a daemon runs and answers on {address}");
     assert_found(&found(&stage, &[], 0).await, "server", "ok", &words, "");
+
+    // For another database it is a stranger.
+    let mut other = healthy().await;
+    other.settings.set("server.listen", json!(address));
+    let words = format!("a lumo-bridge answers on {address}, but none runs with this database");
+    assert_found(&found(&other, &[], 0).await, "server", "warn", &words, "set `server.listen` to another address");
     bridge.stop().await;
 
     // It takes connections and says nothing.
