@@ -16,7 +16,8 @@ pub fn summary(findings: &[Finding], endpoints: &[Endpoint]) -> String {
             1 => " There is 1 more finding.".to_owned(),
             more => format!(" There are {more} more findings."),
         };
-        return format!("{}.{more}{}", worst.message, also_failed(endpoints));
+        // What is counted as more is listed below the sentence, so the callbacks, which are not, come before it.
+        return format!("{}.{}{more}", worst.message, also_failed(endpoints));
     }
     let sum = |count: fn(&Endpoint) -> i64| endpoints.iter().map(count).sum::<i64>();
     let (waiting, failed) = (sum(|endpoint| endpoint.waiting), sum(|endpoint| endpoint.retrying));
@@ -42,14 +43,14 @@ pub fn summary(findings: &[Finding], endpoints: &[Endpoint]) -> String {
     }
 }
 
-/// That callbacks have failed at endpoints of whose state no finding speaks.
+/// That callbacks have failed at endpoints of whose state no finding speaks. That is no finding itself.
 fn also_failed(endpoints: &[Endpoint]) -> String {
     let is_called = |endpoint: &&Endpoint| endpoint.is_configured && endpoint.state == Some("active");
     let called: Vec<Endpoint> = endpoints.iter().filter(is_called).cloned().collect();
     match called.iter().map(|endpoint| endpoint.retrying).sum::<i64>() {
         0 => String::new(),
-        1 => format!(" 1 callback has failed and is tried again{}.", failing(&called)),
-        failed => format!(" {failed} callbacks have failed and are tried again{}.", failing(&called)),
+        1 => format!(" Besides, 1 callback has failed and is tried again{}.", failing(&called)),
+        failed => format!(" Besides, {failed} callbacks have failed and are tried again{}.", failing(&called)),
     }
 }
 

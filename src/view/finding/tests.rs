@@ -247,10 +247,22 @@ fn what_is_wrong_elsewhere_hides_no_callback_that_fails() {
     assert_eq!(said(shop(0, "active")), "wallets: the last round was not complete.");
     assert_eq!(
         said(shop(2, "active")),
-        "wallets: the last round was not complete. 2 callbacks have failed and are tried again (shop); `lumo-bridge \
+        "wallets: the last round was not complete. Besides, 2 callbacks have failed and are tried again (shop); \
+         `lumo-bridge delivery list --undelivered` says why."
+    );
+    assert_eq!(
+        said(shop(1, "active")),
+        "wallets: the last round was not complete. Besides, 1 callback has failed and is tried again (shop); `lumo-bridge \
          delivery list --undelivered` says why."
     );
     assert_eq!(said(shop(2, "failing")), "wallets: the last round was not complete.", "another finding says it");
+    let rejected = Finding::new(Severity::Notice, "items_rejected", "deposits: 1 item cannot be read".to_owned());
+    assert_eq!(
+        summary(&[finding.clone(), rejected], &[shop(36, "active")]),
+        "wallets: the last round was not complete. Besides, 36 callbacks have failed and are tried again (shop); \
+         `lumo-bridge delivery list --undelivered` says why. There is 1 more finding.",
+        "the callbacks are not that finding"
+    );
 }
 
 #[test]
