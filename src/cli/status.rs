@@ -23,7 +23,7 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
         None => None,
     };
     let status = match trouble {
-        Some(trouble) => status.with(trouble),
+        Some(trouble) => status.with(trouble, now),
         None => status,
     };
     let printer = context.printer();

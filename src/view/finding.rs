@@ -3,13 +3,14 @@
 //! Every function here is pure. A new kind of trouble is one more function that gives findings.
 
 mod overall;
+mod reader;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::endpoint::is_long_wait;
-use super::{Account, Endpoint, Reader, Standing};
+use super::{Account, Endpoint, Standing};
 use crate::account::Refusal;
 use crate::callback::says_unauthorized;
 use crate::deliver::trial::COMPARE_SECRET;
@@ -21,6 +22,7 @@ use crate::sync::learn::shrinkage::{Shrunk, shrunk};
 use crate::sync::scan::walk::Doubt;
 
 pub use overall::summary;
+pub use reader::{of_reader, speaks_of_reader};
 
 /// How bad it is; the worst comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -272,34 +274,6 @@ pub fn of_writing(trouble: &WriteTrouble) -> Finding {
     let remedy = hint.unwrap_or("see to the database");
     let hint = format!("{remedy}; once it can write, the daemon goes on by itself");
     Finding::new(Severity::Stopped, NOT_WRITTEN, message).hint(hint).blocking()
-}
-
-/// Whether anybody reads.
-#[must_use]
-pub fn of_reader(reader: &Reader, now: DateTime<Utc>) -> Option<Finding> {
-    if let Some(since) = reader.silent_since {
-        let message =
-            format!("A daemon is alive, but has written nothing since {}: nothing is read or delivered", at(since));
-        let hint = "its log says why, and so does `lumo-bridge health --ready` where it runs; if it works all the same, the \
-                    clocks of the machines differ";
-        return Some(Finding::new(Severity::Stopped, "daemon_silent", message).hint(hint));
-    }
-    let message = match (reader.is_running, reader.lease_until) {
-        (true, _) => return None,
-        (false, Some(until)) if until > now => {
-            let message =
-                format!("whether a daemon runs is not known: its lease ends at {}, which no lease lasts to", at(until));
-            let hint = "a clock is wrong, or was: compare the clocks of the machines; what is read is shown below";
-            return Some(Finding::new(Severity::Broken, "lease_in_the_future", message).hint(hint));
-        }
-        (false, Some(until)) => format!("No daemon runs since {}: nothing is read or delivered", at(until)),
-        (false, None) => "No daemon has run yet: nothing is read or delivered".to_owned(),
-    };
-    let hint = match reader.lease_until {
-        Some(_) => "start `lumo-bridge run`; if it runs, it cannot write: `lumo-bridge health --ready` says why",
-        None => "start `lumo-bridge run`",
-    };
-    Some(Finding::new(Severity::Stopped, "no_daemon", message).hint(hint))
 }
 
 /// A clock may be this far off before it is called wrong.

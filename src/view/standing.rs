@@ -72,6 +72,13 @@ impl Reader {
         Ok(Self { silent_since: Some(holder.expires_at - LEASE_TIME), ..reader })
     }
 
+    /// The same, of a process that has shown in another way that it is alive.
+    #[must_use]
+    fn alive(self, now: DateTime<Utc>) -> Self {
+        let ended = self.lease_until.filter(|until| *until <= now);
+        Self { silent_since: self.silent_since.or(ended.map(|until| until - LEASE_TIME)), ..self }
+    }
+
     /// Whether a daemon is known to be alive.
     #[must_use]
     pub const fn is_alive(&self) -> bool {
@@ -129,9 +136,12 @@ impl Status {
         })
     }
 
-    /// The same, with something that another process has found.
+    /// The same, with what a daemon has said of its writing. Whoever says that is alive, though the tables do not show it:
+    /// it cannot write there, and a server that takes no writes may have ended the session that holds its lock.
     #[must_use]
-    pub fn with(mut self, found: Finding) -> Self {
+    pub fn with(mut self, found: Finding, now: DateTime<Utc>) -> Self {
+        self.findings.retain(|finding| !finding::speaks_of_reader(finding));
+        self.reader = self.reader.alive(now);
         self.findings.insert(0, found);
         self.findings.sort_by_key(|finding| finding.severity);
         self.summary = finding::summary(&self.findings, &self.endpoints);

@@ -6,11 +6,13 @@ use lumo_bridge_entity::exception::Reason;
 use lumo_bridge_entity::{deposit, endpoint, reject, wallet};
 
 use super::delivery::Sent;
+use super::status::lines;
 use super::{Listed, table};
 use crate::model::delivery::State;
 use crate::model::reconcile::{Deposit, Difference, Kind};
 use crate::store::query::{Addressee, DeliveryRow};
-use crate::view::Endpoint;
+use crate::view::finding::{self, Severity};
+use crate::view::{Endpoint, Finding, Reader, Status};
 
 const UUID: &str = "8d5f4f0e-94f0-4a0e-8a53-7b9d2c1e0f36";
 const COLUMNS: usize = 80;
@@ -282,4 +284,27 @@ fn an_item_without_an_id_is_named_as_in_the_log_and_shows_how_it_begins() {
     }
     assert_eq!((text.matches("id is missing").count(), text.matches("listed as").count()), (2, 1), "{text}");
     assert!(!is_cut);
+}
+
+#[test]
+fn a_daemon_that_answers_is_not_said_to_be_gone() {
+    let reader = Reader::of(Some(before(4)), now());
+    let findings = finding::of_reader(&reader, now()).into_iter().collect();
+    let message = "The daemon on 127.0.0.1:8600 says: Writing to the database has been failing for 14 s".to_owned();
+    let trouble = Finding::new(Severity::Stopped, finding::NOT_WRITTEN, message);
+    let status = Status::of(reader, findings, Vec::new(), Vec::new()).with(trouble, now());
+    assert_eq!(
+        lines(&status, Some(COLUMNS), now())
+            .iter()
+            .map(|line| anstream::adapter::strip_str(line).to_string())
+            .take(5)
+            .collect::<Vec<_>>(),
+        [
+            "The daemon on 127.0.0.1:8600 says: Writing to the database has been failing for",
+            "14 s.",
+            "",
+            "A daemon is alive; its lease ended at 10:11:08.",
+            "",
+        ]
+    );
 }

@@ -193,40 +193,6 @@ fn a_refusal_is_said_as_the_latest_round_has_left_it() {
     assert_eq!(said(&[wallets, after]), [("incomplete", false, left.to_owned())]);
 }
 
-#[test]
-fn whether_a_daemon_runs_has_its_sentence() {
-    let reader = |is_running, lease_until| Reader { is_running, lease_until, silent_since: None };
-    assert_eq!(of_reader(&reader(true, Some(time(9))), time(9)), None);
-    let message = |reader| of_reader(&reader, time(9)).unwrap().message;
-    assert_eq!(message(reader(false, None)), "No daemon has run yet: nothing is read or delivered");
-    assert_eq!(
-        message(reader(false, Some(time(9)))),
-        "No daemon runs since 2026-05-04T10:00:09Z: nothing is read or delivered"
-    );
-    let silent = Reader { silent_since: Some(time(1)), ..reader(false, Some(time(9))) };
-    let finding = of_reader(&silent, time(9)).unwrap();
-    assert_eq!((finding.severity, finding.code), (Severity::Stopped, "daemon_silent"));
-    assert_eq!(
-        finding.message,
-        "A daemon is alive, but has written nothing since 2026-05-04T10:00:01Z: nothing is read or delivered"
-    );
-    assert!(finding.hint.unwrap().starts_with("its log says why"));
-    assert!(silent.is_alive() && !reader(false, Some(time(9))).is_alive());
-}
-
-#[test]
-fn a_lease_says_that_a_daemon_runs_only_if_it_can_be_true() {
-    let ends = |seconds| Reader::of(Some(time(0) + TimeDelta::seconds(seconds)), time(0));
-    assert!(ends(15).is_running && ends(60).is_running);
-    assert!(!ends(0).is_running && !ends(-1).is_running && !Reader::of(None, time(0)).is_running);
-    let finding = of_reader(&ends(86_400), time(0)).unwrap();
-    assert_eq!((finding.code, ends(86_400).is_running), ("lease_in_the_future", false));
-    assert_eq!(
-        finding.message,
-        "whether a daemon runs is not known: its lease ends at 2026-05-05T10:00:00Z, which no lease lasts to"
-    );
-}
-
 fn endpoint(state: &'static str) -> Endpoint {
     Endpoint {
         name: "shop".to_owned(),
