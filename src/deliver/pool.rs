@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use self::all_down::AllDown;
+use self::all_down::{AllDown, News};
 use self::rivals::{Claim, Duty, Rivals};
 use self::tail::Tail;
 use super::attempt::{Destination, known};
@@ -232,7 +232,7 @@ impl PoolRun<'_> {
         }
         let rows = store.endpoints().await?;
         if !self.leading.is_empty() {
-            tell_of_outage(&self.all_down.note(&rows, self.pool.clock.now()));
+            tell_of_outage(self.all_down.note(&rows, self.pool.clock.now()));
         }
         let processes = store.processes().await?;
         let mut gone = self.rivals.observe(&processes, Instant::now());
@@ -355,12 +355,17 @@ impl PoolRun<'_> {
     }
 }
 
-/// Says that none of the endpoints takes callbacks, and what to do.
-fn tell_of_outage(down: &[&endpoint::Model]) {
-    let Some(first) = down.first() else { return };
+/// Says that none of the endpoints takes callbacks, and what to do; and that one does again.
+fn tell_of_outage(news: News<'_>) {
+    let down = match news {
+        News::Nothing => return,
+        News::Over(row) => return tracing::info!(endpoint = %row.name, "callbacks are taken again"),
+        News::Down(down) => down,
+    };
     let endpoints = down.iter().map(|row| row.name.as_str()).collect::<Vec<_>>().join(", ");
+    let error = down.first().and_then(|first| first.last_error.as_deref());
     tracing::error!(
-        %endpoints, error = first.last_error,
+        %endpoints, error,
         "no endpoint takes callbacks; they are kept, and go out in order later. `lumo-bridge endpoint test NAME` shows what a \
          receiver answers; one that is suspended needs `lumo-bridge endpoint resume NAME` after its repair"
     );
