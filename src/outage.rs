@@ -1,5 +1,10 @@
 //! What the log says of something that is tried again and again: one line as it begins to fail, one a minute while it goes on
 //! failing, and one when it is over. Pure: the caller gives the time, and writes the lines.
+//!
+//! What has failed for as long as the hold-off, 20 seconds, is over with the first success, and the next failure is another
+//! outage. What has failed for a shorter time, or beside attempts that succeed, is over once nothing has failed for as long:
+//! so what fails every few seconds is no pair of lines each time. Callbacks have a hold-off of a minute, since each is tried
+//! at times of its own, and so has the clock of Lumo's servers, of which any may answer.
 
 mod retried;
 
@@ -7,8 +12,13 @@ use std::time::{Duration, Instant};
 
 pub use retried::Retried;
 
-/// Between two summaries; and so long without a failure, it is over.
+/// Between two summaries.
 const EVERY: Duration = Duration::from_secs(60);
+/// How long nothing must have failed until a short outage is over. It is longer than a transaction may take before it fails,
+/// with the pause after it, so that what fails again and again beside others that succeed is one outage.
+const HOLD_OFF: Duration = Duration::from_secs(20);
+/// The same for many things of which one that succeeds says little of the others.
+const HOLD_OFF_OF_MANY: Duration = Duration::from_secs(60);
 
 /// What there is to say of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +36,7 @@ pub enum News {
         /// Since the first failure.
         lasted: Duration,
     },
-    /// It is over: nothing has failed for a minute, or everything had failed for a minute and this attempt did not.
+    /// It is over: nothing has failed for the hold-off, or everything had failed for as long and this attempt did not.
     Over {
         /// All failures.
         failures: u64,
@@ -36,17 +46,20 @@ pub enum News {
 }
 
 /// Whether something fails at present.
-#[derive(Debug, Default)]
-pub struct Outage(Option<Failing>);
+#[derive(Debug)]
+pub struct Outage {
+    hold_off: Duration,
+    failing: Option<Failing>,
+}
 
 #[derive(Debug)]
 struct Failing {
     since: Instant,
     last: Instant,
+    /// Since when no attempt has succeeded, up to the last failure.
+    unbroken_since: Instant,
     /// The first success since the last failure.
     repaired_at: Option<Instant>,
-    /// Whether no attempt has succeeded since the first failure.
-    is_total: bool,
     failures: u64,
     /// When the last line was written.
     said_at: Instant,
@@ -54,15 +67,28 @@ struct Failing {
     recent_attempts: u64,
 }
 
+impl Default for Outage {
+    fn default() -> Self {
+        Self { hold_off: HOLD_OFF, failing: None }
+    }
+}
+
 impl Outage {
+    /// Of many things that fail independently, as callbacks do: that one succeeds says little of the others.
+    #[must_use]
+    pub fn of_many() -> Self {
+        Self { hold_off: HOLD_OFF_OF_MANY, failing: None }
+    }
+
     /// An attempt failed. An outage whose end nobody has [asked](Self::look) for is over, and this is another one.
     pub fn failed(&mut self, now: Instant) -> News {
-        let Some(failing) = self.0.as_mut().filter(|failing| !failing.is_over(now)) else {
-            self.0 = Some(Failing {
+        let hold_off = self.hold_off;
+        let Some(failing) = self.failing.as_mut().filter(|failing| !failing.is_over(hold_off, now)) else {
+            self.failing = Some(Failing {
                 since: now,
                 last: now,
+                unbroken_since: now,
                 repaired_at: None,
-                is_total: true,
                 failures: 1,
                 said_at: now,
                 recent_failures: 0,
@@ -70,8 +96,10 @@ impl Outage {
             });
             return News::Begun;
         };
+        if failing.repaired_at.take().is_some() {
+            failing.unbroken_since = now;
+        }
         failing.last = now;
-        failing.repaired_at = None;
         failing.failures += 1;
         failing.recent_failures += 1;
         failing.recent_attempts += 1;
@@ -80,11 +108,11 @@ impl Outage {
 
     /// An attempt succeeded.
     pub fn succeeded(&mut self, now: Instant) -> News {
-        let Some(failing) = &mut self.0 else { return News::Nothing };
+        let Some(failing) = &mut self.failing else { return News::Nothing };
         failing.recent_attempts += 1;
+        let is_first = failing.repaired_at.is_none();
         failing.repaired_at.get_or_insert(now);
-        let was_total = std::mem::replace(&mut failing.is_total, false);
-        if was_total && now.saturating_duration_since(failing.since) >= EVERY {
+        if is_first && now.saturating_duration_since(failing.unbroken_since) >= self.hold_off {
             return self.end();
         }
         self.look(now)
@@ -92,24 +120,27 @@ impl Outage {
 
     /// Time has passed. To be called now and then, so that the end is said although nothing is tried any more.
     pub fn look(&mut self, now: Instant) -> News {
-        if self.0.as_ref().is_some_and(|failing| failing.is_over(now)) { self.end() } else { News::Nothing }
+        let is_over = self.failing.as_ref().is_some_and(|failing| failing.is_over(self.hold_off, now));
+        if is_over { self.end() } else { News::Nothing }
     }
 
     fn end(&mut self) -> News {
-        let Some(Failing { since, last, repaired_at, failures, .. }) = self.0.take() else { return News::Nothing };
+        let Some(Failing { since, last, repaired_at, failures, .. }) = self.failing.take() else {
+            return News::Nothing;
+        };
         News::Over { failures, lasted: repaired_at.unwrap_or(last).saturating_duration_since(since) }
     }
 
     /// Failures so far, if the last attempt failed.
     #[must_use]
     pub fn failures(&self) -> Option<u64> {
-        self.0.as_ref().filter(|failing| failing.repaired_at.is_none()).map(|failing| failing.failures)
+        self.failing.as_ref().filter(|failing| failing.repaired_at.is_none()).map(|failing| failing.failures)
     }
 }
 
 impl Failing {
-    fn is_over(&self, now: Instant) -> bool {
-        self.repaired_at.is_some() && now.saturating_duration_since(self.last) >= EVERY
+    fn is_over(&self, hold_off: Duration, now: Instant) -> bool {
+        self.repaired_at.is_some() && now.saturating_duration_since(self.last) >= hold_off
     }
 
     fn summary(&mut self, now: Instant) -> News {
@@ -150,17 +181,53 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_stays_alone_is_over_after_a_quiet_minute() {
+    fn a_failure_that_stays_alone_is_over_after_the_hold_off() {
+        for (mut outage, hold_off) in [(Outage::default(), 20), (Outage::of_many(), 60)] {
+            let start = Instant::now();
+            assert_eq!(outage.succeeded(start), News::Nothing);
+            assert_eq!(outage.failed(start), News::Begun);
+            assert_eq!(outage.failures(), Some(1));
+            assert_eq!(outage.succeeded(start + seconds(5)), News::Nothing);
+            assert_eq!(outage.failures(), None, "it does not fail at present");
+            assert_eq!(outage.succeeded(start + seconds(hold_off - 1)), News::Nothing);
+            let over = News::Over { failures: 1, lasted: seconds(5) };
+            assert_eq!(outage.succeeded(start + seconds(hold_off)), over);
+            assert_eq!(outage.succeeded(start + seconds(hold_off + 1)), News::Nothing);
+            assert_eq!(outage.failed(start + seconds(hold_off + 2)), News::Begun);
+        }
+    }
+
+    #[test]
+    fn each_of_two_outages_ends_with_its_first_success() {
         let (start, mut outage) = (Instant::now(), Outage::default());
-        assert_eq!(outage.succeeded(start), News::Nothing);
-        assert_eq!(outage.failed(start), News::Begun);
-        assert_eq!(outage.failures(), Some(1));
-        assert_eq!(outage.succeeded(start + seconds(5)), News::Nothing);
-        assert_eq!(outage.failures(), None, "it does not fail at present");
-        assert_eq!(outage.succeeded(start + seconds(59)), News::Nothing);
-        assert_eq!(outage.succeeded(start + seconds(60)), News::Over { failures: 1, lasted: seconds(5) });
-        assert_eq!(outage.succeeded(start + seconds(61)), News::Nothing);
-        assert_eq!(outage.failed(start + seconds(62)), News::Begun);
+        let mut said = Vec::new();
+        for second in (0..160).step_by(4) {
+            // Half a minute each, and as long between the two.
+            let is_away = (32..64).contains(&second) || (96..128).contains(&second);
+            let now = start + seconds(second);
+            let news = if is_away { outage.failed(now) } else { outage.succeeded(now) };
+            if news != News::Nothing {
+                said.push((second, news));
+            }
+        }
+        let over = News::Over { failures: 8, lasted: seconds(32) };
+        assert_eq!(said, [(32, News::Begun), (64, over), (96, News::Begun), (128, over)]);
+    }
+
+    #[test]
+    fn what_fails_beside_others_that_succeed_is_one_outage() {
+        let (start, mut outage) = (Instant::now(), Outage::default());
+        let mut said = Vec::new();
+        for second in 0..56 {
+            let now = start + seconds(second);
+            let news = if second.is_multiple_of(16) { outage.failed(now) } else { outage.succeeded(now) };
+            if news != News::Nothing {
+                said.push((second, news));
+            }
+        }
+        assert_eq!(said, [(0, News::Begun)]);
+        assert_eq!(outage.look(start + seconds(67)), News::Nothing);
+        assert_eq!(outage.look(start + seconds(68)), News::Over { failures: 4, lasted: seconds(49) });
     }
 
     #[test]
@@ -184,12 +251,12 @@ mod tests {
     #[test]
     fn a_success_never_says_that_something_fails() {
         let (start, mut outage) = (Instant::now(), Outage::default());
-        for second in [0, 20, 40] {
-            outage.failed(start + seconds(second));
-        }
-        assert_eq!(outage.succeeded(start + seconds(50)), News::Nothing);
-        assert_eq!(outage.succeeded(start + seconds(70)), News::Nothing, "two failures are in no summary yet");
-        assert_eq!(outage.succeeded(start + seconds(100)), News::Over { failures: 3, lasted: seconds(50) });
+        outage.failed(start);
+        assert_eq!(outage.succeeded(start + seconds(1)), News::Nothing);
+        outage.failed(start + seconds(10));
+        assert_eq!(outage.succeeded(start + seconds(11)), News::Nothing, "a failure is in no summary yet");
+        assert_eq!(outage.succeeded(start + seconds(29)), News::Nothing);
+        assert_eq!(outage.succeeded(start + seconds(30)), News::Over { failures: 2, lasted: seconds(11) });
     }
 
     #[test]
@@ -199,9 +266,9 @@ mod tests {
             let (start, mut outage) = (Instant::now(), Outage::default());
             outage.failed(start);
             outage.succeeded(start + seconds(1));
-            assert_eq!(outage.look(start + seconds(59)), News::Nothing);
+            assert_eq!(outage.look(start + seconds(19)), News::Nothing);
             if is_asked {
-                assert_eq!(outage.look(start + seconds(60)), News::Over { failures: 1, lasted: seconds(1) });
+                assert_eq!(outage.look(start + seconds(20)), News::Over { failures: 1, lasted: seconds(1) });
             }
             assert_eq!(outage.failed(start + hour), News::Begun);
             let minute_later = News::Goes { failures: 1, attempts: 1, lasted: seconds(60) };

@@ -52,7 +52,7 @@ impl Unacknowledged {
 
 impl News {
     pub(in crate::deliver) fn new(endpoint: EndpointName) -> Self {
-        let (outage, unacknowledged) = (Outage::default(), Unacknowledged::default());
+        let (outage, unacknowledged) = (Outage::of_many(), Unacknowledged::default());
         Self { endpoint, outage, dead: 0, held_until: None, unacknowledged }
     }
 
@@ -138,7 +138,7 @@ impl News {
 
     /// Forgets what has failed: an operator has decided about the endpoint.
     fn begin_anew(&mut self) {
-        (self.outage, self.dead, self.held_until) = (Outage::default(), 0, None);
+        (self.outage, self.dead, self.held_until) = (Outage::of_many(), 0, None);
     }
 
     fn is_longer_hold(&mut self, until: DateTime<Utc>) -> bool {

@@ -19,9 +19,16 @@ pub(in crate::sync) const MAX_FUTURE: TimeDelta = TimeDelta::days(1);
 
 /// What is known about the upstream's clock. It warns once when the clock goes wrong, and logs once that it is right
 /// again: one of several servers may have a wrong clock, and each answer comes from another one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::sync) struct UpstreamClock {
     wrong: Mutex<Outage>,
+}
+
+impl Default for UpstreamClock {
+    fn default() -> Self {
+        // Any of many servers may answer.
+        Self { wrong: Mutex::new(Outage::of_many()) }
+    }
 }
 
 impl UpstreamClock {

@@ -247,7 +247,7 @@ mod tests {
     fn a_round_that_fails_now_and_then_is_no_pair_of_lines_each_time() {
         let (start, mut state) = (Instant::now(), State::default());
         let mut round = |number: u64| {
-            let at = start + Duration::from_secs(number * 10);
+            let at = start + Duration::from_secs(number * 4);
             if number.is_multiple_of(3) {
                 state.failed(Listing::Deposits, Kind::Failed, at)
             } else {
@@ -255,11 +255,20 @@ mod tests {
             }
         };
         let said: Vec<u64> = (0..60).filter(|number| round(*number) != Line::Nothing).collect();
-        assert_eq!(
-            said,
-            [0, 6, 12, 18, 24, 30, 36, 42, 48, 54],
-            "as it begins, and once a minute, each after a failure"
-        );
+        assert_eq!(said, [0, 15, 30, 45], "as it begins, and once a minute, each after a failure");
+    }
+
+    #[test]
+    fn the_end_of_each_outage_is_said_with_the_first_complete_round() {
+        let (start, mut state) = (Instant::now(), State::default());
+        let at = |second| start + Duration::from_secs(second);
+        for begun in [0, 70] {
+            assert_eq!(state.failed(Listing::Deposits, Kind::Failed, at(begun)), Line::Begun);
+            assert_eq!(state.failed(Listing::Deposits, Kind::Failed, at(begun + 10)), Line::Nothing);
+            let over = Line::Over { failures: 2, lasted: Duration::from_secs(20) };
+            assert_eq!(state.succeeded(Listing::Deposits, at(begun + 20)), over);
+            assert_eq!(state.succeeded(Listing::Deposits, at(begun + 30)), Line::Nothing);
+        }
     }
 
     #[test]
@@ -291,8 +300,8 @@ mod tests {
         let at = |second| start + Duration::from_secs(second);
         state.failed(Listing::Wallets, Kind::Failed, at(0));
         state.succeeded(Listing::Wallets, at(10));
-        assert_eq!(state.look(Listing::Wallets, at(59)), Line::Nothing);
+        assert_eq!(state.look(Listing::Wallets, at(19)), Line::Nothing);
         let over = Line::Over { failures: 1, lasted: Duration::from_secs(10) };
-        assert_eq!(state.look(Listing::Wallets, at(60)), over);
+        assert_eq!(state.look(Listing::Wallets, at(20)), over);
     }
 }
