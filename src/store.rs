@@ -164,6 +164,7 @@ impl Store {
     ) -> Result<Self, Error> {
         let distrust = Distrust::default();
         let pools = connect::pools(config, need, &distrust).await?;
+        let troubles = Troubles::of(config, need, pools.read.failing());
         let connect::Pools { write, read, deadline, file, has_session } = pools;
         let backend = write.get_database_backend();
         let schema = config.schema.clone().filter(|_| backend == DbBackend::Postgres);
@@ -177,7 +178,7 @@ impl Store {
             deadline,
             file,
             distrust,
-            troubles: Troubles::of(config, need),
+            troubles,
             failpoint,
             generation: OnceCell::new(),
             process: Process::new(has_session, process_locks::lock_file(config)),

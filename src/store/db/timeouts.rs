@@ -9,8 +9,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use sea_orm::prelude::async_trait::async_trait;
 use sea_orm::{
@@ -20,6 +20,7 @@ use sea_orm::{
 use sqlx::pool::PoolConnectionMetadata;
 use sqlx::{AssertSqlSafe, Connection, Executor as _};
 
+use crate::store::Error;
 use crate::store::db::distrust::Distrust;
 use crate::store::db::search_path::narrowed;
 use crate::store::db::statement::for_driver;
@@ -44,11 +45,44 @@ pub(in crate::store) struct TimedConnection {
     /// Settings that precede each query, in a transaction of its own, where the session keeps no search path.
     preface: Option<Arc<str>>,
     distrust: Distrust,
+    failing: FailingQueries,
+}
+
+/// Since when every query has failed because the database is away: the beginning of the first, which may have waited long
+/// for a connection.
+#[derive(Clone, Default)]
+pub(in crate::store) struct FailingQueries(Arc<Mutex<Option<Instant>>>);
+
+impl FailingQueries {
+    pub(in crate::store) fn since(&self) -> Option<Instant> {
+        *self.lock()
+    }
+
+    /// Notes that the database answers again.
+    pub(in crate::store) fn forget(&self) {
+        *self.lock() = None;
+    }
+
+    /// Notes how a query ended that began at this time.
+    pub(in crate::store) fn note<T>(&self, answer: &Result<T, DbErr>, began: Instant) {
+        match answer {
+            Ok(_) => self.forget(),
+            Err(failure) if matches!(Error::from(failure.clone()), Error::Unavailable(_)) => {
+                let mut since = self.lock();
+                *since = Some(since.map_or(began, |since| since.min(began)));
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl TimedConnection {
     pub(in crate::store) fn new(connection: DatabaseConnection, distrust: &Distrust) -> Self {
-        Self { connection, preface: None, distrust: distrust.clone() }
+        Self { connection, preface: None, distrust: distrust.clone(), failing: FailingQueries::default() }
     }
 
     /// Connections that find the tables by this search path although their sessions keep none.
@@ -65,8 +99,13 @@ impl TimedConnection {
         &self.connection
     }
 
+    pub(in crate::store) fn failing(&self) -> &FailingQueries {
+        &self.failing
+    }
+
     /// Runs the query, for [`QUERY_TIMEOUT`] at most.
     async fn query<T>(&self, query: impl AsyncFnOnce(DatabaseExecutor<'_>) -> Result<T, DbErr>) -> Result<T, DbErr> {
+        let began = Instant::now();
         let asked = async {
             let Some(preface) = &self.preface else {
                 return query(DatabaseExecutor::Connection(&self.connection)).await;
@@ -78,6 +117,7 @@ impl TimedConnection {
             Ok(answer)
         };
         let answer = bounded(QUERY_TIMEOUT, self.get_database_backend(), asked).await;
+        self.failing.note(&answer, began);
         if let Err(failure) = &answer {
             self.distrust.judge(failure);
         }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::chain::Chain;
 use crate::store::config::Backend;
 use crate::store::db::error::database_error;
+use crate::store::db::timeouts::FailingQueries;
 use crate::store::{Config, Error, Need};
 
 /// A failure is forgotten after this time if its transaction was not tried again: important transactions are tried
@@ -42,6 +43,8 @@ pub(in crate::store) struct Troubles {
     is_server: bool,
     /// Whether to log it. A command ends with its own error.
     is_logged: bool,
+    /// The queries outside of transactions. They often are the first to wait for a database that is away.
+    queries: FailingQueries,
     failing: Mutex<Failing>,
 }
 
@@ -128,10 +131,11 @@ struct FailingTransaction {
 }
 
 impl Troubles {
-    pub(in crate::store) fn of(config: &Config, need: Need) -> Self {
+    pub(in crate::store) fn of(config: &Config, need: Need, queries: &FailingQueries) -> Self {
         let is_server = config.url.backend() != Backend::Sqlite;
         let is_logged = need == Need::Everything;
-        Self { database: config.url.to_string(), is_server, is_logged, failing: Mutex::default() }
+        let (database, queries) = (config.url.to_string(), queries.clone());
+        Self { database, is_server, is_logged, queries, failing: Mutex::default() }
     }
 
     /// Notes that a transaction that began at this time could not be committed.
@@ -142,8 +146,8 @@ impl Troubles {
         let kind = Kind::of(error, self.is_server);
         let line = {
             let mut failing = self.lock();
-            let line = failing.failed(transaction, error, kind, Instant::now());
-            failing.date_back(began);
+            let line = failing.failed(transaction, error, kind, (began, Instant::now()));
+            failing.date_back(self.queries.since());
             line
         };
         if !self.is_logged {
@@ -167,6 +171,7 @@ impl Troubles {
     pub(in crate::store) fn committed(&self, transaction: &'static str) {
         let line = self.lock().committed(transaction, Instant::now());
         let Line::Over { kind, lasted } = line else { return };
+        self.queries.forget();
         if !self.is_logged {
             return;
         }
@@ -184,32 +189,37 @@ impl Troubles {
 }
 
 impl Failing {
-    fn failed(&mut self, transaction: &'static str, error: &Error, kind: Kind, now: Instant) -> Line {
+    /// Notes a transaction that began and failed at these times. It may have waited long for a connection.
+    fn failed(
+        &mut self,
+        transaction: &'static str,
+        error: &Error,
+        kind: Kind,
+        (began, now): (Instant, Instant),
+    ) -> Line {
         let reason = Chain(error).to_string();
-        let since = self.transactions.get(transaction).map_or(now, |failing| failing.since);
+        let since = self.transactions.get(transaction).map_or(began, |failing| failing.since);
         let is_of_server =
             matches!(error, Error::Unavailable(_) | Error::FileBusy | Error::FileGone { .. }) || error.is_read_only();
         let failing = FailingTransaction { since, last: now, reason, hint: error.hint(), is_of_server };
         self.transactions.insert(transaction, failing);
         let outage = self.outage.get_or_insert_with(|| Outage {
-            since: now,
+            since: began,
             last: now,
             said_at: now,
             failures: 0,
             kind,
             named: Vec::new(),
         });
-        (outage.last, outage.kind) = (now, kind);
+        (outage.since, outage.last, outage.kind) = (outage.since.min(began), now, kind);
         outage.failures += 1;
         outage.line(now)
     }
 
-    /// Dates a new outage back to the beginning of the transaction that noticed it, which may have waited for long.
-    fn date_back(&mut self, began: Instant) {
-        if let Some(outage) = &mut self.outage
-            && outage.since == outage.last
-        {
-            outage.since = began;
+    /// Dates the outage back to the beginning of the first query that waited for the database.
+    fn date_back(&mut self, queried: Option<Instant>) {
+        if let (Some(outage), Some(queried)) = (&mut self.outage, queried) {
+            outage.since = outage.since.min(queried);
         }
     }
 
@@ -260,122 +270,4 @@ impl Outage {
 }
 
 #[cfg(test)]
-mod tests {
-    use sea_orm::DbErr;
-
-    use super::*;
-
-    fn away() -> Error {
-        Error::Unavailable(DbErr::Custom("refused".to_owned()))
-    }
-
-    fn full() -> Error {
-        Error::Unwritable(DbErr::Custom("disk full".to_owned()))
-    }
-
-    #[test]
-    fn trouble_lasts_until_what_failed_is_committed() {
-        let troubles =
-            Troubles { database: String::new(), is_server: true, is_logged: false, failing: Mutex::default() };
-        let now = Instant::now();
-        troubles.failed("sync.page", &Error::Fenced, now);
-        assert_eq!(troubles.longest(), None, "another process leads, which is no trouble");
-        troubles.failed("sync.page", &full(), now);
-        troubles.failed("delivery.claim", &full(), now);
-        troubles.committed("delivery.claim");
-        troubles.committed("lease.lead");
-        let trouble = troubles.longest().unwrap();
-        assert_eq!(trouble.transaction, "sync.page");
-        assert!(
-            trouble.reason.contains("nothing can be written") && trouble.reason.contains("disk full"),
-            "{trouble:?}"
-        );
-        assert!(trouble.hint.is_some_and(|hint| hint.contains("make room")), "{trouble:?}");
-        troubles.committed("sync.page");
-        assert_eq!(troubles.longest(), None);
-    }
-
-    #[test]
-    fn an_outage_is_over_once_others_are_committed_and_what_failed_is_not_tried_again() {
-        let (mut failing, start) = (Failing::default(), Instant::now());
-        let at = |seconds| start + Duration::from_secs(seconds);
-        failing.failed("watch.cut", &away(), Kind::Silent, at(0));
-        assert!(failing.longest(at(59)).is_some(), "nothing is known of the server since");
-
-        failing.failed("watch.cut", &away(), Kind::Silent, at(59));
-        failing.committed("process.beat", at(60));
-        assert!(failing.longest(at(68)).is_some(), "it may be tried again");
-        failing.failed("watch.cut", &away(), Kind::Silent, at(68));
-        failing.committed("process.beat", at(69));
-        assert_eq!(failing.longest(at(77)).unwrap().lasting, Duration::from_secs(77), "it fails while others do not");
-        assert_eq!(failing.longest(at(78)), None);
-    }
-
-    #[test]
-    fn a_full_disk_may_take_what_is_small() {
-        let (mut failing, start) = (Failing::default(), Instant::now());
-        let at = |seconds| start + Duration::from_secs(seconds);
-        failing.failed("sync.page", &full(), Kind::Unwritable, at(0));
-        failing.committed("process.beat", at(1));
-        assert!(failing.longest(at(59)).is_some());
-        assert_eq!(failing.longest(at(60)), None);
-    }
-
-    #[test]
-    fn only_a_server_can_fall_silent() {
-        for (error, server, file) in
-            [(away(), Kind::Silent, Kind::Unwritable), (full(), Kind::Unwritable, Kind::Unwritable)]
-        {
-            assert_eq!((Kind::of(&error, true), Kind::of(&error, false)), (server, file), "{error:?}");
-        }
-    }
-
-    #[test]
-    fn an_outage_is_a_line_as_it_begins_one_a_minute_and_one_at_its_end() {
-        let (mut failing, start) = (Failing::default(), Instant::now());
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let mut said = Vec::new();
-        for second in 0..130 {
-            let transaction = if second % 3 == 0 { "process.beat" } else { "sync.page" };
-            let line = failing.failed(transaction, &away(), Kind::Silent, at(second));
-            if line != Line::Nothing {
-                said.push(line);
-            }
-        }
-        let goes = |failures, lasted| Line::Goes { kind: Kind::Silent, failures, lasted: Duration::from_secs(lasted) };
-        assert_eq!(said, [Line::Begun(Kind::Silent), goes(61, 60), goes(60, 120)]);
-
-        // Another server answers, and takes no writes yet.
-        let read_only = failing.failed("process.beat", &full(), Kind::Unwritable, at(131));
-        assert_eq!(read_only, Line::Begun(Kind::Unwritable));
-        assert_eq!(failing.committed("sync.page", at(140)), Line::Nothing);
-        let over = Line::Over { kind: Kind::Unwritable, lasted: Duration::from_secs(141) };
-        assert_eq!(failing.committed("process.beat", at(141)), over, "since the first of all failures");
-        assert_eq!(failing.committed("process.beat", at(142)), Line::Nothing);
-    }
-
-    #[test]
-    fn an_outage_has_lasted_since_the_first_transaction_began_to_wait() {
-        let (mut failing, start) = (Failing::default(), Instant::now());
-        let at = |seconds| start + Duration::from_secs(seconds);
-        for (transaction, began, failed) in [("process.beat", 0, 20), ("sync.page", 15, 25)] {
-            failing.failed(transaction, &away(), Kind::Silent, at(failed));
-            failing.date_back(at(began));
-        }
-        assert_eq!(failing.committed("sync.page", at(26)), Line::Nothing);
-        let over = Line::Over { kind: Kind::Silent, lasted: Duration::from_secs(28) };
-        assert_eq!(failing.committed("process.beat", at(28)), over);
-    }
-
-    #[test]
-    fn the_end_is_said_of_what_was_forgotten_too() {
-        let (mut failing, start) = (Failing::default(), Instant::now());
-        let at = |seconds| start + Duration::from_secs(seconds);
-        failing.failed("watch.cut", &away(), Kind::Silent, at(0));
-        failing.failed("watch.cut", &away(), Kind::Silent, at(2));
-        assert_eq!(failing.committed("process.beat", at(3)), Line::Nothing, "it may be tried again");
-        assert_eq!(failing.longest(at(30)), None);
-        let over = Line::Over { kind: Kind::Silent, lasted: Duration::from_secs(2) };
-        assert_eq!(failing.committed("process.beat", at(31)), over);
-    }
-}
+mod tests;
