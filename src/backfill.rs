@@ -2,7 +2,7 @@
 //!
 //! Any number of processes may do this at once: each step is a transaction that another one's makes void.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +26,7 @@ pub async fn run(store: &Store, clock: &Clock, stop: &CancellationToken) {
     while !waiting.is_empty() && !stop.is_cancelled() {
         let mut pause = AFTER_NONE;
         for (subscriber, mut log) in std::mem::take(&mut waiting) {
-            let endpoint = &subscriber.endpoint;
+            let (endpoint, began) = (&subscriber.endpoint, Instant::now());
             match store.backfill(subscriber, clock.now()).await {
                 Ok(Backfilled::Done) => {
                     tracing::debug!(%endpoint, "all history is queued");
@@ -39,7 +39,7 @@ pub async fn run(store: &Store, clock: &Clock, stop: &CancellationToken) {
                     log.succeeded();
                     pause = AFTER_SOME;
                 }
-                Err(error) => log.failed("history not queued", &Chain(&error)),
+                Err(error) => log.failed("history not queued", began, &Chain(&error)),
             }
             waiting.push((subscriber, log));
         }

@@ -33,14 +33,14 @@ pub enum News {
         failures: u64,
         /// Attempts since the last line.
         attempts: u64,
-        /// Since the first failure.
+        /// Since the first attempt that failed began.
         lasted: Duration,
     },
     /// It is over: nothing has failed for the hold-off, or everything had failed for as long and this attempt did not.
     Over {
         /// All failures.
         failures: u64,
-        /// From the first failure to the first success after the last one.
+        /// From the beginning of the first attempt that failed to the first success after the last failure.
         lasted: Duration,
     },
 }
@@ -82,12 +82,17 @@ impl Outage {
 
     /// An attempt failed. An outage whose end nobody has [asked](Self::look) for is over, and this is another one.
     pub fn failed(&mut self, now: Instant) -> News {
+        self.failed_since(now, now)
+    }
+
+    /// The same of an attempt that began then, and may have waited for long. An outage begins when its first attempt does.
+    pub fn failed_since(&mut self, began: Instant, now: Instant) -> News {
         let hold_off = self.hold_off;
         let Some(failing) = self.failing.as_mut().filter(|failing| !failing.is_over(hold_off, now)) else {
             self.failing = Some(Failing {
-                since: now,
+                since: began,
                 last: now,
-                unbroken_since: now,
+                unbroken_since: began,
                 repaired_at: None,
                 failures: 1,
                 said_at: now,
@@ -235,6 +240,15 @@ mod tests {
         let (start, mut outage) = (Instant::now(), Outage::default());
         outage.failed(start);
         assert_eq!(outage.succeeded(start + seconds(60)), News::Over { failures: 1, lasted: seconds(60) });
+    }
+
+    #[test]
+    fn an_outage_begins_with_the_attempt_that_waited_first() {
+        let (start, mut outage) = (Instant::now(), Outage::default());
+        let at = |second| start + seconds(second);
+        assert_eq!(outage.failed_since(at(0), at(10)), News::Begun);
+        assert_eq!(outage.failed_since(at(11), at(21)), News::Nothing);
+        assert_eq!(outage.succeeded(at(32)), News::Over { failures: 2, lasted: seconds(32) });
     }
 
     #[test]

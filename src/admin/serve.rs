@@ -6,7 +6,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -53,7 +53,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
                 });
             }
             Err(error) => {
-                accepting.failed("connection to the admin HTTP not accepted", &error);
+                accepting.failed("connection to the admin HTTP not accepted", Instant::now(), &error);
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -159,8 +159,9 @@ impl Dispatcher {
             Action::RunSink { commit, bodies } => {
                 let Some(sink) = self.destination.endpoint.sink().cloned() else { return };
                 self.jobs.spawn(async move {
+                    let began = Instant::now().into_std();
                     let run = run_sink(&destination.store, &sink, &commit, &bodies, destination.clock.now()).await;
-                    Input::SinkRan(log.said("sink not run", run))
+                    Input::SinkRan(log.said("sink not run", began, run))
                 });
                 return;
             }

@@ -161,8 +161,9 @@ impl PoolRun<'_> {
                 }
             }
             if look_next <= Instant::now() {
+                let began = Instant::now();
                 match self.check(locks, soft).await {
-                    Err(error) => self.checks.failed("endpoints not looked at", &Chain(&error)),
+                    Err(error) => self.checks.failed("endpoints not looked at", began.into_std(), &Chain(&error)),
                     Ok(()) => {
                         self.checks.succeeded();
                         if std::mem::take(&mut is_first) {

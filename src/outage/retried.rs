@@ -29,12 +29,12 @@ impl Retried {
         Self { endpoint: Some(endpoint.to_owned()), ..Self::new(again) }
     }
 
-    /// It failed. `what` says which part of it, as in "lease not renewed".
-    pub fn failed(&mut self, what: &'static str, error: &dyn Display) {
+    /// An attempt that began then failed. `what` says which part of the work, as in "lease not renewed".
+    pub fn failed(&mut self, what: &'static str, began: Instant, error: &dyn Display) {
         let now = Instant::now();
         let earlier = self.outage.look(now);
         self.say_end(earlier);
-        let news = self.note(what, now);
+        let news = self.note(what, began, now);
         let endpoint = self.endpoint.as_deref();
         match news {
             News::Begun => tracing::warn!(
@@ -59,8 +59,8 @@ impl Retried {
         self.say_end(news);
     }
 
-    fn note(&mut self, what: &'static str, now: Instant) -> News {
-        let news = self.outage.failed(now);
+    fn note(&mut self, what: &'static str, began: Instant, now: Instant) -> News {
+        let news = self.outage.failed_since(began, now);
         if self.named.contains(&what) {
             return news;
         }
@@ -88,7 +88,7 @@ mod tests {
         let mut said = Vec::new();
         for second in 0..120 {
             let what = if second == 0 { "not written" } else { "end not known" };
-            let news = retried.note(what, at(second));
+            let news = retried.note(what, at(second), at(second));
             if news != News::Nothing {
                 said.push((second, what, news == News::Begun));
             }
@@ -98,6 +98,6 @@ mod tests {
         let over = retried.outage.succeeded(at(130));
         assert_eq!(over, News::Over { failures: 120, lasted: Duration::from_secs(130) });
         retried.say_end(over);
-        assert_eq!(retried.note("end not known", at(131)), News::Begun);
+        assert_eq!(retried.note("end not known", at(131), at(131)), News::Begun);
     }
 }

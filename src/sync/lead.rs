@@ -107,7 +107,7 @@ impl Lead {
         syncer: &Syncer<U>,
         stop: &CancellationToken,
     ) -> Option<(Fence, DateTime<Utc>)> {
-        let now = self.clock.now();
+        let (now, began) = (self.clock.now(), Instant::now());
         let asked = match self.ask(standby, now).await {
             Ok(None) => self.relieve(standby, syncer, stop).await,
             asked => asked.map(|fence| fence.map(|fence| (fence, now + LEASE))),
@@ -119,7 +119,7 @@ impl Lead {
                 held
             }
             Err(error) => {
-                standby.renewals.failed("lease of the listings not renewed or taken", &Chain(&error));
+                standby.renewals.failed("lease of the listings not renewed or taken", began, &Chain(&error));
                 held.filter(|(_, until)| now < *until)
             }
         }

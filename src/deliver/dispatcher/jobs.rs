@@ -1,6 +1,7 @@
 //! Carries out those of the machine's actions that read or write the database.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
@@ -26,11 +27,16 @@ impl JobLog {
         Self(Mutex::new(Retried::of_endpoint(endpoint.as_str(), "the database works for this endpoint again")))
     }
 
-    /// The result of an action; none if it failed, which is logged.
-    pub(in crate::deliver) fn said<T>(&self, what: &'static str, result: Result<T, Error>) -> Option<T> {
+    /// The result of an action that began then; none if it failed, which is logged.
+    pub(in crate::deliver) fn said<T>(
+        &self,
+        what: &'static str,
+        began: Instant,
+        result: Result<T, Error>,
+    ) -> Option<T> {
         match &result {
             Ok(_) => self.lock().succeeded(),
-            Err(error) => self.lock().failed(what, &Chain(error)),
+            Err(error) => self.lock().failed(what, began, &Chain(error)),
         }
         result.ok()
     }
@@ -53,29 +59,31 @@ pub(in crate::deliver) async fn run(
     now: DateTime<Utc>,
     action: Action,
 ) -> Input {
+    let began = Instant::now();
     match action {
         Action::Read { after, limit, bytes, asks_acks } => {
             let read = read(store, (name, order, asks_acks), after, (limit, bytes), now).await;
-            Input::Read(log.said("log not read", read))
+            Input::Read(log.said("log not read", began, read))
         }
         Action::LoadDue { limit } => {
-            Input::Due(log.said("due deliveries not looked for", store.due(name, limit, now).await))
+            let due = store.due(name, limit, now).await;
+            Input::Due(log.said("due deliveries not looked for", began, due))
         }
         Action::FindProbe { after, tried, asks_acks } => {
             let found = probe(store, (name, order, asks_acks), after, tried, now).await;
-            Input::ProbeFound(log.said("no delivery looked for to try the endpoint with", found))
+            Input::ProbeFound(log.said("no delivery looked for to try the endpoint with", began, found))
         }
         Action::Commit(commit) => {
             let written = store.commit_group(&commit, now).await;
-            Input::Committed(log.said("attempts not written", written))
+            Input::Committed(log.said("attempts not written", began, written))
         }
         Action::FindOut => {
             let position = store.confirmed_position(name).await;
-            Input::FoundOut(log.said("end of a commit not known yet", position))
+            Input::FoundOut(log.said("end of a commit not known yet", began, position))
         }
         Action::Refresh { epoch, cursor, longest } => {
             let refreshed = store.refresh(name, epoch, cursor, longest, now).await;
-            let refreshed = log.said("endpoint not looked at", refreshed);
+            let refreshed = log.said("endpoint not looked at", began, refreshed);
             if let Some(Some(Refreshed { corrected, .. })) = &refreshed {
                 tell(name, *corrected);
             }
@@ -83,7 +91,7 @@ pub(in crate::deliver) async fn run(
         }
         Action::LoadAcks { limit, due_by } => {
             let rows = store.acknowledged(name, limit, due_by).await;
-            Input::Acknowledged(log.said("acknowledgements not looked for", rows))
+            Input::Acknowledged(log.said("acknowledgements not looked for", began, rows))
         }
         Action::Send(_) | Action::RunSink { .. } | Action::Notify(_) | Action::Stop => Input::Tick,
     }

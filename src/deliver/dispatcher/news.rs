@@ -160,7 +160,8 @@ impl News {
     ) {
         self.look();
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let news = self.note(verdict, Instant::now());
+        let now = Instant::now();
+        let news = self.note(verdict, now.checked_sub(duration).unwrap_or(now), now);
         let (endpoint, dead) = (&self.endpoint, self.dead);
         match news {
             outage::News::Nothing | outage::News::Over { .. } if *verdict == Verdict::Done => {
@@ -187,13 +188,13 @@ impl News {
         self.say_end(news);
     }
 
-    fn note(&mut self, verdict: &Verdict, now: Instant) -> outage::News {
+    fn note(&mut self, verdict: &Verdict, began: Instant, now: Instant) -> outage::News {
         match verdict {
             Verdict::Done => self.outage.succeeded(now),
-            Verdict::RetryAt(_) => self.outage.failed(now),
+            Verdict::RetryAt(_) => self.outage.failed_since(began, now),
             Verdict::Dead => {
                 self.dead += 1;
-                self.outage.failed(now)
+                self.outage.failed_since(began, now)
             }
         }
     }
@@ -212,7 +213,7 @@ mod tests {
         let (start, mut news) = (Instant::now(), News::new("shop".parse().unwrap()));
         let at = |second| start + Duration::from_secs(second);
         let mut noted = |verdict, second| {
-            let said = news.note(&verdict, at(second));
+            let said = news.note(&verdict, at(second), at(second));
             let dead = news.dead;
             news.say_end(said);
             (said, dead)

@@ -202,8 +202,9 @@ impl World {
                     let writes = publishes || matches!(action, Action::RunSink { .. } | Action::Refresh { .. });
                     let input = match action {
                         Action::RunSink { commit, bodies } => {
+                            let began = Instant::now().into_std();
                             let run = run_sink(&self.store, &ledger(), &commit, &bodies, now.utc).await;
-                            Input::SinkRan(log.said("sink not run", run))
+                            Input::SinkRan(log.said("sink not run", began, run))
                         }
                         action => jobs::run(&self.store, &log, (name, order), now.utc, action).await,
                     };
