@@ -6,8 +6,8 @@
 
 mod rotating;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -69,12 +69,12 @@ pub enum SettingError {
     Unset { key: String, name: String },
     #[error("{key}: the environment variable `{name}` is not UTF-8; set it to plain text")]
     NotText { key: String, name: String },
-    #[error("{key}: the file `{}` cannot be read; {}", path.display(), unreadable(path))]
+    #[error("{key}: the file `{}` cannot be read; {}", path.display(), unreadable(path, source))]
     Unreadable {
         key: String,
         path: PathBuf,
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     #[error("{key}: the secret is empty; give it a value")]
     Empty { key: String },
@@ -140,11 +140,22 @@ impl SecretSource {
 }
 
 /// What to do about a file that cannot be read.
-fn unreadable(path: &Path) -> &'static str {
+fn unreadable(path: &Path, error: &io::Error) -> &'static str {
     if path.starts_with(CREDENTIALS) {
-        "systemd gives this file only while the service runs"
+        not_given(error.kind(), path.parent().is_some_and(Path::is_dir))
     } else {
         "check the path and its permissions"
+    }
+}
+
+/// What to do about a file that systemd did not give. Its folder is there while the service runs.
+fn not_given(error: io::ErrorKind, is_folder_there: bool) -> &'static str {
+    match error {
+        io::ErrorKind::PermissionDenied => "systemd lets only the service and root read it",
+        io::ErrorKind::NotFound if is_folder_there => {
+            "systemd gives the files that were there when the service was started: restart it"
+        }
+        _ => "systemd gives this file only while the service runs",
     }
 }
 
@@ -292,6 +303,21 @@ mod tests {
             (json!({ "value": "" }), "lumo.api_key: the secret is empty; give it a value"),
         ] {
             assert_eq!(source(json).unwrap().resolve("lumo.api_key").unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn why_systemd_does_not_give_a_file_is_said() {
+        for (error, is_folder_there, what) in [
+            (io::ErrorKind::NotFound, false, "systemd gives this file only while the service runs"),
+            (
+                io::ErrorKind::NotFound,
+                true,
+                "systemd gives the files that were there when the service was started: restart it",
+            ),
+            (io::ErrorKind::PermissionDenied, true, "systemd lets only the service and root read it"),
+        ] {
+            assert_eq!(not_given(error, is_folder_there), what);
         }
     }
 
