@@ -60,7 +60,7 @@ fn parse(text: &str) -> Result<Url, &'static str> {
     if after.rsplit_once('@').is_some_and(|(before, _)| before.contains(['/', '?', '#'])) {
         return Err(
             "has a `/`, `?` or `#` before its `@`; percent-encode these characters in the user and the password: \
-                    `/` is %2F, `?` is %3F, `#` is %23, `@` is %40",
+                    `%` is %25, `/` is %2F, `?` is %3F, `#` is %23, `@` is %40",
         );
     }
     let url = Url::parse(text).map_err(

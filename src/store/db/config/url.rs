@@ -180,7 +180,7 @@ fn check_server(text: &str) -> Result<(), Malformed> {
     if after.rsplit_once('@').is_some_and(|(before, _)| before.contains(['/', '?', '#'])) {
         return Err(Malformed::new(
             "has a `/`, `?` or `#` before its last `@`; percent-encode these characters in the user, the password and \
-             the parameters: `/` is %2F, `?` is %3F, `#` is %23, `@` is %40",
+             the parameters: `%` is %25, `/` is %2F, `?` is %3F, `#` is %23, `@` is %40",
         ));
     }
     let form = "is not a url; write `scheme://user:password@host/database`, special characters as %XX";
