@@ -39,7 +39,8 @@ pub(super) struct Args {
     #[arg(long)]
     full: bool,
     /// Read the whole list, again if need be, until everything that is listed now is certain to be in the tables; give up when
-    /// nothing new has come for two minutes, or the server tells no total
+    /// nothing new has come for two minutes, or the server tells no total; exit with 1
+    /// while rows that left the list are held back
     #[arg(long, conflicts_with = "dry_run")]
     until_complete: bool,
     /// Read the whole list twice, and mark all rows as missing that are no longer in it, however many they are
@@ -100,12 +101,16 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         };
         tokio::join!(work, lead.keep(&syncer, &over)).0?
     };
-    let all_complete = lines.iter().all(|report| report.outcome == Outcome::Complete);
+    // Whoever waits for the end of this believes the tables to be equal to the list.
+    let is_done = |report: &Report| {
+        report.outcome == Outcome::Complete && !(args.until_complete && report.removals_held.is_some())
+    };
+    let all_done = lines.iter().all(is_done);
     if context.printer().json() {
         context.printer().document(&lines.iter().map(Round::of).collect::<Vec<_>>())?;
     }
     store.close().await;
-    if all_complete { Ok(()) } else { Err(Failure::said()) }
+    if all_done { Ok(()) } else { Err(Failure::said()) }
 }
 
 /// Reads the listings and prints what came of each.
