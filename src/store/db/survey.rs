@@ -6,9 +6,10 @@
 //! A pooler may lend connections for one transaction at a time (PgBouncer's `pool_mode = transaction`). Then session
 //! settings reach other clients, locks and LISTEN stay with a connection that was given back, and a prepared statement
 //! is missing when it is run, or another one has its name. Two connections show it: while one of them is in a
-//! transaction, the other one gets a different server process than before.
+//! transaction, it has the server process that the other one had before, or the other one gets a different one.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Transactions that are tried to find out whether connections are lent.
 const PROBES: u32 = 3;
+/// Longest time that a transaction is kept open for an answer on another connection; all of them fit in the time to
+/// find out.
+const PROBE_WAIT: Duration = Duration::from_secs(2);
 /// Longest time for a connection's first answer. A pooler accepts more clients than it has connections, and lets them
 /// wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -172,9 +176,22 @@ async fn is_lent(first: &mut PgConnection, second: &mut PgConnection) -> Result<
         let before = process_of(first).await?;
         second.execute("BEGIN").await?;
         let other: i32 = second.fetch_one(sqlx::raw_sql("SELECT pg_backend_pid()")).await?.try_get(0)?;
-        let after = process_of(first).await;
+        if before == other {
+            // Both have one server process, which may have no place for a statement of either. The first would wait
+            // until the transaction is over if the pooler has no other connection, so that the second one asks.
+            let carried = process_of(second).await;
+            second.execute("ROLLBACK").await?;
+            return carried.map(|_| true);
+        }
+        let mut answer = pin!(process_of(first));
+        // All other connections of the pooler may be taken: then there is no answer before this one is given back.
+        let after = tokio::time::timeout(PROBE_WAIT, &mut answer).await;
         second.execute("ROLLBACK").await?;
-        if before == other || before != after? {
+        let after = match after {
+            Ok(after) => after?,
+            Err(_) => answer.await?,
+        };
+        if before != after {
             return Ok(true);
         }
     }

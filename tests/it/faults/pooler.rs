@@ -1,6 +1,6 @@
 //! PostgreSQL behind a pooler, and databases with fewer connections than the configuration wants.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lumo_simulator::World;
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, Statement};
@@ -136,6 +136,25 @@ async fn a_pooler_of_transactions_that_carries_no_prepared_statements_is_refused
         assert!(matches!(said[..], [line] if line.ends_with(sentence)), "{finished:?}");
         assert!(!finished.stderr.contains("hint"), "{finished:?}");
     }
+    drop_role(&stage.database, role).await;
+}
+
+/// The one connection is taken while the bridge finds out what kind of pooler this is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_of_transactions_with_one_connection_is_known_for_one_at_once() {
+    let settings = format!("{}\ndefault_pool_size = 1", servers::without_prepared_statements());
+    let Some(pooled) = pooled(PoolMode::Transaction, &settings).await else { return };
+    let Pooled { stage, role, url, .. } = &pooled;
+    for merchant in merchants(url, 1).await {
+        // So that the bridge's own first statement is taken.
+        merchant.execute_unprepared("DEALLOCATE ALL").await.expect("not forgotten");
+        merchant.close().await.expect("not closed");
+    }
+    let begun = Instant::now();
+    let findings = found(stage, &[], 1).await;
+    assert!(begun.elapsed() < Duration::from_secs(9), "it took {:?}", begun.elapsed());
+    let sentence = "a pooler lends connections to the database per transaction and cannot carry prepared statements";
+    assert_found(&findings, "database", "fail", sentence, "");
     drop_role(&stage.database, role).await;
 }
 
