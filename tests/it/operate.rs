@@ -10,6 +10,7 @@ mod rejects;
 mod removals;
 mod replay;
 mod retry;
+mod search;
 mod settled;
 mod shapes;
 mod skip;
