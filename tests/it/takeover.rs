@@ -2,11 +2,11 @@
 
 use chrono::TimeDelta;
 use lumo_bridge::clock::Clock;
-use lumo_simulator::World;
+use lumo_simulator::{Received, World};
 use sea_orm::DbBackend;
 
 use crate::database::{Database, on_each_database};
-use crate::world::{PATIENCE, Stage, eventually, seed};
+use crate::world::{Announced, PATIENCE, Stage, eventually, seed};
 
 on_each_database!(
     who_is_killed_and_started_again_reads_at_once_whatever_its_lease_says,
@@ -34,6 +34,15 @@ async fn set_clock_of_lease_ahead(database: &Database) {
     database.execute(&format!("UPDATE lumo_leases SET expires_at = {tomorrow}")).await;
 }
 
+/// Asserts that what has come since the takeover is stored, and that `shop` receives it.
+async fn assert_news_are_told(stage: &Stage, announced: &Announced) {
+    stage.until_mirrored().await;
+    stage.until_delivered().await;
+    stage.assert_told_once_and_in_order(announced).await;
+    let is_it = |request: &Received| request.path == "/shop" && request.stream.as_deref() == Some("user:news");
+    assert!(stage.receiver.received().iter().any(|request| is_it(request)), "the news did not reach `shop`");
+}
+
 async fn who_is_killed_and_started_again_reads_at_once_whatever_its_lease_says(database: Database) {
     let stage = stage(database).await;
     let mut first = stage.daemon();
@@ -41,11 +50,12 @@ async fn who_is_killed_and_started_again_reads_at_once_whatever_its_lease_says(d
     first.until_logged(READS, PATIENCE).await;
     first.kill();
     set_clock_of_lease_ahead(&stage.database).await;
+    let announced = stage.announced().await;
     stage.world.add_wallet("news");
 
     let mut second = stage.daemon();
     second.until_logged(READS, PATIENCE).await;
-    stage.until_mirrored().await;
+    assert_news_are_told(&stage, &announced).await;
     assert!(!second.log().contains(STANDS_BY), "it waited for its dead predecessor:\n{}", second.log());
     second.stop().await;
 }
@@ -58,6 +68,8 @@ async fn a_lease_until_tomorrow_that_nobody_renews_is_taken(database: Database) 
     first.kill();
     set_clock_of_lease_ahead(&stage.database).await;
     stage.database.execute("UPDATE lumo_leases SET process = NULL").await;
+    let announced = stage.announced().await;
+    stage.world.add_wallet("news");
     let status = stage.command(&["status"]).await.stdout;
     let words = status.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains("which no lease lasts to"), "{status}");
@@ -65,6 +77,7 @@ async fn a_lease_until_tomorrow_that_nobody_renews_is_taken(database: Database) 
     let mut second = stage.daemon();
     second.until_logged(STANDS_BY, PATIENCE).await;
     second.until_logged(READS, PATIENCE).await;
+    assert_news_are_told(&stage, &announced).await;
     second.stop().await;
 }
 
