@@ -148,11 +148,15 @@ async fn a_file_that_could_end_the_process_is_refused_and_callbacks_go_on() {
     stage.until_imported().await;
     let announced = stage.announced().await;
     let right = stage.settings.to_string();
-    let templated = |template: String| {
+    let shop = |key: &str, value: serde_json::Value| {
         let mut settings = stage.settings.clone();
-        settings.set("callbacks.endpoints.shop.body", json!(template));
+        settings.set(&format!("callbacks.endpoints.shop.{key}"), value);
         settings.to_string()
     };
+    let templated = |template: String| shop("body", json!(template));
+    let addressed = |template: &str| shop("url", json!(format!("http://127.0.0.1:9/{template}")));
+    let headed = |template: &str| shop("headers", json!({ "X-Type": template }));
+    let chosen = |expression: &str| shop("when", json!(expression));
     let chain = |length: usize| format!("{{{{ {} }}}}", vec!["1"; length].join("+"));
     let replaced = "{% set x = range(9999) | join %}{{ x | replace('1', x) }}";
     for (text, why) in [
@@ -172,6 +176,13 @@ async fn a_file_that_could_end_the_process_is_refused_and_callbacks_go_on() {
         (templated(format!("{{{{ {}1{} }}}}", "(".repeat(30_000), ")".repeat(30_000))), "more than 1000 words"),
         (templated("{% if type %}".repeat(4_000)), "more than 1000 tags"),
         (templated(format!("{}{}", "{% if type %}".repeat(400), "{% endif %}".repeat(400))), "recursion"),
+        (addressed("{{ [1] * 10**12 }}"), "`**` is not available"),
+        (addressed(&chain(30_000)), "more than 1000 words"),
+        (headed("{{ [1] * 10**12 }}"), "`**` is not available"),
+        (headed(&chain(30_000)), "more than 1000 words"),
+        (chosen("[1] * 10**12 == type"), "arithmetic is not available"),
+        (chosen(&vec!["1"; 100_000].join("+")), "the expression is longer than 4096 bytes"),
+        (chosen(&"(".repeat(4_000)), "the expression has more than 1000 words"),
     ] {
         reload(&mut bridge, &file, &text, REFUSED).await;
         let log = bridge.log();
