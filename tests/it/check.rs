@@ -3,6 +3,7 @@
 mod fitness;
 mod listen;
 mod roots;
+mod untrusted;
 
 use lumo_simulator::{Answer, Fault, World};
 use serde_json::{Value, json};
