@@ -18,7 +18,8 @@ Each callback carries one event, as JSON. [events.schema.json](events.schema.jso
 added, so ignore what you do not know; what is here keeps its name and its meaning while `schema` is 1.
 
 An endpoint's `events` names the types that it wants: `deposit.created`, `\"deposit.*\"`, `\"*\"` (everything about wallets and
-deposits); a leading `!` excludes. `\"*\"` and `\"wallet.*\"` do not include `wallet.balance_changed`: name it.
+deposits); a leading `!` excludes. `\"*\"` and `\"wallet.*\"` do not include `wallet.balance_changed`: name it. While no
+endpoint names it, it is not recorded either.
 ";
 
 /// The members of an object of the schema, as a table.
