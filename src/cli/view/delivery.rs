@@ -116,7 +116,7 @@ impl Listed for Tried {
 impl Detailed for Tried {
     fn fields(&self, now: DateTime<Utc>) -> Fields {
         let row = &self.delivery.row;
-        let next = row.next_attempt_at.filter(|_| row.state != State::Sending);
+        let next = row.next_attempt_at.filter(|_| !matches!(row.state, State::Sending | State::Held));
         Fields::new(now)
             .text("id", &row.id)
             .text("event", &row.id.event)

@@ -63,7 +63,11 @@ const VIEWS: [View; 2] = [
             ("endpoint", "text", "The endpoint's name."),
             ("state", "text", "[What the states mean](operations.md#what-the-states-of-a-delivery-mean)."),
             ("attempts", "integer", "How many attempts were made."),
-            ("next_attempt_at", "time or null", "When the next attempt is due, where that is known."),
+            (
+                "next_attempt_at",
+                "time or null",
+                "When the next attempt is due, where that is known. What is `held` waits for its endpoint beyond it.",
+            ),
             (
                 "delivered_at",
                 "time or null",
@@ -88,7 +92,11 @@ const VIEWS: [View; 2] = [
             ("state", "text", "[What the states mean](operations.md#what-the-states-of-a-delivery-mean)."),
             ("since", "time", "When the bridge noticed the event."),
             ("attempts", "integer", "How many attempts were made."),
-            ("next_attempt_at", "time or null", "When the next attempt is due, where that is known."),
+            (
+                "next_attempt_at",
+                "time or null",
+                "When the next attempt is due, where that is known. What is `held` waits for its endpoint beyond it.",
+            ),
             ("last_status", "integer or null", "The HTTP status that the last attempt was answered with."),
             ("last_error", "text or null", "Why the last attempt failed, or why an operator gave the delivery up."),
         ],
