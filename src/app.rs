@@ -297,7 +297,7 @@ async fn open(
     now: DateTime<Utc>,
 ) -> anyhow::Result<Store> {
     if config.database.migrate {
-        front.say("tables are being migrated");
+        front.say("the database is being opened, and its tables brought up to date");
         let applied = store::schema::up(&config.database)
             .await
             .with_context(|| format!("tables not brought up to date in {}", config.database.url))?;

@@ -38,7 +38,10 @@ async fn a_start_that_waits_for_another_one_to_migrate_answers_and_ends_when_tol
     let client = Client::of_beginner(&mut bridge).await;
     assert_eq!(client.text("/healthz").await, "ok\n");
     let ready = client.get("/readyz").await;
-    assert_eq!((ready.status, ready.body["problem"].as_str()), (503, Some("tables are being migrated")));
+    assert_eq!(
+        (ready.status, ready.body["problem"].as_str()),
+        (503, Some("the database is being opened, and its tables brought up to date"))
+    );
     let refused = client.get("/api/status").await;
     assert_eq!((refused.status, refused.body["error"]["code"].as_str()), (503, Some("starting")));
     bridge.signal("TERM");
