@@ -129,6 +129,17 @@ impl Outage {
         if is_over { self.end() } else { News::Nothing }
     }
 
+    /// What is in no line yet, as if it were to be summed up now; nothing if nothing failed since the last line.
+    #[must_use]
+    pub fn unsaid(&self, now: Instant) -> News {
+        match &self.failing {
+            Some(Failing { recent_failures: failures @ 1.., recent_attempts: attempts, since, .. }) => {
+                News::Goes { failures: *failures, attempts: *attempts, lasted: now.saturating_duration_since(*since) }
+            }
+            _ => News::Nothing,
+        }
+    }
+
     fn end(&mut self) -> News {
         let Some(Failing { since, last, repaired_at, failures, .. }) = self.failing.take() else {
             return News::Nothing;
@@ -240,6 +251,18 @@ mod tests {
         let (start, mut outage) = (Instant::now(), Outage::default());
         outage.failed(start);
         assert_eq!(outage.succeeded(start + seconds(60)), News::Over { failures: 1, lasted: seconds(60) });
+    }
+
+    #[test]
+    fn what_is_in_no_line_yet_is_known() {
+        let (start, mut outage) = (Instant::now(), Outage::default());
+        let at = |second| start + seconds(second);
+        assert_eq!(outage.unsaid(at(0)), News::Nothing);
+        outage.failed(at(0));
+        assert_eq!(outage.unsaid(at(1)), News::Nothing, "the line of its begin says it");
+        outage.failed(at(2));
+        outage.succeeded(at(3));
+        assert_eq!(outage.unsaid(at(4)), News::Goes { failures: 1, attempts: 2, lasted: seconds(4) });
     }
 
     #[test]

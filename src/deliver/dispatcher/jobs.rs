@@ -71,7 +71,7 @@ pub(in crate::deliver) async fn run(
         }
         Action::FindProbe { after, tried, asks_acks } => {
             let found = probe(store, (name, order, asks_acks), after, tried, now).await;
-            Input::ProbeFound(log.said("no delivery looked for to try the endpoint with", began, found))
+            Input::ProbeFound(log.said("the next delivery to probe the endpoint with not looked up", began, found))
         }
         Action::Commit(commit) => {
             let written = store.commit_group(&commit, now).await;

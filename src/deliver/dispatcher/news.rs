@@ -136,8 +136,18 @@ impl News {
         );
     }
 
+    /// Logs what has failed and is in no line yet, as there will be no summary of it.
+    fn sum_up(&self) {
+        let outage::News::Goes { failures, attempts, lasted } = self.outage.unsaid(Instant::now()) else { return };
+        tracing::warn!(
+            endpoint = %self.endpoint, failures, attempts, dead = self.dead, since_s = lasted.as_secs(),
+            "deliveries failed since the last line"
+        );
+    }
+
     /// Forgets what has failed: an operator has decided about the endpoint.
     fn begin_anew(&mut self) {
+        self.sum_up();
         (self.outage, self.dead, self.held_until) = (Outage::of_many(), 0, None);
     }
 
@@ -159,19 +169,21 @@ impl News {
         duration: Duration,
     ) {
         self.look();
+        // A probe is no attempt of the delivery that it is made with.
+        let (attempt, probe) = if attempt == 0 { (None, Some(true)) } else { (Some(attempt), None) };
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let now = Instant::now();
         let news = self.note(verdict, now.checked_sub(duration).unwrap_or(now), now);
         let (endpoint, dead) = (&self.endpoint, self.dead);
         match news {
             outage::News::Nothing | outage::News::Over { .. } if *verdict == Verdict::Done => {
-                tracing::debug!(%endpoint, event_type, attempt, status, duration_ms, "delivered");
+                tracing::debug!(%endpoint, event_type, attempt, probe, status, duration_ms, "delivered");
             }
             outage::News::Nothing | outage::News::Over { .. } => {
-                tracing::debug!(%endpoint, event_type, attempt, status, error, duration_ms, "delivery failed");
+                tracing::debug!(%endpoint, event_type, attempt, probe, status, error, duration_ms, "delivery failed");
             }
             outage::News::Begun => tracing::warn!(
-                %endpoint, event_type, attempt, status, error, duration_ms,
+                %endpoint, event_type, attempt, probe, status, error, duration_ms,
                 "delivery failed; further failures of this endpoint are summed up once a minute"
             ),
             outage::News::Goes { failures, attempts, lasted } => tracing::warn!(
@@ -197,6 +209,13 @@ impl News {
                 self.outage.failed_since(began, now)
             }
         }
+    }
+}
+
+/// The configuration was reloaded, the process ends, or another one leads the endpoint.
+impl Drop for News {
+    fn drop(&mut self) {
+        self.sum_up();
     }
 }
 
