@@ -13,6 +13,8 @@ use tokio_util::task::TaskTracker;
 
 /// How long what is in hand may take after the first signal.
 pub const DRAIN: Duration = Duration::from_secs(10);
+/// What becomes of requests and transactions that have not ended.
+const GIVEN_UP: &str = "what is in hand is given up; callbacks among it are sent again";
 
 /// The two tokens that everything long-running takes.
 #[derive(Clone, Debug, Default)]
@@ -57,9 +59,9 @@ async fn turn(stop: Stop, mut terminate: Signal, mut interrupt: Signal) {
     }
     stop.soft.cancel();
     tokio::select! {
-        _ = terminate.recv() => tracing::warn!("second signal; dropping what is in hand"),
-        _ = interrupt.recv() => tracing::warn!("second signal; dropping what is in hand"),
-        () = tokio::time::sleep(DRAIN) => tracing::warn!("time to drain is over; dropping what is in hand"),
+        _ = terminate.recv() => tracing::warn!("second signal; {GIVEN_UP}"),
+        _ = interrupt.recv() => tracing::warn!("second signal; {GIVEN_UP}"),
+        () = tokio::time::sleep(DRAIN) => tracing::warn!("time to drain is over; {GIVEN_UP}"),
     }
     stop.hard.cancel();
 }

@@ -135,6 +135,7 @@ async fn set(context: &Context, name: &EndpointName, state: State, waiting: Wait
             )
         }
         State::Paused => format!("{name} is paused; what is for it waits until `lumo-bridge endpoint resume {name}`"),
+        _ if !is_configured && skipped.is_some() => format!("{name} is not configured; nothing waits for it any more"),
         _ if !is_configured => format!("{name} is not configured; what is for it waits until it is"),
         _ => format!("{name} is active; what waits for it goes out while the daemon runs"),
     });

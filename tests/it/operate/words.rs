@@ -236,6 +236,9 @@ async fn what_an_endpoint_holds_says_until_when_and_by_whose_word() {
     assert_eq!(listed.stderr.trim(), "shop is not configured any more; 2 callbacks wait for it");
     let resumed = done(&stage, &["endpoint", "resume", "shop"]).await;
     assert_eq!(resumed.stderr.trim(), "shop is not configured; what is for it waits until it is");
+    let skipped = done(&stage, &["endpoint", "resume", "shop", "--skip-held", "--yes"]).await;
+    let words = "deliveries to shop that were skipped: 2\nshop is not configured; nothing waits for it any more";
+    assert_eq!(skipped.stderr.trim(), words);
     bridge.stop().await;
 }
 
