@@ -15,7 +15,10 @@ use std::time::{Duration, Instant};
 use sea_orm::{DbErr, RuntimeErr};
 use tokio::sync::watch;
 
-use crate::store::db::error::{is_read_only, lacks_right_for_good};
+use crate::store::db::error::{is_read_only, lacks_right_of_session};
+
+/// How often sessions are opened anew because a right is lacking, while statements are refused all the time.
+const RIGHTS_EVERY: Duration = Duration::from_secs(30);
 
 /// Shared by all connections of a store, including those outside of its pools.
 #[derive(Clone, Default)]
@@ -41,9 +44,14 @@ impl Distrust {
         if is_read_only(failure) {
             self.0.is_read_only.store(true, Ordering::Relaxed);
             self.declare();
-        } else if is_out_of_step(failure) || lacks_right_for_good(failure) {
+        } else if is_out_of_step(failure) || (lacks_right_of_session(failure) && self.is_quiet()) {
             self.declare();
         }
+    }
+
+    /// Whether distrust was not declared of late. The session of the process lock is among those that are closed.
+    fn is_quiet(&self) -> bool {
+        self.0.since.borrow().is_none_or(|at| at.elapsed() >= RIGHTS_EVERY)
     }
 
     /// Notes that something was written. If writes were refused before, the connections that are open now are

@@ -202,8 +202,8 @@ fn is_forbidden(error: &DbErr) -> bool {
     }
 }
 
-/// Whether the user lacks a right on a server whose sessions keep the rights to a database that they began with.
-pub(in crate::store) fn lacks_right_for_good(error: &DbErr) -> bool {
+/// Whether the user lacked a right, on a server whose sessions keep the rights to a database that they began with.
+pub(in crate::store) fn lacks_right_of_session(error: &DbErr) -> bool {
     let error = database_error(error).and_then(|error| error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>());
     error.is_some_and(|mysql| FORBIDDEN_BY_MYSQL.contains(&mysql.number()))
 }
