@@ -169,21 +169,21 @@ impl News {
         duration: Duration,
     ) {
         self.look();
-        // A probe is no attempt of the delivery that it is made with.
-        let (attempt, probe) = if attempt == 0 { (None, Some(true)) } else { (Some(attempt), None) };
+        // A failed probe and a 429 are no attempts, so there may have been none yet.
+        let attempt = (attempt > 0).then_some(attempt);
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let now = Instant::now();
         let news = self.note(verdict, now.checked_sub(duration).unwrap_or(now), now);
         let (endpoint, dead) = (&self.endpoint, self.dead);
         match news {
             outage::News::Nothing | outage::News::Over { .. } if *verdict == Verdict::Done => {
-                tracing::debug!(%endpoint, event_type, attempt, probe, status, duration_ms, "delivered");
+                tracing::debug!(%endpoint, event_type, attempt, status, duration_ms, "delivered");
             }
             outage::News::Nothing | outage::News::Over { .. } => {
-                tracing::debug!(%endpoint, event_type, attempt, probe, status, error, duration_ms, "delivery failed");
+                tracing::debug!(%endpoint, event_type, attempt, status, error, duration_ms, "delivery failed");
             }
             outage::News::Begun => tracing::warn!(
-                %endpoint, event_type, attempt, probe, status, error, duration_ms,
+                %endpoint, event_type, attempt, status, error, duration_ms,
                 "delivery failed; further failures of this endpoint are summed up once a minute"
             ),
             outage::News::Goes { failures, attempts, lasted } => tracing::warn!(
