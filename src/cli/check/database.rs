@@ -23,8 +23,8 @@ const MAKE_ROOM: &str = "make room on that disk; a daemon goes on by itself then
 
 /// Returns whether a daemon runs with these tables, if that can be seen.
 pub(super) async fn check(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>) -> Option<bool> {
-    let mut has_daemon = None;
-    if look(report, config, now, &mut has_daemon).await == Tables::Unread {
+    let (tables, has_daemon) = look(report, config, now).await;
+    if tables == Tables::Unread {
         settled::check_without_tables(report, config);
     }
     has_daemon
@@ -37,18 +37,18 @@ enum Tables {
     Unread,
 }
 
-async fn look(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>, has_daemon: &mut Option<bool>) -> Tables {
+async fn look(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>) -> (Tables, Option<bool>) {
     let url = &config.database.url;
     if let Some(folder) = url.missing_folder() {
         let problem = format_args!("{url}: the folder {} does not exist", folder.display());
         report.add(Finding::fail(SUBJECT, problem).hint("make the folder, or correct `database.url`"));
-        return Tables::Unread;
+        return (Tables::Unread, None);
     }
     // On a connection of its own: beside a daemon there may be no other than the one that the store keeps.
     let steps = match schema::status(&config.database).await {
         Err(error @ Error::Unavailable(_)) => {
             report.add(Finding::fail(SUBJECT, format_args!("{url}: {}", Chain(&error))).maybe_hint(error.hint()));
-            return Tables::Unread;
+            return (Tables::Unread, None);
         }
         steps => steps,
     };
@@ -56,12 +56,11 @@ async fn look(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>, has_
         Ok(store) => store,
         Err(Error::NoFile { .. }) => {
             report.add(no_file(config));
-            *has_daemon = Some(false);
-            return Tables::Unread;
+            return (Tables::Unread, Some(false));
         }
         Err(error) => {
             report.add(Finding::fail(SUBJECT, format_args!("{url}: {}", Chain(&error))).maybe_hint(error.hint()));
-            return Tables::Unread;
+            return (Tables::Unread, None);
         }
     };
     report.add(match store.server_version().await {
@@ -73,7 +72,7 @@ async fn look(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>, has_
     }
     let read = tables(report, &store, steps, config, now).await;
     let reader = Reader::load(&store, now).await.unwrap_or_default();
-    *has_daemon = match store.living_processes().await {
+    let has_daemon = match store.living_processes().await {
         Ok(processes) => Some(reader.is_alive() || !processes.is_empty()),
         Err(Error::NotMigrated) => Some(false),
         Err(_) => None,
@@ -83,7 +82,7 @@ async fn look(report: &mut Report<'_>, config: &Config, now: DateTime<Utc>, has_
     if url.backend() != Backend::Sqlite {
         connections(report, config, reader.is_alive()).await;
     }
-    read
+    (read, has_daemon)
 }
 
 /// That the disk of an SQLite file is full. What is tried and undone there takes no room, so it does not show.
